@@ -1,0 +1,25 @@
+FROM python:3.13-slim-bookworm AS packages
+COPY requirements.txt /
+RUN python -m venv /opt/registry \
+ && /opt/registry/bin/pip install --no-cache-dir --requirement /requirements.txt
+
+
+FROM python:3.13-slim-bookworm
+# Both folders belong to user 10001 before they become volumes: a new volume takes over the owner.
+RUN useradd --uid 10001 --no-create-home --home-dir /srv/registry --shell /usr/sbin/nologin registry \
+ && install --directory --owner=registry --group=registry --mode=0700 /data/registry /data/keys
+COPY --from=packages /opt/registry /opt/registry
+COPY config.container.yaml /etc/registry/config.yaml
+COPY . /srv/registry
+
+ENV PATH=/opt/registry/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    CONFIG_PATH=/etc/registry/config.yaml
+WORKDIR /srv/registry
+USER 10001
+VOLUME ["/data/registry", "/data/keys"]
+EXPOSE 5000
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:5000/health', timeout=8)"]
+CMD ["gunicorn"]

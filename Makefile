@@ -1,0 +1,63 @@
+# `make` alone lists the commands. DATABASE=postgresql runs test or clients on a PostgreSQL of their own.
+PYTHON ?= python3
+BIN := .venv/bin
+DATABASE ?= sqlite
+# For tools that load the settings: not the configuration of this folder, and no key or database in ./data.
+FOR_TOOLS := CONFIG_PATH=config.container.yaml \
+	REGISTRY_SERVER_SECRET_KEY=signs-nothing-for-these-tools-only-read-the-settings \
+	REGISTRY_DATABASE_URL=sqlite:///$(CURDIR)/.venv/tools.sqlite3
+ON_DATABASE := $(if $(filter postgresql,$(DATABASE)),$(BIN)/python -m tests.postgresql)
+
+.PHONY: help run test clients lint fmt types arch migrations check bench clean
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: .venv/run ## serve the registry, as config.yaml says (made on the first run)
+	exec $(BIN)/gunicorn
+
+test: .venv/dev ## run the tests, with those of the client programs that are installed
+	$(ON_DATABASE) $(BIN)/pytest --cov
+
+clients: .venv/dev ## run the tests of the real clients; a missing client is a failure
+	REGISTRY_REQUIRE_CLIENTS=1 $(ON_DATABASE) $(BIN)/pytest tests/clients
+
+lint: .venv/dev ## look for mistakes in Python and in the Dockerfile
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/hadolint Dockerfile
+
+fmt: .venv/dev ## format the code, and mend what can be mended safely
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: .venv/dev ## check the types
+	$(FOR_TOOLS) $(BIN)/mypy .
+
+arch: .venv/dev ## check which module imports which
+	PYTHONPATH=gc $(BIN)/lint-imports --no-cache
+
+migrations: .venv/dev
+	$(FOR_TOOLS) $(BIN)/python manage.py makemigrations --check --dry-run
+
+check: lint types arch migrations ## everything that CI runs: all of the above, on SQLite and on PostgreSQL
+	$(MAKE) test
+	$(MAKE) test DATABASE=postgresql
+	$(MAKE) clients
+
+bench: .venv/dev ## measure the memory of a push and a pull of 1 GiB
+	$(BIN)/python -m bench.memory
+
+clean: ## remove what the commands above made, but no data and no configuration
+	rm -rf .venv .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/run: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+.venv/dev: requirements-dev.txt requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@ .venv/run

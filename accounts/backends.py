@@ -1,0 +1,26 @@
+"""The authentication backend for accounts in the database."""
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.http import HttpRequest
+
+from accounts import hashers
+from accounts.models import ACCOUNT_NAME, Account
+
+
+class AccountBackend(ModelBackend):
+    """Django's backend, at the same cost for unknown accounts whatever the password is made of."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> Account | None:
+        """Return the active account that `username` and `password` belong to."""
+        name = username if username is not None else kwargs.get(Account.USERNAME_FIELD)
+        if name is None or password is None:
+            return None
+        account = Account.objects.filter(name=name).first() if ACCOUNT_NAME.fullmatch(name) else None
+        if account is None or not account.has_usable_password():
+            hashers.burn(password)
+            return None
+        return account if account.check_password(password) and self.user_can_authenticate(account) else None

@@ -1,0 +1,69 @@
+"""bcrypt as files of other registries hold it: `$2a$`, `$2b$` and `$2y$` hashes, kept as they are."""
+
+import re
+
+import bcrypt
+from django.contrib.auth.hashers import BCryptPasswordHasher
+
+BCRYPT_HASH = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+
+MAX_PASSWORD_BYTES = 72
+
+
+class UnusablePasswordError(ValueError):
+    """bcrypt can't hash this password: above 72 bytes, with a NUL, or not encodable as UTF-8."""
+
+
+class ImportedBCryptHasher(BCryptPasswordHasher):
+    """Django's plain bcrypt hasher, which leaves an imported hash alone after a login.
+
+    Django's own re-hashes a password at login when the cost differs from the hasher's: an import would
+    then be drift at the first login. `bcrypt$` plus the hash is the form that Django stores.
+    """
+
+    rounds = 10
+
+    def encode(self, password: str, salt: bytes) -> str:
+        """Return the stored form of `password`. Raises UnusablePasswordError."""
+        return f"{self.algorithm}${bcrypt.hashpw(password_bytes(password), salt).decode('ascii')}"
+
+    def verify(self, password: str, encoded: str) -> bool:
+        """Tell whether `password` belongs to `encoded`; what bcrypt can't hash is a wrong password."""
+        _, _, hashed = encoded.partition("$")
+        try:
+            data, is_usable = password_bytes(password), True
+        except UnusablePasswordError:
+            data, is_usable = b"", False
+        return bcrypt.checkpw(data, hashed.encode("ascii")) and is_usable
+
+    def must_update(self, encoded: str) -> bool:
+        """Never: whoever chose the hash chose its cost."""
+        return False
+
+    def harden_runtime(self, password: str, encoded: str) -> None:
+        """Do nothing: the costs of stored hashes differ on purpose."""
+
+
+def password_bytes(password: str) -> bytes:
+    """Return `password` as bcrypt takes it. Raises UnusablePasswordError."""
+    try:
+        data = password.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UnusablePasswordError("the password is not valid text") from error
+    if len(data) > MAX_PASSWORD_BYTES or b"\0" in data:
+        raise UnusablePasswordError(f"a password has at most {MAX_PASSWORD_BYTES} bytes (UTF-8), and no NUL")
+    return data
+
+
+def stored_form(bcrypt_hash: str) -> str:
+    """Return how a bcrypt hash of the configuration file is kept in `Account.password`."""
+    return f"{ImportedBCryptHasher.algorithm}${bcrypt_hash}"
+
+
+def burn(password: str) -> None:
+    """Spend the time of one verification, so that an unknown account costs what a known one does."""
+    ImportedBCryptHasher().verify(password, _DECOY)
+
+
+# A well-formed hash of cost 10 that no password is known for.
+_DECOY = stored_form("$2b$10$" + "." * 21 + "O" + "." * 31)

@@ -1,0 +1,49 @@
+"""`manage.py hashpassword`: a bcrypt hash for the configuration file."""
+
+import getpass
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+import bcrypt
+from django.core.management.base import BaseCommand, CommandError
+
+from accounts.hashers import UnusablePasswordError, password_bytes
+
+
+class Command(BaseCommand):
+    """Ask for a password twice, or read it from standard input, and print its hash."""
+
+    help = "Print the bcrypt hash of a password, as `users` of the configuration file takes it."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take where the password comes from, and the cost."""
+        parser.add_argument("source", nargs="?", choices=["-"], help="- reads one line of standard input.")
+        parser.add_argument(
+            "--cost",
+            type=int,
+            default=10,
+            choices=range(4, 17),
+            metavar="4..16",
+            help="Each step doubles the time.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Print the hash."""
+        is_asked = options["source"] is None and sys.stdin.isatty()
+        password = _ask() if is_asked else sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            raise CommandError("The password is empty.")
+        try:
+            data = password_bytes(password)
+        except UnusablePasswordError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(bcrypt.hashpw(data, bcrypt.gensalt(options["cost"])).decode("ascii"))
+
+
+def _ask() -> str:
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise CommandError("The two passwords differ.")
+    return password

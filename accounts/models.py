@@ -1,0 +1,76 @@
+"""Accounts, and the one row that tells when rights changed."""
+
+import re
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.core.validators import RegexValidator
+from django.db import models
+
+ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+$-]{0,127}")
+
+validate_account_name = RegexValidator(
+    re.compile(rf"\A{ACCOUNT_NAME.pattern}\Z"),
+    "An account name starts with a letter or digit, then letters, digits and . _ @ + $ - (at most 128 characters).",
+)
+
+
+class AccountManager(BaseUserManager["Account"]):
+    """Make accounts the way `createsuperuser` and the tests do."""
+
+    def create_user(self, name: str, password: str | None = None, **fields: Any) -> "Account":
+        """Create an account with `password` in clear text; None makes it unable to log in."""
+        account = self.model(name=name, **fields)
+        account.set_password(password)
+        account.full_clean(exclude=["password"])
+        account.save(using=self._db)
+        return account
+
+    def create_superuser(self, name: str, password: str | None = None, **fields: Any) -> "Account":
+        """Create an account that may do everything in the admin (its `/v2/` rights come from rules alone)."""
+        return self.create_user(name, password, is_staff=True, is_superuser=True, **fields)
+
+
+class Account(AbstractBaseUser, PermissionsMixin):
+    """Somebody, or some machine, who logs in."""
+
+    name = models.CharField(max_length=128, unique=True, validators=[validate_account_name])
+    is_active = models.BooleanField(
+        "active", default=True, help_text="An account that is not active can't log in, and its tokens stop counting."
+    )
+    is_staff = models.BooleanField("staff", default=False, help_text="May open this admin.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    USERNAME_FIELD = "name"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects: ClassVar[AccountManager] = AccountManager()
+
+    class Meta:
+        """Order as an operator reads."""
+
+        ordering: ClassVar[list[str]] = ["name"]
+
+    def __str__(self) -> str:
+        """Name the account."""
+        return self.name
+
+
+class RightsEpoch(models.Model):
+    """One row, whose random value is replaced in the transaction of every change of rights.
+
+    Database triggers replace it (`accounts.epoch`), so that no way of writing passes it by.
+    """
+
+    value = models.CharField(max_length=64)
+
+    class Meta:
+        """One row with pk 1."""
+
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=models.Q(pk=1), name="accounts_one_rights_epoch")
+        ]
+
+    def __str__(self) -> str:
+        """Show the value."""
+        return self.value

@@ -1,0 +1,71 @@
+"""Access rules as an administrator writes them."""
+
+from typing import ClassVar
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from acl import actions as action_list
+from acl.glob import InvalidPatternError, compile_glob
+
+
+def validate_pattern(pattern: str) -> None:
+    """Raise ValidationError when `pattern` can't be matched."""
+    try:
+        compile_glob(pattern)
+    except InvalidPatternError as error:
+        raise ValidationError(str(error)) from error
+
+
+def validate_actions(text: str) -> None:
+    """Raise ValidationError unless `text` is actions in their canonical order, joined by commas."""
+    if action_list.canonical(text.split(",")) != text:
+        raise ValidationError(f"Actions are {', '.join(action_list.ALL)}, joined by commas.")
+
+
+class SubjectKind(models.TextChoices):
+    """Whom a rule is about."""
+
+    ACCOUNT = "account", "account"
+    GROUP = "group", "group"
+    ANONYMOUS = "anonymous", "everybody, signed in or not"
+
+
+class Rule(models.Model):
+    """Allow somebody some actions on repositories whose names match; what no rule allows is refused.
+
+    Repositories are matched by name, with no foreign key: rules exist before the first push.
+    """
+
+    subject_kind = models.CharField("for", max_length=16, choices=SubjectKind.choices, default=SubjectKind.ACCOUNT)
+    subject = models.CharField(
+        max_length=255,
+        blank=True,
+        validators=[validate_pattern],
+        help_text="An account's name or a glob (* is everyone signed in), or a group's name; empty for everybody.",
+    )
+    name = models.CharField(
+        "repositories",
+        max_length=255,
+        validators=[validate_pattern],
+        help_text="A name or a glob: * matches any run of characters, / included; ? one; [abc] one of these.",
+    )
+    actions = models.CharField(max_length=64, validators=[validate_actions], default="pull")
+    comment = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        """Order as an operator reads."""
+
+        ordering: ClassVar[list[str]] = ["subject_kind", "subject", "name", "pk"]
+        verbose_name = "access rule"
+
+    def __str__(self) -> str:
+        """Say the rule in one line."""
+        who = self.subject if self.subject_kind == SubjectKind.ACCOUNT else f"{self.subject_kind} {self.subject}".strip()
+        return f"{who} may {self.actions} {self.name}"
+
+    def clean(self) -> None:
+        """Raise ValidationError when kind and subject don't go together."""
+        if (self.subject_kind == SubjectKind.ANONYMOUS) == bool(self.subject):
+            raise ValidationError({"subject": "An account or a group needs a subject, everybody has none."})

@@ -1,0 +1,43 @@
+"""Basic authentication for the management API, with the memory that `/v2/token` has."""
+
+from typing import Any
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException, AuthenticationFailed
+from rest_framework.request import Request
+
+from accounts.authentication import BusyError, identify
+from accounts.models import Account
+from tokens.credentials import MalformedCredentialsError, basic_credentials
+
+
+class BusyAPIError(APIException):
+    """Too many logins at once."""
+
+    status_code = 503
+    default_detail = "Too many logins at once; try again in a moment."
+    default_code = "busy"
+
+
+class RememberedBasicAuthentication(BaseAuthentication):
+    """Identify by name and password (RFC 7617); no session and no cookie counts."""
+
+    def authenticate(self, request: Request) -> tuple[Account, Any] | None:
+        """Return the account and its identity, None without credentials."""
+        try:
+            credentials = basic_credentials(request._request)
+        except MalformedCredentialsError as error:
+            raise AuthenticationFailed("The Authorization header is not Basic with a name and a password.") from error
+        if credentials is None:
+            return None
+        try:
+            identity = identify(credentials.name, credentials.password, request._request)
+        except BusyError as error:
+            raise BusyAPIError from error
+        if identity is None:
+            raise AuthenticationFailed("Wrong name or password.")
+        return Account.objects.get(name=identity.name), identity
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return the challenge of a 401."""
+        return 'Basic realm="Registry API"'

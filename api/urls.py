@@ -1,0 +1,10 @@
+"""The paths of `/api/v1/`."""
+
+from django.urls import path
+
+from api.views import RepositoriesView, WhoamiView
+
+urlpatterns = [
+    path("whoami", WhoamiView.as_view()),
+    path("repositories", RepositoriesView.as_view()),
+]

@@ -1,0 +1,46 @@
+"""The first answers of the management API: who is asking, and which repositories they may pull."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import epoch as rights_epoch
+from accounts.identity import Identity
+from acl import grants
+from distribution import repositories
+from distribution.pages import page_limit, page_start
+from tokens.errors import RegistryError
+
+
+class WhoamiView(APIView):
+    """`GET /api/v1/whoami`."""
+
+    def get(self, request: Request) -> Response:
+        """Answer with the account and its groups."""
+        identity: Identity = request.auth
+        account = request.user
+        body = {
+            "name": identity.name,
+            "groups": sorted(identity.groups),
+            "is_staff": account.is_staff,
+            "is_superuser": account.is_superuser,
+        }
+        return Response(body)
+
+
+class RepositoriesView(APIView):
+    """`GET /api/v1/repositories?n=&last=`."""
+
+    def get(self, request: Request) -> Response:
+        """Answer with a page of repositories that the account may pull, and what it may do with each."""
+        identity: Identity = request.auth
+        epoch = rights_epoch.current()
+        rules = grants.rules_of(identity, epoch)
+        try:
+            limit = page_limit(request.query_params)
+        except RegistryError as error:
+            return Response({"detail": str(error)}, status=error.status)
+        last = page_start(request.query_params)
+        page = repositories.catalog(limit, last, lambda name: "pull" in rules.actions_on(name))
+        body = [{"name": name, "actions": sorted(rules.actions_on(name))} for name in page.names]
+        return Response({"repositories": body, "next": page.names[-1] if page.has_more and page.names else None})

@@ -1,0 +1,11 @@
+"""Register the app."""
+
+from django.apps import AppConfig
+
+
+class DistributionConfig(AppConfig):
+    """The V2 API, and the rows and bytes behind it."""
+
+    name = "distribution"
+    verbose_name = "repositories"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,76 @@
+"""Make one object out of the segments of an upload, in the pass that hashes them."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from django.db.models.functions import Now
+
+from distribution import leases, segments, transactions, trash
+from distribution.content import Content
+from distribution.digest import Digest, parse_digest
+from distribution.file_storage import CHUNK_BYTES
+from distribution.hashing import HashingReader
+from distribution.leases import Claim
+from distribution.models import Segment, Upload
+from distribution.storage import blob_store, new_key
+
+
+class JoinedReader:
+    """Read several objects one after the other."""
+
+    def __init__(self, keys: list[str]) -> None:
+        """Open nothing yet."""
+        self._chunks = self._read_all(keys)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next piece, whose size is this reader's own; none at the end."""
+        return next(self._chunks, b"")
+
+    def _read_all(self, keys: list[str]) -> Iterator[bytes]:
+        for key in keys:
+            with closing(blob_store().open_at(key)) as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+
+
+def assemble(upload: Upload, algorithm: str) -> Content:
+    """Return everything that was appended as one durable object with its digest.
+
+    An upload of one segment is that object already; of several, they are copied into a new one. Raises
+    RANGE_INVALID while another request is writing.
+    """
+    parts = list(Segment.objects.filter(upload=upload, size__isnull=False).order_by("start"))
+    if len(parts) == 1:
+        return _single(upload, parts[0], algorithm)
+    claim, key = transactions.run(_claim, upload)
+    reader = HashingReader(JoinedReader([part.key for part in parts]), algorithm, claim.renew)
+    transactions.release_connection()
+    blob_store().write(key, reader)
+    return Content(key, reader.size, reader.digest, upload.offset, claim.lease)
+
+
+def _single(upload: Upload, part: Segment, algorithm: str) -> Content:
+    digest = parse_digest(part.digest)
+    if digest.algorithm != algorithm:
+        digest = _digest_of(part.key, algorithm)
+    return Content(part.key, part.size or 0, digest, upload.offset, None)
+
+
+def _digest_of(key: str, algorithm: str) -> Digest:
+    reader = HashingReader(JoinedReader([key]), algorithm)
+    while reader.read():
+        pass
+    return reader.digest
+
+
+def _claim(upload: Upload) -> tuple[Claim, str]:
+    claim = leases.take(upload.pk, upload.offset)
+    if claim is None:
+        raise segments.range_error(upload)
+    row = Upload.objects.get(pk=upload.pk)
+    if row.assembly_key:
+        # Left by a worker that died while it assembled.
+        trash.put([row.assembly_key])
+    key = new_key()
+    Upload.objects.filter(pk=upload.pk).update(assembly_key=key, active_at=Now())
+    return claim, key

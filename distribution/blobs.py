@@ -1,0 +1,111 @@
+"""Blobs: find, open, mount, link, delete."""
+
+import logging
+from typing import IO
+
+from django.db.models.functions import Now
+
+from acl.names import RepositoryName
+from distribution import lookup, repositories, transactions, trash
+from distribution.digest import Digest
+from distribution.lookup import FoundBlob
+from distribution.models import Blob, Link, ManifestBlob, Repository, remove
+from distribution.storage import MissingObjectError, blob_store, check_storage
+from tokens.errors import ErrorCode, RegistryError
+from tokens.views.base import unavailable
+
+logger = logging.getLogger(__name__)
+
+
+def find(name: RepositoryName, digest: Digest) -> FoundBlob:
+    """Return the blob, promised for half the grace period. Raises BLOB_UNKNOWN, UNAVAILABLE.
+
+    A blob of another repository is unknown here.
+    """
+    found = lookup.blob(name, digest)
+    if found is None:
+        raise RegistryError(ErrorCode.BLOB_UNKNOWN, {"digest": str(digest)})
+    _check_object(found)
+    return found
+
+
+def open_at(found: FoundBlob, offset: int = 0) -> IO[bytes]:
+    """Open the blob's bytes from `offset` on. Raises UNAVAILABLE when they are gone."""
+    try:
+        return blob_store().open_at(found.key, offset)
+    except MissingObjectError as error:
+        raise _broken(found, "is missing") from error
+
+
+def _check_object(found: FoundBlob) -> None:
+    """Never promise bytes that are not there: a client that was told so would not send them again."""
+    try:
+        size = blob_store().size(found.key)
+    except MissingObjectError as error:
+        raise _broken(found, "is missing") from error
+    if size != found.size:
+        raise _broken(found, f"has {size} bytes instead of {found.size}")
+
+
+def _broken(found: FoundBlob, what: str) -> RegistryError:
+    # A storage that is not mounted lacks every object: that is no reason to forget them.
+    check_storage()
+    mark_corrupt(found.pk, found.key)
+    logger.error("object of a blob %s", what, extra={"digest": found.digest, "key": found.key})
+    return unavailable(f"the bytes of {found.digest} can't be read; pushing them again heals the blob")
+
+
+def mark_corrupt(pk: int, key: str) -> None:
+    """Let the blob answer 404 until a push heals it, unless it was healed since `key` was read."""
+    Blob.objects.filter(pk=pk, key=key).update(is_corrupt=True)
+
+
+def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
+    """Link the blob of `source` into `name`; False when `source` has no such sound blob."""
+    repository = repositories.ensure(name)
+    return transactions.run(_mount, repository, digest, source)
+
+
+def _mount(repository: Repository, digest: Digest, source: RepositoryName) -> bool:
+    # Whoever holds the blob's row keeps its links from coming and going.
+    blob = Blob.objects.select_for_update().filter(digest=str(digest), is_corrupt=False).first()
+    if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():
+        return False
+    link_into(repository, blob)
+    return True
+
+
+def link_into(repository: Repository, blob: Blob) -> None:
+    """Make the repository's link of `blob`, whose row the caller has locked, or renew its promise."""
+    link = Link.objects.select_for_update().filter(repository=repository, blob=blob).first()
+    if link is None:
+        Link.objects.create(repository=repository, blob=blob, used_at=Now(), is_idle=True)
+    else:
+        Link.objects.filter(pk=link.pk).update(used_at=Now())
+
+
+def delete(name: RepositoryName, digest: Digest) -> None:
+    """Take the blob out of the repository. Raises BLOB_UNKNOWN; UNSUPPORTED while a manifest there uses it."""
+    transactions.run(_delete, name, digest)
+
+
+def _delete(name: RepositoryName, digest: Digest) -> None:
+    blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
+    link = Link.objects.select_for_update(of=("self",)).filter(repository__name=name, blob=blob).first() if blob else None
+    if blob is None or link is None:
+        raise RegistryError(ErrorCode.BLOB_UNKNOWN, {"digest": str(digest)})
+    users = ManifestBlob.objects.filter(link=link)
+    if users.exists():
+        manifests = list(users.values_list("manifest__digest", flat=True)[:10])
+        raise RegistryError(ErrorCode.UNSUPPORTED, {"reason": "manifests use this blob", "manifests": manifests})
+    unlink(link, blob)
+
+
+def unlink(link: Link, blob: Blob) -> bool:
+    """Remove the link, and with the last one the blob too; tell whether it was the last. Both rows are locked."""
+    remove(Link.objects.filter(pk=link.pk))
+    if Link.objects.filter(blob=blob).exists():
+        return False
+    trash.put([blob.key])
+    remove(Blob.objects.filter(pk=blob.pk))
+    return True

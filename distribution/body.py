@@ -1,0 +1,67 @@
+"""Read request bodies. This is the only place that does.
+
+Under gunicorn `request.read()` of a chunked body gives nothing, and no error; `wsgi.input` has the bytes.
+"""
+
+from django.http import HttpRequest
+from gunicorn.http.errors import ParseException
+
+from tokens.errors import ErrorCode, RegistryError
+
+
+class Body:
+    """The bytes of one request, in pieces; `length` in bytes is None for a chunked body."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        """Read nothing yet. Raises RegistryError SIZE_INVALID for a Content-Length that is no number."""
+        meta = request.META
+        self._stream = meta["wsgi.input"]
+        self.length = None if meta.get("HTTP_TRANSFER_ENCODING") else _content_length(meta.get("CONTENT_LENGTH"))
+        self.was_cut = False
+        self._left = self.length
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether the request says that it has no body."""
+        return self.length == 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most `size` bytes, none at the end; a client that went away sets `was_cut`."""
+        if self._left is None:
+            return self._read(size)
+        chunk = self._read(self._left if size < 0 else min(size, self._left)) if self._left else b""
+        self._left -= len(chunk)
+        self.was_cut = self.was_cut or (not chunk and self._left > 0)
+        return chunk
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return bytes(self._stream.read(size))
+        except (OSError, ParseException):
+            # A broken chunk, a reset or a read timeout: what came before it is still in the server's buffer.
+            first_time, self.was_cut = not self.was_cut, True
+            return self._read(size) if first_time else b""
+
+
+def read_whole(request: HttpRequest, limit: int, too_large: RegistryError) -> bytes:
+    """Return the body of `request`, at most `limit` bytes, counted while reading. Raises `too_large`, SIZE_INVALID."""
+    body = Body(request)
+    if body.length is not None and body.length > limit:
+        raise too_large
+    pieces, size = [], 0
+    while chunk := body.read(64 * 1024):
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        pieces.append(chunk)
+    if body.was_cut:
+        raise RegistryError(ErrorCode.SIZE_INVALID, "the body ended before its length")
+    return b"".join(pieces)
+
+
+def _content_length(value: str | None) -> int:
+    if not value:
+        return 0
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise RegistryError(ErrorCode.SIZE_INVALID, "Content-Length is not a number of bytes")
+    return int(value)

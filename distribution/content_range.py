@@ -1,0 +1,80 @@
+"""Byte ranges: `Content-Range` of an upload's chunk, `Range` of a download."""
+
+from __future__ import annotations
+
+import re
+
+from tokens.errors import ErrorCode, RegistryError, quoted
+
+# The largest number that is told apart from larger ones: above any size, below the limits of int() on text.
+_MAX_DIGITS = 18
+_BEYOND = 10**_MAX_DIGITS
+
+_CONTENT_RANGE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})|bytes ([0-9]{1,18})-([0-9]{1,18})/(\*|[0-9]{1,18})")
+# re.ASCII, else ignoring case lets a long s (U+017F) end the unit.
+_RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.ASCII | re.IGNORECASE)
+
+
+def parse_content_range(text: str) -> tuple[int, int]:
+    """Return (first byte, last byte) of a chunk, both inclusive.
+
+    Takes `0-1023` (OCI Distribution Specification v1.1, "Pushing a blob in chunks") and the form of
+    RFC 9110 section 14.4: `bytes 0-1023/2048`, `bytes 0-1023/*`. Raises RegistryError RANGE_INVALID.
+    """
+    match = _CONTENT_RANGE.fullmatch(text)
+    if match is None:
+        raise _content_range_error(text, "expected <first byte>-<last byte>")
+    start, end = int(match[1] or match[3]), int(match[2] or match[4])
+    if start > end:
+        raise _content_range_error(text, "the last byte comes before the first")
+    if match[5] not in (None, "*") and end >= int(match[5]):
+        raise _content_range_error(text, "the last byte lies beyond the size")
+    return start, end
+
+
+def parse_range(header: str, size: int) -> tuple[int, int] | None:
+    """Return (first byte, last byte), both inclusive, that `header` asks of a representation of `size` bytes.
+
+    None means that the header is to be ignored: another unit, several ranges, or not a range at all.
+    Raises RegistryError RANGE_INVALID with `Content-Range: bytes */<size>` for a range that lies outside.
+    Source: RFC 9110 sections 14.1.2 and 14.2.
+    """
+    match = _RANGE.fullmatch(header)
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        return _suffix_range(_bounded(match[2]), size)
+    start = _bounded(match[1])
+    end = _bounded(match[2]) if match[2] else _BEYOND
+    if start > end:
+        return None
+    if start >= size:
+        raise _unsatisfiable(size)
+    return start, min(end, size - 1)
+
+
+def _suffix_range(length: int, size: int) -> tuple[int, int] | None:
+    if length == 0:
+        raise _unsatisfiable(size)
+    if size == 0:
+        # Satisfiable by the RFC, yet no Content-Range can say "0 bytes of 0": the whole answer is the same.
+        return None
+    return max(size - length, 0), size - 1
+
+
+def _bounded(digits: str) -> int:
+    """Return the number, or one above any size: int() refuses texts above 4300 digits."""
+    significant = digits.lstrip("0")
+    return int(significant or "0") if len(significant) <= _MAX_DIGITS else _BEYOND
+
+
+def _unsatisfiable(size: int) -> RegistryError:
+    return RegistryError(
+        ErrorCode.RANGE_INVALID,
+        f"the range lies outside of the {size} bytes",
+        headers={"Content-Range": f"bytes */{size}"},
+    )
+
+
+def _content_range_error(text: str, reason: str) -> RegistryError:
+    return RegistryError(ErrorCode.RANGE_INVALID, f"Content-Range {quoted(text)}: {reason}")

@@ -1,0 +1,261 @@
+"""Manifests: which bytes are one, and what they name.
+
+Nothing here knows what the registry holds: whether the blobs and children exist is the caller's question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from distribution.digest import Digest, parse_digest
+from distribution.json_document import parse_document
+from distribution.spec import (
+    DOCKER_SCHEMA_1_TYPES,
+    INDEX_TYPES,
+    MANIFEST_MAX_BYTES,
+    MANIFEST_TYPES,
+    MAX_DESCRIPTORS,
+    MEDIA_TYPE_MAX_CHARACTERS,
+    NONDISTRIBUTABLE_TYPES,
+    OCI_TYPES,
+    SCHEMA_VERSION,
+)
+from tokens.errors import ErrorCode, RegistryError, quoted
+
+Fields = Mapping[str, object]
+
+_PRINTABLE = re.compile(rf"[ -~]{{1,{MEDIA_TYPE_MAX_CHARACTERS}}}")
+
+
+def _by_folded_name(*names: str) -> dict[str, str]:
+    return {name.casefold(): name for name in names}
+
+
+_MANIFEST_FIELDS = _by_folded_name(
+    "schemaVersion",
+    "mediaType",
+    "artifactType",
+    "config",
+    "layers",
+    "manifests",
+    "subject",
+    "annotations",
+    "fsLayers",
+)
+_DESCRIPTOR_FIELDS = _by_folded_name("mediaType", "digest", "size", "urls", "annotations")
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a manifest says of one piece of content; `size` in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    urls: tuple[str, ...] = ()
+
+    @property
+    def may_be_elsewhere(self) -> bool:
+        """Whether clients get this content from other places, so that it need not be in the repository."""
+        return bool(self.urls) or self.media_type in NONDISTRIBUTABLE_TYPES
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedManifest:
+    """What a manifest names.
+
+    `blobs` (config first, then layers) must be in the repository; `optional_blobs` (nondistributable layers
+    and those with `urls`) need not be; `children` are the manifests of an index; `subject` is what a referrer
+    refers to. `artifact_type` is what the referrers API shows: an image's own, else its config's media type;
+    an index's own, else None. One digest may be there more than once.
+    """
+
+    media_type: str
+    blobs: tuple[Descriptor, ...] = ()
+    optional_blobs: tuple[Descriptor, ...] = ()
+    children: tuple[Descriptor, ...] = ()
+    subject: Descriptor | None = None
+    artifact_type: str | None = None
+    config_media_type: str | None = None
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+def parse_manifest(payload: bytes, content_type: str | None) -> ParsedManifest:
+    """Return what the manifest in `payload` names; `content_type` is the request's header, None without one.
+
+    Takes OCI image manifests and indexes, Docker schema 2 manifests and lists; unknown fields may hold
+    anything. Raises RegistryError MANIFEST_INVALID, whose detail says what is wrong and where; its status is
+    413 above 4 MiB. Sources: OCI Image Specification v1.1, Docker "Image Manifest Version 2, Schema 2".
+    """
+    if len(payload) > MANIFEST_MAX_BYTES:
+        raise _invalid(f"a manifest has at most {MANIFEST_MAX_BYTES} bytes, not {len(payload)}", status=413)
+    document = parse_document(payload)
+    _check_spelling(document, _MANIFEST_FIELDS, "the manifest")
+    media_type = _media_type(document, content_type)
+    _check_version(document)
+    parse = _parse_index if media_type in INDEX_TYPES else _parse_image
+    return parse(document, media_type)
+
+
+def _parse_image(document: Fields, media_type: str) -> ParsedManifest:
+    if not {"config", "layers"} <= document.keys() or "manifests" in document:
+        raise _invalid(f"{media_type} has config and layers, and no manifests")
+    layers = _list(document, "layers")
+    _check_count(document, 1 + len(layers))
+    config = _descriptor(document["config"], "config")
+    blobs = (config, *_descriptors(layers, "layers"))
+    return ParsedManifest(
+        media_type=media_type,
+        blobs=tuple(blob for blob in blobs if not blob.may_be_elsewhere),
+        optional_blobs=tuple(blob for blob in blobs if blob.may_be_elsewhere),
+        subject=_subject(document, media_type),
+        artifact_type=_artifact_type(document, media_type) or config.media_type,
+        config_media_type=config.media_type,
+        annotations=_annotations(document),
+    )
+
+
+def _parse_index(document: Fields, media_type: str) -> ParsedManifest:
+    if "manifests" not in document or {"config", "layers"} & document.keys():
+        raise _invalid(f"{media_type} has manifests, and neither config nor layers")
+    manifests = _list(document, "manifests")
+    _check_count(document, len(manifests))
+    return ParsedManifest(
+        media_type=media_type,
+        children=_descriptors(manifests, "manifests"),
+        subject=_subject(document, media_type),
+        artifact_type=_artifact_type(document, media_type),
+        annotations=_annotations(document),
+    )
+
+
+def _check_spelling(fields: Fields, known: Fields, where: str) -> None:
+    """Refuse `MediaType` for `mediaType`: readers that ignore case would take it, this one would not."""
+    for key in fields:
+        if known.get(key.casefold(), key) != key:
+            raise _invalid(f"{where} has a key {quoted(key)}, which is spelled {known[key.casefold()]}")
+
+
+def _media_type(document: Fields, content_type: str | None) -> str:
+    """Return the media type that the header and the body agree on, one of MANIFEST_TYPES."""
+    declared = (content_type or "").partition(";")[0].strip().lower()
+    written = _media_type_field(document, "mediaType")
+    if DOCKER_SCHEMA_1_TYPES & {declared, written} or "fsLayers" in document:
+        raise _invalid("schema 1 manifests are not supported: push the image as Docker schema 2 or OCI")
+    if declared and written and declared != written:
+        raise _invalid(f"the Content-Type {quoted(declared)} and the mediaType {quoted(written)} differ")
+    media_type = declared or written
+    if media_type not in MANIFEST_TYPES:
+        raise _invalid(f"the media type {quoted(media_type)} is not one of {', '.join(MANIFEST_TYPES)}")
+    return media_type
+
+
+def _check_version(document: Fields) -> None:
+    version = document.get("schemaVersion")
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise _invalid(f"schemaVersion is not {SCHEMA_VERSION}")
+
+
+def _check_count(document: Fields, count: int) -> None:
+    if count + ("subject" in document) > MAX_DESCRIPTORS:
+        raise _invalid(f"a manifest has at most {MAX_DESCRIPTORS} descriptors")
+
+
+def _subject(document: Fields, media_type: str) -> Descriptor | None:
+    # Docker's own types do not define subject: in them it is an unknown field, which may hold anything.
+    if media_type not in OCI_TYPES or document.get("subject") is None:
+        return None
+    return _descriptor(document["subject"], "subject")
+
+
+def _artifact_type(document: Fields, media_type: str) -> str | None:
+    if media_type not in OCI_TYPES:
+        return None
+    return _media_type_field(document, "artifactType") or None
+
+
+def _descriptors(items: list[object], where: str) -> tuple[Descriptor, ...]:
+    return tuple(_descriptor(item, f"{where}[{position}]") for position, item in enumerate(items))
+
+
+def _descriptor(value: object, where: str) -> Descriptor:
+    if not isinstance(value, dict):
+        raise _invalid(f"{where} is not an object")
+    _check_spelling(value, _DESCRIPTOR_FIELDS, where)
+    prefix = f"{where}."
+    _annotations(value, prefix)
+    return Descriptor(
+        media_type=_required_media_type(value, prefix),
+        digest=_digest(value, prefix),
+        size=_size(value, prefix),
+        urls=_urls(value, prefix),
+    )
+
+
+def _digest(fields: Fields, prefix: str) -> Digest:
+    text = fields.get("digest")
+    if not isinstance(text, str):
+        raise _invalid(f"{prefix}digest is not a string")
+    try:
+        return parse_digest(text)
+    except RegistryError as error:
+        raise _invalid(f"{prefix}digest: {error.detail}") from error
+
+
+def _size(fields: Fields, prefix: str) -> int:
+    size = fields.get("size")
+    # isinstance would take a JSON true for an integer.
+    if type(size) is not int or size < 0:
+        raise _invalid(f"{prefix}size is not a number of bytes")
+    return size
+
+
+def _required_media_type(fields: Fields, prefix: str) -> str:
+    media_type = _media_type_field(fields, "mediaType", prefix)
+    if not media_type:
+        raise _invalid(f"{prefix}mediaType is missing")
+    return media_type
+
+
+def _media_type_field(fields: Fields, key: str, prefix: str = "") -> str:
+    """Return a media type; "" where it is missing, null or empty, which programs in Go do not tell apart."""
+    text = fields.get(key)
+    if text is None or text == "":
+        return ""
+    if not isinstance(text, str) or _PRINTABLE.fullmatch(text) is None:
+        raise _invalid(
+            f"{prefix}{key} is not a media type: 1 to {MEDIA_TYPE_MAX_CHARACTERS} printable characters"
+        )
+    return text
+
+
+def _urls(fields: Fields, prefix: str) -> tuple[str, ...]:
+    urls = _list(fields, "urls", prefix)
+    if not all(isinstance(url, str) for url in urls):
+        raise _invalid(f"{prefix}urls has an item that is not a string")
+    return tuple(map(str, urls))
+
+
+def _list(fields: Fields, key: str, prefix: str = "") -> list[object]:
+    """Return the array at `key`, empty where it is missing or null, as programs in Go write an empty one."""
+    value = fields.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise _invalid(f"{prefix}{key} is not an array")
+    return value
+
+
+def _annotations(fields: Fields, prefix: str = "") -> dict[str, str]:
+    value = fields.get("annotations")
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise _invalid(f"{prefix}annotations is not an object of strings")
+    return value
+
+
+def _invalid(detail: str, *, status: int | None = None) -> RegistryError:
+    return RegistryError(ErrorCode.MANIFEST_INVALID, detail, status=status)

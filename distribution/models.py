@@ -1,0 +1,226 @@
+"""The rows behind the registry.
+
+    Repository ─< Link >─ Blob(key) ── one object of the storage
+        │  │       ^
+        │  │       └──< ManifestBlob >── Manifest ──< ManifestChild >── Manifest
+        │  └──────────────────────────── Manifest, Tag ── Manifest
+        └─< Upload ─< Segment(key) ───── one object of the storage each      Trash(key) ── one object to delete
+
+What holds: every stored object is named by one row (Blob, Segment, Upload.assembly_key or Trash), committed
+before its first byte. A blob has a link after every commit. References are real foreign keys with PROTECT.
+
+`used_at` is the last moment that something was promised about the row, or that a hold on it ended; `is_idle`
+says that nothing holds it: no tag, parent or subject for a manifest, no manifest for a link. Both are kept by
+the verbs (`manifests`, `blobs`, …), in the order of locks Upload → Tag → Manifest → Blob → Link.
+"""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import PROTECT, Q, QuerySet
+
+# Byte order on SQLite, which has it built in, and on PostgreSQL, where migration 0001 creates it.
+BYTE_ORDER = "BINARY"
+
+
+def remove(rows: QuerySet[Any]) -> int:
+    """Delete `rows` in one statement and return how many there were.
+
+    `QuerySet.delete` first reads every row and whatever points at it; foreign keys already refuse in the
+    database, and nothing cascades.
+    """
+    return int(rows._raw_delete(rows.db))  # type: ignore[attr-defined]  # the one private call, for the line above
+
+
+class Repository(models.Model):
+    """A name under which manifests, tags and links live."""
+
+    name = models.CharField(max_length=255, unique=True, db_collation=BYTE_ORDER)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        """Plural as it is written."""
+
+        verbose_name_plural = "repositories"
+
+    def __str__(self) -> str:
+        """Name the repository."""
+        return self.name
+
+
+class Blob(models.Model):
+    """Bytes that are stored once, whatever repositories link them."""
+
+    digest = models.CharField(max_length=140, unique=True)
+    size = models.BigIntegerField(help_text="bytes")
+    key = models.CharField(max_length=80, unique=True)
+    is_corrupt = models.BooleanField(default=False, help_text="Answers 404 until the next push heals it.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        """Name the blob."""
+        return self.digest
+
+
+class Link(models.Model):
+    """A blob is readable through the repositories that link it, and no other."""
+
+    repository = models.ForeignKey(Repository, PROTECT, related_name="links")
+    blob = models.ForeignKey(Blob, PROTECT, related_name="links")
+    used_at = models.DateTimeField()
+    is_idle = models.BooleanField()
+
+    class Meta:
+        """One link of a blob in a repository; the collector reads the idle ones by age."""
+
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["repository", "blob"], name="distribution_link_once")
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["used_at", "id"], name="distribution_link_idle", condition=Q(is_idle=True))
+        ]
+
+    def __str__(self) -> str:
+        """Name both ends."""
+        return f"{self.repository_id} → {self.blob_id}"
+
+
+class Manifest(models.Model):
+    """A manifest or index, byte for byte, with what is asked of it in columns."""
+
+    repository = models.ForeignKey(Repository, PROTECT, related_name="manifests")
+    digest = models.CharField(max_length=140)
+    media_type = models.CharField(max_length=127)
+    payload = models.BinaryField()
+    size = models.BigIntegerField(help_text="bytes")
+    subject = models.CharField(max_length=140, null=True, blank=True)  # noqa: DJ001 - no subject is not an empty one
+    artifact_type = models.CharField(max_length=255, blank=True)
+    annotations = models.JSONField(default=dict)
+    used_at = models.DateTimeField()
+    is_idle = models.BooleanField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        """One manifest of a digest in a repository; referrers by subject; the idle ones by age."""
+
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["repository", "digest"], name="distribution_manifest_once")
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["used_at", "id"], name="distribution_manifest_idle", condition=Q(is_idle=True)),
+            models.Index(
+                fields=["repository", "subject", "digest"],
+                name="distribution_referrers",
+                condition=Q(subject__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Name the manifest."""
+        return self.digest
+
+
+class ManifestBlob(models.Model):
+    """A manifest names a blob: config or layer."""
+
+    manifest = models.ForeignKey(Manifest, PROTECT, related_name="blobs")
+    link = models.ForeignKey(Link, PROTECT, related_name="uses")
+
+    class Meta:
+        """Once, however often the manifest repeats it."""
+
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["manifest", "link"], name="distribution_manifest_blob_once")
+        ]
+
+    def __str__(self) -> str:
+        """Name both ends."""
+        return f"{self.manifest_id} → {self.link_id}"
+
+
+class ManifestChild(models.Model):
+    """An index lists a manifest."""
+
+    parent = models.ForeignKey(Manifest, PROTECT, related_name="children")
+    child = models.ForeignKey(Manifest, PROTECT, related_name="parents")
+
+    class Meta:
+        """Once, however often the index repeats it."""
+
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["parent", "child"], name="distribution_manifest_child_once")
+        ]
+
+    def __str__(self) -> str:
+        """Name both ends."""
+        return f"{self.parent_id} → {self.child_id}"
+
+
+class Tag(models.Model):
+    """A name for a manifest, which moves."""
+
+    repository = models.ForeignKey(Repository, PROTECT, related_name="tags")
+    name = models.CharField(max_length=128, db_collation=BYTE_ORDER)
+    manifest = models.ForeignKey(Manifest, PROTECT, related_name="tags")
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        """One tag of a name in a repository."""
+
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["repository", "name"], name="distribution_tag_once")
+        ]
+
+    def __str__(self) -> str:
+        """Name the tag."""
+        return self.name
+
+
+class Upload(models.Model):
+    """A session in which a blob arrives, of one repository and one account."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    repository = models.ForeignKey(Repository, PROTECT, related_name="uploads")
+    account = models.CharField(max_length=128, blank=True, help_text="empty: anonymous")
+    algorithm = models.CharField(max_length=16, default="sha256")
+    offset = models.BigIntegerField(default=0, help_text="bytes that are durable")
+    assembly_key = models.CharField(max_length=80, null=True, blank=True, unique=True)  # noqa: DJ001 - unique, so NULL
+    lease = models.UUIDField(null=True, blank=True, help_text="who is writing")
+    leased_until = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(auto_now_add=True)
+    active_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        """Name the session."""
+        return str(self.pk)
+
+
+class Segment(models.Model):
+    """What one PATCH or PUT brought: one object, `digest` over its bytes with the upload's algorithm."""
+
+    upload = models.ForeignKey(Upload, PROTECT, related_name="segments")
+    key = models.CharField(max_length=80, unique=True)
+    start = models.BigIntegerField(help_text="offset of its first byte")
+    size = models.BigIntegerField(null=True, blank=True, help_text="bytes; empty until they are durable")
+    digest = models.CharField(max_length=140, blank=True)
+
+    def __str__(self) -> str:
+        """Name the object."""
+        return self.key
+
+
+class Trash(models.Model):
+    """An object that no row needs any more, and from when on it may go."""
+
+    key = models.CharField(max_length=80, unique=True)
+    delete_after = models.DateTimeField(db_index=True)
+
+    class Meta:
+        """Nothing to count."""
+
+        verbose_name_plural = "trash"
+
+    def __str__(self) -> str:
+        """Name the object."""
+        return self.key

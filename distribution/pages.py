@@ -1,0 +1,47 @@
+"""Pages of names in byte order, as tags and catalog are listed.
+
+Source: OCI Distribution Specification v1.1, "Listing Tags".
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+
+from distribution.spec import PAGE_MAX
+from tokens.errors import ErrorCode, RegistryError, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some names, and whether more follow."""
+
+    names: list[str]
+    has_more: bool
+
+    @classmethod
+    def of(cls, names: list[str], limit: int) -> "Page":
+        """Return the first `limit` of `names`; one more name than that says that more follow."""
+        return cls(names[:limit], len(names) > limit)
+
+    def link(self, path: str, limit: int) -> dict[str, str]:
+        """Return the `Link` header (RFC 8288) to the next page, relative to this host; none on the last page."""
+        if not self.has_more or not self.names:
+            return {}
+        query = urlencode({"last": self.names[-1], "n": limit})
+        return {"Link": f'<{path}?{query}>; rel="next"'}
+
+
+def page_limit(query: QueryDict) -> int:
+    """Return how many names are asked for, at most PAGE_MAX. Raises PAGINATION_NUMBER_INVALID."""
+    text = query.get("n")
+    if text is None or text == "":
+        return PAGE_MAX
+    if not (text.isascii() and text.isdigit()):
+        raise RegistryError(ErrorCode.PAGINATION_NUMBER_INVALID, f"n is {quoted(text)}, not a number from 0 on")
+    return min(int(text[:9]), PAGE_MAX)
+
+
+def page_start(query: QueryDict) -> str:
+    """Return the name after which the page starts, which need not exist; no name has a NUL."""
+    return query.get("last", "").replace("\0", "").encode("utf-8", "replace").decode()

@@ -1,0 +1,125 @@
+"""One request's bytes of an upload: named by a row, written, made durable, counted."""
+
+import logging
+from dataclasses import dataclass
+
+from distribution import leases, transactions, trash
+from distribution.body import Body
+from distribution.digest import Digest
+from distribution.hashing import HashingReader
+from distribution.leases import Claim, LostLeaseError
+from distribution.models import Segment, Upload, remove
+from distribution.spec import MAX_SEGMENTS
+from distribution.storage import blob_store, new_key
+from tokens.errors import ErrorCode, RegistryError
+from tokens.views.base import unavailable
+
+logger = logging.getLogger(__name__)
+
+# What arrived before a connection broke is kept when resuming saves more than it costs.
+MIN_PREFIX_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An object that is durable under `key` but not yet counted as part of its upload."""
+
+    claim: Claim
+    key: str
+    size: int
+    digest: Digest
+
+
+def receive(upload: Upload, body: Body, start: int, expected: int | None) -> Received:
+    """Write the body into an object of its own and return it, the upload still claimed.
+
+    `start` is the offset it belongs to; `expected` the size that Content-Range promised, None without one.
+    Raises RANGE_INVALID when the upload stands elsewhere or another request is writing; SIZE_INVALID when
+    the body is not as long as it said; UNAVAILABLE when the storage fails.
+    """
+    claim, key = transactions.run(_claim, upload, start)
+    reader = HashingReader(body, upload.algorithm, claim.renew)
+    transactions.release_connection()
+    try:
+        blob_store().write(key, reader)
+    except LostLeaseError as error:
+        transactions.run(_abandon, claim, key)
+        raise range_error(upload) from error
+    except Exception as error:
+        logger.exception("the storage did not take an upload", extra={"key": key})
+        transactions.run(_abandon, claim, key)
+        raise unavailable("the storage did not take the bytes") from error
+    received = Received(claim, key, reader.size, reader.digest)
+    _check_size(upload, received, body, expected)
+    return received
+
+
+def count(received: Received) -> None:
+    """Make the object the upload's next segment. Raises RANGE_INVALID when the claim was lost."""
+    transactions.run(_count, received)
+
+
+def abandon(received: Received) -> None:
+    """Throw the object away and free the upload."""
+    transactions.run(_abandon, received.claim, received.key)
+
+
+def range_error(upload: Upload) -> RegistryError:
+    """Return the 416 that says where the upload stands; the session stays usable."""
+    offset = Upload.objects.filter(pk=upload.pk).values_list("offset", flat=True).first()
+    if offset is None:
+        return RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, {"uuid": str(upload.pk)})
+    upload.offset = offset
+    return RegistryError(ErrorCode.RANGE_INVALID, {"uuid": str(upload.pk), "offset": offset})
+
+
+def _claim(upload: Upload, start: int) -> tuple[Claim, str]:
+    claim = leases.take(upload.pk, start)
+    if claim is None:
+        raise range_error(upload)
+    _discard_unfinished(upload)
+    if Segment.objects.filter(upload=upload).count() >= MAX_SEGMENTS:
+        raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, f"an upload has at most {MAX_SEGMENTS} chunks")
+    key = new_key()
+    Segment.objects.create(upload=upload, key=key, start=start)
+    return claim, key
+
+
+def _discard_unfinished(upload: Upload) -> None:
+    """Throw away what a writer that died left behind."""
+    unfinished = Segment.objects.filter(upload=upload, size__isnull=True)
+    keys = list(unfinished.values_list("key", flat=True))
+    if keys:
+        trash.put(keys)
+        remove(Segment.objects.filter(key__in=keys))
+
+
+def _check_size(upload: Upload, received: Received, body: Body, expected: int | None) -> None:
+    if not body.was_cut and expected in (None, received.size):
+        return
+    keep = body.was_cut and received.size >= MIN_PREFIX_BYTES and (expected is None or received.size <= expected)
+    (count if keep else abandon)(received)
+    detail = {"uuid": str(upload.pk), "received": received.size, "expected": expected or body.length}
+    raise RegistryError(ErrorCode.SIZE_INVALID, detail)
+
+
+def _count(received: Received) -> None:
+    claim = received.claim
+    if not leases.advance(claim, received.size):
+        _trash(received.key)
+        raise RegistryError(ErrorCode.RANGE_INVALID, {"uuid": str(claim.upload_id), "reason": "another request took over"})
+    segment = Segment.objects.filter(key=received.key)
+    if received.size:
+        segment.update(size=received.size, digest=str(received.digest))
+    else:
+        _trash(received.key)
+
+
+def _abandon(claim: Claim, key: str) -> None:
+    leases.advance(claim, 0)
+    _trash(key)
+
+
+def _trash(key: str) -> None:
+    trash.put([key])
+    remove(Segment.objects.filter(key=key))

@@ -1,0 +1,119 @@
+"""Where blobs lie: five verbs over whatever storage Django is configured with.
+
+    objects/
+        ab/abcdef0123456789…   one object an upload segment or blob; the key is a random UUID,
+        …                      never anything that a request said
+
+A key is named by a committed row before its first byte, so whatever lies here is known.
+"""
+
+import errno
+import uuid
+from typing import IO, Any, Protocol
+
+from django.core.files.storage import FileSystemStorage, Storage, storages
+
+from distribution.file_storage import DurableFileSystemStorage
+
+
+class Reader(Protocol):
+    """Something that gives bytes until it gives none."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most `size` bytes; none at the end."""
+        ...
+
+
+class MissingObjectError(Exception):
+    """The storage has no object under a key that a row names."""
+
+
+class BlobStore:
+    """Objects under keys. What the storage's own client raises on a fault comes through as it is."""
+
+    def __init__(self, storage: Storage) -> None:
+        """Use `storage`: a file system, or a cloud of django-storages."""
+        self._storage = storage
+
+    def write(self, key: str, reader: Reader) -> None:
+        """Store everything that `reader` gives under `key`, durable when this returns.
+
+        An exception from the reader leaves no object.
+        """
+        saved = self._storage.save(key, _Content(reader))  # type: ignore[arg-type]  # what a storage needs of a File
+        if saved != key:
+            self._storage.delete(saved)
+            raise FileExistsError(errno.EEXIST, "the storage chose another name for a new key", key)
+
+    def size(self, key: str) -> int:
+        """Return the object's size in bytes. Raises MissingObjectError."""
+        try:
+            return self._storage.size(key)
+        except FileNotFoundError as error:
+            raise MissingObjectError(key) from error
+
+    def delete(self, key: str) -> None:
+        """Delete the object; an absent one counts as deleted."""
+        self._storage.delete(key)
+
+    def open_at(self, key: str, offset: int = 0) -> IO[bytes]:
+        """Open the object for reading from byte `offset` on. Raises MissingObjectError."""
+        try:
+            file: IO[bytes] = self._open(key)
+        except FileNotFoundError as error:
+            raise MissingObjectError(key) from error
+        if offset:
+            file.seek(offset)
+        return file
+
+    def _open(self, key: str) -> IO[bytes]:
+        if isinstance(self._storage, FileSystemStorage):
+            return open(self._storage.path(key), "rb")  # noqa: PTH123, SIM115 - the caller closes it; sendfile needs it bare
+        return self._storage.open(key, "rb")
+
+    def redirect_url(self, key: str) -> str | None:
+        """Return where a client may fetch the object for a while, None when it has to come from here."""
+        return None if isinstance(self._storage, FileSystemStorage) else self._storage.url(key)
+
+    def prepare(self) -> None:
+        """Make what must exist before the first upload. Raises OSError."""
+        if isinstance(self._storage, DurableFileSystemStorage):
+            self._storage.prepare()
+
+    def probe(self) -> None:
+        """Ask the storage for something that is not there; raises what its client raises when it does not answer."""
+        if isinstance(self._storage, FileSystemStorage):
+            self._storage.listdir("objects/00")
+        else:
+            self._storage.exists("objects/probe")
+
+
+class _Content:
+    """A reader in the shape of a Django File, which a storage reads once and never seeks."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.read = reader.read
+
+    def chunks(self, chunk_size: int = 1024 * 1024) -> Any:
+        """Give the content in pieces, as storages ask for it."""
+        while chunk := self.read(chunk_size):
+            yield chunk
+
+    def close(self) -> None:
+        """Leave the request's body open: its server closes it."""
+
+
+def new_key() -> str:
+    """Return a key that no object has had before."""
+    name = uuid.uuid4().hex
+    return f"objects/{name[:2]}/{name}"
+
+
+def blob_store() -> BlobStore:
+    """Return the store of the `blobs` alias of STORAGES."""
+    return BlobStore(storages["blobs"])
+
+
+def check_storage() -> None:
+    """Raise whatever the storage raises when it does not answer."""
+    blob_store().probe()

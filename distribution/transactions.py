@@ -1,0 +1,53 @@
+"""Run a transaction again when it lost a race, and give up with a 503 that says when to come back."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from django.db import IntegrityError, OperationalError, connection, transaction
+
+from tokens.views.base import unavailable
+
+ATTEMPTS = 4
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+class LostRaceError(Exception):
+    """What a transaction had read is no longer so: it starts again from the beginning."""
+
+
+def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    """Return `operation(*args, **kwargs)` run in a transaction of its own, up to ATTEMPTS times.
+
+    The whole transaction is repeated, since a deferred foreign key is refused at COMMIT on PostgreSQL.
+    Raises RegistryError UNAVAILABLE, with a Retry-After, when every attempt lost; any other error ends it at once.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            with transaction.atomic():
+                return operation(*args, **kwargs)
+        except (IntegrityError, OperationalError, LostRaceError) as error:
+            lost: Exception = error
+        _drop_broken_connection()
+        time.sleep(random.uniform(0, 0.01) * (attempt + 1))  # noqa: S311 - spreads contenders, hides nothing
+    raise unavailable("the database is busy") from lost
+
+
+def _drop_broken_connection() -> None:
+    """Let the next attempt connect anew when the server went away."""
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+
+
+def release_connection() -> None:
+    """Give the database connection back to the pool, before bytes come in or go out.
+
+    A slow client would else hold it: four slow downloads exhausted a pool of four. Without a pool (SQLite)
+    a thread has a connection of its own, which nobody waits for.
+    """
+    has_pool = bool(connection.settings_dict["OPTIONS"].get("pool"))
+    if has_pool and not connection.in_atomic_block:
+        connection.close()

@@ -1,0 +1,115 @@
+"""Upload sessions: start, find, append, complete, cancel.
+
+    bytes → fsync file → fsync folder → COMMIT → 201
+
+Publishing a blob is a row that names an object, never a rename or a copy: the same on a disk and in a cloud.
+"""
+
+import uuid
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from acl.names import RepositoryName
+from distribution import blobs, leases, repositories, segments, transactions, trash
+from distribution.assembly import assemble
+from distribution.body import Body
+from distribution.content import Content
+from distribution.digest import Digest
+from distribution.models import Blob, Segment, Upload, remove
+from tokens.errors import ErrorCode, RegistryError
+
+
+def start(name: RepositoryName, account: str, algorithm: str = "sha256") -> Upload:
+    """Open a session of `account` in the repository, which is made when it is new."""
+    repository = repositories.ensure(name)
+    return Upload.objects.create(repository=repository, account=account, algorithm=algorithm, active_at=Now())
+
+
+def find(name: RepositoryName, session: uuid.UUID, account: str) -> Upload:
+    """Return the session. Raises BLOB_UPLOAD_UNKNOWN, also for one of another repository or account."""
+    upload = Upload.objects.select_related("repository").filter(pk=session, repository__name=name, account=account).first()
+    if upload is None:
+        raise _unknown(session)
+    return upload
+
+
+def append(upload: Upload, body: Body, start: int | None = None, expected: int | None = None) -> None:
+    """Add the body to the session at offset `start` (None: where it stands), and move its offset.
+
+    Raises RANGE_INVALID, SIZE_INVALID, BLOB_UPLOAD_INVALID; the session stays usable.
+    """
+    received = segments.receive(upload, body, upload.offset if start is None else start, expected)
+    segments.count(received)
+    upload.offset += received.size
+
+
+def complete(upload: Upload, body: Body, digest: Digest, start: int | None = None, expected: int | None = None) -> None:
+    """Add the body, if any, and publish everything under `digest`.
+
+    Raises what `append` raises; DIGEST_INVALID when the bytes have another digest, which ends the session.
+    """
+    content = _content(upload, body, digest.algorithm, start, expected)
+    if content.digest != digest:
+        cancel(upload)
+        raise RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(digest), "actual": str(content.digest)})
+    transactions.run(_publish, upload, content)
+
+
+def cancel(upload: Upload) -> None:
+    """End the session and throw its bytes away. Raises BLOB_UPLOAD_UNKNOWN."""
+    transactions.run(_cancel, upload)
+
+
+def _content(upload: Upload, body: Body, algorithm: str, start: int | None, expected: int | None) -> Content:
+    if start not in (None, upload.offset):
+        raise segments.range_error(upload)
+    if body.is_empty and upload.offset:
+        return assemble(upload, algorithm)
+    received = segments.receive(upload, body, upload.offset, expected)
+    is_whole = not received.claim.offset
+    if is_whole and received.digest.algorithm == algorithm:
+        return Content(received.key, received.size, received.digest, 0, received.claim.lease)
+    segments.count(received)
+    upload.offset += received.size
+    return assemble(upload, algorithm)
+
+
+def _publish(upload: Upload, content: Content) -> None:
+    _close(upload, content)
+    blob = Blob.objects.select_for_update().filter(digest=str(content.digest)).first()
+    if blob is None:
+        blob = Blob.objects.create(digest=str(content.digest), size=content.size, key=content.key)
+    elif blob.is_corrupt:
+        trash.put([blob.key])
+        Blob.objects.filter(pk=blob.pk).update(key=content.key, size=content.size, is_corrupt=False)
+    else:
+        trash.put([content.key])
+    blobs.link_into(upload.repository, blob)
+
+
+def _close(upload: Upload, content: Content) -> None:
+    """Remove the session's rows; every object but the content's goes to trash."""
+    held = Q(lease=content.lease) if content.lease else leases.free()
+    row = Upload.objects.select_for_update().filter(held, pk=upload.pk, offset=content.offset).first()
+    if row is None:
+        raise _unknown(upload.pk)
+    _remove(row, keep=content.key)
+
+
+def _cancel(upload: Upload) -> None:
+    row = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+    if row is None:
+        raise _unknown(upload.pk)
+    _remove(row, keep=None)
+
+
+def _remove(row: Upload, keep: str | None) -> None:
+    keys = {row.assembly_key, *Segment.objects.filter(upload=row).values_list("key", flat=True)}
+    trash.put(key for key in keys if key and key != keep)
+    remove(Segment.objects.filter(upload=row))
+    remove(Upload.objects.filter(pk=row.pk))
+
+
+def _unknown(session: uuid.UUID) -> RegistryError:
+    return RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, {"uuid": str(session)})

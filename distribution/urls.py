@@ -1,0 +1,29 @@
+"""The paths of `/v2/`. A repository's name holds slashes, so the last match of a keyword ends it."""
+
+from django.urls import path, re_path
+
+from distribution.views.api_version import ApiVersionView
+from distribution.views.blob import BlobView
+from distribution.views.listing import CatalogView, TagsView
+from distribution.views.manifest import ManifestView
+from distribution.views.unknown import UnknownPathView
+from distribution.views.upload import UploadView
+from distribution.views.uploads import UploadsView
+from tokens.views.jwks import JwksView
+from tokens.views.token import TokenView
+
+_SESSION = r"(?P<session>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
+
+urlpatterns = [
+    re_path(r"^v2/(?P<name>.+)/manifests/(?P<reference>[^/]+)\Z", ManifestView.as_view()),
+    re_path(r"^v2/(?P<name>.+)/blobs/(?P<digest>[^/]+:[^/]+)\Z", BlobView.as_view()),
+    re_path(r"^v2/(?P<name>.+)/blobs/uploads/?\Z", UploadsView.as_view()),
+    re_path(rf"^v2/(?P<name>.+)/blobs/uploads/{_SESSION}\Z", UploadView.as_view()),
+    re_path(r"^v2/(?P<name>.+)/tags/list/?\Z", TagsView.as_view()),
+    re_path(r"^v2/_catalog/?\Z", CatalogView.as_view()),
+    re_path(r"^v2/token/?\Z", TokenView.as_view()),
+    re_path(r"^v2/token/jwks/?\Z", JwksView.as_view()),
+    re_path(r"^v2/?\Z", ApiVersionView.as_view()),
+    path("v2/<path:rest>", UnknownPathView.as_view()),
+    re_path(r"", UnknownPathView.as_view()),
+]

@@ -1,0 +1,32 @@
+"""`/v2/<name>/tags/list` and `/v2/_catalog`: names in pages."""
+
+from django.http import HttpRequest, JsonResponse
+
+from distribution import repositories, tags
+from distribution.pages import page_limit, page_start
+from distribution.views.repository import PULL, RepositoryView
+from tokens.views.base import RegistryView, bearer_of
+
+
+class TagsView(RepositoryView):
+    """List the tags of a repository."""
+
+    actions = {"GET": PULL}
+
+    def get(self, request: HttpRequest) -> JsonResponse:
+        """Answer with a page of tags."""
+        limit = page_limit(request.GET)
+        page = tags.page(self.name, limit, page_start(request.GET))
+        headers = page.link(f"/v2/{self.name}/tags/list", limit)
+        return JsonResponse({"name": self.name, "tags": page.names}, headers=headers)
+
+
+class CatalogView(RegistryView):
+    """List the repositories that the token's account may pull."""
+
+    def get(self, request: HttpRequest) -> JsonResponse:
+        """Answer with a page of names."""
+        bearer = bearer_of(request)
+        limit = page_limit(request.GET)
+        page = repositories.catalog(limit, page_start(request.GET), bearer.may_see)
+        return JsonResponse({"repositories": page.names}, headers=page.link("/v2/_catalog", limit))

@@ -1,0 +1,90 @@
+"""`/v2/<name>/manifests/<reference>`: a manifest, by tag or digest."""
+
+from django.http import HttpRequest, HttpResponse
+
+from distribution import manifests, tags
+from distribution.body import read_whole
+from distribution.digest import Digest
+from distribution.lookup import FoundManifest
+from distribution.spec import CONTENT_DIGEST_HEADER, MANIFEST_MAX_BYTES, SUBJECT_HEADER, TAG_HEADER
+from distribution.tag import parse_reference, parse_tag
+from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty
+from tokens.errors import ErrorCode, RegistryError
+
+
+class ManifestView(RepositoryView):
+    """Serve, store and remove a manifest. What is stored is returned as it is, whatever `Accept` says."""
+
+    actions = {"GET": PULL, "HEAD": PULL, "PUT": PULL_PUSH, "DELETE": DELETE}
+
+    def get(self, request: HttpRequest, reference: str) -> HttpResponse:
+        """Answer with the bytes that were pushed."""
+        return self._found(request, reference, with_payload=True)
+
+    def head(self, request: HttpRequest, reference: str) -> HttpResponse:
+        """Answer with the headers of GET."""
+        return self._found(request, reference, with_payload=False)
+
+    def put(self, request: HttpRequest, reference: str) -> HttpResponse:
+        """Store the manifest under a tag, or a digest and the tags of `?tag=`."""
+        parsed = parse_reference(reference)
+        digest = parsed if isinstance(parsed, Digest) else None
+        tag_names = [parse_tag(tag) for tag in request.GET.getlist("tag")]
+        named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
+        payload = read_whole(request, MANIFEST_MAX_BYTES, _too_large())
+        stored = manifests.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
+        headers = {
+            "Location": f"/v2/{self.name}/manifests/{stored.digest}",
+            CONTENT_DIGEST_HEADER: str(stored.digest),
+            "Content-Length": "0",
+        }
+        if stored.subject:
+            headers[SUBJECT_HEADER] = stored.subject
+        if tag_names:
+            headers[TAG_HEADER] = ",".join(tag_names)
+        return empty(201, headers)
+
+    def delete(self, request: HttpRequest, reference: str) -> HttpResponse:
+        """Remove a tag, or a manifest with all its tags."""
+        parsed = self._reference(reference)
+        if isinstance(parsed, Digest):
+            manifests.delete(self.name, parsed)
+        else:
+            tags.delete(self.name, parsed)
+        return empty(202, {"Content-Length": "0"})
+
+    def _found(self, request: HttpRequest, reference: str, *, with_payload: bool) -> HttpResponse:
+        found = manifests.find(self.name, self._reference(reference), with_payload=with_payload)
+        if _is_known(request, found):
+            return empty(304, _headers(found))
+        return HttpResponse(found.payload, headers=_headers(found) | {"Content-Length": str(found.size)})
+
+    def _reference(self, text: str):
+        """Return the reference; one that could never have been pushed is unknown rather than wrong."""
+        try:
+            return parse_reference(text)
+        except RegistryError as error:
+            if error.code is not ErrorCode.TAG_INVALID:
+                raise
+            raise manifests.unknown(self.name, text) from error
+
+
+def _headers(found: FoundManifest) -> dict[str, str]:
+    return {
+        "Content-Type": found.media_type,
+        CONTENT_DIGEST_HEADER: found.digest,
+        "ETag": f'"{found.digest}"',
+    }
+
+
+def _is_known(request: HttpRequest, found: FoundManifest) -> bool:
+    """Tell whether the client has these bytes; its If-None-Match is a list, of quoted, weak or bare digests."""
+    header = request.META.get("HTTP_IF_NONE_MATCH")
+    if not header:
+        return False
+    known = {part.strip().removeprefix("W/").strip('"') for part in header.split(",")}
+    return found.digest in known or "*" in known
+
+
+def _too_large() -> RegistryError:
+    return RegistryError(ErrorCode.MANIFEST_INVALID, f"a manifest has at most {MANIFEST_MAX_BYTES} bytes", status=413)

@@ -1,0 +1,96 @@
+"""`/v2/<name>/blobs/uploads/<session>`: an upload session's status, chunks, end."""
+
+import uuid
+
+from django.http import HttpRequest, HttpResponse
+
+from acl.names import RepositoryName
+from distribution import uploads
+from distribution.body import Body
+from distribution.content_range import parse_content_range
+from distribution.digest import Digest, parse_digest
+from distribution.models import Upload
+from distribution.spec import CONTENT_DIGEST_HEADER, UPLOAD_UUID_HEADER
+from distribution.views.repository import PULL, PULL_PUSH, PUSH, RepositoryView, empty
+from tokens.errors import ErrorCode, RegistryError
+
+
+class UploadView(RepositoryView):
+    """Continue a session of this repository and account; elsewhere it is unknown."""
+
+    actions = {"GET": PULL, "PATCH": PULL_PUSH, "PUT": PULL_PUSH, "DELETE": PUSH}
+
+    def get(self, request: HttpRequest, session: uuid.UUID) -> HttpResponse:
+        """Answer how far the upload has come."""
+        return session_accepted(self._find(session), 204)
+
+    def patch(self, request: HttpRequest, session: uuid.UUID) -> HttpResponse:
+        """Append a chunk: with a Content-Range at its place, without one where the session stands."""
+        upload = self._find(session)
+        start, expected = _chunk(request)
+        try:
+            uploads.append(upload, Body(request), start, expected)
+        except RegistryError as error:
+            raise _with_session(error, upload) from error
+        return session_accepted(upload, 202)
+
+    def put(self, request: HttpRequest, session: uuid.UUID) -> HttpResponse:
+        """Append the last chunk, if any, and publish the blob."""
+        upload = self._find(session)
+        digest = parse_digest(request.GET.get("digest", ""))
+        start, expected = _chunk(request)
+        try:
+            uploads.complete(upload, Body(request), digest, start, expected)
+        except RegistryError as error:
+            raise _with_session(error, upload) from error
+        return created(self.name, digest)
+
+    def delete(self, request: HttpRequest, session: uuid.UUID) -> HttpResponse:
+        """Cancel the session."""
+        uploads.cancel(self._find(session))
+        return empty(204, {})
+
+    def _find(self, session: uuid.UUID) -> Upload:
+        return uploads.find(self.name, session, self.bearer.identity.name)
+
+
+def _chunk(request: HttpRequest) -> tuple[int | None, int | None]:
+    """Return the chunk's first offset and its size, None for both without a Content-Range."""
+    header = request.META.get("HTTP_CONTENT_RANGE")
+    if header is None:
+        return None, None
+    first, last = parse_content_range(header)
+    return first, last - first + 1
+
+
+def _with_session(error: RegistryError, upload: Upload) -> RegistryError:
+    """Tell the client of a refused chunk where to go on."""
+    if error.code is ErrorCode.RANGE_INVALID:
+        error.headers |= _session_headers(upload)
+    return error
+
+
+def _session_headers(upload: Upload) -> dict[str, str]:
+    # Relative: an absolute http:// behind a TLS proxy loses containerd's credentials. `0-0` when nothing is
+    # there yet: docker fails on `0--1`.
+    return {
+        "Location": f"/v2/{upload.repository.name}/blobs/uploads/{upload.pk}",
+        "Range": f"0-{max(upload.offset - 1, 0)}",
+        UPLOAD_UUID_HEADER: str(upload.pk),
+    }
+
+
+def session_accepted(upload: Upload, status: int) -> HttpResponse:
+    """Return the answer that says where the session is and how far it has come."""
+    length = {} if status == 204 else {"Content-Length": "0"}
+    return empty(status, _session_headers(upload) | length)
+
+
+def created(name: RepositoryName, digest: Digest) -> HttpResponse:
+    """Return the answer for a blob that is here now."""
+    headers = {
+        "Location": f"/v2/{name}/blobs/{digest}",
+        CONTENT_DIGEST_HEADER: str(digest),
+        "Content-Length": "0",
+    }
+    return empty(201, headers)

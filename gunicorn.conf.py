@@ -1,0 +1,62 @@
+"""How gunicorn serves the registry: started in this folder, `gunicorn` finds this file by itself."""
+
+import sys
+from pathlib import Path
+
+# gunicorn looks for modules in the current folder: another one under `gunicorn -c …/gunicorn.conf.py`.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from gunicorn.arbiter import Arbiter
+
+from registry_project import listening, start
+
+_server = start.configuration().server
+
+wsgi_app = "registry_project.wsgi:application"
+bind = listening.bind_address(_server)
+workers = _server.workers
+threads = _server.threads
+
+# The main thread of this worker reports every second whatever its threads do: no upload is ever too long.
+worker_class = "registry_project.worker.Worker"
+timeout = 60
+graceful_timeout = 30
+keepalive = 75
+# Open connections of one worker; below the usual limit of 1024 open files, with room for blobs and database.
+worker_connections = 512 + threads
+
+# A token may fill a header; twenty long scopes exceed gunicorn's own 4094 bytes of request line.
+limit_request_line = 8190
+limit_request_field_size = 8190
+
+# `registry_project.proxies` decides whom to believe; gunicorn by itself believes loopback.
+forwarded_allow_ips = ""
+# Else a socket through which the server can be told to stop is opened in the home folder.
+control_socket_disable = True
+# A heartbeat in a file on a busy disk can come too late.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - gunicorn makes an unlinked file
+
+loglevel = "warning"
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "registry_project.json_log.JsonFormatter"}},
+    "filters": {"standstill": {"()": "registry_project.worker.NoStandstill"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["standstill"]}
+    },
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"gunicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
+}
+
+
+def on_starting(server: Arbiter) -> None:
+    """Prepare everything, then load the application once: the workers are forked from this process."""
+    start.prepare(server.cfg.address)
+    server.app.wsgi()
+
+
+def when_ready(server: Arbiter) -> None:
+    """Bound the patience of every connection, and say where the server is."""
+    listening.limit_standstill(server.LISTENERS)
+    start.say_listening(server.LISTENERS)

@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Run a management command: `manage.py help` lists them."""
+
+import os
+import sys
+
+from registry_project.command_line import configuration_named_in
+from registry_project.configuration import ConfigurationError
+from tokens.key_file import KeyFileError
+
+
+def main() -> None:
+    """Run the command named on the command line, with the configuration file that it names."""
+    named = configuration_named_in(sys.argv)
+    if named is not None:
+        os.environ["CONFIG_PATH"] = named
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
+    try:
+        _run(sys.argv)
+    except (ConfigurationError, KeyFileError) as error:
+        sys.exit(str(error))
+
+
+def _run(argv: list[str]) -> None:
+    from django.core.management import execute_from_command_line
+
+    if argv[1:2] == ["hashpassword"]:
+        _run_without_configuration(argv)
+    else:
+        execute_from_command_line(argv)
+
+
+def _run_without_configuration(argv: list[str]) -> None:
+    """Run `hashpassword`, which a configuration that still lacks the hash must not stop."""
+    from django.conf import settings
+
+    from accounts.management.commands.hashpassword import Command
+
+    settings.configure()
+    Command().run_from_argv(argv)
+
+
+if __name__ == "__main__":
+    main()

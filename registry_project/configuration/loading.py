@@ -1,0 +1,66 @@
+"""One YAML file, and the secrets beside it, to a `Configuration`."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from registry_project.configuration import document
+from registry_project.configuration.auth import AUTH
+from registry_project.configuration.database import DATABASE
+from registry_project.configuration.element import Element, Reading, Refused
+from registry_project.configuration.errors import ConfigurationError, Problem
+from registry_project.configuration.garbage_collector import GARBAGE_COLLECTOR
+from registry_project.configuration.rules import rules
+from registry_project.configuration.section import Key, Section, Values
+from registry_project.configuration.server import SERVER
+from registry_project.configuration.storage import STORAGE
+from registry_project.configuration.text_file import read_text
+from registry_project.configuration.users import users
+from registry_project.configuration.values import Configuration, Server, Storage
+
+MAX_BYTES = 1024 * 1024
+
+
+def load(path: Path | None) -> Configuration:
+    """Return the configuration in the file at `path`; None: the defaults, and secrets of the environment.
+
+    Raises ConfigurationError with every problem of the file.
+    """
+    absolute = None if path is None else path.absolute()
+    folder = Path.cwd() if absolute is None else absolute.parent
+    reading = Reading(absolute, folder, os.environ)
+    root = document.root(reading) if absolute is None else _document(reading, absolute)
+    configuration = root.read(CONFIGURATION)
+    if reading.problems:
+        raise ConfigurationError(reading.problems)
+    loaded: Configuration = replace(configuration, warnings=tuple(reading.warnings))
+    return loaded
+
+
+def _document(reading: Reading, path: Path) -> Element:
+    try:
+        text = read_text(path, MAX_BYTES)
+    except Refused as refused:
+        problem = Problem(path, 0, "", refused.found or "a file", refused.expected)
+        raise ConfigurationError([problem]) from None
+    return document.compose(reading, text)
+
+
+def _build(values: Values, element: Element) -> Configuration:
+    storage = values.get("storage", Storage(rootdirectory=element.reading.folder / "data"))
+    server = Server(**({"data_directory": storage.rootdirectory} | values["server"]))
+    return Configuration(path=element.reading.path, **(values | {"storage": storage, "server": server}))
+
+
+CONFIGURATION = Section(
+    {
+        "server": Key(SERVER, is_always=True),
+        "users": Key(users),
+        "acl": Key(rules),
+        "storage": Key(STORAGE),
+        "database": Key(DATABASE, is_always=True),
+        "garbage_collector": Key(GARBAGE_COLLECTOR),
+        "auth": Key(AUTH, is_always=True),
+    },
+    _build,
+)

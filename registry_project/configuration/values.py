@@ -1,0 +1,113 @@
+"""The configuration as values: checked, typed, with every default applied.
+
+Nothing here reads a file. `loading.load` makes a `Configuration` out of YAML; settings and the import
+into the ORM read it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Literal
+
+Network = IPv4Network | IPv6Network
+SubjectKind = Literal["account", "group", "anonymous"]
+SigningMethod = Literal["rsa", "hmac"]
+StorageBackend = Literal["filesystem", "s3", "gcs", "azure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where and how the server listens. `host` is an address without brackets, `""` for every one."""
+
+    host: str = ""
+    port: int = 5000
+    public_url: str | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    workers: int = 2
+    threads: int = 16
+    data_directory: Path = Path("data")
+    secret_key: str | None = field(default=None, repr=False)
+    """Django's SECRET_KEY; None: made on first run in `<data_directory>/keys/secret.key`."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserEntry:
+    """One entry of `users`; `password` is a bcrypt hash as written in the file."""
+
+    name: str
+    password: str = field(repr=False)
+    is_superuser: bool = False
+    is_staff: bool = False
+    groups: tuple[str, ...] = ()
+    is_active: bool = True
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEntry:
+    """One entry of `acl`; `subject` is an account name or glob, a group, or `""` for anonymous."""
+
+    subject_kind: SubjectKind
+    subject: str
+    name: str
+    actions: tuple[str, ...]
+    comment: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where blobs lie: a folder, or a cloud with the options of its django-storages backend."""
+
+    backend: StorageBackend = "filesystem"
+    rootdirectory: Path = Path("data")
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """`url` as dj-database-url reads it; None: SQLite in the data directory."""
+
+    url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GarbageCollector:
+    """When collection runs and what it may remove."""
+
+    is_enabled: bool = True
+    interval: timedelta = timedelta(hours=24)
+    remove_untagged: bool = False
+    grace_period: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """How tokens are named, signed and for how long. Key paths None: made in `<data_directory>/keys`."""
+
+    realm: str = "Registry"
+    service: str = "Docker Registry"
+    issuer: str = "registry-auth-server"
+    signing_method: SigningMethod = "rsa"
+    private_key: Path | None = None
+    public_key: Path | None = None
+    hmac_secret: str | None = field(default=None, repr=False)
+    expiration: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The whole file. `users` or `acl` None: the file does not manage them; empty: there are none."""
+
+    path: Path | None = None
+    server: Server = Server()
+    users: tuple[UserEntry, ...] | None = None
+    acl: tuple[RuleEntry, ...] | None = None
+    storage: Storage = field(default_factory=Storage)
+    database: Database = Database()
+    garbage_collector: GarbageCollector = GarbageCollector()
+    auth: Auth = Auth()
+    warnings: tuple[str, ...] = ()
+    """What works and should be mended all the same, one line each, with its place in the file."""

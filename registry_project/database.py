@@ -1,0 +1,119 @@
+"""The database at start: does it answer, is its schema this version's, and who may change it now."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import DatabaseError, OperationalError, connection, connections
+
+from registry_project.start_error import StartError
+
+# Any number that no other program takes as a lock in the same database; these are the letters "regi".
+_ADVISORY_LOCK = 0x72656769
+_WAIT_FOR_OTHER_START = "10min"
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """Connect, take the lock of the start, and leave no connection behind, since workers are forked next.
+
+    Raises StartError when the database does not answer.
+    """
+    with _without_pool():
+        try:
+            with _explained(DatabaseError, OSError):
+                _connect()
+            with _explained(OperationalError), _alone():
+                yield
+        finally:
+            connections.close_all()
+
+
+def lock_until_commit() -> None:
+    """Wait in a transaction until no other process imports; SQLite's transaction is such a lock itself."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+
+
+def migrate() -> None:
+    """Bring the schema to this version.
+
+    Always, not only when a migration is missing: what a crash left out behind the last migration (the
+    triggers of the rights epoch) is made good.
+    """
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+def _connect() -> None:
+    if connection.vendor == "sqlite":
+        # Readable by nobody else from its first byte on; SQLite gives the files beside it the same mode.
+        os.close(os.open(connection.settings_dict["NAME"], os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    connection.ensure_connection()
+
+
+@contextmanager
+def _without_pool() -> Iterator[None]:
+    """Connect directly: a pool says after 20 seconds what a connection says at once, and has threads."""
+    options = connection.settings_dict["OPTIONS"]
+    pool = options.pop("pool", None)
+    try:
+        yield
+    finally:
+        if pool is not None:
+            options["pool"] = pool
+
+
+@contextmanager
+def _explained(*expected: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except expected as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise StartError(f"database.url: {_where()}: {reason}; {_remedy()}") from error
+
+
+def _where() -> str:
+    """Return the database's URL without its password."""
+    values = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{values['NAME']}"
+    user = f"{values['USER']}@" if values["USER"] else ""
+    port = f":{values['PORT']}" if values["PORT"] else ""
+    return f"{connection.vendor}://{user}{values['HOST']}{port}/{values['NAME']}"
+
+
+def _remedy() -> str:
+    path = settings.REGISTRY.path or "config.yaml"
+    if connection.vendor == "sqlite":
+        return f"make file and folder writable for user id {os.geteuid()}, or change database.url in {path}"
+    return f"start the database, or change database.url in {path}"
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other start is at work on this database."""
+    lock = _alone_in_folder if connection.vendor == "sqlite" else _alone_in_postgresql
+    with lock():
+        yield
+
+
+@contextmanager
+def _alone_in_folder() -> Iterator[None]:
+    with Path(f"{connection.settings_dict['NAME']}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _alone_in_postgresql() -> Iterator[None]:
+    # A session's lock, since a migration has transactions of its own; it ends with the connection.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [_WAIT_FOR_OTHER_START])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+        cursor.execute("RESET lock_timeout")
+    yield

@@ -1,0 +1,27 @@
+"""One JSON object a line for every event."""
+
+import json
+import logging
+from datetime import UTC, datetime
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request", "status_code"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Render a record as `{"at", "level", "logger", "message", …}`; what `extra` added stands beside them.
+
+    JSON escapes control characters, so no value from a request can forge a line.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without its end."""
+        event: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        event |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return json.dumps(event, default=str)

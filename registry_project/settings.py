@@ -1,0 +1,193 @@
+"""Django's settings, made from the one configuration file (`registry_project.configuration`)."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import dj_database_url
+
+from registry_project import BASE_DIR
+from registry_project.configuration import Configuration, load, locate
+from tokens.key_file import read_or_create, random_text
+
+REGISTRY: Configuration = load(locate())
+"""What the file says, with every default applied."""
+
+_server = REGISTRY.server
+_public = urlsplit(_server.public_url or "")
+_is_https = _public.scheme == "https"
+
+SECRET_KEY = (
+    _server.secret_key or read_or_create(_server.data_directory / "keys" / "secret.key", random_text).decode()
+)
+DEBUG = False
+ROOT_URLCONF = "registry_project.urls"
+WSGI_APPLICATION = "registry_project.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+# --- apps --------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "accounts",
+    "acl",
+    "tokens",
+    "distribution",
+    "collector",
+    "api",
+    "registry_project.apps.RegistryProjectConfig",
+]
+
+# The first three answer or prepare every request; the rest is for the browser and never sees /v2/.
+MIDDLEWARE = [
+    "registry_project.proxies.TrustedProxyMiddleware",
+    "registry_project.health.HealthMiddleware",
+    "distribution.gate.RegistryGateMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+# --- database ----------------------------------------------------------------------------------------
+def _database() -> dict[str, Any]:
+    url = REGISTRY.database.url or f"sqlite:///{(_server.data_directory / 'registry.sqlite3').absolute()}"
+    values: dict[str, Any] = dict(dj_database_url.parse(url))
+    is_sqlite = values["ENGINE"].endswith("sqlite3")
+    options = _sqlite_options() if is_sqlite else _postgresql_options()
+    values["OPTIONS"] = {**values.get("OPTIONS", {}), **options}
+    # SQLite: one connection a thread for good. PostgreSQL: from the pool, for as long as a request needs it.
+    values["CONN_MAX_AGE"] = None if is_sqlite else 0
+    return values
+
+
+def _sqlite_options() -> dict[str, Any]:
+    # IMMEDIATE: a transaction that upgrades from read to write fails as "locked" without waiting.
+    # FULL: with NORMAL, what was acknowledged is lost in a power cut.
+    pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;"
+    return {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": pragmas}
+
+
+def _postgresql_options() -> dict[str, Any]:
+    pool = {"min_size": 1, "max_size": max(4, _server.threads), "timeout": 20}
+    return {"pool": pool, "connect_timeout": 10, "options": "-c lock_timeout=10s"}
+
+
+DATABASES = {"default": _database()}
+
+# --- blobs -------------------------------------------------------------------------------------------
+_BLOB_BACKENDS = {
+    "filesystem": "distribution.file_storage.DurableFileSystemStorage",
+    "s3": "storages.backends.s3.S3Storage",
+    "gcs": "storages.backends.gcloud.GoogleCloudStorage",
+    "azure": "storages.backends.azure_storage.AzureStorage",
+}
+
+
+def _blob_storage() -> dict[str, Any]:
+    storage = REGISTRY.storage
+    options = dict(storage.options)
+    if storage.backend == "filesystem":
+        options = {"location": str(storage.rootdirectory.absolute())}
+    return {"BACKEND": _BLOB_BACKENDS[storage.backend], "OPTIONS": options}
+
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "blobs": _blob_storage(),
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
+STATIC_URL = "/static/"
+# The packages' own folders are served as they are: no collectstatic before the first start.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+# --- accounts ----------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.Account"
+AUTHENTICATION_BACKENDS = ["accounts.backends.AccountBackend"]
+PASSWORD_HASHERS = ["accounts.hashers.ImportedBCryptHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.validators.BcryptPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+# --- the browser's surface ---------------------------------------------------------------------------
+ALLOWED_HOSTS = [_public.hostname, "localhost", "127.0.0.1", "[::1]"] if _public.hostname else ["*"]
+CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"] if _public.netloc else []
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _is_https
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
+SESSION_COOKIE_NAME = "registry_session"
+CSRF_COOKIE_NAME = "registry_csrf"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
+# TLS ends at the proxy: a redirect here would send the proxy's own health check away.
+SECURE_SSL_REDIRECT = False
+SILENCED_SYSTEM_CHECKS = [
+    # TLS is the reverse proxy's; the redirect from http is its job.
+    "security.W008",
+    # Subdomains and the browsers' preload list are the domain owner's to decide.
+    "security.W005",
+    "security.W021",
+    # Without an https public_url the site is plain http: no HSTS, and secure cookies would never be sent.
+    *([] if _is_https else ["security.W004", "security.W012", "security.W016"]),
+]
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.RememberedBasicAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "UNAUTHENTICATED_USER": None,
+}
+
+# --- logs --------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "registry_project.json_log.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        # Each refusal is logged by the registry itself, with the rule that decided.
+        "django.request": {"level": "ERROR"},
+        # Django's own handler prints to a console of DEBUG; the root's line is enough.
+        "django": {"handlers": [], "propagate": True},
+    },
+}

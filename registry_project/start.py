@@ -1,0 +1,133 @@
+"""The start of the server, in the master process before any worker is forked.
+
+    configuration → port → folders → settings, checks → keys → storage → database: migrate, import
+
+Whatever is wrong ends it with one line that says what, where and what to do, and exit status 1.
+"""
+
+import os
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from registry_project import folders, listening
+from registry_project.configuration import Configuration, ConfigurationError, load, locate
+from registry_project.configuration.first_run import write_first
+from registry_project.first_steps import welcome
+from registry_project.start_error import StartError
+from tokens.key_file import KeyFileError
+
+FIRST_CONFIGURATION = Path("config.yaml")
+
+_NO_SUPERUSER = (
+    "No active superuser: nobody can open all of /admin/. Make one with `manage.py createsuperuser`, or with "
+    "`superuser: true` in the configuration. It opens the admin only; rules alone allow to push and pull."
+)
+
+
+def configuration() -> Configuration:
+    """Return what the configuration file says, else the defaults; exit when it is wrong."""
+    try:
+        return _configuration()
+    except ConfigurationError as error:
+        sys.exit(str(error))
+
+
+@cache
+def _configuration() -> Configuration:
+    """Read the file once in the life of the process: SIGHUP changes workers, not the settings they share."""
+    return load(locate())
+
+
+def prepare(addresses: Iterable[object]) -> None:
+    """Make everything ready to serve on gunicorn's `addresses`; exit with status 1 if something is wrong."""
+    try:
+        _prepare(addresses)
+    except (ConfigurationError, KeyFileError, StartError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _prepare(addresses: Iterable[object]) -> None:
+    listening.check_free(addresses, _configuration())
+    if locate() is None:
+        _write_first_configuration()
+    loaded = _configuration()
+    for warning in loaded.warnings:
+        _say_error(f"warning: {warning}")
+    folders.check(loaded)
+    _set_up_django()
+    _prepare_storage()
+    _prepare_database()
+
+
+def _write_first_configuration() -> None:
+    made = write_first(FIRST_CONFIGURATION)
+    _configuration.cache_clear()
+    if made is not None:
+        _say(welcome(made, _configuration().server.port))
+
+
+def _set_up_django() -> None:
+    import django
+    from django.core.checks import run_checks
+    from django.core.exceptions import ImproperlyConfigured
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
+    try:
+        django.setup()
+        messages = run_checks()
+    except ImproperlyConfigured as error:
+        raise StartError(str(error)) from error
+    for message in messages:
+        if not message.is_silenced():
+            _say_error(" ".join(str(message).split()))
+    if any(message.is_serious() and not message.is_silenced() for message in messages):
+        raise StartError("The registry does not start with the errors above.")
+
+
+def _prepare_storage() -> None:
+    from distribution.storage import blob_store
+    from tokens.keys import ensure_keys
+
+    ensure_keys()
+    store = blob_store()
+    try:
+        store.prepare()
+        store.probe()
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StartError(
+            f"storage: {reason}; correct the section storage in {_configuration().path}"
+        ) from error
+
+
+def _prepare_database() -> None:
+    from accounts.models import Account
+    from registry_project import database, importing
+
+    with database.prepared():
+        database.migrate()
+        importing.apply(_configuration())
+        has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
+    if not has_superuser:
+        _say_error(_NO_SUPERUSER)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - for the person who started it
+
+
+def _say_error(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - as above
+
+
+def say_listening(listeners: Iterable[object]) -> None:
+    """Say that the server takes connections, and where."""
+    public_url = configuration().server.public_url
+    _say(
+        f"registry listening on {', '.join(map(str, listeners))}"
+        + (f", for {public_url}" if public_url else "")
+    )

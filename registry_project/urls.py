@@ -1,0 +1,11 @@
+"""Addresses for browsers and scripts. `/v2/` and `/health` are answered before, by their middleware."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("api.urls")),
+]

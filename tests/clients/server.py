@@ -1,0 +1,198 @@
+"""A registry to try clients on: gunicorn with a configuration, folder, port and database of its own."""
+
+import http.client
+import json
+import os
+import secrets
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import bcrypt
+import psycopg
+import yaml
+
+from tests.postgresql import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+ACCOUNTS = ("admin", "alice", "bob", "charlie", "developer")
+RULES: list[dict[str, object]] = [
+    {"account": "admin", "name": "*", "actions": ["*"]},
+    {"account": "alice", "name": "alice/*", "actions": ["*"]},
+    {"account": "bob", "name": "alice/*", "actions": ["pull"]},
+    {"account": "developer", "name": "myorg/backend-*", "actions": ["pull", "push"]},
+    {"account": "developer", "name": "myorg/frontend", "actions": ["pull"]},
+    {"anonymous": True, "name": "public/*", "actions": ["pull"]},
+]
+
+
+def password_of(account: str) -> str:
+    """Return the password that `account` logs in with."""
+    return f"{account}-password"
+
+
+def basic(account: str) -> str:
+    """Return the Authorization header of `account`."""
+    return "Basic " + b64encode(f"{account}:{password_of(account)}".encode()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server answered; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A row of the table of blobs, and the file where its bytes have to be."""
+
+    digest: str
+    size: int
+    file: Path
+
+
+class Server:
+    """A running server. `host` is `127.0.0.1:<port>`, as clients write it before a repository."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.host = f"127.0.0.1:{self.port}"
+        self.data = folder / "data"
+        self.log_file = folder / "server.log"
+        self.database_url = new_database(folder)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start gunicorn and return once it answers; raise AssertionError with its log when it does not."""
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.configuration()))
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))
+        }
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn"],
+                cwd=ROOT,
+                env=kept | {"CONFIG_PATH": str(self.folder / "config.yaml")},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.wait_until_healthy()
+
+    def configuration(self) -> dict[str, object]:
+        """Return what config.yaml says. The hashes cost 4, since a test logs in often."""
+        users = {
+            name: {
+                "password": bcrypt.hashpw(password_of(name).encode(), bcrypt.gensalt(4)).decode(),
+                "superuser": name == "admin",
+            }
+            for name in ACCOUNTS
+        }
+        return {
+            "server": {"addr": self.host},
+            "users": users,
+            "acl": RULES,
+            "storage": {"filesystem": {"rootdirectory": str(self.data)}},
+            "database": {"url": self.database_url},
+        }
+
+    def wait_until_healthy(self) -> None:
+        """Return once /health answers 200; AssertionError after 60 seconds, or when the server ended."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process is not None and self.process.poll() is None:
+            if self.is_healthy():
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"the server does not answer:\n{self.log_file.read_text()}")
+
+    def is_healthy(self) -> bool:
+        """Return whether /health answers 200."""
+        try:
+            return self.request("GET", "/health").status == HTTPStatus.OK
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """End the server and its workers."""
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=40)
+            finally:
+                kill_group(self.process.pid)
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the master's children."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(word) for word in children.read_text().split()]
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        authorization: str = "",
+        body: bytes | None = None,
+        media_type: str = "",
+    ) -> Answer:
+        """Send one request and return the answer."""
+        named = {"Authorization": authorization, "Content-Type": media_type}
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            connection.request(method, path, body, {name: value for name, value in named.items() if value})
+            response = connection.getresponse()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, headers, response.read())
+
+    def token(self, account: str, *scopes: str) -> str:
+        """Return a token of `account` for `scopes`."""
+        query = urlencode([("service", "Docker Registry"), *(("scope", scope) for scope in scopes)])
+        answer = self.request("GET", f"/v2/token?{query}", authorization=basic(account))
+        token: str = json.loads(answer.body)["token"]
+        return token
+
+    def rows(self, query: str) -> list[Sequence[Any]]:
+        """Return the rows that `query` finds in the server's database."""
+        if self.database_url.startswith("sqlite"):
+            with closing(sqlite3.connect(self.folder / "registry.sqlite3")) as connection:
+                return connection.execute(query).fetchall()
+        with psycopg.connect(self.database_url) as postgresql:
+            return list(postgresql.execute(query.encode()).fetchall())
+
+    def blobs(self) -> list[StoredBlob]:
+        """Return every blob that the database names."""
+        rows = self.rows("SELECT digest, size, key FROM distribution_blob")
+        return [StoredBlob(digest, size, self.data / key) for digest, size, key in rows]
+
+
+def new_database(folder: Path) -> str:
+    """Return the URL of an empty database, on the PostgreSQL of REGISTRY_DATABASE_URL if there is one."""
+    url = os.environ.get("REGISTRY_DATABASE_URL", "")
+    if not url.startswith("postgres"):
+        return f"sqlite:///{folder}/registry.sqlite3"
+    name = f"clients_{secrets.token_hex(4)}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def kill_group(group: int) -> None:
+    """Kill what is left of a process group."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,39 @@
+"""The example of the README: a token by curl, then the catalog with it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import LogIn
+from tests.clients.images import image
+from tests.clients.server import Server, password_of
+
+pytestmark = pytest.mark.client("curl")
+
+
+def curl(*arguments: str) -> str:
+    """Return what curl prints; fail on any status of 400 and above."""
+    command = ["curl", "--silent", "--show-error", "--fail", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@pytest.mark.client("skopeo")
+def test_a_token_by_curl_opens_the_catalog(server: Server, skopeo: LogIn, tmp_path: Path) -> None:
+    admin = skopeo("admin")
+    admin.run("copy", image(tmp_path / "image").reference("v1"), admin.docker("myorg/test:v1"))
+
+    login = f"admin:{password_of('admin')}"
+    scope = "service=Docker%20Registry&scope=repository:myorg/test:pull,push"
+    token = json.loads(curl("--user", login, f"http://{server.host}/v2/token?{scope}"))["token"]
+    catalog = json.loads(
+        curl("--header", f"Authorization: Bearer {token}", f"http://{server.host}/v2/_catalog")
+    )
+
+    assert "myorg/test" in catalog["repositories"]
+
+
+def test_a_wrong_password_gets_no_token(server: Server) -> None:
+    with pytest.raises(subprocess.CalledProcessError, match="22"):
+        curl("--user", "admin:wrong", f"http://{server.host}/v2/token")

@@ -1,0 +1,244 @@
+"""Each key: what it accepts, and the exact place and words when it does not."""
+
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from registry_project.configuration import load
+from registry_project.configuration.values import (
+    Auth,
+    Configuration,
+    GarbageCollector,
+    RuleEntry,
+    Server,
+    UserEntry,
+)
+from tests.configuration.conftest import Reader
+
+HASH = "$2y$10$" + "a" * 53
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "configurations"
+
+
+def test_the_example_of_the_issue_loads_unchanged(read: Reader) -> None:
+    configuration = read((FIXTURES / "example.yaml").read_text())
+
+    assert configuration.warnings == ()
+    assert configuration.users is not None
+    assert [user.name for user in configuration.users] == ["admin", "developer"]
+    assert configuration.acl == (
+        RuleEntry("account", "admin", "*", ("*",), line=6),
+        RuleEntry("account", "developer", "myorg/backend-*", ("pull", "push"), line=7),
+        RuleEntry("account", "developer", "myorg/frontend", ("pull",), line=8),
+    )
+    assert configuration.storage.rootdirectory == Path("/data/registry")
+    assert configuration.server.data_directory == Path("/data/registry")
+    assert configuration.garbage_collector == GarbageCollector(remove_untagged=True)
+    assert configuration.auth == Auth(
+        private_key=Path("/data/keys/registry.key"), public_key=Path("/data/keys/registry.pub")
+    )
+
+
+def test_a_hash_is_kept_as_it_is_written(read: Reader) -> None:
+    configuration = read((FIXTURES / "example.yaml").read_text())
+
+    assert configuration.users is not None
+    assert bcrypt.checkpw(b"admin-password", configuration.users[0].password.encode())
+
+
+@pytest.mark.parametrize(
+    ("addr", "host", "port"),
+    [
+        (":5000", "", 5000),
+        ("127.0.0.1:5000", "127.0.0.1", 5000),
+        ("[::1]:5000", "::1", 5000),
+        ("localhost:80", "localhost", 80),
+        ("0.0.0.0:65535", "0.0.0.0", 65535),
+    ],
+)
+def test_an_address_is_host_and_port(read: Reader, addr: str, host: str, port: int) -> None:
+    server = read(f'server: {{addr: "{addr}"}}').server
+
+    assert (server.host, server.port) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://registry.example.org", "https://registry.example.org"),
+        ("https://Registry.example.org:443/", "https://registry.example.org"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+    ],
+)
+def test_a_public_url_is_an_origin(read: Reader, given: str, origin: str) -> None:
+    assert read(f'server: {{public_url: "{given}"}}').server.public_url == origin
+
+
+def test_every_key_of_the_server_is_read(read: Reader, tmp_path: Path) -> None:
+    server = read(
+        f"""server: {{workers: 3, threads: 8, data_directory: "d", secret_key: "{"k" * 32}",
+             tls: {{enabled: false}}, trusted_proxies: ["10.0.0.0/8", "::1"]}}"""
+    ).server
+
+    assert server == Server(
+        workers=3,
+        threads=8,
+        data_directory=tmp_path / "d",
+        secret_key="k" * 32,
+        trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("::1")),
+    )
+
+
+def test_relative_paths_start_at_the_folder_of_the_file(
+    read: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+
+    configuration = read('storage: {filesystem: {rootdirectory: "blobs"}}\nauth: {private_key: "keys/a.pem"}')
+
+    assert configuration.storage.rootdirectory == tmp_path / "blobs"
+    assert configuration.server.data_directory == tmp_path / "blobs"
+    assert configuration.auth.private_key == tmp_path / "keys" / "a.pem"
+
+
+def test_data_goes_beside_the_file_without_a_folder_for_blobs(read: Reader, tmp_path: Path) -> None:
+    assert read("{}").server.data_directory == tmp_path / "data"
+
+
+def test_a_user_has_every_key(read: Reader) -> None:
+    keys = f'password: "{HASH}", groups: ["a", "b"], active: false, staff: true'
+
+    users = read(f"users:\n  alice: {{{keys}}}").users
+
+    assert users == (UserEntry("alice", HASH, is_staff=True, groups=("a", "b"), is_active=False, line=2),)
+
+
+def test_a_superuser_is_staff(read: Reader) -> None:
+    users = read(f'users: {{alice: {{password: "{HASH}", superuser: true}}}}').users
+
+    assert users is not None
+    assert users[0].is_staff
+
+
+@pytest.mark.parametrize("name", ["a", "9", "a.b_c@d+e$f-g", "a" * 128])
+def test_a_user_may_have_this_name(read: Reader, name: str) -> None:
+    users = read(f'users: {{"{name}": {{password: "{HASH}"}}}}').users
+
+    assert users is not None
+    assert users[0].name == name
+
+
+def test_empty_sections_are_not_missing_ones(read: Reader) -> None:
+    configuration = read("users: {}\nacl: []")
+
+    assert (configuration.users, configuration.acl) == ((), ())
+
+
+def test_actions_come_in_one_order_and_once(read: Reader) -> None:
+    rules = read('acl: [{account: a, name: "*", actions: ["*", delete, pull, push, pull]}]').acl
+
+    assert rules is not None
+    assert rules[0].actions == ("pull", "push", "delete", "*")
+
+
+def test_a_rule_is_for_a_group_or_for_everybody(read: Reader) -> None:
+    rules = read(
+        """acl:
+  - {group: "dev team", name: "a/?[bc]", actions: [pull], comment: "why"}
+  - {anonymous: true, name: "public/*", actions: [pull]}"""
+    ).acl
+
+    assert rules == (
+        RuleEntry("group", "dev team", "a/?[bc]", ("pull",), "why", 2),
+        RuleEntry("anonymous", "", "public/*", ("pull",), "", 3),
+    )
+
+
+def test_the_same_rule_again_is_a_warning(read: Reader) -> None:
+    rule = '  - {account: a, name: "b", actions: [pull]}\n'
+
+    configuration = read(f"acl:\n{rule}{rule}")
+
+    assert configuration.acl == (RuleEntry("account", "a", "b", ("pull",), line=2),)
+    assert configuration.warnings == (
+        "config.yaml:3: acl[1]: the rule of line 2 again; this one is not needed",
+    )
+
+
+@pytest.mark.parametrize("cost", ["04", "09"])
+def test_a_cheap_hash_is_a_warning(read: Reader, cost: str) -> None:
+    warnings = read(f'users: {{a: {{password: "$2b${cost}${"a" * 53}"}}}}').warnings
+
+    assert warnings == (
+        f"config.yaml:1: users.a.password: a bcrypt cost of {int(cost)} is quick to guess; 10 is better",
+    )
+
+
+@pytest.mark.parametrize(
+    ("auth", "warning"),
+    [
+        (f'hmac_secret: "{"s" * 32}"', "auth.hmac_secret: not used: signing_method is rsa"),
+        (
+            f'signing_method: hmac, hmac_secret: "{"s" * 32}", private_key: "/k"',
+            "auth: private_key and public_key are not used: signing_method is hmac",
+        ),
+    ],
+)
+def test_a_key_that_nothing_reads_is_a_warning(read: Reader, auth: str, warning: str) -> None:
+    assert read(f"auth: {{{auth}}}").warnings == (f"config.yaml:1: {warning}",)
+
+
+def test_durations_are_read(read: Reader) -> None:
+    configuration = read(
+        'garbage_collector: {enabled: false, interval: "1h30m", grace_period: "0"}\nauth: {expiration: 90s}'
+    )
+
+    assert configuration.garbage_collector == GarbageCollector(
+        is_enabled=False, interval=timedelta(minutes=90), grace_period=timedelta()
+    )
+    assert configuration.auth.expiration == timedelta(seconds=90)
+
+
+def test_a_cloud_has_the_options_of_its_backend(read: Reader, tmp_path: Path) -> None:
+    storage = read(
+        """storage:
+  s3:
+    bucket_name: "b"
+    verify: false
+    querystring_expire: 60
+    object_parameters: {StorageClass: "X", Tags: ["a", 1, null]}"""
+    ).storage
+
+    assert storage.backend == "s3"
+    assert storage.options == {
+        "bucket_name": "b",
+        "verify": False,
+        "querystring_expire": 60,
+        "object_parameters": {"StorageClass": "X", "Tags": ["a", 1, None]},
+    }
+    assert storage.rootdirectory == tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("sqlite:////data/r.sqlite3", "sqlite:////data/r.sqlite3"),
+        ("sqlite:///r%20s.sqlite3?timeout=5", "sqlite:///{folder}/r%20s.sqlite3?timeout=5"),
+        ("postgres://u:p@h:5432/n", "postgres://u:p@h:5432/n"),
+        ("postgresql:///n?host=/run/postgresql", "postgresql:///n?host=/run/postgresql"),
+    ],
+)
+def test_a_database_is_sqlite_with_an_absolute_path_or_postgresql(
+    read: Reader, tmp_path: Path, given: str, url: str
+) -> None:
+    assert read(f'database: {{url: "{given}"}}').database.url == url.format(folder=tmp_path)
+
+
+def test_without_a_file_there_are_the_defaults(tmp_path: Path) -> None:
+    configuration = load(None)
+
+    assert configuration.path is None
+    assert configuration.server.data_directory == tmp_path / "data"
+    assert configuration.auth == Configuration().auth

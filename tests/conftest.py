@@ -1,0 +1,63 @@
+"""The cast and its props.
+
+alice owns alice/*; bob may pull it; charlie may do nothing; everybody may pull public/*, which alice owns too.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from django.core.files.storage import storages
+from django.test import Client
+
+from accounts.models import Account
+from acl.models import Rule
+from tests.caller import Caller
+from tests.images import Image, push_image
+
+PASSWORDS = {"alice": "alice's password", "bob": "bob's password", "charlie": "charlie's password"}
+
+
+@pytest.fixture
+def cast(db: None) -> None:
+    """Put the accounts and rules of the cast into the database."""
+    storages["blobs"].prepare()  # type: ignore[attr-defined]
+    for name, password in PASSWORDS.items():
+        Account.objects.create_user(name, password)
+    Rule.objects.create(subject_kind="account", subject="alice", name="alice/*", actions="*")
+    Rule.objects.create(subject_kind="account", subject="alice", name="public/*", actions="*")
+    Rule.objects.create(subject_kind="account", subject="bob", name="alice/*", actions="pull")
+    Rule.objects.create(subject_kind="anonymous", subject="", name="public/*", actions="pull")
+
+
+@pytest.fixture
+def alice(cast: None) -> Caller:
+    """Speak as the owner of alice/*."""
+    return Caller(Client(), "alice", PASSWORDS["alice"])
+
+
+@pytest.fixture
+def bob(cast: None) -> Caller:
+    """Speak as somebody who may pull alice/*."""
+    return Caller(Client(), "bob", PASSWORDS["bob"])
+
+
+@pytest.fixture
+def charlie(cast: None) -> Caller:
+    """Speak as somebody with an account and no rights."""
+    return Caller(Client(), "charlie", PASSWORDS["charlie"])
+
+
+@pytest.fixture
+def anonymous(cast: None) -> Caller:
+    """Speak as nobody in particular."""
+    return Caller(Client(), "", "")
+
+
+@pytest.fixture
+def push(alice: Caller) -> Callable[..., Image]:
+    """Build and push a whole image as alice: `push("alice/app", "v1")`."""
+
+    def push_as_alice(repository: str = "alice/app", tag: str = "v1", content: bytes = b"a layer") -> Image:
+        return push_image(alice, repository, tag, content)
+
+    return push_as_alice

@@ -1,0 +1,160 @@
+"""Strict JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distribution.json_document import parse_document
+from tokens.errors import ErrorCode, RegistryError
+
+storable_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
+folded_keys = st.text("abcdef", max_size=4)
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), storable_text
+).filter(lambda value: value not in {float("inf"), float("-inf")})
+documents = st.dictionaries(
+    folded_keys,
+    st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(folded_keys, inner, max_size=3),
+        max_leaves=8,
+    ),
+    max_size=4,
+)
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b"{}", {}),
+        (b' \r\n\t{"a": 1}\n', {"a": 1}),
+        (
+            b'{"a": [1, -2, 0.5, 1e3, true, false, null, "x"]}',
+            {"a": [1, -2, 0.5, 1000.0, True, False, None, "x"]},
+        ),
+        ('{"ä": "日本 \U0001f433"}'.encode(), {"ä": "日本 🐳"}),
+        (rb'{"a": "\ud83d\udc33 \u00e4 \\u0000 \""}', {"a": '🐳 ä \\u0000 "'}),
+        (b'{"a": 9223372036854775807, "b": -9223372036854775808}', {"a": 2**63 - 1, "b": -(2**63)}),
+        (b'{"a": {"b": 1}, "b": {"a": 1}}', {"a": {"b": 1}, "b": {"a": 1}}),
+        (b'{"a": "[[[[{{{{\\"]]"}', {"a": '[[[[{{{{"]]'}),
+    ],
+)
+def test_a_document_is_read(payload: bytes, expected: dict[str, Any]) -> None:
+    assert parse_document(payload) == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "detail"),
+    [
+        (b"", "not JSON at line 1 column 1"),
+        (b"nonsense", "not JSON"),
+        (b"{", "not JSON"),
+        (b'{"a": 1}x', "not JSON at line 1 column 9"),
+        (b'{"a": 1}{}', "not JSON"),
+        (b'{"a": 1,}', "not JSON"),
+        (b"{'a': 1}", "not JSON"),
+        (b'{"a": 01}', "not JSON"),
+        (b'{"a": "\x00"}', "not JSON"),
+        (b'{"a": "\n"}', "not JSON"),
+        (b'{"a": "', "not JSON"),
+        (b'{"a": 1} // why', "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b'"text"', "not a JSON object"),
+        (b"1", "not a JSON object"),
+        (b"null", "not a JSON object"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b'{"a": "\xff"}', "not UTF-8 at byte 7"),
+        (b'{"a": "\xed\xa0\x80"}', "not UTF-8"),
+        (b'{"a": "\xc0\x80"}', "not UTF-8"),
+        ("{}".encode("utf-16"), "not UTF-8"),
+        ("{}".encode("utf-16-be"), "not JSON"),
+        (b'{"a": 1, "a": 1}', "'a' and 'a'"),
+        (b'{"digest": 1, "Digest": 2}', "'digest' and 'Digest'"),
+        ('{"size": 1, "\u017fize": 2}'.encode(), r"'size' and '\u017fize'"),
+        (b'{"x": [{"y": {"a": 1, "\\u0061": 2}}]}', "'a' and 'a'"),
+        (b'{"a": NaN}', "NaN is not JSON"),
+        (b'{"a": Infinity}', "Infinity is not JSON"),
+        (b'{"a": [-Infinity]}', "-Infinity is not JSON"),
+        (b'{"a": 1e400}', "'1e400' is out of range"),
+        (b'{"a": -1e400}', "out of range"),
+        (b'{"a": 9223372036854775808}', "64 bits"),
+        (b'{"a": -9223372036854775809}', "64 bits"),
+        (b'{"a": ' + b"1" * 100_000 + b"}", "64 bits"),
+        (rb'{"a": "\u0000"}', "string at 'a'"),
+        (rb'{"a": ["x", {"b": "\ud800"}]}', "string at 'a[1].b'"),
+        (rb'{"a": "\udc33\ud83d"}', "string at 'a'"),
+        (rb'{"a": {"x\u0000": 1}}', "string at 'a'"),
+        (rb'{"\udfff": 1}', "string at 'the top'"),
+    ],
+)
+def test_what_readers_could_take_differently_is_manifest_invalid(payload: bytes, detail: str) -> None:
+    with pytest.raises(RegistryError) as refusal:
+        parse_document(payload)
+
+    assert refusal.value.code is ErrorCode.MANIFEST_INVALID
+    assert detail in str(refusal.value.detail)
+
+
+def test_64_levels_are_read_and_one_more_is_refused() -> None:
+    parse_document(nested(64))
+
+    with pytest.raises(RegistryError, match="64 levels"):
+        parse_document(nested(65))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"[" * 4_000_000,
+        b'{"a":' * 500_000,
+        b'{"a": "\\\\"' + b"[" * 100_000,
+        b'"' + b'\\"' * 2_000_000,
+        b'"' + b"\\" * 2_000_001,
+        b'{"a": "' + b"a" * 4_000_000,
+        nested(1_000_000),
+    ],
+)
+def test_four_hostile_megabytes_are_manifest_invalid(payload: bytes) -> None:
+    with pytest.raises(RegistryError) as refusal:
+        parse_document(payload)
+
+    assert refusal.value.code is ErrorCode.MANIFEST_INVALID
+    assert len(str(refusal.value.detail)) < 300
+
+
+def test_the_place_of_a_bad_string_is_short() -> None:
+    payload = json.dumps({"k" * 1_000_000: ["\x00"]}).encode()
+
+    with pytest.raises(RegistryError) as refusal:
+        parse_document(payload)
+
+    assert len(str(refusal.value.detail)) < 300
+
+
+@settings(deadline=None)
+@given(documents, st.booleans())
+def test_every_document_that_can_be_stored_is_read_back(document: dict[str, Any], ascii_only: bool) -> None:
+    payload = json.dumps(document, ensure_ascii=ascii_only).encode()
+
+    assert parse_document(payload) == document
+
+
+@settings(deadline=None)
+@given(st.one_of(st.binary(), st.text('{}[]":,0aA\\u').map(str.encode)))
+def test_any_bytes_are_an_object_or_manifest_invalid(payload: bytes) -> None:
+    outcome: object
+    try:
+        outcome = parse_document(payload)
+    except RegistryError as error:
+        outcome = error.code
+
+    assert outcome is ErrorCode.MANIFEST_INVALID or outcome == json.loads(payload)

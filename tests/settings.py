@@ -1,0 +1,32 @@
+"""The real settings, on a configuration and a folder of the tests' own.
+
+REGISTRY_DATABASE_URL, when it is set, names the server on which the test database is made.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_FOLDER = Path(tempfile.mkdtemp(prefix="registry-tests-"))
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+
+_CONFIGURATION = _FOLDER / "config.yaml"
+_CONFIGURATION.write_text("storage:\n  filesystem:\n    rootdirectory: data\n")
+os.environ["CONFIG_PATH"] = str(_CONFIGURATION)
+
+from registry_project.settings import *  # noqa: E402, F403
+from registry_project.settings import DATABASES, REGISTRY  # noqa: E402
+
+_IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
+
+if _IS_SQLITE:
+    # A file, which threads share as they do in a server; no fsync, since no test cuts the power of this one.
+    DATABASES["default"]["TEST"] = {"NAME": str(_FOLDER / "test.sqlite3")}
+    DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+else:
+    # The test runner drops the database, which an idle connection of a pool would keep it from.
+    DATABASES["default"]["OPTIONS"].pop("pool")
+
+LOGGING["root"] = {"handlers": [], "level": "INFO"}  # type: ignore[name-defined]  # noqa: F405 - read by caplog

@@ -1,0 +1,66 @@
+"""The files that make the container image agree with each other and with the code."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from registry_project import BASE_DIR
+from registry_project.configuration import load
+
+COMPOSE_FILES = ["docker-compose.yml", "docker-compose.traefik.yml"]
+
+
+def instructions(name: str) -> list[str]:
+    """Return the arguments of each `name` instruction in the Dockerfile."""
+    return re.findall(rf"^{name} (.+)$", (BASE_DIR / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def declared_volumes() -> list[str]:
+    folders: list[str] = json.loads(instructions("VOLUME")[0])
+    return folders
+
+
+def registry_service(compose_file: str) -> dict[str, Any]:
+    service: dict[str, Any] = yaml.safe_load((BASE_DIR / compose_file).read_text())["services"]["registry"]
+    return service
+
+
+def test_the_image_holds_every_app() -> None:
+    allowed = (BASE_DIR / ".dockerignore").read_text().splitlines()
+
+    ours = {path.parent.name for path in BASE_DIR.glob("*/__init__.py")} - {"tests"}
+    assert {f"!{name}" for name in ours | {"gc"}} <= set(allowed)
+
+
+def test_the_image_holds_no_configuration_of_this_machine() -> None:
+    assert "!config.yaml" not in (BASE_DIR / ".dockerignore").read_text()
+
+
+def test_the_default_of_the_image_keeps_everything_in_its_volumes() -> None:
+    configuration = load(BASE_DIR / "config.container.yaml")
+
+    kept = [configuration.storage.rootdirectory, configuration.server.data_directory]
+    kept += [key.parent for key in (configuration.auth.private_key, configuration.auth.public_key) if key]
+    assert {str(folder) for folder in kept} == set(declared_volumes())
+
+
+def test_the_default_of_the_image_listens_on_the_port_that_is_exposed() -> None:
+    assert instructions("EXPOSE") == [str(load(BASE_DIR / "config.container.yaml").server.port)]
+
+
+@pytest.mark.parametrize("compose_file", COMPOSE_FILES)
+def test_compose_names_every_volume_of_the_image(compose_file: str) -> None:
+    targets = [volume.split(":")[1] for volume in registry_service(compose_file)["volumes"]]
+
+    assert set(declared_volumes()) <= set(targets)
+
+
+@pytest.mark.parametrize("compose_file", COMPOSE_FILES)
+def test_compose_mounts_the_configuration_where_the_image_looks(compose_file: str) -> None:
+    looked_for = re.search(r"CONFIG_PATH=(\S+)", (BASE_DIR / "Dockerfile").read_text())
+
+    assert looked_for
+    assert f"./config.yaml:{looked_for[1]}:ro" in registry_service(compose_file)["volumes"]

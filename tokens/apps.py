@@ -1,0 +1,9 @@
+"""Register the app."""
+
+from django.apps import AppConfig
+
+
+class TokensConfig(AppConfig):
+    """Prove it."""
+
+    name = "tokens"

@@ -1,0 +1,45 @@
+"""The Basic credentials of a request (RFC 7617)."""
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+
+from django.http import HttpRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A name and a password, unchecked; neither is ever printed."""
+
+    name: str
+    password: str = field(repr=False)
+
+    @property
+    def are_blank(self) -> bool:
+        """Tell whether both are empty: some clients send that for nobody in particular."""
+        return not self.name and not self.password
+
+
+class MalformedCredentialsError(ValueError):
+    """The Authorization header is not Basic with base64 of `name:password`."""
+
+
+def basic_credentials(request: HttpRequest) -> Credentials | None:
+    """Return the credentials of the request, None when it has no Authorization header.
+
+    Raises MalformedCredentialsError.
+    """
+    header = request.META.get("HTTP_AUTHORIZATION")
+    if not header:
+        return None
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        raise MalformedCredentialsError
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError) as error:
+        raise MalformedCredentialsError from error
+    name, colon, password = text.partition(":")
+    if not colon:
+        raise MalformedCredentialsError
+    return Credentials(name, password)

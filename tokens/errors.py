@@ -1,0 +1,118 @@
+"""The error table of `/v2/` and the one exception that carries a row of it to the client.
+
+The family of exceptions that a view may meet:
+
+    Exception
+     ├─ RegistryError                what the client is told: a code of the table, a detail, headers
+     └─ ValueError
+         ├─ acl.names.InvalidNameError      a repository name outside its grammar   (→ NAME_INVALID)
+         └─ acl.glob.InvalidPatternError    a pattern that a rule must not hold     (→ form or start error)
+
+`RegistryError` has no subclasses: errors differ in data, so the table below is data too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum, unique
+from typing import Self
+
+QUOTED_MAX_CHARACTERS = 100
+
+
+@unique
+class ErrorCode(Enum):
+    """The codes a client may see, each with its HTTP status and message.
+
+    Source: OCI Distribution Specification v1.1, "Error Codes", and the Docker registry v2 document for
+    UNKNOWN, UNAVAILABLE, RANGE_INVALID, TAG_INVALID and PAGINATION_NUMBER_INVALID.
+    """
+
+    UNKNOWN = (500, "unknown error")
+    UNSUPPORTED = (405, "the operation is unsupported")
+    UNAUTHORIZED = (401, "authentication required")
+    DENIED = (403, "requested access to the resource is denied")
+    UNAVAILABLE = (503, "service unavailable")
+    TOOMANYREQUESTS = (429, "too many requests")
+    DIGEST_INVALID = (400, "provided digest did not match uploaded content")
+    SIZE_INVALID = (400, "provided length did not match content length")
+    RANGE_INVALID = (416, "invalid content range")
+    NAME_INVALID = (400, "invalid repository name")
+    TAG_INVALID = (400, "manifest tag did not match its grammar")
+    NAME_UNKNOWN = (404, "repository name not known to registry")
+    MANIFEST_UNKNOWN = (404, "manifest unknown to registry")
+    MANIFEST_INVALID = (400, "manifest invalid")
+    MANIFEST_BLOB_UNKNOWN = (400, "manifest references a manifest or blob unknown to registry")
+    BLOB_UNKNOWN = (404, "blob unknown to registry")
+    BLOB_UPLOAD_UNKNOWN = (404, "blob upload unknown to registry")
+    BLOB_UPLOAD_INVALID = (400, "blob upload invalid")
+    PAGINATION_NUMBER_INVALID = (400, "invalid number of results requested")
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        self.message = message
+
+    @property
+    def code(self) -> str:
+        """The code as it stands in the JSON body."""
+        return self.name
+
+
+class RegistryError(Exception):
+    """One refusal, rendered by the base view.
+
+    `detail` is any value that JSON can hold: a sentence, or a mapping where clients read one.
+    `status` replaces the status of the table (413 for a manifest that is too large).
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.status = code.status if status is None else status
+        self.details: tuple[object, ...] = (detail,)
+
+    @classmethod
+    def several(cls, code: ErrorCode, details: Iterable[object]) -> Self:
+        """Return one error that lists `code` once per detail, in their order; at least one detail."""
+        found = tuple(details)
+        if not found:
+            raise ValueError("an error without details to list")
+        error = cls(code, found[0])
+        error.details = found
+        return error
+
+    @property
+    def errors(self) -> list[dict[str, object]]:
+        """The entries of the body, one per detail."""
+        return [
+            {"code": self.code.code, "message": self.code.message, "detail": detail}
+            for detail in self.details
+        ]
+
+    def body(self) -> dict[str, object]:
+        """Return the JSON body: `{"errors": [{"code", "message", "detail"}]}`."""
+        return {"errors": self.errors}
+
+    def __str__(self) -> str:
+        return "; ".join(
+            self.code.code if detail is None else f"{self.code.code}: {detail}" for detail in self.details
+        )
+
+
+def quoted(text: str) -> str:
+    """Return `text` in quotes for a detail: ASCII, control characters escaped, cut after 100 characters.
+
+    A detail repeats what a client sent, and both logs and terminals print details.
+    """
+    if len(text) <= QUOTED_MAX_CHARACTERS:
+        return ascii(text)
+    return f"{text[:QUOTED_MAX_CHARACTERS]!a}..."

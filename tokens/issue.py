@@ -1,0 +1,88 @@
+"""Sign tokens: what was asked for, cut down to what the rules allow now."""
+
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import jwt
+from django.conf import settings
+
+from accounts import epoch as rights_epoch
+from accounts.identity import Identity
+from acl import actions as action_list
+from acl import grants
+from acl.access import Access
+from acl.names import InvalidNameError, parse_name
+from tokens import keys
+from tokens.errors import ErrorCode, RegistryError
+from tokens.scope import format_access
+
+MAX_TOKEN_BYTES = 7 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A signed token and what its response says about it."""
+
+    token: str
+    issued_at: datetime
+    expires_in_seconds: int
+    granted: tuple[Access, ...]
+
+    @property
+    def scope(self) -> str:
+        """The granted scopes, separated by spaces."""
+        return " ".join(format_access(access) for access in self.granted if access.actions)
+
+
+def issue(identity: Identity, requested: Iterable[Access]) -> IssuedToken:
+    """Return a token for `identity` with requested ∩ allowed.
+
+    A type or name that nothing here knows is granted no actions; that is not an error (Docker token
+    specification). Raises RegistryError, status 400, when the token would not fit into a header.
+    """
+    epoch = rights_epoch.current()
+    granted = tuple(_grant(identity, access, epoch) for access in requested)
+    issued_at = int(time.time())
+    lifetime = int(settings.REGISTRY.auth.expiration.total_seconds())
+    key = keys.active_key()
+    claims = _claims(identity, granted, issued_at, lifetime)
+    token = jwt.encode(claims, key.signing, algorithm=key.algorithm, headers={"kid": key.kid})
+    if len(token) > MAX_TOKEN_BYTES:
+        raise RegistryError(
+            ErrorCode.DENIED, f"the token has {len(token)} bytes, at most {MAX_TOKEN_BYTES} fit; ask for fewer scopes", status=400
+        )
+    return IssuedToken(token, datetime.fromtimestamp(issued_at, UTC), lifetime, granted)
+
+
+def _claims(identity: Identity, granted: Iterable[Access], issued_at: int, lifetime: int) -> dict[str, object]:
+    auth = settings.REGISTRY.auth
+    return {
+        "iss": auth.issuer,
+        "sub": identity.name,
+        "aud": auth.service,
+        "exp": issued_at + lifetime,
+        "nbf": issued_at,
+        "iat": issued_at,
+        "jti": secrets.token_urlsafe(16),
+        "access": [{"type": a.type, "name": a.name, "actions": sorted(a.actions)} for a in granted],
+    }
+
+
+def _grant(identity: Identity, access: Access, epoch: str) -> Access:
+    return Access(access.type, access.name, _allowed(identity, access, epoch))
+
+
+def _allowed(identity: Identity, access: Access, epoch: str) -> frozenset[str]:
+    if (access.type, access.name) == ("registry", "catalog"):
+        # A catalog lists only what the account may pull, so that asking for it needs no rule.
+        return access.actions & {"*"}
+    if access.type not in ("repository", "repository(plugin)"):
+        return frozenset()
+    try:
+        name = parse_name(access.name)
+    except InvalidNameError:
+        return frozenset()
+    return action_list.expand(access.actions) & grants.actions_on(identity, name, epoch)

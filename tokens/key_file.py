@@ -1,0 +1,66 @@
+"""Secrets in files: made once, whole, and readable by their owner only."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+class KeyFileError(Exception):
+    """A key file can't be used; the text says which, why and what to do."""
+
+
+def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
+    """Return the bytes of `path`; when it does not exist, first fill it with `make()`.
+
+    The file appears whole or not at all (written beside, fsynced, then linked), 0600 in a 0700 folder:
+    of processes that start at once one makes it and all read the same. Raises KeyFileError.
+    """
+    try:
+        if not path.exists():
+            _create(path, make())
+        return read(path)
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}; make it readable and its folder writable for {_user()}") from error
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of the secret at `path`. Raises KeyFileError when others may read it, OSError."""
+    if path.stat().st_mode & 0o077:
+        raise KeyFileError(f"{path}: other users may read or write this key; run: chmod 600 {path}")
+    return path.read_bytes()
+
+
+def random_text() -> bytes:
+    """Return 256 random bits as text."""
+    return secrets.token_urlsafe(32).encode("ascii")
+
+
+def _create(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _link(temporary, path)
+    finally:
+        Path(temporary).unlink()
+
+
+def _link(temporary: str, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return  # another process was first, and its key is the one
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _user() -> str:
+    return f"user id {os.geteuid()}"

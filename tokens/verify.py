@@ -1,0 +1,140 @@
+"""Verify tokens, and judge what they allow by the rules as they are now."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from django.conf import settings
+
+from accounts.identity import Identity, identity_of
+from accounts.remembered import ForAWhile
+from acl import grants
+from tokens import keys
+from tokens.issue import MAX_TOKEN_BYTES
+
+LEEWAY_SECONDS = 60
+REMEMBER_SECONDS = 300
+
+_REQUIRED = {"iss": str, "sub": str, "aud": str, "exp": int, "nbf": int, "iat": int, "jti": str}
+_REPOSITORY_TYPES = ("repository", "repository(plugin)")
+
+_remembered: ForAWhile["Claims"] = ForAWhile(REMEMBER_SECONDS)
+
+
+class InvalidTokenError(Exception):
+    """The token proves nothing; the text says why, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token's signature vouches for; `actions` by repository name."""
+
+    subject: str
+    expires_at: int
+    actions: Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Somebody with a verified token, at one rights epoch."""
+
+    identity: Identity
+    claims: Claims
+    epoch: str
+
+    def may(self, name: str, actions: frozenset[str]) -> bool:
+        """Tell whether token and rules both allow all of `actions` on the repository called `name`."""
+        return actions <= self.claims.actions.get(name, frozenset()) and actions <= grants.actions_on(
+            self.identity, name, self.epoch
+        )
+
+    def may_see(self, name: str) -> bool:
+        """Tell whether a catalog shows the repository: the account may pull it by the rules."""
+        return "pull" in grants.actions_on(self.identity, name, self.epoch)
+
+    def explain(self, name: str) -> list[str]:
+        """Return the rules that apply to the account and match the repository, for the log of a refusal."""
+        return grants.rules_of(self.identity, self.epoch).matching(name)
+
+
+def verify(token: str, epoch: str) -> Bearer:
+    """Return who bears `token`. Raises InvalidTokenError for whatever is wrong with it or its account."""
+    if len(token) > MAX_TOKEN_BYTES:
+        raise InvalidTokenError("the token is too long")
+    claims = _claims_of(token)
+    if claims.expires_at + LEEWAY_SECONDS <= time.time():
+        raise InvalidTokenError("the token has expired")
+    identity = identity_of(claims.subject, epoch)
+    if identity is None:
+        raise InvalidTokenError("the account does not exist or is not active")
+    return Bearer(identity, claims, epoch)
+
+
+def _claims_of(token: str) -> Claims:
+    # By digest rather than by the token: what lies in memory is then of no use to whoever reads it.
+    fingerprint = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+    claims = _remembered.get(fingerprint)
+    if claims is None:
+        claims = _decode(token)
+        _remembered.put(fingerprint, claims)
+    return claims
+
+
+def _decode(token: str) -> Claims:
+    try:
+        header = jwt.get_unverified_header(token)
+        key = keys.verifying_key(header.get("kid"))
+        if key is None:
+            raise InvalidTokenError("the token names a key that is not known here")
+        return _checked(_decode_with(key, token))
+    except InvalidTokenError:
+        raise
+    except Exception as error:
+        # Whatever a parser throws at hostile bytes is a bad token, never a fault of the server.
+        raise InvalidTokenError(f"the token is not valid: {type(error).__name__}") from error
+
+
+def _decode_with(key: keys.SigningKey, token: str) -> dict[str, Any]:
+    auth = settings.REGISTRY.auth
+    return jwt.decode(
+        token,
+        key.verifying,
+        algorithms=[key.algorithm],
+        audience=auth.service,
+        issuer=auth.issuer,
+        leeway=LEEWAY_SECONDS,
+        options={"require": list(_REQUIRED)},
+    )
+
+
+def _checked(claims: dict[str, Any]) -> Claims:
+    # PyJWT takes a string `exp` and a list `aud`; both are refused here.
+    for name, kind in _REQUIRED.items():
+        if type(claims[name]) is not kind:
+            raise InvalidTokenError(f"the claim {name} is not of type {kind.__name__}")
+    return Claims(claims["sub"], claims["exp"], _actions(claims.get("access", [])))
+
+
+def _actions(entries: object) -> dict[str, frozenset[str]]:
+    if not isinstance(entries, list):
+        raise InvalidTokenError("the claim access is not a list")
+    found: dict[str, frozenset[str]] = {}
+    for entry in entries:
+        kind, name, actions = _entry(entry)
+        if kind in _REPOSITORY_TYPES:
+            found[name] = found.get(name, frozenset()) | frozenset(actions)
+    return found
+
+
+def _entry(entry: object) -> tuple[str, str, list[str]]:
+    if not isinstance(entry, dict):
+        raise InvalidTokenError("an entry of the claim access is not an object")
+    kind, name, actions = entry.get("type"), entry.get("name"), entry.get("actions")
+    if not isinstance(kind, str) or not isinstance(name, str) or not isinstance(actions, list):
+        raise InvalidTokenError("an entry of the claim access lacks a field or has one of another type")
+    if not all(isinstance(action, str) for action in actions):
+        raise InvalidTokenError("an entry of the claim access has an action that is not a string")
+    return kind, name, actions

@@ -1,0 +1,103 @@
+"""The view under every path of `/v2/`: errors in the protocol's form, headers, and who is asking."""
+
+import logging
+from typing import Any, ClassVar
+
+from django.core.exceptions import DisallowedHost
+from django.db import Error as DatabaseFault
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.views import View
+
+from accounts import epoch as rights_epoch
+from acl.access import Access
+from tokens.challenge import ChallengeError, bearer_challenge
+from tokens.errors import ErrorCode, RegistryError
+from tokens.verify import Bearer, InvalidTokenError, verify
+
+logger = logging.getLogger(__name__)
+
+COMMON_HEADERS = {
+    "Docker-Distribution-API-Version": "registry/2.0",
+    # A manifest that a browser takes for a page would run in the admin's origin.
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+
+
+class RegistryView(View):
+    """Answer one path of `/v2/`. Subclasses raise RegistryError; here is the one place that renders it."""
+
+    http_method_names: ClassVar[list[str]] = ["get", "head", "post", "put", "patch", "delete"]  # type: ignore[misc]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Call the method's handler and give its answer, or its error, the headers of every answer."""
+        try:
+            response = self.answer(request, *args, **kwargs)
+        except RegistryError as error:
+            response = error_response(error)
+        except DisallowedHost:
+            response = error_response(RegistryError(ErrorCode.UNKNOWN, "the Host header is not served here", status=400))
+        except DatabaseFault:
+            logger.exception("the database failed", extra={"path": request.path})
+            response = error_response(unavailable("the database does not answer"))
+        except Exception:
+            logger.exception("unexpected error", extra={"path": request.path, "method": request.method})
+            response = error_response(RegistryError(ErrorCode.UNKNOWN))
+        return _finished(request, response)
+
+    def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Return the handler's response. Raises RegistryError."""
+        return super().dispatch(request, *args, **kwargs)
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Raise UNSUPPORTED with the methods that this path has."""
+        allowed = ", ".join(self._allowed_methods())
+        raise RegistryError(ErrorCode.UNSUPPORTED, f"this path takes {allowed}", headers={"Allow": allowed})
+
+
+def bearer_of(request: HttpRequest, wanted: tuple[Access, ...] = ()) -> Bearer:
+    """Return who is asking; raises RegistryError UNAUTHORIZED with a challenge for `wanted` when no token says so.
+
+    Only the Authorization header counts: no cookie ever authenticates `/v2/`.
+    """
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise unauthorized(request, wanted)
+    try:
+        return verify(token.strip(), rights_epoch.current())
+    except InvalidTokenError as error:
+        logger.info("token refused", extra={"reason": str(error), "client": request.META.get("REMOTE_ADDR")})
+        raise unauthorized(request, wanted, "invalid_token") from error
+
+
+def unauthorized(
+    request: HttpRequest,
+    wanted: tuple[Access, ...] = (),
+    error: ChallengeError | None = None,
+    description: str | None = None,
+) -> RegistryError:
+    """Return the 401 whose challenge names what is needed."""
+    challenge = bearer_challenge(request, wanted, error, description)
+    detail = [{"Type": a.type, "Name": a.name, "Action": action} for a in wanted for action in sorted(a.actions)]
+    return RegistryError(ErrorCode.UNAUTHORIZED, detail or None, headers={"WWW-Authenticate": challenge})
+
+
+def unavailable(reason: str, retry_after_seconds: int = 2) -> RegistryError:
+    """Return a 503 that says when to come back."""
+    return RegistryError(ErrorCode.UNAVAILABLE, reason, headers={"Retry-After": str(retry_after_seconds)})
+
+
+def error_response(error: RegistryError) -> JsonResponse:
+    """Return the error as the protocol wants it."""
+    return JsonResponse(error.body(), status=error.status, headers=error.headers)
+
+
+def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Add what every answer under `/v2/` carries; an answer to HEAD has the headers of GET and no body."""
+    for name, value in COMMON_HEADERS.items():
+        response.headers[name] = value
+    if isinstance(response, HttpResponse) and response.status_code not in (204, 304):
+        response.headers.setdefault("Content-Length", str(len(response.content)))
+        if request.method == "HEAD":
+            response.content = b""
+    return response

@@ -1,0 +1,14 @@
+"""`GET /v2/token/jwks`: the keys that verify tokens (RFC 7517)."""
+
+from django.http import HttpRequest, JsonResponse
+
+from tokens import keys
+from tokens.views.base import RegistryView
+
+
+class JwksView(RegistryView):
+    """Publish the public keys."""
+
+    def get(self, request: HttpRequest) -> JsonResponse:
+        """Answer with the set, which is empty when tokens are signed with a shared secret."""
+        return JsonResponse(keys.jwks(), headers={"Cache-Control": "max-age=300"})

@@ -13,7 +13,11 @@ class AccountBackend(ModelBackend):
     """Django's backend, at the same cost for unknown accounts whatever the password is made of."""
 
     def authenticate(
-        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
     ) -> Account | None:
         """Return the active account that `username` and `password` belong to."""
         name = username if username is not None else kwargs.get(Account.USERNAME_FIELD)

@@ -47,7 +47,11 @@ def watch(using: str, table: str, columns: Sequence[str] = ()) -> None:
 
     Called after each migration, since SQLite drops a table's triggers when a migration rebuilds the table.
     """
-    events = {"insert": "INSERT", "delete": "DELETE", "update": f"UPDATE OF {', '.join(columns)}" if columns else "UPDATE"}
+    events = {
+        "insert": "INSERT",
+        "delete": "DELETE",
+        "update": f"UPDATE OF {', '.join(columns)}" if columns else "UPDATE",
+    }
     install = _watch_on_sqlite if connections[using].vendor == "sqlite" else _watch_on_postgresql
     for event, clause in events.items():
         install(using, table, event, clause)

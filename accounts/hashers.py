@@ -23,9 +23,14 @@ class ImportedBCryptHasher(BCryptPasswordHasher):
 
     rounds = 10
 
-    def encode(self, password: str, salt: bytes) -> str:
+    def salt(self) -> str:
+        """Return a new salt with the cost for new passwords."""
+        return bcrypt.gensalt(self.rounds).decode("ascii")
+
+    def encode(self, password: str, salt: str) -> str:
         """Return the stored form of `password`. Raises UnusablePasswordError."""
-        return f"{self.algorithm}${bcrypt.hashpw(password_bytes(password), salt).decode('ascii')}"
+        hashed = bcrypt.hashpw(password_bytes(password), salt.encode("ascii"))
+        return stored_form(hashed.decode("ascii"))
 
     def verify(self, password: str, encoded: str) -> bool:
         """Tell whether `password` belongs to `encoded`; what bcrypt can't hash is a wrong password."""

@@ -37,7 +37,9 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     name = models.CharField(max_length=128, unique=True, validators=[validate_account_name])
     is_active = models.BooleanField(
-        "active", default=True, help_text="An account that is not active can't log in, and its tokens stop counting."
+        "active",
+        default=True,
+        help_text="An account that is not active can't log in, and its tokens stop counting.",
     )
     is_staff = models.BooleanField("staff", default=False, help_text="May open this admin.")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -49,9 +49,7 @@ def _check_length(pattern: str) -> None:
     if not pattern:
         raise InvalidPatternError("a pattern is empty; * matches every name")
     if len(pattern) > PATTERN_MAX_CHARACTERS:
-        raise InvalidPatternError(
-            f"a pattern has at most {PATTERN_MAX_CHARACTERS} characters, not {len(pattern)}"
-        )
+        raise InvalidPatternError(f"a pattern has at most {PATTERN_MAX_CHARACTERS} characters, not {len(pattern)}")
 
 
 def _translate(pattern: str) -> str:

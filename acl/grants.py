@@ -31,10 +31,10 @@ def _compile() -> CompiledRules:
 
 
 def _is_sound(rule: Rule) -> bool:
-    """A row that got past validation only loses its own grant: rules allow, so leaving one out is safe."""
+    """Tell whether the row can be used; rules only allow, so leaving one out is safe."""
     try:
         rule.full_clean()
-    except ValidationError as error:
-        logger.error("access rule %s is not valid and allows nothing: %s", rule.pk, error.messages)
+    except ValidationError:
+        logger.exception("access rule %s is not valid and allows nothing", rule.pk)
         return False
     return True

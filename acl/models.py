@@ -62,7 +62,9 @@ class Rule(models.Model):
 
     def __str__(self) -> str:
         """Say the rule in one line."""
-        who = self.subject if self.subject_kind == SubjectKind.ACCOUNT else f"{self.subject_kind} {self.subject}".strip()
+        who = (
+            self.subject if self.subject_kind == SubjectKind.ACCOUNT else f"{self.subject_kind} {self.subject}".strip()
+        )
         return f"{who} may {self.actions} {self.name}"
 
     def clean(self) -> None:

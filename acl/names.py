@@ -25,9 +25,7 @@ def parse_name(text: str) -> RepositoryName:
     the limit that the Docker registry v2 document sets.
     """
     if len(text) > NAME_MAX_CHARACTERS:
-        raise InvalidNameError(
-            f"a repository name has at most {NAME_MAX_CHARACTERS} characters, not {len(text)}"
-        )
+        raise InvalidNameError(f"a repository name has at most {NAME_MAX_CHARACTERS} characters, not {len(text)}")
     if _NAME.fullmatch(text) is None:
         raise InvalidNameError(
             f"{text!a} is not a repository name: lowercase letters and digits, parts joined by "

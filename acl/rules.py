@@ -74,7 +74,7 @@ def _compile(row: RuleRow) -> CompiledRule:
 
 def _subject_test(row: RuleRow) -> Callable[[Identity], bool]:
     if row.subject_kind == "anonymous":
-        return lambda identity: True
+        return lambda _: True
     if row.subject_kind == "group":
         group = row.subject
         return lambda identity: group in identity.groups

@@ -1,5 +1,7 @@
 """The first answers of the management API: who is asking, and which repositories they may pull."""
 
+from typing import cast
+
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,7 +19,7 @@ class WhoamiView(APIView):
 
     def get(self, request: Request) -> Response:
         """Answer with the account and its groups."""
-        identity: Identity = request.auth
+        identity = cast(Identity, request.auth)
         account = request.user
         body = {
             "name": identity.name,
@@ -33,7 +35,7 @@ class RepositoriesView(APIView):
 
     def get(self, request: Request) -> Response:
         """Answer with a page of repositories that the account may pull, and what it may do with each."""
-        identity: Identity = request.auth
+        identity = cast(Identity, request.auth)
         epoch = rights_epoch.current()
         rules = grants.rules_of(identity, epoch)
         try:

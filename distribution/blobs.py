@@ -91,7 +91,9 @@ def delete(name: RepositoryName, digest: Digest) -> None:
 
 def _delete(name: RepositoryName, digest: Digest) -> None:
     blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
-    link = Link.objects.select_for_update(of=("self",)).filter(repository__name=name, blob=blob).first() if blob else None
+    link = (
+        Link.objects.select_for_update(of=("self",)).filter(repository__name=name, blob=blob).first() if blob else None
+    )
     if blob is None or link is None:
         raise RegistryError(ErrorCode.BLOB_UNKNOWN, {"digest": str(digest)})
     users = ManifestBlob.objects.filter(link=link)

@@ -71,9 +71,7 @@ def _load(text: str) -> object:
             parse_constant=_constant,
         )
     except json.JSONDecodeError as error:
-        raise _invalid(
-            f"the document is not JSON at line {error.lineno} column {error.colno}: {error.msg}"
-        ) from error
+        raise _invalid(f"the document is not JSON at line {error.lineno} column {error.colno}: {error.msg}") from error
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

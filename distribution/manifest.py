@@ -225,9 +225,7 @@ def _media_type_field(fields: Fields, key: str, prefix: str = "") -> str:
     if text is None or text == "":
         return ""
     if not isinstance(text, str) or _PRINTABLE.fullmatch(text) is None:
-        raise _invalid(
-            f"{prefix}{key} is not a media type: 1 to {MEDIA_TYPE_MAX_CHARACTERS} printable characters"
-        )
+        raise _invalid(f"{prefix}{key} is not a media type: 1 to {MEDIA_TYPE_MAX_CHARACTERS} printable characters")
     return text
 
 

@@ -96,9 +96,7 @@ def _put_twice(incoming: Put) -> None:
 
 def _put(incoming: Put) -> None:
     tags = list(
-        Tag.objects.select_for_update()
-        .filter(repository=incoming.repository, name__in=incoming.tags)
-        .order_by("pk")
+        Tag.objects.select_for_update().filter(repository=incoming.repository, name__in=incoming.tags).order_by("pk")
     )
     around = _lock_around(incoming, tags)
     links = _lock_links(incoming)
@@ -185,7 +183,9 @@ def delete(name: RepositoryName, digest: Digest) -> None:
 
 
 def _delete(name: RepositoryName, digest: Digest) -> None:
-    row = Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
+    row = (
+        Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
+    )
     if row is None:
         raise unknown(name, str(digest))
     tags = Tag.objects.filter(manifest=row)
@@ -203,7 +203,10 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
 def _check_no_parent(row: Manifest) -> None:
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
-        detail = {"reason": "an index lists this manifest: delete the index first", "parents": sorted(parents)}
+        detail = {
+            "reason": "an index lists this manifest: delete the index first",
+            "parents": sorted(parents),
+        }
         raise RegistryError(ErrorCode.UNSUPPORTED, detail)
 
 

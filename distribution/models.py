@@ -30,7 +30,7 @@ def remove(rows: QuerySet[Any]) -> int:
     `QuerySet.delete` first reads every row and whatever points at it; foreign keys already refuse in the
     database, and nothing cascades.
     """
-    return int(rows._raw_delete(rows.db))  # type: ignore[attr-defined]  # the one private call, for the line above
+    return int(rows._raw_delete(rows.db))  # noqa: SLF001 - there is no public call that does just this
 
 
 class Repository(models.Model):
@@ -185,7 +185,7 @@ class Upload(models.Model):
     account = models.CharField(max_length=128, blank=True, help_text="empty: anonymous")
     algorithm = models.CharField(max_length=16, default="sha256")
     offset = models.BigIntegerField(default=0, help_text="bytes that are durable")
-    assembly_key = models.CharField(max_length=80, null=True, blank=True, unique=True)  # noqa: DJ001 - unique, so NULL
+    assembly_key = models.CharField(max_length=80, null=True, blank=True, unique=True)
     lease = models.UUIDField(null=True, blank=True, help_text="who is writing")
     leased_until = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(auto_now_add=True)

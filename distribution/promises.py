@@ -1,6 +1,6 @@
 """What was answered with 200 stays for half the grace period: `used_at` remembers the answer.
 
-A lookup tells whether `used_at` is older than now − grace/2; only then one UPDATE renews it, so a pull writes at
+A lookup tells whether `used_at` is older than now - grace/2; only then one UPDATE renews it, so a pull writes at
 most twice per grace period. The UPDATE touches a row that is there, or none: it proves that the collector
 has not taken it in between.
 """
@@ -34,4 +34,4 @@ def renew(table: str, pk: int) -> bool:
             f"WHERE id = %s AND used_at < {cut()}",
             [pk],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)

@@ -107,7 +107,9 @@ def _count(received: Received) -> None:
     claim = received.claim
     if not leases.advance(claim, received.size):
         _trash(received.key)
-        raise RegistryError(ErrorCode.RANGE_INVALID, {"uuid": str(claim.upload_id), "reason": "another request took over"})
+        raise RegistryError(
+            ErrorCode.RANGE_INVALID, {"uuid": str(claim.upload_id), "reason": "another request took over"}
+        )
     segment = Segment.objects.filter(key=received.key)
     if received.size:
         segment.update(size=received.size, digest=str(received.digest))

@@ -68,7 +68,7 @@ class BlobStore:
 
     def _open(self, key: str) -> IO[bytes]:
         if isinstance(self._storage, FileSystemStorage):
-            return open(self._storage.path(key), "rb")  # noqa: PTH123, SIM115 - the caller closes it; sendfile needs it bare
+            return open(self._storage.path(key), "rb")  # noqa: PTH123 - the caller closes it; sendfile needs it bare
         return self._storage.open(key, "rb")
 
     def redirect_url(self, key: str) -> str | None:

@@ -25,12 +25,13 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
     The whole transaction is repeated, since a deferred foreign key is refused at COMMIT on PostgreSQL.
     Raises RegistryError UNAVAILABLE, with a Retry-After, when every attempt lost; any other error ends it at once.
     """
+    lost: Exception | None = None
     for attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
                 return operation(*args, **kwargs)
         except (IntegrityError, OperationalError, LostRaceError) as error:
-            lost: Exception = error
+            lost = error
         _drop_broken_connection()
         time.sleep(random.uniform(0, 0.01) * (attempt + 1))  # noqa: S311 - spreads contenders, hides nothing
     raise unavailable("the database is busy") from lost

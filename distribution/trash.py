@@ -13,6 +13,4 @@ DELAY = timedelta(minutes=15)
 
 def put(keys: Iterable[str]) -> None:
     """Let the objects under `keys` be deleted after DELAY; a key that waits already goes on waiting."""
-    Trash.objects.bulk_create(
-        [Trash(key=key, delete_after=Now() + DELAY) for key in keys], ignore_conflicts=True
-    )
+    Trash.objects.bulk_create([Trash(key=key, delete_after=Now() + DELAY) for key in keys], ignore_conflicts=True)

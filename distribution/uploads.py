@@ -28,7 +28,9 @@ def start(name: RepositoryName, account: str, algorithm: str = "sha256") -> Uplo
 
 def find(name: RepositoryName, session: uuid.UUID, account: str) -> Upload:
     """Return the session. Raises BLOB_UPLOAD_UNKNOWN, also for one of another repository or account."""
-    upload = Upload.objects.select_related("repository").filter(pk=session, repository__name=name, account=account).first()
+    upload = (
+        Upload.objects.select_related("repository").filter(pk=session, repository__name=name, account=account).first()
+    )
     if upload is None:
         raise _unknown(session)
     return upload

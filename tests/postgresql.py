@@ -64,9 +64,7 @@ def start(bin_folder: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
     words = [word for setting in (*SETTINGS, *options) for word in ("-c", setting)]
     command = [str(bin_folder / "postgres"), "-D", str(folder / "data"), *words]
     with (folder / "log").open("wb") as log:
-        return subprocess.Popen(
-            command, user=owner(), cwd=folder, stdout=log, stderr=log, start_new_session=True
-        )
+        return subprocess.Popen(command, user=owner(), cwd=folder, stdout=log, stderr=log, start_new_session=True)
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:

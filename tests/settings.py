@@ -17,7 +17,7 @@ _CONFIGURATION.write_text("storage:\n  filesystem:\n    rootdirectory: data\n")
 os.environ["CONFIG_PATH"] = str(_CONFIGURATION)
 
 from registry_project.settings import *  # noqa: E402, F403
-from registry_project.settings import DATABASES, REGISTRY  # noqa: E402
+from registry_project.settings import DATABASES  # noqa: E402
 
 _IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 

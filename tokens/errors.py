@@ -93,19 +93,14 @@ class RegistryError(Exception):
     @property
     def errors(self) -> list[dict[str, object]]:
         """The entries of the body, one per detail."""
-        return [
-            {"code": self.code.code, "message": self.code.message, "detail": detail}
-            for detail in self.details
-        ]
+        return [{"code": self.code.code, "message": self.code.message, "detail": detail} for detail in self.details]
 
     def body(self) -> dict[str, object]:
         """Return the JSON body: `{"errors": [{"code", "message", "detail"}]}`."""
         return {"errors": self.errors}
 
     def __str__(self) -> str:
-        return "; ".join(
-            self.code.code if detail is None else f"{self.code.code}: {detail}" for detail in self.details
-        )
+        return "; ".join(self.code.code if detail is None else f"{self.code.code}: {detail}" for detail in self.details)
 
 
 def quoted(text: str) -> str:

@@ -52,7 +52,9 @@ def issue(identity: Identity, requested: Iterable[Access]) -> IssuedToken:
     token = jwt.encode(claims, key.signing, algorithm=key.algorithm, headers={"kid": key.kid})
     if len(token) > MAX_TOKEN_BYTES:
         raise RegistryError(
-            ErrorCode.DENIED, f"the token has {len(token)} bytes, at most {MAX_TOKEN_BYTES} fit; ask for fewer scopes", status=400
+            ErrorCode.DENIED,
+            f"the token has {len(token)} bytes, at most {MAX_TOKEN_BYTES} fit; ask for fewer scopes",
+            status=400,
         )
     return IssuedToken(token, datetime.fromtimestamp(issued_at, UTC), lifetime, granted)
 

@@ -22,7 +22,9 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
             _create(path, make())
         return read(path)
     except OSError as error:
-        raise KeyFileError(f"{path}: {error.strerror}; make it readable and its folder writable for {_user()}") from error
+        raise KeyFileError(
+            f"{path}: {error.strerror}; make it readable and its folder writable for {_user()}"
+        ) from error
 
 
 def read(path: Path) -> bytes:

@@ -23,7 +23,7 @@ from tokens.key_file import KeyFileError
 MIN_RSA_BITS = 2048
 NEW_RSA_BITS = 2048
 
-# Random for nobody's benefit: there is one HMAC key, and a thumbprint of a secret must never be published.
+# The one HMAC key has the same name on every replica; a thumbprint would publish a hash of the secret.
 HMAC_KID = "hmac"
 
 
@@ -49,7 +49,7 @@ def active_key() -> SigningKey:
     """Return the key that signs. Raises KeyFileError."""
     auth = settings.REGISTRY.auth
     if auth.signing_method == "hmac":
-        secret = auth.hmac_secret.encode()
+        secret = (auth.hmac_secret or "").encode()
         return SigningKey(HMAC_KID, "HS256", secret, secret, None)
     return _rsa_key(_private_path(), auth.public_key)
 
@@ -113,7 +113,7 @@ def _parse_private(path: Path, content: bytes) -> rsa.RSAPrivateKey:
 
 
 def _keep_public(path: Path, public: rsa.RSAPublicKey) -> None:
-    """Write the public key beside the private one, for whoever verifies tokens elsewhere; check it when it is there."""
+    """Write the public key for whoever verifies tokens elsewhere; check it when it is there."""
     try:
         if path.exists():
             _check_public(path, public)

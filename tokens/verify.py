@@ -85,16 +85,19 @@ def _claims_of(token: str) -> Claims:
 
 def _decode(token: str) -> Claims:
     try:
-        header = jwt.get_unverified_header(token)
-        key = keys.verifying_key(header.get("kid"))
-        if key is None:
-            raise InvalidTokenError("the token names a key that is not known here")
-        return _checked(_decode_with(key, token))
+        return _checked(_decode_with(_key_of(token), token))
     except InvalidTokenError:
         raise
     except Exception as error:
         # Whatever a parser throws at hostile bytes is a bad token, never a fault of the server.
         raise InvalidTokenError(f"the token is not valid: {type(error).__name__}") from error
+
+
+def _key_of(token: str) -> keys.SigningKey:
+    key = keys.verifying_key(jwt.get_unverified_header(token).get("kid"))
+    if key is None:
+        raise InvalidTokenError("the token names a key that is not known here")
+    return key
 
 
 def _decode_with(key: keys.SigningKey, token: str) -> dict[str, Any]:

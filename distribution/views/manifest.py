@@ -7,7 +7,7 @@ from distribution.body import read_whole
 from distribution.digest import Digest
 from distribution.lookup import FoundManifest
 from distribution.spec import CONTENT_DIGEST_HEADER, MANIFEST_MAX_BYTES, SUBJECT_HEADER, TAG_HEADER
-from distribution.tag import parse_reference, parse_tag
+from distribution.tag import Tag, parse_reference, parse_tag
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty
 from tokens.errors import ErrorCode, RegistryError
 
@@ -59,7 +59,7 @@ class ManifestView(RepositoryView):
             return empty(304, _headers(found))
         return HttpResponse(found.payload, headers=_headers(found) | {"Content-Length": str(found.size)})
 
-    def _reference(self, text: str):
+    def _reference(self, text: str) -> Digest | Tag:
         """Return the reference; one that could never have been pushed is unknown rather than wrong."""
         try:
             return parse_reference(text)

@@ -35,9 +35,11 @@ class RepositoryView(RegistryView):
     def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Check the name and the right, then call the handler without the name."""
         self.name = repository_name(kwargs.pop("name"))
-        needed = self.actions.get(request.method or "")
+        # Django answers HEAD by a view's `get`: what is needed for one is needed for the other.
+        method = "GET" if request.method == "HEAD" and "HEAD" not in self.actions else request.method or ""
+        needed = self.actions.get(method)
         if needed is not None:
-            self.bearer = require(request, self.name, needed, self.challenged.get(request.method or "", needed))
+            self.bearer = require(request, self.name, needed, self.challenged.get(method, needed))
         return super().answer(request, *args, **kwargs)
 
 
@@ -49,9 +51,7 @@ def repository_name(text: str) -> RepositoryName:
         raise RegistryError(ErrorCode.NAME_INVALID, str(error)) from error
 
 
-def require(
-    request: HttpRequest, name: RepositoryName, needed: frozenset[str], challenged: frozenset[str]
-) -> Bearer:
+def require(request: HttpRequest, name: RepositoryName, needed: frozenset[str], challenged: frozenset[str]) -> Bearer:
     """Return who is asking, when token and rules allow `needed`; raises UNAUTHORIZED otherwise, never DENIED.
 
     Clients read a 401 as "ask for a token with this scope".
@@ -64,7 +64,11 @@ def require(
 
 
 def _refused(
-    request: HttpRequest, bearer: Bearer, name: RepositoryName, needed: frozenset[str], wanted: tuple[Access, ...]
+    request: HttpRequest,
+    bearer: Bearer,
+    name: RepositoryName,
+    needed: frozenset[str],
+    wanted: tuple[Access, ...],
 ) -> RegistryError:
     who = bearer.identity.name or "anonymous"
     missing = ",".join(sorted(needed))

@@ -35,10 +35,13 @@ class Comparison(Generic[Entry, Row]):
         """Yield the rows that are not as the import left them."""
         for key, record in self._records.items():
             row = self._rows.get(record.row_id)
-            if row is None and not record.fingerprint:
-                continue
-            if row is None or self._row_fingerprint(row) != record.row_fingerprint:
-                yield Step(Change.EDITED, self._target.label(key, row))
+            note = ""
+            if row is None and record.fingerprint:
+                note = "deleted since it was imported"
+            elif row is not None and self._row_fingerprint(row) != record.row_fingerprint:
+                note = "edited since it was imported"
+            if note:
+                yield Step(Change.EDITED, self._target.label(key, row), note)
 
     def apply(self) -> list[Step]:
         """Write what is not applied yet, inside the caller's transaction; return what was done."""

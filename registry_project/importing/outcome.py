@@ -19,11 +19,11 @@ class Step:
 
     change: Change
     label: str
+    note: str = ""
 
     def __str__(self) -> str:
         """Return the line that is printed."""
-        suffix = ": edited since it was imported" if self.change is Change.EDITED else ""
-        return f"{self.change} {self.label}{suffix}"
+        return f"{self.change} {self.label}" + (f": {self.note}" if self.note else "")
 
 
 @dataclass(frozen=True, slots=True)

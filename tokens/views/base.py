@@ -36,7 +36,9 @@ class RegistryView(View):
         except RegistryError as error:
             response = error_response(error)
         except DisallowedHost:
-            response = error_response(RegistryError(ErrorCode.UNKNOWN, "the Host header is not served here", status=400))
+            response = error_response(
+                RegistryError(ErrorCode.UNKNOWN, "the Host header is not served here", status=400)
+            )
         except DatabaseFault:
             logger.exception("the database failed", extra={"path": request.path})
             response = error_response(unavailable("the database does not answer"))
@@ -51,7 +53,7 @@ class RegistryView(View):
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Raise UNSUPPORTED with the methods that this path has."""
-        allowed = ", ".join(self._allowed_methods())
+        allowed = ", ".join(name.upper() for name in self.http_method_names if hasattr(self, name))
         raise RegistryError(ErrorCode.UNSUPPORTED, f"this path takes {allowed}", headers={"Allow": allowed})
 
 

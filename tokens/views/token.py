@@ -52,7 +52,10 @@ def _authenticated(request: HttpRequest) -> Identity:
     except BusyError as error:
         raise unavailable("too many logins at once") from error
     if identity is None:
-        logger.info("login refused", extra={"account": credentials.name[:128], "client": request.META.get("REMOTE_ADDR")})
+        logger.info(
+            "login refused",
+            extra={"account": credentials.name[:128], "client": request.META.get("REMOTE_ADDR")},
+        )
         raise _wrong_credentials()
     return identity
 

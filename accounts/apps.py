@@ -1,9 +1,11 @@
-"""Register the app and keep the triggers of the rights epoch in place."""
+"""Register the app, keep the triggers of the rights epoch in place, count wrong passwords."""
 
 from typing import Any
 
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_login_failed
 from django.db.models.signals import post_migrate
+from django.http import HttpRequest
 
 
 class AccountsConfig(AppConfig):
@@ -13,8 +15,9 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect what must hold after every migration."""
+        """Connect what must hold after every migration, and after every login whichever backend refused it."""
         post_migrate.connect(_watch, sender=self, dispatch_uid="accounts.epoch")
+        user_login_failed.connect(_count_failure, dispatch_uid="accounts.throttle")
 
 
 def _watch(**kwargs: Any) -> None:
@@ -25,3 +28,11 @@ def _watch(**kwargs: Any) -> None:
     epoch.watch(using, "accounts_account", ("name", "password", "is_active", "is_staff", "is_superuser"))
     epoch.watch(using, "accounts_account_groups")
     epoch.watch(using, "auth_group", ("name",))
+
+
+def _count_failure(credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
+    from accounts import throttle
+
+    name = credentials.get("username")
+    if isinstance(name, str):
+        throttle.count_failure(name, request)

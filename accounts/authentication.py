@@ -2,7 +2,8 @@
 
 bcrypt at cost 10 takes 59 ms of CPU: 17 logins a second per core. What was verified is therefore remembered
 in the process, under an HMAC over name, password and stored hash: a changed password misses it at once, and
-a deactivated account is asked for at the current rights epoch.
+a deactivated account is asked for at the current rights epoch. What was refused is remembered too, until any
+right changes: a machine that goes on with an old password is one guess, and not a reason to slow others down.
 """
 
 import hmac
@@ -14,7 +15,7 @@ from django.contrib.auth import authenticate
 from django.http import HttpRequest
 
 from accounts import epoch as rights_epoch
-from accounts import hashers
+from accounts import hashers, throttle
 from accounts.identity import Identity, identity_of
 from accounts.models import ACCOUNT_NAME, Account
 from accounts.remembered import ForAWhile, PerEpoch
@@ -24,6 +25,7 @@ QUEUE_SECONDS = 20
 
 _secret = secrets.token_bytes(32)
 _verified: ForAWhile[str] = ForAWhile(REMEMBER_SECONDS)
+_refused: ForAWhile[bool] = ForAWhile(REMEMBER_SECONDS)
 _stored: PerEpoch[str] = PerEpoch()
 # More bcrypt at once than cores only makes every login slower, and every other request with them.
 _bcrypt_places = threading.BoundedSemaphore(os.cpu_count() or 1)
@@ -33,21 +35,30 @@ class BusyError(Exception):
     """Too many passwords are being checked; asking again in a moment helps."""
 
 
+class TooManyFailuresError(Exception):
+    """Too many wrong passwords came for this account from this address."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(retry_after_seconds)
+        self.retry_after_seconds = retry_after_seconds
+
+
 def identify(name: str, password: str, request: HttpRequest | None = None) -> Identity | None:
     """Return who `name` with `password` is; None when they are wrong or the account is not active.
 
-    Any backend of AUTHENTICATION_BACKENDS may answer. Raises BusyError.
+    Any backend of AUTHENTICATION_BACKENDS may answer. `request` tells where from, for `accounts.throttle`.
+    Raises BusyError and TooManyFailuresError.
     """
-    if not ACCOUNT_NAME.fullmatch(name):
-        hashers.burn(password)
-        return None
     epoch = rights_epoch.current()
     # Taken before the check: a password changed meanwhile must not be remembered under its new hash.
     fingerprint = _fingerprint(name, password, epoch)
     verified = _verified.get(fingerprint)
     if verified is None:
+        if _refused.get((epoch, fingerprint)):
+            return None
         verified = _authenticate(name, password, request)
         if verified is None:
+            _refused.put((epoch, fingerprint), True)
             return None
         _verified.put(fingerprint, verified)
     return identity_of(verified, rights_epoch.current())
@@ -57,10 +68,28 @@ def _authenticate(name: str, password: str, request: HttpRequest | None) -> str 
     if not _bcrypt_places.acquire(timeout=QUEUE_SECONDS):
         raise BusyError
     try:
-        account = authenticate(request, username=name, password=password)
+        return _checked(name, password, request)
     finally:
         _bcrypt_places.release()
+
+
+def _checked(name: str, password: str, request: HttpRequest | None) -> str | None:
+    """Return the name of the account that `name` and `password` are right for."""
+    if not ACCOUNT_NAME.fullmatch(name):
+        hashers.burn(password)
+        return None
+    _raise_if_throttled(name, request)
+    account = authenticate(request, username=name, password=password)
+    if account is None:
+        # The backend asks too, and its refusal would look like a wrong password, which this one may not be.
+        _raise_if_throttled(name, request)
     return account.get_username() if account is not None else None
+
+
+def _raise_if_throttled(name: str, request: HttpRequest | None) -> None:
+    seconds = throttle.wait_seconds(name, request)
+    if seconds:
+        raise TooManyFailuresError(seconds)
 
 
 def _fingerprint(name: str, password: str, epoch: str) -> bytes:
@@ -70,4 +99,6 @@ def _fingerprint(name: str, password: str, epoch: str) -> bytes:
 
 
 def _stored_password(name: str) -> str:
+    if not ACCOUNT_NAME.fullmatch(name):
+        return ""
     return Account.objects.filter(name=name).values_list("password", flat=True).first() or ""

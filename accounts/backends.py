@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from accounts import hashers
+from accounts import hashers, throttle
 from accounts.models import ACCOUNT_NAME, Account
 
 
@@ -19,11 +20,18 @@ class AccountBackend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> Account | None:
-        """Return the active account that `username` and `password` belong to."""
+        """Return the active account that `username` and `password` belong to.
+
+        Raises PermissionDenied, by which Django asks no other backend, while too many failures are not forgiven.
+        """
         name = username if username is not None else kwargs.get(Account.USERNAME_FIELD)
         if name is None or password is None:
             return None
-        account = Account.objects.filter(name=name).first() if ACCOUNT_NAME.fullmatch(name) else None
+        account = None
+        if ACCOUNT_NAME.fullmatch(name):
+            if throttle.wait_seconds(name, request):
+                raise PermissionDenied
+            account = Account.objects.filter(name=name).first()
         if account is None or not account.has_usable_password():
             hashers.burn(password)
             return None

@@ -37,13 +37,13 @@ def ensure(using: str = "default") -> None:
     value = _RANDOM[database.vendor]
     with database.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO accounts_rightsepoch (id, value) SELECT 1, {value} "  # noqa: S608 - constants above
+            f"INSERT INTO accounts_rightsepoch (id, value) SELECT 1, {value} "
             "WHERE NOT EXISTS (SELECT 1 FROM accounts_rightsepoch WHERE id = 1)"
         )
 
 
 def watch(using: str, table: str, columns: Sequence[str] = ()) -> None:
-    """Replace the epoch with every insert, delete or update of `table` (of `columns` only, when given).
+    """Replace the epoch with every insert, delete, truncation or update of `table` (of `columns` only, when given).
 
     Called after each migration, since SQLite drops a table's triggers when a migration rebuilds the table.
     """
@@ -52,7 +52,10 @@ def watch(using: str, table: str, columns: Sequence[str] = ()) -> None:
         "delete": "DELETE",
         "update": f"UPDATE OF {', '.join(columns)}" if columns else "UPDATE",
     }
-    install = _watch_on_sqlite if connections[using].vendor == "sqlite" else _watch_on_postgresql
+    install = _watch_on_sqlite
+    if connections[using].vendor == "postgresql":
+        install = _watch_on_postgresql
+        events["truncate"] = "TRUNCATE"
     for event, clause in events.items():
         install(using, table, event, clause)
 

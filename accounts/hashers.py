@@ -1,5 +1,6 @@
 """bcrypt as files of other registries hold it: `$2a$`, `$2b$` and `$2y$` hashes, kept as they are."""
 
+import logging
 import re
 
 import bcrypt
@@ -8,6 +9,10 @@ from django.contrib.auth.hashers import BCryptPasswordHasher
 BCRYPT_HASH = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 
 MAX_PASSWORD_BYTES = 72
+
+_BASE64 = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+logger = logging.getLogger(__name__)
 
 
 class UnusablePasswordError(ValueError):
@@ -39,7 +44,11 @@ class ImportedBCryptHasher(BCryptPasswordHasher):
             data, is_usable = password_bytes(password), True
         except UnusablePasswordError:
             data, is_usable = b"", False
-        return bcrypt.checkpw(data, hashed.encode("ascii")) and is_usable
+        try:
+            return bcrypt.checkpw(data, _canonical(hashed).encode()) and is_usable
+        except ValueError:
+            logger.warning("a stored password is not a bcrypt hash: nobody can log in with it")
+            return False
 
     def must_update(self, encoded: str) -> bool:
         """Never: whoever chose the hash chose its cost."""
@@ -58,6 +67,16 @@ def password_bytes(password: str) -> bytes:
     if len(data) > MAX_PASSWORD_BYTES or b"\0" in data:
         raise UnusablePasswordError(f"a password has at most {MAX_PASSWORD_BYTES} bytes (UTF-8), and no NUL")
     return data
+
+
+def _canonical(bcrypt_hash: str) -> str:
+    """Return the hash with a salt that the library takes: of its last character only two bits count.
+
+    Other implementations let the rest be anything, and repeat it in the hash.
+    """
+    head, last, tail = bcrypt_hash[:28], bcrypt_hash[28:29], bcrypt_hash[29:]
+    position = _BASE64.find(last)
+    return f"{head}{_BASE64[position & 0b110000]}{tail}" if last and position >= 0 else bcrypt_hash
 
 
 def stored_form(bcrypt_hash: str) -> str:

@@ -76,3 +76,22 @@ class RightsEpoch(models.Model):
     def __str__(self) -> str:
         """Show the value."""
         return self.value
+
+
+class FailedLogin(models.Model):
+    """Wrong passwords for one account from one address; `accounts.throttle` counts and forgives them."""
+
+    account = models.CharField(max_length=128)
+    network = models.CharField(max_length=45, blank=True)
+    forgiven_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        """One row per account and address."""
+
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["account", "network"], name="accounts_one_failed_login")
+        ]
+
+    def __str__(self) -> str:
+        """Say who failed where."""
+        return f"{self.account} from {self.network or 'nowhere'}"

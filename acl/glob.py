@@ -40,6 +40,12 @@ def is_literal(pattern: str) -> bool:
     return _METACHARACTERS.isdisjoint(pattern)
 
 
+def literal_prefix(pattern: str) -> str:
+    """Return what every text that matches `pattern` begins with."""
+    ends = (position for position, character in enumerate(pattern) if character in _METACHARACTERS)
+    return pattern[: next(ends, len(pattern))]
+
+
 def escape(text: str) -> str:
     """Return a pattern that matches `text` only; it is longer by two characters per metacharacter."""
     return "".join(f"[{character}]" if character in _METACHARACTERS else character for character in text)

@@ -10,6 +10,7 @@ from typing import Protocol
 from accounts.identity import Identity
 from acl import actions as action_list
 from acl.glob import compile_glob
+from acl.name_range import NameRange, ranges_of
 
 
 class RuleRow(Protocol):
@@ -26,6 +27,7 @@ class CompiledRule:
     """One rule, ready to be asked."""
 
     applies_to: Callable[[Identity], bool]
+    pattern: str
     matches: Callable[[str], bool]
     actions: frozenset[str]
     text: str
@@ -44,6 +46,10 @@ class IdentityRules:
             if not rule.actions <= allowed and rule.matches(name):
                 allowed |= rule.actions
         return allowed
+
+    def ranges(self, action: str) -> tuple[NameRange, ...]:
+        """Return the ranges that hold every name on which `action` is allowed, and others too."""
+        return ranges_of(rule.pattern for rule in self.rules if action in rule.actions)
 
     def matching(self, name: str) -> list[str]:
         """Return the texts of the rules that match the repository called `name`."""
@@ -69,7 +75,7 @@ def compile_rules(rows: Iterable[RuleRow]) -> CompiledRules:
 def _compile(row: RuleRow) -> CompiledRule:
     text = f"{row.subject_kind} {row.subject or '-'} {row.actions} {row.name}"
     allowed = action_list.expand(row.actions.split(","))
-    return CompiledRule(_subject_test(row), compile_glob(row.name), allowed, text)
+    return CompiledRule(_subject_test(row), row.name, compile_glob(row.name), allowed, text)
 
 
 def _subject_test(row: RuleRow) -> Callable[[Identity], bool]:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import APIException, AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
-from accounts.authentication import BusyError, identify
+from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.models import Account
 from tokens.credentials import MalformedCredentialsError, basic_credentials
 
@@ -34,6 +34,8 @@ class RememberedBasicAuthentication(BaseAuthentication):
             identity = identify(credentials.name, credentials.password, request._request)
         except BusyError as error:
             raise BusyAPIError from error
+        except TooManyFailuresError as error:
+            raise Throttled(wait=error.retry_after_seconds) from error
         if identity is None:
             raise AuthenticationFailed("Wrong name or password.")
         return Account.objects.get(name=identity.name), identity

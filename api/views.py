@@ -43,6 +43,6 @@ class RepositoriesView(APIView):
         except RegistryError as error:
             return Response({"detail": str(error)}, status=error.status)
         last = page_start(request.query_params)
-        page = repositories.catalog(limit, last, lambda name: "pull" in rules.actions_on(name))
+        page = repositories.catalog(limit, last, rules)
         body = [{"name": name, "actions": sorted(rules.actions_on(name))} for name in page.names]
         return Response({"repositories": body, "next": page.names[-1] if page.has_more and page.names else None})

@@ -30,7 +30,8 @@ def remove(rows: QuerySet[Any]) -> int:
     `QuerySet.delete` first reads every row and whatever points at it; foreign keys already refuse in the
     database, and nothing cascades.
     """
-    return int(rows._raw_delete(rows.db))  # noqa: SLF001 - there is no public call that does just this
+    # None, not 0, when the condition can match nothing.
+    return int(rows._raw_delete(rows.db) or 0)  # noqa: SLF001 - there is no public call that does just this
 
 
 class Repository(models.Model):

@@ -28,8 +28,13 @@ class Page:
         """Return the `Link` header (RFC 8288) to the next page, relative to this host; none on the last page."""
         if not self.has_more or not self.names:
             return {}
-        query = urlencode({"last": self.names[-1], "n": limit})
-        return {"Link": f'<{path}?{query}>; rel="next"'}
+        return next_link(path, last=self.names[-1], n=limit)
+
+
+def next_link(path: str, **parameters: str | int | None) -> dict[str, str]:
+    """Return a `Link` header (RFC 8288) to `path` with those of `parameters` that are not None."""
+    query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    return {"Link": f'<{path}?{query}>; rel="next"'}
 
 
 def page_limit(query: QueryDict) -> int:
@@ -39,7 +44,7 @@ def page_limit(query: QueryDict) -> int:
         return PAGE_MAX
     if not (text.isascii() and text.isdigit()):
         raise RegistryError(ErrorCode.PAGINATION_NUMBER_INVALID, f"n is {quoted(text)}, not a number from 0 on")
-    return min(int(text[:9]), PAGE_MAX)
+    return min(int(text), PAGE_MAX) if len(text) < 10 else PAGE_MAX
 
 
 def page_start(query: QueryDict) -> str:

@@ -1,11 +1,14 @@
 """Repositories: made by the first push, listed for whoever may pull them."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import islice
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef
 
+from acl.name_range import NameRange
 from acl.names import RepositoryName
+from acl.rules import IdentityRules
 from distribution.models import Manifest, Repository
 from distribution.pages import Page
 
@@ -24,19 +27,27 @@ def ensure(name: RepositoryName) -> Repository:
         return Repository.objects.get(name=name)
 
 
-def catalog(limit: int, last: str, may_see: Callable[[str], bool]) -> Page:
-    """Return up to `limit` names after `last`, in byte order, of repositories that hold something and `may_see`."""
+def catalog(limit: int, last: str, rules: IdentityRules) -> Page:
+    """Return up to `limit` names after `last`, in byte order, of repositories that hold something and may be pulled.
+
+    Only the ranges that the rules' patterns begin with are read: a page costs what it shows, not what there is.
+    """
     names: list[str] = []
-    while len(names) <= limit:
-        batch = _names_after(last)
-        names += filter(may_see, batch)
-        if len(batch) < BATCH:
-            break
-        last = batch[-1]
+    for wanted in rules.ranges("pull"):
+        visible = (name for name in _names(wanted, last) if "pull" in rules.actions_on(name))
+        names += islice(visible, limit + 1 - len(names))
     return Page.of(names, limit)
 
 
-def _names_after(last: str) -> list[str]:
+def _names(wanted: NameRange, last: str) -> Iterator[str]:
+    while batch := _batch(wanted, last):
+        yield from batch
+        last = batch[-1]
+
+
+def _batch(wanted: NameRange, last: str) -> list[str]:
     holds_something = Exists(Manifest.objects.filter(repository=OuterRef("pk")))
-    rows = Repository.objects.filter(holds_something, name__gt=last).order_by("name")
+    rows = Repository.objects.filter(holds_something, name__gte=wanted.low, name__gt=last).order_by("name")
+    if wanted.high is not None:
+        rows = rows.filter(name__lt=wanted.high)
     return list(rows.values_list("name", flat=True)[:BATCH])

@@ -6,6 +6,7 @@ Publishing a blob is a row that names an object, never a rename or a copy: the s
 """
 
 import uuid
+from datetime import datetime
 
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -34,6 +35,12 @@ def find(name: RepositoryName, session: uuid.UUID, account: str) -> Upload:
     if upload is None:
         raise _unknown(session)
     return upload
+
+
+def was_opened(name: RepositoryName, session: uuid.UUID, account: str, *, before: datetime) -> bool:
+    """Tell whether `account` opened the session before that moment."""
+    rows = Upload.objects.filter(pk=session, repository__name=name, account=account, started_at__lt=before)
+    return rows.exists()
 
 
 def append(upload: Upload, body: Body, start: int | None = None, expected: int | None = None) -> None:

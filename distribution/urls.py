@@ -6,6 +6,7 @@ from distribution.views.api_version import ApiVersionView
 from distribution.views.blob import BlobView
 from distribution.views.listing import CatalogView, TagsView
 from distribution.views.manifest import ManifestView
+from distribution.views.referrers import ReferrersView
 from distribution.views.unknown import UnknownPathView
 from distribution.views.upload import UploadView
 from distribution.views.uploads import UploadsView
@@ -20,6 +21,7 @@ urlpatterns = [
     re_path(r"^v2/(?P<name>.+)/blobs/uploads/?\Z", UploadsView.as_view()),
     re_path(rf"^v2/(?P<name>.+)/blobs/uploads/{_SESSION}\Z", UploadView.as_view()),
     re_path(r"^v2/(?P<name>.+)/tags/list/?\Z", TagsView.as_view()),
+    re_path(r"^v2/(?P<name>.+)/referrers/(?P<digest>[^/]+)\Z", ReferrersView.as_view()),
     re_path(r"^v2/_catalog/?\Z", CatalogView.as_view()),
     re_path(r"^v2/token/?\Z", TokenView.as_view()),
     re_path(r"^v2/token/jwks/?\Z", JwksView.as_view()),

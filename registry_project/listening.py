@@ -75,9 +75,11 @@ def _check_free(host: str, port: int, configuration: Configuration) -> None:
 def limit_standstill(listeners: Iterable[Listener]) -> None:
     """Let no connection wait for its client for ever: without this a half-open one blocks its thread.
 
-    Linux hands a listener's timeouts on to each connection. A read or write that takes longer raises
-    BlockingIOError in the thread that serves the connection.
+    Linux hands a listener's options on to each connection. A read that takes longer raises BlockingIOError
+    in the thread that serves the connection. A write raises BlockingIOError or, where it waits in a selector
+    as `socket.sendfile` does, TimeoutError: then the kernel has ended the connection.
     """
     for listener in listeners:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", READ_SECONDS, 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", WRITE_SECONDS, 0))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, struct.pack("i", WRITE_SECONDS * 1000))

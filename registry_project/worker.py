@@ -31,4 +31,4 @@ class NoStandstill(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether to log `record`."""
-        return record.exc_info is None or not isinstance(record.exc_info[1], BlockingIOError)
+        return record.exc_info is None or not isinstance(record.exc_info[1], BlockingIOError | TimeoutError)

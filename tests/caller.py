@@ -52,15 +52,19 @@ class Caller:
         scopes: Iterable[str] | None = None,
         content_type: str = "",
         headers: dict[str, str] | None = None,
+        meta: dict[str, Any] | None = None,
     ) -> Response:
-        """Send one request with a token for the repository in `path` (or for `scopes`); `token=""`: with none."""
+        """Send one request with a token for the repository in `path` (or for `scopes`); `token=""`: with none.
+
+        `meta` is put over what the server would say of the request.
+        """
         bearer = self.token(*(scopes if scopes is not None else _scopes(path))) if token is None else token
         sent = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         extra: dict[str, Any] = {}
         if chunked:
             extra = {"wsgi.input": io.BytesIO(body), "HTTP_TRANSFER_ENCODING": "chunked"}
         return self.client.generic(
-            method, path, b"" if chunked else body, content_type, headers=sent | (headers or {}), **extra
+            method, path, b"" if chunked else body, content_type, headers=sent | (headers or {}), **extra, **(meta or {})
         )
 
     def token(self, *scopes: str) -> str:

@@ -4,25 +4,35 @@ alice owns alice/*; bob may pull it; charlie may do nothing; everybody may pull 
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
-from django.core.files.storage import storages
+from django.contrib.auth.hashers import make_password
 from django.test import Client
 
 from accounts.models import Account
 from acl.models import Rule
+from distribution.storage import blob_store
 from tests.caller import Caller
 from tests.images import Image, push_image
+from tokens import keys
 
 PASSWORDS = {"alice": "alice's password", "bob": "bob's password", "charlie": "charlie's password"}
+
+
+@cache
+def hashed(password: str) -> str:
+    """Return the password's hash, computed once: bcrypt is slow by design."""
+    return make_password(password)
 
 
 @pytest.fixture
 def cast(db: None) -> None:
     """Put the accounts and rules of the cast into the database."""
-    storages["blobs"].prepare()  # type: ignore[attr-defined]
+    blob_store().prepare()
+    keys.ensure_keys()
     for name, password in PASSWORDS.items():
-        Account.objects.create_user(name, password)
+        Account.objects.create(name=name, password=hashed(password))
     Rule.objects.create(subject_kind="account", subject="alice", name="alice/*", actions="*")
     Rule.objects.create(subject_kind="account", subject="alice", name="public/*", actions="*")
     Rule.objects.create(subject_kind="account", subject="bob", name="alice/*", actions="pull")

@@ -12,8 +12,10 @@ from django.conf import settings
 from accounts.identity import Identity, identity_of
 from accounts.remembered import ForAWhile
 from acl import grants
+from acl.rules import IdentityRules
 from tokens import keys
 from tokens.issue import MAX_TOKEN_BYTES
+from tokens.signing_key import SigningKey
 
 LEEWAY_SECONDS = 60
 REMEMBER_SECONDS = 300
@@ -21,7 +23,8 @@ REMEMBER_SECONDS = 300
 _REQUIRED = {"iss": str, "sub": str, "aud": str, "exp": int, "nbf": int, "iat": int, "jti": str}
 _REPOSITORY_TYPES = ("repository", "repository(plugin)")
 
-_remembered: ForAWhile["Claims"] = ForAWhile(REMEMBER_SECONDS)
+# Whoever may ask for tokens fills this memory, with up to 7 KiB of names each.
+_remembered: ForAWhile["Claims"] = ForAWhile(REMEMBER_SECONDS, limit=2_000)
 
 
 class InvalidTokenError(Exception):
@@ -32,6 +35,7 @@ class InvalidTokenError(Exception):
 class Claims:
     """What a token's signature vouches for; `actions` by repository name."""
 
+    kid: str
     subject: str
     expires_at: int
     actions: Mapping[str, frozenset[str]]
@@ -51,26 +55,37 @@ class Bearer:
             self.identity, name, self.epoch
         )
 
-    def may_see(self, name: str) -> bool:
-        """Tell whether a catalog shows the repository: the account may pull it by the rules."""
-        return "pull" in grants.actions_on(self.identity, name, self.epoch)
+    @property
+    def rules(self) -> IdentityRules:
+        """The rules that apply to the account now, whatever the token is for."""
+        return grants.rules_of(self.identity, self.epoch)
 
-    def explain(self, name: str) -> list[str]:
-        """Return the rules that apply to the account and match the repository, for the log of a refusal."""
-        return grants.rules_of(self.identity, self.epoch).matching(name)
+
+class ExpiredTokenError(InvalidTokenError):
+    """The token was good until its time ran out; `bearer` is who it was good for."""
+
+    def __init__(self, bearer: Bearer) -> None:
+        super().__init__("the token has expired")
+        self.bearer = bearer
 
 
 def verify(token: str, epoch: str) -> Bearer:
-    """Return who bears `token`. Raises InvalidTokenError for whatever is wrong with it or its account."""
+    """Return who bears `token`. Raises InvalidTokenError for whatever is wrong with it or its account.
+
+    ExpiredTokenError when nothing but its time is wrong.
+    """
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidTokenError("the token is too long")
     claims = _claims_of(token)
-    if claims.expires_at + LEEWAY_SECONDS <= time.time():
-        raise InvalidTokenError("the token has expired")
+    if claims.kid not in keys.ring().by_kid:
+        raise InvalidTokenError("the key that signed the token is no longer known")
     identity = identity_of(claims.subject, epoch)
     if identity is None:
         raise InvalidTokenError("the account does not exist or is not active")
-    return Bearer(identity, claims, epoch)
+    bearer = Bearer(identity, claims, epoch)
+    if claims.expires_at + LEEWAY_SECONDS <= time.time():
+        raise ExpiredTokenError(bearer)
+    return bearer
 
 
 def _claims_of(token: str) -> Claims:
@@ -85,7 +100,8 @@ def _claims_of(token: str) -> Claims:
 
 def _decode(token: str) -> Claims:
     try:
-        return _checked(_decode_with(_key_of(token), token))
+        key = _key_of(token)
+        return _checked(key.kid, _decode_with(key, token))
     except InvalidTokenError:
         raise
     except Exception as error:
@@ -93,14 +109,14 @@ def _decode(token: str) -> Claims:
         raise InvalidTokenError(f"the token is not valid: {type(error).__name__}") from error
 
 
-def _key_of(token: str) -> keys.SigningKey:
+def _key_of(token: str) -> SigningKey:
     key = keys.verifying_key(jwt.get_unverified_header(token).get("kid"))
     if key is None:
         raise InvalidTokenError("the token names a key that is not known here")
     return key
 
 
-def _decode_with(key: keys.SigningKey, token: str) -> dict[str, Any]:
+def _decode_with(key: SigningKey, token: str) -> dict[str, Any]:
     auth = settings.REGISTRY.auth
     return jwt.decode(
         token,
@@ -109,16 +125,17 @@ def _decode_with(key: keys.SigningKey, token: str) -> dict[str, Any]:
         audience=auth.service,
         issuer=auth.issuer,
         leeway=LEEWAY_SECONDS,
-        options={"require": list(_REQUIRED)},
+        # Judged at each use: a token is remembered, and an upload may outlive it.
+        options={"require": list(_REQUIRED), "verify_exp": False},
     )
 
 
-def _checked(claims: dict[str, Any]) -> Claims:
+def _checked(kid: str, claims: dict[str, Any]) -> Claims:
     # PyJWT takes a string `exp` and a list `aud`; both are refused here.
     for name, kind in _REQUIRED.items():
         if type(claims[name]) is not kind:
             raise InvalidTokenError(f"the claim {name} is not of type {kind.__name__}")
-    return Claims(claims["sub"], claims["exp"], _actions(claims.get("access", [])))
+    return Claims(kid, claims["sub"], claims["exp"], _actions(claims.get("access", [])))
 
 
 def _actions(entries: object) -> dict[str, frozenset[str]]:
@@ -127,7 +144,7 @@ def _actions(entries: object) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for entry in entries:
         kind, name, actions = _entry(entry)
-        if kind in _REPOSITORY_TYPES:
+        if kind in _REPOSITORY_TYPES and actions:
             found[name] = found.get(name, frozenset()) | frozenset(actions)
     return found
 

@@ -28,5 +28,5 @@ class CatalogView(RegistryView):
         """Answer with a page of names."""
         bearer = bearer_of(request)
         limit = page_limit(request.GET)
-        page = repositories.catalog(limit, page_start(request.GET), bearer.may_see)
+        page = repositories.catalog(limit, page_start(request.GET), bearer.rules)
         return JsonResponse({"repositories": page.names}, headers=page.link("/v2/_catalog", limit))

@@ -37,10 +37,27 @@ class RepositoryView(RegistryView):
         self.name = repository_name(kwargs.pop("name"))
         # Django answers HEAD by a view's `get`: what is needed for one is needed for the other.
         method = "GET" if request.method == "HEAD" and "HEAD" not in self.actions else request.method or ""
-        needed = self.actions.get(method)
-        if needed is not None:
-            self.bearer = require(request, self.name, needed, self.challenged.get(method, needed))
+        if method not in self.actions:
+            # A handler that forgot to say what it needs must not answer everybody.
+            self.http_method_not_allowed(request)
+        self.bearer = self._require(request, method)
         return super().answer(request, *args, **kwargs)
+
+    def outlives(self, bearer: Bearer) -> bool:
+        """Tell whether `bearer`, whose token has expired, may go on all the same."""
+        return False
+
+    def _require(self, request: HttpRequest, method: str) -> Bearer:
+        """Return who is asking, when token and rules allow the method; raises UNAUTHORIZED otherwise, never DENIED.
+
+        Clients read a 401 as "ask for a token with this scope".
+        """
+        needed = self.actions[method]
+        wanted = (Access("repository", self.name, self.challenged.get(method, needed)),)
+        bearer = bearer_of(request, wanted, self.outlives)
+        if not bearer.may(self.name, needed):
+            raise _refused(request, bearer, self.name, needed, wanted)
+        return bearer
 
 
 def repository_name(text: str) -> RepositoryName:
@@ -49,18 +66,6 @@ def repository_name(text: str) -> RepositoryName:
         return parse_name(text)
     except InvalidNameError as error:
         raise RegistryError(ErrorCode.NAME_INVALID, str(error)) from error
-
-
-def require(request: HttpRequest, name: RepositoryName, needed: frozenset[str], challenged: frozenset[str]) -> Bearer:
-    """Return who is asking, when token and rules allow `needed`; raises UNAUTHORIZED otherwise, never DENIED.
-
-    Clients read a 401 as "ask for a token with this scope".
-    """
-    wanted = (Access("repository", name, challenged),)
-    bearer = bearer_of(request, wanted)
-    if not bearer.may(name, needed):
-        raise _refused(request, bearer, name, needed, wanted)
-    return bearer
 
 
 def _refused(
@@ -74,7 +79,7 @@ def _refused(
     missing = ",".join(sorted(needed))
     logger.info(
         "access refused",
-        extra={"account": who, "repository": name, "actions": missing, "rules": bearer.explain(name)},
+        extra={"account": who, "repository": name, "actions": missing, "rules": bearer.rules.matching(name)},
     )
     return unauthorized(request, wanted, "insufficient_scope", f"{who} may not {missing} {name}")
 

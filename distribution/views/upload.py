@@ -1,6 +1,7 @@
 """`/v2/<name>/blobs/uploads/<session>`: an upload session's status, chunks, end."""
 
 import uuid
+from datetime import UTC, datetime
 
 from django.http import HttpRequest, HttpResponse
 
@@ -13,6 +14,7 @@ from distribution.models import Upload
 from distribution.spec import CONTENT_DIGEST_HEADER, UPLOAD_UUID_HEADER
 from distribution.views.repository import PULL, PULL_PUSH, PUSH, RepositoryView, empty
 from tokens.errors import ErrorCode, RegistryError
+from tokens.verify import Bearer
 
 
 class UploadView(RepositoryView):
@@ -49,6 +51,11 @@ class UploadView(RepositoryView):
         """Cancel the session."""
         uploads.cancel(self._find(session))
         return empty(204, {})
+
+    def outlives(self, bearer: Bearer) -> bool:
+        """Let an upload be finished by who opened it with a token that was good then, and no other."""
+        expired_at = datetime.fromtimestamp(bearer.claims.expires_at, UTC)
+        return uploads.was_opened(self.name, self.kwargs["session"], bearer.identity.name, before=expired_at)
 
     def _find(self, session: uuid.UUID) -> Upload:
         return uploads.find(self.name, session, self.bearer.identity.name)

@@ -21,9 +21,7 @@ def database_url(element: Element) -> str:
         if scheme not in _SCHEMES:
             raise Refused(f"{_URL}: SQLite and PostgreSQL are supported")
         if scheme == "sqlite" and host:
-            raise Refused(
-                f"{_URL}: sqlite:/// and then the path, which begins with / itself when it is absolute"
-            )
+            raise Refused(f"{_URL}: sqlite:/// and then the path, which begins with / itself when it is absolute")
         name = dj_database_url.parse(url).get("NAME", "")
     except ValueError:
         raise Refused(_URL) from None

@@ -12,9 +12,7 @@ from registry_project.configuration.text_file import read_text
 MAX_FILE_BYTES = 64 * 1024
 
 
-def given(
-    name: str, variable: str | None, members: Mapping[str, Element], element: Element
-) -> Element | None:
+def given(name: str, variable: str | None, members: Mapping[str, Element], element: Element) -> Element | None:
     """Return the element that holds the secret `name`; None when it is nowhere.
 
     One that is given twice, or in a file that can't be read, is reported and comes back refused.
@@ -27,9 +25,7 @@ def given(
     return sources[0] if len(sources) == 1 else _with_text(sources[0], "", REFUSED_TAG)
 
 
-def _sources(
-    name: str, variable: str | None, members: Mapping[str, Element], element: Element
-) -> Iterator[Element]:
+def _sources(name: str, variable: str | None, members: Mapping[str, Element], element: Element) -> Iterator[Element]:
     if name in members:
         yield replace(members[name], is_secret=True)
     in_file = members.get(f"{name}_file")

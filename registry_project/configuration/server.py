@@ -13,12 +13,8 @@ from registry_project.configuration.values import Network
 MIN_SECRET_KEY_CHARACTERS = 32
 
 _ADDRESS = 'an address as ":5000", "127.0.0.1:5000" or "[::1]:5000"'
-_HOST_AND_PORT = re.compile(
-    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[0-9.]*|localhost)):(?P<port>[1-9][0-9]{0,4})"
-)
-_SECRET_KEY = (
-    f"a text of at least {MIN_SECRET_KEY_CHARACTERS} characters, as `openssl rand -base64 32` makes it"
-)
+_HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[0-9.]*|localhost)):(?P<port>[1-9][0-9]{0,4})")
+_SECRET_KEY = f"a text of at least {MIN_SECRET_KEY_CHARACTERS} characters, as `openssl rand -base64 32` makes it"
 _PUBLIC_URL = 'a URL as "https://registry.example.org", without path or query'
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]+")

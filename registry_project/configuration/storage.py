@@ -141,6 +141,4 @@ def _build(values: Values, _element: Element) -> Any:
     return storage
 
 
-STORAGE = Section(
-    {"filesystem": Key(FILESYSTEM), "s3": Key(S3), "gcs": Key(GCS), "azure": Key(AZURE)}, _build, _check
-)
+STORAGE = Section({"filesystem": Key(FILESYSTEM), "s3": Key(S3), "gcs": Key(GCS), "azure": Key(AZURE)}, _build, _check)

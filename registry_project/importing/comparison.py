@@ -53,9 +53,7 @@ class Comparison(Generic[Entry, Row]):
         return done
 
     def _pending(self) -> list[tuple[str, Entry]]:
-        return [
-            (key, entry) for key, entry in self._target.entries.items() if not self._is_applied(key, entry)
-        ]
+        return [(key, entry) for key, entry in self._target.entries.items() if not self._is_applied(key, entry)]
 
     def _is_applied(self, key: str, entry: Entry) -> bool:
         record = self._records.get(key)

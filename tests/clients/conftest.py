@@ -11,6 +11,7 @@ import pytest
 from tests.clients.program import Program, podman_in, skopeo_in
 from tests.clients.server import Server
 
+LOG_LINES = 50
 LEFT_OUT = pytest.StashKey[list[str]]()
 
 LogIn = Callable[[str], Program]
@@ -69,7 +70,8 @@ def server_log(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     with server.log_file.open("rb") as log:
         log.seek(start)
-        sys.stdout.write(log.read().decode(errors="replace"))
+        lines = log.read().decode(errors="replace").splitlines()
+    sys.stdout.write("\n".join(lines[-LOG_LINES:]))
 
 
 @pytest.fixture

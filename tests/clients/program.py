@@ -46,9 +46,7 @@ class Program:
     def log_in(self, account: str) -> None:
         """Log in as `account`, unless that is anonymous."""
         if account != "anonymous":
-            self.run(
-                "login", "--username", account, "--password-stdin", self.host, stdin=password_of(account)
-            )
+            self.run("login", "--username", account, "--password-stdin", self.host, stdin=password_of(account))
 
     def docker(self, image: str) -> str:
         """Return the reference of `image` (`alice/app:v1`) in the registry, as skopeo writes it."""

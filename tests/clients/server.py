@@ -1,5 +1,6 @@
 """A registry to try clients on: gunicorn with a configuration, folder, port and database of its own."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -63,6 +64,13 @@ class StoredBlob:
     size: int
     file: Path
 
+    def is_sound(self) -> bool:
+        """Return whether the file is there with the size and the digest of the row."""
+        if not self.file.is_file() or self.file.stat().st_size != self.size:
+            return False
+        with self.file.open("rb") as content:
+            return self.digest == f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
+
 
 class Server:
     """A running server. `host` is `127.0.0.1:<port>`, as clients write it before a repository."""
@@ -79,9 +87,7 @@ class Server:
     def start(self) -> None:
         """Start gunicorn and return once it answers; raise AssertionError with its log when it does not."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.configuration()))
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))
-        }
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn"],
@@ -173,10 +179,22 @@ class Server:
         with psycopg.connect(self.database_url) as postgresql:
             return list(postgresql.execute(query.encode()).fetchall())
 
+    def stored_bytes(self) -> int:
+        """Return the size of all objects in the storage, those of open uploads too."""
+        return sum(size_of(file) for file in self.data.glob("objects/*/*"))
+
     def blobs(self) -> list[StoredBlob]:
         """Return every blob that the database names."""
         rows = self.rows("SELECT digest, size, key FROM distribution_blob")
         return [StoredBlob(digest, size, self.data / key) for digest, size, key in rows]
+
+
+def size_of(file: Path) -> int:
+    """Return the size of a file, 0 when the server has just removed it."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def new_database(folder: Path) -> str:

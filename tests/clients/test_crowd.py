@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import LogIn
-from tests.clients.images import Layout, image, random_layer
+from tests.clients.layouts import Layout, image, random_layer
 from tests.clients.program import Program
 from tests.clients.server import Server
 
@@ -31,9 +31,7 @@ def there_and_back(client: Program, layout: Layout, folder: Path, remote: str) -
     assert came_back == layout.blobs()
 
 
-def test_a_crowd_pushes_and_pulls_images_that_share_a_layer(
-    server: Server, skopeo: LogIn, tmp_path: Path
-) -> None:
+def test_a_crowd_pushes_and_pulls_images_that_share_a_layer(server: Server, skopeo: LogIn, tmp_path: Path) -> None:
     shared = random_layer(1 << 20)
     layouts = [image(tmp_path / f"image-{n}", shared, random_layer()) for n in range(CROWD)]
     clients = [skopeo("alice") for _ in range(CROWD)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import LogIn
-from tests.clients.images import image
+from tests.clients.layouts import image
 from tests.clients.server import Server, password_of
 
 pytestmark = pytest.mark.client("curl")
@@ -27,9 +27,7 @@ def test_a_token_by_curl_opens_the_catalog(server: Server, skopeo: LogIn, tmp_pa
     login = f"admin:{password_of('admin')}"
     scope = "service=Docker%20Registry&scope=repository:myorg/test:pull,push"
     token = json.loads(curl("--user", login, f"http://{server.host}/v2/token?{scope}"))["token"]
-    catalog = json.loads(
-        curl("--header", f"Authorization: Bearer {token}", f"http://{server.host}/v2/_catalog")
-    )
+    catalog = json.loads(curl("--header", f"Authorization: Bearer {token}", f"http://{server.host}/v2/_catalog"))
 
     assert "myorg/test" in catalog["repositories"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import LogIn
-from tests.clients.images import image
+from tests.clients.layouts import image
 from tests.clients.server import Answer, Server
 
 
@@ -93,9 +93,7 @@ def test_what_is_public_cannot_be_pushed_without_a_login(skopeo: LogIn, tmp_path
 
 @pytest.mark.client("skopeo")
 @pytest.mark.parametrize("account", ["charlie", "anonymous"])
-def test_a_private_repository_looks_like_a_missing_one_to_skopeo(
-    skopeo: LogIn, private: str, account: str
-) -> None:
+def test_a_private_repository_looks_like_a_missing_one_to_skopeo(skopeo: LogIn, private: str, account: str) -> None:
     stranger = skopeo(account)
 
     private_one = stranger.refused("list-tags", stranger.docker("alice/private"))
@@ -108,9 +106,7 @@ def test_a_private_repository_looks_like_a_missing_one_to_skopeo(
 @pytest.mark.client("skopeo")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 @pytest.mark.parametrize("what", ["manifests/v1", "manifests/{digest}", "blobs/{digest}", "tags/list"])
-def test_a_private_repository_answers_like_a_missing_one(
-    server: Server, private: str, method: str, what: str
-) -> None:
+def test_a_private_repository_answers_like_a_missing_one(server: Server, private: str, method: str, what: str) -> None:
     answers = []
     for repository in ("alice/private", "alice/missing"):
         token = server.token("charlie", f"repository:{repository}:*")

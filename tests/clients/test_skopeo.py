@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import LogIn
-from tests.clients.images import Layout, image, multi_arch_image
+from tests.clients.layouts import Layout, image, multi_arch_image
 from tests.clients.program import skopeo_in
 from tests.clients.server import Server
 
@@ -37,9 +37,7 @@ def test_a_wrong_password_is_refused(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", MEDIA_TYPES)
-def test_an_image_comes_back_with_the_digest_that_it_was_pushed_with(
-    skopeo: LogIn, tmp_path: Path, kind: str
-) -> None:
+def test_an_image_comes_back_with_the_digest_that_it_was_pushed_with(skopeo: LogIn, tmp_path: Path, kind: str) -> None:
     alice, pulled = skopeo("alice"), tmp_path / "pulled"
     source = image(tmp_path / "image").reference("v1")
     remote = alice.docker(f"alice/{kind}:v1")

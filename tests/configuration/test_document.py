@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from registry_project.configuration import Configuration, ConfigurationError, load
@@ -106,6 +106,7 @@ def _is_loaded_or_refused(path: Path, data: bytes) -> bool:
         return bool(str(error))
 
 
+@settings(deadline=None)
 @given(st.text().map(lambda text: text.encode(errors="surrogatepass")) | st.binary())
 @example(b"a: !<")
 @example(b"? {}\n: {}")
@@ -135,6 +136,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(CONFIGURATION.keys)), VALUES, min_size=1))
 def test_any_values_under_known_keys_load_or_are_a_configuration_error(
     one_file: Path, sections: dict[str, str]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry_project.configuration.durations import (
@@ -75,11 +75,13 @@ def test_a_duration_is_written_shortly(duration: timedelta, text: str) -> None:
     assert format_duration(duration) == text
 
 
+@settings(deadline=None)
 @given(st.timedeltas(min_value=timedelta(), max_value=MAX_DURATION))
 def test_what_is_written_reads_back(duration: timedelta) -> None:
     assert parse_duration(format_duration(duration)) == duration
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.hmsuµn-+ e"))
 def test_any_text_is_a_duration_or_a_named_error(text: str) -> None:
     try:

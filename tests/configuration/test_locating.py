@@ -22,9 +22,7 @@ def _write(path: Path) -> Path:
 
 
 def test_the_file_for_the_whole_system_is_where_the_documents_say() -> None:
-    assert (
-        "/etc/registry/config.yaml" in (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-    )
+    assert "/etc/registry/config.yaml" in (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 
 
 def test_the_variable_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,8 +64,7 @@ def test_a_variable_that_names_no_file_is_refused(
         locate()
 
     assert str(error.value) == (
-        f"environment: CONFIG_PATH: found {found}, "
-        "expected the path of a configuration file, or CONFIG_PATH not set"
+        f"environment: CONFIG_PATH: found {found}, expected the path of a configuration file, or CONFIG_PATH not set"
     )
 
 
@@ -85,3 +82,11 @@ def test_a_link_to_nothing_is_no_reason_to_take_another_file(tmp_path: Path, sys
     (tmp_path / "config.yaml").symlink_to("nowhere")
 
     assert locate() == tmp_path / "config.yaml"
+
+
+def test_a_path_that_cannot_be_looked_at_is_not_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONFIG_PATH", "x" * 300)
+    found = locate()
+
+    with pytest.raises(ConfigurationError, match="found file name too long, expected a file that uid"):
+        load(found)

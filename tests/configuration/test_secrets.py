@@ -53,9 +53,7 @@ def test_the_environment_counts_without_a_file(monkeypatch: pytest.MonkeyPatch) 
     assert load(None).database.url == "postgres://u:p@h/n"
 
 
-def test_a_bad_secret_of_the_environment_names_its_variable(
-    monkeypatch: pytest.MonkeyPatch, problems: Refuser
-) -> None:
+def test_a_bad_secret_of_the_environment_names_its_variable(monkeypatch: pytest.MonkeyPatch, problems: Refuser) -> None:
     monkeypatch.setenv("REGISTRY_SERVER_SECRET_KEY", "")
     monkeypatch.setenv("REGISTRY_DATABASE_URL", "mysql://u:hunter2@h/n")
 
@@ -67,9 +65,7 @@ def test_a_bad_secret_of_the_environment_names_its_variable(
     ]
 
 
-def test_a_secret_in_two_places_is_refused(
-    monkeypatch: pytest.MonkeyPatch, problems: Refuser, tmp_path: Path
-) -> None:
+def test_a_secret_in_two_places_is_refused(monkeypatch: pytest.MonkeyPatch, problems: Refuser, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(SECRET)
     monkeypatch.setenv("REGISTRY_SERVER_SECRET_KEY", SECRET)
 

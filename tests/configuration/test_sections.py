@@ -162,9 +162,7 @@ def test_the_same_rule_again_is_a_warning(read: Reader) -> None:
     configuration = read(f"acl:\n{rule}{rule}")
 
     assert configuration.acl == (RuleEntry("account", "a", "b", ("pull",), line=2),)
-    assert configuration.warnings == (
-        "config.yaml:3: acl[1]: the rule of line 2 again; this one is not needed",
-    )
+    assert configuration.warnings == ("config.yaml:3: acl[1]: the rule of line 2 again; this one is not needed",)
 
 
 @pytest.mark.parametrize("cost", ["04", "09"])

@@ -1,9 +1,10 @@
 """The view under every path of `/v2/`: errors in the protocol's form, headers, and who is asking."""
 
 import logging
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, SuspiciousOperation
 from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views import View
@@ -11,8 +12,8 @@ from django.views import View
 from accounts import epoch as rights_epoch
 from acl.access import Access
 from tokens.challenge import ChallengeError, bearer_challenge
-from tokens.errors import ErrorCode, RegistryError
-from tokens.verify import Bearer, InvalidTokenError, verify
+from tokens.errors import ErrorCode, RegistryError, quoted
+from tokens.verify import Bearer, ExpiredTokenError, InvalidTokenError, verify
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ class RegistryView(View):
             response = error_response(
                 RegistryError(ErrorCode.UNKNOWN, "the Host header is not served here", status=400)
             )
+        except SuspiciousOperation as error:
+            # Django's own limits, such as the number of parameters in a query.
+            response = error_response(RegistryError(ErrorCode.UNKNOWN, quoted(str(error)), status=400))
         except DatabaseFault:
             logger.exception("the database failed", extra={"path": request.path})
             response = error_response(unavailable("the database does not answer"))
@@ -57,16 +61,23 @@ class RegistryView(View):
         raise RegistryError(ErrorCode.UNSUPPORTED, f"this path takes {allowed}", headers={"Allow": allowed})
 
 
-def bearer_of(request: HttpRequest, wanted: tuple[Access, ...] = ()) -> Bearer:
+def bearer_of(
+    request: HttpRequest, wanted: tuple[Access, ...] = (), may_outlive: Callable[[Bearer], bool] | None = None
+) -> Bearer:
     """Return who is asking; raises RegistryError UNAUTHORIZED with a challenge for `wanted` when no token says so.
 
-    Only the Authorization header counts: no cookie ever authenticates `/v2/`.
+    `may_outlive` is asked about a token whose only fault is that its time ran out. Only the Authorization
+    header counts: no cookie ever authenticates `/v2/`.
     """
     scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
         raise unauthorized(request, wanted)
     try:
         return verify(token.strip(), rights_epoch.current())
+    except ExpiredTokenError as error:
+        if may_outlive is not None and may_outlive(error.bearer):
+            return error.bearer
+        raise unauthorized(request, wanted, "invalid_token") from error
     except InvalidTokenError as error:
         logger.info("token refused", extra={"reason": str(error), "client": request.META.get("REMOTE_ADDR")})
         raise unauthorized(request, wanted, "invalid_token") from error

@@ -8,10 +8,10 @@ import logging
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 
-from accounts.authentication import BusyError, identify
+from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import ANONYMOUS, Identity
 from tokens.challenge import basic_challenge
-from tokens.credentials import MalformedCredentialsError, basic_credentials
+from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
 from tokens.errors import ErrorCode, RegistryError
 from tokens.issue import IssuedToken, issue
 from tokens.scope import parse_scopes
@@ -51,6 +51,8 @@ def _authenticated(request: HttpRequest) -> Identity:
         identity = identify(credentials.name, credentials.password, request)
     except BusyError as error:
         raise unavailable("too many logins at once") from error
+    except TooManyFailuresError as error:
+        raise _too_many_failures(request, credentials, error.retry_after_seconds) from error
     if identity is None:
         logger.info(
             "login refused",
@@ -58,6 +60,15 @@ def _authenticated(request: HttpRequest) -> Identity:
         )
         raise _wrong_credentials()
     return identity
+
+
+def _too_many_failures(request: HttpRequest, credentials: Credentials, seconds: int) -> RegistryError:
+    logger.warning(
+        "login refused after too many wrong passwords",
+        extra={"account": credentials.name[:128], "client": request.META.get("REMOTE_ADDR")},
+    )
+    detail = f"too many wrong passwords for this account from this address; try again in {seconds} s"
+    return RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(seconds)})
 
 
 def _wrong_credentials() -> RegistryError:

@@ -1,0 +1,135 @@
+"""Accounts and groups in the admin.
+
+Whoever may change accounts could become anybody by setting a password, and anything by ticking a box. So
+only a superuser changes what opens this admin: accounts that are staff or hold permissions, and who does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import Count, ManyToManyField, QuerySet
+from django.forms import ModelMultipleChoiceField
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm
+
+from accounts.forms import AccountChangeForm, AccountCreationForm
+from accounts.models import Account
+
+POWERS = ("is_staff", "is_superuser", "user_permissions")
+
+
+def is_powerful(account: Account) -> bool:
+    """Tell whether the account opens this admin, or would once it is staff."""
+    groups_give = account.groups.filter(permissions__isnull=False)
+    return account.is_staff or account.is_superuser or account.user_permissions.exists() or groups_give.exists()
+
+
+def may_govern(actor: Any, account: Account | None) -> bool:
+    """Tell whether `actor` may change `account`; None stands for accounts in general."""
+    return actor.is_superuser or account is None or not is_powerful(account)
+
+
+@admin.register(Account)
+class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # unfold's types differ from Django's
+    """Who may log in; a change counts for the next request, in every process."""
+
+    form = AccountChangeForm
+    add_form = AccountCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("name", "is_active", "is_staff", "is_superuser", "group_names", "last_login", "created_at")
+    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    search_fields = ("name",)
+    ordering = ("name",)
+    readonly_fields = ("last_login", "created_at")
+    filter_horizontal = ("groups", "user_permissions")
+    fieldsets = (
+        (None, {"fields": ("name", "password", "is_active", "groups")}),
+        (
+            "This admin",
+            {
+                "fields": POWERS,
+                "description": "What the account may do here. Pulling and pushing are allowed by access rules alone.",
+            },
+        ),
+        ("Times", {"fields": ("last_login", "created_at")}),
+    )
+    add_fieldsets: Any = ((None, {"fields": ("name", "password1", "password2", "groups")}),)
+
+    @admin.display(description="groups")
+    def group_names(self, account: Account) -> str:
+        """Name the account's groups."""
+        return ", ".join(sorted(group.name for group in account.groups.all()))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
+        """Return accounts with their groups."""
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
+        """Leave powerful accounts, and thereby their passwords, to superusers."""
+        return super().has_change_permission(request, obj) and may_govern(request.user, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
+        """Leave powerful accounts to superusers, and nobody without a way back in."""
+        return super().has_delete_permission(request, obj) and may_govern(request.user, obj) and obj != request.user
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> tuple[str, ...]:
+        """Keep powers from those who are no superusers, and superusers from locking themselves out."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        if not request.user.is_superuser:
+            return (*fields, *POWERS)
+        return (*fields, "is_active", "is_staff", "is_superuser") if obj == request.user else fields
+
+    def formfield_for_manytomany(
+        self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelMultipleChoiceField[Any]:
+        """Offer groups that hold permissions to superusers only."""
+        if db_field.name == "groups" and not request.user.is_superuser:
+            kwargs["queryset"] = Group.objects.filter(permissions__isnull=True)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class AccountGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # as above
+    """Groups, which access rules name and which may hold permissions for this admin."""
+
+    list_display = ("name", "member_count", "permission_count")
+    search_fields = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        """Return groups with how many members and permissions each has."""
+        counts = {"members": Count("user", distinct=True), "permission_total": Count("permissions", distinct=True)}
+        return super().get_queryset(request).annotate(**counts)
+
+    @admin.display(description="members")
+    def member_count(self, group: Any) -> int:
+        """Count the accounts."""
+        return int(group.members)
+
+    @admin.display(description="admin permissions")
+    def permission_count(self, group: Any) -> int:
+        """Count the permissions."""
+        return int(group.permission_total)
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Leave groups that hold permissions to superusers."""
+        return super().has_change_permission(request, obj) and self._may_govern(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Leave groups that hold permissions to superusers."""
+        return super().has_delete_permission(request, obj) and self._may_govern(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
+        """Keep permissions from those who are no superusers."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return fields if request.user.is_superuser else (*fields, "permissions")
+
+    def _may_govern(self, request: HttpRequest, group: Group | None) -> bool:
+        return request.user.is_superuser or group is None or not group.permissions.exists()

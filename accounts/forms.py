@@ -1,0 +1,32 @@
+"""The forms with which the admin makes and changes accounts."""
+
+from typing import ClassVar
+
+from django.contrib.auth.forms import UserChangeForm
+from unfold.forms import UserCreationForm
+
+from accounts.models import Account
+
+
+class AccountCreationForm(UserCreationForm):
+    """A new account: its name and its password, twice."""
+
+    # No choice of "no password": it is `active` that takes the login away.
+    usable_password = None  # type: ignore[assignment]  # how Django takes a field of a base class away
+
+    class Meta:
+        """Django's own form is for its own user, whose name is called otherwise."""
+
+        model = Account
+        fields: ClassVar[tuple[str, ...]] = ("name",)
+
+
+class AccountChangeForm(UserChangeForm):  # type: ignore[type-arg]  # generic in the stubs only
+    """An account, with its password's hash masked and a way to set another one."""
+
+    class Meta:
+        """Name no field of Django's own user."""
+
+        model = Account
+        fields = "__all__"
+        field_classes: ClassVar[dict[str, type]] = {}

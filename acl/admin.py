@@ -1,0 +1,64 @@
+"""Access rules in the admin, in the words of an operator: who may what, where."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from acl import actions as action_list
+from acl.forms import RuleForm
+from acl.models import Rule, SubjectKind
+
+
+class AllowsFilter(admin.SimpleListFilter):
+    """Rules that allow an action, by its name or by `*`."""
+
+    title = "what it allows"
+    parameter_name = "allows"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        """Offer each action."""
+        return [(action, action) for action in (action_list.PULL, action_list.PUSH, action_list.DELETE)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Rule]) -> QuerySet[Rule]:
+        """Keep the rules that allow the chosen action."""
+        wanted = self.value()
+        if wanted not in action_list.CONCRETE:
+            return queryset
+        return queryset.filter(Q(actions__contains=wanted) | Q(actions__contains=action_list.EVERY))
+
+
+@admin.register(Rule)
+class RuleAdmin(ModelAdmin):
+    """Rules; a change counts for the next request, in every process."""
+
+    form = RuleForm
+    list_display = ("who", "may", "where", "comment", "created_at")
+    list_display_links = ("who", "where")
+    list_filter = ("subject_kind", AllowsFilter)
+    search_fields = ("subject", "name", "comment")
+    search_help_text = "an account, a group, a repository or a comment"
+    readonly_fields = ("created_at",)
+    fields = ("subject_kind", "subject", "actions", "name", "comment", "created_at")
+
+    @admin.display(ordering="subject", description="who")
+    def who(self, rule: Rule) -> str:
+        """Say whom the rule is about."""
+        if rule.subject_kind == SubjectKind.ANONYMOUS:
+            return "everybody, signed in or not"
+        if rule.subject_kind == SubjectKind.GROUP:
+            return f"group {rule.subject}"
+        return "everyone signed in" if rule.subject == "*" else rule.subject
+
+    @admin.display(ordering="actions", description="may")
+    def may(self, rule: Rule) -> str:
+        """Say what it allows."""
+        actions = rule.actions.split(",")
+        return "pull, push, delete" if action_list.EVERY in actions else ", ".join(actions)
+
+    @admin.display(ordering="name", description="repositories")
+    def where(self, rule: Rule) -> str:
+        """Say where."""
+        return "* (every repository)" if rule.name == "*" else rule.name

@@ -1,0 +1,66 @@
+"""The form with which the admin makes and changes access rules."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from acl import actions as action_list
+from acl.models import Rule
+
+# What repository names are made of, and what patterns add to it.
+_NAME_PATTERN = re.compile(r"[a-z0-9._/*?\[\]!-]+")
+
+_ACTIONS = (
+    (action_list.PULL, "pull"),
+    (action_list.PUSH, "push"),
+    (action_list.DELETE, "delete"),
+    (action_list.EVERY, "* (every action)"),
+)
+
+
+class ActionsField(forms.MultipleChoiceField):
+    """Actions as checkboxes; its value is the text that a rule stores."""
+
+    widget = UnfoldAdminCheckboxSelectMultipleWidget
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Offer every action."""
+        super().__init__(choices=_ACTIONS, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the actions of a stored text."""
+        return value.split(",") if isinstance(value, str) else value
+
+    def clean(self, value: Any) -> str | None:
+        """Return the actions in their one order. Raises ValidationError without any."""
+        return action_list.canonical(super().clean(value))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Compare with the stored text."""
+        return super().has_changed(self.prepare_value(initial), data)
+
+
+class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
+    """One access rule."""
+
+    actions = ActionsField(help_text="What is allowed; delete is never part of push.")
+
+    class Meta:
+        """The fields as an operator says them: who may what, where."""
+
+        model = Rule
+        fields: ClassVar[tuple[str, ...]] = ("subject_kind", "subject", "actions", "name", "comment")
+
+    def clean_name(self) -> str:
+        """Refuse a pattern that no repository can match, as the configuration file does."""
+        name: str = self.cleaned_data["name"]
+        if _NAME_PATTERN.fullmatch(name) is None:
+            raise ValidationError(
+                "Names of repositories have lower-case letters, digits and . _ - / only; patterns add * ? [ ] !"
+            )
+        return name

@@ -1,0 +1,210 @@
+"""Measure the server's memory while one large blob goes up and comes down: `python -m bench.memory`.
+
+A server of its own (SQLite, a temporary folder, loopback) takes the blob as docker sends it, by one chunked
+PATCH in pieces of 32 KiB, and gives it back by one GET. The blob is made while it is sent, so the disk needs
+room for it once. Exit status 1: the peak was more than the limit above idle, or other bytes came back.
+
+Two figures over the master and its workers, in MiB. RSS counts what processes share once for each, and its
+peak is the kernel's own (VmHWM), which misses nothing. PSS counts shared pages once; its peak is sampled.
+
+Idle is a server that has served small blobs before: the first requests of a worker load modules and part pages
+from the master's, whatever their size. What it holds before any request stands beside it, as `started`.
+"""
+
+import argparse
+import hashlib
+import http.client
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.clients.server import Server
+
+MEBIBYTE = 1 << 20
+PIECE_BYTES = 32 * 1024
+REPOSITORY = "alice/large"
+SAMPLE_SECONDS = 0.02
+# The first worker answers before the last one is forked.
+FORK_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of all processes of the server together."""
+
+    rss: int
+    pss: int
+
+
+class Blob:
+    """`size` bytes that no filesystem compresses, made piece by piece; `digest` once they were all read."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._sha256 = hashlib.sha256()
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the bytes; each piece begins with its offset, so that none is like another."""
+        filling = Random(0).randbytes(PIECE_BYTES - 8)
+        for offset in range(0, self.size, PIECE_BYTES):
+            piece = (offset.to_bytes(8, "big") + filling)[: self.size - offset]
+            self._sha256.update(piece)
+            yield piece
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of what was read so far."""
+        return f"sha256:{self._sha256.hexdigest()}"
+
+
+def processes(server: Server) -> list[int]:
+    """Return the process ids of the master and its workers."""
+    assert server.process is not None
+    return [server.process.pid, *server.workers()]
+
+
+def field(pid: int, file: str, name: str) -> int:
+    """Return a field of `/proc/<pid>/<file>`, which the kernel gives in KiB, in bytes."""
+    for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError(f"no {name} in /proc/{pid}/{file}")
+
+
+def now(server: Server) -> Memory:
+    """Return what the server holds at this moment."""
+    pids = processes(server)
+    rss = sum(field(pid, "smaps_rollup", "Rss") for pid in pids)
+    return Memory(rss, sum(field(pid, "smaps_rollup", "Pss") for pid in pids))
+
+
+def peak_rss(server: Server) -> int:
+    """Return the sum of the largest RSS that each process ever had."""
+    return sum(field(pid, "status", "VmHWM") for pid in processes(server))
+
+
+@contextmanager
+def sampled_pss(server: Server) -> Iterator[list[int]]:
+    """Collect the PSS from time to time while the block runs."""
+    samples: list[int] = []
+    is_over = threading.Event()
+
+    def sample() -> None:
+        while not is_over.wait(SAMPLE_SECONDS):
+            samples.append(now(server).pss)
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield samples
+    finally:
+        is_over.set()
+        sampler.join()
+
+
+def call(server: Server, method: str, path: str, token: str, body: Any = None) -> http.client.HTTPConnection:
+    """Send a request, chunked if `body` yields pieces, and return the connection with its answer waiting."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
+    headers = {"Authorization": f"Bearer {token}"}
+    headers |= {"Transfer-Encoding": "chunked"} if body else {"Content-Length": "0"}
+    connection.request(method, path, body, headers, encode_chunked=bool(body))
+    return connection
+
+
+def location_after(connection: http.client.HTTPConnection, status: HTTPStatus) -> str:
+    """Read the answer, which must have `status`, and return its Location."""
+    with closing(connection):
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != status:
+            sys.exit(f"expected {status.value}, got {response.status}: {body.decode(errors='replace')}")
+        return response.headers["Location"]
+
+
+def push(server: Server, token: str, blob: Blob) -> float:
+    """Upload `blob` and return the seconds that it took, until the server has published it."""
+    started = time.monotonic()
+    start = call(server, "POST", f"/v2/{REPOSITORY}/blobs/uploads/", token)
+    upload = location_after(start, HTTPStatus.ACCEPTED)
+    upload = location_after(call(server, "PATCH", upload, token, blob.pieces()), HTTPStatus.ACCEPTED)
+    location_after(call(server, "PUT", f"{upload}?digest={blob.digest}", token), HTTPStatus.CREATED)
+    return time.monotonic() - started
+
+
+def pull(server: Server, token: str, blob: Blob) -> float:
+    """Download `blob` and return the seconds that it took; exit when other bytes came."""
+    started, came = time.monotonic(), hashlib.sha256()
+    with closing(call(server, "GET", f"/v2/{REPOSITORY}/blobs/{blob.digest}", token)) as connection:
+        response = connection.getresponse()
+        while piece := response.read(MEBIBYTE):
+            came.update(piece)
+    if f"sha256:{came.hexdigest()}" != blob.digest:
+        sys.exit(f"the bytes that came back are not those of {blob.digest} (status {response.status})")
+    return time.monotonic() - started
+
+
+def warm_up(server: Server, token: str) -> None:
+    """Push and pull small blobs, at once so that every worker has its share."""
+
+    def exchange(size: int) -> None:
+        blob = Blob(size)
+        push(server, token, blob)
+        pull(server, token, blob)
+
+    with ThreadPoolExecutor(8) as clients:
+        list(clients.map(exchange, range(MEBIBYTE, MEBIBYTE + 64)))
+
+
+def measure(server: Server, size: int) -> int:
+    """Push and pull `size` bytes, print the figures, and return by how many bytes the memory grew at most."""
+    started, token, blob = now(server), server.token("alice", f"repository:{REPOSITORY}:pull,push"), Blob(size)
+    warm_up(server, token)
+    idle = now(server)
+    with sampled_pss(server) as samples:
+        push_seconds = push(server, token, blob)
+        pull_seconds = pull(server, token, blob)
+    peak = Memory(peak_rss(server), max(samples, default=idle.pss))
+    print(f"{size // MEBIBYTE} MiB, {len(server.workers())} workers, {os.cpu_count()} cores, {blob.digest}")
+    print(f"{'MiB':<8}{'started':>9}{'idle':>9}{'peak':>9}{'growth':>9}")
+    print(row("RSS", started.rss, idle.rss, peak.rss, peak.rss - idle.rss))
+    print(row("PSS", started.pss, idle.pss, peak.pss, peak.pss - idle.pss))
+    print(f"push {size / push_seconds / 1e6:.0f} MB/s, pull {size / pull_seconds / 1e6:.0f} MB/s")
+    return max(peak.rss - idle.rss, peak.pss - idle.pss)
+
+
+def row(name: str, *sizes: int) -> str:
+    """Return a line of the table, with `sizes` in MiB."""
+    return f"{name:<8}" + "".join(f"{size / MEBIBYTE:>9.1f}" for size in sizes)
+
+
+def main() -> int:
+    """Measure as the command line says and return the exit status."""
+    parser = argparse.ArgumentParser(description="Measure the server's memory during a large push and pull.")
+    parser.add_argument("--size", type=int, default=1024, help="of the blob, in MiB (1024)")
+    parser.add_argument("--limit", type=int, default=50, help="how far the peak may be above idle, in MiB (50)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="registry-memory-") as folder:
+        server = Server(Path(folder))
+        try:
+            server.start()
+            time.sleep(FORK_SECONDS)
+            growth = measure(server, options.size * MEBIBYTE)
+        finally:
+            server.stop()
+    is_flat = growth <= options.limit * MEBIBYTE
+    print(f"{'within' if is_flat else 'MORE THAN'} {options.limit} MiB above idle")
+    return 0 if is_flat else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

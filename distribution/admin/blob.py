@@ -1,0 +1,38 @@
+"""Blobs in the admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from distribution.admin import cells
+from distribution.admin.looking import LookedAtAdmin
+from distribution.models import Blob, Repository
+
+
+@admin.register(Blob)
+class BlobAdmin(LookedAtAdmin):
+    """Blobs, newest first, and the repositories that link them."""
+
+    list_display = ("short_digest", "human_size", "is_corrupt", "created_at")
+    list_filter = ("is_corrupt",)
+    sortable_by = ()
+    ordering = ("-pk",)
+    search_fields = ("digest__contains",)
+    search_help_text = "part of a digest"
+    fields = ("digest", "human_size", "is_corrupt", "repositories", "key", "created_at")
+
+    @admin.display(description="digest")
+    def short_digest(self, blob: Blob) -> str:
+        """Shorten the digest."""
+        return cells.short(blob.digest)
+
+    @admin.display(description="size")
+    def human_size(self, blob: Blob) -> str:
+        """Say the size."""
+        return cells.size(blob.size)
+
+    @admin.display(description="repositories")
+    def repositories(self, blob: Blob) -> str:
+        """Lead to the repositories through which it is readable."""
+        rows = Repository.objects.filter(links__blob=blob).order_by("name")[: cells.LISTED + 1]
+        return cells.lines(cells.page_link(row, row.name) for row in rows)

@@ -1,0 +1,165 @@
+"""Manifests in the admin."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.http import HttpRequest
+
+from acl.names import RepositoryName
+from distribution import manifests, spec
+from distribution.admin import cells
+from distribution.admin.deleting import DeletedByVerbAdmin
+from distribution.digest import parse_digest
+from distribution.models import Link, Manifest, Tag
+
+TAGS_SHOWN = 5
+
+
+class MediaTypeFilter(admin.SimpleListFilter):
+    """Manifests of a media type: of the few that are stored, so that nobody has to look which there are."""
+
+    title = "media type"
+    parameter_name = "media_type"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        """Offer the media types that can be pushed."""
+        return [(media_type, _short_type(media_type)) for media_type in spec.MANIFEST_TYPES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Manifest]) -> QuerySet[Manifest]:
+        """Keep the chosen media type."""
+        return queryset.filter(media_type=self.value()) if self.value() else queryset
+
+
+class TaggedFilter(admin.SimpleListFilter):
+    """Manifests with or without a tag."""
+
+    title = "tags"
+    parameter_name = "tagged"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        """Offer both."""
+        return [("yes", "tagged"), ("no", "untagged")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Manifest]) -> QuerySet[Manifest]:
+        """Keep the chosen ones."""
+        is_tagged = Exists(Tag.objects.filter(manifest=OuterRef("pk")))
+        if self.value() == "yes":
+            return queryset.filter(is_tagged)
+        return queryset.exclude(is_tagged) if self.value() == "no" else queryset
+
+
+@admin.register(Manifest)
+class ManifestAdmin(DeletedByVerbAdmin):
+    """Manifests and indexes, newest first, and all that they name."""
+
+    list_display = ("short_digest", "in_repository", "tag_names", "kind", "human_size", "is_in_use", "created_at")
+    list_filter = (MediaTypeFilter, TaggedFilter, "is_idle")
+    sortable_by = ()
+    ordering = ("-pk",)
+    search_fields = ("digest__contains", "repository__name__contains")
+    search_help_text = "part of a digest or repository"
+    fieldsets = (
+        (None, {"fields": ("digest", "in_repository", "media_type", "human_size", "all_tags", "created_at")}),
+        ("What it names", {"fields": ("subject", "artifact_type", "children_listed", "blobs_listed")}),
+        ("What holds it", {"fields": ("is_in_use", "parents_listed", "used_at")}),
+        ("Its bytes", {"fields": ("annotations_shown", "payload_shown")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Manifest]:
+        """Return manifests with repository and first tags, less their bytes."""
+        first = Prefetch("tags", Tag.objects.order_by("name")[: TAGS_SHOWN + 1], to_attr="first_tags")
+        rows = super().get_queryset(request).select_related("repository").prefetch_related(first)
+        return rows.defer("payload", "annotations")
+
+    @admin.display(description="digest")
+    def short_digest(self, manifest: Manifest) -> str:
+        """Shorten the digest."""
+        return cells.short(manifest.digest)
+
+    @admin.display(description="repository")
+    def in_repository(self, manifest: Manifest) -> str:
+        """Lead to the repository."""
+        return cells.page_link(manifest.repository, manifest.repository.name)
+
+    @admin.display(description="tags")
+    def tag_names(self, manifest: Any) -> str:
+        """Name the first tags."""
+        return _tag_names(manifest)
+
+    @admin.display(description="media type")
+    def kind(self, manifest: Manifest) -> str:
+        """Say what it is, without the words that all media types share."""
+        return manifest.artifact_type or _short_type(manifest.media_type)
+
+    @admin.display(description="size")
+    def human_size(self, manifest: Manifest) -> str:
+        """Say the size of the manifest itself."""
+        return cells.size(manifest.size)
+
+    @admin.display(description="in use", boolean=True)
+    def is_in_use(self, manifest: Manifest) -> bool:
+        """Tell whether a tag, an index or a subject holds it."""
+        return not manifest.is_idle
+
+    @admin.display(description="tags")
+    def all_tags(self, manifest: Manifest) -> str:
+        """Lead to the tags."""
+        rows = manifest.tags.order_by("name")[: cells.LISTED + 1]
+        return cells.lines(cells.page_link(tag, tag.name) for tag in rows)
+
+    @admin.display(description="manifests that it lists")
+    def children_listed(self, manifest: Manifest) -> str:
+        """Lead to the children of an index."""
+        rows = Manifest.objects.filter(parents__parent=manifest).only("digest").order_by("pk")
+        return _digests(rows)
+
+    @admin.display(description="blobs")
+    def blobs_listed(self, manifest: Manifest) -> str:
+        """Name config and layers, with their sizes."""
+        rows = Link.objects.filter(uses__manifest=manifest).select_related("blob").order_by("pk")
+        return cells.lines(
+            cells.page_link(link.blob, f"{link.blob.digest}, {cells.size(link.blob.size)}")
+            for link in rows[: cells.LISTED + 1]
+        )
+
+    @admin.display(description="indexes that list it")
+    def parents_listed(self, manifest: Manifest) -> str:
+        """Lead to the parents."""
+        return _digests(Manifest.objects.filter(children__child=manifest).only("digest").order_by("pk"))
+
+    @admin.display(description="annotations")
+    def annotations_shown(self, manifest: Manifest) -> str:
+        """Show the annotations."""
+        return cells.json_text(manifest.annotations)
+
+    @admin.display(description="payload")
+    def payload_shown(self, manifest: Manifest) -> str:
+        """Show the manifest, indented: its digest is that of the bytes as they were pushed."""
+        return cells.json_text(json.loads(bytes(manifest.payload)))
+
+    def delete_by_verb(self, row: Manifest) -> None:
+        """Delete the manifest and its tags."""
+        manifests.delete(RepositoryName(row.repository.name), parse_digest(row.digest))
+
+    def said(self, row: Any) -> str:
+        """Name the manifest in its repository, and the tags that go with it."""
+        name = f"{row.repository.name}@{row.digest}"
+        names = _tag_names(row)
+        return f"{name} with its tags {names}" if names else name
+
+
+def _tag_names(manifest: Any) -> str:
+    names = [tag.name for tag in manifest.first_tags]
+    return ", ".join(names[:TAGS_SHOWN]) + (", …" if len(names) > TAGS_SHOWN else "")
+
+
+def _digests(rows: QuerySet[Manifest]) -> str:
+    return cells.lines(cells.page_link(row, row.digest) for row in rows[: cells.LISTED + 1])
+
+
+def _short_type(media_type: str) -> str:
+    return media_type.removeprefix("application/vnd.")

@@ -1,0 +1,52 @@
+"""Repositories in the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+
+from distribution.admin import cells
+from distribution.admin.looking import LookedAtAdmin
+from distribution.models import Link, Manifest, Repository, Tag
+
+
+@admin.register(Repository)
+class RepositoryAdmin(LookedAtAdmin):
+    """Repositories, with ways to their tags and manifests."""
+
+    list_display = ("name", "tag_count", "manifest_count", "created_at")
+    sortable_by = ("name",)
+    ordering = ("name",)
+    search_fields = ("name__contains",)
+    search_help_text = "part of a name"
+    fields = ("name", "tag_count", "manifest_count", "stored", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Repository]:
+        """Return repositories, each with its counts: asked for the rows of a page only."""
+        rows: QuerySet[Repository] = super().get_queryset(request)
+        return rows.annotate(tag_total=_count(Tag.objects.all()), manifest_total=_count(Manifest.objects.all()))
+
+    @admin.display(description="tags")
+    def tag_count(self, repository: Any) -> str:
+        """Count the tags, and lead to them."""
+        return cells.list_link(Tag, repository.pk, str(repository.tag_total))
+
+    @admin.display(description="manifests")
+    def manifest_count(self, repository: Any) -> str:
+        """Count the manifests, and lead to them."""
+        return cells.list_link(Manifest, repository.pk, str(repository.manifest_total))
+
+    @admin.display(description="blobs")
+    def stored(self, repository: Repository) -> str:
+        """Say how many bytes its blobs have; what other repositories link too is counted in each."""
+        found = Link.objects.filter(repository=repository).aggregate(count=Count("pk"), size=Sum("blob__size"))
+        return f"{found['count']}, {cells.size(found['size'] or 0)}"
+
+
+def _count(rows: QuerySet[Any]) -> Coalesce:
+    of_one = rows.filter(repository=OuterRef("pk")).order_by().values("repository").annotate(total=Count("pk"))
+    return Coalesce(Subquery(of_one.values("total")), 0, output_field=IntegerField())

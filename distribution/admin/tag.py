@@ -1,0 +1,59 @@
+"""Tags in the admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from acl.names import RepositoryName
+from distribution import tags
+from distribution.admin import cells
+from distribution.admin.deleting import DeletedByVerbAdmin
+from distribution.models import Tag
+
+
+@admin.register(Tag)
+class TagAdmin(DeletedByVerbAdmin):
+    """Tags, by repository."""
+
+    list_display = ("name", "in_repository", "digest", "media_type", "size", "updated_at")
+    sortable_by = ()
+    # The columns of the index that keeps a tag once in a repository.
+    ordering = ("repository_id", "name")
+    search_fields = ("repository__name__contains", "name__contains")
+    search_help_text = "part of a repository or tag"
+    fields = ("name", "in_repository", "digest", "media_type", "size", "updated_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
+        """Return tags with repository and manifest, less the manifest's bytes."""
+        rows = super().get_queryset(request).select_related("repository", "manifest")
+        return rows.defer("manifest__payload", "manifest__annotations")
+
+    @admin.display(description="repository")
+    def in_repository(self, tag: Tag) -> str:
+        """Lead to the repository."""
+        return cells.page_link(tag.repository, tag.repository.name)
+
+    @admin.display(description="manifest")
+    def digest(self, tag: Tag) -> str:
+        """Lead to the manifest."""
+        return cells.page_link(tag.manifest, cells.short(tag.manifest.digest))
+
+    @admin.display(description="media type")
+    def media_type(self, tag: Tag) -> str:
+        """Say what the manifest is."""
+        return tag.manifest.media_type
+
+    @admin.display(description="manifest size")
+    def size(self, tag: Tag) -> str:
+        """Say the size of the manifest."""
+        return cells.size(tag.manifest.size)
+
+    def delete_by_verb(self, row: Tag) -> None:
+        """Delete the tag; its manifest stays."""
+        tags.delete(RepositoryName(row.repository.name), row.name)
+
+    def said(self, row: Tag) -> str:
+        """Name the tag in its repository."""
+        return f"{row.repository.name}:{row.name}"

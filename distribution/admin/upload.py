@@ -1,0 +1,42 @@
+"""Uploads in the admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from distribution.admin import cells
+from distribution.admin.looking import LookedAtAdmin
+from distribution.models import Upload
+
+
+@admin.register(Upload)
+class UploadAdmin(LookedAtAdmin):
+    """Sessions in which a blob arrives, the latest activity first."""
+
+    list_display = ("id", "in_repository", "by", "received", "started_at", "active_at")
+    sortable_by = ("active_at",)
+    ordering = ("-active_at",)
+    search_fields = ("repository__name__contains", "account")
+    search_help_text = "part of a repository or account"
+    fields = ("id", "in_repository", "by", "received", "algorithm", "started_at", "active_at", "leased_until")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Upload]:
+        """Return uploads with their repositories."""
+        return super().get_queryset(request).select_related("repository")
+
+    @admin.display(description="repository")
+    def in_repository(self, upload: Upload) -> str:
+        """Lead to the repository."""
+        return cells.page_link(upload.repository, upload.repository.name)
+
+    @admin.display(description="account")
+    def by(self, upload: Upload) -> str:
+        """Name who pushes."""
+        return upload.account or "anonymous"
+
+    @admin.display(description="received")
+    def received(self, upload: Upload) -> str:
+        """Say how much is durable."""
+        return cells.size(upload.offset)

@@ -1,0 +1,96 @@
+"""What a run did: counts for each repository and for the whole registry."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+from distribution.models import Repository
+
+BATCH = 500
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+@dataclass(slots=True)
+class Counts:
+    """Rows removed, and bytes of blobs: freed by this run, or by a later one once their grace is over."""
+
+    manifests: int = 0
+    links: int = 0
+    blobs: int = 0
+    freed_bytes: int = 0
+    later_bytes: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Add the counts of `other`."""
+        self.manifests += other.manifests
+        self.links += other.links
+        self.blobs += other.blobs
+        self.freed_bytes += other.freed_bytes
+        self.later_bytes += other.later_bytes
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts by primary key of the repository, and what belongs to none.
+
+    The bytes of a blob count for the repository that let go of it last.
+    """
+
+    repositories: dict[int, Counts] = field(default_factory=dict)
+    uploads: int = 0
+    objects: int = 0
+    busy: int = 0
+    failures: int = 0
+
+    def count(self, repository_id: int, counts: Counts) -> None:
+        """Add `counts` to those of a repository."""
+        self.repositories.setdefault(repository_id, Counts()).add(counts)
+
+    @property
+    def total(self) -> Counts:
+        """The counts of all repositories together."""
+        total = Counts()
+        for counts in self.repositories.values():
+            total.add(counts)
+        return total
+
+
+def names_of(repository_ids: Iterable[int]) -> dict[int, str]:
+    """Return the names of repositories by primary key."""
+    names: dict[int, str] = {}
+    pks = list(repository_ids)
+    for start in range(0, len(pks), BATCH):
+        rows = Repository.objects.filter(pk__in=pks[start : start + BATCH])
+        names |= dict(rows.values_list("pk", "name"))
+    return names
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as people read it: "0 B", "1.5 MiB"."""
+    amount, unit = float(size), 0
+    while amount >= 1024 and unit < len(_UNITS) - 1:
+        amount /= 1024
+        unit += 1
+    return f"{amount:.1f} {_UNITS[unit]}" if unit else f"{size} B"
+
+
+def table(report: Report, names: Mapping[int, str]) -> str:
+    """Return the counts as a table: one line a repository by name, then the total."""
+    header = ("repository", "manifests", "links", "blobs", "freed", "after grace")
+    named = sorted(
+        ((names.get(pk, f"#{pk}"), counts) for pk, counts in report.repositories.items()), key=itemgetter(0)
+    )
+    lines = [header, *(_cells(name, counts) for name, counts in named), _cells("total", report.total)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(_aligned(line, widths) for line in lines)
+
+
+def _cells(name: str, counts: Counts) -> tuple[str, ...]:
+    rows = (counts.manifests, counts.links, counts.blobs)
+    return (name, *map(str, rows), size_text(counts.freed_bytes), size_text(counts.later_bytes))
+
+
+def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
+    first, *rest = zip(line, widths, strict=True)
+    return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)])

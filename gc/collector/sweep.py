@@ -1,0 +1,101 @@
+"""Remove what nothing holds and nobody was promised: one row a transaction, beside running pushes.
+
+    manifests, pass after pass, since one that goes lets its children and referrers go → links → blobs
+
+A row is locked with SKIP LOCKED in the order of locks (Manifest → Blob → Link) and then looked at again: a
+push never waits for a run, and a run never for a push. What is let go here is let go as of the removed
+manifest's own `used_at`: what was quiet all along goes in the same run, what was touched since keeps its
+grace period.
+"""
+
+from datetime import datetime
+from functools import partial
+
+from collector.pace import Pace
+from collector.policy import Policy
+from collector.report import Counts, Report
+from collector.walk import BusyError, Walk
+from distribution import blobs, families, holds, transactions
+from distribution.models import Blob, Link, Manifest
+from distribution.transactions import LostRaceError
+
+Removed = tuple[int, Counts]
+"""The primary key of a repository, and what went from it."""
+
+
+def sweep(policy: Policy, cut: datetime, report: Report, pace: Pace) -> None:
+    """Remove every manifest (when `policy` says so) and link that is idle since before `cut`, and their blobs.
+
+    What was busy is tried once more at the end; what still is waits for the next run.
+    """
+    manifests = Walk(Manifest.objects.filter(is_idle=True, used_at__lt=cut), "used_at", partial(remove_manifest, cut=cut))
+    links = Walk(Link.objects.filter(is_idle=True, used_at__lt=cut), "used_at", partial(remove_link, cut=cut))
+    walks = [manifests, links] if policy.remove_untagged else [links]
+    for walk in walks:
+        _go(walk, report, pace, in_passes=walk is manifests)
+    if any(walk.busy for walk in walks):
+        for walk in walks:
+            walk.busy.clear()
+            _go(walk, report, pace, in_passes=walk is manifests)
+    report.busy += sum(len(walk.busy) for walk in walks)
+    report.failures += sum(len(walk.failed) for walk in walks)
+
+
+def _go(walk: Walk[Removed], report: Report, pace: Pace, *, in_passes: bool) -> None:
+    has_removed = True
+    while has_removed:
+        has_removed = False
+        for repository_id, counts in walk.go(pace):
+            report.count(repository_id, counts)
+            has_removed = in_passes
+
+
+def remove_manifest(pk: int, cut: datetime) -> Removed | None:
+    """Remove the manifest if it is still due. Raises BusyError, UNAVAILABLE."""
+    return transactions.run(_remove_manifest, pk, cut)
+
+
+def _remove_manifest(pk: int, cut: datetime) -> Removed | None:
+    row = Manifest.objects.filter(pk=pk).only("pk", "digest", "repository_id").first()
+    if row is None:
+        return None
+    family = families.lock(row, skip_locked=True)
+    if pk not in family.pks:
+        raise BusyError
+    rows = Manifest.objects.filter(pk=pk)
+    # Asked in SQL, as the walk did: SQLite compares times as text, Python does not.
+    used_at = rows.filter(is_idle=True, used_at__lt=cut).values_list("used_at", flat=True).first()
+    if used_at is None:
+        return None
+    if holds.is_manifest_held(pk):
+        rows.update(is_idle=False)
+        return None
+    if not family.is_complete:
+        raise BusyError
+    try:
+        families.remove(family, ended_at=used_at, skip_locked=True)
+    except LostRaceError as error:
+        raise BusyError from error
+    return row.repository_id, Counts(manifests=1)
+
+
+def remove_link(pk: int, cut: datetime) -> Removed | None:
+    """Remove the link if it is still due, and the blob with its last link. Raises BusyError, UNAVAILABLE."""
+    return transactions.run(_remove_link, pk, cut)
+
+
+def _remove_link(pk: int, cut: datetime) -> Removed | None:
+    link = Link.objects.filter(pk=pk).first()
+    if link is None:
+        return None
+    blob = Blob.objects.select_for_update(skip_locked=True).filter(pk=link.blob_id).first()
+    rows = Link.objects.filter(pk=pk)
+    if blob is None or not list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)):
+        raise BusyError
+    if not rows.filter(is_idle=True, used_at__lt=cut).exists():
+        return None
+    if holds.is_link_held(pk):
+        rows.update(is_idle=False)
+        return None
+    is_last = blobs.unlink(link, blob)
+    return link.repository_id, Counts(links=1, blobs=int(is_last), freed_bytes=blob.size if is_last else 0)

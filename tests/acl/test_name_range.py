@@ -1,0 +1,64 @@
+"""Ranges hold every name that a pattern matches."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acl.glob import compile_glob
+from acl.name_range import EVERY_NAME, NameRange, ranges_of
+from acl.names import InvalidNameError, parse_name
+
+NAMES = st.from_regex(r"[a-c0]([-._/]?[a-c0]){0,6}", fullmatch=True)
+PATTERNS = st.lists(st.from_regex(r"[a-c0/._*?-]{1,6}", fullmatch=True), max_size=4)
+
+
+def holds(ranges: tuple[NameRange, ...], name: str) -> bool:
+    return any(r.low <= name and (r.high is None or name < r.high) for r in ranges)
+
+
+def is_name(text: str) -> bool:
+    try:
+        parse_name(text)
+    except InvalidNameError:
+        return False
+    return True
+
+
+@settings(deadline=None)
+@given(PATTERNS, NAMES.filter(is_name))
+def test_a_name_that_matches_lies_in_a_range(patterns: list[str], name: str) -> None:
+    matches = any(compile_glob(pattern)(name) for pattern in patterns)
+
+    assert holds(ranges_of(patterns), name) or not matches
+
+
+@settings(deadline=None)
+@given(PATTERNS)
+def test_ranges_are_in_order_and_apart(patterns: list[str]) -> None:
+    ranges = ranges_of(patterns)
+
+    assert all(a.high is not None and a.high < b.low for a, b in itertools.pairwise(ranges))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        ([], ()),
+        (["*"], (EVERY_NAME,)),
+        (["myorg/*"], (NameRange("myorg/", "myorg0"),)),
+        (["myorg/app"], (NameRange("myorg/app", "myorg/app!"),)),
+        (["b/*", "a/*"], (NameRange("a/", "a0"), NameRange("b/", "b0"))),
+        (["a/*", "a/b/*"], (NameRange("a/", "a0"),)),
+        (["a/*", "*-end"], (EVERY_NAME,)),
+    ],
+)
+def test_a_pattern_gives_the_range_of_its_beginning(patterns: list[str], expected: tuple[NameRange, ...]) -> None:
+    assert ranges_of(patterns) == expected
+
+
+def test_a_literal_holds_no_other_name() -> None:
+    (only,) = ranges_of(["a/b"])
+
+    assert [name for name in ("a/b", "a/b-c", "a/b/c", "a/b0") if holds((only,), name)] == ["a/b"]

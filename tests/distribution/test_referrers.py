@@ -1,0 +1,162 @@
+"""`GET /v2/<name>/referrers/<digest>`."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from distribution import referrers, spec
+from tests.caller import Caller, error_codes
+from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
+
+SBOM = "application/vnd.example.sbom"
+SIGNATURE = "application/vnd.example.signature"
+MISSING = digest_of(b"never pushed")
+
+
+def attach(caller: Caller, subject: str, **more: Any) -> str:
+    """Push an artifact that refers to `subject` and return its digest."""
+    config = b"{}"
+    push_blob(caller, "alice/app", config)
+    described = {"mediaType": spec.OCI_MANIFEST, "digest": subject, "size": 10}
+    payload = manifest(config, subject=described, **more)
+    response = put_manifest(caller, "alice/app", digest_of(payload), payload)
+    assert response["OCI-Subject"] == subject
+    return digest_of(payload)
+
+
+def listed(response: Any) -> list[str]:
+    return [entry["digest"] for entry in response.json()["manifests"]]
+
+
+def test_a_referrer_is_listed_with_what_its_manifest_says(push: Callable[..., Image], alice: Caller) -> None:
+    image = push()
+    digest = attach(alice, image.digest, artifactType=SBOM, annotations={"made": "today"})
+
+    response = alice.get(f"/v2/alice/app/referrers/{image.digest}")
+
+    assert response["Content-Type"] == spec.OCI_INDEX
+    (entry,) = response.json()["manifests"]
+    assert (entry["digest"], entry["mediaType"]) == (digest, spec.OCI_MANIFEST)
+    assert (entry["artifactType"], entry["annotations"]) == (SBOM, {"made": "today"})
+
+
+def test_the_size_is_the_manifests(push: Callable[..., Image], alice: Caller) -> None:
+    image = push()
+    digest = attach(alice, image.digest, artifactType=SBOM)
+    stored = alice.get(f"/v2/alice/app/manifests/{digest}").content
+
+    (entry,) = alice.get(f"/v2/alice/app/referrers/{image.digest}").json()["manifests"]
+
+    assert entry["size"] == len(stored)
+
+
+def test_without_an_artifact_type_the_configs_media_type_counts(push: Callable[..., Image], alice: Caller) -> None:
+    image = push()
+    attach(alice, image.digest)
+
+    (entry,) = alice.get(f"/v2/alice/app/referrers/{image.digest}").json()["manifests"]
+
+    assert entry["artifactType"] == spec.OCI_CONFIG
+
+
+def test_an_index_refers_with_its_own_artifact_type_only(push: Callable[..., Image], alice: Caller) -> None:
+    image = push()
+    subject = descriptor(image.payload, spec.OCI_MANIFEST)
+    for payload in (index(subject=subject), index(subject=subject, artifactType=SBOM)):
+        put_manifest(alice, "alice/app", digest_of(payload), payload)
+
+    found = alice.get(f"/v2/alice/app/referrers/{image.digest}").json()["manifests"]
+
+    assert sorted(entry.get("artifactType", "") for entry in found) == ["", SBOM]
+
+
+def test_the_filter_is_applied_and_said(push: Callable[..., Image], alice: Caller) -> None:
+    image = push()
+    wanted = attach(alice, image.digest, artifactType=SBOM)
+    attach(alice, image.digest, artifactType=SIGNATURE)
+
+    response = alice.get(f"/v2/alice/app/referrers/{image.digest}?artifactType={SBOM}")
+
+    assert listed(response) == [wanted]
+    assert response["OCI-Filters-Applied"] == "artifactType"
+
+
+def test_without_a_filter_none_is_said(push: Callable[..., Image], alice: Caller) -> None:
+    response = alice.get(f"/v2/alice/app/referrers/{push().digest}")
+
+    assert "OCI-Filters-Applied" not in response
+
+
+@pytest.mark.parametrize("repository", ["alice/app", "alice/never-pushed"])
+def test_an_unknown_subject_or_repository_has_no_referrers(
+    push: Callable[..., Image], alice: Caller, repository: str
+) -> None:
+    push()
+
+    response = alice.get(f"/v2/{repository}/referrers/{MISSING}")
+
+    assert (response.status_code, listed(response)) == (200, [])
+
+
+def test_a_referrer_may_come_before_its_subject(cast: None, alice: Caller) -> None:
+    digest = attach(alice, MISSING, artifactType=SBOM)
+
+    assert listed(alice.get(f"/v2/alice/app/referrers/{MISSING}")) == [digest]
+
+
+def test_a_removed_referrer_is_no_longer_listed(push: Callable[..., Image], alice: Caller) -> None:
+    image = push()
+    digest = attach(alice, image.digest, artifactType=SBOM)
+
+    alice.delete(f"/v2/alice/app/manifests/{digest}")
+
+    assert listed(alice.get(f"/v2/alice/app/referrers/{image.digest}")) == []
+
+
+def test_a_malformed_digest_is_400(alice: Caller) -> None:
+    response = alice.get("/v2/alice/app/referrers/sha256:short")
+
+    assert (response.status_code, error_codes(response)) == (400, ["DIGEST_INVALID"])
+
+
+def test_referrers_need_pull(push: Callable[..., Image], charlie: Caller) -> None:
+    response = charlie.get(f"/v2/alice/app/referrers/{push().digest}")
+
+    assert response.status_code == 401
+
+
+def followed(caller: Caller, path: str) -> list[str]:
+    """Return the digests of all pages from `path` on."""
+    digests: list[str] = []
+    while path:
+        response = caller.get(path)
+        digests += listed(response)
+        link = re.fullmatch(r'<(.+)>; rel="next"', response.get("Link", ""))
+        path = link[1] if link else ""
+    return digests
+
+
+def test_pages_hold_every_referrer_once(push: Callable[..., Image], alice: Caller) -> None:
+    image = push()
+    wanted = [attach(alice, image.digest, artifactType=SBOM, annotations={"n": str(n)}) for n in range(5)]
+    attach(alice, image.digest, artifactType=SIGNATURE)
+
+    found = followed(alice, f"/v2/alice/app/referrers/{image.digest}?n=2&artifactType={SBOM}")
+
+    assert found == sorted(wanted)
+
+
+def test_a_page_never_outgrows_a_manifest(
+    push: Callable[..., Image], alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(referrers, "MANIFEST_MAX_BYTES", 3000)
+    image = push()
+    wanted = [attach(alice, image.digest, annotations={"long": "x" * 900, "n": str(n)}) for n in range(4)]
+
+    first = alice.get(f"/v2/alice/app/referrers/{image.digest}")
+
+    assert len(json.dumps(first.json())) < 3000
+    assert followed(alice, f"/v2/alice/app/referrers/{image.digest}") == sorted(wanted)

@@ -1,0 +1,71 @@
+"""`POST /v2/<name>/blobs/uploads/`: opening a session."""
+
+from uuid import UUID
+
+import pytest
+
+from distribution.models import Repository, Upload
+from tests.caller import Caller, error_codes
+from tests.distribution.sessions import finish, start
+from tests.images import digest_of
+
+
+@pytest.mark.parametrize("path", ["/v2/alice/app/blobs/uploads/", "/v2/alice/app/blobs/uploads"])
+def test_a_session_is_202_with_its_place(alice: Caller, path: str) -> None:
+    response = alice.post(path)
+
+    session = UUID(response["Docker-Upload-UUID"])
+    assert response.status_code == 202
+    assert response["Location"] == f"/v2/alice/app/blobs/uploads/{session}"
+    assert response["Range"] == "0-0"
+    assert response["Content-Length"] == "0"
+    assert response.content == b""
+
+
+def test_the_first_session_makes_the_repository(alice: Caller) -> None:
+    start(alice, "alice/new")
+
+    assert Repository.objects.get().name == "alice/new"
+
+
+def test_pull_is_not_enough_and_makes_no_repository(bob: Caller) -> None:
+    response = bob.post("/v2/alice/app/blobs/uploads/")
+
+    assert response.status_code == 401
+    assert not Repository.objects.exists()
+
+
+def test_a_session_hashes_with_the_algorithm_that_it_was_asked_for(alice: Caller) -> None:
+    start(alice, query="?digest-algorithm=sha512")
+
+    assert Upload.objects.get().algorithm == "sha512"
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "", "SHA256", "sha256%00"])
+def test_an_algorithm_that_is_not_known_is_400(alice: Caller, algorithm: str) -> None:
+    response = alice.post(f"/v2/alice/app/blobs/uploads/?digest-algorithm={algorithm}")
+
+    assert response.status_code == 400
+    assert error_codes(response) == ["DIGEST_INVALID"]
+    assert not Upload.objects.exists()
+
+
+@pytest.mark.parametrize("opened_for", ["sha256", "sha512"])
+@pytest.mark.parametrize("pushed_as", ["sha256", "sha512"])
+def test_a_session_of_any_algorithm_ends_with_a_digest_of_any(alice: Caller, opened_for: str, pushed_as: str) -> None:
+    location = start(alice, query=f"?digest-algorithm={opened_for}")
+    alice.patch(location, b"bytes")
+    digest = digest_of(b"bytes", pushed_as)
+
+    response = finish(alice, location, digest)
+
+    assert response.status_code == 201
+    assert response["Docker-Content-Digest"] == digest
+    assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 200
+
+
+def test_a_body_without_a_digest_opens_a_session_all_the_same(alice: Caller) -> None:
+    response = alice.post("/v2/alice/app/blobs/uploads/", b"ignored")
+
+    assert response.status_code == 202
+    assert response["Range"] == "0-0"

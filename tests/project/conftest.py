@@ -1,0 +1,16 @@
+"""What a server of its own needs."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.clients.server import new_database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> dict[str, str]:
+    """Return the environment that names an empty PostgreSQL database; nothing for SQLite, the default."""
+    if not os.environ.get("REGISTRY_DATABASE_URL", "").startswith("postgres"):
+        return {}
+    return {"REGISTRY_DATABASE_URL": new_database(tmp_path)}

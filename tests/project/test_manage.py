@@ -1,0 +1,54 @@
+"""`manage.py`: the file that a command line names is the configuration of the process."""
+
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from tests.project.starting import manage
+
+
+def test_loadconfig_works_on_the_database_of_the_file_that_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "my.yaml").write_text('acl: [{anonymous: true, name: "*", actions: [pull]}]\n')
+
+    migrated = manage(tmp_path, "migrate", more={"CONFIG_PATH": "other/my.yaml"})
+    loaded = manage(tmp_path, "loadconfig", "other/my.yaml")
+    checked = manage(tmp_path, "loadconfig", "--check", "--config", "other/my.yaml")
+
+    assert (migrated.returncode, checked.returncode) == (0, 0), migrated.stderr
+    assert loaded.stdout.splitlines()[0] == "+ rule anonymous may pull *"
+    assert (tmp_path / "other" / "data" / "registry.sqlite3").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_loadconfig_before_migrate_says_what_to_run(tmp_path: Path, database: dict[str, str]) -> None:
+    (tmp_path / "config.yaml").write_text("acl: []\n")
+
+    ended = manage(tmp_path, "loadconfig", more=database)
+
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert "manage.py migrate" in ended.stderr
+
+
+def test_loadconfig_without_a_file_says_so(tmp_path: Path) -> None:
+    ended = manage(tmp_path, "loadconfig")
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "manage.py loadconfig config.yaml" in ended.stderr
+
+
+def test_a_password_is_hashed_although_the_configuration_is_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("users: {admin: {password: PUT-A-BCRYPT-HASH-HERE}}\n")
+
+    made = manage(tmp_path, "hashpassword", "--cost", "4", text="correct horse\n")
+
+    assert made.stdout.startswith("$2b$04$"), made.stderr
+    assert bcrypt.checkpw(b"correct horse", made.stdout.strip().encode())
+
+
+@pytest.mark.parametrize("password", ["", "x" * 73, "a\0b"])
+def test_a_password_that_bcrypt_cannot_hash_is_refused(tmp_path: Path, password: str) -> None:
+    ended = manage(tmp_path, "hashpassword", "-", text=f"{password}\n")
+
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)

@@ -1,0 +1,148 @@
+"""The server starts: the first time, again, twice at once, and stops."""
+
+import http.client
+import json
+import re
+import stat
+from base64 import b64encode
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from tests.project.starting import Running, begin, manage, serving, start, wait_for
+
+Answer = tuple[int, Mapping[str, str], bytes]
+
+
+def ask(server: Running, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """Send one request; return status, headers and body."""
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+        connection.request(method, path, headers=dict(headers or {}))
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
+
+
+def password_in(said: str) -> str:
+    """Return the password that the first start shows."""
+    found = re.search(r"^ +password: +(\S+)$", said, re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def basic(password: str) -> dict[str, str]:
+    """Return the header of a login as the first administrator."""
+    return {"Authorization": f"Basic {b64encode(f'admin:{password}'.encode()).decode()}"}
+
+
+def test_the_first_start_shows_a_password_that_logs_in(tmp_path: Path, database: dict[str, str]) -> None:
+    with serving(tmp_path, more=database) as server:
+        status, _, _ = ask(server, "GET", "/v2/token", basic(password_in(server.said)))
+        refused, _, _ = ask(server, "GET", "/v2/token", basic("another"))
+
+    assert (status, refused) == (200, 401)
+
+
+def test_the_first_configuration_is_readable_by_its_owner_only(tmp_path: Path, database: dict[str, str]) -> None:
+    with serving(tmp_path, more=database) as server:
+        password = password_in(server.said)
+
+    file = tmp_path / "config.yaml"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert password not in file.read_text()
+
+
+def test_a_second_start_shows_no_password_and_imports_nothing(tmp_path: Path, database: dict[str, str]) -> None:
+    with serving(tmp_path, more=database) as first:
+        password = password_in(first.said)
+
+    with serving(tmp_path, more=database) as second:
+        status, _, _ = ask(second, "GET", "/v2/token", basic(password))
+
+    assert second.said == f"registry listening on http://127.0.0.1:{second.port}\n"
+    assert (tmp_path / "stderr").read_text() == ""
+    assert status == 200
+    assert manage(tmp_path, "loadconfig", "--check", more=database).returncode == 0
+
+
+def test_what_a_start_writes_is_readable_by_its_owner_only(tmp_path: Path, database: dict[str, str]) -> None:
+    with serving(tmp_path, more=database):
+        secrets = [*tmp_path.glob("data/*.sqlite3*"), *tmp_path.glob("data/keys/*.key"), tmp_path / "data"]
+
+    assert len(secrets) >= 3
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in secrets if path.suffix != ".lock")
+
+
+def test_two_starts_at_once_prepare_and_import_once(tmp_path: Path, database: dict[str, str]) -> None:
+    (tmp_path / "config.yaml").write_text('acl: [{anonymous: true, name: "*", actions: [pull]}]\n')
+
+    with begin(tmp_path, database) as one, begin(tmp_path, database) as other:
+        statuses = [ask(wait_for(process, tmp_path), "GET", "/health")[0] for process in (one, other)]
+        exported = manage(
+            tmp_path, "shell", "-c", "from acl.models import Rule; print(Rule.objects.count())", more=database
+        )
+
+    assert statuses == [200, 200]
+    assert exported.stdout.splitlines()[-1] == "1"
+
+
+def test_two_first_starts_at_once_make_one_configuration(tmp_path: Path, database: dict[str, str]) -> None:
+    with begin(tmp_path, database) as one, begin(tmp_path, database) as other:
+        servers = [wait_for(process, tmp_path) for process in (one, other)]
+        shown = [server for server in servers if "password:" in server.said]
+        statuses = [ask(server, "GET", "/v2/token", basic(password_in(shown[0].said)))[0] for server in servers]
+
+    assert len(shown) == 1
+    assert statuses == [200, 200]
+
+
+def test_without_a_superuser_the_start_says_once_how_to_make_one(tmp_path: Path, database: dict[str, str]) -> None:
+    (tmp_path / "config.yaml").write_text("users: {}\n")
+
+    with serving(tmp_path, more=database):
+        said = (tmp_path / "stderr").read_text()
+
+    assert said.count("createsuperuser") == 1
+
+
+def test_the_server_stops_when_asked(tmp_path: Path, database: dict[str, str]) -> None:
+    with serving(tmp_path, more=database) as server:
+        status = server.stop()
+
+    assert status == 0
+    assert (tmp_path / "stderr").read_text() == ""
+
+
+def test_an_upload_in_progress_is_finished_before_the_server_stops(tmp_path: Path, database: dict[str, str]) -> None:
+    with serving(tmp_path, more=database) as server:
+        login = basic(password_in(server.said))
+        _, _, body = ask(server, "GET", "/v2/token?scope=repository:a/b:pull,push", login)
+        bearer = {"Authorization": f"Bearer {json.loads(body)['token']}"}
+        _, headers, _ = ask(server, "POST", "/v2/a/b/blobs/uploads/", bearer)
+        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+            connection.putrequest("PATCH", headers["Location"])
+            for name, value in (bearer | {"Content-Length": "8", "Content-Range": "0-7"}).items():
+                connection.putheader(name, value)
+            connection.endheaders(b"half")
+            server.process.terminate()
+            connection.send(b"half")
+            status = connection.getresponse().status
+
+        assert server.process.wait(60) == 0
+    assert status == 202
+
+
+def test_a_reload_keeps_serving(tmp_path: Path, database: dict[str, str]) -> None:
+    with serving(tmp_path, more=database) as server:
+        (tmp_path / "config.yaml").write_text("no: configuration\n")
+        server.process.send_signal(1)
+        status, _, _ = ask(server, "GET", "/health")
+        ended = server.stop()
+
+    assert (status, ended) == (200, 0)
+
+
+def test_an_empty_folder_is_left_empty_by_a_check_of_gunicorns_configuration(tmp_path: Path) -> None:
+    checked = start(tmp_path, "--check-config")
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert not (tmp_path / "config.yaml").exists()

@@ -1,0 +1,130 @@
+"""The files of the RSA keys, and their rotation.
+
+    registry.key                     active: signs                       the configured private key
+    registry.pub                     its public half, for whoever verifies tokens elsewhere
+    registry.next.key                next: published, signs after the next rotation
+    registry.retiring-<kid>.pub      retiring: verifies the tokens it signed until they have run out
+
+Every change is a rename, so each moment is whole: a process that reads between two of them finds keys that
+verify what the others sign.
+"""
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokens import key_file
+from tokens.key_file import KeyFileError
+from tokens.signing_key import SigningKey, from_private_pem, from_public_pem, new_private_pem, public_pem
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFolder:
+    """Where the keys lie; `keep_seconds` is how long a retiring key is needed."""
+
+    private: Path
+    public: Path
+    keep_seconds: float
+
+    @property
+    def next(self) -> Path:
+        """The file of the next key."""
+        return self.private.with_name(f"{self.private.stem}.next{self.private.suffix}")
+
+    def stamp(self) -> tuple[int, int]:
+        """Return what differs after a change of any of the keys. Raises OSError."""
+        folder, file = self.private.parent.stat(), self.private.stat()
+        return folder.st_mtime_ns, file.st_mtime_ns
+
+    def prepare(self) -> None:
+        """Make what does not exist yet. Raises KeyFileError.
+
+        A folder that can't be written, as of a mounted secret, has no next key and is served all the same.
+        """
+        active = from_private_pem(self.private, key_file.read_or_create(self.private, new_private_pem))
+        with suppress(KeyFileError):
+            key_file.read_or_create(self.next, new_private_pem)
+        self._keep_public(active)
+
+    def active(self) -> SigningKey:
+        """Return the key that signs. Raises KeyFileError, OSError."""
+        return from_private_pem(self.private, key_file.read(self.private))
+
+    def others(self) -> Iterator[SigningKey]:
+        """Give the keys that only verify: the next one, and those that are retiring. Raises KeyFileError, OSError."""
+        if self.next.exists():
+            yield from_private_pem(self.next, key_file.read(self.next))
+        for path in self._retiring():
+            if not self._is_over(path):
+                yield from_public_pem(path, path.read_bytes())
+
+    def rotate(self) -> None:
+        """Let the next key sign and the active one retire; remove those that have retired. Raises KeyFileError."""
+        try:
+            with self._locked():
+                self._rotate()
+        except OSError as error:
+            raise KeyFileError(f"{self.private.parent}: {error.strerror}; the folder must be writable") from error
+
+    def _rotate(self) -> None:
+        key_file.read_or_create(self.next, new_private_pem)
+        retiring = self.active()
+        _replace(self._retiring_path(retiring), public_pem(retiring))
+        self.next.replace(self.private)
+        _replace(self.public, public_pem(self.active()))
+        key_file.read_or_create(self.next, new_private_pem)
+        for path in self._retiring():
+            if self._is_over(path):
+                path.unlink()
+
+    def _keep_public(self, active: SigningKey) -> None:
+        """Write the public key when it is missing, or left from before a rotation that was cut short."""
+        try:
+            if self.public.exists():
+                found = from_public_pem(self.public, self.public.read_bytes())
+                if found.kid == active.kid:
+                    return
+                if not self._retiring_path(found).exists():
+                    raise KeyFileError(
+                        f"{self.public}: does not belong to the private key {self.private}; "
+                        "remove it, it is written anew at start"
+                    )
+            _replace(self.public, public_pem(active))
+        except OSError as error:
+            raise KeyFileError(f"{self.public}: {error.strerror}; make it readable and its folder writable") from error
+
+    def _retiring_path(self, key: SigningKey) -> Path:
+        return self.private.with_name(f"{self.private.stem}.retiring-{key.kid}.pub")
+
+    def _retiring(self) -> list[Path]:
+        return sorted(self.private.parent.glob(f"{self.private.stem}.retiring-*.pub"))
+
+    def _is_over(self, path: Path) -> bool:
+        return path.stat().st_mtime + self.keep_seconds < time.time()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep a second rotation waiting; the lock goes with the process."""
+        descriptor = os.open(self.private.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a public key whole, readable by everybody."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(path)

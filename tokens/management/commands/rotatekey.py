@@ -1,0 +1,29 @@
+"""`manage.py rotatekey`: sign tokens with a new key from now on."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tokens import keys
+from tokens.key_file import KeyFileError
+
+
+class Command(BaseCommand):
+    """Rotate."""
+
+    help = (
+        "Sign tokens with the next key from now on, in every process and without a restart. Tokens of the key "
+        "that retires stay valid until they run out; /v2/token/jwks shows all keys."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the configuration file, which manage.py has applied already."""
+        parser.add_argument("--config", help="the configuration file of the registry")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Rotate and say which keys changed roles."""
+        try:
+            retiring, active = keys.rotate()
+        except KeyFileError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{active} signs now; {retiring} is retiring")

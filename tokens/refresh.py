@@ -1,0 +1,62 @@
+"""Issue, redeem and revoke refresh tokens.
+
+Source: Docker token authentication specification, "OAuth2"; RFC 6749, section 6. A token is 256 random bits, so a
+plain hash of it is as good as a slow one.
+"""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.db.models.functions import Now
+
+from accounts import epoch as rights_epoch
+from accounts.identity import Identity, identity_of
+from accounts.models import Account
+from tokens.models import RefreshToken
+
+PREFIX = "rrt_"
+IDLE = timedelta(days=90)
+# One write an hour is enough to tell a login that is used from one that is not.
+USED_STEP = timedelta(hours=1)
+
+
+def issue(identity: Identity, client_id: str, address: str) -> str:
+    """Return a new refresh token for the account; forget those of the account that are long unused."""
+    token = PREFIX + secrets.token_urlsafe(32)
+    RefreshToken.objects.filter(account=identity.name, used_at__lt=Now() - IDLE).delete()
+    RefreshToken.objects.create(
+        token_hash=_hash(token),
+        account=identity.name,
+        password_mark=_password_mark(identity.name),
+        client_id=client_id[:128],
+        address=address[:64],
+        used_at=Now(),
+    )
+    return token
+
+
+def redeem(token: str) -> Identity | None:
+    """Return whose login `token` is; None when it is unknown, revoked, unused for IDLE, or its account changed."""
+    row = RefreshToken.objects.filter(
+        token_hash=_hash(token), revoked_at__isnull=True, used_at__gte=Now() - IDLE
+    ).first()
+    if row is None or not secrets.compare_digest(row.password_mark, _password_mark(row.account)):
+        return None
+    RefreshToken.objects.filter(pk=row.pk, used_at__lt=Now() - USED_STEP).update(used_at=Now())
+    return identity_of(row.account, rights_epoch.current())
+
+
+def revoke(pks: list[int]) -> int:
+    """End these logins and return how many were still good; tokens that they gave out run out by themselves."""
+    return RefreshToken.objects.filter(pk__in=pks, revoked_at__isnull=True).update(revoked_at=Now())
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _password_mark(name: str) -> str:
+    """Return what changes with the account's password."""
+    stored = Account.objects.filter(name=name).values_list("password", flat=True).first() or ""
+    return _hash(stored)

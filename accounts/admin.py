@@ -46,7 +46,7 @@ class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # un
     search_fields = ("name",)
     ordering = ("name",)
     readonly_fields = ("last_login", "created_at")
-    filter_horizontal = ("groups", "user_permissions")
+    filter_horizontal = ("user_permissions",)
     fieldsets = (
         (None, {"fields": ("name", "password", "is_active", "groups")}),
         (

@@ -1,8 +1,9 @@
 """The forms with which the admin makes and changes accounts."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.forms import UserChangeForm
+from django.utils.safestring import SafeString
 from unfold.forms import UserCreationForm
 
 from accounts.models import Account
@@ -30,3 +31,10 @@ class AccountChangeForm(UserChangeForm):  # type: ignore[type-arg]  # generic in
         model = Account
         fields = "__all__"
         field_classes: ClassVar[dict[str, type]] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Lead to the form that sets a password: the hash is no value to be edited."""
+        super().__init__(*args, **kwargs)
+        self.fields["password"].help_text = SafeString(
+            'Only a hash is stored. <a class="text-link" href="../password/">Set another password</a>'
+        )

@@ -1,5 +1,6 @@
 """Make one object out of the segments of an upload, in the pass that hashes them."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -13,6 +14,9 @@ from distribution.hashing import HashingReader
 from distribution.leases import Claim
 from distribution.models import Segment, Upload
 from distribution.storage import blob_store, new_key
+from tokens.views.base import unavailable
+
+logger = logging.getLogger(__name__)
 
 
 class JoinedReader:
@@ -37,15 +41,14 @@ def assemble(upload: Upload, algorithm: str) -> Content:
     """Return everything that was appended as one durable object with its digest.
 
     An upload of one segment is that object already; of several, they are copied into a new one. Raises
-    RANGE_INVALID while another request is writing.
+    RANGE_INVALID while another request is writing, UNAVAILABLE when the storage fails.
     """
     parts = list(Segment.objects.filter(upload=upload, size__isnull=False).order_by("start"))
     if len(parts) == 1:
         return _single(upload, parts[0], algorithm)
     claim, key = transactions.run(_claim, upload)
     reader = HashingReader(JoinedReader([part.key for part in parts]), algorithm, claim.renew)
-    transactions.release_connection()
-    blob_store().write(key, reader)
+    segments.write(upload, claim, key, reader)
     return Content(key, reader.size, reader.digest, upload.offset, claim.lease)
 
 
@@ -58,8 +61,13 @@ def _single(upload: Upload, part: Segment, algorithm: str) -> Content:
 
 def _digest_of(key: str, algorithm: str) -> Digest:
     reader = HashingReader(JoinedReader([key]), algorithm)
-    while reader.read():
-        pass
+    transactions.release_connection()
+    try:
+        while reader.read():
+            pass
+    except Exception as error:
+        logger.exception("the storage did not give an upload back", extra={"key": key})
+        raise unavailable("the storage did not give the bytes back") from error
     return reader.digest
 
 

@@ -1,6 +1,8 @@
 """Blobs: find, open, mount, link, delete."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import IO
 
 from django.db.models.functions import Now
@@ -31,25 +33,45 @@ def find(name: RepositoryName, digest: Digest) -> FoundBlob:
 
 def open_at(found: FoundBlob, offset: int = 0) -> IO[bytes]:
     """Open the blob's bytes from `offset` on. Raises UNAVAILABLE when they are gone."""
-    try:
+    with _storage_faults(found):
         return blob_store().open_at(found.key, offset)
-    except MissingObjectError as error:
-        raise _broken(found, "is missing") from error
+
+
+def notice_loss(digest: Digest) -> None:
+    """Mark the blob corrupt when its object is gone or short, so that the push under way heals it."""
+    row = Blob.objects.filter(digest=str(digest), is_corrupt=False).first()
+    if row is not None:
+        with suppress(RegistryError):
+            _check_object(FoundBlob(row.pk, row.digest, row.size, row.key))
 
 
 def _check_object(found: FoundBlob) -> None:
     """Never promise bytes that are not there: a client that was told so would not send them again."""
-    try:
+    with _storage_faults(found):
         size = blob_store().size(found.key)
-    except MissingObjectError as error:
-        raise _broken(found, "is missing") from error
     if size != found.size:
         raise _broken(found, f"has {size} bytes instead of {found.size}")
 
 
+@contextmanager
+def _storage_faults(found: FoundBlob) -> Iterator[None]:
+    """Raise UNAVAILABLE for whatever the storage raises; an object that is missing makes the blob corrupt."""
+    try:
+        yield
+    except MissingObjectError as error:
+        raise _broken(found, "is missing") from error
+    except Exception as error:
+        logger.exception("the storage did not answer", extra={"key": found.key})
+        raise unavailable("the storage does not answer") from error
+
+
 def _broken(found: FoundBlob, what: str) -> RegistryError:
     # A storage that is not mounted lacks every object: that is no reason to forget them.
-    check_storage()
+    try:
+        check_storage()
+    except Exception:
+        logger.exception("the storage did not answer", extra={"key": found.key})
+        return unavailable("the storage does not answer")
     mark_corrupt(found.pk, found.key)
     logger.error("object of a blob %s", what, extra={"digest": found.digest, "key": found.key})
     return unavailable(f"the bytes of {found.digest} can't be read; pushing them again heals the blob")

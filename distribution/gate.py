@@ -5,7 +5,12 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import resolve
 
+from distribution.views.unknown import UnknownPathView
+from tokens.errors import ErrorCode
+
 _URLS = "distribution.urls"
+
+_encoded_slash = UnknownPathView.as_view(code=ErrorCode.NAME_INVALID, detail="a slash of a path is written as it is")
 
 
 class RegistryGateMiddleware:
@@ -20,7 +25,15 @@ class RegistryGateMiddleware:
         path = request.path_info
         if not (path.startswith("/v2/") or path == "/v2"):
             return self._get_response(request)
+        if _has_encoded_slash(request):
+            return _encoded_slash(request)
         match = resolve(path, urlconf=_URLS)
         request.resolver_match = match
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
         return response
+
+
+def _has_encoded_slash(request: HttpRequest) -> bool:
+    """Tell whether the path had `%2F`, which a proxy in front may have judged as one component and not as two."""
+    path, _, _ = request.META.get("RAW_URI", "").partition("?")
+    return "%2f" in path.lower()

@@ -100,6 +100,7 @@ def _put(incoming: Put) -> None:
     )
     around = _lock_around(incoming, tags)
     links = _lock_links(incoming)
+    _check_media_type(incoming, around)
     _check_complete(incoming, around, links)
     own = _write(incoming, around, links)
     Link.objects.filter(pk__in=[link.pk for link in links], is_idle=True).update(is_idle=False)
@@ -114,13 +115,20 @@ def _lock_around(incoming: Put, tags: list[Tag]) -> dict[str, Manifest]:
     named = incoming.children | {str(incoming.digest)} | ({incoming.subject} if incoming.subject else set())
     condition = Q(digest__in=named) | Q(subject=str(incoming.digest)) | Q(pk__in=[tag.manifest_id for tag in tags])
     rows = Manifest.objects.select_for_update().filter(condition, repository=incoming.repository).order_by("pk")
-    return {row.digest: row for row in rows.only("pk", "digest", "subject", "repository_id")}
+    return {row.digest: row for row in rows.only("pk", "digest", "media_type", "subject", "repository_id")}
 
 
 def _lock_links(incoming: Put) -> list[Link]:
     rows = Link.objects.select_for_update(of=("self",)).select_related("blob").order_by("pk")
     wanted = incoming.blobs | incoming.optional_blobs
     return list(rows.filter(repository=incoming.repository, blob__digest__in=wanted, blob__is_corrupt=False))
+
+
+def _check_media_type(incoming: Put, around: dict[str, Manifest]) -> None:
+    """Refuse to let bytes without a mediaType be one thing today and another tomorrow."""
+    own = around.get(str(incoming.digest))
+    if own is not None and own.media_type != incoming.parsed.media_type:
+        raise RegistryError(ErrorCode.MANIFEST_INVALID, f"this manifest is here already as {own.media_type}")
 
 
 def _check_complete(incoming: Put, around: dict[str, Manifest], links: list[Link]) -> None:
@@ -135,13 +143,20 @@ def _write(incoming: Put, around: dict[str, Manifest], links: list[Link]) -> Man
     if own is not None:
         is_idle = not (is_held or holds.is_manifest_held(own.pk))
         Manifest.objects.filter(pk=own.pk).update(used_at=Now(), is_idle=is_idle)
+        _use(own, links)
         return own
     own = _insert(incoming, is_idle=not is_held)
-    ManifestBlob.objects.bulk_create([ManifestBlob(manifest=own, link=link) for link in links])
+    _use(own, links)
     ManifestChild.objects.bulk_create(
         [ManifestChild(parent=own, child=around[digest]) for digest in sorted(incoming.children)]
     )
     return own
+
+
+def _use(own: Manifest, links: list[Link]) -> None:
+    """Name the links that the manifest holds; a blob that may be elsewhere can have come since the last time."""
+    uses = [ManifestBlob(manifest=own, link=link) for link in links]
+    ManifestBlob.objects.bulk_create(uses, ignore_conflicts=True)
 
 
 def _insert(incoming: Put, *, is_idle: bool) -> Manifest:

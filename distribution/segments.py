@@ -8,9 +8,9 @@ from distribution.body import Body
 from distribution.digest import Digest
 from distribution.hashing import HashingReader
 from distribution.leases import Claim, LostLeaseError
-from distribution.models import Segment, Upload, remove
+from distribution.models import Blob, Segment, Upload, remove
 from distribution.spec import MAX_SEGMENTS
-from distribution.storage import blob_store, new_key
+from distribution.storage import Reader, blob_store, new_key
 from tokens.errors import ErrorCode, RegistryError
 from tokens.views.base import unavailable
 
@@ -39,29 +39,38 @@ def receive(upload: Upload, body: Body, start: int, expected: int | None) -> Rec
     """
     claim, key = transactions.run(_claim, upload, start)
     reader = HashingReader(body, upload.algorithm, claim.renew)
-    transactions.release_connection()
-    try:
-        blob_store().write(key, reader)
-    except LostLeaseError as error:
-        transactions.run(_abandon, claim, key)
-        raise range_error(upload) from error
-    except Exception as error:
-        logger.exception("the storage did not take an upload", extra={"key": key})
-        transactions.run(_abandon, claim, key)
-        raise unavailable("the storage did not take the bytes") from error
+    write(upload, claim, key, reader)
     received = Received(claim, key, reader.size, reader.digest)
     _check_size(upload, received, body, expected)
     return received
 
 
-def count(received: Received) -> None:
+def write(upload: Upload, claim: Claim, key: str, reader: Reader) -> None:
+    """Store what `reader` gives under `key`, which a row of the claimed upload names.
+
+    Raises RANGE_INVALID when the claim was lost, UNAVAILABLE when the storage fails; the upload is free then.
+    """
+    transactions.release_connection()
+    try:
+        blob_store().write(key, reader)
+    except LostLeaseError as error:
+        abandon(claim, key)
+        raise range_error(upload) from error
+    except Exception as error:
+        logger.exception("the storage did not take an upload", extra={"key": key})
+        abandon(claim, key)
+        raise unavailable("the storage did not take the bytes") from error
+
+
+def count(upload: Upload, received: Received) -> None:
     """Make the object the upload's next segment. Raises RANGE_INVALID when the claim was lost."""
-    transactions.run(_count, received)
+    if not transactions.run(_count, received):
+        raise range_error(upload)
 
 
-def abandon(received: Received) -> None:
-    """Throw the object away and free the upload."""
-    transactions.run(_abandon, received.claim, received.key)
+def abandon(claim: Claim, key: str) -> None:
+    """Throw the object away and free the upload, if it is still claimed."""
+    transactions.run(_abandon, claim, key)
 
 
 def range_error(upload: Upload) -> RegistryError:
@@ -98,28 +107,35 @@ def _check_size(upload: Upload, received: Received, body: Body, expected: int | 
     if not body.was_cut and expected in (None, received.size):
         return
     keep = body.was_cut and received.size >= MIN_PREFIX_BYTES and (expected is None or received.size <= expected)
-    (count if keep else abandon)(received)
+    if keep:
+        count(upload, received)
+    else:
+        abandon(received.claim, received.key)
     detail = {"uuid": str(upload.pk), "received": received.size, "expected": expected or body.length}
     raise RegistryError(ErrorCode.SIZE_INVALID, detail)
 
 
-def _count(received: Received) -> None:
-    claim = received.claim
-    if not leases.advance(claim, received.size):
-        _trash(received.key)
-        raise RegistryError(
-            ErrorCode.RANGE_INVALID, {"uuid": str(claim.upload_id), "reason": "another request took over"}
-        )
+def _count(received: Received) -> bool:
     segment = Segment.objects.filter(key=received.key)
+    if not leases.advance(received.claim, received.size):
+        if segment.filter(size__isnull=False).exists():
+            # An earlier attempt was committed, though the answer to its COMMIT got lost.
+            return True
+        _trash(received.key)
+        return False
     if received.size:
         segment.update(size=received.size, digest=str(received.digest))
     else:
         _trash(received.key)
+    return True
 
 
 def _abandon(claim: Claim, key: str) -> None:
     leases.advance(claim, 0)
-    _trash(key)
+    # A COMMIT whose answer got lost may have made it a blob's.
+    if not Blob.objects.filter(key=key).exists():
+        Upload.objects.filter(pk=claim.upload_id, assembly_key=key).update(assembly_key=None)
+        _trash(key)
 
 
 def _trash(key: str) -> None:

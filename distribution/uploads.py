@@ -6,6 +6,7 @@ Publishing a blob is a row that names an object, never a rename or a copy: the s
 """
 
 import uuid
+from contextlib import suppress
 from datetime import datetime
 
 from django.db.models import Q
@@ -17,6 +18,7 @@ from distribution.assembly import assemble
 from distribution.body import Body
 from distribution.content import Content
 from distribution.digest import Digest
+from distribution.leases import Claim
 from distribution.models import Blob, Segment, Upload, remove
 from tokens.errors import ErrorCode, RegistryError
 
@@ -49,7 +51,7 @@ def append(upload: Upload, body: Body, start: int | None = None, expected: int |
     Raises RANGE_INVALID, SIZE_INVALID, BLOB_UPLOAD_INVALID; the session stays usable.
     """
     received = segments.receive(upload, body, upload.offset if start is None else start, expected)
-    segments.count(received)
+    segments.count(upload, received)
     upload.offset += received.size
 
 
@@ -62,7 +64,26 @@ def complete(upload: Upload, body: Body, digest: Digest, start: int | None = Non
     if content.digest != digest:
         cancel(upload)
         raise RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(digest), "actual": str(content.digest)})
-    transactions.run(_publish, upload, content)
+    blobs.notice_loss(digest)
+    try:
+        transactions.run(_publish, upload, content)
+    except RegistryError:
+        _release(upload, content)
+        raise
+
+
+def receive_whole(name: RepositoryName, account: str, body: Body, digest: Digest) -> None:
+    """Publish the body under `digest`; whatever happens, no session is left that the client can't know of.
+
+    Raises what `complete` raises.
+    """
+    upload = start(name, account, digest.algorithm)
+    try:
+        complete(upload, body, digest)
+    except RegistryError:
+        with suppress(RegistryError):
+            cancel(upload)
+        raise
 
 
 def cancel(upload: Upload) -> None:
@@ -79,7 +100,7 @@ def _content(upload: Upload, body: Body, algorithm: str, start: int | None, expe
     is_whole = not received.claim.offset
     if is_whole and received.digest.algorithm == algorithm:
         return Content(received.key, received.size, received.digest, 0, received.claim.lease)
-    segments.count(received)
+    segments.count(upload, received)
     upload.offset += received.size
     return assemble(upload, algorithm)
 
@@ -102,8 +123,15 @@ def _close(upload: Upload, content: Content) -> None:
     held = Q(lease=content.lease) if content.lease else leases.free()
     row = Upload.objects.select_for_update().filter(held, pk=upload.pk, offset=content.offset).first()
     if row is None:
-        raise _unknown(upload.pk)
+        raise segments.range_error(upload)
     _remove(row, keep=content.key)
+
+
+def _release(upload: Upload, content: Content) -> None:
+    """Let the session go on at once rather than when the lease of this request runs out."""
+    if content.lease is not None:
+        with suppress(RegistryError):
+            segments.abandon(Claim(upload.pk, content.offset, content.lease), content.key)
 
 
 def _cancel(upload: Upload) -> None:

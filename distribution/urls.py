@@ -10,6 +10,7 @@ from distribution.views.referrers import ReferrersView
 from distribution.views.unknown import UnknownPathView
 from distribution.views.upload import UploadView
 from distribution.views.uploads import UploadsView
+from tokens.errors import ErrorCode
 from tokens.views.jwks import JwksView
 from tokens.views.token import TokenView
 
@@ -17,9 +18,10 @@ _SESSION = r"(?P<session>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
 
 urlpatterns = [
     re_path(r"^v2/(?P<name>.+)/manifests/(?P<reference>[^/]+)\Z", ManifestView.as_view()),
-    re_path(r"^v2/(?P<name>.+)/blobs/(?P<digest>[^/]+:[^/]+)\Z", BlobView.as_view()),
     re_path(r"^v2/(?P<name>.+)/blobs/uploads/?\Z", UploadsView.as_view()),
     re_path(rf"^v2/(?P<name>.+)/blobs/uploads/{_SESSION}\Z", UploadView.as_view()),
+    re_path(r"^v2/(?P<name>.+)/blobs/uploads/[^/]+\Z", UnknownPathView.as_view(code=ErrorCode.BLOB_UPLOAD_UNKNOWN)),
+    re_path(r"^v2/(?P<name>.+)/blobs/(?P<digest>[^/]+)\Z", BlobView.as_view()),
     re_path(r"^v2/(?P<name>.+)/tags/list/?\Z", TagsView.as_view()),
     re_path(r"^v2/(?P<name>.+)/referrers/(?P<digest>[^/]+)\Z", ReferrersView.as_view()),
     re_path(r"^v2/_catalog/?\Z", CatalogView.as_view()),

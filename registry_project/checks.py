@@ -13,9 +13,7 @@ _WIDEST = {4: 8, 6: 7}
 def check_proxies(**_kwargs: Any) -> list[CheckMessage]:
     """Warn about proxies that anybody may pretend to be, and cookies that TLS does not protect."""
     server = settings.REGISTRY.server
-    wide = [
-        str(network) for network in server.trusted_proxies if network.prefixlen < _WIDEST[network.version]
-    ]
+    wide = [str(network) for network in server.trusted_proxies if network.prefixlen < _WIDEST[network.version]]
     messages: list[CheckMessage] = []
     if wide:
         messages.append(

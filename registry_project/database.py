@@ -15,6 +15,7 @@ from registry_project.start_error import StartError
 # Any number that no other program takes as a lock in the same database; these are the letters "regi".
 _ADVISORY_LOCK = 0x72656769
 _WAIT_FOR_OTHER_START = "10min"
+_VARIABLE = "REGISTRY_DATABASE_URL"
 
 
 @contextmanager
@@ -88,10 +89,11 @@ def _where() -> str:
 
 
 def _remedy() -> str:
-    path = settings.REGISTRY.path or "config.yaml"
+    is_in_environment = _VARIABLE in os.environ
+    setting = _VARIABLE if is_in_environment else f"database.url in {settings.REGISTRY.path or 'config.yaml'}"
     if connection.vendor == "sqlite":
-        return f"make file and folder writable for user id {os.geteuid()}, or change database.url in {path}"
-    return f"start the database, or change database.url in {path}"
+        return f"make file and folder writable for user id {os.geteuid()}, or change {setting}"
+    return f"start the database, or change {setting}"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, J
 from distribution.storage import check_storage
 
 PATH = "/health"
+DATABASE_SECONDS = 3
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,15 @@ def health(request: HttpRequest) -> HttpResponseBase:
 
 
 def _check_database() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    pool = getattr(connection, "pool", None)
+    if pool is None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return
+    # A request waits longer for a connection of the pool than who probes waits for the answer.
+    pool.open()
+    with pool.connection(timeout=DATABASE_SECONDS) as pooled:
+        pooled.execute("SELECT 1")
 
 
 def _state(name: str, check: Callable[[], None]) -> str:

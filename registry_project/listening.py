@@ -65,9 +65,7 @@ def _check_free(host: str, port: int, configuration: Configuration) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        reason = _REASONS.get(
-            error.errno or 0, f"can't be listened on ({error.strerror}); set another server.addr"
-        )
+        reason = _REASONS.get(error.errno or 0, f"can't be listened on ({error.strerror}); set another server.addr")
         shown = f"port {port}" + (f" of {host}" if configuration.server.host else "")
         raise StartError(f"server.addr: {shown} {reason} in {configuration.path or 'config.yaml'}") from error
 

@@ -83,7 +83,7 @@ def _set_up_django() -> None:
         raise StartError(str(error)) from error
     for message in messages:
         if not message.is_silenced():
-            _say_error(" ".join(str(message).split()))
+            _say_error(" ".join(str(message).removeprefix("?: ").split()))
     if any(message.is_serious() and not message.is_silenced() for message in messages):
         raise StartError("The registry does not start with the errors above.")
 
@@ -99,9 +99,7 @@ def _prepare_storage() -> None:
         store.probe()
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise StartError(
-            f"storage: {reason}; correct the section storage in {_configuration().path}"
-        ) from error
+        raise StartError(f"storage: {reason}; correct the section storage in {_configuration().path}") from error
 
 
 def _prepare_database() -> None:
@@ -110,8 +108,10 @@ def _prepare_database() -> None:
 
     with database.prepared():
         database.migrate()
-        importing.apply(_configuration())
+        outcome = importing.apply(_configuration())
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
+    if not outcome.is_applied_already:
+        _say(f"{_configuration().path}: {outcome.summary()}")
     if not has_superuser:
         _say_error(_NO_SUPERUSER)
 
@@ -127,7 +127,4 @@ def _say_error(line: str) -> None:
 def say_listening(listeners: Iterable[object]) -> None:
     """Say that the server takes connections, and where."""
     public_url = configuration().server.public_url
-    _say(
-        f"registry listening on {', '.join(map(str, listeners))}"
-        + (f", for {public_url}" if public_url else "")
-    )
+    _say(f"registry listening on {', '.join(map(str, listeners))}" + (f", for {public_url}" if public_url else ""))

@@ -26,11 +26,16 @@ def hashed(password: str) -> str:
     return make_password(password)
 
 
+@pytest.fixture(scope="session")
+def signing_keys() -> None:
+    """Make the keys that sign tokens, once: a check of an RSA key takes a tenth of a second."""
+    keys.ensure_keys()
+
+
 @pytest.fixture
-def cast(db: None) -> None:
+def cast(db: None, signing_keys: None) -> None:
     """Put the accounts and rules of the cast into the database."""
     blob_store().prepare()
-    keys.ensure_keys()
     for name, password in PASSWORDS.items():
         Account.objects.create(name=name, password=hashed(password))
     Rule.objects.create(subject_kind="account", subject="alice", name="alice/*", actions="*")

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -28,10 +29,16 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
 
 
 def read(path: Path) -> bytes:
-    """Return the bytes of the secret at `path`. Raises KeyFileError when others may read it, OSError."""
-    if path.stat().st_mode & 0o077:
+    """Return the bytes of the secret at `path`. Raises KeyFileError when it is none or others may read it, OSError."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise KeyFileError(f"{path}: a folder, where a key belongs; remove it, the key is made at start")
+    if mode & 0o077:
         raise KeyFileError(f"{path}: other users may read or write this key; run: chmod 600 {path}")
-    return path.read_bytes()
+    content = path.read_bytes()
+    if not content:
+        raise KeyFileError(f"{path}: the file is empty; remove it, the key is made anew at start")
+    return content
 
 
 def random_text() -> bytes:

@@ -13,13 +13,13 @@ from distribution.models import Blob, Repository
 class BlobAdmin(LookedAtAdmin):
     """Blobs, newest first, and the repositories that link them."""
 
-    list_display = ("short_digest", "human_size", "is_corrupt", "created_at")
+    list_display = ("short_digest", "human_size", "is_sound", "created_at")
     list_filter = ("is_corrupt",)
     sortable_by = ()
     ordering = ("-pk",)
     search_fields = ("digest__contains",)
     search_help_text = "part of a digest"
-    fields = ("digest", "human_size", "is_corrupt", "repositories", "key", "created_at")
+    fields = ("digest", "human_size", "is_sound", "repositories", "key", "created_at")
 
     @admin.display(description="digest")
     def short_digest(self, blob: Blob) -> str:
@@ -30,6 +30,11 @@ class BlobAdmin(LookedAtAdmin):
     def human_size(self, blob: Blob) -> str:
         """Say the size."""
         return cells.size(blob.size)
+
+    @admin.display(description="sound", boolean=True)
+    def is_sound(self, blob: Blob) -> bool:
+        """Tell whether its bytes are as they should be; if not, it answers 404 until the next push heals it."""
+        return not blob.is_corrupt
 
     @admin.display(description="repositories")
     def repositories(self, blob: Blob) -> str:

@@ -27,6 +27,11 @@ def short(digest: str) -> str:
     return f"{algorithm}:{encoded[:SHORT_CHARACTERS]}"
 
 
+def short_type(media_type: str) -> str:
+    """Return a media type without the words that all of them share."""
+    return media_type.removeprefix("application/vnd.")
+
+
 def page_link(row: Model, text: str) -> SafeString:
     """Return a link to the page of `row`."""
     return _link(_url(type(row), "change", row.pk), text)
@@ -49,7 +54,7 @@ def lines(values: Iterable[str]) -> SafeString:
 def json_text(value: Any) -> SafeString:
     """Return a JSON value, indented, as preformatted text."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    return format_html('<pre class="overflow-x-auto whitespace-pre-wrap break-all">{}</pre>', text)
+    return format_html('<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>', text)
 
 
 def _url(model: type[Model], page: str, *arguments: object) -> str:

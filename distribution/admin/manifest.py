@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from acl.names import RepositoryName
 from distribution import manifests, spec
-from distribution.admin import cells
+from distribution.admin import cells, totals
 from distribution.admin.deleting import DeletedByVerbAdmin
 from distribution.digest import parse_digest
 from distribution.models import Link, Manifest, Tag
@@ -27,7 +27,7 @@ class MediaTypeFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
         """Offer the media types that can be pushed."""
-        return [(media_type, _short_type(media_type)) for media_type in spec.MANIFEST_TYPES]
+        return [(media_type, cells.short_type(media_type)) for media_type in spec.MANIFEST_TYPES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Manifest]) -> QuerySet[Manifest]:
         """Keep the chosen media type."""
@@ -72,8 +72,8 @@ class ManifestAdmin(DeletedByVerbAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Manifest]:
         """Return manifests with repository and first tags, less their bytes."""
         first = Prefetch("tags", Tag.objects.order_by("name")[: TAGS_SHOWN + 1], to_attr="first_tags")
-        rows = super().get_queryset(request).select_related("repository").prefetch_related(first)
-        return rows.defer("payload", "annotations")
+        rows: QuerySet[Manifest] = super().get_queryset(request).select_related("repository").prefetch_related(first)
+        return rows.annotate(blob_bytes=totals.blob_bytes("pk")).defer("payload", "annotations")
 
     @admin.display(description="digest")
     def short_digest(self, manifest: Manifest) -> str:
@@ -92,13 +92,13 @@ class ManifestAdmin(DeletedByVerbAdmin):
 
     @admin.display(description="media type")
     def kind(self, manifest: Manifest) -> str:
-        """Say what it is, without the words that all media types share."""
-        return manifest.artifact_type or _short_type(manifest.media_type)
+        """Say what it is."""
+        return cells.short_type(manifest.media_type)
 
     @admin.display(description="size")
-    def human_size(self, manifest: Manifest) -> str:
-        """Say the size of the manifest itself."""
-        return cells.size(manifest.size)
+    def human_size(self, manifest: Any) -> str:
+        """Say the size of the manifest with its blobs."""
+        return cells.size(manifest.size + manifest.blob_bytes)
 
     @admin.display(description="in use", boolean=True)
     def is_in_use(self, manifest: Manifest) -> bool:
@@ -159,7 +159,3 @@ def _tag_names(manifest: Any) -> str:
 
 def _digests(rows: QuerySet[Manifest]) -> str:
     return cells.lines(cells.page_link(row, row.digest) for row in rows[: cells.LISTED + 1])
-
-
-def _short_type(media_type: str) -> str:
-    return media_type.removeprefix("application/vnd.")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
 
-from distribution.admin import cells
+from distribution.admin import cells, totals
 from distribution.admin.looking import LookedAtAdmin
 from distribution.models import Link, Manifest, Repository, Tag
 
@@ -28,7 +27,9 @@ class RepositoryAdmin(LookedAtAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Repository]:
         """Return repositories, each with its counts: asked for the rows of a page only."""
         rows: QuerySet[Repository] = super().get_queryset(request)
-        return rows.annotate(tag_total=_count(Tag.objects.all()), manifest_total=_count(Manifest.objects.all()))
+        return rows.annotate(
+            tag_total=totals.count(Tag.objects.all()), manifest_total=totals.count(Manifest.objects.all())
+        )
 
     @admin.display(description="tags")
     def tag_count(self, repository: Any) -> str:
@@ -45,8 +46,3 @@ class RepositoryAdmin(LookedAtAdmin):
         """Say how many bytes its blobs have; what other repositories link too is counted in each."""
         found = Link.objects.filter(repository=repository).aggregate(count=Count("pk"), size=Sum("blob__size"))
         return f"{found['count']}, {cells.size(found['size'] or 0)}"
-
-
-def _count(rows: QuerySet[Any]) -> Coalesce:
-    of_one = rows.filter(repository=OuterRef("pk")).order_by().values("repository").annotate(total=Count("pk"))
-    return Coalesce(Subquery(of_one.values("total")), 0, output_field=IntegerField())

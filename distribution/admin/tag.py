@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from acl.names import RepositoryName
 from distribution import tags
-from distribution.admin import cells
+from distribution.admin import cells, totals
 from distribution.admin.deleting import DeletedByVerbAdmin
 from distribution.models import Tag
 
@@ -27,7 +29,8 @@ class TagAdmin(DeletedByVerbAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
         """Return tags with repository and manifest, less the manifest's bytes."""
-        rows = super().get_queryset(request).select_related("repository", "manifest")
+        rows: QuerySet[Tag] = super().get_queryset(request).select_related("repository", "manifest")
+        rows = rows.annotate(blob_bytes=totals.blob_bytes("manifest"))
         return rows.defer("manifest__payload", "manifest__annotations")
 
     @admin.display(description="repository")
@@ -43,12 +46,12 @@ class TagAdmin(DeletedByVerbAdmin):
     @admin.display(description="media type")
     def media_type(self, tag: Tag) -> str:
         """Say what the manifest is."""
-        return tag.manifest.media_type
+        return cells.short_type(tag.manifest.media_type)
 
-    @admin.display(description="manifest size")
-    def size(self, tag: Tag) -> str:
-        """Say the size of the manifest."""
-        return cells.size(tag.manifest.size)
+    @admin.display(description="size")
+    def size(self, tag: Any) -> str:
+        """Say the size of the manifest with its blobs."""
+        return cells.size(tag.manifest.size + tag.blob_bytes)
 
     def delete_by_verb(self, row: Tag) -> None:
         """Delete the tag; its manifest stays."""

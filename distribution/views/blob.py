@@ -8,7 +8,7 @@ from distribution.digest import parse_digest
 from distribution.lookup import FoundBlob
 from distribution.spec import CONTENT_DIGEST_HEADER, OCTET_STREAM
 from distribution.storage import blob_store
-from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty
+from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already
 
 
 class BlobResponse(FileResponse):
@@ -36,11 +36,11 @@ class BlobView(RepositoryView):
     def get(self, request: HttpRequest, digest: str) -> HttpResponseBase:
         """Answer with the bytes or the range asked for, or where to get them."""
         found = blobs.find(self.name, parse_digest(digest))
+        if has_already(request, found.digest):
+            return empty(304, _headers(found))
         url = blob_store().redirect_url(found.key)
         if url is not None:
             return HttpResponseRedirect(url, status=307, headers=_headers(found))
-        if request.META.get("HTTP_IF_NONE_MATCH", "").strip('"') == found.digest:
-            return empty(304, _headers(found))
         return _content(found, request.META.get("HTTP_RANGE"))
 
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:

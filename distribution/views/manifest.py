@@ -8,7 +8,7 @@ from distribution.digest import Digest
 from distribution.lookup import FoundManifest
 from distribution.spec import CONTENT_DIGEST_HEADER, MANIFEST_MAX_BYTES, SUBJECT_HEADER, TAG_HEADER
 from distribution.tag import Tag, parse_reference, parse_tag
-from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty
+from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already
 from tokens.errors import ErrorCode, RegistryError
 
 
@@ -55,7 +55,7 @@ class ManifestView(RepositoryView):
 
     def _found(self, request: HttpRequest, reference: str, *, with_payload: bool) -> HttpResponse:
         found = manifests.find(self.name, self._reference(reference), with_payload=with_payload)
-        if _is_known(request, found):
+        if has_already(request, found.digest):
             return empty(304, _headers(found))
         return HttpResponse(found.payload, headers=_headers(found) | {"Content-Length": str(found.size)})
 
@@ -75,15 +75,6 @@ def _headers(found: FoundManifest) -> dict[str, str]:
         CONTENT_DIGEST_HEADER: found.digest,
         "ETag": f'"{found.digest}"',
     }
-
-
-def _is_known(request: HttpRequest, found: FoundManifest) -> bool:
-    """Tell whether the client has these bytes; its If-None-Match is a list, of quoted, weak or bare digests."""
-    header = request.META.get("HTTP_IF_NONE_MATCH")
-    if not header:
-        return False
-    known = {part.strip().removeprefix("W/").strip('"') for part in header.split(",")}
-    return found.digest in known or "*" in known
 
 
 def _too_large() -> RegistryError:

@@ -89,3 +89,12 @@ def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:
     response = HttpResponse(status=status, headers=headers)
     del response.headers["Content-Type"]
     return response
+
+
+def has_already(request: HttpRequest, digest: str) -> bool:
+    """Tell whether the client has these bytes; its If-None-Match is a list, of quoted, weak or bare digests."""
+    header = request.META.get("HTTP_IF_NONE_MATCH")
+    if not header:
+        return False
+    known = {part.strip().removeprefix("W/").strip('"') for part in header.split(",")}
+    return digest in known or "*" in known

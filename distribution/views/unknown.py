@@ -11,6 +11,9 @@ from tokens.views.base import RegistryView
 class UnknownPathView(RegistryView):
     """Refuse."""
 
+    code = ErrorCode.NAME_UNKNOWN
+    detail = "no such path in this API"
+
     def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Raise a 404."""
-        raise RegistryError(ErrorCode.NAME_UNKNOWN, "no such path in this API")
+        """Raise the error that this path stands for."""
+        raise RegistryError(self.code, self.detail)

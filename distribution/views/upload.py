@@ -29,8 +29,8 @@ class UploadView(RepositoryView):
     def patch(self, request: HttpRequest, session: uuid.UUID) -> HttpResponse:
         """Append a chunk: with a Content-Range at its place, without one where the session stands."""
         upload = self._find(session)
-        start, expected = _chunk(request)
         try:
+            start, expected = _chunk(request)
             uploads.append(upload, Body(request), start, expected)
         except RegistryError as error:
             raise _with_session(error, upload) from error
@@ -40,8 +40,8 @@ class UploadView(RepositoryView):
         """Append the last chunk, if any, and publish the blob."""
         upload = self._find(session)
         digest = parse_digest(request.GET.get("digest", ""))
-        start, expected = _chunk(request)
         try:
+            start, expected = _chunk(request)
             uploads.complete(upload, Body(request), digest, start, expected)
         except RegistryError as error:
             raise _with_session(error, upload) from error

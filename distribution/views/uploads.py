@@ -38,8 +38,7 @@ class UploadsView(RepositoryView):
         return digest
 
     def _whole(self, request: HttpRequest, digest: Digest) -> HttpResponse:
-        upload = uploads.start(self.name, self.bearer.identity.name, digest.algorithm)
-        uploads.complete(upload, Body(request), digest)
+        uploads.receive_whole(self.name, self.bearer.identity.name, Body(request), digest)
         return created(self.name, digest)
 
 

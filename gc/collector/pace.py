@@ -1,8 +1,7 @@
 """What happens between the transactions of a run: others get their turn, and somebody may watch or stop it."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from django.db import connection
 
@@ -16,18 +15,15 @@ class StopError(Exception):
 
 
 class Pace:
-    """Takes the steps of a run, one row each."""
+    """Goes between the steps of a run, one row each."""
 
     def __init__(self, watch: Callable[[], None] | None = None) -> None:
         """Call `watch` after each step; it may raise StopError."""
         self._watch = watch
 
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        """Do one row, then make way."""
-        started = time.monotonic()
-        yield
+    def rest(self, started_at: float) -> None:
+        """Make way for others after the step that began at `started_at`, in seconds of the monotonic clock."""
         if connection.vendor == "sqlite":
-            time.sleep(max(SHORTEST_PAUSE_SECONDS, time.monotonic() - started))
+            time.sleep(max(SHORTEST_PAUSE_SECONDS, time.monotonic() - started_at))
         if self._watch is not None:
             self._watch()

@@ -1,14 +1,17 @@
 """Give back what uploads and removed blobs leave behind: sessions nobody goes on with, objects in the trash."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
+from collector.findings import Finding, Kind
 from collector.pace import Pace
 from collector.report import Report
-from collector.walk import BusyError, Walk
+from collector.walk import BATCH, BusyError, Walk
 from distribution import leases, transactions, trash
 from distribution.models import Segment, Trash, Upload, remove
 from distribution.storage import blob_store, check_storage
@@ -25,6 +28,20 @@ def expired_uploads(now: datetime) -> QuerySet[Upload]:
 def due_trash(now: datetime) -> QuerySet[Trash]:
     """Return the objects that may be deleted at `now`."""
     return Trash.objects.filter(delete_after__lte=now)
+
+
+def find_uploads(now: datetime) -> Iterator[Finding]:
+    """Yield the uploads that `expire_uploads` would end."""
+    rows = expired_uploads(now).select_related("repository").order_by("active_at", "pk")
+    for row in rows.iterator(BATCH):
+        reason = f"no activity since {row.active_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield Finding(Kind.UPLOAD, str(row.pk), reason, row.repository_id, row.repository.name)
+
+
+def find_objects(now: datetime) -> Iterator[Finding]:
+    """Yield the objects that `empty_trash` would delete."""
+    for row in due_trash(now).order_by("delete_after", "pk").iterator(BATCH):
+        yield Finding(Kind.OBJECT, row.key, f"in the trash until {row.delete_after:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def expire_uploads(now: datetime, report: Report, pace: Pace) -> None:
@@ -66,6 +83,12 @@ def _delete_object(pk: int) -> bool | None:
     row = Trash.objects.filter(pk=pk).first()
     if row is None:
         return None
-    blob_store().delete(row.key)
-    remove(Trash.objects.filter(pk=pk))
+    rows = Trash.objects.filter(pk=pk)
+    try:
+        blob_store().delete(row.key)
+    except Exception:
+        # Else it would be tried, and logged, every minute.
+        rows.update(delete_after=Now() + trash.DELAY)
+        raise
+    remove(rows)
     return True

@@ -78,9 +78,7 @@ def size_text(size: int) -> str:
 def table(report: Report, names: Mapping[int, str]) -> str:
     """Return the counts as a table: one line a repository by name, then the total."""
     header = ("repository", "manifests", "links", "blobs", "freed", "after grace")
-    named = sorted(
-        ((names.get(pk, f"#{pk}"), counts) for pk, counts in report.repositories.items()), key=itemgetter(0)
-    )
+    named = sorted(((names.get(pk, f"#{pk}"), counts) for pk, counts in report.repositories.items()), key=itemgetter(0))
     lines = [header, *(_cells(name, counts) for name, counts in named), _cells("total", report.total)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(_aligned(line, widths) for line in lines)

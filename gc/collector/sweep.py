@@ -11,6 +11,8 @@ grace period.
 from datetime import datetime
 from functools import partial
 
+from django.db.models import Q
+
 from collector.pace import Pace
 from collector.policy import Policy
 from collector.report import Counts, Report
@@ -28,8 +30,9 @@ def sweep(policy: Policy, cut: datetime, report: Report, pace: Pace) -> None:
 
     What was busy is tried once more at the end; what still is waits for the next run.
     """
-    manifests = Walk(Manifest.objects.filter(is_idle=True, used_at__lt=cut), "used_at", partial(remove_manifest, cut=cut))
-    links = Walk(Link.objects.filter(is_idle=True, used_at__lt=cut), "used_at", partial(remove_link, cut=cut))
+    due = Q(is_idle=True, used_at__lt=cut)
+    manifests = Walk(Manifest.objects.filter(due), "used_at", partial(remove_manifest, cut=cut))
+    links = Walk(Link.objects.filter(due), "used_at", partial(remove_link, cut=cut))
     walks = [manifests, links] if policy.remove_untagged else [links]
     for walk in walks:
         _go(walk, report, pace, in_passes=walk is manifests)

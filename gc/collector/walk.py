@@ -1,11 +1,12 @@
 """Go through the due rows of one table, oldest first, while the table changes under the walk."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 
 from collector.pace import Pace
 
@@ -33,7 +34,7 @@ class Walk(Generic[Removed]):
 
     def __init__(self, rows: QuerySet[Any], moment: str, remove: Callable[[Any], Removed | None]) -> None:
         """Walk over `rows`, a queryset of all that is due whenever it is asked."""
-        self._rows: QuerySet[Model] = rows.order_by(moment, "pk")
+        self._rows = rows.order_by(moment, "pk")
         self._moment = moment
         self._remove = remove
         self.busy: set[Any] = set()
@@ -43,12 +44,13 @@ class Walk(Generic[Removed]):
         """Visit each due row once and yield what was removed; rows once busy or failed are not visited."""
         seen = self.busy | self.failed
         for pk in self._due(seen):
-            with pace.step():
-                removed = self._try(pk)
+            started_at = time.monotonic()
+            removed = self._try(pk)
             if removed is None:
                 seen.add(pk)
             else:
                 yield removed
+            pace.rest(started_at)
 
     def _due(self, seen: set[Any]) -> Iterator[Any]:
         """Yield the primary keys of due rows that are not in `seen`, to which the caller adds what stays."""
@@ -67,6 +69,6 @@ class Walk(Generic[Removed]):
         except BusyError:
             self.busy.add(pk)
         except Exception:  # whatever is wrong with one row, the others are still to go
-            logger.exception("a due row is broken", extra={"table": self._rows.model._meta.db_table, "pk": str(pk)})
+            logger.exception("a due row is broken", extra={"table": self._rows.model.__name__, "pk": str(pk)})
             self.failed.add(pk)
         return None

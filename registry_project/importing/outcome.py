@@ -32,11 +32,19 @@ class Outcome:
 
     steps: tuple[Step, ...]
 
-    def count(self, change: Change) -> int:
-        """Return how many rows it happens to."""
-        return sum(step.change is change for step in self.steps)
-
     @property
-    def is_applied(self) -> bool:
-        """Tell whether the database has every entry as it is in the file."""
+    def is_applied_already(self) -> bool:
+        """Tell whether there was nothing to do: every entry was in the database as it is in the file."""
         return all(step.change is Change.EDITED for step in self.steps)
+
+    def summary(self) -> str:
+        """Return how much was done."""
+        return f"{self._count('+')} added, {self._count('~')} changed, {self._count('-')} removed"
+
+    def summary_to_do(self) -> str:
+        """Return how much there is to do, and how many rows were edited."""
+        to_do = f"{self._count('+')} to add, {self._count('~')} to change, {self._count('-')} to remove"
+        return f"{to_do}; {self._count('!')} edited since"
+
+    def _count(self, sign: str) -> int:
+        return sum(step.change == sign for step in self.steps)

@@ -133,13 +133,14 @@ class Server:
             return False
 
     def stop(self) -> None:
-        """End the server and its workers."""
+        """End the server and its workers, and drop its database."""
         if self.process is not None:
             self.process.terminate()
             try:
                 self.process.wait(timeout=40)
             finally:
                 kill_group(self.process.pid)
+        drop_database(self.database_url)
 
     def workers(self) -> list[int]:
         """Return the process ids of the master's children."""
@@ -147,22 +148,14 @@ class Server:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(word) for word in children.read_text().split()]
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        authorization: str = "",
-        body: bytes | None = None,
-        media_type: str = "",
-    ) -> Answer:
+    def request(self, method: str, path: str, *, authorization: str = "", body: bytes | None = None) -> Answer:
         """Send one request and return the answer."""
-        named = {"Authorization": authorization, "Content-Type": media_type}
+        headers = {"Authorization": authorization} if authorization else {}
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
-            connection.request(method, path, body, {name: value for name, value in named.items() if value})
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, headers, response.read())
+            received = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, received, response.read())
 
     def token(self, account: str, *scopes: str) -> str:
         """Return a token of `account` for `scopes`."""
@@ -206,6 +199,15 @@ def new_database(folder: Path) -> str:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def drop_database(url: str) -> None:
+    """Drop what `new_database` made; a SQLite file goes with its folder."""
+    if url.startswith("sqlite"):
+        return
+    name = urlsplit(url).path.removeprefix("/")
+    with psycopg.connect(os.environ["REGISTRY_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 def kill_group(group: int) -> None:

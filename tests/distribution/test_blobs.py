@@ -180,7 +180,7 @@ def test_a_manifest_elsewhere_does_not_keep_a_blob_here(alice: Caller) -> None:
     response = alice.delete(URL)
 
     assert response.status_code == 202
-    assert alice.get(f"/v2/alice/other/blobs/{image.layers[0]}").status_code == 200
+    assert alice.head(f"/v2/alice/other/blobs/{image.layers[0]}").status_code == 200
 
 
 def test_pull_is_not_enough_to_delete(alice: Caller, bob: Caller) -> None:

@@ -18,6 +18,7 @@ Finished = subprocess.CompletedProcess[str]
 _OWN = ("REGISTRY_", "DJANGO_", "CONFIG_PATH", "GUNICORN_")
 # Far above what a start takes: a server that hangs fails its test, not the whole run.
 PATIENCE_SECONDS = 120
+ANY_PORT = ("--bind", "127.0.0.1:0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def gunicorn(*arguments: str) -> list[str]:
 
 
 def start(folder: Path, *arguments: str, more: dict[str, str] | None = None) -> Finished:
-    """Run a server that is expected to end by itself, in `folder`."""
+    """Run a server that is expected to end by itself, in `folder`, at the address of its configuration."""
     return _finished(gunicorn(*arguments), folder, more)
 
 
@@ -64,7 +65,7 @@ def serving(folder: Path, *, more: dict[str, str] | None = None) -> Iterator[Run
 @contextmanager
 def begin(folder: Path, more: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """Start a server in `folder` on a free port, without waiting for it; end it afterwards."""
-    command = gunicorn("--bind", "127.0.0.1:0")
+    command = gunicorn(*ANY_PORT)
     with (folder / "stderr").open("a") as log:
         process = subprocess.Popen(
             command,

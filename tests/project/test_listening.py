@@ -25,8 +25,11 @@ def test_a_connection_does_not_wait_for_its_client_for_ever() -> None:
         limit_standstill([listener])
         with socket.create_connection(listener.getsockname()):
             connection, _ = listener.accept()
-            options = (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO)
-            found = [struct.unpack("ll", connection.getsockopt(socket.SOL_SOCKET, option, 16))[0] for option in options]
-            connection.close()
+            with connection:
+                reading = connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16)
+                writing = connection.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, 16)
+                untaken = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
 
-    assert found == [READ_SECONDS, WRITE_SECONDS]
+    assert struct.unpack("ll", reading) == (READ_SECONDS, 0)
+    assert struct.unpack("ll", writing) == (WRITE_SECONDS, 0)
+    assert untaken == WRITE_SECONDS * 1000

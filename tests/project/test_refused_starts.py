@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.server import ROOT
 from tests.postgresql import free_port
-from tests.project.starting import manage, start
+from tests.project.starting import ANY_PORT, manage, start
 
 Prepare = Callable[[Path], None]
 
@@ -67,7 +67,6 @@ def no_sqlite(folder: Path) -> None:
         (configuration("server: {port: 1}\n"), ("config.yaml:1", "server.port", "unknown key")),
         (a_file_in_the_way, ("storage.filesystem.rootdirectory", "taken/data", "user id")),
         (configuration("server: {data_directory: /proc/none}\n"), ("server.data_directory", "/proc/none", "user id")),
-        (configuration("server: {addr: '192.0.2.1:5000'}\n"), ("server.addr", "192.0.2.1", "config.yaml")),
         (a_key_for_all_to_read, ("registry.key", "chmod 600")),
         (a_broken_key, ("my.key", "not an RSA private key")),
         (no_sqlite, ("database.url", "no.sqlite3", "not a database")),
@@ -80,7 +79,7 @@ def no_sqlite(folder: Path) -> None:
 def test_a_start_that_cannot_be_says_why_in_one_line(tmp_path: Path, prepare: Prepare, words: tuple[str, ...]) -> None:
     prepare(tmp_path)
 
-    ended = start(tmp_path)
+    ended = start(tmp_path, *ANY_PORT)
 
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
     assert [word for word in words if word not in ended.stderr] == []
@@ -97,11 +96,20 @@ def test_a_port_in_use_stops_the_start_before_anything_is_made(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
+def test_an_address_of_another_machine_stops_the_start(tmp_path: Path) -> None:
+    configuration("server: {addr: '192.0.2.1:5000'}\n")(tmp_path)
+
+    ended = start(tmp_path)
+
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert "server.addr: port 5000 of 192.0.2.1 is no address of this machine" in ended.stderr
+
+
 def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
     port = free_port()
     configuration(f"database: {{url: 'postgresql://joe:geheim@127.0.0.1:{port}/images'}}\n")(tmp_path)
 
-    ended = start(tmp_path)
+    ended = start(tmp_path, *ANY_PORT)
 
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
     assert f"postgresql://joe@127.0.0.1:{port}/images" in ended.stderr
@@ -127,7 +135,7 @@ def test_a_name_made_in_the_admin_before_stops_the_start(tmp_path: Path, databas
     )
     configuration(f"users: {{joe: {{password: '$2b$10${'a' * 53}'}}}}\n")(tmp_path)
 
-    ended = start(tmp_path, more=database)
+    ended = start(tmp_path, *ANY_PORT, more=database)
 
     assert made.returncode == 0, made.stderr
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)

@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from registry_project import importing
 from registry_project.configuration import Configuration, ConfigurationError
-from registry_project.importing.outcome import Change, Outcome
+from registry_project.importing.outcome import Outcome
 
 
 class Command(BaseCommand):
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         except (ConfigurationError, OperationalError) as error:
             raise CommandError(str(error).strip()) from error
         self._print(configuration, outcome, is_check=options["check"])
-        if options["check"] and not outcome.is_applied:
+        if options["check"] and not outcome.is_applied_already:
             sys.exit(1)
 
     def _print(self, configuration: Configuration, outcome: Outcome, *, is_check: bool) -> None:
@@ -47,7 +47,8 @@ class Command(BaseCommand):
             self.stderr.write(f"warning: {warning}")
         for step in outcome.steps:
             self.stdout.write(str(step))
-        self.stdout.write(f"{configuration.path}: {_summary(outcome, is_check=is_check)}")
+        summary = outcome.summary_to_do() if is_check else outcome.summary()
+        self.stdout.write(f"{configuration.path}: {summary}")
 
 
 def _configuration(named: str | None) -> Configuration:
@@ -64,10 +65,3 @@ def _require_schema() -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise CommandError("The database has not the tables of this version; run: manage.py migrate")
-
-
-def _summary(outcome: Outcome, *, is_check: bool) -> str:
-    words = ("to add", "to change", "to remove") if is_check else ("added", "changed", "removed")
-    changes = (Change.ADDED, Change.CHANGED, Change.REMOVED)
-    text = ", ".join(f"{outcome.count(change)} {word}" for change, word in zip(changes, words, strict=True))
-    return f"{text}; {outcome.count(Change.EDITED)} edited since" if is_check else text

@@ -1,0 +1,26 @@
+"""Counts and sums beside each row of a list, asked in subqueries: for the rows of a page only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import BigIntegerField, Count, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from distribution.models import ManifestBlob
+
+
+def count(rows: QuerySet[Any]) -> Coalesce:
+    """Return how many of `rows` the outer repository has."""
+    of_one = rows.filter(repository=OuterRef("pk")).order_by().values("repository").annotate(total=Count("pk"))
+    return _total(of_one)
+
+
+def blob_bytes(manifest: str) -> Coalesce:
+    """Return the bytes of all blobs that a manifest names; `manifest` is the outer row's path to its key."""
+    of_one = ManifestBlob.objects.filter(manifest=OuterRef(manifest)).order_by().values("manifest")
+    return _total(of_one.annotate(total=Sum("link__blob__size")))
+
+
+def _total(rows: QuerySet[Any]) -> Coalesce:
+    return Coalesce(Subquery(rows.values("total")), 0, output_field=BigIntegerField())

@@ -1,0 +1,40 @@
+"""One run: sweep manifests, links and blobs, expire uploads, empty the trash; or find what that would be."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from collector import clock, reap
+from collector.findings import Finding, Kind
+from collector.mark import Mark
+from collector.pace import Pace
+from collector.policy import Policy
+from collector.report import Counts, Report
+from collector.sweep import sweep
+
+
+def collect(policy: Policy, report: Report, pace: Pace) -> None:
+    """Remove what is due under `policy` now, counted in `report`.
+
+    `now` is the database's and taken once, so that a changed grace period applies to everything alike. Raises
+    StopError when `pace` does, with `report` saying what was done.
+    """
+    now = clock.now()
+    sweep(policy, now - policy.grace_period, report, pace)
+    reap.expire_uploads(now, report, pace)
+    reap.empty_trash(now, report, pace)
+
+
+def rehearse(policy: Policy, report: Report) -> Iterator[Finding]:
+    """Yield what `collect` would remove now, counted in `report`; nothing is changed."""
+    now = clock.now()
+    marked = Mark(policy, now - policy.grace_period).find()
+    for finding in chain(marked, reap.find_uploads(now), reap.find_objects(now)):
+        finding.add_to(report)
+        yield finding
+
+
+def foresee(policy: Policy, report: Report) -> None:
+    """Count in `report` the bytes that nothing holds now, beyond those freed: for a later run, untouched till then."""
+    for finding in Mark(policy, clock.now()).find():
+        if finding.kind is Kind.BLOB and finding.repository_id is not None:
+            report.count(finding.repository_id, Counts(later_bytes=finding.size))

@@ -1,0 +1,156 @@
+"""Find what a sweep at this moment would remove, and why, without a lock and without a change.
+
+A sweep lets go of what a removed manifest held as of that manifest's own `used_at`, which is before the cut
+too. So what goes does not depend on the order: a row goes when it is unused since before the cut and all
+that holds it goes. A held row that nothing holds any more is left by both, since no sweep comes past it.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from collector.bitmap import Bitmap
+from collector.findings import Finding, Kind
+from collector.policy import Policy
+from collector.walk import BATCH
+from distribution.models import Link, Manifest, ManifestBlob, ManifestChild
+
+Item = TypeVar("Item")
+
+_SUBJECT = Manifest.objects.filter(repository=OuterRef("repository"), digest=OuterRef("subject"))
+
+
+class Mark:
+    """What would go under `policy` with everything due that is unused since before `cut`."""
+
+    def __init__(self, policy: Policy, cut: datetime) -> None:
+        """Mark nothing yet."""
+        self._policy = policy
+        self._cut = cut
+        self._manifests = Bitmap()
+        self._links = Bitmap()
+        self._judged_links = Bitmap()
+
+    def find(self) -> Iterator[Finding]:
+        """Yield manifests, then links and blobs; each kind once, holders before what they hold."""
+        if self._policy.remove_untagged:
+            yield from self._find_manifests()
+        self._mark_links()
+        yield from self._find_links()
+
+    def _find_manifests(self) -> Iterator[Finding]:
+        for pks in _batches(_idle(Manifest.objects.all(), self._cut)):
+            waiting = deque(pks)
+            while waiting:
+                marked = list(self._judge_manifests(_take(waiting)))
+                waiting.extend(_held_by([row.pk for row, _ in marked]))
+                for row, reason in marked:
+                    yield Finding(Kind.MANIFEST, row.digest, reason, row.repository_id, row.repository.name)
+
+    def _judge_manifests(self, pks: list[int]) -> Iterator[tuple[Manifest, str]]:
+        """Mark those of `pks` that go and yield them with the reason."""
+        kept, parents = self._parents(pks)
+        rows = Manifest.objects.filter(pk__in=pks, used_at__lt=self._cut, tags=None).order_by("used_at", "pk")
+        rows = rows.annotate(subject_pk=Subquery(_SUBJECT.values("pk"))).select_related("repository")
+        for row in rows.only("digest", "subject", "used_at", "repository__name"):
+            is_referrer = row.subject_pk is not None
+            if row.pk in self._manifests or row.pk in kept or (is_referrer and row.subject_pk not in self._manifests):
+                continue
+            self._manifests.add(row.pk)
+            yield row, _reason(row, parents.get(row.pk), row.subject if is_referrer else None)
+
+    def _parents(self, pks: list[int]) -> tuple[set[int], dict[int, str]]:
+        """Return which of `pks` an index keeps, and the digest of an index of each other that is in one."""
+        kept: set[int] = set()
+        parents: dict[int, str] = {}
+        rows = ManifestChild.objects.filter(child__in=pks).values_list("child_id", "parent_id", "parent__digest")
+        for child, parent, digest in rows.iterator(BATCH):
+            if parent in self._manifests:
+                parents[child] = digest
+            else:
+                kept.add(child)
+        return kept, parents
+
+    def _mark_links(self) -> None:
+        for pks in _batches(_idle(Link.objects.all(), self._cut)):
+            self._judge_links(pks)
+        for pks in _batches(self._manifests):
+            for links in _batches(ManifestBlob.objects.filter(manifest__in=pks).values_list("link_id", flat=True)):
+                self._judge_links([pk for pk in links if pk not in self._judged_links])
+
+    def _judge_links(self, pks: list[int]) -> None:
+        uses = ManifestBlob.objects.filter(link__in=pks).values_list("link_id", "manifest_id")
+        kept = {link for link, manifest in uses.iterator(BATCH) if manifest not in self._manifests}
+        old = Link.objects.filter(pk__in=pks, used_at__lt=self._cut).values_list("pk", flat=True)
+        for pk in old:
+            if pk not in kept:
+                self._links.add(pk)
+        for pk in pks:
+            self._judged_links.add(pk)
+
+    def _find_links(self) -> Iterator[Finding]:
+        for pks in _batches(self._links):
+            rows = list(Link.objects.filter(pk__in=pks).select_related("blob", "repository").order_by("pk"))
+            last_links = self._last_links({row.blob_id for row in rows})
+            for row in rows:
+                here = (row.repository_id, row.repository.name)
+                yield Finding(Kind.LINK, row.blob.digest, _link_reason(row), *here)
+                if last_links.get(row.blob_id) == row.pk:
+                    yield Finding(Kind.BLOB, row.blob.digest, "no repository links it any more", *here, row.blob.size)
+
+    def _last_links(self, blob_pks: set[int]) -> dict[int, int]:
+        """Return, for each blob all of whose links go, the link that goes last."""
+        kept: set[int] = set()
+        last: dict[int, int] = {}
+        rows = Link.objects.filter(blob__in=blob_pks).order_by("used_at", "pk").values_list("blob_id", "pk")
+        for blob, link in rows.iterator(BATCH):
+            last[blob] = link
+            if link not in self._links:
+                kept.add(blob)
+        return {blob: link for blob, link in last.items() if blob not in kept}
+
+
+def _idle(rows: QuerySet[Any], cut: datetime) -> Iterator[int]:
+    due = rows.filter(is_idle=True, used_at__lt=cut).order_by("used_at", "pk")
+    return due.values_list("pk", flat=True).iterator(BATCH)
+
+
+def _held_by(pks: list[int]) -> list[int]:
+    """Return the children and referrers of manifests."""
+    children = ManifestChild.objects.filter(parent__in=pks).values_list("child_id", flat=True)
+    digests: dict[int, list[str]] = {}
+    for repository, digest in Manifest.objects.filter(pk__in=pks).values_list("repository_id", "digest"):
+        digests.setdefault(repository, []).append(digest)
+    referrers = (
+        Manifest.objects.filter(repository=repository, subject__in=subjects).values_list("pk", flat=True)
+        for repository, subjects in digests.items()
+    )
+    return [*children, *chain.from_iterable(referrers)]
+
+
+def _reason(row: Manifest, parent: str | None, subject: str | None) -> str:
+    if parent is not None:
+        return f"only an index that goes lists it, {parent}"
+    if subject is not None:
+        return f"its subject goes, {subject}"
+    return f"no tag, index or subject holds it; unused since {row.used_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _link_reason(row: Link) -> str:
+    if row.is_idle:
+        return f"no manifest here uses it; unused since {row.used_at:%Y-%m-%d %H:%M:%S} UTC"
+    return "only manifests that go use it"
+
+
+def _take(waiting: deque[int]) -> list[int]:
+    return [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
+
+
+def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, BATCH)):
+        yield batch

@@ -1,0 +1,29 @@
+"""What one process remembers of logins, forgotten before each test; and a count of bcrypt's work."""
+
+from collections.abc import Callable
+
+import bcrypt
+import pytest
+
+from accounts import authentication
+
+
+@pytest.fixture(autouse=True)
+def _forgetful() -> None:
+    """Start as a process that has just been started."""
+    authentication._verified.clear()
+    authentication._refused.clear()
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return the hashes that bcrypt has checked a password against since the test began."""
+    checked: list[bytes] = []
+    check: Callable[[bytes, bytes], bool] = bcrypt.checkpw
+
+    def spy(password: bytes, hashed: bytes) -> bool:
+        checked.append(hashed)
+        return check(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", spy)
+    return checked

@@ -1,0 +1,164 @@
+"""The rights epoch differs after every change of rights, whoever makes it and however."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+
+from accounts import epoch
+from accounts.models import Account, FailedLogin, RightsEpoch
+from acl.models import Rule
+from tests.caller import Caller
+from tests.conftest import PASSWORDS
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def a_rule(name: str = "new/*") -> Rule:
+    return Rule(subject_kind="account", subject="alice", name=name, actions="pull")
+
+
+def save_a_password() -> None:
+    account = Account.objects.get(name="alice")
+    account.set_password("another")
+    account.save(update_fields=["password"])
+
+
+def change_by_orm_save() -> None:
+    rule = Rule.objects.all()[0]
+    rule.actions = "pull,push"
+    rule.save()
+
+
+WAYS: dict[str, Callable[[], object]] = {
+    "rule saved": change_by_orm_save,
+    "rule created": lambda: a_rule().save(),
+    "rules created in bulk": lambda: Rule.objects.bulk_create([a_rule("a"), a_rule("b")]),
+    "rule updated by a query": lambda: Rule.objects.filter(subject="bob").update(actions="pull,push"),
+    "rules updated in bulk": lambda: Rule.objects.bulk_update(list(Rule.objects.all()), ["name"]),
+    "rule deleted": lambda: Rule.objects.filter(subject="bob").first().delete(),  # type: ignore[union-attr]
+    "rules deleted by a query": lambda: Rule.objects.all().delete(),
+    "rules deleted in raw SQL": lambda: execute("DELETE FROM acl_rule"),
+    "rules deleted past signals": lambda: Rule.objects.all()._raw_delete("default"),  # type: ignore[attr-defined]
+    "rule inserted in raw SQL": lambda: execute(
+        "INSERT INTO acl_rule (subject_kind, subject, name, actions, comment, created_at) "
+        "VALUES ('account', 'bob', '*', 'pull', '', '2026-01-01 00:00:00+00')"
+    ),
+    "rule updated in raw SQL": lambda: execute("UPDATE acl_rule SET name = '*'"),
+    "account created": lambda: Account.objects.create(name="dora"),
+    "account deactivated by a query": lambda: Account.objects.filter(name="bob").update(is_active=False),
+    "account deactivated in raw SQL": lambda: execute("UPDATE accounts_account SET is_active = NOT is_active"),
+    "account renamed": lambda: Account.objects.filter(name="bob").update(name="robert"),
+    "account deleted": lambda: Account.objects.get(name="bob").delete(),
+    "password changed": save_a_password,
+    "superuser made": lambda: Account.objects.filter(name="bob").update(is_superuser=True),
+    "staff made": lambda: Account.objects.filter(name="bob").update(is_staff=True),
+    "group joined": lambda: Account.objects.get(name="bob").groups.add(Group.objects.get(name="team")),
+    "group left": lambda: Account.objects.get(name="alice").groups.clear(),
+    "groups set": lambda: Account.objects.get(name="alice").groups.set([]),
+    "members removed from the other side": lambda: Group.objects.get(name="team").user_set.clear(),
+    "group renamed": lambda: Group.objects.filter(name="team").update(name="crew"),
+    "group deleted": lambda: Group.objects.filter(name="team").delete(),
+    "membership deleted in raw SQL": lambda: execute("DELETE FROM accounts_account_groups"),
+}
+
+
+@pytest.fixture(autouse=True)
+def team(cast: None) -> Iterator[None]:
+    """Put alice into a group."""
+    Account.objects.get(name="alice").groups.add(Group.objects.create(name="team"))
+    return
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_change_of_rights_changes_the_epoch(way: str) -> None:
+    before = epoch.current()
+
+    WAYS[way]()
+
+    assert epoch.current() != before
+
+
+def test_a_truncated_table_changes_the_epoch() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no TRUNCATE")
+    before = epoch.current()
+
+    execute("TRUNCATE acl_rule")
+
+    assert epoch.current() != before
+
+
+def log_in_to_the_admin() -> None:
+    assert Client().login(username="alice", password=PASSWORDS["alice"])
+
+
+NO_CHANGES: dict[str, Callable[[], object]] = {
+    "an admin's login": log_in_to_the_admin,
+    "the time of a login": lambda: Account.objects.filter(name="bob").update(last_login=timezone.now()),
+    "a token": lambda: Caller(Client(), "alice", PASSWORDS["alice"]).token("repository:alice/app:pull"),
+    "a failed login": lambda: Client().login(username="alice", password="wrong"),
+    "a counted failure": lambda: FailedLogin.objects.create(account="a", network="", forgiven_at=timezone.now()),
+    "reading accounts": lambda: list(get_user_model().objects.all()),
+    "reading rules": lambda: list(Rule.objects.all()),
+    "reading the epoch": epoch.current,
+}
+
+
+@pytest.mark.parametrize("way", NO_CHANGES)
+def test_what_is_no_change_of_rights_leaves_the_epoch(way: str) -> None:
+    before = epoch.current()
+
+    NO_CHANGES[way]()
+
+    assert epoch.current() == before
+
+
+def test_a_change_that_is_rolled_back_never_was() -> None:
+    before = epoch.current()
+    with transaction.atomic():
+        a_rule().save()
+        inside = epoch.current()
+        transaction.set_rollback(True)
+
+    assert inside != before
+    assert epoch.current() == before
+
+
+def test_an_epoch_never_comes_again() -> None:
+    seen = {epoch.current()}
+    for _ in range(20):
+        with transaction.atomic():
+            a_rule().save()
+            seen.add(epoch.current())
+            transaction.set_rollback(True)
+
+    assert len(seen) == 21
+
+
+def test_migrating_again_keeps_one_epoch_and_its_value() -> None:
+    before = epoch.current()
+
+    epoch.ensure()
+    call_command("migrate", verbosity=0)
+
+    assert epoch.current() == before
+    assert RightsEpoch.objects.count() == 1
+
+
+def test_without_an_epoch_no_rights_are_judged() -> None:
+    caller = Caller(Client(), "alice", PASSWORDS["alice"])
+    token = caller.token("repository:alice/app:pull")
+    RightsEpoch.objects.all().delete()
+
+    assert caller.get("/v2/alice/app/manifests/v1", token=token).status_code == 500
+    with pytest.raises(epoch.MissingEpochError):
+        epoch.current()

@@ -1,0 +1,209 @@
+"""Who a name and a password are, at what cost, and what is remembered of it."""
+
+import threading
+
+import bcrypt
+import pytest
+from django.contrib.auth.models import Group
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts import authentication
+from accounts.authentication import BusyError, identify
+from accounts.models import Account, FailedLogin
+from tests.conftest import PASSWORDS
+
+pytestmark = pytest.mark.usefixtures("cast")
+
+RIGHT = PASSWORDS["alice"]
+
+
+def test_a_right_password_tells_who_it_is() -> None:
+    identity = identify("alice", RIGHT)
+
+    assert identity is not None
+    assert (identity.name, identity.groups) == ("alice", frozenset())
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [
+        ("alice", "wrong"),
+        ("alice", ""),
+        ("Alice", RIGHT),
+        ("alice ", RIGHT),
+        ("alice\n", RIGHT),
+        ("", RIGHT),
+        ("", ""),
+        ("alice", RIGHT + "\0"),
+        ("alice", "\ud800"),
+        ("\ud800", RIGHT),
+        ("a\0", RIGHT),
+        ("alice", "x" * 10_000),
+        ("x" * 10_000, RIGHT),
+    ],
+)
+def test_anything_else_is_nobody(name: str, password: str) -> None:
+    assert identify(name, password) is None
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=20), st.text(max_size=90))
+def test_no_text_breaks_it(name: str, password: str) -> None:
+    assert identify(name, password) is None
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "no such\0name", "*", "x" * 500])
+def test_an_unknown_account_costs_one_bcrypt(name: str, checks: list[bytes]) -> None:
+    assert identify(name, "some password") is None
+
+    assert len(checks) == 1
+
+
+@pytest.mark.parametrize("password", ["wrong", "x" * 73, "x\0", "\ud800"])
+def test_a_wrong_password_costs_one_bcrypt_whatever_it_is_made_of(password: str, checks: list[bytes]) -> None:
+    assert identify("alice", password) is None
+
+    assert len(checks) == 1
+
+
+def test_an_account_without_a_password_or_not_active_costs_one_bcrypt(checks: list[bytes]) -> None:
+    Account.objects.create_user("robot", None)
+    Account.objects.filter(name="bob").update(is_active=False)
+
+    assert identify("robot", "x") is None
+    assert identify("bob", PASSWORDS["bob"]) is None
+
+    assert len(checks) == 2
+
+
+def test_an_unknown_account_costs_what_a_new_password_costs(checks: list[bytes]) -> None:
+    identify("nobody", "x")
+    identify("alice", "x")
+
+    assert checks[0][:7] == checks[1][:7]
+
+
+def test_a_right_password_is_remembered(checks: list[bytes]) -> None:
+    for _ in range(3):
+        assert identify("alice", RIGHT) is not None
+
+    assert len(checks) == 1
+
+
+def test_a_remembered_password_reads_only_the_epoch(django_assert_num_queries: object) -> None:
+    identify("alice", RIGHT)
+
+    with django_assert_num_queries(2) as queries:  # type: ignore[operator]
+        identify("alice", RIGHT)
+
+    assert all("accounts_rightsepoch" in query["sql"] for query in queries.captured_queries)
+
+
+def test_a_refused_password_is_remembered(checks: list[bytes]) -> None:
+    for _ in range(3):
+        assert identify("alice", "an old password") is None
+
+    assert len(checks) == 1
+    assert FailedLogin.objects.count() == 1
+
+
+def test_a_changed_password_counts_at_once() -> None:
+    assert identify("alice", RIGHT) is not None
+    assert identify("alice", "a new one") is None
+
+    account = Account.objects.get(name="alice")
+    account.set_password("a new one")
+    account.save()
+
+    assert identify("alice", RIGHT) is None
+    assert identify("alice", "a new one") is not None
+
+
+def test_a_password_that_changes_while_it_is_checked_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = bcrypt.checkpw
+
+    def change_meanwhile(password: bytes, hashed: bytes) -> bool:
+        Account.objects.filter(name="alice").update(password="bcrypt$$2b$04$" + "." * 53)
+        return check(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", change_meanwhile)
+    identify("alice", RIGHT)
+    monkeypatch.undo()
+
+    assert identify("alice", RIGHT) is None
+
+
+def test_a_deactivated_account_is_refused_at_once() -> None:
+    assert identify("alice", RIGHT) is not None
+
+    Account.objects.filter(name="alice").update(is_active=False)
+
+    assert identify("alice", RIGHT) is None
+
+
+def test_an_account_that_is_active_again_is_accepted_at_once() -> None:
+    Account.objects.filter(name="alice").update(is_active=False)
+    assert identify("alice", RIGHT) is None
+
+    Account.objects.filter(name="alice").update(is_active=True)
+
+    assert identify("alice", RIGHT) is not None
+
+
+def test_a_deleted_account_is_refused_and_its_successor_is_another() -> None:
+    assert identify("alice", RIGHT) is not None
+    Account.objects.get(name="alice").delete()
+    assert identify("alice", RIGHT) is None
+
+    Account.objects.create_user("alice", "the other alice's password")
+
+    assert identify("alice", RIGHT) is None
+
+
+def test_groups_are_those_of_now() -> None:
+    identify("alice", RIGHT)
+    team = Group.objects.create(name="team")
+
+    Account.objects.get(name="alice").groups.add(team)
+    joined = identify("alice", RIGHT)
+    Group.objects.filter(name="team").delete()
+    left = identify("alice", RIGHT)
+
+    assert joined is not None
+    assert left is not None
+    assert (joined.groups, left.groups) == ({"team"}, frozenset())
+
+
+def test_a_stored_password_that_is_broken_is_a_wrong_password() -> None:
+    for stored in [
+        "",
+        "bcrypt$",
+        "bcrypt$garbage",
+        "bcrypt$$2b$99$" + "." * 53,
+        "garbage",
+        "\N{SNOWMAN}$x",
+        "bcrypt$é",
+    ]:
+        Account.objects.filter(name="alice").update(password=stored)
+
+        assert identify("alice", RIGHT) is None
+
+
+def test_no_place_for_bcrypt_is_said_and_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "_bcrypt_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0.01)
+
+    with authentication._bcrypt_places:
+        for name in ("alice", "not/a/name"):
+            with pytest.raises(BusyError):
+                identify(name, RIGHT)
+
+    assert identify("alice", RIGHT) is not None
+
+
+def test_a_right_password_writes_nothing(django_assert_max_num_queries: object) -> None:
+    with django_assert_max_num_queries(10) as queries:  # type: ignore[operator]
+        identify("alice", RIGHT)
+
+    assert all(query["sql"].startswith("SELECT") for query in queries.captured_queries)

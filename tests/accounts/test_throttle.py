@@ -1,0 +1,291 @@
+"""Wrong passwords are slowed down, per account and address, and nobody is locked out."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+import pytest
+from django.contrib.auth import authenticate
+from django.db import connections
+from django.test import Client, RequestFactory
+from django.utils import timezone
+
+from accounts import authentication, throttle
+from accounts.models import Account, FailedLogin
+from tests.caller import Caller, Response, error_codes
+from tests.conftest import PASSWORDS, hashed
+
+HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
+
+
+@pytest.fixture
+def tick(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Stop the clock that counts failures, and let seconds pass when called."""
+    now: list[datetime] = [timezone.now()]
+    monkeypatch.setattr(timezone, "now", lambda: now[0])
+
+    def pass_seconds(seconds: float) -> None:
+        now[0] += timedelta(seconds=seconds)
+
+    return pass_seconds
+
+
+def login(password: str, name: str = "alice", address: str = HOME) -> Response:
+    return Client(REMOTE_ADDR=address).get(
+        "/v2/token", headers={"Authorization": Caller(Client(), name, password).basic}
+    )
+
+
+def guess(count: int, name: str = "alice", address: str = HOME, word: str = "guess") -> list[int]:
+    return [login(f"{word} {number}", name, address).status_code for number in range(count)]
+
+
+def is_accepted(name: str = "alice", address: str = HOME) -> bool:
+    return login(PASSWORDS[name], name, address).status_code == 200
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_guesses_are_429_with_when_to_come_back() -> None:
+    assert guess(9) == [401] * 9
+
+    response = login("another guess")
+
+    assert response.status_code == 429
+    assert error_codes(response) == ["TOOMANYREQUESTS"]
+    assert response["Retry-After"] == "30"
+    assert "WWW-Authenticate" not in response
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_no_password_is_checked_while_one_has_to_wait(checks: list[bytes]) -> None:
+    guess(10)
+    checked = len(checks)
+
+    assert guess(5, word="more") == [429] * 5
+    assert not is_accepted()
+    assert len(checks) == checked == 10
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_the_owner_logs_in_from_elsewhere_all_the_while() -> None:
+    guess(30)
+
+    assert is_accepted(address=ELSEWHERE)
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_other_accounts_log_in_from_the_same_address() -> None:
+    guess(30)
+
+    assert is_accepted("bob")
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_a_remembered_password_is_accepted_all_the_while(django_assert_num_queries: Callable[..., object]) -> None:
+    assert is_accepted()
+    guess(30)
+
+    with django_assert_num_queries(3) as queries:  # type: ignore[attr-defined]
+        assert is_accepted()
+
+    assert not [query for query in queries.captured_queries if "accounts_failedlogin" in query["sql"]]
+
+
+@pytest.mark.usefixtures("cast")
+def test_one_guess_is_forgiven_after_30_seconds(tick: Callable[[float], None]) -> None:
+    guess(10)
+
+    tick(29)
+    before = is_accepted()
+    tick(1)
+
+    assert not before
+    assert is_accepted()
+
+
+@pytest.mark.usefixtures("cast")
+def test_the_wait_does_not_grow_however_long_one_guesses(tick: Callable[[float], None]) -> None:
+    for _ in range(20):
+        guess(15)
+        tick(10)
+
+    tick(30)
+
+    assert is_accepted()
+
+
+@pytest.mark.usefixtures("cast")
+def test_a_guesser_gets_one_guess_each_30_seconds(tick: Callable[[float], None], checks: list[bytes]) -> None:
+    guess(10)
+    for minute in range(10):
+        tick(60)
+        guess(10, word=f"minute {minute}")
+
+    assert len(checks) == 10 + 10 * 2
+
+
+@pytest.mark.usefixtures("cast")
+def test_all_is_forgiven_and_forgotten_after_five_minutes(tick: Callable[[float], None]) -> None:
+    guess(20)
+    assert FailedLogin.objects.filter(account="alice").exists()
+
+    tick(300)
+    guess(1, "bob")
+
+    assert not FailedLogin.objects.filter(account="alice").exists()
+
+
+@pytest.mark.usefixtures("cast")
+def test_the_table_holds_the_last_minutes_only(tick: Callable[[float], None]) -> None:
+    for number in range(20):
+        guess(1, f"name{number}", f"192.0.2.{number}")
+        tick(10)
+
+    assert FailedLogin.objects.count() <= 4
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_a_login_does_not_clear_the_count() -> None:
+    guess(9)
+    assert is_accepted()
+
+    assert login("the tenth guess").status_code == 429
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_a_machine_with_an_old_password_is_one_guess() -> None:
+    assert [login("an old password").status_code for _ in range(30)] == [401] * 30
+
+    assert login("a typing error").status_code == 401
+    assert is_accepted()
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_unknown_accounts_are_slowed_down_alike() -> None:
+    assert guess(12, "nobody") == guess(12, "bob")
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_what_is_no_name_leaves_no_row() -> None:
+    guess(2, "no such/name")
+    guess(2, "x" * 200)
+
+    assert not FailedLogin.objects.exists()
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_a_network_of_ipv6_counts_as_one_address() -> None:
+    for number in range(10):
+        guess(1, address=f"2001:db8:1:2::{number:x}", word=f"from {number}")
+
+    assert not is_accepted(address="2001:db8:1:2:ffff::1")
+    assert is_accepted(address="2001:db8:1:3::1")
+
+
+@pytest.mark.parametrize("address", ["", "unix:", "not an address", "fe80::1%eth0", "::", "::ffff:192.0.2.1"])
+def test_no_address_breaks_the_count(address: str, cast: None) -> None:
+    guess(2, address=address)
+
+    assert FailedLogin.objects.count() == 1
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_the_api_answers_429_too() -> None:
+    guess(10)
+    caller = Caller(Client(REMOTE_ADDR=HOME), "alice", PASSWORDS["alice"])
+
+    response = caller.client.get("/api/v1/whoami", headers={"Authorization": caller.basic})
+
+    assert response.status_code == 429
+    assert response["Retry-After"] == "30"
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_guesses_count_wherever_they_are_made() -> None:
+    request = RequestFactory().get("/", REMOTE_ADDR=HOME)
+    for number in range(10):
+        assert authenticate(request, username="alice", password=f"guess {number}") is None
+
+    assert authenticate(request, username="alice", password=PASSWORDS["alice"]) is None
+    assert login("a guess").status_code == 429
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_the_login_form_of_the_admin_is_slowed_down_too() -> None:
+    Account.objects.filter(name="alice").update(is_staff=True)
+    client = Client(REMOTE_ADDR=HOME)
+    for number in range(10):
+        client.post("/admin/login/", {"username": "alice", "password": f"guess {number}"})
+
+    refused = client.post("/admin/login/", {"username": "alice", "password": PASSWORDS["alice"]})
+    accepted = Client(REMOTE_ADDR=ELSEWHERE).post(
+        "/admin/login/", {"username": "alice", "password": PASSWORDS["alice"]}
+    )
+
+    assert refused.status_code == 200
+    assert accepted.status_code == 302
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_a_form_without_a_name_or_with_a_wild_one_is_no_fault() -> None:
+    for name in ("", "\0", "x" * 5000, "\N{SNOWMAN}"):
+        assert Client().post("/admin/login/", {"username": name, "password": "x"}).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_failures_at_the_same_moment_are_all_counted(tick: Callable[[float], None]) -> None:
+    barrier = threading.Barrier(8)
+    request = RequestFactory().get("/", REMOTE_ADDR=HOME)
+
+    def fail(_: int) -> None:
+        barrier.wait()
+        try:
+            throttle.count_failure("alice", request)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(fail, range(8)))
+
+    row = FailedLogin.objects.get()
+    assert row.forgiven_at - timezone.now() == 8 * throttle.FORGIVEN_AFTER
+
+
+@pytest.mark.django_db(transaction=True)
+def test_failures_and_forgiving_at_the_same_moment_do_not_lock_each_other(tick: Callable[[float], None]) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    names = [f"name{number}" for number in range(20)]
+    FailedLogin.objects.bulk_create(FailedLogin(account=name, network=HOME, forgiven_at=past) for name in names)
+    request = RequestFactory().get("/", REMOTE_ADDR=HOME)
+
+    def fail(number: int) -> None:
+        try:
+            for name in names[number:] + names[:number]:
+                throttle.count_failure(name, request)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(fail, range(8)))
+
+    expected = timezone.now() + 8 * throttle.FORGIVEN_AFTER
+    assert set(FailedLogin.objects.values_list("forgiven_at", flat=True)) == {expected}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_guesses_at_the_same_moment_are_bounded(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "_bcrypt_places", threading.BoundedSemaphore(2))
+    Account.objects.create(name="alice", password=hashed(PASSWORDS["alice"]))
+
+    def fail(number: int) -> int:
+        try:
+            return int(login(f"guess {number}").status_code)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(fail, range(30)))
+
+    assert set(statuses) == {401, 429}
+    assert len(checks) <= throttle.TRIES + 2

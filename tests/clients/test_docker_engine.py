@@ -1,0 +1,122 @@
+"""The docker engine, started here, and its client."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.background import missing_right
+from tests.clients.conftest import LogIn
+from tests.clients.docker import docker_at, docker_settings, engine_in
+from tests.clients.program import Program
+from tests.clients.recipes import run_recipe, tags_of
+from tests.clients.server import Server
+
+pytestmark = pytest.mark.client("docker", "dockerd", "containerd", "ctr", "busybox")
+
+
+@pytest.fixture(scope="module")
+def address(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a docker engine for the tests of this file."""
+    reason = missing_right()
+    if reason:
+        pytest.skip(f"docker cannot run here: {reason}")
+    with engine_in(tmp_path_factory.mktemp("docker"), server.host) as host:
+        yield host
+
+
+@pytest.fixture
+def docker(address: str, server: Server, tmp_path_factory: pytest.TempPathFactory) -> LogIn:
+    """Return a function that makes a docker logged in as the named account; `anonymous` has no login."""
+
+    def logged_in(account: str) -> Program:
+        program = docker_at(address, tmp_path_factory.mktemp(account), server.host)
+        program.log_in(account)
+        return program
+
+    return logged_in
+
+
+def build(docker: Program, folder: Path, image: str) -> str:
+    """Build an image of busybox and one new file, and return its name in the registry."""
+    shutil.copy(shutil.which("busybox") or "", folder / "busybox")
+    (folder / "greeting").write_text(f"hello from {folder}\n")
+    lines = ["FROM scratch", "COPY busybox /bin/busybox", "COPY greeting /greeting"]
+    (folder / "Dockerfile").write_text("\n".join([*lines, 'CMD ["/bin/busybox", "cat", "/greeting"]']))
+    docker.run("build", "--quiet", "--network=none", f"--tag={docker.host}/{image}", str(folder))
+    return f"{docker.host}/{image}"
+
+
+def digest_in(docker: Program, name: str) -> str:
+    """Return the digest under which the engine pushed or pulled `name`."""
+    return docker.run("image", "inspect", "--format={{index .RepoDigests 0}}", name).partition("@")[2]
+
+
+def test_a_wrong_password_is_refused(address: str, server: Server, tmp_path: Path) -> None:
+    stranger = docker_at(address, tmp_path, server.host)
+
+    message = stranger.refused("login", "--username=alice", "--password=wrong", server.host)
+
+    assert "unauthorized" in message
+
+
+def test_an_image_that_was_built_comes_back_and_runs(docker: LogIn, tmp_path: Path) -> None:
+    alice = docker("alice")
+    name = build(alice, tmp_path, "alice/docker:v1")
+    alice.run("push", name)
+    pushed = digest_in(alice, name)
+
+    alice.run("image", "rm", name)
+    alice.run("pull", name)
+
+    assert digest_in(alice, name) == pushed
+    assert alice.run("run", "--rm", "--network=none", name) == f"hello from {tmp_path}"
+
+
+def test_an_image_is_pulled_by_its_digest(docker: LogIn, tmp_path: Path) -> None:
+    alice = docker("alice")
+    name = build(alice, tmp_path, "alice/docker-digest:v1")
+    alice.run("push", name)
+    by_digest = f"{alice.host}/alice/docker-digest@{digest_in(alice, name)}"
+    alice.run("image", "rm", name)
+
+    alice.run("pull", by_digest)
+
+    assert alice.run("run", "--rm", "--network=none", by_digest) == f"hello from {tmp_path}"
+
+
+def test_a_layer_that_is_there_is_mounted_into_a_second_repository(docker: LogIn, tmp_path: Path) -> None:
+    alice = docker("alice")
+    first, second = build(alice, tmp_path, "alice/docker-first:v1"), f"{alice.host}/alice/docker-second:v1"
+    alice.run("push", first)
+    alice.run("tag", first, second)
+
+    printed = alice.run("push", second)
+
+    assert printed.count("Mounted from alice/docker-first") == 2
+
+
+def test_who_may_only_pull_is_told_so_at_a_push(docker: LogIn, tmp_path: Path) -> None:
+    bob = docker("bob")
+    name = build(bob, tmp_path, "alice/docker-from-bob:v1")
+
+    message = bob.refused("push", name)
+
+    assert "denied: bob may not" in message
+
+
+def test_after_a_logout_nothing_private_is_pulled(docker: LogIn, tmp_path: Path) -> None:
+    alice = docker("alice")
+    name = build(alice, tmp_path, "alice/docker-private:v1")
+    alice.run("push", name)
+
+    alice.run("logout", alice.host)
+
+    assert "denied: anonymous may not pull" in alice.refused("pull", name)
+
+
+def test_the_documented_recipe_works(address: str, server: Server, tmp_path: Path) -> None:
+    run_recipe("docker", server, tmp_path, docker_settings(address, tmp_path))
+
+    assert tags_of(server, "alice/from-docker") == ["v1"]

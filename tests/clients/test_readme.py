@@ -1,0 +1,50 @@
+"""The commands of the README, typed as they stand there; only port and password are those of the test's server."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.clients.recipes import settings_in
+from tests.clients.server import Server, password_of
+from tests.clients.terminal import type_in
+from tests.documents import block
+
+
+def type_from_readme(mark: str, server: Server, folder: Path) -> str:
+    """Type the marked commands as admin and return what the terminal showed."""
+    commands = block("README.md", mark).replace("localhost:5000", f"localhost:{server.port}")
+    return type_in(commands, password_of("admin"), folder, settings_in(folder, server.host))
+
+
+@pytest.fixture
+def pushed(server: Server, tmp_path: Path) -> str:
+    """Do the first push as the README says, and return what the terminal showed."""
+    (tmp_path / "first-push").mkdir()
+    return type_from_readme("runs: podman", server, tmp_path / "first-push")
+
+
+@pytest.mark.client("podman")
+def test_the_first_push_works_as_typed(pushed: str) -> None:
+    assert "Login Succeeded!" in pushed
+    assert "Trying to pull" in pushed
+
+
+@pytest.mark.client("podman", "skopeo")
+def test_the_image_is_copied_out_and_in_as_typed(server: Server, pushed: str, tmp_path: Path) -> None:
+    shown = type_from_readme("runs: skopeo", server, tmp_path)
+
+    assert {"v1", "v2"} <= set(re.findall(r'"(v\d)"', shown))
+
+
+@pytest.mark.client("podman", "curl", "jq")
+def test_the_catalog_is_read_with_a_token_as_typed(server: Server, pushed: str, tmp_path: Path) -> None:
+    shown = type_from_readme("runs: curl", server, tmp_path)
+
+    assert re.search(r'\{"repositories": ?\[.*"myorg/test".*\]\}', shown)
+
+
+def test_docker_is_told_what_podman_is_told() -> None:
+    podman = block("README.md", "runs: podman")
+
+    assert block("README.md", "runs: docker") == podman.replace("podman", "docker").replace(" --tls-verify=false", "")

@@ -1,0 +1,64 @@
+"""Images, indexes of them, nested ones, referrers and tags, at random, in three repositories."""
+
+import json
+import random
+
+from django.db.models import F
+from django.db.models.functions import Now
+
+from acl.names import RepositoryName
+from distribution import manifests, repositories, tags, uploads
+from distribution.digest import Digest
+from distribution.models import Blob, Link, Manifest, Upload
+from distribution.tag import parse_tag
+from tests.collector.props import DAY
+from tests.images import descriptor, digest_of, index, manifest
+
+
+class Graph:
+    """Grows as `chance` has it; each row was last used now, two or three days ago."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.names = [RepositoryName(f"random/{letter}-{chance.getrandbits(32):x}") for letter in "abc"]
+        self.contents = [f"blob {chance.random()}".encode() for _ in range(8)]
+
+    def grow(self) -> None:
+        for name in self.names:
+            self._grow(name)
+        for table, column in ((Manifest, "used_at"), (Link, "used_at"), (Upload, "active_at")):
+            for pk in table._default_manager.values_list("pk", flat=True):
+                age = DAY * self.chance.choice([0, 2, 3, 3])
+                table._default_manager.filter(pk=pk).update(**{column: F(column) - age})
+
+    def _grow(self, name: RepositoryName) -> None:
+        contents = self.chance.sample(self.contents, 6)
+        for content in contents:
+            self._link(name, content)
+        payloads: list[bytes] = []
+        for number in range(16):
+            payloads.append(self._put(name, contents[:5], payloads, number))
+        for number in range(16):
+            if self.chance.random() < 0.5:
+                tags.delete(name, f"v{number}")
+        uploads.start(name, "alice")
+
+    def _link(self, name: RepositoryName, content: bytes) -> None:
+        """Link a blob whose bytes do not matter."""
+        digest = digest_of(content)
+        values = {"size": len(content), "key": f"objects/00/{digest[7:]}"}
+        blob, _ = Blob.objects.get_or_create(digest=digest, defaults=values)
+        Link.objects.create(repository=repositories.ensure(name), blob=blob, used_at=Now(), is_idle=True)
+
+    def _put(self, name: RepositoryName, contents: list[bytes], payloads: list[bytes], number: int) -> bytes:
+        """Put an image or index, perhaps with a subject that is here, comes later or never comes; tag it."""
+        more = {"annotations": {"number": str(number)}}
+        kind = self.chance.random()
+        if kind < 0.4 and payloads:
+            more["subject"] = descriptor(self.chance.choice([*payloads, b"never"]))
+        if kind > 0.6 and payloads:
+            payload = index(*self.chance.sample(payloads, self.chance.randint(1, min(3, len(payloads)))), **more)
+        else:
+            payload = manifest(*self.chance.sample(contents, 2), **more)
+        manifests.put(name, payload, json.loads(payload)["mediaType"], Digest.of(payload), [parse_tag(f"v{number}")])
+        return payload

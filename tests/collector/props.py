@@ -1,0 +1,39 @@
+"""Time passes, runs happen: what every test of the collector needs."""
+
+from datetime import timedelta
+
+from django.db.models import F
+
+from collector import collection
+from collector.pace import Pace
+from collector.policy import Policy
+from collector.report import Report
+from distribution.models import Link, Manifest, Trash, Upload
+
+DAY = timedelta(hours=24)
+
+
+def pass_time(duration: timedelta = 2 * DAY) -> None:
+    """Make everything look as if `duration` had passed since."""
+    Manifest.objects.update(used_at=F("used_at") - duration)
+    Link.objects.update(used_at=F("used_at") - duration)
+    Upload.objects.update(active_at=F("active_at") - duration, leased_until=F("leased_until") - duration)
+    Trash.objects.update(delete_after=F("delete_after") - duration)
+
+
+def collect(*, grace: timedelta = DAY, remove_untagged: bool = True) -> Report:
+    """Do one run and return its report."""
+    report = Report()
+    collection.collect(Policy(grace, remove_untagged), report, Pace())
+    return report
+
+
+def rehearse(*, grace: timedelta = DAY, remove_untagged: bool = True) -> list[tuple[str, str, str]]:
+    """Return what a run would remove, as (kind, repository, name); a blob is of no repository."""
+    findings = collection.rehearse(Policy(grace, remove_untagged), Report())
+    return [(str(found.kind), "" if found.kind == "blob" else found.repository, found.name) for found in findings]
+
+
+def manifests() -> set[str]:
+    """Return the digests of all manifests."""
+    return set(Manifest.objects.values_list("digest", flat=True))

@@ -1,0 +1,101 @@
+"""What a dry run lists is what a run at the same moment removes."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from collector import collection
+from collector.policy import Policy
+from collector.report import Report
+from distribution.models import Blob, Link, Manifest, Repository, Tag, Trash, Upload
+from tests.caller import Caller
+from tests.collector.graph import Graph
+from tests.collector.props import DAY, collect, pass_time, rehearse
+from tests.images import Image, push_blob
+
+APP = "alice/app"
+Push = Callable[..., Image]
+
+
+def _rows() -> list[object]:
+    tables = (Repository, Manifest, Link, Blob, Tag, Upload, Trash)
+    return [list(table._default_manager.order_by("pk").values()) for table in tables]
+
+
+def test_a_rehearsal_changes_nothing(push: Push, alice: Caller) -> None:
+    push(APP, "v1")
+    alice.delete(f"/v2/{APP}/manifests/v1")
+    push_blob(alice, APP, b"alone")
+    alice.post(f"/v2/{APP}/blobs/uploads/")
+    pass_time()
+    before = _rows()
+
+    assert rehearse()
+
+    assert _rows() == before
+
+
+def test_a_rehearsal_says_why(push: Push, alice: Caller) -> None:
+    image = push(APP, "v1")
+    alice.delete(f"/v2/{APP}/manifests/v1")
+    pass_time()
+
+    findings = list(collection.rehearse(Policy(DAY, remove_untagged=True), Report()))
+
+    reasons = {finding.name: finding.reason for finding in findings if finding.kind == "manifest"}
+    assert "no tag, index or subject holds it" in reasons[image.digest]
+    assert {finding.reason for finding in findings if finding.kind == "link"} == {"only manifests that go use it"}
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("remove_untagged", [True, False])
+def test_a_rehearsal_finds_what_a_run_removes(prepared: None, seed: int, remove_untagged: bool) -> None:
+    Graph(random.Random(seed)).grow()
+    found = Counter(rehearse(remove_untagged=remove_untagged))
+    before = Counter(_present())
+
+    collect(remove_untagged=remove_untagged)
+
+    assert before - Counter(_present()) == found
+
+
+def test_random_graphs_have_everything_that_may_go(prepared: None) -> None:
+    for seed in range(10):
+        Graph(random.Random(seed)).grow()
+
+    findings = list(collection.rehearse(Policy(DAY, remove_untagged=True), Report()))
+
+    assert {finding.kind for finding in findings} == {"manifest", "link", "blob", "upload"}
+    assert {finding.reason.split()[0] for finding in findings if finding.kind == "manifest"} == {"no", "only", "its"}
+
+
+def test_a_row_that_looks_held_and_is_not_is_left_by_both(push: Push) -> None:
+    push(APP, "v1")
+    Tag.objects.all().delete()
+    pass_time()
+
+    assert rehearse() == []
+    assert collect().repositories == {}
+
+
+def test_a_row_that_looks_idle_and_is_held_is_kept_and_mended(push: Push) -> None:
+    push(APP, "v1")
+    Manifest.objects.update(is_idle=True)
+    Link.objects.update(is_idle=True)
+    pass_time()
+
+    assert rehearse() == []
+    assert collect().repositories == {}
+    assert not Manifest.objects.filter(is_idle=True).exists()
+    assert not Link.objects.filter(is_idle=True).exists()
+
+
+def _present() -> list[tuple[str, str, str]]:
+    return [
+        *(("manifest", *row) for row in Manifest.objects.values_list("repository__name", "digest")),
+        *(("link", *row) for row in Link.objects.values_list("repository__name", "blob__digest")),
+        *(("upload", name, str(pk)) for name, pk in Upload.objects.values_list("repository__name", "pk")),
+        *(("blob", "", digest) for digest in Blob.objects.values_list("digest", flat=True)),
+    ]

@@ -1,0 +1,133 @@
+"""One request at a time writes to an upload; a writer that died is succeeded."""
+
+import io
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.utils.timezone import now
+
+from distribution import leases
+from distribution.models import Blob, Segment, Trash, Upload
+from tests.caller import Caller, error_codes
+from tests.distribution.sessions import SESSION_HEADERS, at_once, finish, start
+from tests.images import digest_of
+
+
+def claimed(seconds: float) -> None:
+    """Let somebody be writing to the only upload, with a segment begun, until `seconds` from now."""
+    upload = Upload.objects.get()
+    Segment.objects.create(upload=upload, key=f"objects/00/{uuid4().hex}", start=upload.offset)
+    Upload.objects.update(lease=uuid4(), leased_until=now() + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_while_somebody_writes_another_is_416(alice: Caller, method: str) -> None:
+    location = start(alice)
+    claimed(seconds=60)
+
+    response = alice.send(method, f"{location}?digest={digest_of(b'x')}", b"x")
+
+    assert response.status_code == 416
+    assert error_codes(response) == ["RANGE_INVALID"]
+    assert set(SESSION_HEADERS) <= set(response.headers)
+
+
+def test_a_writer_that_died_is_succeeded_and_its_segment_goes_to_trash(alice: Caller) -> None:
+    location = start(alice)
+    claimed(seconds=-1)
+    left = Segment.objects.get().key
+
+    response = alice.patch(location, b"bytes")
+
+    assert response.status_code == 202
+    assert Trash.objects.get().key == left
+    assert finish(alice, location, digest_of(b"bytes")).status_code == 201
+
+
+def test_after_a_chunk_the_upload_is_free(alice: Caller) -> None:
+    alice.patch(start(alice), b"bytes")
+
+    upload = Upload.objects.get()
+    assert upload.lease is None
+    assert upload.leased_until is None
+
+
+class Interrupted(io.RawIOBase):
+    """A body in whose middle something else happens."""
+
+    def __init__(self, before: bytes, happens: object, after: bytes = b"") -> None:
+        self._pieces = [before, happens, after]
+
+    def read(self, size: int = -1) -> bytes:
+        while self._pieces:
+            piece = self._pieces.pop(0)
+            if isinstance(piece, bytes):
+                return piece
+            piece()  # type: ignore[operator]
+        return b""
+
+
+def test_a_writer_that_was_succeeded_is_416_and_what_it_wrote_is_trash(alice: Caller) -> None:
+    location = start(alice)
+
+    def take_over() -> None:
+        Upload.objects.update(leased_until=now() - timedelta(seconds=1))
+        assert alice.patch(location, b"the other's").status_code == 202
+
+    body = Interrupted(b"mine, ", take_over, b"too late")
+    response = alice.patch(location, meta={"wsgi.input": body, "HTTP_TRANSFER_ENCODING": "chunked"})
+
+    assert response.status_code == 416
+    assert response["Range"] == "0-10"
+    assert Trash.objects.count() == 1
+    assert finish(alice, location, digest_of(b"the other's")).status_code == 201
+
+
+def test_a_writer_that_was_succeeded_notices_when_it_renews(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0)
+    location = start(alice)
+    body = Interrupted(b"mine", lambda: Upload.objects.update(lease=uuid4()), b"too late")
+
+    response = alice.patch(location, meta={"wsgi.input": body, "HTTP_TRANSFER_ENCODING": "chunked"})
+
+    assert response.status_code == 416
+    assert not Segment.objects.exists()
+    assert Trash.objects.count() == 1
+
+
+@pytest.mark.parametrize("renew_seconds", [0, 1000])
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_a_session_cancelled_while_somebody_writes_is_404(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch, renew_seconds: int, method: str
+) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", renew_seconds)
+    location = start(alice)
+    body = Interrupted(b"mine", lambda: alice.delete(location), b"too late")
+
+    response = alice.send(
+        method,
+        f"{location}?digest={digest_of(b'minetoo late')}",
+        meta={"wsgi.input": body, "HTTP_TRANSFER_ENCODING": "chunked"},
+    )
+
+    assert response.status_code == 404
+    assert error_codes(response) == ["BLOB_UPLOAD_UNKNOWN"]
+    assert not Blob.objects.exists()
+    assert Trash.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_eight_chunks_for_one_place_exactly_one_wins(alice: Caller) -> None:
+    location = start(alice)
+    token = alice.token("repository:alice/app:pull,push,delete")
+
+    def patch() -> object:
+        caller = Caller(Client(), alice.name, alice.password)
+        return caller.patch(location, b"12345", token=token, headers={"Content-Range": "0-4"})
+
+    responses = at_once(*[patch] * 8)
+
+    assert sorted(response.status_code for response in responses) == [202] + [416] * 7
+    assert finish(alice, location, digest_of(b"12345")).status_code == 201

@@ -1,0 +1,144 @@
+"""`GET`, `PUT`, `DELETE` of an upload session's location, and whose it is."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils.timezone import now
+
+from distribution.models import Blob, Trash, Upload
+from tests.caller import Caller, error_codes
+from tests.distribution.sessions import SESSION_HEADERS, finish, start
+from tests.images import digest_of
+
+
+def test_the_status_is_204_with_the_place_and_how_far_it_has_come(alice: Caller) -> None:
+    location = start(alice)
+    alice.patch(location, b"12345")
+
+    response = alice.get(location)
+
+    assert response.status_code == 204
+    assert response["Location"] == location
+    assert response["Range"] == "0-4"
+    assert response["Docker-Upload-UUID"] == location.rpartition("/")[2]
+    assert response.content == b""
+
+
+def test_the_status_of_an_empty_session_is_0_0(alice: Caller) -> None:
+    response = alice.get(start(alice))
+
+    assert response["Range"] == "0-0"
+
+
+def test_a_cancelled_session_is_204_then_404(alice: Caller) -> None:
+    location = start(alice)
+    alice.patch(location, b"bytes")
+
+    response = alice.delete(location)
+
+    assert response.status_code == 204
+    assert response.content == b""
+    for method in ("GET", "PATCH", "PUT", "DELETE"):
+        after = alice.send(method, f"{location}?digest={digest_of(b'')}")
+        assert after.status_code == 404
+        assert error_codes(after) == ["BLOB_UPLOAD_UNKNOWN"]
+
+
+def test_what_a_cancelled_session_had_received_is_trash(alice: Caller) -> None:
+    location = start(alice)
+    alice.patch(location, b"one")
+    alice.patch(location, b"two")
+
+    alice.delete(location)
+
+    assert Trash.objects.count() == 2
+    assert not Upload.objects.exists()
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
+def test_a_session_is_unknown_in_another_repository(alice: Caller, method: str) -> None:
+    location = start(alice)
+    start(alice, "alice/other")
+
+    response = alice.send(method, location.replace("alice/app", "alice/other") + f"?digest={digest_of(b'')}")
+
+    assert response.status_code == 404
+    assert error_codes(response) == ["BLOB_UPLOAD_UNKNOWN"]
+    assert Upload.objects.count() == 2
+
+
+def test_a_session_is_unknown_to_another_account(alice: Caller, bob: Caller) -> None:
+    location = start(alice)
+
+    response = bob.get(location)
+
+    assert response.status_code == 404
+    assert error_codes(response) == ["BLOB_UPLOAD_UNKNOWN"]
+
+
+def test_a_session_that_never_was_is_404(alice: Caller) -> None:
+    response = alice.get(f"/v2/alice/app/blobs/uploads/{uuid4()}")
+
+    assert response.status_code == 404
+    assert error_codes(response) == ["BLOB_UPLOAD_UNKNOWN"]
+
+
+def test_a_finished_session_is_404(alice: Caller) -> None:
+    location = start(alice)
+    finish(alice, location, digest_of(b"bytes"), b"bytes")
+
+    response = finish(alice, location, digest_of(b"bytes"), b"bytes")
+
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize("query", ["", "?digest=", "?digest=nonsense", "?digest=md5:0", "?digest=sha256%3A" + "A" * 64])
+def test_no_digest_or_a_malformed_one_is_400_and_the_session_goes_on(alice: Caller, query: str) -> None:
+    location = start(alice)
+    alice.patch(location, b"bytes")
+
+    response = alice.put(location + query)
+
+    assert response.status_code == 400
+    assert error_codes(response) == ["DIGEST_INVALID"]
+    assert finish(alice, location, digest_of(b"bytes")).status_code == 201
+
+
+@pytest.mark.parametrize("pieces", [[b""], [b"bytes"], [b"by", b"tes"]])
+@pytest.mark.parametrize("last", [b"", b" more"])
+def test_another_digest_is_400_ends_the_session_and_leaves_only_trash(
+    alice: Caller, pieces: list[bytes], last: bytes
+) -> None:
+    location = start(alice)
+    for piece in pieces:
+        alice.patch(location, piece)
+
+    response = finish(alice, location, digest_of(b"another"), last)
+
+    assert response.status_code == 400
+    assert error_codes(response) == ["DIGEST_INVALID"]
+    assert alice.get(location).status_code == 404
+    assert not Blob.objects.exists()
+    assert not Upload.objects.exists()
+
+
+def test_a_session_with_a_query_of_its_own_may_get_more_of_it(alice: Caller) -> None:
+    location = start(alice)
+
+    response = alice.put(f"{location}?_state=x&digest={digest_of(b'')}")
+
+    assert response.status_code == 201
+
+
+def test_finishing_while_another_request_is_writing_is_416_and_the_session_goes_on(alice: Caller) -> None:
+    location = start(alice)
+    alice.patch(location, b"bytes")
+    Upload.objects.update(lease=uuid4(), leased_until=now() + timedelta(minutes=1))
+
+    response = finish(alice, location, digest_of(b"bytes"))
+
+    assert response.status_code == 416
+    assert set(SESSION_HEADERS) <= set(response.headers)
+    Upload.objects.update(lease=None, leased_until=None)
+    assert finish(alice, location, digest_of(b"bytes")).status_code == 201

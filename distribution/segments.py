@@ -4,13 +4,13 @@ import logging
 from dataclasses import dataclass
 
 from distribution import leases, transactions, trash
-from distribution.body import Body
 from distribution.digest import Digest
 from distribution.hashing import HashingReader
 from distribution.leases import Claim, LostLeaseError
 from distribution.models import Blob, Segment, Upload, remove
 from distribution.spec import MAX_SEGMENTS
 from distribution.storage import Reader, blob_store, new_key
+from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 from tokens.views.base import unavailable
 

@@ -15,11 +15,11 @@ from django.db.models.functions import Now
 from acl.names import RepositoryName
 from distribution import blobs, leases, repositories, segments, transactions, trash
 from distribution.assembly import assemble
-from distribution.body import Body
 from distribution.content import Content
 from distribution.digest import Digest
 from distribution.leases import Claim
 from distribution.models import Blob, Segment, Upload, remove
+from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 
 

@@ -1,6 +1,6 @@
 """The documents of the project, and the blocks in them that a comment marks.
 
-    <!-- runs: curl -->          the mark of the fenced block that begins on the next line
+<!-- runs: curl -->          the mark of the fenced block that begins on the next line
 """
 
 import re

@@ -7,3 +7,4 @@ class TokensConfig(AppConfig):
     """Prove it."""
 
     name = "tokens"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -3,12 +3,12 @@
 from django.http import HttpRequest, HttpResponse
 
 from distribution import manifests, tags
-from distribution.body import read_whole
 from distribution.digest import Digest
 from distribution.lookup import FoundManifest
 from distribution.spec import CONTENT_DIGEST_HEADER, MANIFEST_MAX_BYTES, SUBJECT_HEADER, TAG_HEADER
 from distribution.tag import Tag, parse_reference, parse_tag
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already
+from tokens.body import read_whole
 from tokens.errors import ErrorCode, RegistryError
 
 

@@ -7,12 +7,12 @@ from django.http import HttpRequest, HttpResponse
 
 from acl.names import RepositoryName
 from distribution import uploads
-from distribution.body import Body
 from distribution.content_range import parse_content_range
 from distribution.digest import Digest, parse_digest
 from distribution.models import Upload
 from distribution.spec import CONTENT_DIGEST_HEADER, UPLOAD_UUID_HEADER
 from distribution.views.repository import PULL, PULL_PUSH, PUSH, RepositoryView, empty
+from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 from tokens.verify import Bearer
 

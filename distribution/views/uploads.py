@@ -4,10 +4,10 @@ from django.http import HttpRequest, HttpResponse
 
 from acl.names import InvalidNameError, parse_name
 from distribution import blobs, uploads
-from distribution.body import Body
 from distribution.digest import ALGORITHMS, Digest, parse_digest
 from distribution.views.repository import PULL, PULL_PUSH, RepositoryView
 from distribution.views.upload import created, session_accepted
+from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError, quoted
 
 

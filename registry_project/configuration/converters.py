@@ -8,8 +8,8 @@ from typing import Any
 
 from yaml import MappingNode, SequenceNode
 
+from accounts.durations import InvalidDurationError, parse_duration
 from registry_project.configuration import element as elements
-from registry_project.configuration.durations import InvalidDurationError, parse_duration
 from registry_project.configuration.element import REFUSED, Converter, Element, Refused
 
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")

@@ -1,40 +1,22 @@
-"""The recipes of docs/clients.md, run as they stand there."""
+"""The recipes of docs/clients.md, typed as they stand there; only port and password are those of the test's server."""
 
 import json
-import os
-import re
-import subprocess
 from pathlib import Path
 
 from tests.clients.program import login_file
-from tests.clients.server import ROOT, Server, password_of
-
-PAGE = ROOT / "docs" / "clients.md"
-COMMANDS = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-
-def recipe(client: str) -> str:
-    """Return the commands in the section of `client`."""
-    section = PAGE.read_text().split(f"\n## {client}\n")[1].split("\n## ")[0]
-    commands = "\n".join(COMMANDS.findall(section))
-    assert commands, f"{PAGE} has no commands for {client}"
-    return commands
+from tests.clients.server import Server, password_of
+from tests.clients.terminal import type_in
+from tests.documents import block
 
 
-def run_recipe(client: str, server: Server, folder: Path, environment: dict[str, str] | None = None) -> str:
-    """Run the recipe in `folder`, as alice, and return what it printed; fail where a command of it fails."""
-    known = {"REGISTRY": server.host, "PASSWORD": password_of("alice")} | settings_in(folder)
-    done = subprocess.run(
-        ["bash", "-euxo", "pipefail", "-c", recipe(client)],
-        cwd=folder,
-        env=os.environ | known | (environment or {}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def recipe(client: str, server: Server) -> str:
+    """Return the recipe of `client`, for `server`."""
+    return block("docs/clients.md", f"runs: {client}").replace("localhost:5000", f"localhost:{server.port}")
+
+
+def follow(commands: str, folder: Path, environment: dict[str, str] | None = None) -> str:
+    """Type `commands` in `folder` as alice and return what the terminal showed; fail when a command fails."""
+    return type_in(commands, password_of("alice"), folder, settings_in(folder) | (environment or {}))
 
 
 def settings_in(folder: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.clients.conftest import LogIn
 from tests.clients.program import Program, login_file, registries_file
-from tests.clients.recipes import run_recipe, tags_of
+from tests.clients.recipes import follow, recipe, tags_of
 from tests.clients.server import Server
 
 pytestmark = pytest.mark.client("buildah")
@@ -80,6 +80,6 @@ def test_without_a_login_nothing_private_is_pulled(buildah: LogIn, tmp_path: Pat
 
 
 def test_the_documented_recipe_works(server: Server, tmp_path: Path) -> None:
-    run_recipe("buildah", server, tmp_path)
+    follow(recipe("buildah", server), tmp_path)
 
     assert tags_of(server, "alice/from-buildah") == ["v1"]

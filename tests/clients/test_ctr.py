@@ -11,7 +11,7 @@ from tests.clients.conftest import LogIn
 from tests.clients.containerd import containerd_in, ctr_at
 from tests.clients.layouts import image
 from tests.clients.program import Program
-from tests.clients.recipes import run_recipe, tags_of
+from tests.clients.recipes import follow, recipe, tags_of
 from tests.clients.server import Server, password_of
 
 pytestmark = pytest.mark.client("containerd", "ctr", "skopeo")
@@ -35,9 +35,9 @@ def ctr(server: Server, socket: Path) -> Program:
 
 @pytest.fixture
 def digest(skopeo: LogIn, tmp_path: Path) -> str:
-    """Push alice/for-ctr:v1 and return its digest."""
+    """Push alice/app:v1 and return its digest."""
     alice, source = skopeo("alice"), image(tmp_path / "image")
-    alice.run("copy", "--preserve-digests", source.reference("v1"), alice.docker("alice/for-ctr:v1"))
+    alice.run("copy", "--preserve-digests", source.reference("v1"), alice.docker("alice/app:v1"))
     return source.manifest_digest()
 
 
@@ -53,7 +53,7 @@ def digest_in(ctr: Program, name: str) -> str:
 
 
 def test_an_image_is_pulled_with_its_digest(ctr: Program, digest: str) -> None:
-    name = f"{ctr.host}/alice/for-ctr:v1"
+    name = f"{ctr.host}/alice/app:v1"
 
     ctr.run("images", "pull", *user("alice"), name)
 
@@ -74,7 +74,7 @@ def test_an_image_that_was_imported_is_pushed_with_its_digest(
 
 
 def test_an_image_is_pushed_to_a_second_repository(ctr: Program, server: Server, digest: str) -> None:
-    name = f"{ctr.host}/alice/for-ctr:v1"
+    name = f"{ctr.host}/alice/app:v1"
     ctr.run("images", "pull", *user("alice"), name)
 
     ctr.run("images", "push", *user("alice"), f"{ctr.host}/alice/mounted-by-ctr:v1", name)
@@ -83,7 +83,7 @@ def test_an_image_is_pushed_to_a_second_repository(ctr: Program, server: Server,
 
 
 def test_who_may_only_pull_cannot_push(ctr: Program, digest: str) -> None:
-    name = f"{ctr.host}/alice/for-ctr:v1"
+    name = f"{ctr.host}/alice/app:v1"
     ctr.run("images", "pull", *user("bob"), name)
 
     message = ctr.refused("images", "push", *user("bob"), f"{ctr.host}/alice/ctr-of-bob:v1", name)
@@ -92,18 +92,18 @@ def test_who_may_only_pull_cannot_push(ctr: Program, digest: str) -> None:
 
 
 def test_a_stranger_cannot_pull(ctr: Program, digest: str) -> None:
-    message = ctr.refused("images", "pull", *user("charlie"), f"{ctr.host}/alice/for-ctr:v1")
+    message = ctr.refused("images", "pull", *user("charlie"), f"{ctr.host}/alice/app:v1")
 
     assert "pull access denied, repository does not exist or may require authorization" in message
 
 
 def test_a_wrong_password_is_refused(ctr: Program, digest: str) -> None:
-    message = ctr.refused("images", "pull", *user("alice", "wrong"), f"{ctr.host}/alice/for-ctr:v1")
+    message = ctr.refused("images", "pull", *user("alice", "wrong"), f"{ctr.host}/alice/app:v1")
 
     assert "401 Unauthorized" in message
 
 
 def test_the_documented_recipe_works(socket: Path, server: Server, digest: str, tmp_path: Path) -> None:
-    run_recipe("containerd", server, tmp_path, {"CONTAINERD_ADDRESS": str(socket)})
+    follow(recipe("containerd", server), tmp_path, {"CONTAINERD_ADDRESS": str(socket)})
 
     assert tags_of(server, "alice/from-ctr") == ["v1"]

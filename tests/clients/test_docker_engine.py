@@ -10,7 +10,7 @@ from tests.clients.background import missing_right
 from tests.clients.conftest import LogIn
 from tests.clients.docker import docker_at, docker_settings, engine_in
 from tests.clients.program import Program
-from tests.clients.recipes import run_recipe, tags_of
+from tests.clients.recipes import follow, recipe, tags_of
 from tests.clients.server import Server
 
 pytestmark = pytest.mark.client("docker", "dockerd", "containerd", "ctr", "busybox")
@@ -117,6 +117,6 @@ def test_after_a_logout_nothing_private_is_pulled(docker: LogIn, tmp_path: Path)
 
 
 def test_the_documented_recipe_works(address: str, server: Server, tmp_path: Path) -> None:
-    run_recipe("docker", server, tmp_path, docker_settings(address, tmp_path))
+    follow(recipe("docker", server), tmp_path, docker_settings(address, tmp_path))
 
     assert tags_of(server, "alice/from-docker") == ["v1"]

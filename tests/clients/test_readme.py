@@ -14,7 +14,7 @@ from tests.documents import block
 def type_from_readme(mark: str, server: Server, folder: Path) -> str:
     """Type the marked commands as admin and return what the terminal showed."""
     commands = block("README.md", mark).replace("localhost:5000", f"localhost:{server.port}")
-    return type_in(commands, password_of("admin"), folder, settings_in(folder, server.host))
+    return type_in(commands, password_of("admin"), folder, settings_in(folder))
 
 
 @pytest.fixture

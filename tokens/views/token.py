@@ -1,81 +1,93 @@
-"""`GET /v2/token`: a name and a password, or nothing, for a token.
+"""`/v2/token`: a name and a password, a refresh token, or nothing, for a token.
 
-Source: Docker token authentication specification, "Requesting a token".
+Sources: Docker token authentication specification, "Requesting a token" (GET) and "OAuth2" (POST); RFC 6749.
 """
 
-import logging
-
 from django.conf import settings
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, QueryDict
 
-from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import ANONYMOUS, Identity
-from tokens.challenge import basic_challenge
+from tokens import refresh
+from tokens.body import read_whole
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
-from tokens.errors import ErrorCode, RegistryError
+from tokens.errors import ErrorCode, RegistryError, quoted
 from tokens.issue import IssuedToken, issue
 from tokens.scope import parse_scopes
-from tokens.views.base import RegistryView, unavailable
+from tokens.views.base import RegistryView
+from tokens.views.login import log_in, wrong_credentials
 
-logger = logging.getLogger(__name__)
+FORM_MAX_BYTES = 64 * 1024
 
 
 class TokenView(RegistryView):
-    """Issue tokens."""
+    """Issue tokens; 401 for wrong credentials, never 403, from which some clients don't recover."""
 
     def get(self, request: HttpRequest) -> JsonResponse:
-        """Answer with a token for what was asked and is allowed; 401 for wrong credentials, never 403."""
-        _check_service(request.GET.get("service"))
+        """Answer with a token for what was asked and is allowed."""
+        _check_service(request.GET)
         requested = parse_scopes(request.GET.getlist("scope"))
-        identity = _authenticated(request)
-        return _token_response(issue(identity, requested))
+        identity = _basic_identity(request)
+        kept = None
+        if request.GET.get("offline_token") == "true" and not identity.is_anonymous:
+            kept = _refresh_token(request, identity, request.GET)
+        return _token_response(issue(identity, requested), kept)
+
+    def post(self, request: HttpRequest) -> JsonResponse:
+        """Answer as GET does, to a form that holds a password or a refresh token."""
+        form = _form(request)
+        _check_service(form)
+        requested = parse_scopes(form.getlist("scope"))
+        grant_type = form.get("grant_type")
+        if grant_type == "refresh_token":
+            kept = form.get("refresh_token", "")
+            return _token_response(issue(_refreshed(kept), requested), kept)
+        if grant_type != "password":
+            raise _bad_request(f"grant_type is {quoted(grant_type or '')}, expected password or refresh_token")
+        identity = log_in(request, Credentials(form.get("username", ""), form.get("password", "")))
+        kept = _refresh_token(request, identity, form) if form.get("access_type") == "offline" else None
+        return _token_response(issue(identity, requested), kept)
 
 
-def _check_service(service: str | None) -> None:
-    expected = settings.REGISTRY.auth.service
+def _form(request: HttpRequest) -> QueryDict:
+    """Return the fields of the form, which must be text."""
+    payload = read_whole(request, FORM_MAX_BYTES, _bad_request("the form is too large", status=413))
+    try:
+        return QueryDict(payload.decode("ascii"))
+    except UnicodeDecodeError as error:
+        raise _bad_request("the form is not application/x-www-form-urlencoded") from error
+
+
+def _check_service(parameters: QueryDict) -> None:
+    service, expected = parameters.get("service"), settings.REGISTRY.auth.service
     if service is not None and service != expected:
-        raise RegistryError(ErrorCode.DENIED, f"this token server is for the service {expected!r}", status=400)
+        raise _bad_request(f"this token server is for the service {expected!r}")
 
 
-def _authenticated(request: HttpRequest) -> Identity:
+def _basic_identity(request: HttpRequest) -> Identity:
     try:
         credentials = basic_credentials(request)
     except MalformedCredentialsError as error:
-        raise _wrong_credentials() from error
+        raise wrong_credentials() from error
     if credentials is None or credentials.are_blank:
         return ANONYMOUS
     account = request.GET.get("account")
     if account and account != credentials.name:
-        raise _wrong_credentials()
-    try:
-        identity = identify(credentials.name, credentials.password, request)
-    except BusyError as error:
-        raise unavailable("too many logins at once") from error
-    except TooManyFailuresError as error:
-        raise _too_many_failures(request, credentials, error.retry_after_seconds) from error
+        raise wrong_credentials()
+    return log_in(request, credentials)
+
+
+def _refreshed(token: str) -> Identity:
+    identity = refresh.redeem(token)
     if identity is None:
-        logger.info(
-            "login refused",
-            extra={"account": credentials.name[:128], "client": request.META.get("REMOTE_ADDR")},
-        )
-        raise _wrong_credentials()
+        raise wrong_credentials()
     return identity
 
 
-def _too_many_failures(request: HttpRequest, credentials: Credentials, seconds: int) -> RegistryError:
-    logger.warning(
-        "login refused after too many wrong passwords",
-        extra={"account": credentials.name[:128], "client": request.META.get("REMOTE_ADDR")},
-    )
-    detail = f"too many wrong passwords for this account from this address; try again in {seconds} s"
-    return RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(seconds)})
+def _refresh_token(request: HttpRequest, identity: Identity, parameters: QueryDict) -> str:
+    return refresh.issue(identity, parameters.get("client_id", ""), request.META.get("REMOTE_ADDR", ""))
 
 
-def _wrong_credentials() -> RegistryError:
-    return RegistryError(ErrorCode.UNAUTHORIZED, None, headers={"WWW-Authenticate": basic_challenge()})
-
-
-def _token_response(issued: IssuedToken) -> JsonResponse:
+def _token_response(issued: IssuedToken, refresh_token: str | None) -> JsonResponse:
     body = {
         "token": issued.token,
         "access_token": issued.token,
@@ -83,4 +95,10 @@ def _token_response(issued: IssuedToken) -> JsonResponse:
         "issued_at": issued.issued_at.isoformat().replace("+00:00", "Z"),
         "scope": issued.scope,
     }
+    if refresh_token is not None:
+        body["refresh_token"] = refresh_token
     return JsonResponse(body, headers={"Cache-Control": "no-store"})
+
+
+def _bad_request(detail: str, status: int = 400) -> RegistryError:
+    return RegistryError(ErrorCode.DENIED, detail, status=status)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry_project.configuration.durations import (
+from accounts.durations import (
     MAX_DURATION,
     InvalidDurationError,
     format_duration,

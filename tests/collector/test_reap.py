@@ -1,0 +1,77 @@
+"""Uploads that nobody goes on with, and the trash."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.files.storage import storages
+from django.db.models.functions import Now
+
+from distribution.models import Trash, Upload
+from tests.caller import Caller
+from tests.collector.props import DAY, collect, pass_time
+from tests.collector.storage import objects
+
+APP = "alice/app"
+
+
+def _start(alice: Caller, *parts: bytes) -> str:
+    location = alice.post(f"/v2/{APP}/blobs/uploads/")["Location"]
+    for part in parts:
+        response = alice.patch(location, part)
+        assert response.status_code == 202
+        location = response["Location"]
+    return str(location)
+
+
+def test_an_upload_that_nobody_goes_on_with_ends_and_its_bytes_go(alice: Caller) -> None:
+    location = _start(alice, b"one", b"two")
+    pass_time()
+
+    collect()
+    pass_time()
+    collect()
+
+    assert alice.patch(location, b"three").status_code == 404
+    assert objects() == set()
+    assert not Trash.objects.exists()
+
+
+def test_an_upload_is_kept_for_a_day_whatever_the_grace_period(alice: Caller) -> None:
+    location = _start(alice, b"one")
+    pass_time(DAY - timedelta(minutes=1))
+
+    collect(grace=timedelta())
+
+    assert alice.patch(location, b"two").status_code == 202
+
+
+def test_an_old_upload_that_somebody_writes_to_is_kept(alice: Caller) -> None:
+    _start(alice, b"one")
+    pass_time()
+    Upload.objects.update(leased_until=Now() + timedelta(seconds=30))
+
+    collect()
+
+    assert Upload.objects.exists()
+
+
+def test_trash_is_kept_until_it_is_due(prepared: None) -> None:
+    Path(storages["blobs"].path("objects/00/due")).touch()
+    Path(storages["blobs"].path("objects/00/not-yet")).touch()
+    Trash.objects.create(key="objects/00/due", delete_after=Now())
+    Trash.objects.create(key="objects/00/not-yet", delete_after=Now() + timedelta(minutes=1))
+
+    report = collect()
+
+    assert objects() == {"objects/00/not-yet"}
+    assert report.objects == 1
+
+
+def test_nothing_is_forgotten_while_the_storage_is_not_mounted(db: None) -> None:
+    Trash.objects.create(key="objects/00/due", delete_after=Now())
+
+    with pytest.raises(FileNotFoundError):
+        collect()
+
+    assert Trash.objects.exists()

@@ -1,0 +1,91 @@
+"""A run comes past every due row, whatever single rows do."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.core.files.storage import storages
+from django.db import connection
+from django.db.models.functions import Now
+
+from collector import walk
+from distribution.models import Link, Manifest, Repository, Trash, Upload
+from tests.caller import Caller
+from tests.collector.props import collect, pass_time
+from tests.images import Image, push_blob
+
+APP = "alice/app"
+Push = Callable[..., Image]
+
+_REFUSE = {
+    "sqlite": (
+        "CREATE TRIGGER broken BEFORE DELETE ON {table} WHEN OLD.id = {pk} BEGIN SELECT RAISE(ABORT, 'broken'); END"
+    ),
+    "postgresql": (
+        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'broken'; END $$; "
+        "CREATE TRIGGER broken BEFORE DELETE ON {table} FOR EACH ROW WHEN (OLD.id = {pk}) EXECUTE FUNCTION broken()"
+    ),
+}
+
+
+def _break(table: str, pk: int) -> None:
+    """Let the database refuse to delete one row."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REFUSE[connection.vendor].format(table=table, pk=pk))
+
+
+def test_a_broken_manifest_does_not_stop_a_run(push: Push, alice: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    broken, *_ = [push(APP, f"v{number}", b"layer %d" % number) for number in range(3)]
+    for number in range(3):
+        alice.delete(f"/v2/{APP}/manifests/v{number}")
+    pass_time()
+    _break("distribution_manifest", Manifest.objects.get(digest=broken.digest).pk)
+
+    with caplog.at_level(logging.ERROR):
+        report = collect()
+
+    assert list(Manifest.objects.values_list("digest", flat=True)) == [broken.digest]
+    assert report.failures == 1
+    assert "a due row is broken" in caplog.messages
+
+
+def test_a_broken_link_does_not_stop_a_run(alice: Caller) -> None:
+    for number in range(3):
+        push_blob(alice, APP, b"blob %d" % number)
+    pass_time()
+    broken = Link.objects.order_by("pk")[0]
+    _break("distribution_link", broken.pk)
+
+    report = collect()
+
+    assert list(Link.objects.all()) == [broken]
+    assert (report.failures, report.total.blobs) == (1, 2)
+
+
+def test_an_object_that_cannot_be_deleted_waits_and_does_not_stop_a_run(prepared: None) -> None:
+    Path(storages["blobs"].path("objects/00/stuck/inside")).mkdir(parents=True)
+    Trash.objects.create(key="objects/00/stuck", delete_after=Now())
+    Trash.objects.create(key="objects/00/absent", delete_after=Now())
+    Path(storages["blobs"].path("objects/00/fine")).touch()
+    Trash.objects.create(key="objects/00/fine", delete_after=Now())
+
+    reports = [collect(), collect()]
+
+    assert [row.key for row in Trash.objects.all()] == ["objects/00/stuck"]
+    assert not Path(storages["blobs"].path("objects/00/fine")).exists()
+    assert [report.failures for report in reports] == [1, 0]
+
+
+def test_rows_of_one_moment_are_all_found_across_batches(prepared: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "BATCH", 2)
+    repository = Repository.objects.create(name=APP)
+    moment = Repository.objects.annotate(moment=Now()).values_list("moment", flat=True)[0]
+    Upload.objects.bulk_create([Upload(repository=repository, active_at=moment) for _ in range(9)])
+    pass_time()
+
+    report = collect()
+
+    assert report.uploads == 9
+    assert not Upload.objects.exists()

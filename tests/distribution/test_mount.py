@@ -1,0 +1,138 @@
+"""`POST …/blobs/uploads/?mount=d&from=m`: a blob without its bytes, or a session; never an error."""
+
+import pytest
+
+from acl.models import Rule
+from distribution.models import Blob, Link, Repository, Upload
+from tests.caller import Caller, Response, content
+from tests.images import digest_of, push_blob
+
+BYTES = b"a layer that is there already"
+DIGEST = digest_of(BYTES)
+BOTH = ["repository:alice/app:pull,push", "repository:alice/base:pull"]
+
+
+def mount(caller: Caller, digest: str = DIGEST, query: str = "&from=alice/base", scopes: list[str] | None = None) -> Response:
+    """Ask alice/app for the blob."""
+    return caller.post(f"/v2/alice/app/blobs/uploads/?mount={digest}{query}", scopes=BOTH if scopes is None else scopes)
+
+
+def test_a_mounted_blob_is_201_and_readable_here(alice: Caller) -> None:
+    push_blob(alice, "alice/base", BYTES)
+
+    response = mount(alice)
+
+    assert response.status_code == 201
+    assert response["Location"] == f"/v2/alice/app/blobs/{DIGEST}"
+    assert response["Docker-Content-Digest"] == DIGEST
+    assert response["Content-Length"] == "0"
+    assert content(alice.get(response["Location"])) == BYTES
+
+
+def test_a_mount_is_a_link_and_no_bytes(alice: Caller) -> None:
+    push_blob(alice, "alice/base", BYTES)
+
+    mount(alice)
+
+    assert Blob.objects.count() == 1
+    assert set(Link.objects.values_list("repository__name", "is_idle")) == {("alice/base", True), ("alice/app", True)}
+    assert not Upload.objects.exists()
+
+
+def test_a_mount_of_what_is_here_already_is_201_and_no_second_link(alice: Caller) -> None:
+    push_blob(alice, "alice/base", BYTES)
+    mount(alice)
+
+    response = mount(alice)
+
+    assert response.status_code == 201
+    assert Link.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "&from=", "&from=alice/none", "&from=UPPER", "&from=..", "&from=%00", "&from=alice/other", "&from=alice%2Fother"],
+)
+def test_a_source_that_does_not_help_is_202(alice: Caller, query: str) -> None:
+    push_blob(alice, "alice/base", BYTES)
+    push_blob(alice, "alice/other", b"something else")
+
+    response = mount(alice, query=query, scopes=[*BOTH, "repository:alice/other:pull", "repository:alice/none:pull"])
+
+    assert response.status_code == 202
+    assert response["Range"] == "0-0"
+    assert response["Location"].startswith("/v2/alice/app/blobs/uploads/")
+
+
+@pytest.mark.parametrize("digest", [digest_of(b"unknown"), "", "nonsense", "md5:0", "%00"])
+def test_a_digest_that_is_not_there_is_202(alice: Caller, digest: str) -> None:
+    push_blob(alice, "alice/base", BYTES)
+
+    response = mount(alice, digest)
+
+    assert response.status_code == 202
+
+
+def test_a_token_without_pull_on_the_source_is_202(alice: Caller) -> None:
+    push_blob(alice, "alice/base", BYTES)
+
+    response = mount(alice, scopes=["repository:alice/app:pull,push"])
+
+    assert response.status_code == 202
+    assert not Link.objects.filter(repository__name="alice/app").exists()
+
+
+def test_an_account_without_pull_on_the_source_is_202(alice: Caller, charlie: Caller) -> None:
+    push_blob(alice, "alice/base", BYTES)
+    Rule.objects.create(subject_kind="account", subject="charlie", name="charlie/*", actions="*")
+
+    response = charlie.post(
+        f"/v2/charlie/app/blobs/uploads/?mount={DIGEST}&from=alice/base",
+        scopes=["repository:charlie/app:pull,push", "repository:alice/base:pull"],
+    )
+
+    assert response.status_code == 202
+    assert charlie.get(f"/v2/charlie/app/blobs/{DIGEST}").status_code == 404
+
+
+def test_what_anonymous_may_pull_everybody_may_mount(alice: Caller, charlie: Caller) -> None:
+    push_blob(alice, "public/base", BYTES)
+    Rule.objects.create(subject_kind="account", subject="charlie", name="charlie/*", actions="*")
+
+    response = charlie.post(
+        f"/v2/charlie/app/blobs/uploads/?mount={DIGEST}&from=public/base",
+        scopes=["repository:charlie/app:pull,push", "repository:public/base:pull"],
+    )
+
+    assert response.status_code == 201
+
+
+def test_a_corrupt_blob_is_not_mounted(alice: Caller) -> None:
+    push_blob(alice, "alice/base", BYTES)
+    Blob.objects.update(is_corrupt=True)
+
+    response = mount(alice)
+
+    assert response.status_code == 202
+
+
+def test_pull_on_the_target_is_not_enough(alice: Caller, bob: Caller) -> None:
+    push_blob(alice, "alice/base", BYTES)
+
+    response = mount(bob)
+
+    assert response.status_code == 401
+    assert not Repository.objects.filter(name="alice/app").exists()
+
+
+def test_a_mount_that_fails_with_a_digest_beside_it_takes_the_body(alice: Caller) -> None:
+    response = alice.post(f"/v2/alice/app/blobs/uploads/?mount={DIGEST}&from=alice/base&digest={DIGEST}", BYTES)
+
+    assert response.status_code == 201
+    assert content(alice.get(response["Location"])) == BYTES
+
+
+def test_the_session_of_a_failed_mount_can_be_cancelled_as_podman_does(alice: Caller) -> None:
+    location = mount(alice)["Location"]
+
+    assert alice.delete(location).status_code == 204

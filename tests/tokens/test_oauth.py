@@ -1,0 +1,169 @@
+"""`POST /v2/token`, and refresh tokens."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.db.models.functions import Now
+from django.test import Client
+
+from accounts.models import Account
+from tests.caller import Caller, error_codes
+from tokens import refresh
+from tokens.models import RefreshToken
+from tokens.views.token import FORM_MAX_BYTES
+
+FORM = "application/x-www-form-urlencoded"
+SERVICE = "Docker Registry"
+
+
+def ask(caller: Caller, **fields: str) -> Any:
+    """Send a form with the fields of every request and `fields`."""
+    body = urlencode({"service": SERVICE, "client_id": "docker", **fields})
+    return caller.client.post("/v2/token", body, content_type=FORM)
+
+
+def with_password(caller: Caller, **fields: str) -> Any:
+    return ask(caller, grant_type="password", username=caller.name, password=caller.password, **fields)
+
+
+@pytest.fixture
+def kept(alice: Caller) -> str:
+    """Log in as alice for good, and return the refresh token."""
+    return str(with_password(alice, access_type="offline").json()["refresh_token"])
+
+
+def test_a_password_gives_a_token_that_counts(alice: Caller) -> None:
+    response = with_password(alice, scope="repository:alice/app:pull,push")
+
+    assert response["Cache-Control"] == "no-store"
+    assert alice.post("/v2/alice/app/blobs/uploads/", token=response.json()["access_token"]).status_code == 202
+
+
+def test_several_scopes_are_separated_by_spaces(alice: Caller) -> None:
+    response = with_password(alice, scope="repository:alice/a:pull repository:alice/b:pull,push")
+
+    assert response.json()["scope"] == "repository:alice/a:pull repository:alice/b:pull,push"
+
+
+def test_a_wrong_password_is_401(alice: Caller) -> None:
+    response = ask(alice, grant_type="password", username="alice", password="wrong")
+
+    assert (response.status_code, error_codes(response)) == (401, ["UNAUTHORIZED"])
+
+
+@pytest.mark.parametrize("fields", [{}, {"grant_type": "client_credentials"}, {"grant_type": ""}])
+def test_another_grant_is_400(alice: Caller, fields: dict[str, str]) -> None:
+    assert ask(alice, **fields).status_code == 400
+
+
+def test_another_service_is_400(alice: Caller) -> None:
+    response = with_password(alice, service="another")
+
+    assert response.status_code == 400
+
+
+def test_a_form_that_is_too_large_is_413(alice: Caller) -> None:
+    response = with_password(alice, padding="x" * FORM_MAX_BYTES)
+
+    assert response.status_code == 413
+
+
+def test_a_form_that_is_no_text_is_400(alice: Caller) -> None:
+    response = alice.client.post("/v2/token", b"\xff\xfe", content_type=FORM)
+
+    assert response.status_code == 400
+
+
+def test_it_needs_no_csrf_token(cast: None) -> None:
+    strict = Caller(Client(enforce_csrf_checks=True), "alice", "alice's password")
+
+    assert with_password(strict).status_code == 200
+
+
+def test_a_refresh_token_comes_only_when_asked_for(alice: Caller) -> None:
+    assert "refresh_token" not in with_password(alice).json()
+    assert "refresh_token" not in alice.ask_token().json()
+
+
+def test_docker_login_gets_one(alice: Caller) -> None:
+    response = alice.ask_token(offline_token="true", account="alice", client_id="docker")
+
+    assert response.json()["refresh_token"].startswith("rrt_")
+
+
+def test_anonymous_gets_none(anonymous: Caller) -> None:
+    assert "refresh_token" not in anonymous.ask_token(offline_token="true").json()
+
+
+def test_a_refresh_token_gives_a_token_that_counts(alice: Caller, kept: str) -> None:
+    response = ask(alice, grant_type="refresh_token", refresh_token=kept, scope="repository:alice/app:pull,push")
+
+    assert response.json()["refresh_token"] == kept
+    assert alice.post("/v2/alice/app/blobs/uploads/", token=response.json()["access_token"]).status_code == 202
+
+
+def test_it_grants_what_the_rules_allow_now(bob: Caller) -> None:
+    kept = with_password(bob, access_type="offline").json()["refresh_token"]
+
+    response = ask(bob, grant_type="refresh_token", refresh_token=kept, scope="repository:alice/app:pull,push")
+
+    assert response.json()["scope"] == "repository:alice/app:pull"
+
+
+@pytest.mark.parametrize("token", ["", "rrt_unknown", "rrt_" + "é" * 10])
+def test_an_unknown_one_is_401(alice: Caller, token: str) -> None:
+    assert ask(alice, grant_type="refresh_token", refresh_token=token).status_code == 401
+
+
+def test_a_revoked_one_is_401(alice: Caller, kept: str) -> None:
+    refresh.revoke([RefreshToken.objects.get().pk])
+
+    assert ask(alice, grant_type="refresh_token", refresh_token=kept).status_code == 401
+
+
+def test_one_that_was_unused_for_too_long_is_401(alice: Caller, kept: str) -> None:
+    RefreshToken.objects.update(used_at=Now() - refresh.IDLE)
+
+    assert ask(alice, grant_type="refresh_token", refresh_token=kept).status_code == 401
+
+
+def test_using_it_keeps_it(alice: Caller, kept: str) -> None:
+    RefreshToken.objects.update(used_at=Now() - refresh.IDLE / 2)
+
+    ask(alice, grant_type="refresh_token", refresh_token=kept)
+
+    assert RefreshToken.objects.filter(used_at__gt=Now() - refresh.USED_STEP).exists()
+
+
+def test_a_changed_password_ends_it(alice: Caller, kept: str) -> None:
+    account = Account.objects.get(name="alice")
+    account.set_password("another password")
+    account.save()
+
+    assert ask(alice, grant_type="refresh_token", refresh_token=kept).status_code == 401
+
+
+def test_a_deactivated_account_ends_it(alice: Caller, kept: str) -> None:
+    Account.objects.filter(name="alice").update(is_active=False)
+
+    assert ask(alice, grant_type="refresh_token", refresh_token=kept).status_code == 401
+
+
+def test_an_account_made_anew_under_the_name_does_not_take_it_over(alice: Caller, kept: str) -> None:
+    Account.objects.get(name="alice").delete()
+    Account.objects.create_user("alice", "somebody else's password")
+
+    assert ask(alice, grant_type="refresh_token", refresh_token=kept).status_code == 401
+
+
+def test_the_database_does_not_hold_it(alice: Caller, kept: str) -> None:
+    row = RefreshToken.objects.values().get()
+
+    assert kept.removeprefix("rrt_") not in str(row)
+
+
+def test_the_row_says_whose_login_it_is(alice: Caller, kept: str) -> None:
+    row = RefreshToken.objects.get()
+
+    assert (row.account, row.client_id, row.address) == ("alice", "docker", "127.0.0.1")

@@ -30,7 +30,7 @@ def _watch(**kwargs: Any) -> None:
     epoch.watch(using, "auth_group", ("name",))
 
 
-def _count_failure(credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any) -> None:
+def _count_failure(credentials: dict[str, Any], request: HttpRequest | None = None, **_kwargs: Any) -> None:
     from accounts import throttle
 
     name = credentials.get("username")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from accounts.models import Account
+from accounts.models import ACCOUNT_NAME, Account
 from accounts.remembered import PerEpoch
 
 
@@ -35,6 +35,9 @@ def identity_of(name: str, epoch: str) -> Identity | None:
 
 
 def _read(name: str) -> Identity | None:
+    # PostgreSQL refuses a query with a NUL, and a name that no account can have needs none.
+    if not ACCOUNT_NAME.fullmatch(name):
+        return None
     account = Account.objects.filter(name=name, is_active=True).first()
     if account is None:
         return None

@@ -1,14 +1,14 @@
 """Basic authentication for the management API, with the memory that `/v2/token` has."""
 
-from typing import Any
-
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
 from accounts.authentication import BusyError, TooManyFailuresError, identify
+from accounts.identity import Identity
 from accounts.models import Account
-from tokens.credentials import MalformedCredentialsError, basic_credentials
+from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
 
 
 class BusyAPIError(APIException):
@@ -17,12 +17,14 @@ class BusyAPIError(APIException):
     status_code = 503
     default_detail = "Too many logins at once; try again in a moment."
     default_code = "busy"
+    wait = 5
+    """What the Retry-After header says, in seconds."""
 
 
 class RememberedBasicAuthentication(BaseAuthentication):
     """Identify by name and password (RFC 7617); no session and no cookie counts."""
 
-    def authenticate(self, request: Request) -> tuple[Account, Any] | None:
+    def authenticate(self, request: Request) -> tuple[Account, Identity] | None:
         """Return the account and its identity, None without credentials."""
         try:
             credentials = basic_credentials(request._request)
@@ -30,16 +32,22 @@ class RememberedBasicAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The Authorization header is not Basic with a name and a password.") from error
         if credentials is None:
             return None
-        try:
-            identity = identify(credentials.name, credentials.password, request._request)
-        except BusyError as error:
-            raise BusyAPIError from error
-        except TooManyFailuresError as error:
-            raise Throttled(wait=error.retry_after_seconds) from error
-        if identity is None:
+        identity = _identify(credentials, request._request)
+        # None as well for an account that was deleted or deactivated since.
+        account = Account.objects.filter(name=identity.name, is_active=True).first() if identity else None
+        if identity is None or account is None:
             raise AuthenticationFailed("Wrong name or password.")
-        return Account.objects.get(name=identity.name), identity
+        return account, identity
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of a 401."""
-        return 'Basic realm="Registry API"'
+        return 'Basic realm="Registry API", charset="UTF-8"'
+
+
+def _identify(credentials: Credentials, request: HttpRequest) -> Identity | None:
+    try:
+        return identify(credentials.name, credentials.password, request)
+    except BusyError as error:
+        raise BusyAPIError from error
+    except TooManyFailuresError as error:
+        raise Throttled(wait=error.retry_after_seconds) from error

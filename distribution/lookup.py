@@ -37,6 +37,10 @@ JOIN distribution_manifest manifest ON manifest.id = tag.manifest_id
 WHERE repository.name = %s AND tag.name = %s
 """
 
+_TAGS = """
+SELECT name FROM distribution_tag WHERE repository_id = %s AND name > %s ORDER BY name LIMIT %s
+"""
+
 ATTEMPTS = 3
 
 
@@ -78,9 +82,17 @@ def manifest(name: str, reference: Digest | Tag, *, with_payload: bool) -> Found
     return _promised(sql, (name, str(reference)), "distribution_manifest", _found_manifest)
 
 
-def repository_exists(name: str) -> bool:
-    """Tell whether anything was ever pushed to `name`."""
-    return _row("SELECT 1 FROM distribution_repository WHERE name = %s", (name,)) is not None
+def repository(name: str) -> int | None:
+    """Return the primary key of the repository called `name`, None when nothing was ever pushed there."""
+    row = _row("SELECT id FROM distribution_repository WHERE name = %s", (name,))
+    return int(str(row[0])) if row else None
+
+
+def tags(repository_pk: int, last: str, limit: int) -> list[str]:
+    """Return up to `limit` tags of the repository after `last`, in byte order: the order of their index."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAGS, [repository_pk, last, limit])
+        return [name for (name,) in cursor.fetchall()]
 
 
 def _promised(sql: str, parameters: tuple[str, str], table: str, make: Callable[[Row], Found]) -> Found | None:

@@ -108,6 +108,8 @@ def _put(incoming: Put) -> None:
     held.discard(own.digest)
     Manifest.objects.filter(pk__in=[around[d].pk for d in held], is_idle=True).update(is_idle=False)
     _move_tags(incoming, own, tags)
+    if not incoming.repository.is_listed:
+        Repository.objects.filter(pk=incoming.repository.pk).update(is_listed=True)
 
 
 def _lock_around(incoming: Put, tags: list[Tag]) -> dict[str, Manifest]:
@@ -227,6 +229,6 @@ def _check_no_parent(row: Manifest) -> None:
 
 def unknown(name: RepositoryName, reference: str) -> RegistryError:
     """Return the 404 for a manifest: of its repository when nothing was ever pushed there."""
-    if lookup.repository_exists(name):
+    if lookup.repository(name) is not None:
         return RegistryError(ErrorCode.MANIFEST_UNKNOWN, {"name": name, "reference": reference})
     return RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})

@@ -38,12 +38,16 @@ class Repository(models.Model):
     """A name under which manifests, tags and links live."""
 
     name = models.CharField(max_length=255, unique=True, db_collation=BYTE_ORDER)
+    is_listed = models.BooleanField(default=False, help_text="A manifest was put here once: the catalog shows it.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """Plural as it is written."""
+        """The catalog reads names in order."""
 
         verbose_name_plural = "repositories"
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["name"], name="distribution_catalog", condition=Q(is_listed=True))
+        ]
 
     def __str__(self) -> str:
         """Name the repository."""

@@ -49,4 +49,4 @@ def page_limit(query: QueryDict) -> int:
 
 def page_start(query: QueryDict) -> str:
     """Return the name after which the page starts, which need not exist; no name has a NUL."""
-    return query.get("last", "").replace("\0", "").encode("utf-8", "replace").decode()
+    return query.get("last", "").partition("\0")[0].encode("utf-8", "replace").decode()

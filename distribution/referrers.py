@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from acl.names import RepositoryName
+from distribution import lookup
 from distribution.digest import Digest
 from distribution.models import Manifest
 from distribution.spec import MANIFEST_MAX_BYTES
@@ -25,7 +26,8 @@ def page(
 
     A page ends early where it would outgrow MANIFEST_MAX_BYTES, the most that a client reads of an index.
     """
-    rows = Manifest.objects.filter(repository__name=name, subject=str(subject), digest__gt=last).order_by("digest")
+    repository = lookup.repository(name)
+    rows = Manifest.objects.filter(repository=repository, subject=str(subject), digest__gt=last).order_by("digest")
     if artifact_type is not None:
         rows = rows.filter(artifact_type=artifact_type)
     found = [_descriptor(row) for row in rows.values(*_COLUMNS)[: limit + 1]]

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
 
 from acl.name_range import NameRange
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
-from distribution.models import Manifest, Repository
+from distribution.models import Repository
 from distribution.pages import Page
 
 BATCH = 1000
@@ -28,26 +27,26 @@ def ensure(name: RepositoryName) -> Repository:
 
 
 def catalog(limit: int, last: str, rules: IdentityRules) -> Page:
-    """Return up to `limit` names after `last`, in byte order, of repositories that hold something and may be pulled.
+    """Return up to `limit` names after `last`, in byte order, of repositories that may be pulled.
 
     Only the ranges that the rules' patterns begin with are read: a page costs what it shows, not what there is.
     """
     names: list[str] = []
     for wanted in rules.ranges("pull"):
-        visible = (name for name in _names(wanted, last) if "pull" in rules.actions_on(name))
+        visible = (name for name in _names(wanted, last, limit + 1) if "pull" in rules.actions_on(name))
         names += islice(visible, limit + 1 - len(names))
     return Page.of(names, limit)
 
 
-def _names(wanted: NameRange, last: str) -> Iterator[str]:
-    while batch := _batch(wanted, last):
+def _names(wanted: NameRange, last: str, size: int) -> Iterator[str]:
+    """Give the names of the range after `last`: first `size` of them, then more at a time while none is shown."""
+    while batch := _batch(wanted, last, size):
         yield from batch
-        last = batch[-1]
+        last, size = batch[-1], min(size * 2, BATCH)
 
 
-def _batch(wanted: NameRange, last: str) -> list[str]:
-    holds_something = Exists(Manifest.objects.filter(repository=OuterRef("pk")))
-    rows = Repository.objects.filter(holds_something, name__gte=wanted.low, name__gt=last).order_by("name")
+def _batch(wanted: NameRange, last: str, size: int) -> list[str]:
+    rows = Repository.objects.filter(is_listed=True, name__gte=wanted.low, name__gt=last).order_by("name")
     if wanted.high is not None:
         rows = rows.filter(name__lt=wanted.high)
-    return list(rows.values_list("name", flat=True)[:BATCH])
+    return list(rows.values_list("name", flat=True)[:size])

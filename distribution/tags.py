@@ -9,10 +9,10 @@ from tokens.errors import ErrorCode, RegistryError
 
 def page(name: RepositoryName, limit: int, last: str) -> Page:
     """Return up to `limit` tags after `last`, in byte order. Raises NAME_UNKNOWN."""
-    if not lookup.repository_exists(name):
+    repository = lookup.repository(name)
+    if repository is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
-    rows = Tag.objects.filter(repository__name=name, name__gt=last).order_by("name")
-    return Page.of(list(rows.values_list("name", flat=True)[: limit + 1]), limit)
+    return Page.of(lookup.tags(repository, last, limit + 1), limit)
 
 
 def delete(name: RepositoryName, tag: str) -> None:

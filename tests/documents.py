@@ -33,3 +33,16 @@ def block(name: str, mark: str) -> str:
 def fences(name: str, language: str) -> list[str]:
     """Return all fenced blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```", text(name), re.DOTALL | re.MULTILINE)
+
+
+def commands(name: str, pattern: str) -> list[str]:
+    """Return what `pattern` finds in shell blocks and in inline code."""
+    document = text(name)
+    code = [*fences(name, "sh"), *re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```", "", document))]
+    return [found for piece in code for found in re.findall(pattern, piece)]
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the fragments that lead to the headings of a document, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.+)$", path.read_text())
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -69,8 +69,13 @@ class DeletedByVerbAdmin(LookedAtAdmin):
             answer: HttpResponse = self._delete_view(request, object_id, extra_context)  # type: ignore[attr-defined]
         except RegistryError as error:
             self.message_user(request, reason(error), messages.ERROR)
-            return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
+            return self._to_list()
         return answer
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        """Say that it is gone, and go back to the list: Django leaves it to those who may change rows."""
+        super().response_delete(request, obj_display, obj_id)
+        return self._to_list()
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         """Delete one row, then log it."""
@@ -89,6 +94,9 @@ class DeletedByVerbAdmin(LookedAtAdmin):
     def log_deletions(self, request: HttpRequest, queryset: Iterable[Any]) -> list[Any]:
         """Log nothing yet: Django asks before the deletion, which the verb may refuse."""
         return []
+
+    def _to_list(self) -> HttpResponse:
+        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
 
     def _delete_each(self, request: HttpRequest, rows: list[Any]) -> list[tuple[Any, RegistryError]]:
         """Return the rows that were refused, after trying them again for as long as others go.

@@ -29,7 +29,7 @@ class ManifestView(RepositoryView):
         """Store the manifest under a tag, or a digest and the tags of `?tag=`."""
         parsed = parse_reference(reference)
         digest = parsed if isinstance(parsed, Digest) else None
-        tag_names = [parse_tag(tag) for tag in request.GET.getlist("tag")]
+        tag_names = [parse_tag(tag) for tag in dict.fromkeys(request.GET.getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
         payload = read_whole(request, MANIFEST_MAX_BYTES, _too_large())
         stored = manifests.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)

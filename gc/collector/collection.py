@@ -20,7 +20,8 @@ def collect(policy: Policy, report: Report, pace: Pace) -> None:
     """
     now = clock.now()
     sweep(policy, now - policy.grace_period, report, pace)
-    reap.expire_uploads(now, report, pace)
+    for scope in policy.scopes():
+        reap.expire_uploads(now, scope, report, pace)
     reap.empty_trash(now, report, pace)
 
 
@@ -28,7 +29,8 @@ def rehearse(policy: Policy, report: Report) -> Iterator[Finding]:
     """Yield what `collect` would remove now, counted in `report`; nothing is changed."""
     now = clock.now()
     marked = Mark(policy, now - policy.grace_period).find()
-    for finding in chain(marked, reap.find_uploads(now), reap.find_objects(now)):
+    uploads = (reap.find_uploads(now, scope) for scope in policy.scopes())
+    for finding in chain(marked, *uploads, reap.find_objects(now)):
         finding.add_to(report)
         yield finding
 

@@ -43,13 +43,18 @@ class Mark:
         yield from self._find_links()
 
     def _find_manifests(self) -> Iterator[Finding]:
-        for pks in _batches(_idle(Manifest.objects.all(), self._cut)):
+        for pks in _batches(self._idle(Manifest.objects.all())):
             waiting = deque(pks)
             while waiting:
                 marked = list(self._judge_manifests(_take(waiting)))
                 waiting.extend(_held_by([row.pk for row, _ in marked]))
                 for row, reason in marked:
                     yield Finding(Kind.MANIFEST, row.digest, reason, row.repository_id, row.repository.name)
+
+    def _idle(self, rows: QuerySet[Any]) -> Iterator[int]:
+        for scope in self._policy.scopes():
+            due = rows.filter(scope, is_idle=True, used_at__lt=self._cut).order_by("used_at", "pk")
+            yield from due.values_list("pk", flat=True).iterator(BATCH)
 
     def _judge_manifests(self, pks: list[int]) -> Iterator[tuple[Manifest, str]]:
         """Mark those of `pks` that go and yield them with the reason."""
@@ -76,7 +81,7 @@ class Mark:
         return kept, parents
 
     def _mark_links(self) -> None:
-        for pks in _batches(_idle(Link.objects.all(), self._cut)):
+        for pks in _batches(self._idle(Link.objects.all())):
             self._judge_links(pks)
         for pks in _batches(self._manifests):
             for links in _batches(ManifestBlob.objects.filter(manifest__in=pks).values_list("link_id", flat=True)):
@@ -112,11 +117,6 @@ class Mark:
             if link not in self._links:
                 kept.add(blob)
         return {blob: link for blob, link in last.items() if blob not in kept}
-
-
-def _idle(rows: QuerySet[Any], cut: datetime) -> Iterator[int]:
-    due = rows.filter(is_idle=True, used_at__lt=cut).order_by("used_at", "pk")
-    return due.values_list("pk", flat=True).iterator(BATCH)
 
 
 def _held_by(pks: list[int]) -> list[int]:

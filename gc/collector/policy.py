@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Q
+
+from acl.glob import compile_glob, literal_prefix
+from distribution.models import Repository
+
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long what nothing holds is kept, and whether an untagged manifest is such a thing."""
+    """How long what nothing holds is kept, whether an untagged manifest is such a thing, and where.
+
+    `repository` is a pattern as in access rules; empty: everywhere.
+    """
 
     grace_period: timedelta
     remove_untagged: bool
+    repository: str = ""
 
     @classmethod
     def configured(cls) -> Policy:
@@ -21,7 +32,16 @@ class Policy:
         section = settings.REGISTRY.garbage_collector
         return cls(section.grace_period, section.remove_untagged)
 
-    def but(self, *, grace_period: timedelta | None = None, remove_untagged: bool | None = None) -> Policy:
-        """Return the policy with what is not None changed."""
-        changes = {"grace_period": grace_period, "remove_untagged": remove_untagged}
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
+    def scopes(self) -> Iterator[Q]:
+        """Yield the conditions on rows of a repository that together say where, a number of repositories each.
+
+        Raises InvalidPatternError.
+        """
+        if not self.repository:
+            yield Q()
+            return
+        matches = compile_glob(self.repository)
+        rows = Repository.objects.filter(name__startswith=literal_prefix(self.repository)).values_list("pk", "name")
+        pks = [pk for pk, name in rows.iterator(BATCH) if matches(name)]
+        for start in range(0, len(pks), BATCH):
+            yield Q(repository__in=pks[start : start + BATCH])

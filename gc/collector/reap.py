@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from collector.findings import Finding, Kind
@@ -30,9 +30,9 @@ def due_trash(now: datetime) -> QuerySet[Trash]:
     return Trash.objects.filter(delete_after__lte=now)
 
 
-def find_uploads(now: datetime) -> Iterator[Finding]:
+def find_uploads(now: datetime, scope: Q) -> Iterator[Finding]:
     """Yield the uploads that `expire_uploads` would end."""
-    rows = expired_uploads(now).select_related("repository").order_by("active_at", "pk")
+    rows = expired_uploads(now).filter(scope).select_related("repository").order_by("active_at", "pk")
     for row in rows.iterator(BATCH):
         reason = f"no activity since {row.active_at:%Y-%m-%d %H:%M:%S} UTC"
         yield Finding(Kind.UPLOAD, str(row.pk), reason, row.repository_id, row.repository.name)
@@ -44,9 +44,9 @@ def find_objects(now: datetime) -> Iterator[Finding]:
         yield Finding(Kind.OBJECT, row.key, f"in the trash until {row.delete_after:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def expire_uploads(now: datetime, report: Report, pace: Pace) -> None:
-    """End every upload that expired, and put its objects into the trash."""
-    walk = Walk(expired_uploads(now), "active_at", partial(_expire, now=now))
+def expire_uploads(now: datetime, scope: Q, report: Report, pace: Pace) -> None:
+    """End every upload within `scope` that expired, and put its objects into the trash."""
+    walk = Walk(expired_uploads(now).filter(scope), "active_at", partial(_expire, now=now))
     report.uploads += sum(walk.go(pace))
     report.busy += len(walk.busy)
     report.failures += len(walk.failed)

@@ -1,7 +1,7 @@
 """What a run did: counts for each repository and for the whole registry."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from operator import itemgetter
 
 from distribution.models import Repository
@@ -51,7 +51,7 @@ class Report:
     def total(self) -> Counts:
         """The counts of all repositories together."""
         total = Counts()
-        for counts in self.repositories.values():
+        for counts in list(self.repositories.values()):
             total.add(counts)
         return total
 
@@ -92,3 +92,13 @@ def _cells(name: str, counts: Counts) -> tuple[str, ...]:
 def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
     first, *rest = zip(line, widths, strict=True)
     return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)])
+
+
+def json_value(report: Report, names: Mapping[int, str]) -> dict[str, object]:
+    """Return the report as JSON knows values."""
+    rows = [(names.get(pk, f"#{pk}"), asdict(counts)) for pk, counts in report.repositories.items()]
+    others = {name: getattr(report, name) for name in ("uploads", "objects", "busy", "failures")}
+    return {
+        "repositories": [{"repository": name} | row for name, row in sorted(rows, key=itemgetter(0))],
+        "total": asdict(report.total),
+    } | others

@@ -30,18 +30,25 @@ def sweep(policy: Policy, cut: datetime, report: Report, pace: Pace) -> None:
 
     What was busy is tried once more at the end; what still is waits for the next run.
     """
-    due = Q(is_idle=True, used_at__lt=cut)
+    for scope in policy.scopes():
+        _sweep(policy, cut, scope, report, pace)
+
+
+def _sweep(policy: Policy, cut: datetime, scope: Q, report: Report, pace: Pace) -> None:
+    due = scope & Q(is_idle=True, used_at__lt=cut)
     manifests = Walk(Manifest.objects.filter(due), "used_at", partial(remove_manifest, cut=cut))
     links = Walk(Link.objects.filter(due), "used_at", partial(remove_link, cut=cut))
     walks = [manifests, links] if policy.remove_untagged else [links]
-    for walk in walks:
-        _go(walk, report, pace, in_passes=walk is manifests)
-    if any(walk.busy for walk in walks):
+    try:
         for walk in walks:
-            walk.busy.clear()
             _go(walk, report, pace, in_passes=walk is manifests)
-    report.busy += sum(len(walk.busy) for walk in walks)
-    report.failures += sum(len(walk.failed) for walk in walks)
+        if any(walk.busy for walk in walks):
+            for walk in walks:
+                walk.busy.clear()
+                _go(walk, report, pace, in_passes=walk is manifests)
+    finally:
+        report.busy += sum(len(walk.busy) for walk in walks)
+        report.failures += sum(len(walk.failed) for walk in walks)
 
 
 def _go(walk: Walk[Removed], report: Report, pace: Pace, *, in_passes: bool) -> None:

@@ -172,7 +172,8 @@ def test_groups_are_those_of_now() -> None:
 
     assert joined is not None
     assert left is not None
-    assert (joined.groups, left.groups) == ({"team"}, frozenset())
+    assert joined.groups == {"team"}
+    assert left.groups == frozenset()
 
 
 def test_a_stored_password_that_is_broken_is_a_wrong_password() -> None:

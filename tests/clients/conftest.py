@@ -20,7 +20,13 @@ LogIn = Callable[[str], Program]
 def missing_programs(item: pytest.Item) -> list[str]:
     """Return which of the programs that a test asks for are not installed."""
     named = [program for marker in item.iter_markers("client") for program in marker.args]
-    return [program for program in named if shutil.which(program) is None]
+    return [program for program in named if where(program) is None]
+
+
+def where(program: str) -> str | None:
+    """Return the path of a program, which may be a package of requirements-dev.txt; None when it is not installed."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    return shutil.which(program, path=os.pathsep.join(folders))
 
 
 @pytest.hookimpl(tryfirst=True)

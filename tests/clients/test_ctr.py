@@ -9,7 +9,7 @@ import pytest
 from tests.clients.background import missing_right
 from tests.clients.conftest import LogIn
 from tests.clients.containerd import containerd_in, ctr_at
-from tests.clients.layouts import image
+from tests.clients.layouts import image, multi_arch_image
 from tests.clients.program import Program
 from tests.clients.recipes import follow, recipe, tags_of
 from tests.clients.server import Server, password_of
@@ -80,6 +80,17 @@ def test_an_image_is_pushed_to_a_second_repository(ctr: Program, server: Server,
     ctr.run("images", "push", *user("alice"), f"{ctr.host}/alice/mounted-by-ctr:v1", name)
 
     assert tags_of(server, "alice/mounted-by-ctr") == ["v1"]
+
+
+def test_an_image_of_several_platforms_is_pushed_whole(ctr: Program, skopeo: LogIn, tmp_path: Path) -> None:
+    alice, source = skopeo("alice"), multi_arch_image(tmp_path / "image")
+    remote, name = alice.docker("alice/platforms-by-ctr:v1"), f"{ctr.host}/alice/platforms:v1"
+    alice.run("copy", "--all", "--preserve-digests", source.reference("v1"), alice.docker("alice/platforms:v1"))
+    ctr.run("images", "pull", "--all-platforms", *user("alice"), name)
+
+    ctr.run("images", "push", *user("alice"), remote.removeprefix("docker://"), name)
+
+    assert alice.run("inspect", "--raw", remote).encode() == source.blobs()[source.manifest_digest()]
 
 
 def test_who_may_only_pull_cannot_push(ctr: Program, digest: str) -> None:

@@ -1,6 +1,8 @@
 """The docker engine, started here, and its client."""
 
+import json
 import shutil
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from tests.clients.conftest import LogIn
 from tests.clients.docker import docker_at, docker_settings, engine_in
 from tests.clients.program import Program
 from tests.clients.recipes import follow, recipe, tags_of
-from tests.clients.server import Server
+from tests.clients.server import Server, password_of
 
 pytestmark = pytest.mark.client("docker", "dockerd", "containerd", "ctr", "busybox")
 
@@ -59,6 +61,15 @@ def test_a_wrong_password_is_refused(address: str, server: Server, tmp_path: Pat
     message = stranger.refused("login", "--username=alice", "--password=wrong", server.host)
 
     assert "unauthorized" in message
+
+
+def test_a_login_keeps_a_token_and_not_the_password(docker: LogIn) -> None:
+    alice = docker("alice")
+
+    kept = json.loads(Path(alice.environment["DOCKER_CONFIG"], "config.json").read_bytes())["auths"][alice.host]
+
+    assert kept["identitytoken"]
+    assert password_of("alice") not in b64decode(kept["auth"]).decode()
 
 
 def test_an_image_that_was_built_comes_back_and_runs(docker: LogIn, tmp_path: Path) -> None:

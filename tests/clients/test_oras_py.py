@@ -7,15 +7,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from oras.client import OrasClient
 from oras.oci import Subject
+from oras.provider import Registry
 
 from tests.clients.recipes import follow, recipe, tags_of
 from tests.clients.server import Server, password_of
 
 SBOM = "application/vnd.example.sbom"
 
-Oras = Callable[..., OrasClient]
+Oras = Callable[..., Registry]
 
 
 def no_wait(seconds: float) -> None:
@@ -32,11 +32,11 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def client(server: Server, tmp_path: Path) -> Oras:
     """Return a function that makes an oras-py logged in as the named account; `anonymous` has no login."""
 
-    def logged_in(account: str, password: str = "", **options: str) -> OrasClient:
-        made = OrasClient(hostname=server.host, insecure=True, **options)
+    def logged_in(account: str, password: str = "", **options: str) -> Registry:
+        made = Registry(hostname=server.host, insecure=True, **options)
         if account != "anonymous":
-            known = {"hostname": server.host, "config_path": str(tmp_path / f"{account}.json")}
-            made.login(account, password or password_of(account), **known)
+            kept_in = str(tmp_path / f"{account}.json")
+            made.login(account, password or password_of(account), hostname=server.host, config_path=kept_in)
         return made
 
     return logged_in
@@ -50,7 +50,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def push(client: OrasClient, file: Path, image: str, **options: Any) -> str:
+def push(client: Registry, file: Path, image: str, **options: Any) -> str:
     """Push `file` as `image` and return the digest of the manifest."""
     target = f"{client.hostname}/{image}"
     done = client.push(target, files=[f"{file}:text/plain"], disable_path_validation=True, quiet=True, **options)
@@ -58,20 +58,20 @@ def push(client: OrasClient, file: Path, image: str, **options: Any) -> str:
     return digest
 
 
-def pull(client: OrasClient, image: str, folder: Path) -> str:
+def pull(client: Registry, image: str, folder: Path) -> str:
     """Pull `image` into `folder` and return the content of its one file."""
     (path,) = client.pull(f"{client.hostname}/{image}", outdir=str(folder))
     return Path(path).read_text()
 
 
-def attach(client: OrasClient, file: Path, digest: str) -> str:
+def attach(client: Registry, file: Path, digest: str) -> str:
     """Push `file` as a referrer of the manifest `digest` of alice/attached and return the referrer's digest."""
     found = client.do_request(f"http://{client.hostname}/v2/alice/attached/manifests/{digest}", "HEAD")
     subject = Subject(found.headers["Content-Type"], digest, int(found.headers["Content-Length"]))
     return push(client, file, "alice/attached:sbom", subject=subject, manifest_config=f"{file}:{SBOM}")
 
 
-def discover(client: OrasClient, digest: str, artifact_type: str = "") -> dict[str, str]:
+def discover(client: Registry, digest: str, artifact_type: str = "") -> dict[str, str]:
     """Return the digests of what refers to `digest` in alice/attached, with their artifact types."""
     url = f"http://{client.hostname}/v2/alice/attached/referrers/{digest}"
     index = client.do_request(url + (f"?artifactType={artifact_type}" if artifact_type else "")).json()

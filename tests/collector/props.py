@@ -21,16 +21,18 @@ def pass_time(duration: timedelta = 2 * DAY) -> None:
     Trash.objects.update(delete_after=F("delete_after") - duration)
 
 
-def collect(*, grace: timedelta = DAY, remove_untagged: bool = True) -> Report:
+def collect(*, grace: timedelta = DAY, remove_untagged: bool = True, repository: str = "") -> Report:
     """Do one run and return its report."""
     report = Report()
-    collection.collect(Policy(grace, remove_untagged), report, Pace())
+    collection.collect(Policy(grace, remove_untagged, repository), report, Pace())
     return report
 
 
-def rehearse(*, grace: timedelta = DAY, remove_untagged: bool = True) -> list[tuple[str, str, str]]:
+def rehearse(
+    *, grace: timedelta = DAY, remove_untagged: bool = True, repository: str = ""
+) -> list[tuple[str, str, str]]:
     """Return what a run would remove, as (kind, repository, name); a blob is of no repository."""
-    findings = collection.rehearse(Policy(grace, remove_untagged), Report())
+    findings = collection.rehearse(Policy(grace, remove_untagged, repository), Report())
     return [(str(found.kind), "" if found.kind == "blob" else found.repository, found.name) for found in findings]
 
 

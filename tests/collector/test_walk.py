@@ -6,34 +6,17 @@ from pathlib import Path
 
 import pytest
 from django.core.files.storage import storages
-from django.db import connection
 from django.db.models.functions import Now
 
 from collector import walk
 from distribution.models import Link, Manifest, Repository, Trash, Upload
 from tests.caller import Caller
+from tests.collector.broken import break_deletion
 from tests.collector.props import collect, pass_time
 from tests.images import Image, push_blob
 
 APP = "alice/app"
 Push = Callable[..., Image]
-
-_REFUSE = {
-    "sqlite": (
-        "CREATE TRIGGER broken BEFORE DELETE ON {table} WHEN OLD.id = {pk} BEGIN SELECT RAISE(ABORT, 'broken'); END"
-    ),
-    "postgresql": (
-        "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'broken'; END $$; "
-        "CREATE TRIGGER broken BEFORE DELETE ON {table} FOR EACH ROW WHEN (OLD.id = {pk}) EXECUTE FUNCTION broken()"
-    ),
-}
-
-
-def _break(table: str, pk: int) -> None:
-    """Let the database refuse to delete one row."""
-    with connection.cursor() as cursor:
-        cursor.execute(_REFUSE[connection.vendor].format(table=table, pk=pk))
 
 
 def test_a_broken_manifest_does_not_stop_a_run(push: Push, alice: Caller, caplog: pytest.LogCaptureFixture) -> None:
@@ -41,7 +24,7 @@ def test_a_broken_manifest_does_not_stop_a_run(push: Push, alice: Caller, caplog
     for number in range(3):
         alice.delete(f"/v2/{APP}/manifests/v{number}")
     pass_time()
-    _break("distribution_manifest", Manifest.objects.get(digest=broken.digest).pk)
+    break_deletion("distribution_manifest", Manifest.objects.get(digest=broken.digest).pk)
 
     with caplog.at_level(logging.ERROR):
         report = collect()
@@ -56,7 +39,7 @@ def test_a_broken_link_does_not_stop_a_run(alice: Caller) -> None:
         push_blob(alice, APP, b"blob %d" % number)
     pass_time()
     broken = Link.objects.order_by("pk")[0]
-    _break("distribution_link", broken.pk)
+    break_deletion("distribution_link", broken.pk)
 
     report = collect()
 

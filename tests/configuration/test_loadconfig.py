@@ -234,6 +234,17 @@ def test_what_an_administrator_deletes_stays_deleted(load_config: Import) -> Non
     assert not Rule.objects.exists()
 
 
+def test_an_entry_that_left_after_its_row_was_deleted_is_forgotten(load_config: Import) -> None:
+    load_config(USERS + ACL)
+    Account.objects.all().delete()
+    Rule.objects.all().delete()
+
+    lines = load_config("users: {}\nacl: []\n")
+
+    assert lines == ["0 added, 0 changed, 0 removed"]
+    assert load_config("users: {}\nacl: []\n", "--check") == ["0 to add, 0 to change, 0 to remove; 0 edited since"]
+
+
 def test_a_deleted_account_is_made_again_when_its_entry_changes(load_config: Import) -> None:
     load_config(USERS)
     Account.objects.all().delete()

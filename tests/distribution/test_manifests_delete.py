@@ -6,7 +6,7 @@ import pytest
 
 from distribution.models import Link, Manifest, ManifestBlob, Tag
 from tests.caller import Caller, error_codes
-from tests.images import Image, descriptor, digest_of, index, manifest, put_manifest
+from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
 
 
 def test_a_deleted_tag_leaves_its_manifest(alice: Caller, push: Callable[..., Image]) -> None:
@@ -55,9 +55,7 @@ def test_a_deleted_manifest_leaves_its_blobs_idle(alice: Caller, push: Callable[
 def test_a_blob_that_another_manifest_uses_stays_held(alice: Caller, push: Callable[..., Image]) -> None:
     image = push()
     other = manifest(b"{}", b"a layer")
-    for content in (b"{}",):
-        digest = digest_of(content)
-        alice.post(f"/v2/alice/app/blobs/uploads/?digest={digest}", content)
+    push_blob(alice, "alice/app", b"{}")
     put_manifest(alice, "alice/app", "v2", other)
 
     alice.delete(f"/v2/alice/app/manifests/{image.digest}")

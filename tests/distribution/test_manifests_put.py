@@ -9,6 +9,7 @@ import pytest
 from distribution import spec
 from distribution.models import Manifest, ManifestBlob, Tag
 from tests.caller import Caller, Response, error_codes
+from tests.distribution.sessions import cut
 from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
 
 CONFIG, LAYER = b"{}", b"layer"
@@ -207,10 +208,11 @@ def test_a_body_that_ends_early_is_400(alice: Caller, blobs: None) -> None:
         "/v2/alice/app/manifests/v1",
         IMAGE,
         content_type=spec.OCI_MANIFEST,
-        meta={"CONTENT_LENGTH": str(len(IMAGE) + 1)},
+        meta=cut(IMAGE, len(IMAGE) + 1),
     )
 
     assert response.status_code == 400
+    assert error_codes(response) == ["SIZE_INVALID"]
 
 
 def test_every_missing_blob_is_an_error_of_its_own(alice: Caller) -> None:

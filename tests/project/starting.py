@@ -79,10 +79,10 @@ def begin(folder: Path, more: dict[str, str] | None = None) -> Iterator[subproce
     watchdog = threading.Timer(PATIENCE_SECONDS, kill_group, [process.pid])
     watchdog.start()
     try:
-        with process:
-            yield process
-            process.terminate()
+        yield process
     finally:
+        process.terminate()
+        process.communicate()
         watchdog.cancel()
         kill_group(process.pid)
 

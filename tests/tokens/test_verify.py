@@ -31,7 +31,7 @@ def send(token: str, path: str = "/v2/") -> Response:
 
 
 def is_refused(response: Response) -> bool:
-    return response.status_code == 401 and response["WWW-Authenticate"].endswith('error="invalid_token"')
+    return response.status_code == 401 and str(response["WWW-Authenticate"]).endswith('error="invalid_token"')
 
 
 def public_pem() -> bytes:

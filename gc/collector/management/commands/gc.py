@@ -1,7 +1,11 @@
 """`manage.py gc`: remove what nothing references, beside a running server."""
 
+import getpass
+import json
+import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +13,15 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from accounts.durations import InvalidDurationError, parse_duration
-from collector import collection
-from collector.pace import Pace
+from acl.glob import InvalidPatternError, compile_glob
+from collector import collection, runs
+from collector.findings import Finding
+from collector.lease import HeldError
+from collector.models import Trigger
 from collector.policy import Policy
 from collector.progress import Progress
-from collector.report import Report, names_of, table
+from collector.report import Report, json_value, names_of, table
+from collector.stopping import Stopper, stopped_by_signal
 from distribution import trash
 
 
@@ -22,7 +30,8 @@ class Command(BaseCommand):
 
     help = (
         "Remove blobs, uploads and, if asked to, manifests that nothing references and nobody used for the "
-        "grace period. Pushes go on meanwhile. Exit status 1: some rows could not be removed; the log says why."
+        "grace period. Pushes go on meanwhile. Exit status 1: some rows could not be removed; "
+        "3: another run is at work."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -40,51 +49,95 @@ class Command(BaseCommand):
             metavar="DURATION",
             help='Keep what was used within it, as "24h" or "90m" (default: garbage_collector.grace_period).',
         )
+        parser.add_argument(
+            "--repository", type=_pattern, default="", metavar="GLOB", help="Only in these repositories."
+        )
+        parser.add_argument("--max-seconds", type=float, metavar="N", help="End after this long; the next run goes on.")
         parser.add_argument("--dry-run", action="store_true", help="Change nothing; list what would go, and why.")
+        parser.add_argument("--json", action="store_true", help="Print JSON, one value a line, the report last.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run, then print the table."""
-        policy = Policy.configured().but(
-            grace_period=options["grace_period"], remove_untagged=options["delete_untagged"]
-        )
+        self.is_dry_run, self.is_json = options["dry_run"], options["json"]
         report = Report()
         try:
-            (self._rehearse if options["dry_run"] else self._collect)(policy, report)
+            stopped = self._run(_policy(options), report, Stopper(options["max_seconds"]))
+        except HeldError as error:
+            raise CommandError(f"Another run is at work: {error}", returncode=3) from error
         except (DatabaseError, OSError) as error:
             raise CommandError(f"The run ended early: {error}") from error
-        self._print(report, is_dry_run=options["dry_run"])
+        self._print(report, stopped)
         if report.failures:
             sys.exit(1)
 
-    def _collect(self, policy: Policy, report: Report) -> None:
+    def _run(self, policy: Policy, report: Report, stopper: Stopper) -> str:
+        """Return why the run was stopped, empty when it was not."""
+        if self.is_dry_run:
+            self._rehearse(policy, report)
+            return ""
         progress = Progress(report, sys.stderr)
+
+        def watch() -> None:
+            progress.step()
+            stopper.watch()
+
         try:
-            collection.collect(policy, report, Pace(progress.step))
+            with stopped_by_signal(stopper):
+                return runs.collect(policy, report, Trigger.COMMAND, started_by=_user(), watch=watch).error
         finally:
             progress.end()
-        collection.foresee(policy, report)
 
     def _rehearse(self, policy: Policy, report: Report) -> None:
         for finding in collection.rehearse(policy, report):
-            self.stdout.write(f"would remove {finding}")
+            self.stdout.write(_json(finding) if self.is_json else f"would remove {finding}")
+        freed = {pk: counts.freed_bytes for pk, counts in report.repositories.items()}
         collection.foresee(policy, report)
-        for counts in report.repositories.values():
-            # What goes now is not foreseen for later.
-            counts.later_bytes -= counts.freed_bytes
+        for pk, size in freed.items():
+            # What goes now is not for later.
+            report.repositories[pk].later_bytes -= size
 
-    def _print(self, report: Report, *, is_dry_run: bool) -> None:
-        self.stdout.write(table(report, names_of(report.repositories)))
-        would = "would be " if is_dry_run else ""
-        self.stdout.write(
-            f"{report.uploads} uploads {would}ended, {report.objects} objects {would}deleted from the storage"
-        )
-        if report.total.blobs and not is_dry_run:
-            minutes = trash.DELAY // timedelta(minutes=1)
-            self.stdout.write(f"The storage gets the freed bytes back by a run {minutes} minutes from now or later.")
-        if report.busy:
-            self.stdout.write(f"{report.busy} rows were in use: left for the next run")
-        if report.failures:
-            self.stdout.write(f"{report.failures} rows could not be removed: the log says why")
+    def _print(self, report: Report, stopped: str) -> None:
+        names = names_of(report.repositories)
+        if self.is_json:
+            self.stdout.write(json.dumps(json_value(report, names) | {"dry_run": self.is_dry_run, "stopped": stopped}))
+            return
+        self.stdout.write(table(report, names))
+        for line in _remarks(report, stopped, is_dry_run=self.is_dry_run):
+            self.stdout.write(line)
+
+
+def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
+    would = "would be " if is_dry_run else ""
+    lines = [f"{report.uploads} uploads {would}ended, {report.objects} objects {would}deleted from the storage"]
+    if report.total.blobs and not is_dry_run:
+        minutes = trash.DELAY // timedelta(minutes=1)
+        lines.append(f"The storage gets the freed bytes back {minutes} minutes from now, or by the next run after.")
+    if stopped:
+        lines.append(f"The run was stopped ({stopped}): the rest is left for the next run.")
+    if report.busy:
+        lines.append(f"{report.busy} rows were in use: left for the next run")
+    if report.failures:
+        lines.append(f"{report.failures} rows could not be removed: the log says why")
+    return lines
+
+
+def _policy(options: dict[str, Any]) -> Policy:
+    policy = replace(Policy.configured(), repository=options["repository"])
+    if options["grace_period"] is not None:
+        policy = replace(policy, grace_period=options["grace_period"])
+    return replace(policy, remove_untagged=options["delete_untagged"] or policy.remove_untagged)
+
+
+def _json(finding: Finding) -> str:
+    names = ("kind", "repository", "name", "size", "reason")
+    return json.dumps({"would_remove": {name: getattr(finding, name) for name in names}})
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user id {os.getuid()}"
 
 
 def _duration(text: str) -> timedelta:
@@ -92,3 +145,11 @@ def _duration(text: str) -> timedelta:
         return parse_duration(text)
     except InvalidDurationError as error:
         raise ArgumentTypeError(str(error)) from error
+
+
+def _pattern(text: str) -> str:
+    try:
+        compile_glob(text)
+    except InvalidPatternError as error:
+        raise ArgumentTypeError(str(error)) from error
+    return text

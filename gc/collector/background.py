@@ -1,0 +1,76 @@
+"""A thread in each worker of the server, which starts a process for what is due.
+
+A child that gunicorn's master forked would never be restarted when it dies; a worker is. Which worker's
+process does a job is decided by the lease, not here.
+"""
+
+import logging
+import random
+import subprocess
+import threading
+from collections.abc import Sequence
+
+from django.db import connection
+
+from collector import jobs
+
+logger = logging.getLogger(__name__)
+
+STOP_SECONDS = 10.0
+
+
+class Background:
+    """Runs `command` whenever something is due, one at a time, until it is stopped."""
+
+    def __init__(self, command: Sequence[str], interval_seconds: float = jobs.INTERVAL_SECONDS) -> None:
+        """Start nothing yet."""
+        self._command = command
+        self._interval = interval_seconds
+        self._is_over = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Look for what is due every interval, in a thread that keeps no process from ending."""
+        threading.Thread(target=self._look_again_and_again, name="jobs", daemon=True).start()
+
+    def stop(self) -> None:
+        """Tell a running job to stop, and wait a little until it did."""
+        with self._lock:
+            self._is_over.set()
+            child = self._child
+        if child is None:
+            return
+        child.terminate()
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+    def _look_again_and_again(self) -> None:
+        # Workers that were started together look at different moments.
+        pause = self._interval * random.random()  # noqa: S311 - spreads contenders, hides nothing
+        while not self._is_over.wait(pause):
+            pause = self._interval
+            if self._is_anything_due():
+                self._run()
+
+    def _is_anything_due(self) -> bool:
+        try:
+            return jobs.is_anything_due()
+        except Exception:  # the database may be away for a while; this thread outlives that
+            logger.warning("could not look for jobs", exc_info=True)
+            return False
+        finally:
+            connection.close()
+
+    def _run(self) -> None:
+        with self._lock:
+            if self._is_over.is_set():
+                return
+            self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # noqa: S603 - the project's own
+        status = self._child.wait()
+        with self._lock:
+            self._child = None
+        if status:
+            logger.warning("jobs ended with an error", extra={"status": status})

@@ -1,0 +1,70 @@
+"""What is done beside the server: the trash every minute, collection by its interval."""
+
+import logging
+from collections.abc import Callable
+
+from django.db.models import Q
+
+from collector import clock, lease, reap, runs, schedule
+from collector.lease import HeldError
+from collector.models import Job, Run
+from collector.pace import Pace, StopError
+from collector.report import Report
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 60.0
+
+
+def is_anything_due() -> bool:
+    """Tell whether there is something to do that no process is doing."""
+    now = clock.now()
+    has_refuse = reap.due_trash(now).exists() or reap.expired_uploads(now).exists()
+    return (has_refuse and not lease.is_held(Job.REAPING)) or (schedule.is_due() and not lease.is_held(Job.COLLECTION))
+
+
+def run_due(watch: Callable[[], None] | None = None) -> bool:
+    """Do what is due and nobody else is doing; return False when something failed, which is logged.
+
+    `watch` is called after each step; a StopError from it comes through from reaping, and ends a collection.
+    """
+    return all([_attempt(_reap, watch), _attempt(_collect, watch)])
+
+
+def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[], None] | None) -> bool:
+    try:
+        return job(watch)
+    except HeldError as error:
+        logger.info("the job is done by another process", extra={"holder": str(error)})
+        return True
+    except StopError:
+        raise
+    except Exception:  # one job that fails doesn't keep the other from its turn
+        logger.exception("a job failed")
+        return False
+
+
+def _reap(watch: Callable[[], None] | None) -> bool:
+    report, now = Report(), clock.now()
+    with lease.hold(Job.REAPING) as held:
+
+        def watch_all() -> None:
+            held.renew()
+            if watch is not None:
+                watch()
+
+        reap.expire_uploads(now, Q(), report, Pace(watch_all))
+        reap.empty_trash(now, report, Pace(watch_all))
+    return not report.failures
+
+
+def _collect(watch: Callable[[], None] | None) -> bool:
+    run = runs.collect_if_due(Report(), watch) if schedule.is_due() else None
+    if run is not None:
+        logger.info("collection ended", extra=_summary(run))
+    return run is None or not run.failures
+
+
+def _summary(run: Run) -> dict[str, object]:
+    names = ("state", "manifests", "links", "blobs", "uploads", "freed_bytes", "busy", "failures", "error")
+    return {name: str(getattr(run, name)) if name == "state" else getattr(run, name) for name in names}

@@ -1,0 +1,86 @@
+"""One runner at a time across processes and replicas: a row with a heartbeat, taken over when it is stale.
+
+Two runners at once would do no harm (each row is locked and asked again), only work twice.
+"""
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from collector.models import Job, Lease
+from collector.pace import StopError
+from distribution.models import remove
+
+LIFETIME = timedelta(minutes=2)
+RENEW_SECONDS = 20.0
+
+
+class HeldError(Exception):
+    """Another process does the job."""
+
+
+@dataclass(slots=True)
+class Held:
+    """The lease of a job, ours as long as it is renewed."""
+
+    job: Job
+    token: uuid.UUID = field(default_factory=uuid.uuid4)
+    renewed_at: float = field(default_factory=time.monotonic)
+
+    def renew(self) -> None:
+        """Give a sign of life, at most once in RENEW_SECONDS. Raises StopError when another took over."""
+        if time.monotonic() - self.renewed_at < RENEW_SECONDS:
+            return
+        self.renewed_at = time.monotonic()
+        if not Lease.objects.filter(job=self.job, token=self.token).update(expires_at=Now() + LIFETIME):
+            raise StopError("another process took over")
+
+
+@contextmanager
+def hold(job: Job) -> Iterator[Held]:
+    """Hold the lease of `job`. Raises HeldError, which says who holds it."""
+    held = Held(job)
+    if not (_insert(held) or _take_over(held)):
+        raise HeldError(_whose(job))
+    try:
+        yield held
+    finally:
+        remove(Lease.objects.filter(job=job, token=held.token))
+
+
+def is_held(job: Job) -> bool:
+    """Tell whether a process does the job."""
+    return Lease.objects.filter(job=job, expires_at__gte=Now()).exists()
+
+
+def _insert(held: Held) -> bool:
+    try:
+        with transaction.atomic():
+            Lease.objects.create(
+                job=held.job, holder=_name(), token=held.token, taken_at=Now(), expires_at=Now() + LIFETIME
+            )
+    except IntegrityError:
+        return False
+    return True
+
+
+def _take_over(held: Held) -> bool:
+    stale = Lease.objects.filter(job=held.job, expires_at__lt=Now())
+    return bool(stale.update(holder=_name(), token=held.token, taken_at=Now(), expires_at=Now() + LIFETIME))
+
+
+def _whose(job: Job) -> str:
+    row = Lease.objects.filter(job=job).first()
+    return f"{row.holder} since {row.taken_at:%Y-%m-%d %H:%M:%S} UTC" if row else "another process until just now"
+
+
+def _name() -> str:
+    return f"{socket.gethostname()}, process {os.getpid()}"[:255]

@@ -1,0 +1,76 @@
+"""The rows of the collector: who is running, and what each run did."""
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+
+
+class Job(models.TextChoices):
+    """What one process at a time does."""
+
+    COLLECTION = "collection", "collection"
+    REAPING = "reaping", "reaping"
+
+
+class Lease(models.Model):
+    """The right to do a job, of one process until it ends or falls silent."""
+
+    job = models.CharField(max_length=16, primary_key=True, choices=Job.choices)
+    holder = models.CharField(max_length=255, help_text="host and process")
+    token = models.UUIDField(default=uuid.uuid4)
+    taken_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        """Name the job."""
+        return self.job
+
+
+class Trigger(models.TextChoices):
+    """Why a run happens."""
+
+    SCHEDULE = "schedule", "schedule"
+    COMMAND = "command", "command line"
+    ADMIN = "admin", "admin"
+
+
+class State(models.TextChoices):
+    """How far a run is."""
+
+    RUNNING = "running", "running"
+    DONE = "done", "done"
+    STOPPED = "stopped", "stopped early"
+    FAILED = "failed", "failed"
+
+
+class Run(models.Model):
+    """One run of the collector: when, why, under what policy, and what it removed."""
+
+    started_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.RUNNING)
+    trigger = models.CharField(max_length=16, choices=Trigger.choices)
+    started_by = models.CharField(max_length=128, blank=True, help_text="empty: the schedule")
+    grace_period = models.DurationField()
+    remove_untagged = models.BooleanField()
+    repository = models.CharField(max_length=255, blank=True, help_text="a pattern; empty: all of them")
+    manifests = models.BigIntegerField(default=0)
+    links = models.BigIntegerField(default=0)
+    blobs = models.BigIntegerField(default=0)
+    uploads = models.BigIntegerField(default=0)
+    objects_deleted = models.BigIntegerField(default=0)
+    freed_bytes = models.BigIntegerField(default=0, help_text="bytes of the blobs removed")
+    later_bytes = models.BigIntegerField(default=0, help_text="bytes that nothing holds, within their grace period")
+    busy = models.BigIntegerField(default=0, help_text="rows in use, left for the next run")
+    failures = models.BigIntegerField(default=0, help_text="rows that could not be removed")
+    error = models.TextField(blank=True)
+
+    class Meta:
+        """The last one first."""
+
+        ordering: ClassVar[list[str]] = ["-started_at", "-id"]
+
+    def __str__(self) -> str:
+        """Name the run by its beginning."""
+        return f"{self.started_at:%Y-%m-%d %H:%M:%S} UTC"

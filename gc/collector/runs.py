@@ -1,0 +1,89 @@
+"""Collect, and leave a row about it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.db.models.functions import Now
+
+from collector import clock, collection, lease, schedule
+from collector.lease import Held
+from collector.models import Job, Run, State, Trigger
+from collector.pace import Pace, StopError
+from collector.policy import Policy
+from collector.report import Report
+
+Watch = Callable[[], None]
+
+
+def collect(
+    policy: Policy, report: Report, trigger: Trigger, *, started_by: str = "", watch: Watch | None = None
+) -> Run:
+    """Collect under `policy`, counted in `report`, and return the row of the run.
+
+    `watch` is called after each step; a StopError from it ends the run, which counts as stopped early. Raises
+    HeldError when another process is collecting, and whatever ends the run, which the row tells too.
+    """
+    with lease.hold(Job.COLLECTION) as held:
+        return _collect(held, Run(trigger=trigger, started_by=started_by), policy, report, watch)
+
+
+def collect_if_due(report: Report, watch: Watch | None = None) -> Run | None:
+    """Collect as configured if the schedule says so, whoever else has just done it. Raises what `collect` raises."""
+    with lease.hold(Job.COLLECTION) as held:
+        if not schedule.is_due():
+            return None
+        return _collect(held, Run(trigger=Trigger.SCHEDULE), Policy.configured(), report, watch)
+
+
+def _collect(held: Held, run: Run, policy: Policy, report: Report, watch: Watch | None) -> Run:
+    def watch_all() -> None:
+        held.renew()
+        if watch is not None:
+            watch()
+
+    _close_interrupted()
+    _begin(run, policy)
+    with _recorded(run, report):
+        collection.collect(policy, report, Pace(watch_all))
+        collection.foresee(policy, report)
+    return run
+
+
+def _close_interrupted() -> None:
+    """Close what a process that was killed left open: whoever holds the lease is the only one running."""
+    Run.objects.filter(state=State.RUNNING).update(state=State.STOPPED, error="the process ended", ended_at=Now())
+
+
+def _begin(run: Run, policy: Policy) -> None:
+    run.started_at = clock.now()
+    run.grace_period, run.remove_untagged = policy.grace_period, policy.remove_untagged
+    run.repository = policy.repository
+    run.save(force_insert=True)
+
+
+@contextmanager
+def _recorded(run: Run, report: Report) -> Iterator[None]:
+    run.state = State.FAILED
+    try:
+        yield
+        run.state = State.DONE
+    except StopError as error:
+        run.state, run.error = State.STOPPED, str(error)
+    except KeyboardInterrupt:
+        run.state, run.error = State.STOPPED, "interrupted"
+        raise
+    except Exception as error:
+        run.error = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        _end(run, report)
+
+
+def _end(run: Run, report: Report) -> None:
+    total = report.total
+    run.manifests, run.links, run.blobs = total.manifests, total.links, total.blobs
+    run.freed_bytes, run.later_bytes = total.freed_bytes, total.later_bytes
+    run.uploads, run.objects_deleted = report.uploads, report.objects
+    run.busy, run.failures = report.busy, report.failures
+    run.ended_at = clock.now()
+    run.save()

@@ -1,0 +1,82 @@
+"""The door of the admin."""
+
+import pytest
+
+from accounts.models import Account
+from tests.admin.browser import Browser
+from tests.caller import Caller
+
+
+@pytest.fixture
+def browser(root: Account) -> Browser:
+    return Browser()
+
+
+def test_the_login_page_asks_for_a_name(browser: Browser) -> None:
+    page = browser.text("/admin/login/")
+
+    assert "Name" in page
+    assert "Username" not in page
+
+
+def test_a_superuser_logs_in(browser: Browser) -> None:
+    response = browser.log_in("root", "the password of root")
+
+    assert (response.status_code, response["Location"]) == (302, "/admin/")
+    assert "Access rules" in browser.text("/admin/")
+
+
+@pytest.mark.parametrize(
+    ("name", "password"),
+    [("root", "wrong"), ("root", "x" * 73), ("nobody", "wrong"), ("alice", "alice's password")],
+)
+def test_nobody_else_logs_in(browser: Browser, name: str, password: str) -> None:
+    response = browser.log_in(name, password)
+
+    assert response.status_code == 200
+    assert browser.get("/admin/").status_code == 302
+
+
+def test_an_inactive_superuser_does_not_log_in(browser: Browser, root: Account) -> None:
+    Account.objects.filter(pk=root.pk).update(is_active=False)
+
+    browser.log_in("root", "the password of root")
+
+    assert browser.get("/admin/").status_code == 302
+
+
+def test_a_login_without_the_csrf_token_is_refused(browser: Browser) -> None:
+    response = browser.submit(
+        "/admin/login/", username="root", password="the password of root", csrfmiddlewaretoken=None
+    )
+
+    assert response.status_code == 403
+
+
+def test_the_session_is_for_the_admin_only(browser: Browser) -> None:
+    browser.log_in("root", "the password of root")
+
+    cookie = browser.client.cookies["registry_session"]
+
+    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/admin/", True, "Lax")
+
+
+def test_a_session_is_no_login_to_the_registry(admin: Browser) -> None:
+    # Sent on purpose: a browser keeps it to the admin's path.
+    assert admin.get("/v2/").status_code == 401
+    assert admin.get("/api/v1/whoami").status_code == 401
+
+
+def test_a_superuser_may_push_and_pull_nothing_without_a_rule(admin: Browser, alice: Caller) -> None:
+    root = Caller(alice.client, "root", "the password of root")
+
+    response = root.get("/v2/alice/app/tags/list")
+
+    assert response.status_code == 401
+
+
+def test_a_changed_password_ends_the_session(admin: Browser, root: Account) -> None:
+    root.set_password("another password")
+    root.save()
+
+    assert admin.get("/admin/").status_code == 302

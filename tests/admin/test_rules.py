@@ -1,0 +1,130 @@
+"""Access rules in the admin."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from acl.models import Rule
+from tests.admin.browser import Browser, errors_of, form_of
+from tests.caller import Caller
+from tests.images import Image
+
+RULES = "/admin/acl/rule/"
+NEW = {"subject_kind": "account", "subject": "charlie", "name": "team/*", "comment": ""}
+
+
+def page_of(rule: Rule) -> str:
+    return f"{RULES}{rule.pk}/change/"
+
+
+def test_the_list_says_who_may_what_where(admin: Browser) -> None:
+    Rule.objects.create(subject_kind="group", subject="writers", name="*", actions="pull,push", comment="ticket 7")
+    Rule.objects.create(subject_kind="account", subject="*", name="shared/*", actions="pull")
+
+    page = admin.text(RULES)
+
+    for text in ("group writers", "pull, push", "* (every repository)", "ticket 7", "everyone signed in"):
+        assert text in page
+    assert "everybody, signed in or not" in page
+
+
+@pytest.mark.parametrize(("allows", "count"), [("pull", 4), ("push", 2), ("delete", 2), ("nonsense", 4)])
+def test_the_list_is_filtered_by_what_a_rule_allows(admin: Browser, allows: str, count: int) -> None:
+    response = admin.get(RULES, allows=allows)
+
+    assert response.context["cl"].result_count == count
+
+
+def test_the_list_is_filtered_by_whom_a_rule_is_about(admin: Browser) -> None:
+    response = admin.get(RULES, subject_kind__exact="anonymous")
+
+    assert [rule.name for rule in response.context["cl"].result_list] == ["public/*"]
+
+
+def test_the_list_is_searched(admin: Browser) -> None:
+    response = admin.get(RULES, q="bob")
+
+    assert [rule.subject for rule in response.context["cl"].result_list] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("ticked", "stored"),
+    [
+        (["pull"], "pull"),
+        (["push", "pull"], "pull,push"),
+        (["delete", "pull", "push"], "pull,push,delete"),
+        (["*"], "*"),
+    ],
+)
+def test_ticked_actions_are_stored_in_their_one_order(admin: Browser, ticked: list[str], stored: str) -> None:
+    response = admin.submit(f"{RULES}add/", **NEW, actions=ticked)
+
+    assert response.status_code == 302
+    assert Rule.objects.get(name="team/*").actions == stored
+
+
+def test_the_boxes_of_a_rule_are_ticked_as_it_is_stored(admin: Browser) -> None:
+    rule = Rule.objects.create(subject_kind="account", subject="charlie", name="team/*", actions="pull,delete")
+
+    form = form_of(admin.text(page_of(rule)))
+
+    assert form["actions"] == ["pull", "delete"]
+
+
+def test_saving_a_page_as_it_stands_changes_nothing(admin: Browser) -> None:
+    rule = Rule.objects.create(subject_kind="account", subject="charlie", name="team/*", actions="pull,push")
+    before = Rule.objects.filter(pk=rule.pk).values().get()
+
+    response = admin.submit(page_of(rule))
+
+    assert response.status_code == 302
+    assert Rule.objects.filter(pk=rule.pk).values().get() == before
+    assert "No fields changed" in admin.text(page_of(rule).replace("change", "history"))
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("actions", {"actions": None}),
+        ("actions", {"actions": ["pull", "fly"]}),
+        ("name", {"name": ""}),
+        ("name", {"name": "team/[a"}),
+        ("name", {"name": "Team/*"}),
+        ("name", {"name": "te am"}),
+        ("subject", {"subject": ""}),
+        ("subject", {"subject": "cha[rlie"}),
+        ("subject", {"subject_kind": "anonymous"}),
+        ("subject_kind", {"subject_kind": "robot"}),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field(admin: Browser, field: str, changes: dict[str, Any]) -> None:
+    response = admin.submit(f"{RULES}add/", **{**NEW, "actions": ["pull"], **changes})
+
+    assert list(errors_of(response)) == [field]
+    assert not Rule.objects.filter(subject="charlie").exists()
+
+
+def test_a_saved_rule_counts_for_a_token_issued_before(admin: Browser, bob: Caller, push: Callable[..., Image]) -> None:
+    push("alice/app", "v1")
+    rule = Rule.objects.get(subject="bob")
+    token = bob.token("repository:alice/app:pull")
+    assert bob.get("/v2/alice/app/manifests/v1", token=token).status_code == 200
+
+    narrowed = admin.submit(page_of(rule), name="alice/other")
+    after_narrowing = bob.get("/v2/alice/app/manifests/v1", token=token)
+    widened = admin.submit(page_of(rule), name="alice/a*")
+    after_widening = bob.get("/v2/alice/app/manifests/v1", token=token)
+
+    assert (narrowed.status_code, widened.status_code) == (302, 302)
+    assert (after_narrowing.status_code, after_widening.status_code) == (401, 200)
+
+
+def test_a_deleted_rule_allows_nothing_more(admin: Browser, bob: Caller, push: Callable[..., Image]) -> None:
+    push("alice/app", "v1")
+    token = bob.token("repository:alice/app:pull")
+    assert bob.get("/v2/alice/app/manifests/v1", token=token).status_code == 200
+
+    admin.delete_selected(RULES, Rule.objects.get(subject="bob").pk)
+
+    assert bob.get("/v2/alice/app/manifests/v1", token=token).status_code == 401

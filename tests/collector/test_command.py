@@ -1,0 +1,131 @@
+"""`manage.py gc`."""
+
+import io
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from distribution.models import Blob, Link, Manifest
+from tests.caller import Caller
+from tests.collector.broken import break_deletion
+from tests.collector.props import pass_time
+from tests.images import Image, push_blob
+from tests.project.starting import manage
+
+APP = "alice/app"
+Push = Callable[..., Image]
+
+
+def gc(*arguments: str) -> str:
+    """Run the command and return what it printed."""
+    output = io.StringIO()
+    call_command("gc", *arguments, stdout=output)
+    return output.getvalue()
+
+
+@pytest.fixture
+def untagged(push: Push, alice: Caller) -> Image:
+    """Have an image without a tag, unused for two days."""
+    image = push(APP, "v1", b"x" * 2048)
+    alice.delete(f"/v2/{APP}/manifests/v1")
+    pass_time()
+    return image
+
+
+def test_gc_keeps_untagged_manifests_by_default(untagged: Image) -> None:
+    gc()
+
+    assert Manifest.objects.exists()
+
+
+def test_gc_removes_untagged_manifests_when_told(untagged: Image) -> None:
+    gc("--delete-untagged")
+
+    assert not Manifest.objects.exists()
+
+
+def test_gc_removes_untagged_manifests_when_configured(untagged: Image, configured: Callable[..., None]) -> None:
+    configured(remove_untagged=True)
+
+    gc()
+
+    assert not Manifest.objects.exists()
+
+
+def test_gc_takes_the_grace_period_of_the_configuration(alice: Caller, configured: Callable[..., None]) -> None:
+    push_blob(alice, APP, b"x")
+    pass_time()
+    configured(grace_period=timedelta(days=7))
+
+    gc()
+
+    assert Link.objects.exists()
+
+
+def test_gc_takes_the_grace_period_of_the_command_line(alice: Caller) -> None:
+    push_blob(alice, APP, b"x")
+    pass_time(timedelta(hours=2))
+
+    gc("--grace-period", "1h30m")
+
+    assert not Blob.objects.exists()
+
+
+def test_gc_refuses_what_is_no_duration() -> None:
+    with pytest.raises(CommandError, match='as "24h"'):
+        gc("--grace-period", "soon")
+
+
+def test_gc_prints_a_table_of_what_it_removed(untagged: Image, alice: Caller) -> None:
+    push_blob(alice, "alice/young", b"y" * 1024)
+
+    lines = [line.split() for line in gc("--delete-untagged").splitlines()]
+
+    assert lines[0] == ["repository", "manifests", "links", "blobs", "freed", "after", "grace"]
+    assert lines[1][:5] == [APP, "1", "2", "2", "4.0"]
+    assert lines[2] == ["alice/young", "0", "0", "0", "0", "B", "1.0", "KiB"]
+    assert lines[3][:4] == ["total", "1", "2", "2"]
+
+
+def test_a_dry_run_lists_what_would_go_and_changes_nothing(untagged: Image) -> None:
+    output = gc("--delete-untagged", "--dry-run")
+
+    assert f"would remove manifest {APP} {untagged.digest}: no tag, index or subject holds it" in output
+    assert f"would remove blob {APP} {untagged.layers[0]}: no repository links it any more" in output
+    assert Manifest.objects.exists()
+
+
+def test_a_dry_run_prints_the_table_of_the_run(untagged: Image, alice: Caller) -> None:
+    push_blob(alice, "alice/young", b"young")
+    rehearsed, done = gc("--delete-untagged", "--dry-run"), gc("--delete-untagged")
+
+    tables = [
+        [line for line in output.splitlines() if line.startswith(("alice", "total"))] for output in (rehearsed, done)
+    ]
+
+    assert tables[0] == tables[1]
+    assert len(tables[0]) == 3
+
+
+def test_gc_with_a_broken_row_exits_with_1(alice: Caller) -> None:
+    push_blob(alice, APP, b"x")
+    pass_time()
+    break_deletion("distribution_link", Link.objects.get().pk)
+
+    with pytest.raises(SystemExit, match="1"):
+        gc()
+
+
+def test_gc_runs_with_the_configuration_that_it_names(tmp_path: Path) -> None:
+    config = tmp_path / "elsewhere.yaml"
+    config.write_text("storage: {filesystem: {rootdirectory: store}}")
+    (tmp_path / "store/objects/00").mkdir(parents=True)
+    manage(tmp_path, "migrate", "--verbosity=0", more={"CONFIG_PATH": str(config)})
+
+    done = manage(tmp_path, "gc", "--config", str(config))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("repository")

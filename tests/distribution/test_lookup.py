@@ -1,0 +1,64 @@
+"""The written statements of the pull path answer what the ORM would."""
+
+from collections.abc import Callable
+
+import pytest
+
+from distribution import lookup
+from distribution.digest import parse_digest
+from distribution.models import Blob, Link, Manifest, Repository
+from distribution.tag import parse_tag
+from tests.caller import Caller
+from tests.images import Image, digest_of, push_blob
+
+
+@pytest.fixture
+def crowd(alice: Caller, push: Callable[..., Image]) -> list[Image]:
+    """Push several images to several repositories, with blobs and tags in common."""
+    images = [push(name, tag, layer) for name in ("alice/a", "alice/b") for tag, layer in (("v1", b"1"), ("v2", b"2"))]
+    push_blob(alice, "alice/a", b"only here")
+    return images
+
+
+def test_blobs_are_found_as_the_orm_finds_them(crowd: list[Image]) -> None:
+    for name in ("alice/a", "alice/b", "alice/none", ""):
+        for blob in Blob.objects.all():
+            link = Link.objects.filter(repository__name=name, blob=blob).first()
+
+            found = lookup.blob(name, parse_digest(blob.digest))
+
+            assert (found is None) == (link is None)
+            if found is not None:
+                assert (found.pk, found.digest, found.size, found.key) == (blob.pk, blob.digest, blob.size, blob.key)
+
+
+@pytest.mark.parametrize("with_payload", [False, True])
+def test_manifests_are_found_as_the_orm_finds_them(crowd: list[Image], *, with_payload: bool) -> None:
+    for name in ("alice/a", "alice/b", "alice/none"):
+        for digest in {image.digest for image in crowd}:
+            row = Manifest.objects.filter(repository__name=name, digest=digest).first()
+            assert_same(lookup.manifest(name, parse_digest(digest), with_payload=with_payload), row, with_payload)
+        for tag in ("v1", "v2", "V1", "v3"):
+            row = Manifest.objects.filter(repository__name=name, tags__name=tag).first()
+            assert_same(lookup.manifest(name, parse_tag(tag), with_payload=with_payload), row, with_payload)
+
+
+def assert_same(found: lookup.FoundManifest | None, row: Manifest | None, with_payload: bool) -> None:
+    if row is None or found is None:
+        assert found is row is None
+        return
+    payload = bytes(row.payload) if with_payload else b""
+    expected = (row.pk, row.digest, row.media_type, row.size, payload)
+    assert (found.pk, found.digest, found.media_type, found.size, found.payload) == expected
+
+
+def test_a_corrupt_blob_is_not_found(crowd: list[Image]) -> None:
+    Blob.objects.update(is_corrupt=True)
+
+    assert lookup.blob("alice/a", parse_digest(digest_of(b"1"))) is None
+
+
+def test_a_repository_exists_from_its_first_push_on(crowd: list[Image]) -> None:
+    assert lookup.repository("alice/a") == Repository.objects.get(name="alice/a").pk
+    assert lookup.repository("alice/A") is None
+    assert lookup.repository("alice/none") is None

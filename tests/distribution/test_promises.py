@@ -1,0 +1,160 @@
+"""What was answered with 200 is promised: `used_at` is renewed once it is older than half the grace period."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import now
+
+from distribution import promises
+from distribution.models import Link, Manifest
+from tests.caller import Caller, content
+from tests.images import Image, push_blob, push_image, put_manifest
+
+
+def age(rows: Any, **ago: float) -> datetime:
+    """Let `used_at` lie so long ago, and return it as it is stored."""
+    rows.update(used_at=now() - timedelta(**ago))
+    return rows.get().used_at  # type: ignore[no-any-return]
+
+
+def half_of_grace() -> float:
+    """Return half the grace period in seconds."""
+    return float(settings.REGISTRY.garbage_collector.grace_period.total_seconds() / 2)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_old_promise_of_a_blob_is_renewed(alice: Caller, method: str) -> None:
+    digest = push_blob(alice, "alice/app", b"")
+    before = age(Link.objects.all(), seconds=half_of_grace() + 5)
+
+    content(alice.send(method, f"/v2/alice/app/blobs/{digest}"))
+
+    assert Link.objects.get().used_at > before + timedelta(seconds=half_of_grace())
+
+
+def test_a_fresh_promise_is_left_as_it_is(alice: Caller) -> None:
+    digest = push_blob(alice, "alice/app", b"")
+    before = age(Link.objects.all(), seconds=half_of_grace() - 5)
+
+    alice.head(f"/v2/alice/app/blobs/{digest}")
+
+    assert Link.objects.get().used_at == before
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("by", ["tag", "digest"])
+def test_an_old_promise_of_a_manifest_is_renewed(
+    alice: Caller, push: Callable[..., Image], method: str, by: str
+) -> None:
+    image = push()
+    before = age(Manifest.objects.all(), seconds=half_of_grace() + 5)
+
+    alice.send(method, f"/v2/alice/app/manifests/{'v1' if by == 'tag' else image.digest}")
+
+    assert Manifest.objects.get().used_at > before
+
+
+def test_a_promise_renews_no_other_row(alice: Caller) -> None:
+    digest = push_blob(alice, "alice/app", b"")
+    push_blob(alice, "alice/other", b"")
+    old = now() - timedelta(days=30)
+    Link.objects.update(used_at=old)
+
+    alice.head(f"/v2/alice/app/blobs/{digest}")
+
+    assert Link.objects.get(repository__name="alice/other").used_at == old
+
+
+@pytest.mark.parametrize("verb", ["push", "mount", "upload"])
+def test_pushing_again_renews_the_promise_of_a_link(alice: Caller, verb: str) -> None:
+    digest = push_blob(alice, "alice/app", b"")
+    before = age(Link.objects.all(), seconds=60)
+    query = f"mount={digest}&from=alice/app" if verb == "mount" else f"digest={digest}"
+
+    alice.post(f"/v2/alice/app/blobs/uploads/?{query}")
+
+    assert Link.objects.get().used_at > before
+
+
+def test_putting_again_renews_the_promise_of_a_manifest(alice: Caller, push: Callable[..., Image]) -> None:
+    image = push()
+    before = age(Manifest.objects.all(), seconds=60)
+
+    put_manifest(alice, "alice/app", "v1", image.payload)
+
+    assert Manifest.objects.get().used_at > before
+
+
+@pytest.mark.parametrize("request_path", ["manifests/v1", "manifests/digest"])
+def test_the_end_of_a_hold_is_remembered(alice: Caller, push: Callable[..., Image], request_path: str) -> None:
+    image = push()
+    rows = Link.objects if "digest" in request_path else Manifest.objects
+    rows.update(used_at=now() - timedelta(days=9))
+
+    alice.delete(f"/v2/alice/app/{request_path.replace('digest', image.digest)}")
+
+    assert all(row.used_at > now() - timedelta(minutes=1) for row in rows.all())
+
+
+def test_the_end_of_a_hold_never_sets_a_promise_back(alice: Caller, push: Callable[..., Image]) -> None:
+    push()
+    ahead = now() + timedelta(days=1)
+    Manifest.objects.update(used_at=ahead)
+
+    alice.delete("/v2/alice/app/manifests/v1")
+
+    assert Manifest.objects.get().used_at == ahead
+
+
+def test_a_row_that_went_in_between_is_no_promise(db: None) -> None:
+    assert not promises.renew("distribution_link", 12345)
+
+
+def test_a_row_that_goes_between_look_and_promise_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = push_blob(alice, "alice/app", b"")
+    age(Link.objects.all(), days=30)
+    real = promises.renew
+
+    def collected_first(table: str, pk: int) -> bool:
+        Link.objects.filter(pk=pk).delete()
+        return real(table, pk)
+
+    monkeypatch.setattr(promises, "renew", collected_first)
+
+    assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
+
+
+def queries_of(caller: Caller, method: str, path: str) -> int:
+    """Return how many statements a request makes."""
+    content(caller.send(method, path))
+    with CaptureQueriesContext(connection) as captured:
+        content(caller.send(method, path))
+    return len(captured)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_pull_asks_for_the_epoch_and_for_what_is_pulled(alice: Caller, method: str) -> None:
+    image = push_image(alice, "alice/app", "v1")
+
+    assert queries_of(alice, method, f"/v2/alice/app/blobs/{image.layers[0]}") == 2
+    assert queries_of(alice, method, "/v2/alice/app/manifests/v1") == 2
+    assert queries_of(alice, method, f"/v2/alice/app/manifests/{image.digest}") == 2
+
+
+def test_a_pull_of_what_was_long_quiet_writes_once(alice: Caller) -> None:
+    image = push_image(alice, "alice/app", "v1")
+    path = f"/v2/alice/app/manifests/{image.digest}"
+    alice.head(path)
+    age(Manifest.objects.all(), days=30)
+
+    with CaptureQueriesContext(connection) as first:
+        alice.head(path)
+    with CaptureQueriesContext(connection) as second:
+        alice.head(path)
+
+    assert (len(first), len(second)) == (3, 2)

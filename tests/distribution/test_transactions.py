@@ -1,0 +1,93 @@
+"""Transactions that lost a race run again, whole; in the end a 503 says when to come back."""
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, OperationalError
+
+from distribution import transactions
+from distribution.models import Repository
+from distribution.transactions import LostRaceError
+from tests.caller import Caller, error_codes
+from tests.distribution.sessions import start
+from tests.images import digest_of, push_blob
+from tokens.errors import ErrorCode, RegistryError
+
+LOST = [IntegrityError("unique"), OperationalError("deadlock"), LostRaceError("came in between")]
+
+
+class Flaky:
+    """Makes a row, then fails so many times."""
+
+    def __init__(self, error: Exception, times: int) -> None:
+        self.error, self.times, self.calls = error, times, 0
+
+    def __call__(self, name: str) -> str:
+        self.calls += 1
+        Repository.objects.create(name=name)
+        if self.calls <= self.times:
+            raise self.error
+        return name
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", LOST)
+def test_a_lost_race_starts_again_from_nothing(error: Exception) -> None:
+    operation = Flaky(error, transactions.ATTEMPTS - 1)
+
+    assert transactions.run(operation, "alice/app") == "alice/app"
+    assert operation.calls == transactions.ATTEMPTS
+    assert Repository.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", LOST)
+def test_a_race_that_is_lost_every_time_is_unavailable(error: Exception) -> None:
+    with pytest.raises(RegistryError) as raised:
+        transactions.run(Flaky(error, 99), "alice/app")
+
+    assert raised.value.code is ErrorCode.UNAVAILABLE
+    assert raised.value.headers["Retry-After"]
+    assert not Repository.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_any_other_error_ends_it_at_once_and_undoes_it() -> None:
+    operation = Flaky(RegistryError(ErrorCode.BLOB_UNKNOWN), 1)
+
+    with pytest.raises(RegistryError):
+        transactions.run(operation, "alice/app")
+
+    assert operation.calls == 1
+    assert not Repository.objects.exists()
+
+
+def test_a_database_that_fails_is_503_with_retry_after(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    push_blob(alice, "alice/app", b"")
+
+    def fails(*args: Any) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr("distribution.lookup._row", fails)
+    response = alice.get(f"/v2/alice/app/blobs/{digest_of(b'')}")
+
+    assert response.status_code == 503
+    assert error_codes(response) == ["UNAVAILABLE"]
+    assert response["Retry-After"]
+
+
+def test_a_publication_that_the_database_refuses_can_be_tried_again_at_once(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = start(alice)
+
+    def fails(*args: Any) -> None:
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("distribution.blobs.link_into", fails)
+        refused = alice.put(f"{location}?digest={digest_of(b'bytes')}", b"bytes")
+    taken = alice.put(f"{location}?digest={digest_of(b'bytes')}", b"bytes")
+
+    assert refused.status_code == 503
+    assert taken.status_code == 201

@@ -1,0 +1,116 @@
+"""Bodies: read in one place, in pieces, with a length or without."""
+
+import io
+from typing import Any
+
+import pytest
+from django.test import RequestFactory
+from gunicorn.http.errors import InvalidChunkSize
+
+from tokens.body import Body, read_whole
+from tokens.errors import ErrorCode, RegistryError
+
+TOO_LARGE = RegistryError(ErrorCode.MANIFEST_INVALID, status=413)
+
+
+def request(stream: Any, length: str | None = None) -> Any:
+    """Return a request whose body comes from `stream`, chunked without a `length`."""
+    meta = {"CONTENT_LENGTH": length} if length is not None else {"HTTP_TRANSFER_ENCODING": "chunked"}
+    return RequestFactory().generic("PUT", "/", **{"wsgi.input": stream}, **meta)  # type: ignore[arg-type]
+
+
+class Breaking(io.RawIOBase):
+    """A stream that gives some bytes and then breaks; what it still had comes after."""
+
+    def __init__(self, error: Exception, *, left: bytes = b"") -> None:
+        self._steps: list[Any] = [b"some", error, left]
+
+    def read(self, size: int = -1) -> bytes:
+        step = self._steps.pop(0) if self._steps else b""
+        if isinstance(step, Exception):
+            raise step
+        return bytes(step)
+
+
+def read_all(body: Body) -> bytes:
+    """Read until nothing comes."""
+    pieces = []
+    while piece := body.read(3):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("length", ["10", None])
+def test_a_body_is_read_to_its_end(length: str | None) -> None:
+    body = Body(request(io.BytesIO(b"0123456789"), length))
+
+    assert read_all(body) == b"0123456789"
+    assert not body.was_cut
+
+
+def test_nothing_is_read_beyond_the_length() -> None:
+    stream = io.BytesIO(b"0123456789GET / HTTP/1.1")
+
+    assert Body(request(stream, "10")).read() == b"0123456789"
+    assert stream.tell() == 10
+
+
+def test_a_body_shorter_than_its_length_was_cut() -> None:
+    body = Body(request(io.BytesIO(b"01234"), "10"))
+
+    assert read_all(body) == b"01234"
+    assert body.was_cut
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), TimeoutError(), InvalidChunkSize(b"x")])
+@pytest.mark.parametrize("length", ["100", None])
+def test_a_connection_that_breaks_cuts_the_body_and_keeps_what_came(error: Exception, length: str | None) -> None:
+    body = Body(request(Breaking(error, left=b"more"), length))
+
+    assert read_all(body) == b"somemore"
+    assert body.was_cut
+
+
+@pytest.mark.parametrize(("length", "is_empty"), [("0", True), ("", True), ("1", False), (None, False)])
+def test_a_body_is_empty_when_its_length_says_so(length: str | None, *, is_empty: bool) -> None:
+    assert Body(request(io.BytesIO(), length)).is_empty == is_empty
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "1.5", "\u0661", "9" * 19, "0x10", " 1"])
+def test_a_length_that_is_no_number_is_refused(length: str) -> None:
+    with pytest.raises(RegistryError) as raised:
+        Body(request(io.BytesIO(), length))
+
+    assert raised.value.code is ErrorCode.SIZE_INVALID
+
+
+@pytest.mark.parametrize("length", ["5", None])
+def test_a_whole_body_up_to_the_limit_is_returned(length: str | None) -> None:
+    assert read_whole(request(io.BytesIO(b"01234"), length), 5, TOO_LARGE) == b"01234"
+
+
+@pytest.mark.parametrize("length", ["6", None])
+def test_a_whole_body_above_the_limit_is_refused(length: str | None) -> None:
+    with pytest.raises(RegistryError) as raised:
+        read_whole(request(io.BytesIO(b"012345"), length), 5, TOO_LARGE)
+
+    assert raised.value is TOO_LARGE
+
+
+def test_a_length_above_the_limit_is_refused_before_anything_is_read() -> None:
+    stream = io.BytesIO(b"012345")
+
+    with pytest.raises(RegistryError):
+        read_whole(request(stream, "6"), 5, TOO_LARGE)
+
+    assert stream.tell() == 0
+
+
+@pytest.mark.parametrize("length", ["10", None])
+def test_a_whole_body_that_was_cut_is_refused(length: str | None) -> None:
+    stream = Breaking(ConnectionResetError()) if length is None else io.BytesIO(b"01234")
+
+    with pytest.raises(RegistryError) as raised:
+        read_whole(request(stream, length), 100, TOO_LARGE)
+
+    assert raised.value.code is ErrorCode.SIZE_INVALID

@@ -1,0 +1,148 @@
+"""Secrets in files: made once, whole, for their owner alone."""
+
+import stat
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tokens.key_file import KeyFileError, random_text, read, read_or_create
+
+MAKE = """
+import sys, time
+from pathlib import Path
+from tokens.key_file import random_text, read_or_create
+path, start = Path(sys.argv[1]), Path(sys.argv[2])
+while not start.exists():
+    time.sleep(0.001)
+print(read_or_create(path, random_text).decode())
+"""
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "secret.key"
+
+    read_or_create(path, random_text)
+
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_key_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "secret.key"
+    script = "import os; os.umask(0)\nfrom pathlib import Path\nfrom tokens.key_file import *\n"
+
+    subprocess.run([sys.executable, "-c", f"{script}read_or_create(Path({str(path)!r}), random_text)"], check=True)
+
+    assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+
+
+def test_a_key_that_exists_is_read_and_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    first = read_or_create(path, random_text)
+
+    assert read_or_create(path, lambda: b"another") == first
+
+
+def test_a_random_key_has_256_bits() -> None:
+    assert len({random_text() for _ in range(100)}) == 100
+    assert len(random_text()) == 43
+
+
+def test_eight_processes_that_start_at_once_agree(tmp_path: Path) -> None:
+    path, start = tmp_path / "keys" / "secret.key", tmp_path / "start"
+    command = [sys.executable, "-c", MAKE, str(path), str(start)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+
+    start.touch()
+    keys = {process.communicate(timeout=60)[0] for process in processes}
+
+    assert [process.returncode for process in processes] == [0] * 8
+    assert keys == {path.read_text() + "\n"}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_threads_that_start_at_once_agree(tmp_path: Path) -> None:
+    path, barrier = tmp_path / "keys" / "secret.key", threading.Barrier(16)
+
+    def make(_: int) -> bytes:
+        barrier.wait()
+        return read_or_create(path, random_text)
+
+    with ThreadPoolExecutor(16) as threads:
+        assert len(set(threads.map(make, range(16)))) == 1
+
+
+@pytest.mark.parametrize("wide", [0o640, 0o604, 0o660, 0o644, 0o666, 0o620, 0o602, 0o777, 0o610])
+def test_a_key_that_others_may_touch_is_refused_with_the_remedy(wide: int, tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.write_text("secret")
+    path.chmod(wide)
+
+    with pytest.raises(KeyFileError, match=f"other users may read or write this key; run: chmod 600 {path}"):
+        read_or_create(path, random_text)
+
+
+@pytest.mark.parametrize("narrow", [0o600, 0o400])
+def test_a_key_for_its_owner_is_read(narrow: int, tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.write_text("secret")
+    path.chmod(narrow)
+
+    assert read(path) == b"secret"
+
+
+def test_a_link_is_judged_by_what_it_leads_to(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "secret.key"
+    target.write_text("secret")
+    link.symlink_to(target)
+
+    target.chmod(0o644)
+    with pytest.raises(KeyFileError, match="chmod 600"):
+        read(link)
+    target.chmod(0o600)
+    assert read(link) == b"secret"
+
+
+def test_a_folder_in_place_of_a_key_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError, match="a folder, where a key belongs"):
+        read_or_create(tmp_path, random_text)
+
+
+def test_an_empty_key_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.touch(0o600)
+
+    with pytest.raises(KeyFileError, match="the file is empty"):
+        read_or_create(path, random_text)
+
+
+def test_a_link_to_nowhere_is_a_one_line_message(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(KeyFileError, match="No such file"):
+        read_or_create(path, random_text)
+
+
+def test_a_file_where_a_folder_belongs_is_a_one_line_message(tmp_path: Path) -> None:
+    (tmp_path / "keys").touch()
+
+    with pytest.raises(KeyFileError, match=r"keys/secret\.key: .*; make it readable and its folder writable"):
+        read_or_create(tmp_path / "keys" / "secret.key", random_text)
+
+
+def test_a_key_that_can_not_be_made_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> bytes:
+        raise RuntimeError("no entropy")
+
+    with pytest.raises(RuntimeError):
+        read_or_create(tmp_path / "secret.key", fail)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,259 @@
+"""The keys that the configuration names: made, read, published, refused."""
+
+import base64
+import hashlib
+import json
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from django.conf import settings as django_settings
+from django.test import Client
+from pytest_django import Settings
+
+from tests.caller import Caller
+from tests.security import forge
+from tokens import keys
+from tokens.key_file import KeyFileError
+
+SECRET = "a secret of thirty-two bytes or more"
+
+START = """
+import sys, time
+from pathlib import Path
+from django.conf import settings
+from registry_project.configuration.values import Auth, Configuration
+from tokens import keys
+private, start = Path(sys.argv[1]), Path(sys.argv[2])
+settings.configure(REGISTRY=Configuration(auth=Auth(private_key=private)))
+while not start.exists():
+    time.sleep(0.001)
+keys.ensure_keys()
+print(keys.active_key().kid)
+"""
+
+
+def configure(settings: Settings, **auth: Any) -> None:
+    registry = django_settings.REGISTRY
+    settings.REGISTRY = replace(registry, auth=replace(registry.auth, **auth))
+
+
+def write(path: Path, private: Any, **options: Any) -> Path:
+    encryption = options.pop("encryption", serialization.NoEncryption())
+    path.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    path.chmod(0o600)
+    return path
+
+
+def new_rsa(bits: int = 2048) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
+@pytest.fixture
+def private(settings: Settings, tmp_path: Path) -> Path:
+    """Configure a private key that does not exist yet."""
+    path = tmp_path / "keys" / "registry.key"
+    configure(settings, private_key=path)
+    return path
+
+
+def test_keys_are_made_at_the_first_start(private: Path) -> None:
+    keys.ensure_keys()
+
+    made = serialization.load_pem_private_key(private.read_bytes(), None)
+    assert isinstance(made, rsa.RSAPrivateKey)
+    assert made.key_size >= 2048
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    assert stat.S_IMODE(private.parent.stat().st_mode) == 0o700
+
+
+def test_no_private_key_is_readable_by_others(private: Path) -> None:
+    keys.ensure_keys()
+
+    for path in private.parent.iterdir():
+        if b"PRIVATE" in path.read_bytes():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_public_key_is_written_for_others(private: Path) -> None:
+    keys.ensure_keys()
+
+    public = serialization.load_pem_public_key(private.with_suffix(".pub").read_bytes())
+    assert public == keys.active_key().verifying
+
+
+def test_a_second_start_keeps_the_keys(private: Path) -> None:
+    keys.ensure_keys()
+    first = keys.active_key().kid
+
+    keys.ensure_keys()
+
+    assert keys.active_key().kid == first
+
+
+def test_eight_processes_that_start_at_once_agree(tmp_path: Path) -> None:
+    private, start = tmp_path / "keys" / "registry.key", tmp_path / "start"
+    command = [sys.executable, "-c", START, str(private), str(start)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+
+    start.touch()
+    kids = {process.communicate(timeout=120)[0] for process in processes}
+
+    assert [process.returncode for process in processes] == [0] * 8
+    assert len(kids) == 1
+    assert not [path for path in private.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_the_kid_is_the_thumbprint_of_rfc_7638(private: Path) -> None:
+    keys.ensure_keys()
+    (jwk,) = [jwk for jwk in keys.jwks()["keys"] if jwk["kid"] == keys.active_key().kid]
+
+    members = json.dumps({"e": jwk["e"], "kty": "RSA", "n": jwk["n"]}, separators=(",", ":"))
+    digest = hashlib.sha256(members.encode()).digest()
+
+    assert jwk["kid"] == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def test_the_published_set_holds_nothing_private(private: Path) -> None:
+    keys.ensure_keys()
+
+    for jwk in keys.jwks()["keys"]:
+        assert set(jwk) == {"kty", "n", "e", "alg", "use", "kid"}
+        assert (jwk["kty"], jwk["alg"], jwk["use"]) == ("RSA", "RS256", "sig")
+
+
+def test_no_key_is_printed(private: Path, settings: Settings) -> None:
+    keys.ensure_keys()
+    assert "PRIVATE" not in repr(keys.active_key())
+
+    configure(settings, signing_method="hmac", hmac_secret=SECRET)
+
+    assert SECRET not in repr(keys.active_key()) + repr(django_settings.REGISTRY)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (lambda: new_rsa(1024), "1024 bits are too few, at least 2048 are needed"),
+        (lambda: ec.generate_private_key(ec.SECP256R1()), "this key is not RSA"),
+        (ed25519.Ed25519PrivateKey.generate, "this key is not RSA"),
+    ],
+    ids=["short", "EC", "Ed25519"],
+)
+def test_a_key_of_another_kind_is_refused(key: Any, message: str, private: Path) -> None:
+    private.parent.mkdir()
+    write(private, key())
+
+    with pytest.raises(KeyFileError, match=message):
+        keys.ensure_keys()
+
+
+def test_a_key_with_a_password_is_refused(private: Path) -> None:
+    private.parent.mkdir()
+    write(private, new_rsa(), encryption=serialization.BestAvailableEncryption(b"password"))
+
+    with pytest.raises(KeyFileError, match="without a password"):
+        keys.ensure_keys()
+
+
+@pytest.mark.parametrize("content", [b"garbage", b"\xff\x00", b"-----BEGIN PRIVATE KEY-----\nx\n", b"-----BEGIN CERT"])
+def test_garbage_is_refused(content: bytes, private: Path) -> None:
+    private.parent.mkdir()
+    private.write_bytes(content)
+    private.chmod(0o600)
+
+    with pytest.raises(KeyFileError, match="not an RSA private key in PEM form"):
+        keys.ensure_keys()
+
+
+def test_a_public_key_in_place_of_the_private_one_is_refused(private: Path) -> None:
+    keys.ensure_keys()
+    private.write_bytes(private.with_suffix(".pub").read_bytes())
+
+    with pytest.raises(KeyFileError, match="not an RSA private key"):
+        keys.ensure_keys()
+
+
+def test_a_key_that_others_may_read_is_refused_with_the_remedy(private: Path) -> None:
+    keys.ensure_keys()
+    private.chmod(0o644)
+
+    with pytest.raises(KeyFileError, match=f"chmod 600 {private}"):
+        keys.ensure_keys()
+
+
+def test_a_public_key_of_another_private_one_is_refused(private: Path) -> None:
+    keys.ensure_keys()
+    write(private, new_rsa())
+
+    with pytest.raises(KeyFileError, match=r"registry\.pub: does not belong to the private key"):
+        keys.ensure_keys()
+
+
+def test_a_public_key_of_openssl_is_taken(private: Path) -> None:
+    private.parent.mkdir()
+    public = private.with_suffix(".pub")
+    for arguments in (["genrsa", "-out", private], ["rsa", "-in", private, "-pubout", "-out", public]):
+        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+    private.chmod(0o600)
+
+    keys.ensure_keys()
+
+    assert keys.active_key().algorithm == "RS256"
+
+
+# ------------------------------------------------------------------ HMAC
+
+
+@pytest.fixture
+def shared_secret(cast: None, settings: Settings) -> None:
+    """Sign with a shared secret."""
+    configure(settings, signing_method="hmac", hmac_secret=SECRET)
+    keys.ensure_keys()
+
+
+@pytest.mark.usefixtures("shared_secret")
+def test_a_token_of_a_shared_secret_is_taken(bob: Caller) -> None:
+    token = bob.token("repository:alice/app:pull")
+
+    assert bob.get("/v2/", token=token).status_code == 200
+    assert jwt.decode(token, SECRET, algorithms=["HS256"], audience="Docker Registry")["sub"] == "bob"
+
+
+@pytest.mark.usefixtures("shared_secret")
+def test_a_shared_secret_publishes_nothing(bob: Caller) -> None:
+    assert Client().get("/v2/token/jwks").json() == {"keys": []}
+
+    kid = jwt.get_unverified_header(bob.token())["kid"]
+
+    thumbprint = hashlib.sha256(SECRET.encode()).digest()
+    assert kid not in (thumbprint.hex(), forge.encoded(thumbprint))
+
+
+def test_a_token_of_the_rsa_key_is_refused_under_a_shared_secret(bob: Caller, settings: Settings) -> None:
+    token = bob.token("repository:alice/app:pull")
+
+    configure(settings, signing_method="hmac", hmac_secret=SECRET)
+
+    assert bob.get("/v2/", token=token).status_code == 401
+
+
+@pytest.mark.usefixtures("shared_secret")
+@pytest.mark.parametrize("algorithm", ["none", "HS384", "HS512", "RS256"])
+def test_a_shared_secret_has_one_algorithm(algorithm: str, bob: Caller) -> None:
+    head = {"kid": jwt.get_unverified_header(bob.token())["kid"]}
+    if algorithm == "RS256":
+        token = jwt.encode(forge.claims(), new_rsa(), algorithm="RS256", headers=head)
+    elif algorithm == "none":
+        token = jwt.encode(forge.claims(), None, algorithm="none", headers=head)  # type: ignore[arg-type]
+    else:
+        token = jwt.encode(forge.claims(), SECRET * 2, algorithm=algorithm, headers=head)
+
+    assert bob.get("/v2/", token=token).status_code == 401

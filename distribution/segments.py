@@ -10,7 +10,7 @@ from distribution.leases import Claim, LostLeaseError
 from distribution.models import Blob, Segment, Upload, remove
 from distribution.spec import MAX_SEGMENTS
 from distribution.storage import Reader, blob_store, new_key
-from tokens.body import Body
+from tokens.body import Body, cut_error
 from tokens.errors import ErrorCode, RegistryError
 from tokens.views.base import unavailable
 
@@ -112,7 +112,7 @@ def _check_size(upload: Upload, received: Received, body: Body, expected: int | 
     else:
         abandon(received.claim, received.key)
     detail = {"uuid": str(upload.pk), "received": received.size, "expected": expected or body.length}
-    raise RegistryError(ErrorCode.SIZE_INVALID, detail)
+    raise cut_error(body, detail)
 
 
 def _count(received: Received) -> bool:

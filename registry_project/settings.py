@@ -5,9 +5,8 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 
-from registry_project import BASE_DIR
 from registry_project.configuration import Configuration, load, locate
-from tokens.key_file import read_or_create, random_text
+from tokens.key_file import random_text, read_or_create
 
 REGISTRY: Configuration = load(locate())
 """What the file says, with every default applied."""
@@ -16,9 +15,7 @@ _server = REGISTRY.server
 _public = urlsplit(_server.public_url or "")
 _is_https = _public.scheme == "https"
 
-SECRET_KEY = (
-    _server.secret_key or read_or_create(_server.data_directory / "keys" / "secret.key", random_text).decode()
-)
+SECRET_KEY = _server.secret_key or read_or_create(_server.data_directory / "keys" / "secret.key", random_text).decode()
 DEBUG = False
 ROOT_URLCONF = "registry_project.urls"
 WSGI_APPLICATION = "registry_project.wsgi.application"
@@ -87,6 +84,8 @@ def _database() -> dict[str, Any]:
     values["OPTIONS"] = {**values.get("OPTIONS", {}), **options}
     # SQLite: one connection a thread for good. PostgreSQL: from the pool, for as long as a request needs it.
     values["CONN_MAX_AGE"] = None if is_sqlite else 0
+    # A pooled connection may be older than a restart of the server: it is asked before it is used.
+    values["CONN_HEALTH_CHECKS"] = not is_sqlite
     return values
 
 

@@ -52,7 +52,7 @@ def prepare(addresses: Iterable[object]) -> None:
 
 def _prepare(addresses: Iterable[object]) -> None:
     listening.check_free(addresses, _configuration())
-    if locate() is None:
+    if _configuration().path is None:
         _write_first_configuration()
     loaded = _configuration()
     for warning in loaded.warnings:

@@ -3,7 +3,13 @@
 import logging
 from typing import Any
 
+from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from registry_project.unread import write_error
+
+# gunicorn looks its own up here for every request that it can't read, and has no setting for it.
+util.write_error = write_error
 
 
 class Worker(ThreadWorker):

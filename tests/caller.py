@@ -64,7 +64,13 @@ class Caller:
         if chunked:
             extra = {"wsgi.input": io.BytesIO(body), "HTTP_TRANSFER_ENCODING": "chunked"}
         return self.client.generic(
-            method, path, b"" if chunked else body, content_type, headers=sent | (headers or {}), **extra, **(meta or {})
+            method,
+            path,
+            b"" if chunked else body,
+            content_type,
+            headers=sent | (headers or {}),
+            **extra,
+            **(meta or {}),
         )
 
     def token(self, *scopes: str) -> str:

@@ -18,6 +18,7 @@ class Body:
         self._stream = meta["wsgi.input"]
         self.length = None if meta.get("HTTP_TRANSFER_ENCODING") else _content_length(meta.get("CONTENT_LENGTH"))
         self.was_cut = False
+        self.has_stalled = False
         self._left = self.length
 
     @property
@@ -26,10 +27,14 @@ class Body:
         return self.length == 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return at most `size` bytes, none at the end; a client that went away sets `was_cut`."""
+        """Return at most `size` bytes, none at the end; a client that went away sets `was_cut`.
+
+        One that stood still for as long as the listener waits sets `has_stalled` too.
+        """
         if self._left is None:
             return self._read(size)
-        chunk = self._read(self._left if size < 0 else min(size, self._left)) if self._left else b""
+        wanted = 0 if self.was_cut else self._left if size < 0 else min(size, self._left)
+        chunk = self._read(wanted) if wanted else b""
         self._left -= len(chunk)
         self.was_cut = self.was_cut or (not chunk and self._left > 0)
         return chunk
@@ -37,10 +42,12 @@ class Body:
     def _read(self, size: int) -> bytes:
         try:
             return bytes(self._stream.read(size))
-        except (OSError, ParseException):
-            # A broken chunk, a reset or a read timeout: what came before it is still in the server's buffer.
-            first_time, self.was_cut = not self.was_cut, True
-            return self._read(size) if first_time else b""
+        except (OSError, ParseException) as error:
+            # A broken chunk, a reset, or the listener's patience ran out.
+            is_first, self.was_cut = not self.was_cut, True
+            self.has_stalled = isinstance(error, BlockingIOError | TimeoutError)
+            # What came before is still in the server's buffer of chunks; a length's reader would only wait again.
+            return self._read(size) if is_first and self._left is None else b""
 
 
 def read_whole(request: HttpRequest, limit: int, too_large: RegistryError) -> bytes:
@@ -55,8 +62,13 @@ def read_whole(request: HttpRequest, limit: int, too_large: RegistryError) -> by
             raise too_large
         pieces.append(chunk)
     if body.was_cut:
-        raise RegistryError(ErrorCode.SIZE_INVALID, "the body ended before its length")
+        raise cut_error(body, "the body ended before its length")
     return b"".join(pieces)
+
+
+def cut_error(body: Body, detail: object) -> RegistryError:
+    """Return the error for a body that ended too early: 408 for one that stood still (RFC 9110, 15.5.9)."""
+    return RegistryError(ErrorCode.SIZE_INVALID, detail, status=408 if body.has_stalled else None)
 
 
 def _content_length(value: str | None) -> int:

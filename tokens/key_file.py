@@ -46,8 +46,15 @@ def random_text() -> bytes:
     return secrets.token_urlsafe(32).encode("ascii")
 
 
+def make_private_folder(path: Path) -> None:
+    """Make the folder, and those above it, for this user only. Raises OSError."""
+    if not path.parent.exists():
+        make_private_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 def _create(path: Path, content: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -120,7 +120,7 @@ class KeyFolder:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a public key whole, readable by everybody."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key_file.make_private_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

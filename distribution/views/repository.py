@@ -76,7 +76,7 @@ def _refused(
     wanted: tuple[Access, ...],
 ) -> RegistryError:
     who = bearer.identity.name or "anonymous"
-    missing = ",".join(sorted(needed))
+    missing = ",".join(action for action in sorted(needed) if not bearer.may(name, frozenset({action})))
     logger.info(
         "access refused",
         extra={"account": who, "repository": name, "actions": missing, "rules": bearer.rules.matching(name)},

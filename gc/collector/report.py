@@ -96,9 +96,11 @@ def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
 
 def json_value(report: Report, names: Mapping[int, str]) -> dict[str, object]:
     """Return the report as JSON knows values."""
-    rows = [(names.get(pk, f"#{pk}"), asdict(counts)) for pk, counts in report.repositories.items()]
-    others = {name: getattr(report, name) for name in ("uploads", "objects", "busy", "failures")}
+    rows = sorted(
+        ((names.get(pk, f"#{pk}"), asdict(counts)) for pk, counts in report.repositories.items()), key=itemgetter(0)
+    )
     return {
-        "repositories": [{"repository": name} | row for name, row in sorted(rows, key=itemgetter(0))],
+        "repositories": [{"repository": name} | counts for name, counts in rows],
         "total": asdict(report.total),
-    } | others
+        **{name: getattr(report, name) for name in ("uploads", "objects", "busy", "failures")},
+    }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from collector.pace import Pace
 
@@ -18,6 +18,18 @@ BATCH = 500
 OVERLAP = timedelta(milliseconds=1)
 
 Removed = TypeVar("Removed")
+Row = TypeVar("Row", bound=Model)
+
+
+def by_pk(rows: QuerySet[Row], batch: int = BATCH) -> Iterator[Row]:
+    """Yield `rows` by primary key, with no statement left open between batches.
+
+    An open one would keep its snapshot of the database: on SQLite nothing could be written beside it.
+    """
+    rows, last = rows.order_by("pk"), None
+    while found := list((rows if last is None else rows.filter(pk__gt=last))[:batch]):
+        yield from found
+        last = found[-1].pk
 
 
 class BusyError(Exception):

@@ -4,26 +4,29 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ImportedEntry',
+            name="ImportedEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('section', models.CharField(choices=[('users', 'users'), ('acl', 'acl')], max_length=16)),
-                ('key', models.CharField(help_text='What names the entry within its section.', max_length=1024)),
-                ('fingerprint', models.CharField(blank=True, help_text='Of the entry; empty once it has left the file.', max_length=64)),
-                ('row_id', models.BigIntegerField()),
-                ('row_fingerprint', models.CharField(help_text='Of the row, as the import left it.', max_length=64)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("section", models.CharField(choices=[("users", "users"), ("acl", "acl")], max_length=16)),
+                ("key", models.CharField(help_text="What names the entry within its section.", max_length=1024)),
+                (
+                    "fingerprint",
+                    models.CharField(
+                        blank=True, help_text="Of the entry; empty once it has left the file.", max_length=64
+                    ),
+                ),
+                ("row_id", models.BigIntegerField()),
+                ("row_fingerprint", models.CharField(help_text="Of the row, as the import left it.", max_length=64)),
             ],
             options={
-                'verbose_name_plural': 'imported entries',
-                'constraints': [models.UniqueConstraint(fields=('section', 'key'), name='registry_project_entry_once')],
+                "verbose_name_plural": "imported entries",
+                "constraints": [models.UniqueConstraint(fields=("section", "key"), name="registry_project_entry_once")],
             },
         ),
     ]

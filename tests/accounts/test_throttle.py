@@ -8,9 +8,12 @@ from datetime import datetime, timedelta
 import bcrypt
 import pytest
 from django.contrib.auth import authenticate
+from django.contrib.auth.backends import BaseBackend
 from django.db import connections
+from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts import authentication, throttle
 from accounts.hashers import stored_form
@@ -235,6 +238,38 @@ def test_the_login_form_of_the_admin_is_slowed_down_too() -> None:
 
     assert refused.status_code == 200
     assert accepted.status_code == 302
+
+
+@pytest.mark.usefixtures("cheap_cast")
+def test_hammering_at_the_login_form_makes_nobody_wait_longer(tick: Callable[[float], None]) -> None:
+    request = RequestFactory().get("/", REMOTE_ADDR=HOME)
+    for number in range(30):
+        authenticate(request, username="alice", password=f"guess {number}")
+
+    tick(30)
+
+    assert is_accepted()
+
+
+class OpenSesame(BaseBackend):
+    """A backend of somebody else's, which knows nothing of throttling."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str = "", password: str = "", **kwargs: object
+    ) -> Account | None:
+        """Return the account when somebody says the word."""
+        return Account.objects.filter(name=username).first() if password == "open sesame" else None
+
+
+@pytest.mark.usefixtures("cheap_cast", "tick")
+def test_guesses_at_another_backend_are_slowed_down_too(settings: Settings) -> None:
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.OpenSesame"]
+    assert login("open sesame", "bob").status_code == 200
+
+    guess(10)
+
+    assert login("open sesame").status_code == 429
+    assert login("open sesame", address=ELSEWHERE).status_code == 200
 
 
 @pytest.mark.usefixtures("cheap_cast", "tick")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
 from typing import Any
 
 from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts.models import Account
+from tests.admin.form import form_of
 
 Response = Any
-Fields = dict[str, list[str]]
 
 
 class Browser:
@@ -34,6 +33,11 @@ class Browser:
         assert response.status_code == 200, response
         return str(response.content.decode())
 
+    def post(self, path: str, fields: dict[str, Any]) -> Response:
+        """Send what no form of the admin offers, as an attacker with a right token would."""
+        token = form_of(self.text("/admin/password_change/"))["csrfmiddlewaretoken"]
+        return self.client.post(path, fields | {"csrfmiddlewaretoken": token})
+
     def submit(self, path: str, **changes: str | list[str] | None) -> Response:
         """Open a page, change fields of its form (None takes one away) and submit it."""
         fields: dict[str, Any] = dict(form_of(self.text(path)))
@@ -43,55 +47,9 @@ class Browser:
     def delete_selected(self, path: str, *rows: int) -> Response:
         """Tick rows of a list, choose their deletion and confirm it."""
         chosen = {"action": "delete_selected", "_selected_action": [str(row) for row in rows]}
-        token = form_of(self.text(path))["csrfmiddlewaretoken"]
-        asked = self.client.post(path, chosen | {"csrfmiddlewaretoken": token})
+        asked = self.post(path, chosen)
         assert asked.status_code == 200, asked
         return self.client.post(path, dict(form_of(asked.content.decode())), follow=True)
-
-
-class _Form(HTMLParser):
-    """The successful controls of the first form that posts and is not the button that logs out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fields: Fields = {}
-        self._is_inside = self._is_done = False
-        self._select = ""
-
-    def handle_starttag(self, tag: str, pairs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in pairs}
-        if tag == "form" and not self._is_done:
-            is_logout = attributes.get("action", "").endswith("/logout/")
-            self._is_inside = attributes.get("method", "").lower() == "post" and not is_logout
-        if self._is_inside:
-            self._control(tag, attributes)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form" and self._is_inside:
-            self._is_inside, self._is_done = False, True
-
-    def _control(self, tag: str, attributes: dict[str, str]) -> None:
-        name, value = attributes.get("name", ""), attributes.get("value", "")
-        if tag == "select":
-            self._select = name
-        elif tag == "option" and "selected" in attributes:
-            self._add(self._select, value)
-        elif tag == "input" and attributes.get("type") in ("checkbox", "radio"):
-            if "checked" in attributes:
-                self._add(name, value or "on")
-        elif tag == "input" and attributes.get("type") != "submit":
-            self._add(name, value)
-
-    def _add(self, name: str, value: str) -> None:
-        if name:
-            self.fields.setdefault(name, []).append(value)
-
-
-def form_of(page: str) -> Fields:
-    """Return what the page's form would send as it stands."""
-    parser = _Form()
-    parser.feed(page)
-    return parser.fields
 
 
 def staff(name: str, *permissions: str) -> Browser:

@@ -147,7 +147,7 @@ def test_no_page_shows_a_hash(admin: Browser) -> None:
 def test_who_may_only_look_changes_nothing(cast: None) -> None:
     onlooker = staff("onlooker", "view_account")
 
-    response = onlooker.client.post(page_of("alice"), {"name": "mallory"})
+    response = onlooker.post(page_of("alice"), {"name": "mallory"})
 
     assert response.status_code == 403
     assert Account.objects.filter(name="alice").exists()
@@ -176,7 +176,7 @@ def test_the_tokens_of_a_deleted_account_stop_counting(admin: Browser, alice: Ca
 
 def test_a_superuser_does_not_lock_themselves_out(admin: Browser, root: Account) -> None:
     admin.submit(page_of("root"), is_active=None, is_staff=None, is_superuser=None)
-    deleted = admin.client.post(page_of("root").replace("change", "delete"), {"post": "yes"})
+    deleted = admin.post(page_of("root").replace("change", "delete"), {"post": "yes"})
 
     root.refresh_from_db()
     assert (root.is_active, root.is_staff, root.is_superuser) == (True, True, True)

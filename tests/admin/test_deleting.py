@@ -130,10 +130,8 @@ def test_who_may_only_look_deletes_nothing(cast: None, push: Callable[..., Image
     push("alice/app", "v1")
     onlooker = staff("onlooker", "view_tag", "view_manifest")
 
-    one = onlooker.client.post(deletion_of(Tag.objects.get()), {"post": "yes"})
-    onlooker.client.post(
-        TAGS, {"action": "delete_selected", "_selected_action": [str(Tag.objects.get().pk)], "post": "yes"}
-    )
+    one = onlooker.post(deletion_of(Tag.objects.get()), {"post": "yes"})
+    onlooker.post(TAGS, {"action": "delete_selected", "_selected_action": [str(Tag.objects.get().pk)], "post": "yes"})
 
     assert one.status_code == 403
     assert Tag.objects.exists()

@@ -60,7 +60,7 @@ def test_a_manager_gives_no_powers_to_a_new_account(manager: Browser, everything
 def test_a_manager_takes_no_powers(manager: Browser, everything: list[str]) -> None:
     before = set(Account.objects.get(name="manager").get_all_permissions())
 
-    response = manager.client.post(page_of("manager"), {"name": "manager", **POWERS, "user_permissions": everything})
+    response = manager.post(page_of("manager"), {"name": "manager", **POWERS, "user_permissions": everything})
 
     account = Account.objects.get(name="manager")
     assert response.status_code == 403
@@ -88,8 +88,8 @@ def test_a_manager_puts_no_permissions_into_a_group(manager: Browser, everything
 def test_a_manager_does_not_touch_a_group_with_permissions(manager: Browser, operators: Group) -> None:
     page = f"/admin/auth/group/{operators.pk}/change/"
 
-    changed = manager.client.post(page, {"name": "mine"})
-    deleted = manager.client.post(page.replace("change", "delete"), {"post": "yes"})
+    changed = manager.post(page, {"name": "mine"})
+    deleted = manager.post(page.replace("change", "delete"), {"post": "yes"})
 
     assert (changed.status_code, deleted.status_code) == (403, 403)
     assert Group.objects.filter(name="operators").exists()
@@ -101,7 +101,7 @@ def test_a_manager_does_not_become_a_superuser_by_setting_the_password(
 ) -> None:
     new = {"name": "root", "password1": "the manager's", "password2": "the manager's"}
 
-    response = manager.client.post(page("root"), new)  # type: ignore[operator]  # one of the two functions
+    response = manager.post(page("root"), new)  # type: ignore[operator]  # one of the two functions
 
     root.refresh_from_db()
     assert response.status_code == 403
@@ -118,17 +118,15 @@ def test_a_manager_does_not_become_anybody_with_powers(manager: Browser, operato
     else:
         charlie.groups.add(operators)
 
-    response = manager.client.post(password_page_of("charlie"), {"password1": "mine" * 3, "password2": "mine" * 3})
+    response = manager.post(password_page_of("charlie"), {"password1": "mine" * 3, "password2": "mine" * 3})
 
     assert response.status_code == 403
     assert Account.objects.get(name="charlie").password == charlie.password
 
 
 def test_a_manager_deletes_no_superuser(manager: Browser, root: Account) -> None:
-    one = manager.client.post(page_of("root").replace("change", "delete"), {"post": "yes"})
-    several = manager.client.post(
-        ACCOUNTS, {"action": "delete_selected", "_selected_action": [str(root.pk)], "post": "yes"}
-    )
+    one = manager.post(page_of("root").replace("change", "delete"), {"post": "yes"})
+    several = manager.post(ACCOUNTS, {"action": "delete_selected", "_selected_action": [str(root.pk)], "post": "yes"})
 
     assert (one.status_code, several.status_code) == (403, 403)
     assert Account.objects.filter(name="root").exists()

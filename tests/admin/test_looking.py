@@ -58,8 +58,8 @@ def test_a_page_shows_one_row(admin: Browser, image: Image, model: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_nothing_is_added_or_edited(admin: Browser, image: Image, model: str) -> None:
-    added = admin.client.post(f"{list_of(model)}add/", {"name": "mine"})
-    changed = admin.client.post(first_page_of(model), {"name": "mine", "_save": "Save"})
+    added = admin.post(f"{list_of(model)}add/", {"name": "mine"})
+    changed = admin.post(first_page_of(model), {"name": "mine", "_save": "Save"})
 
     assert (added.status_code, changed.status_code) == (403, 403)
     assert 'name="_save"' not in admin.text(first_page_of(model))
@@ -67,7 +67,7 @@ def test_nothing_is_added_or_edited(admin: Browser, image: Image, model: str) ->
 
 @pytest.mark.parametrize("model", ["repository", "blob", "upload"])
 def test_what_has_no_verb_is_not_deleted(admin: Browser, image: Image, model: str) -> None:
-    response = admin.client.post(first_page_of(model).replace("change", "delete"), {"post": "yes"})
+    response = admin.post(first_page_of(model).replace("change", "delete"), {"post": "yes"})
 
     assert response.status_code == 403
     assert "delete_selected" not in admin.text(list_of(model))

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from acl.models import Rule
-from tests.admin.browser import Browser, errors_of, form_of
+from tests.admin.browser import Browser, errors_of
+from tests.admin.form import form_of
 from tests.caller import Caller
 from tests.images import Image
 

@@ -6,7 +6,7 @@ from http.cookiejar import CookieJar
 from urllib.error import HTTPError
 from urllib.parse import urlencode
 
-from tests.admin.browser import form_of
+from tests.admin.form import form_of
 from tests.clients.server import Answer, password_of
 
 

@@ -1,19 +1,14 @@
 """The registry behind nginx with TLS, each configured as docs/deployment.md says."""
 
-import re
-import urllib.request
 from collections.abc import Iterator
-from http.cookiejar import CookieJar
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.parse import urlencode
 
 import pytest
 
+from tests.clients.browser import Browser
 from tests.clients.layouts import image, random_layer
 from tests.clients.nginx import Proxied, make_certificate, nginx
 from tests.clients.program import Program, login_file
-from tests.clients.server import Answer, password_of
 
 pytestmark = pytest.mark.client("nginx", "openssl")
 
@@ -49,32 +44,10 @@ def alice(registry: Proxied, error_log: Path, tmp_path: Path) -> Program:
     return skopeo
 
 
-class Browser:
-    """What a person has open: it keeps cookies and trusts the certificate."""
-
-    def __init__(self, registry: Proxied) -> None:
-        self.base = f"https://{registry.public_host}"
-        self.cookies = CookieJar()
-        handlers = urllib.request.HTTPCookieProcessor(self.cookies), urllib.request.HTTPSHandler(context=registry.tls)
-        self.opener = urllib.request.build_opener(*handlers)
-
-    def get(self, path: str, headers: dict[str, str] | None = None) -> Answer:
-        """Return the page."""
-        return self._send(urllib.request.Request(self.base + path, headers=headers or {}))
-
-    def post(self, path: str, form: dict[str, str]) -> Answer:
-        """Return the page that follows on a form, sent as browsers send it."""
-        headers = {"Origin": self.base, "Referer": self.base + path}
-        return self._send(urllib.request.Request(self.base + path, urlencode(form).encode(), headers))
-
-    def _send(self, request: urllib.request.Request) -> Answer:
-        try:
-            response = self.opener.open(request, timeout=60)
-        except HTTPError as refusal:
-            response = refusal
-        with response:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return Answer(response.status, headers, response.read())
+@pytest.fixture
+def browser(registry: Proxied, error_log: Path) -> Browser:
+    """Open a browser at the public address."""
+    return Browser(f"https://{registry.public_host}", registry.tls)
 
 
 @pytest.mark.client("skopeo")
@@ -98,26 +71,25 @@ def test_no_layer_is_kept_on_the_disk_of_nginx(alice: Program, error_log: Path, 
     assert "is buffered to a temporary file" not in error_log.read_text()
 
 
-def test_the_challenge_names_the_public_address(registry: Proxied, error_log: Path) -> None:
-    answer = Browser(registry).get("/v2/")
+def test_the_challenge_names_the_public_address(registry: Proxied, browser: Browser) -> None:
+    answer = browser.get("/v2/")
 
     assert answer.status == 401
     assert f'realm="https://{registry.public_host}/v2/token"' in answer.headers["www-authenticate"]
 
 
-def test_what_a_client_says_about_the_address_does_not_reach_the_registry(registry: Proxied, error_log: Path) -> None:
-    answer = Browser(registry).get("/admin/login/", {"X-Forwarded-Host": "evil.example"})
+def test_what_a_client_says_about_the_address_does_not_reach_the_registry(browser: Browser) -> None:
+    browser.opener.addheaders.append(("X-Forwarded-Host", "evil.example"))
 
-    assert answer.status == 200
+    assert browser.get("/admin/login/").status == 200
 
 
-def test_an_administrator_logs_in(registry: Proxied, error_log: Path) -> None:
-    browser = Browser(registry)
-    found = re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', browser.get("/admin/login/").body)
-    assert found
+def test_the_registry_knows_that_the_browser_came_by_https(browser: Browser) -> None:
+    assert "strict-transport-security" in browser.get("/admin/login/").headers
 
-    form = {"username": "admin", "password": password_of("admin"), "csrfmiddlewaretoken": found[1].decode()}
-    answer = browser.post("/admin/login/?next=/admin/", form)
+
+def test_an_administrator_logs_in(browser: Browser) -> None:
+    answer = browser.log_in("admin")
 
     assert b"Log out" in answer.body
     assert all(cookie.secure for cookie in browser.cookies)

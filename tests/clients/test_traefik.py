@@ -38,6 +38,13 @@ def test_the_challenge_names_the_public_address(proxied: Proxied, browser: Brows
     assert f'realm="https://{proxied.public_host}/v2/token"' in answer.headers["www-authenticate"]
 
 
+def test_the_proxy_is_believed_about_tls(browser: Browser) -> None:
+    answer = browser.get("/admin/login/")
+
+    # Django says it in answers to requests that came by TLS only.
+    assert "max-age=" in answer.headers["strict-transport-security"]
+
+
 def test_an_administrator_logs_in_with_cookies_for_tls_only(browser: Browser) -> None:
     answer = browser.log_in("admin")
 

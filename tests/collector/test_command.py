@@ -1,6 +1,8 @@
 """`manage.py gc`."""
 
 import io
+import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +10,9 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from distribution.models import Blob, Link, Manifest
+from collector import lease
+from collector.models import Job
+from distribution.models import Blob, Link, Manifest, Upload
 from tests.caller import Caller
 from tests.collector.broken import break_deletion
 from tests.collector.props import pass_time
@@ -129,3 +133,54 @@ def test_gc_runs_with_the_configuration_that_it_names(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("repository")
+
+
+def test_gc_beside_another_run_says_who_runs_and_exits_with_3(db: None) -> None:
+    with lease.hold(Job.COLLECTION), pytest.raises(CommandError, match=r"at work: .+, process \d+") as refusal:
+        gc()
+
+    assert refusal.value.returncode == 3
+
+
+def test_a_dry_run_beside_another_run_is_fine(db: None) -> None:
+    with lease.hold(Job.COLLECTION):
+        assert "total" in gc("--dry-run")
+
+
+def test_gc_is_confined_to_the_repositories_named(alice: Caller) -> None:
+    for name in ("alice/app", "alice/application", "alice/other"):
+        push_blob(alice, name, name.encode())
+        alice.post(f"/v2/{name}/blobs/uploads/")
+    pass_time()
+    rehearsed = gc("--dry-run", "--repository", "alice/app*")
+
+    done = gc("--repository", "alice/app*")
+
+    assert list(Link.objects.values_list("repository__name", flat=True)) == ["alice/other"]
+    assert list(Upload.objects.values_list("repository__name", flat=True)) == ["alice/other"]
+    assert "alice/other" not in rehearsed + done
+
+
+def test_gc_refuses_what_is_no_pattern() -> None:
+    with pytest.raises(CommandError, match="--repository"):
+        gc("--repository", "[")
+
+
+def test_gc_ends_in_time_and_the_next_run_goes_on(alice: Caller) -> None:
+    for content in (b"one", b"two"):
+        push_blob(alice, APP, content)
+    pass_time()
+
+    output = gc("--max-seconds", "0")
+
+    assert "The run was stopped (out of time)" in output
+    assert Link.objects.count() == 1
+
+
+def test_gc_prints_json_when_asked_to(untagged: Image) -> None:
+    *findings, last = [json.loads(line) for line in gc("--delete-untagged", "--dry-run", "--json").splitlines()]
+
+    kinds = [finding["would_remove"]["kind"] for finding in findings]
+    assert Counter(kinds) == {"manifest": 1, "link": 2, "blob": 2}
+    assert findings[0]["would_remove"]["name"] == untagged.digest
+    assert (last["dry_run"], last["repositories"][0]["repository"], last["total"]["blobs"]) == (True, APP, 2)

@@ -13,10 +13,11 @@ def objects_on(disk: Path) -> set[str]:
 
 def named_keys() -> list[str]:
     """Return every key that a row names, as often as one does."""
+    assembled = Upload.objects.values_list("assembly_key", flat=True)
     return [
         *Blob.objects.values_list("key", flat=True),
         *Segment.objects.values_list("key", flat=True),
-        *Upload.objects.filter(assembly_key__isnull=False).values_list("assembly_key", flat=True),
+        *(key for key in assembled if key),
         *Trash.objects.values_list("key", flat=True),
     ]
 
@@ -44,18 +45,20 @@ def _blobs_without_links() -> Iterator[str]:
 
 
 def _wrong_flags() -> Iterator[str]:
-    for manifest in Manifest.objects.all():
-        if manifest.is_idle == _is_held(manifest):
-            yield f"manifest {manifest} says is_idle={manifest.is_idle}"
-    for link in Link.objects.all():
-        if link.is_idle == ManifestBlob.objects.filter(link=link).exists():
-            yield f"link {link} says is_idle={link.is_idle}"
+    held = _held_manifests()
+    for pk, digest, is_idle in Manifest.objects.values_list("pk", "digest", "is_idle"):
+        if is_idle == (pk in held):
+            yield f"manifest {digest} says is_idle={is_idle}"
+    used = set(ManifestBlob.objects.values_list("link_id", flat=True))
+    for pk, digest, is_idle in Link.objects.values_list("pk", "blob__digest", "is_idle"):
+        if is_idle == (pk in used):
+            yield f"the link of {digest} says is_idle={is_idle}"
 
 
-def _is_held(manifest: Manifest) -> bool:
+def _held_manifests() -> set[int]:
     """Ask in plain words: a tag, a parent index, or a subject that is in the repository."""
-    return (
-        Tag.objects.filter(manifest=manifest).exists()
-        or ManifestChild.objects.filter(child=manifest).exists()
-        or Manifest.objects.filter(repository=manifest.repository_id, digest=manifest.subject).exists()
-    )
+    held = set(Tag.objects.values_list("manifest_id", flat=True))
+    held |= set(ManifestChild.objects.values_list("child_id", flat=True))
+    rows = list(Manifest.objects.values_list("pk", "repository_id", "digest", "subject"))
+    present = {(repository, digest) for _, repository, digest, _ in rows}
+    return held | {pk for pk, repository, _, subject in rows if (repository, subject) in present}

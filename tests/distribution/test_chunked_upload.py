@@ -122,7 +122,9 @@ def test_a_last_chunk_out_of_order_is_416_and_the_session_goes_on(alice: Caller)
     assert finish(alice, location, digest_of(FIRST + SECOND), SECOND).status_code == 201
 
 
-@pytest.mark.parametrize("place", ["", "x", "5", "9-2", "-5", "0-", "bytes=0-5", "0-\u0665", "0-" + "9" * 30, "bytes 0-9/5"])
+@pytest.mark.parametrize(
+    "place", ["", "x", "5", "9-2", "-5", "0-", "bytes=0-5", "0-\u0665", "0-" + "9" * 30, "bytes 0-9/5"]
+)
 def test_a_place_that_is_none_is_416_and_the_session_goes_on(alice: Caller, place: str) -> None:
     location = start(alice)
     alice.patch(location, FIRST)

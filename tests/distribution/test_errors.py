@@ -88,7 +88,9 @@ def test_every_answer_names_the_api_and_forbids_browsers_to_guess(
     assert not response.cookies
 
 
-@pytest.mark.parametrize("path", ["/v2/nothing", f"/v2/alice/app/blobs/{DIGEST}", "/v2/alice/app/manifests/v9", "/v2/X"])
+@pytest.mark.parametrize(
+    "path", ["/v2/nothing", f"/v2/alice/app/blobs/{DIGEST}", "/v2/alice/app/manifests/v9", "/v2/X"]
+)
 def test_an_error_has_no_body_for_head_but_its_length(alice: Caller, path: str) -> None:
     headers = alice.head(path)
     whole = alice.get(path)

@@ -26,7 +26,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
-        paths.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        paths.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -48,8 +48,8 @@ def test_a_file_is_synced_and_then_its_folder(storage: DurableFileSystemStorage,
 
     BlobStore(storage).write(key, io.BytesIO(b"bytes"))
 
-    path = storage.path(key)
-    assert synced == [path, os.path.dirname(path)]
+    path = Path(storage.path(key))
+    assert synced == [str(path), str(path.parent)]
 
 
 def test_a_file_is_for_its_owner_only(storage: DurableFileSystemStorage) -> None:

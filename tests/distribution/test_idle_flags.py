@@ -19,12 +19,11 @@ REPOSITORIES = ["alice/one", "alice/two"]
 CONTENTS = [b"", b"config", b"first", b"second"]
 TAGS = ["v1", "v2"]
 
-ELSEWHERE = {"urls": ["https://example.org/layer"]}
 IMAGES = [
     manifest(b"config"),
     manifest(b"config", b"first"),
     manifest(b"", b"first", b"second"),
-    manifest(b"config", layers=[descriptor(b"second", **ELSEWHERE)]),
+    manifest(b"config", layers=[descriptor(b"second", urls=["https://example.org/layer"])]),
 ]
 INDEXES = [index(IMAGES[0]), index(IMAGES[0], IMAGES[1]), index()]
 REFERRERS = [
@@ -50,7 +49,8 @@ class Visitor:
         """Do one thing, sensible or not."""
         verbs: list[Step] = [self.push, self.push, self.mount, self.put, self.put, self.put, self.put_many]
         verbs += [self.delete_tag, self.delete_manifest, self.delete_blob, self.read, self.upload, self.carry_on]
-        return self._choice.choice(verbs)()
+        verb = self._choice.choice(verbs)
+        return verb()
 
     def push(self) -> Response:
         content = self._choice.choice(CONTENTS)
@@ -66,14 +66,14 @@ class Visitor:
         if not self._locations:
             return self.upload()
         location, content = self._choice.choice(self._locations), self._choice.choice(CONTENTS)
-        return self._choice.choice(
-            [
-                lambda: self._alice.patch(location, content),
-                lambda: finish(self._alice, location, digest_of(content), content),
-                lambda: finish(self._alice, location, digest_of(content)),
-                lambda: self._alice.delete(location),
-            ]
-        )()
+        ways: list[Step] = [
+            lambda: self._alice.patch(location, content),
+            lambda: finish(self._alice, location, digest_of(content), content),
+            lambda: finish(self._alice, location, digest_of(content)),
+            lambda: self._alice.delete(location),
+        ]
+        way = self._choice.choice(ways)
+        return way()
 
     def mount(self) -> Response:
         digest = digest_of(self._choice.choice(CONTENTS))
@@ -107,11 +107,11 @@ class Visitor:
         return f"/v2/{self._choice.choice(REPOSITORIES)}"
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_after_any_sequence_of_requests_everything_holds(disk: Path, alice: Caller, seed: int) -> None:
     visitor = Visitor(alice, seed)
 
-    for _ in range(120):
+    for _ in range(80):
         response = visitor.step()
         assert response.status_code < 500, response.content
         assert broken(disk) == []

@@ -44,8 +44,8 @@ def test_manifests_are_found_as_the_orm_finds_them(crowd: list[Image], *, with_p
 
 
 def assert_same(found: lookup.FoundManifest | None, row: Manifest | None, with_payload: bool) -> None:
+    assert (found is None) == (row is None)
     if row is None or found is None:
-        assert found is row is None
         return
     payload = bytes(row.payload) if with_payload else b""
     expected = (row.pk, row.digest, row.media_type, row.size, payload)

@@ -92,9 +92,7 @@ def refusal(document: object, content_type: str | None = None) -> str:
         ("cosign_signature", OCI_MANIFEST, 2, 0, 0),
     ],
 )
-def test_a_real_manifest_is_read(
-    name: str, content_type: str, blobs: int, optional: int, children: int
-) -> None:
+def test_a_real_manifest_is_read(name: str, content_type: str, blobs: int, optional: int, children: int) -> None:
     parsed = parse_manifest((FIXTURES / f"{name}.json").read_bytes(), content_type)
 
     assert parsed.media_type == content_type
@@ -386,9 +384,7 @@ descriptors = st.dictionaries(
     st.dictionaries(fields, json_values | descriptors | st.lists(descriptors, max_size=3), max_size=3),
     st.none() | st.sampled_from(MANIFEST_TYPES) | st.text(max_size=10),
 )
-def test_any_document_is_read_or_manifest_invalid(
-    base: Fields, changed: Fields, content_type: str | None
-) -> None:
+def test_any_document_is_read_or_manifest_invalid(base: Fields, changed: Fields, content_type: str | None) -> None:
     outcome: object
     try:
         outcome = parse({**base, **changed}, content_type).media_type

@@ -31,10 +31,8 @@ def test_a_manifest_comes_with_its_headers(push: Callable[..., Image], bob: Call
 def test_bytes_come_back_as_they_were_with_spaces_and_unknown_fields(alice: Caller) -> None:
     push_blob(alice, "alice/app", b"{}")
     config = json.dumps(descriptor(b"{}", "application/vnd.example+json"))
-    payload = (
-        '{ "layers":[ ],\n\n\t"config" : %s,"schemaVersion":2, "mediaType":"%s", "\u00e9\U0001f600":[1.50, null] }\n'
-        % (config, spec.OCI_MANIFEST)
-    ).encode()
+    fields = f'"layers":[ ],\n\n\t"config" : {config},"schemaVersion":2, "mediaType":"{spec.OCI_MANIFEST}"'
+    payload = f'{{ {fields}, "\u00e9\U0001f600":[1.50, null] }}\n'.encode()
 
     put_manifest(alice, "alice/app", "v1", payload)
 

@@ -12,7 +12,9 @@ DIGEST = digest_of(BYTES)
 BOTH = ["repository:alice/app:pull,push", "repository:alice/base:pull"]
 
 
-def mount(caller: Caller, digest: str = DIGEST, query: str = "&from=alice/base", scopes: list[str] | None = None) -> Response:
+def mount(
+    caller: Caller, digest: str = DIGEST, query: str = "&from=alice/base", scopes: list[str] | None = None
+) -> Response:
     """Ask alice/app for the blob."""
     return caller.post(f"/v2/alice/app/blobs/uploads/?mount={digest}{query}", scopes=BOTH if scopes is None else scopes)
 
@@ -51,7 +53,16 @@ def test_a_mount_of_what_is_here_already_is_201_and_no_second_link(alice: Caller
 
 @pytest.mark.parametrize(
     "query",
-    ["", "&from=", "&from=alice/none", "&from=UPPER", "&from=..", "&from=%00", "&from=alice/other", "&from=alice%2Fother"],
+    [
+        "",
+        "&from=",
+        "&from=alice/none",
+        "&from=UPPER",
+        "&from=..",
+        "&from=%00",
+        "&from=alice/other",
+        "&from=alice%2Fother",
+    ],
 )
 def test_a_source_that_does_not_help_is_202(alice: Caller, query: str) -> None:
     push_blob(alice, "alice/base", BYTES)

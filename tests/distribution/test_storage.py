@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,25 +20,30 @@ BYTES = b"bytes that matter"
 DIGEST = digest_of(BYTES)
 URL = f"/v2/alice/app/blobs/{DIGEST}"
 
-Fail = Callable[[str, int], None]
+Fault = tuple[str, int]
+Failing = Callable[[str, int], AbstractContextManager[None]]
+
+FAULTS: list[Fault] = [("write", errno.ENOSPC), ("write", errno.EIO), ("fsync", errno.EIO)]
 
 
 @pytest.fixture
-def fail(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fail]:
-    """Let a call of the operating system fail on files of the storage: `fail("fsync", errno.EIO)`."""
+def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """Let a call of the operating system fail on files of the storage: `with failing("fsync", errno.EIO):`."""
 
-    def let_fail(call: str, number: int) -> None:
+    @contextmanager
+    def failing(call: str, number: int) -> Iterator[None]:
         real = getattr(os, call)
 
-        def failing(target: int, *args: object) -> object:
-            if "/objects/" in os.readlink(f"/proc/self/fd/{target}"):
+        def fails(target: int, *args: object) -> object:
+            if "/objects/" in str(Path(f"/proc/self/fd/{target}").readlink()):
                 raise OSError(number, os.strerror(number))
             return real(target, *args)
 
-        monkeypatch.setattr(os, call, failing)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, fails)
+            yield
 
-    yield let_fail
-    monkeypatch.undo()
+    return failing
 
 
 def assert_unavailable(response: Response) -> None:
@@ -46,17 +52,16 @@ def assert_unavailable(response: Response) -> None:
     assert int(response["Retry-After"]) > 0
 
 
-@pytest.mark.parametrize(("call", "number"), [("write", errno.ENOSPC), ("write", errno.EIO), ("fsync", errno.EIO)])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_chunk_that_the_disk_refuses_is_503_and_the_session_goes_on(
-    disk: Path, alice: Caller, fail: Fail, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+    disk: Path, alice: Caller, failing: Failing, fault: Fault
 ) -> None:
     location = start(alice)
-    fail(call, number)
 
-    response = alice.patch(location, BYTES)
+    with failing(*fault):
+        response = alice.patch(location, BYTES)
 
     assert_unavailable(response)
-    monkeypatch.undo()
     assert objects_on(disk) == set()
     assert alice.get(location)["Range"] == "0-0"
     assert alice.patch(location, BYTES).status_code == 202
@@ -64,13 +69,12 @@ def test_a_chunk_that_the_disk_refuses_is_503_and_the_session_goes_on(
     assert broken(disk) == []
 
 
-@pytest.mark.parametrize(("call", "number"), [("write", errno.ENOSPC), ("fsync", errno.EIO)])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_whole_blob_that_the_disk_refuses_is_503_and_no_row(
-    disk: Path, alice: Caller, fail: Fail, call: str, number: int
+    disk: Path, alice: Caller, failing: Failing, fault: Fault
 ) -> None:
-    fail(call, number)
-
-    response = alice.post(f"/v2/alice/app/blobs/uploads/?digest={DIGEST}", BYTES)
+    with failing(*fault):
+        response = alice.post(f"/v2/alice/app/blobs/uploads/?digest={DIGEST}", BYTES)
 
     assert_unavailable(response)
     assert not Blob.objects.exists()
@@ -78,19 +82,18 @@ def test_a_whole_blob_that_the_disk_refuses_is_503_and_no_row(
     assert broken(disk) == []
 
 
-@pytest.mark.parametrize(("call", "number"), [("write", errno.ENOSPC), ("fsync", errno.EIO)])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_an_end_that_the_disk_refuses_is_503_and_can_be_tried_again(
-    disk: Path, alice: Caller, fail: Fail, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+    disk: Path, alice: Caller, failing: Failing, fault: Fault
 ) -> None:
     location = start(alice)
     alice.patch(location, BYTES[:5])
     alice.patch(location, BYTES[5:])
-    fail(call, number)
 
-    response = finish(alice, location, DIGEST)
+    with failing(*fault):
+        response = finish(alice, location, DIGEST)
 
     assert_unavailable(response)
-    monkeypatch.undo()
     assert broken(disk) == []
     assert finish(alice, location, DIGEST).status_code == 201
     assert broken(disk) == []

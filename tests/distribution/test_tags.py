@@ -52,7 +52,8 @@ def test_a_link_names_the_last_tag_and_the_number(tagged: Sequence[str], alice: 
 
 
 @pytest.mark.parametrize(
-    ("last", "first"), [("a", "a-b"), ("", "0"), ("5", "9"), ("zz", None), ("AA", "B"), ("%C3%A9", None), ("a%00b", "a-b")]
+    ("last", "first"),
+    [("a", "a-b"), ("", "0"), ("5", "9"), ("zz", None), ("AA", "B"), ("%C3%A9", None), ("a%00b", "a-b")],
 )
 def test_a_page_starts_after_a_name_that_need_not_exist(
     tagged: Sequence[str], alice: Caller, last: str, first: str | None

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -67,6 +68,13 @@ def test_the_public_key_is_no_hmac_secret() -> None:
 @pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256", "ES256", "HS256", "EdDSA", "rs256", 5, ["RS256"]])
 def test_the_header_does_not_choose_the_algorithm(algorithm: object) -> None:
     assert is_refused(send(forge.signed(forge.claims(), forge.header(alg=algorithm))))
+
+
+@pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256", "PS512"])
+def test_another_algorithm_of_the_right_key_is_refused(algorithm: str) -> None:
+    key = keys.active_key()
+
+    assert is_refused(send(jwt.encode(forge.claims(), key.signing, algorithm=algorithm, headers={"kid": key.kid})))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ def log_in(request: HttpRequest, credentials: Credentials) -> Identity:
 
 def wrong_credentials() -> RegistryError:
     """Return the 401 that asks for a name and a password."""
-    return RegistryError(ErrorCode.UNAUTHORIZED, None, headers={"WWW-Authenticate": basic_challenge()})
+    # Without a detail docker prints the bare word "unauthorized".
+    detail = "wrong account or password"
+    return RegistryError(ErrorCode.UNAUTHORIZED, detail, headers={"WWW-Authenticate": basic_challenge()})
 
 
 def _too_many_failures(seconds: int) -> RegistryError:

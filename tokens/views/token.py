@@ -39,8 +39,8 @@ class TokenView(RegistryView):
         requested = parse_scopes(form.getlist("scope"))
         grant_type = form.get("grant_type")
         if grant_type == "refresh_token":
-            kept = form.get("refresh_token", "")
-            return _token_response(issue(_refreshed(kept), requested), kept)
+            presented = form.get("refresh_token", "")
+            return _token_response(issue(_refreshed(presented), requested), presented)
         if grant_type != "password":
             raise _bad_request(f"grant_type is {quoted(grant_type or '')}, expected password or refresh_token")
         identity = log_in(request, Credentials(form.get("username", ""), form.get("password", "")))

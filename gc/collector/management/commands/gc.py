@@ -49,9 +49,7 @@ class Command(BaseCommand):
             metavar="DURATION",
             help='Keep what was used within it, as "24h" or "90m" (default: garbage_collector.grace_period).',
         )
-        parser.add_argument(
-            "--repository", type=_pattern, default="", metavar="GLOB", help="Only in these repositories."
-        )
+        parser.add_argument("--repository", type=_pattern, metavar="GLOB", help="Only in these repositories.")
         parser.add_argument("--max-seconds", type=float, metavar="N", help="End after this long; the next run goes on.")
         parser.add_argument("--dry-run", action="store_true", help="Change nothing; list what would go, and why.")
         parser.add_argument("--json", action="store_true", help="Print JSON, one value a line, the report last.")
@@ -111,7 +109,9 @@ def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
     lines = [f"{report.uploads} uploads {would}ended, {report.objects} objects {would}deleted from the storage"]
     if report.total.blobs and not is_dry_run:
         minutes = trash.DELAY // timedelta(minutes=1)
-        lines.append(f"The storage gets the freed bytes back {minutes} minutes from now, or by the next run after.")
+        lines.append(
+            f"Beside a server the freed bytes come back in {minutes} minutes; else by the first run after that."
+        )
     if stopped:
         lines.append(f"The run was stopped ({stopped}): the rest is left for the next run.")
     if report.busy:
@@ -122,7 +122,7 @@ def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
 
 
 def _policy(options: dict[str, Any]) -> Policy:
-    policy = replace(Policy.configured(), repository=options["repository"])
+    policy = replace(Policy.configured(), repository=options["repository"] or "")
     if options["grace_period"] is not None:
         policy = replace(policy, grace_period=options["grace_period"])
     return replace(policy, remove_untagged=options["delete_untagged"] or policy.remove_untagged)

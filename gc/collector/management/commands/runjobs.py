@@ -33,6 +33,7 @@ class Command(BaseCommand):
         with stopped_by_signal(stopper):
             is_well = _run(stopper)
             while not (options["once"] or stopper.is_told.wait(jobs.INTERVAL_SECONDS)):
+                connection.close_if_unusable_or_obsolete()
                 is_well = _run(stopper)
         if options["once"] and not is_well:
             sys.exit(1)
@@ -43,5 +44,3 @@ def _run(stopper: Stopper) -> bool:
         return jobs.run_due(stopper.watch)
     except StopError:
         return True
-    finally:
-        connection.close_if_unusable_or_obsolete()

@@ -1,0 +1,80 @@
+"""Blobs: their objects, and that something links them."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+
+from django.db.models import Exists, OuterRef
+
+from collector.fsck.problem import Problem
+from collector.walk import by_pk
+from distribution import transactions, trash
+from distribution.blobs import mark_corrupt
+from distribution.digest import new_hash, parse_digest
+from distribution.models import Blob, Link, remove
+from distribution.storage import MissingObjectError, blob_store
+
+CHUNK_BYTES = 1024 * 1024
+
+_LINKED = Exists(Link.objects.filter(blob=OuterRef("pk")))
+
+
+def check(*, is_deep: bool) -> Iterator[Problem]:
+    """Yield each blob whose object is not what its row says, and each that no repository links."""
+    for blob in by_pk(Blob.objects.all()):
+        fault = _fault(blob, is_deep=is_deep)
+        problem = _problem(blob, fault, is_deep=is_deep)
+        # The row has another key when a push healed it meanwhile, and is gone when it was collected.
+        if problem is not None and Blob.objects.filter(pk=blob.pk, key=blob.key).exists():
+            yield problem
+    for blob in by_pk(Blob.objects.exclude(_LINKED)):
+        yield Problem(f"blob {blob.digest}: no repository links it", "removed", partial(_remove_unlinked, blob.pk))
+
+
+def _fault(blob: Blob, *, is_deep: bool) -> str:
+    """Return what is wrong with the blob's object, empty when nothing is."""
+    try:
+        size = blob_store().size(blob.key)
+        if size != blob.size:
+            return f"its object {blob.key} has {size} bytes instead of {blob.size}"
+        if is_deep and _digest(blob) != blob.digest:
+            return f"its object {blob.key} has other bytes"
+    except MissingObjectError:
+        return f"its object {blob.key} is missing"
+    return ""
+
+
+def _digest(blob: Blob) -> str:
+    algorithm = parse_digest(blob.digest).algorithm
+    running = new_hash(algorithm)
+    with closing(blob_store().open_at(blob.key)) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            running.update(chunk)
+    return f"{algorithm}:{running.hexdigest()}"
+
+
+def _problem(blob: Blob, fault: str, *, is_deep: bool) -> Problem | None:
+    if fault:
+        mend = None if blob.is_corrupt else partial(mark_corrupt, blob.pk, blob.key)
+        return Problem(f"blob {blob.digest}: {fault}", "answers 404 until a push heals it", mend, is_loss=True)
+    if blob.is_corrupt and is_deep:
+        mend = partial(_clear_corrupt, blob.pk, blob.key)
+        return Problem(f"blob {blob.digest}: marked corrupt, but its bytes are right", "mark removed", mend)
+    if blob.is_corrupt:
+        return Problem(f"blob {blob.digest}: marked corrupt; --deep reads it again", is_loss=True)
+    return None
+
+
+def _clear_corrupt(pk: int, key: str) -> None:
+    Blob.objects.filter(pk=pk, key=key).update(is_corrupt=False)
+
+
+def _remove_unlinked(pk: int) -> None:
+    transactions.run(_remove_if_unlinked, pk)
+
+
+def _remove_if_unlinked(pk: int) -> None:
+    blob = Blob.objects.select_for_update().filter(pk=pk).first()
+    if blob is not None and not Link.objects.filter(blob=blob).exists():
+        trash.put([blob.key])
+        remove(Blob.objects.filter(pk=pk))

@@ -1,0 +1,39 @@
+"""`is_idle` says that nothing holds a row: what looks held and is not would never be collected."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from collector.fsck.problem import Problem
+from collector.walk import by_pk
+from distribution import transactions
+from distribution.holds import HELD_LINK, HELD_MANIFEST
+from distribution.models import Link, Manifest
+
+
+def check() -> Iterator[Problem]:
+    """Yield each manifest and link whose `is_idle` is not so."""
+    manifests = Manifest.objects.annotate(named=F("digest"), place=F("repository__name"))
+    yield from _check(manifests, HELD_MANIFEST, "manifest")
+    links = Link.objects.annotate(named=F("blob__digest"), place=F("repository__name"))
+    yield from _check(links, HELD_LINK, "link to blob")
+
+
+def _check(rows: QuerySet[Any], held: Q, kind: str) -> Iterator[Problem]:
+    for is_idle, what in ((True, "looks unused and is in use"), (False, "looks in use and is not")):
+        wrong = held & Q(is_idle=True) if is_idle else ~held & Q(is_idle=False)
+        for row in by_pk(rows.filter(wrong).only("pk")):
+            if rows.filter(wrong, pk=row.pk).exists():
+                mend = partial(transactions.run, _mend, type(row), wrong, row.pk)
+                yield Problem(f"{kind} {row.named} in {row.place}: {what}", "mended", mend)
+
+
+def _mend(table: type[Manifest] | type[Link], wrong: Q, pk: int) -> None:
+    rows: QuerySet[Any] = table.objects.filter(pk=pk)
+    row = rows.select_for_update().only("is_idle").first()
+    # Asked anew under the lock.
+    if row is not None and rows.filter(wrong).exists():
+        rows.update(is_idle=not row.is_idle, used_at=Now())

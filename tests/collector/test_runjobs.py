@@ -1,0 +1,67 @@
+"""`manage.py runjobs`, and the thread in each worker that starts it."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db.models.functions import Now
+
+from collector import jobs
+from collector.background import Background
+from collector.models import Run
+from distribution.models import Trash
+
+
+def test_once_does_what_is_due_and_ends(prepared: None) -> None:
+    Trash.objects.create(key="objects/00/due", delete_after=Now())
+
+    call_command("runjobs", "--once")
+
+    assert not Trash.objects.exists()
+    assert Run.objects.get().trigger == "schedule"
+
+
+def test_once_exits_with_1_when_a_job_fails(db: None) -> None:
+    with pytest.raises(SystemExit, match="1"):
+        call_command("runjobs", "--once")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_starts_the_jobs_when_something_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = tmp_path / "started"
+    answers = iter([False, True])
+    is_over = threading.Event()
+
+    def is_anything_due() -> bool:
+        is_due = next(answers, None)
+        if is_due is None:
+            is_over.set()
+        return bool(is_due)
+
+    monkeypatch.setattr(jobs, "is_anything_due", is_anything_due)
+    command = [sys.executable, "-c", f"open({str(started)!r}, 'a').write('x')"]
+    background = Background(command, interval_seconds=0.01)
+    background.start()
+
+    assert is_over.wait(30)
+    background.stop()
+    assert started.read_text() == "x"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_stops_takes_its_jobs_along(tmp_path: Path) -> None:
+    """The job says that it began, and would go on for longer than anybody waits."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    script = f"import time; file = open({str(pipe)!r}, 'w', buffering=1); file.write('begun\\n'); time.sleep(600)"
+    background = Background([sys.executable, "-c", script], interval_seconds=0.01)
+    background.start()
+    with pipe.open() as file:
+        assert file.readline() == "begun\n"
+
+        background.stop()
+
+        assert file.readline() == ""

@@ -1,0 +1,164 @@
+"""Every run leaves a row; the schedule reads them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+from django.db.models.functions import Now
+
+from collector import jobs, runs, schedule
+from collector.models import Job, Lease, Run, State, Trigger
+from collector.pace import StopError
+from collector.policy import Policy
+from collector.report import Report
+from distribution.models import Link, Trash
+from tests.caller import Caller
+from tests.collector.props import DAY, pass_time
+from tests.collector.storage import objects
+from tests.images import push_blob
+
+HOUR = timedelta(hours=1)
+
+
+def _stop() -> None:
+    raise StopError("told to stop")
+
+
+def _be_later(duration: timedelta) -> None:
+    """Make every run look as if it had begun `duration` earlier."""
+    Run.objects.update(started_at=F("started_at") - duration)
+
+
+def test_a_run_leaves_a_row(alice: Caller) -> None:
+    push_blob(alice, "alice/app", b"12345")
+    pass_time()
+    push_blob(alice, "alice/app", b"young")
+
+    runs.collect(Policy(DAY, remove_untagged=True), Report(), Trigger.COMMAND, started_by="root")
+
+    run = Run.objects.get()
+    assert (run.state, run.trigger, run.started_by, run.remove_untagged) == ("done", "command", "root", True)
+    assert (run.links, run.blobs, run.freed_bytes, run.later_bytes) == (1, 1, 5, 5)
+    assert run.ended_at is not None
+    assert run.ended_at >= run.started_at
+
+
+def test_a_stopped_run_says_so_and_keeps_what_it_did(alice: Caller) -> None:
+    for content in (b"one", b"two"):
+        push_blob(alice, "alice/app", content)
+    pass_time()
+
+    runs.collect(Policy(DAY, remove_untagged=True), Report(), Trigger.COMMAND, watch=_stop)
+
+    run = Run.objects.get()
+    assert (run.state, run.error, run.links) == ("stopped", "told to stop", 1)
+    assert Link.objects.count() == 1
+
+
+def test_a_run_that_fails_says_why(db: None) -> None:
+    with pytest.raises(FileNotFoundError):
+        runs.collect(Policy(DAY, remove_untagged=True), Report(), Trigger.COMMAND)
+
+    run = Run.objects.get()
+    assert run.state == "failed"
+    assert run.error.startswith("FileNotFoundError")
+
+
+def test_a_run_whose_process_was_killed_is_closed_by_the_next(prepared: None) -> None:
+    killed = Run.objects.create(started_at=Now(), trigger="schedule", grace_period=DAY, remove_untagged=False)
+
+    runs.collect(Policy(DAY, remove_untagged=True), Report(), Trigger.COMMAND)
+
+    killed.refresh_from_db()
+    assert (killed.state, killed.error) == ("stopped", "the process ended")
+    assert killed.ended_at is not None
+
+
+def test_the_schedule_begins_at_once_and_waits_for_the_interval(
+    prepared: None, configured: Callable[..., None]
+) -> None:
+    configured(interval=HOUR)
+    jobs.run_due()
+    jobs.run_due()
+    assert Run.objects.count() == 1
+
+    _be_later(HOUR)
+    jobs.run_due()
+
+    assert Run.objects.count() == 2
+
+
+def test_a_run_by_hand_moves_no_schedule(prepared: None) -> None:
+    runs.collect(Policy(DAY, remove_untagged=False), Report(), Trigger.COMMAND)
+
+    assert schedule.is_due()
+
+
+def test_a_disabled_schedule_never_begins_and_the_trash_is_emptied_all_the_same(
+    prepared: None, configured: Callable[..., None]
+) -> None:
+    configured(is_enabled=False)
+    Trash.objects.create(key="objects/00/due", delete_after=Now())
+
+    jobs.run_due()
+
+    assert not Run.objects.exists()
+    assert not Trash.objects.exists()
+
+
+def test_a_failed_run_is_tried_again_before_the_interval_ends(prepared: None) -> None:
+    jobs.run_due()
+    Run.objects.update(state=State.FAILED)
+    assert not schedule.is_due()
+
+    _be_later(schedule.RETRY)
+
+    assert schedule.is_due()
+
+
+def test_collection_that_another_process_did_meanwhile_is_not_done_again(prepared: None) -> None:
+    jobs.run_due()
+
+    assert runs.collect_if_due(Report()) is None
+
+
+def test_collection_is_overdue_after_two_intervals_without_a_run_that_was_done(
+    prepared: None, configured: Callable[..., None]
+) -> None:
+    configured(interval=HOUR)
+    jobs.run_due()
+    _be_later(2 * HOUR - timedelta(minutes=1))
+    assert not schedule.is_overdue()
+
+    _be_later(timedelta(minutes=2))
+    assert schedule.is_overdue()
+
+    jobs.run_due()
+    assert not schedule.is_overdue()
+
+
+def test_a_job_that_another_process_does_is_left_to_it(prepared: None) -> None:
+    Trash.objects.create(key="objects/00/due", delete_after=Now())
+    for job in Job:
+        Lease.objects.create(job=job, holder="other", taken_at=Now(), expires_at=Now() + HOUR)
+
+    assert not jobs.is_anything_due()
+    assert jobs.run_due()
+    assert Trash.objects.exists()
+
+
+def test_nothing_is_due_once_all_is_done(prepared: None) -> None:
+    assert jobs.is_anything_due()
+
+    assert jobs.run_due()
+
+    assert not jobs.is_anything_due()
+
+
+def test_a_job_that_fails_keeps_no_other_from_its_turn(db: None) -> None:
+    """The storage is not there, so the trash cannot be emptied."""
+    assert not jobs.run_due()
+
+    assert Run.objects.get().state == "failed"
+    assert objects() == set()

@@ -1,0 +1,49 @@
+"""Requests that gunicorn refuses by itself are answered in the protocol's form."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.project.starting import Running, serving
+
+LONG = "x" * 20_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(tmp_path_factory.mktemp("unread")) as running:
+        yield running
+
+
+def answer(server: Running, request: str) -> tuple[http.client.HTTPResponse, bytes]:
+    """Send `request` as it is and return the response and its body."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(request.encode("latin-1"))
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return response, response.read()
+
+
+@pytest.mark.parametrize(
+    ("request_text", "status"),
+    [
+        ("nonsense\r\n\r\n", 400),
+        ("GET /v2/ HTTP/9.9\r\nHost: x\r\n\r\n", 400),
+        ("GET /v2/ HTTP/1.1\r\nHost: x\r\nbad header: 1\r\n\r\n", 400),
+        (f"GET /v2/{LONG} HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (f"GET /v2/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {LONG}\r\n\r\n", 431),
+        ("PATCH /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: one\r\n\r\n", 400),
+        ("PATCH /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+    ],
+    ids=["no request", "version", "header", "long line", "long header", "length", "length and chunks"],
+)
+def test_what_cannot_be_read_is_answered_as_json(server: Running, request_text: str, status: int) -> None:
+    response, body = answer(server, request_text)
+
+    assert response.status == status
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Docker-Distribution-API-Version"] == "registry/2.0"
+    assert [*json.loads(body)["errors"][0]] == ["code", "message", "detail"]

@@ -6,11 +6,6 @@ from typing import Any
 from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from registry_project.unread import write_error
-
-# gunicorn looks its own up here for every request that it can't read, and has no setting for it.
-util.write_error = write_error
-
 
 class Worker(ThreadWorker):
     """A gthread worker that closes connections in the thread that served them.
@@ -18,6 +13,14 @@ class Worker(ThreadWorker):
     gunicorn 27 does so in its loop and waits up to two seconds for the client to close too: a handful of
     clients that don't would hold up every other, and the heartbeat.
     """
+
+    def init_process(self) -> None:
+        """Start the worker, with the registry's answer to requests that gunicorn can't read."""
+        from registry_project.unread import write_error
+
+        # Looked up here by gunicorn, which has no setting for it.
+        util.write_error = write_error
+        super().init_process()
 
     def handle(self, conn: TConn) -> Any:
         """Serve the connection once; return what tells the loop to keep it."""

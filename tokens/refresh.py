@@ -29,7 +29,7 @@ def issue(identity: Identity, client_id: str, address: str) -> str:
         token_hash=_hash(token),
         account=identity.name,
         password_mark=_password_mark(identity.name),
-        client_id=client_id[:128],
+        client_id="".join(filter(str.isprintable, client_id))[:128],  # PostgreSQL takes no NUL
         address=address[:64],
         used_at=Now(),
     )

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 import bcrypt
 import pytest
@@ -209,6 +210,17 @@ def test_the_api_answers_429_too() -> None:
     caller = Caller(Client(REMOTE_ADDR=HOME), "alice", PASSWORDS["alice"])
 
     response = caller.client.get("/api/v1/whoami", headers={"Authorization": caller.basic})
+
+    assert response.status_code == 429
+    assert response["Retry-After"] == "30"
+
+
+@pytest.mark.usefixtures("cheap_cast", "tick")
+def test_the_form_of_oauth_answers_429_too() -> None:
+    guess(10)
+    form = urlencode({"grant_type": "password", "username": "alice", "password": PASSWORDS["alice"]})
+
+    response = Client(REMOTE_ADDR=HOME).post("/v2/token", form, "application/x-www-form-urlencoded")
 
     assert response.status_code == 429
     assert response["Retry-After"] == "30"

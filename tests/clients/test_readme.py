@@ -1,12 +1,13 @@
 """The commands of the README, typed as they stand there; only port and password are those of the test's server."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.clients.recipes import settings_in
-from tests.clients.server import Server, password_of
+from tests.clients.server import ROOT, Server, password_of
 from tests.clients.terminal import type_in
 from tests.documents import block
 
@@ -14,6 +15,7 @@ from tests.documents import block
 def type_from_readme(mark: str, server: Server, folder: Path) -> str:
     """Type the marked commands as admin and return what the terminal showed."""
     commands = block("README.md", mark).replace("localhost:5000", f"localhost:{server.port}")
+    commands = commands.replace(".venv/bin/python manage.py", f"{sys.executable} {ROOT}/manage.py")
     return type_in(commands, password_of("admin"), folder, settings_in(folder))
 
 
@@ -48,3 +50,11 @@ def test_docker_is_told_what_podman_is_told() -> None:
     podman = block("README.md", "runs: podman")
 
     assert block("README.md", "runs: docker") == podman.replace("podman", "docker").replace(" --tls-verify=false", "")
+
+
+@pytest.mark.parametrize(
+    ("mark", "shows"),
+    [("runs: loadconfig", "0 added, 0 changed, 0 removed"), ("runs: gc", "nothing was removed")],
+)
+def test_the_management_commands_work_beside_the_server(server: Server, mark: str, shows: str) -> None:
+    assert shows in type_from_readme(mark, server, server.folder)

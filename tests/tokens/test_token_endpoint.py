@@ -332,6 +332,11 @@ def test_asking_again_reads_the_epoch_and_nothing_else(alice: Caller, django_ass
     assert {q["sql"] for q in queries.captured_queries} == {"SELECT value FROM accounts_rightsepoch WHERE id = 1"}
 
 
+@pytest.mark.parametrize("client_id", ["a\0b", "\0", "x" * 5000, "\x1b[2J", "\N{SNOWMAN}", ""])
+def test_no_name_of_a_client_breaks_the_server(client_id: str, alice: Caller) -> None:
+    assert alice.ask_token(offline_token="true", client_id=client_id).status_code == 200
+
+
 # ------------------------------------------------------------------ methods
 
 

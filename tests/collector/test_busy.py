@@ -1,0 +1,81 @@
+"""What another transaction holds is left in peace: a run never waits for a push."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import Model, QuerySet
+
+from distribution.models import Blob, Link, Manifest, Upload
+from tests.caller import Caller
+from tests.collector.elsewhere import elsewhere
+from tests.collector.props import collect, pass_time
+from tests.images import Image, push_blob
+
+APP = "alice/app"
+Push = Callable[..., Image]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _row_locks(db: None) -> None:
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("SQLite has one writer at a time: nothing is ever busy")
+
+
+@contextmanager
+def _locked(rows: QuerySet[Model]) -> Iterator[None]:
+    """Hold the rows in a transaction of another connection."""
+
+    @contextmanager
+    def lock() -> Iterator[None]:
+        with transaction.atomic():
+            assert list(rows.select_for_update())
+            yield
+
+    with elsewhere(lock()):
+        yield
+
+
+@pytest.fixture
+def untagged(push: Push, alice: Caller) -> Image:
+    """Have an image without a tag, unused for two days."""
+    image = push(APP, "v1")
+    alice.delete(f"/v2/{APP}/manifests/v1")
+    pass_time()
+    return image
+
+
+@pytest.mark.parametrize("model", [Manifest, Link])
+def test_a_manifest_is_left_while_it_or_a_link_of_it_is_busy(untagged: Image, model: type[Model]) -> None:
+    with _locked(model._default_manager.all()):
+        report = collect()
+
+    assert (report.total.manifests, report.failures) == (0, 0)
+    assert report.busy > 0
+    assert collect().total.manifests == 1
+
+
+@pytest.mark.parametrize("model", [Blob, Link])
+def test_a_link_is_left_while_it_or_its_blob_is_busy(alice: Caller, model: type[Model]) -> None:
+    push_blob(alice, APP, b"alone")
+    pass_time()
+
+    with _locked(model._default_manager.all()):
+        report = collect()
+
+    assert (report.total.links, report.busy) == (0, 1)
+    assert collect().total.links == 1
+
+
+def test_an_upload_is_left_while_it_is_busy(alice: Caller) -> None:
+    alice.post(f"/v2/{APP}/blobs/uploads/")
+    pass_time()
+
+    with _locked(Upload.objects.all()):
+        report = collect()
+
+    assert (report.uploads, report.busy) == (0, 1)
+    assert collect().uploads == 1

@@ -21,7 +21,7 @@ from accounts.models import ACCOUNT_NAME, Account
 from accounts.remembered import ForAWhile, PerEpoch
 
 REMEMBER_SECONDS = 300
-QUEUE_SECONDS = 20
+QUEUE_SECONDS = 10
 
 _secret = secrets.token_bytes(32)
 _verified: ForAWhile[str] = ForAWhile(REMEMBER_SECONDS)

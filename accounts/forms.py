@@ -3,13 +3,26 @@
 from typing import Any, ClassVar
 
 from django.contrib.auth.forms import UserChangeForm
+from django.core.exceptions import ValidationError
 from django.utils.safestring import SafeString
 from unfold.forms import UserCreationForm
 
 from accounts.models import Account
 
 
-class AccountCreationForm(UserCreationForm):
+class DistinctName:
+    """A form whose account has a name of its own, upper and lower case aside, as in the configuration file."""
+
+    def clean_name(self: Any) -> str:
+        """Refuse a name that a person would take for another account's."""
+        name: str = self.cleaned_data["name"]
+        others = Account.objects.filter(name__iexact=name).exclude(pk=self.instance.pk)
+        if "name" in self.changed_data and others.exists():
+            raise ValidationError("There is an account of this name, upper and lower case aside.")
+        return name
+
+
+class AccountCreationForm(DistinctName, UserCreationForm):
     """A new account: its name and its password, twice."""
 
     # No choice of "no password": it is `active` that takes the login away.
@@ -22,7 +35,7 @@ class AccountCreationForm(UserCreationForm):
         fields: ClassVar[tuple[str, ...]] = ("name",)
 
 
-class AccountChangeForm(UserChangeForm):  # type: ignore[type-arg]  # generic in the stubs only
+class AccountChangeForm(DistinctName, UserChangeForm):  # type: ignore[type-arg]  # generic in the stubs only
     """An account, with its password's hash masked and a way to set another one."""
 
     class Meta:

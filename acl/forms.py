@@ -10,10 +10,11 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from acl import actions as action_list
-from acl.models import Rule
+from acl.models import Rule, SubjectKind
 
-# What repository names are made of, and what patterns add to it.
+# What names are made of, and what patterns add to it: anything else matches nothing.
 _NAME_PATTERN = re.compile(r"[a-z0-9._/*?\[\]!-]+")
+_ACCOUNT_PATTERN = re.compile(r"[A-Za-z0-9._@+$*?\[\]!-]+")
 
 _ACTIONS = (
     (action_list.PULL, "pull"),
@@ -64,3 +65,11 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stu
                 "Names of repositories have lower-case letters, digits and . _ - / only; patterns add * ? [ ] !"
             )
         return name
+
+    def clean_subject(self) -> str:
+        """Refuse a pattern that no account can match; a group may have any name."""
+        subject: str = self.cleaned_data["subject"]
+        is_account = self.cleaned_data.get("subject_kind") == SubjectKind.ACCOUNT
+        if is_account and subject and _ACCOUNT_PATTERN.fullmatch(subject) is None:
+            raise ValidationError("Names of accounts have letters, digits and . _ @ + $ - only; patterns add * ? [ ] !")
+        return subject

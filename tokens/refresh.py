@@ -19,12 +19,14 @@ PREFIX = "rrt_"
 IDLE = timedelta(days=90)
 # One write an hour is enough to tell a login that is used from one that is not.
 USED_STEP = timedelta(hours=1)
+# Machines log in anew for every job and never say goodbye: beyond this many, the longest unused ones end.
+MAX_PER_ACCOUNT = 1000
 
 
 def issue(identity: Identity, client_id: str, address: str) -> str:
     """Return a new refresh token for the account; forget those of the account that are long unused."""
     token = PREFIX + secrets.token_urlsafe(32)
-    RefreshToken.objects.filter(account=identity.name, used_at__lt=Now() - IDLE).delete()
+    _forget_old(identity.name)
     RefreshToken.objects.create(
         token_hash=_hash(token),
         account=identity.name,
@@ -34,6 +36,13 @@ def issue(identity: Identity, client_id: str, address: str) -> str:
         used_at=Now(),
     )
     return token
+
+
+def _forget_old(account: str) -> None:
+    rows = RefreshToken.objects.filter(account=account)
+    rows.filter(used_at__lt=Now() - IDLE).delete()
+    surplus = rows.order_by("-used_at", "-pk").values_list("pk", flat=True)[MAX_PER_ACCOUNT - 1 :]
+    RefreshToken.objects.filter(pk__in=list(surplus)).delete()
 
 
 def redeem(token: str) -> Identity | None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.contrib.admin.actions import delete_selected
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.admin.utils import model_ngettext
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -78,9 +79,11 @@ class DeletedByVerbAdmin(LookedAtAdmin):
         return self._to_list()
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
-        """Delete one row, then log it."""
+        """Delete one row, then log what it was."""
+        said = self.said(obj)
         self.delete_by_verb(obj)
-        super().log_deletions(request, [obj])  # type: ignore[arg-type]  # Django itself gives it a list
+        user: Any = request.user.pk
+        LogEntry.objects.log_actions(user, [obj], DELETION, said, single_object=True)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Delete each of the rows that can be, and say what became of all."""

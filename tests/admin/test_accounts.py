@@ -90,11 +90,17 @@ def test_a_weak_or_overlong_password_is_refused(admin: Browser, password: str, m
     assert not Account.objects.filter(name="dora").exists()
 
 
-@pytest.mark.parametrize("name", ["", "-dora", "dora:x", "dora x", "döra", "alice"])
+@pytest.mark.parametrize("name", ["", "-dora", "dora:x", "dora x", "döra", "alice", "Alice"])
 def test_a_name_that_cannot_be_used_is_refused(admin: Browser, name: str) -> None:
     password = "a long enough password"
 
     response = admin.submit(f"{ACCOUNTS}add/", name=name, password1=password, password2=password)
+
+    assert list(errors_of(response)) == ["name"]
+
+
+def test_an_account_is_not_renamed_to_look_like_another(admin: Browser) -> None:
+    response = admin.submit(page_of("bob"), name="ALICE")
 
     assert list(errors_of(response)) == ["name"]
 

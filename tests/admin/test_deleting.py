@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db import connection
 
+from acl.names import RepositoryName
 from distribution import manifests
+from distribution.digest import Digest
 from distribution.models import Link, Manifest, Tag
 from tests.admin.browser import Browser, messages_of, staff
 from tests.admin.test_looking import list_of
@@ -103,7 +106,7 @@ def test_a_refused_deletion_is_not_in_the_log_and_the_others_are(admin: Browser,
     admin.delete_selected(MANIFESTS, child.pk)
     admin.delete_selected(TAGS, tag.pk)
 
-    assert [entry.object_repr for entry in LogEntry.objects.all()] == ["multi"]
+    assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["alice/app:multi"]
 
 
 @pytest.mark.parametrize("path", ["one", "several"])
@@ -124,6 +127,29 @@ def test_a_database_that_is_busy_is_said_and_nothing_is_lost(
 
     assert Manifest.objects.filter(pk=row.pk).exists()
     assert Tag.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["one", "several"])
+def test_the_verb_is_in_no_transaction_but_its_own(
+    admin: Browser, push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    push("alice/app", "v1")
+    row = Manifest.objects.get()
+    was_in_one: list[bool] = []
+    delete = manifests.delete
+
+    def watched(name: RepositoryName, digest: Digest) -> None:
+        was_in_one.append(connection.in_atomic_block)
+        delete(name, digest)
+
+    monkeypatch.setattr(manifests, "delete", watched)
+    if path == "one":
+        admin.submit(deletion_of(row))
+    else:
+        admin.delete_selected(MANIFESTS, row.pk)
+
+    assert was_in_one == [False]
 
 
 def test_who_may_only_look_deletes_nothing(cast: None, push: Callable[..., Image]) -> None:

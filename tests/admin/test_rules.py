@@ -65,6 +65,14 @@ def test_ticked_actions_are_stored_in_their_one_order(admin: Browser, ticked: li
     assert Rule.objects.get(name="team/*").actions == stored
 
 
+def test_a_group_of_any_name_has_rules(admin: Browser) -> None:
+    response = admin.submit(
+        f"{RULES}add/", **NEW | {"subject_kind": "group", "subject": "the writers"}, actions=["pull"]
+    )
+
+    assert response.status_code == 302
+
+
 def test_the_boxes_of_a_rule_are_ticked_as_it_is_stored(admin: Browser) -> None:
     rule = Rule.objects.create(subject_kind="account", subject="charlie", name="team/*", actions="pull,delete")
 
@@ -95,6 +103,7 @@ def test_saving_a_page_as_it_stands_changes_nothing(admin: Browser) -> None:
         ("name", {"name": "te am"}),
         ("subject", {"subject": ""}),
         ("subject", {"subject": "cha[rlie"}),
+        ("subject", {"subject": "char lie"}),
         ("subject", {"subject_kind": "anonymous"}),
         ("subject_kind", {"subject_kind": "robot"}),
     ],

@@ -16,7 +16,8 @@ def type_from_readme(mark: str, server: Server, folder: Path) -> str:
     """Type the marked commands as admin and return what the terminal showed."""
     commands = block("README.md", mark).replace("localhost:5000", f"localhost:{server.port}")
     commands = commands.replace(".venv/bin/python manage.py", f"{sys.executable} {ROOT}/manage.py")
-    return type_in(commands, password_of("admin"), folder, settings_in(folder))
+    own = {"CONFIG_PATH": str(server.folder / "config.yaml"), "DJANGO_SETTINGS_MODULE": "registry_project.settings"}
+    return type_in(commands, password_of("admin"), folder, settings_in(folder) | own)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_docker_is_told_what_podman_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("mark", "shows"),
-    [("runs: loadconfig", "0 added, 0 changed, 0 removed"), ("runs: gc", "nothing was removed")],
+    [("runs: loadconfig", "0 added, 0 changed, 0 removed"), ("runs: gc", "objects deleted from the storage")],
 )
 def test_the_management_commands_work_beside_the_server(server: Server, mark: str, shows: str) -> None:
     assert shows in type_from_readme(mark, server, server.folder)

@@ -16,6 +16,9 @@ DIGEST = digest_of(BYTES)
 URL = f"/v2/alice/app/blobs/{DIGEST}"
 
 HEADERS = {
+    "Docker-Distribution-API-Version": "registry/2.0",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
     "Content-Type": "application/octet-stream",
     "Content-Length": str(len(BYTES)),
     "Docker-Content-Digest": DIGEST,
@@ -181,6 +184,15 @@ def test_a_manifest_elsewhere_does_not_keep_a_blob_here(alice: Caller) -> None:
 
     assert response.status_code == 202
     assert alice.head(f"/v2/alice/other/blobs/{image.layers[0]}").status_code == 200
+
+
+@pytest.mark.parametrize(("method", "actions"), [("GET", "pull"), ("HEAD", "pull,push"), ("DELETE", "delete")])
+def test_a_challenge_names_what_is_needed_and_for_head_what_a_push_will_need(
+    anonymous: Caller, method: str, actions: str
+) -> None:
+    response = anonymous.send(method, URL, token="")
+
+    assert f'scope="repository:alice/app:{actions}"' in response["WWW-Authenticate"]
 
 
 def test_pull_is_not_enough_to_delete(alice: Caller, bob: Caller) -> None:

@@ -156,6 +156,28 @@ def test_an_index_comes_while_its_child_goes(together: Together, alice: Caller) 
         assert found in ({201: 1, 405: 1}, {400: 1, 202: 1})
 
 
+def test_a_manifest_comes_while_its_blob_goes(together: Together, alice: Caller) -> None:
+    for number in range(5):
+        config = push_blob(alice, "alice/app", f"config {number}".encode())
+
+        found = together(
+            put(manifest(f"config {number}".encode())),
+            delete(f"/v2/alice/app/blobs/{config}"),
+        )
+
+        assert found in ({201: 1, 405: 1}, {400: 1, 202: 1})
+
+
+def test_a_session_is_cancelled_while_a_chunk_comes(together: Together, alice: Caller) -> None:
+    for _ in range(5):
+        location = start(alice)
+
+        found = together(lambda caller, at=location: caller.patch(at, BYTES), delete(location))
+
+        assert found in ({202: 1, 204: 1}, {404: 1, 204: 1})
+        assert not Upload.objects.exists()
+
+
 def test_a_referrer_comes_while_its_subject_comes_and_goes(together: Together, push: Callable[..., Image]) -> None:
     image = push()
     subject = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": image.digest, "size": 1}

@@ -32,7 +32,7 @@ REFERRERS = [
     index(index(), subject=descriptor(IMAGES[2])),
 ]
 CHAINED = [manifest(b"config", subject=descriptor(REFERRERS[0])), index(REFERRERS[0], subject=descriptor(IMAGES[3]))]
-MANIFESTS = [*IMAGES, *INDEXES, *REFERRERS, *CHAINED]
+MANIFESTS = [*IMAGES, IMAGES[3], IMAGES[3], *INDEXES, *REFERRERS, *CHAINED]
 
 Step = Callable[[], Response]
 
@@ -65,7 +65,7 @@ class Visitor:
     def carry_on(self) -> Response:
         if not self._locations:
             return self.upload()
-        location, content = self._choice.choice(self._locations), self._choice.choice(CONTENTS)
+        location, content = self._choice.choice(self._locations[-3:]), self._choice.choice(CONTENTS)
         ways: list[Step] = [
             lambda: self._alice.patch(location, content),
             lambda: finish(self._alice, location, digest_of(content), content),

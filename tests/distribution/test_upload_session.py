@@ -1,6 +1,7 @@
 """`GET`, `PUT`, `DELETE` of an upload session's location, and whose it is."""
 
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -8,6 +9,7 @@ from django.utils.timezone import now
 
 from distribution.models import Blob, Trash, Upload
 from tests.caller import Caller, error_codes
+from tests.distribution.invariants import objects_on
 from tests.distribution.sessions import SESSION_HEADERS, finish, start
 from tests.images import digest_of
 
@@ -108,7 +110,7 @@ def test_no_digest_or_a_malformed_one_is_400_and_the_session_goes_on(alice: Call
 @pytest.mark.parametrize("pieces", [[b""], [b"bytes"], [b"by", b"tes"]])
 @pytest.mark.parametrize("last", [b"", b" more"])
 def test_another_digest_is_400_ends_the_session_and_leaves_only_trash(
-    alice: Caller, pieces: list[bytes], last: bytes
+    disk: Path, alice: Caller, pieces: list[bytes], last: bytes
 ) -> None:
     location = start(alice)
     for piece in pieces:
@@ -121,6 +123,20 @@ def test_another_digest_is_400_ends_the_session_and_leaves_only_trash(
     assert alice.get(location).status_code == 404
     assert not Blob.objects.exists()
     assert not Upload.objects.exists()
+    assert objects_on(disk) <= set(Trash.objects.values_list("key", flat=True))
+
+
+def test_the_right_to_push_is_enough_to_cancel(alice: Caller) -> None:
+    response = alice.delete(start(alice), scopes=["repository:alice/app:push"])
+
+    assert response.status_code == 204
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_the_right_to_push_without_pull_is_not_enough_to_go_on(alice: Caller, method: str) -> None:
+    response = alice.send(method, start(alice), b"bytes", scopes=["repository:alice/app:push"])
+
+    assert response.status_code == 401
 
 
 def test_a_session_with_a_query_of_its_own_may_get_more_of_it(alice: Caller) -> None:

@@ -102,7 +102,7 @@ def test_a_refusal_names_account_action_repository_and_rules(bob: Caller, lines:
     (line,) = [json.loads(line) for line in lines() if "access refused" in line]
     assert line["account"] == "bob"
     assert line["repository"] == "alice/app"
-    assert line["actions"] == "pull,push"
+    assert line["actions"] == "push"
     assert line["rules"] == ["account bob pull alice/*"]
 
 

@@ -63,12 +63,28 @@ def test_a_body_shorter_than_its_length_was_cut() -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(), TimeoutError(), InvalidChunkSize(b"x")])
-@pytest.mark.parametrize("length", ["100", None])
-def test_a_connection_that_breaks_cuts_the_body_and_keeps_what_came(error: Exception, length: str | None) -> None:
+@pytest.mark.parametrize(("length", "kept"), [("100", b"some"), (None, b"somemore")])
+def test_a_connection_that_breaks_cuts_the_body_and_keeps_what_came(
+    error: Exception, length: str | None, kept: bytes
+) -> None:
     body = Body(request(Breaking(error, left=b"more"), length))
 
-    assert read_all(body) == b"somemore"
+    assert read_all(body) == kept
     assert body.was_cut
+
+
+@pytest.mark.parametrize(
+    ("error", "has_stalled"), [(TimeoutError(), True), (BlockingIOError(), True), (ConnectionResetError(), False)]
+)
+@pytest.mark.parametrize("length", ["100", None])
+def test_a_client_that_stands_still_is_told_from_one_that_went_away(
+    error: Exception, length: str | None, *, has_stalled: bool
+) -> None:
+    body = Body(request(Breaking(error), length))
+
+    read_all(body)
+
+    assert body.has_stalled == has_stalled
 
 
 @pytest.mark.parametrize(("length", "is_empty"), [("0", True), ("", True), ("1", False), (None, False)])

@@ -66,7 +66,7 @@ def test_a_right_that_is_missing_is_insufficient_scope(charlie: Caller) -> None:
 def test_nobody_in_particular_is_told_so(anonymous: Caller) -> None:
     response = anonymous.put("/v2/public/app/manifests/v1")
 
-    assert 'error_description="anonymous may not pull,push public/app"' in response["WWW-Authenticate"]
+    assert 'error_description="anonymous may not push public/app"' in response["WWW-Authenticate"]
 
 
 def test_a_bad_token_is_invalid_token_with_the_scope() -> None:

@@ -167,3 +167,12 @@ def test_the_row_says_whose_login_it_is(alice: Caller, kept: str) -> None:
     row = RefreshToken.objects.get()
 
     assert (row.account, row.client_id, row.address) == ("alice", "docker", "127.0.0.1")
+
+
+def test_an_account_keeps_a_bounded_number_of_logins(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refresh, "MAX_PER_ACCOUNT", 3)
+    logins = [with_password(alice, access_type="offline").json()["refresh_token"] for _ in range(5)]
+
+    good = [refresh.redeem(token) is not None for token in logins]
+
+    assert good == [False, False, True, True, True]

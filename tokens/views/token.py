@@ -3,6 +3,8 @@
 Sources: Docker token authentication specification, "Requesting a token" (GET) and "OAuth2" (POST); RFC 6749.
 """
 
+import logging
+
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse, QueryDict
 
@@ -15,6 +17,8 @@ from tokens.issue import IssuedToken, issue
 from tokens.scope import parse_scopes
 from tokens.views.base import RegistryView
 from tokens.views.login import log_in, wrong_credentials
+
+logger = logging.getLogger(__name__)
 
 FORM_MAX_BYTES = 64 * 1024
 
@@ -40,7 +44,7 @@ class TokenView(RegistryView):
         grant_type = form.get("grant_type")
         if grant_type == "refresh_token":
             presented = form.get("refresh_token", "")
-            return _token_response(issue(_refreshed(presented), requested), presented)
+            return _token_response(issue(_refreshed(request, presented), requested), presented)
         if grant_type != "password":
             raise _bad_request(f"grant_type is {quoted(grant_type or '')}, expected password or refresh_token")
         identity = log_in(request, Credentials(form.get("username", ""), form.get("password", "")))
@@ -76,9 +80,10 @@ def _basic_identity(request: HttpRequest) -> Identity:
     return log_in(request, credentials)
 
 
-def _refreshed(token: str) -> Identity:
+def _refreshed(request: HttpRequest, token: str) -> Identity:
     identity = refresh.redeem(token)
     if identity is None:
+        logger.warning("refresh token refused", extra={"client": request.META.get("REMOTE_ADDR")})
         raise wrong_credentials()
     return identity
 

@@ -10,7 +10,7 @@ class AclConfig(AppConfig):
     """May this account do it?"""
 
     name = "acl"
-    verbose_name = "access rules"
+    verbose_name = "Access rules"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -7,5 +7,5 @@ class DistributionConfig(AppConfig):
     """The V2 API, and the rows and bytes behind it."""
 
     name = "distribution"
-    verbose_name = "repositories"
+    verbose_name = "Repositories"
     default_auto_field = "django.db.models.BigAutoField"

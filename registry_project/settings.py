@@ -164,12 +164,14 @@ SILENCED_SYSTEM_CHECKS = [
     # Subdomains and the browsers' preload list are the domain owner's to decide.
     "security.W005",
     "security.W021",
-    # It wants 50 characters, which says little: 32 random bytes, as `openssl rand -base64 32` and the first start
-    # make them, have 43 or 44. Below 32 characters the configuration refuses the key.
+    # It wants 50 characters, which says little: `openssl rand -base64 32` gives 256 random bits in 44.
+    # Below 32 characters the configuration refuses the key.
     "security.W009",
     # Without an https public_url the site is plain http: no HSTS, and secure cookies would never be sent.
     *([] if _is_https else ["security.W004", "security.W012", "security.W016"]),
 ]
+
+UNFOLD = {"SITE_TITLE": "Registry", "SITE_HEADER": "Registry", "SITE_SYMBOL": "deployed_code", "SITE_URL": None}
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

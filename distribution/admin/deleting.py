@@ -102,20 +102,17 @@ class DeletedByVerbAdmin(LookedAtAdmin):
         return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
 
     def _delete_each(self, request: HttpRequest, rows: list[Any]) -> list[tuple[Any, RegistryError]]:
-        """Return the rows that were refused, after trying them again for as long as others go.
+        """Return the rows that were refused.
 
-        An index has to go before the manifests that it lists.
+        An index has to go before the manifests that it lists; it is younger than they are, and comes first.
         """
-        while True:
-            refused: list[tuple[Any, RegistryError]] = []
-            for row in rows:
-                try:
-                    self.delete_model(request, row)
-                except RegistryError as error:
-                    refused.append((row, error))
-            if len(refused) in (0, len(rows)):
-                return refused
-            rows = [row for row, _ in refused]
+        refused: list[tuple[Any, RegistryError]] = []
+        for row in rows:
+            try:
+                self.delete_model(request, row)
+            except RegistryError as error:
+                refused.append((row, error))
+        return refused
 
 
 def _delete_selected(admin: DeletedByVerbAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:

@@ -8,5 +8,5 @@ class CollectorConfig(AppConfig):
 
     name = "collector"
     label = "gc"
-    verbose_name = "garbage collection"
+    verbose_name = "Garbage collection"
     default_auto_field = "django.db.models.BigAutoField"

@@ -32,7 +32,6 @@ class Trigger(models.TextChoices):
 
     SCHEDULE = "schedule", "schedule"
     COMMAND = "command", "command line"
-    ADMIN = "admin", "admin"
 
 
 class State(models.TextChoices):

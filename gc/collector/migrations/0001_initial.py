@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                 (
                     "trigger",
                     models.CharField(
-                        choices=[("schedule", "schedule"), ("command", "command line"), ("admin", "admin")],
+                        choices=[("schedule", "schedule"), ("command", "command line")],
                         max_length=16,
                     ),
                 ),

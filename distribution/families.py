@@ -22,10 +22,11 @@ class Family:
 
 def lock(manifest: Manifest, *, skip_locked: bool = False) -> Family:
     """Lock the manifest, its children and its referrers, by primary key in one statement."""
-    children = ManifestChild.objects.filter(parent_id=manifest.pk).values("child_id")
+    # Read first: with a subquery beside an OR, PostgreSQL reads every manifest there is.
+    children = list(ManifestChild.objects.filter(parent_id=manifest.pk).values_list("child_id", flat=True))
     referrers = Q(repository_id=manifest.repository_id, subject=manifest.digest)
     rows = Manifest.objects.select_for_update(skip_locked=skip_locked).order_by("pk")
-    members = Q(pk=manifest.pk) | Q(pk__in=children) | referrers
+    members = Q(pk__in=[manifest.pk, *children]) | referrers
     pks = frozenset(rows.filter(members).values_list("pk", flat=True))
     # Asked anew, in statements of their own: under READ COMMITTED the locking one may have waited.
     needed = set(ManifestChild.objects.filter(parent_id=manifest.pk).values_list("child_id", flat=True))

@@ -131,3 +131,27 @@ def test_of_eight_chunks_for_one_place_exactly_one_wins(alice: Caller) -> None:
 
     assert sorted(response.status_code for response in responses) == [202] + [416] * 7
     assert finish(alice, location, digest_of(b"12345")).status_code == 201
+
+
+def test_an_end_that_died_while_it_joined_chunks_is_succeeded_and_its_object_goes_to_trash(alice: Caller) -> None:
+    location = start(alice)
+    alice.patch(location, b"one")
+    alice.patch(location, b"two")
+    Upload.objects.update(assembly_key="objects/00/left")
+
+    response = finish(alice, location, digest_of(b"onetwo"))
+
+    assert response.status_code == 201
+    assert Trash.objects.filter(key="objects/00/left").exists()
+
+
+def test_joining_chunks_while_somebody_writes_is_416(alice: Caller) -> None:
+    location = start(alice)
+    alice.patch(location, b"one")
+    alice.patch(location, b"two")
+    claimed(seconds=60)
+
+    response = finish(alice, location, digest_of(b"onetwo"))
+
+    assert response.status_code == 416
+    assert response["Range"] == "0-5"

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, OperationalError
 
-from distribution import transactions
+from distribution import segments, transactions
 from distribution.models import Repository
 from distribution.transactions import LostRaceError
 from tests.caller import Caller, error_codes
-from tests.distribution.sessions import start
+from tests.distribution.sessions import finish, start
 from tests.images import digest_of, push_blob
 from tokens.errors import ErrorCode, RegistryError
 
@@ -91,3 +91,21 @@ def test_a_publication_that_the_database_refuses_can_be_tried_again_at_once(
 
     assert refused.status_code == 503
     assert taken.status_code == 201
+
+
+def test_a_chunk_whose_commit_was_answered_by_nobody_counts_once(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = transactions.run
+
+    def run_again(operation: Any, *args: Any) -> Any:
+        real(operation, *args)
+        return real(operation, *args)
+
+    location = start(alice)
+    with monkeypatch.context() as patch:
+        patch.setattr(transactions, "run", lambda op, *args: (run_again if op is segments._count else real)(op, *args))
+        response = alice.patch(location, b"bytes")
+
+    assert response.status_code == 202
+    assert finish(alice, location, digest_of(b"bytes")).status_code == 201

@@ -1,0 +1,90 @@
+"""A run reads what is due, not what there is."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+
+from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag
+from tests.collector.props import collect, pass_time, rehearse
+from tests.images import digest_of
+
+MANY = 2000
+# The others have a row or two here, of which a whole scan is the best way.
+LARGE = ("manifest", "manifestblob", "link", "blob", "tag")
+_NAMES = f"distribution_({'|'.join(LARGE)})"
+
+
+@pytest.fixture
+def many(prepared: None) -> None:
+    """Have many manifests, each of a blob of its own; one is untagged."""
+    here = Repository.objects.create(name="alice/app")
+    digests = [digest_of(b"%d" % number) for number in range(MANY)]
+    blobs = Blob.objects.bulk_create([Blob(digest=digest, size=1, key=digest[:70]) for digest in digests])
+    links = Link.objects.bulk_create([Link(repository=here, blob=b, used_at=Now(), is_idle=False) for b in blobs])
+    values: dict[str, Any] = {"repository": here, "media_type": "x", "payload": b"{}", "size": 2, "used_at": Now()}
+    rows = [Manifest(digest=digest, is_idle=not number, **values) for number, digest in enumerate(digests)]
+    manifests = Manifest.objects.bulk_create(rows)
+    pairs = zip(manifests, links, strict=True)
+    ManifestBlob.objects.bulk_create([ManifestBlob(manifest=manifest, link=link) for manifest, link in pairs])
+    ManifestChild.objects.bulk_create([ManifestChild(parent=manifests[0], child=manifests[1])])
+    tagged = manifests[2:]
+    Tag.objects.bulk_create([Tag(repository=here, name=m.digest[7:], manifest=m, updated_at=Now()) for m in tagged])
+    pass_time()
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def test_a_run_reads_no_table_from_end_to_end(many: None) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        report = collect()
+
+    assert (report.total.manifests, report.total.blobs) == (2, 2)
+    _check(captured)
+
+
+def test_a_rehearsal_reads_no_table_from_end_to_end(many: None) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        found = rehearse()
+
+    assert len(found) == 6
+    _check(captured)
+
+
+def _check(captured: CaptureQueriesContext) -> None:
+    statements = {query["sql"] for query in captured.captured_queries if "distribution_" in query["sql"]}
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # The planner's estimates are of no matter here, only whether there is another way.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+    whole = {sql: scans for sql in statements if (scans := list(_whole_scans(sql)))}
+    assert len(statements) > 5
+    assert whole == {}
+
+
+def _whole_scans(sql: str) -> Iterator[str]:
+    """Yield the parts of the statement's plan that read a whole table."""
+    if not re.match(r"SELECT|UPDATE|DELETE|DECLARE", sql):
+        return
+    statement = re.sub(r"^DECLARE .*? FOR ", "", sql)
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
+            yield from (row[3] for row in cursor.fetchall() if re.match(rf"SCAN {_NAMES}\b", row[3]))
+        else:
+            cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}")
+            (plan,) = cursor.fetchone()
+            yield from _unbounded(plan[0]["Plan"] if isinstance(plan, list) else json.loads(plan)[0]["Plan"])
+
+
+def _unbounded(node: dict[str, Any]) -> Iterator[str]:
+    is_bounded = {"Index Cond", "Recheck Cond", "TID Cond"} & node.keys()
+    if re.fullmatch(_NAMES, node.get("Relation Name", "")) and not is_bounded:
+        yield f"{node['Node Type']} of {node['Relation Name']}"
+    for child in node.get("Plans", []):
+        yield from _unbounded(child)

@@ -75,7 +75,7 @@ def _whole_scans(sql: str) -> Iterator[str]:
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
-            yield from (row[3] for row in cursor.fetchall() if re.match(rf"SCAN {_NAMES}\b", row[3]))
+            yield from (row[3] for row in cursor.fetchall() if re.match(rf"SCAN ({_NAMES}|[TU]\d+)\b", row[3]))
         else:
             cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}")
             (plan,) = cursor.fetchone()
@@ -83,8 +83,8 @@ def _whole_scans(sql: str) -> Iterator[str]:
 
 
 def _unbounded(node: dict[str, Any]) -> Iterator[str]:
-    is_bounded = {"Index Cond", "Recheck Cond", "TID Cond"} & node.keys()
-    if re.fullmatch(_NAMES, node.get("Relation Name", "")) and not is_bounded:
+    is_scan = node["Node Type"].endswith("Scan") and re.fullmatch(_NAMES, node.get("Relation Name", ""))
+    if is_scan and not {"Index Cond", "Recheck Cond", "TID Cond"} & node.keys():
         yield f"{node['Node Type']} of {node['Relation Name']}"
     for child in node.get("Plans", []):
         yield from _unbounded(child)

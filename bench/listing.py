@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 PAGE = 100
@@ -45,8 +46,11 @@ def measure(rows: int) -> None:
     """Print the median time of a page at the beginning, in the middle and at the end, small and large."""
     from django.db import connection
 
+    from accounts import epoch
     from accounts.identity import Identity
+    from acl import grants
     from acl.models import Rule
+    from acl.names import parse_name
     from distribution import repositories, tags
     from distribution.models import Repository, Tag
 
@@ -59,21 +63,13 @@ def measure(rows: int) -> None:
     print(f"{Repository.objects.count()} repositories, {Tag.objects.count()} tags")
 
     for name, account, size in (("little", "small", PAGE * 3), ("big", "reader", rows)):
+        rules = grants.rules_of(Identity(account), epoch.current())
+        tagged = parse_name(f"{name}/tagged")
         for place, last in (("first", 0), ("middle", size // 2), ("last", size - PAGE)):
-            rules = rules_of(Identity(account))
-            start = f"{name}/r{last:07}"
-            took = median(lambda start=start, rules=rules: repositories.catalog(PAGE, start, rules))
+            took = median(partial(repositories.catalog, PAGE, f"{name}/r{last:07}", rules))
             print(f"catalog of {size:>7}, {place:>6} page: {took:7.2f} ms")
-            start = f"t{last:07}"
-            took = median(lambda start=start, name=name: tags.page(f"{name}/tagged", PAGE, start))
+            took = median(partial(tags.page, tagged, PAGE, f"t{last:07}"))
             print(f"tags    of {size:>7}, {place:>6} page: {took:7.2f} ms")
-
-
-def rules_of(identity: object) -> object:
-    from accounts import epoch
-    from acl import grants
-
-    return grants.rules_of(identity, epoch.current())
 
 
 def fill(rows: int, name: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import resolve
+from django.urls import get_resolver
 
 from distribution.views.unknown import UnknownPathView
 from tokens.errors import ErrorCode
@@ -17,8 +17,10 @@ class RegistryGateMiddleware:
     """Call the registry's own views for paths under `/v2`; everything else goes on to the browser's part."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Remember what comes after."""
+        """Remember what comes after, and read every path now: before the workers are forked, which share them."""
         self._get_response = get_response
+        self._resolver = get_resolver(_URLS)
+        self._resolver.check()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer, or go on."""
@@ -27,7 +29,7 @@ class RegistryGateMiddleware:
             return self._get_response(request)
         if _has_encoded_slash(request):
             return _encoded_slash(request)
-        match = resolve(path, urlconf=_URLS)
+        match = self._resolver.resolve(path)
         request.resolver_match = match
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
         return response

@@ -29,4 +29,4 @@ else:
     # The test runner drops the database, which an idle connection of a pool would keep it from.
     DATABASES["default"]["OPTIONS"].pop("pool")
 
-LOGGING["root"] = {"handlers": [], "level": "INFO"}  # type: ignore[name-defined]  # noqa: F405 - read by caplog
+LOGGING["root"] = {"handlers": [], "level": "INFO"}  # noqa: F405 - read by caplog

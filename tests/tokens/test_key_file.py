@@ -51,9 +51,9 @@ def test_a_key_that_exists_is_read_and_not_made(tmp_path: Path) -> None:
     assert read_or_create(path, lambda: b"another") == first
 
 
-def test_a_random_key_has_256_bits() -> None:
+def test_a_random_key_has_384_bits() -> None:
     assert len({random_text() for _ in range(100)}) == 100
-    assert len(random_text()) == 43
+    assert len(random_text()) == 64
 
 
 def test_eight_processes_that_start_at_once_agree(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ WORKDIR /srv/registry
 USER 10001
 VOLUME ["/data/registry", "/data/keys"]
 EXPOSE 5000
+# Not urllib: docker puts the proxies of its client's configuration into the environment, and urllib would ask them.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:5000/health', timeout=8)"]
+    CMD ["python", "-c", "from http.client import HTTPConnection as C; c = C('127.0.0.1', 5000, timeout=8); c.request('GET', '/health'); raise SystemExit(c.getresponse().status != 200)"]
 CMD ["gunicorn"]

@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
 
 from registry_project import listening, start
 
@@ -58,3 +59,18 @@ def when_ready(server: Arbiter) -> None:
     """Bound the patience of every connection, and say where the server is."""
     listening.limit_standstill(server.LISTENERS)
     start.say_listening(server.LISTENERS)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Start what is due beside the server: a lease decides among all workers and replicas which one does."""
+    from collector.background import Background
+
+    manage = str(Path(__file__).resolve().parent / "manage.py")
+    worker.jobs = Background([sys.executable, manage, "runjobs", "--once"])  # type: ignore[attr-defined]
+    worker.jobs.start()  # type: ignore[attr-defined]
+
+
+def worker_exit(_arbiter: Arbiter, worker: Worker) -> None:
+    """Tell a running job to stop: what it did is done, the rest is for the next run."""
+    if hasattr(worker, "jobs"):
+        worker.jobs.stop()

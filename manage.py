@@ -11,8 +11,12 @@ from tokens.key_file import KeyFileError
 
 def main() -> None:
     """Run the command named on the command line, with the configuration file that it names."""
+    # What a command makes, such as a first database with its hashes, is for nobody else to read.
+    os.umask(0o077)
     named = configuration_named_in(sys.argv)
     if named is not None:
+        if not os.path.lexists(named):
+            sys.exit(f"{named}: no such file, or none that this user may see; name the configuration file")
         os.environ["CONFIG_PATH"] = named
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
     try:

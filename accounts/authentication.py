@@ -10,7 +10,11 @@ import hmac
 import os
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
 
@@ -56,7 +60,9 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     if verified is None:
         if _refused.get((epoch, fingerprint)):
             return None
-        verified = _authenticate(name, password, request)
+        with _place():
+            # Whoever waited may find that another thread has checked the same meanwhile.
+            verified = _verified.get(fingerprint) or _checked(name, password, request)
         if verified is None:
             _refused.put((epoch, fingerprint), True)
             return None
@@ -64,13 +70,27 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     return identity_of(verified, rights_epoch.current())
 
 
-def _authenticate(name: str, password: str, request: HttpRequest | None) -> str | None:
-    if not _bcrypt_places.acquire(timeout=QUEUE_SECONDS):
+@contextmanager
+def _place() -> Iterator[None]:
+    """Wait until a password may be checked. Raises BusyError, at once when too many wait already."""
+    logins = _login_places()
+    if not logins.acquire(blocking=False):
         raise BusyError
     try:
-        return _checked(name, password, request)
+        if not _bcrypt_places.acquire(timeout=QUEUE_SECONDS):
+            raise BusyError
+        try:
+            yield
+        finally:
+            _bcrypt_places.release()
     finally:
-        _bcrypt_places.release()
+        logins.release()
+
+
+@cache
+def _login_places() -> threading.BoundedSemaphore:
+    """Keep a quarter of the process's threads for requests that check no password: guessers must not stop pulls."""
+    return threading.BoundedSemaphore(max(1, settings.REGISTRY.server.threads * 3 // 4))
 
 
 def _checked(name: str, password: str, request: HttpRequest | None) -> str | None:

@@ -1,6 +1,6 @@
 """Who somebody is, as rules see them: a name and the groups it belongs to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from accounts.models import ACCOUNT_NAME, Account
 from accounts.remembered import PerEpoch
@@ -8,10 +8,14 @@ from accounts.remembered import PerEpoch
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An account that may act, or nobody in particular (`name` is empty)."""
+    """An account that may act, or nobody in particular (`name` is empty).
+
+    `account_pk` tells it from another account that had the name before; 0 for nobody in particular.
+    """
 
     name: str
     groups: frozenset[str] = frozenset()
+    account_pk: int = field(default=0, compare=False)
 
     @property
     def is_anonymous(self) -> bool:
@@ -41,4 +45,4 @@ def _read(name: str) -> Identity | None:
     account = Account.objects.filter(name=name, is_active=True).first()
     if account is None:
         return None
-    return Identity(account.name, frozenset(account.groups.values_list("name", flat=True)))
+    return Identity(account.name, frozenset(account.groups.values_list("name", flat=True)), account.pk)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO
 
 from django.db.models.functions import Now
@@ -41,8 +41,7 @@ def notice_loss(digest: Digest) -> None:
     """Mark the blob corrupt when its object is gone or short, so that the push under way heals it."""
     row = Blob.objects.filter(digest=str(digest), is_corrupt=False).first()
     if row is not None:
-        with suppress(RegistryError):
-            _check_object(FoundBlob(row.pk, row.digest, row.size, row.key))
+        _is_readable(FoundBlob(row.pk, row.digest, row.size, row.key))
 
 
 def _check_object(found: FoundBlob) -> None:
@@ -84,8 +83,19 @@ def mark_corrupt(pk: int, key: str) -> None:
 
 def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
     """Link the blob of `source` into `name`; False when `source` has no such sound blob."""
-    repository = repositories.ensure(name)
-    return transactions.run(_mount, repository, digest, source)
+    found = lookup.blob(source, digest)
+    if found is None or not _is_readable(found):
+        return False
+    return transactions.run(_mount, repositories.ensure(name), digest, source)
+
+
+def _is_readable(found: FoundBlob) -> bool:
+    """Tell whether the object is there; one that is not makes the blob corrupt, so that the upload to come heals it."""
+    try:
+        _check_object(found)
+    except RegistryError:
+        return False
+    return True
 
 
 def _mount(repository: Repository, digest: Digest, source: RepositoryName) -> bool:

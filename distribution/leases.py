@@ -4,16 +4,20 @@ A claim is a compare-and-set on offset and lease. The lease is renewed while byt
 worker that died is free again LEASE after its last bytes.
 """
 
+import logging
 import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.db import OperationalError
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from distribution import transactions
 from distribution.models import Upload
+
+logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 10.0
@@ -37,9 +41,15 @@ class Claim:
         if time.monotonic() - self.renewed_at < RENEW_SECONDS:
             return
         self.renewed_at = time.monotonic()
-        kept = Upload.objects.filter(pk=self.upload_id, lease=self.lease).update(
-            leased_until=Now() + LEASE, active_at=Now()
-        )
+        try:
+            kept = Upload.objects.filter(pk=self.upload_id, lease=self.lease).update(
+                leased_until=Now() + LEASE, active_at=Now()
+            )
+        except OperationalError:
+            # A database that is busy or restarts ends no upload: whether the claim still stands is asked at its end.
+            logger.warning("could not renew a claim", extra={"upload": str(self.upload_id)}, exc_info=True)
+            transactions.drop_broken_connection()
+            return
         transactions.release_connection()
         if not kept:
             raise LostLeaseError

@@ -96,13 +96,14 @@ def tags(repository_pk: int, last: str, limit: int) -> list[str]:
 
 
 def _promised(sql: str, parameters: tuple[str, str], table: str, make: Callable[[Row], Found]) -> Found | None:
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS + 1):
         row = _row(sql, parameters)
         if row is None:
             return None
         pk, is_stale, *rest = row
         # No row renewed: another request did it, or the collector took the row; the next look tells which.
-        if not is_stale or promises.renew(table, int(str(pk))):
+        # With a grace period of nothing, what others renew again and again looks stale at the last look too.
+        if not is_stale or attempt == ATTEMPTS or promises.renew(table, int(str(pk))):
             return make([pk, *rest])
     return None
 

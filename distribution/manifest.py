@@ -67,9 +67,9 @@ class ParsedManifest:
     """What a manifest names.
 
     `blobs` (config first, then layers) must be in the repository; `optional_blobs` (nondistributable layers
-    and those with `urls`) need not be; `children` are the manifests of an index; `subject` is what a referrer
-    refers to. `artifact_type` is what the referrers API shows: an image's own, else its config's media type;
-    an index's own, else None. One digest may be there more than once.
+    and those with `urls`) need not be; `children` are the manifests of an index, whose other descriptors are
+    blobs; `subject` is what a referrer refers to. `artifact_type` is what the referrers API shows: an image's
+    own, else its config's media type; an index's own, else None. One digest may be there more than once.
     """
 
     media_type: str
@@ -122,9 +122,14 @@ def _parse_index(document: Fields, media_type: str) -> ParsedManifest:
         raise _invalid(f"{media_type} has manifests, and neither config nor layers")
     manifests = _list(document, "manifests")
     _check_count(document, len(manifests))
+    named = _descriptors(manifests, "manifests")
+    # BuildKit before 0.21 writes its cache as an index of layers and a config, which are blobs.
+    blobs = tuple(descriptor for descriptor in named if descriptor.media_type not in MANIFEST_TYPES)
     return ParsedManifest(
         media_type=media_type,
-        children=_descriptors(manifests, "manifests"),
+        blobs=tuple(blob for blob in blobs if not blob.may_be_elsewhere),
+        optional_blobs=tuple(blob for blob in blobs if blob.may_be_elsewhere),
+        children=tuple(descriptor for descriptor in named if descriptor.media_type in MANIFEST_TYPES),
         subject=_subject(document, media_type),
         artifact_type=_artifact_type(document, media_type),
         annotations=_annotations(document),

@@ -185,8 +185,8 @@ def _move_tags(incoming: Put, own: Manifest, tags: list[Tag]) -> None:
     Tag.objects.bulk_create(
         [
             Tag(repository=incoming.repository, name=name, manifest=own, updated_at=Now())
-            for name in incoming.tags
-            if name not in there
+            # Sorted: two puts of the same new tags would else wait for each other.
+            for name in sorted(set(incoming.tags) - there)
         ]
     )
 

@@ -5,8 +5,11 @@ the manifest is put; no manifest is read again.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
+
+from django.db.models import QuerySet
 
 from acl.names import RepositoryName
 from distribution import lookup
@@ -15,6 +18,9 @@ from distribution.models import Manifest
 from distribution.spec import MANIFEST_MAX_BYTES
 
 Descriptor = dict[str, Any]
+
+# A manifest has up to 4 MiB, nearly all of which can be annotations.
+BATCH = 20
 
 _COLUMNS = ("digest", "media_type", "size", "artifact_type", "annotations")
 
@@ -26,13 +32,22 @@ def page(
 
     A page ends early where it would outgrow MANIFEST_MAX_BYTES, the most that a client reads of an index.
     """
+    # No type has a NUL, and PostgreSQL does not take one.
+    if artifact_type is not None and "\0" in artifact_type:
+        return [], False
     repository = lookup.repository(name)
-    rows = Manifest.objects.filter(repository=repository, subject=str(subject), digest__gt=last).order_by("digest")
+    rows = Manifest.objects.filter(repository=repository, subject=str(subject)).order_by("digest")
     if artifact_type is not None:
         rows = rows.filter(artifact_type=artifact_type)
-    found = [_descriptor(row) for row in rows.values(*_COLUMNS)[: limit + 1]]
-    fitting = list(_fitting(found[:limit]))
-    return fitting, len(fitting) < len(found)
+    found = list(_fitting(islice(_described(rows, last), limit)))
+    return found, bool(found) and rows.filter(digest__gt=found[-1]["digest"]).exists()
+
+
+def _described(rows: QuerySet[Manifest], last: str) -> Iterator[Descriptor]:
+    """Give the descriptors of `rows` after the digest `last`, BATCH of them in memory at a time."""
+    while batch := list(rows.filter(digest__gt=last).values(*_COLUMNS)[:BATCH]):
+        yield from map(_descriptor, batch)
+        last = batch[-1]["digest"]
 
 
 def _descriptor(row: dict[str, Any]) -> Descriptor:
@@ -44,7 +59,7 @@ def _descriptor(row: dict[str, Any]) -> Descriptor:
     return described
 
 
-def _fitting(found: list[Descriptor]) -> Iterator[Descriptor]:
+def _fitting(found: Iterable[Descriptor]) -> Iterator[Descriptor]:
     left = MANIFEST_MAX_BYTES - 1024
     for position, described in enumerate(found):
         left -= len(json.dumps(described)) + 2

@@ -32,12 +32,12 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
                 return operation(*args, **kwargs)
         except (IntegrityError, OperationalError, LostRaceError) as error:
             lost = error
-        _drop_broken_connection()
+        drop_broken_connection()
         time.sleep(random.uniform(0, 0.01) * (attempt + 1))  # noqa: S311 - spreads contenders, hides nothing
     raise unavailable("the database is busy") from lost
 
 
-def _drop_broken_connection() -> None:
+def drop_broken_connection() -> None:
     """Let the next attempt connect anew when the server went away."""
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()

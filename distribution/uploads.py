@@ -18,7 +18,7 @@ from distribution.assembly import assemble
 from distribution.content import Content
 from distribution.digest import Digest
 from distribution.leases import Claim
-from distribution.models import Blob, Segment, Upload, remove
+from distribution.models import Blob, Link, Segment, Upload, remove
 from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 
@@ -106,6 +106,8 @@ def _content(upload: Upload, body: Body, algorithm: str, start: int | None, expe
 
 
 def _publish(upload: Upload, content: Content) -> None:
+    if _is_published(upload, content):
+        return
     _close(upload, content)
     blob = Blob.objects.select_for_update().filter(digest=str(content.digest)).first()
     if blob is None:
@@ -118,13 +120,20 @@ def _publish(upload: Upload, content: Content) -> None:
     blobs.link_into(upload.repository, blob)
 
 
+def _is_published(upload: Upload, content: Content) -> bool:
+    """Tell whether an earlier attempt was committed, though the answer to its COMMIT got lost."""
+    is_open = Upload.objects.filter(pk=upload.pk).exists()
+    links = Link.objects.filter(repository=upload.repository, blob__key=content.key)
+    return not is_open and links.exists()
+
+
 def _close(upload: Upload, content: Content) -> None:
     """Remove the session's rows; every object but the content's goes to trash."""
     held = Q(lease=content.lease) if content.lease else leases.free()
     row = Upload.objects.select_for_update().filter(held, pk=upload.pk, offset=content.offset).first()
     if row is None:
         raise segments.range_error(upload)
-    _remove(row, keep=content.key)
+    discard(row, keep=content.key)
 
 
 def _release(upload: Upload, content: Content) -> None:
@@ -138,10 +147,11 @@ def _cancel(upload: Upload) -> None:
     row = Upload.objects.select_for_update().filter(pk=upload.pk).first()
     if row is None:
         raise _unknown(upload.pk)
-    _remove(row, keep=None)
+    discard(row)
 
 
-def _remove(row: Upload, keep: str | None) -> None:
+def discard(row: Upload, keep: str | None = None) -> None:
+    """Remove the rows of a session, which the caller has locked; every object but `keep` goes to trash."""
     keys = {row.assembly_key, *Segment.objects.filter(upload=row).values_list("key", flat=True)}
     trash.put(key for key in keys if key and key != keep)
     remove(Segment.objects.filter(upload=row))

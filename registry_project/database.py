@@ -45,9 +45,17 @@ def migrate() -> None:
     """Bring the schema to this version.
 
     Always, not only when a migration is missing: what a crash left out behind the last migration (the
-    triggers of the rights epoch) is made good.
+    triggers of the rights epoch) is made good. Raises StartError when the database refuses it.
     """
-    call_command("migrate", interactive=False, verbosity=0)
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+    except OperationalError:
+        raise
+    except DatabaseError as error:
+        raise StartError(
+            f"database.url: {_where()}: the tables can't be made or changed ({' '.join(str(error).split())}); "
+            "name a database of the registry's own, whose user may make tables in it (PostgreSQL: its owner may)"
+        ) from error
 
 
 def _connect() -> None:

@@ -93,13 +93,20 @@ def _prepare_storage() -> None:
     from tokens.keys import ensure_keys
 
     ensure_keys()
-    store = blob_store()
     try:
+        store = blob_store()
         store.prepare()
         store.probe()
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise StartError(f"storage: {reason}; correct the section storage in {_configuration().path}") from error
+        raise StartError(f"storage: {reason}; {_storage_remedy(error)}") from error
+
+
+def _storage_remedy(error: Exception) -> str:
+    if isinstance(error.__cause__ or error.__context__, ImportError):
+        extra = {"gcs": "google"}.get(_configuration().storage.backend, _configuration().storage.backend)
+        return f"run: {sys.executable} -m pip install 'django-storages[{extra}]'"
+    return f"correct the section storage in {_configuration().path}"
 
 
 def _prepare_database() -> None:

@@ -1,10 +1,42 @@
 """gunicorn's thread worker, kept from waiting for one client in the loop that serves all of them."""
 
 import logging
+import socket
+import time
+from contextlib import suppress
 from typing import Any
 
 from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+HEADER_SECONDS = 15.0
+
+
+class Patience:
+    """Until when each connection has to have sent the head of its request.
+
+    A read of it may wait for READ_SECONDS of `listening`; a byte now and then would hold its thread for ever.
+    """
+
+    def __init__(self, seconds: float = HEADER_SECONDS) -> None:
+        """Wait for nobody yet."""
+        self._seconds = seconds
+        self._deadlines: dict[TConn, float] = {}
+
+    def begin(self, conn: TConn) -> None:
+        """Wait for the head of a request."""
+        self._deadlines[conn] = time.monotonic() + self._seconds
+
+    def end(self, conn: TConn) -> None:
+        """Wait no longer: the head is there, or the connection is done with."""
+        self._deadlines.pop(conn, None)
+
+    def enforce(self) -> None:
+        """End the connections that took too long: what their threads wait for comes as the end of the stream."""
+        for conn, deadline in list(self._deadlines.items()):
+            if deadline < time.monotonic():
+                with suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)
 
 
 class Worker(ThreadWorker):
@@ -13,6 +45,11 @@ class Worker(ThreadWorker):
     gunicorn 27 does so in its loop and waits up to two seconds for the client to close too: a handful of
     clients that don't would hold up every other, and the heartbeat.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make a worker; the arguments are gunicorn's."""
+        super().__init__(*args, **kwargs)
+        self._patience = Patience()
 
     def init_process(self) -> None:
         """Start the worker, with the registry's answer to requests that gunicorn can't read."""
@@ -24,11 +61,25 @@ class Worker(ThreadWorker):
 
     def handle(self, conn: TConn) -> Any:
         """Serve the connection once; return what tells the loop to keep it."""
-        is_kept = super().handle(conn)
+        self._patience.begin(conn)
+        try:
+            is_kept = super().handle(conn)
+        finally:
+            self._patience.end(conn)
         if not is_kept:
             conn.close(graceful=True)
             conn.close = _leave_closed  # type: ignore[method-assign]  # the loop would close it again, and fail
         return is_kept
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Serve a request whose head is there; return whether the connection is kept."""
+        self._patience.end(conn)
+        return super().handle_request(req, conn)
+
+    def notify(self) -> None:
+        """Give the sign of life that gunicorn wants every second or so, and look who takes too long."""
+        super().notify()
+        self._patience.enforce()
 
 
 def _leave_closed(graceful: bool = False) -> None:

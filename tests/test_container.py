@@ -1,7 +1,12 @@
 """The files that make the container image agree with each other and with the code."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -64,3 +69,23 @@ def test_compose_mounts_the_configuration_where_the_image_looks(compose_file: st
 
     assert looked_for
     assert f"./config.yaml:{looked_for[1]}:ro" in registry_service(compose_file)["volumes"]
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_the_health_check_asks_the_registry_and_no_proxy(status: int) -> None:
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.handle_request).start()
+        (command,) = re.findall(r"HEALTHCHECK .*\n *CMD (.+)$", (BASE_DIR / "Dockerfile").read_text(), re.MULTILINE)
+        arguments = [word.replace("5000", str(server.server_port)) for word in json.loads(command)]
+        environment = os.environ | {"http_proxy": "http://127.0.0.1:9"}
+        checked = subprocess.run([sys.executable, *arguments[1:]], env=environment, timeout=30, check=False)
+
+    assert checked.returncode == (status != 200)

@@ -105,7 +105,8 @@ def test_every_management_command_exists(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "example"), [(name, text) for name in documents.NAMES for text in documents.blocks(name, "loads")]
 )
-def test_every_configuration_loads(name: str, example: str, tmp_path: Path) -> None:
+def test_every_configuration_loads(name: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REGISTRY_DATABASE_URL", raising=False)
     filled = example.replace(PLACEHOLDER, HASH).replace("PUT-A-SECRET-HERE", "s" * 43)
     (tmp_path / "config.yaml").write_text(filled)
 

@@ -64,6 +64,7 @@ def _claims(identity: Identity, granted: Iterable[Access], issued_at: int, lifet
     return {
         "iss": auth.issuer,
         "sub": identity.name,
+        "account": identity.account_pk,
         "aud": auth.service,
         "exp": issued_at + lifetime,
         "nbf": issued_at,

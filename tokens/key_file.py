@@ -5,6 +5,7 @@ import secrets
 import stat
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -50,7 +51,24 @@ def make_private_folder(path: Path) -> None:
     """Make the folder, and those above it, for this user only. Raises OSError."""
     if not path.parent.exists():
         make_private_folder(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
+    if not path.is_dir():
+        path.mkdir(mode=0o700, exist_ok=True)
+        give_to_owner(path.parent, path)
+
+
+def give_to_owner(folder: Path, made: int | Path) -> None:
+    """Give what root made in `folder` to the folder's owner: the server, which is seldom root, has to read it.
+
+    `made` is an open file, or a folder. Where the system knows no owners, nothing happens.
+    """
+    if os.geteuid() != 0:
+        return
+    with suppress(OSError):
+        owner = folder.stat()
+        if isinstance(made, int):
+            os.fchown(made, owner.st_uid, owner.st_gid)
+        else:
+            os.chown(made, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _create(path: Path, content: bytes) -> None:
@@ -58,6 +76,7 @@ def _create(path: Path, content: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
+            give_to_owner(path.parent, file.fileno())
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

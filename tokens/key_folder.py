@@ -10,6 +10,7 @@ verify what the others sign.
 """
 
 import fcntl
+import math
 import os
 import tempfile
 import time
@@ -63,6 +64,11 @@ class KeyFolder:
             if not self._is_over(path):
                 yield from_public_pem(path, path.read_bytes())
 
+    def next_end(self) -> float:
+        """Return when the next of the retiring keys is over, as `time.time` counts; infinity without any."""
+        now = time.time()
+        return min((end for end in map(self._end, self._retiring()) if end >= now), default=math.inf)
+
     def rotate(self) -> None:
         """Let the next key sign and the active one retire; remove those that have retired. Raises KeyFileError."""
         try:
@@ -83,7 +89,10 @@ class KeyFolder:
                 path.unlink()
 
     def _keep_public(self, active: SigningKey) -> None:
-        """Write the public key when it is missing, or left from before a rotation that was cut short."""
+        """Write the public key when it is missing, or left from before a rotation that was cut short.
+
+        Nothing here reads it: beside a private key in a folder that can't be written it may be missing.
+        """
         try:
             if self.public.exists():
                 found = from_public_pem(self.public, self.public.read_bytes())
@@ -96,6 +105,8 @@ class KeyFolder:
                     )
             _replace(self.public, public_pem(active))
         except OSError as error:
+            if self.public.parent == self.private.parent and not self.public.exists():
+                return
             raise KeyFileError(f"{self.public}: {error.strerror}; make it readable and its folder writable") from error
 
     def _retiring_path(self, key: SigningKey) -> Path:
@@ -105,7 +116,10 @@ class KeyFolder:
         return sorted(self.private.parent.glob(f"{self.private.stem}.retiring-*.pub"))
 
     def _is_over(self, path: Path) -> bool:
-        return path.stat().st_mtime + self.keep_seconds < time.time()
+        return self._end(path) < time.time()
+
+    def _end(self, path: Path) -> float:
+        return path.stat().st_mtime + self.keep_seconds
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -123,6 +137,7 @@ def _replace(path: Path, content: bytes) -> None:
     key_file.make_private_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(descriptor, "wb") as file:
+        key_file.give_to_owner(path.parent, file.fileno())
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -4,8 +4,10 @@ Algorithm and keys come from the configuration only; a token's `kid` merely pick
 rotation counts at the next token in every process: one `stat` tells that the files changed.
 """
 
+import math
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,10 +23,14 @@ GRACE_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys of one moment: the one that signs, and every one that verifies by its `kid`."""
+    """The keys of one moment: the one that signs, and every one that verifies by its `kid`.
+
+    `good_until` is when the next of the retiring keys is over, as `time.time` counts.
+    """
 
     active: SigningKey
     by_kid: Mapping[str, SigningKey]
+    good_until: float = math.inf
 
     @classmethod
     def of(cls, active: SigningKey, *others: SigningKey) -> "KeyRing":
@@ -46,7 +52,11 @@ def ring() -> KeyRing:
         return _hmac_ring(auth.hmac_secret or "")
     folder = _folder()
     try:
-        return _rsa_ring(folder, folder.stamp())
+        stamp = folder.stamp()
+        if _rsa_ring(folder, stamp).good_until < time.time():
+            # No file changes when a key has retired: the ring that was read before would count for ever.
+            _rsa_ring.cache_clear()
+        return _rsa_ring(folder, stamp)
     except OSError as error:
         raise KeyFileError(f"{folder.private}: {error.strerror}; it is made when the server starts") from error
 
@@ -86,7 +96,8 @@ def _hmac_ring(secret: str) -> KeyRing:
 
 @lru_cache(maxsize=4)
 def _rsa_ring(folder: KeyFolder, stamp: tuple[int, int]) -> KeyRing:  # noqa: ARG001 - a changed stamp reads anew
-    return KeyRing.of(folder.active(), *folder.others())
+    good_until = folder.next_end()
+    return replace(KeyRing.of(folder.active(), *folder.others()), good_until=good_until)
 
 
 def _folder() -> KeyFolder:

@@ -66,6 +66,6 @@ def _hash(token: str) -> str:
 
 
 def _password_mark(name: str) -> str:
-    """Return what changes with the account's password."""
-    stored = Account.objects.filter(name=name).values_list("password", flat=True).first() or ""
-    return _hash(stored)
+    """Return what changes with the account's password, and with the account that has the name."""
+    pk, stored = Account.objects.filter(name=name).values_list("pk", "password").first() or ("", "")
+    return _hash(f"{pk} {stored}")

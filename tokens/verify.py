@@ -33,10 +33,14 @@ class InvalidTokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token's signature vouches for; `actions` by repository name."""
+    """What a token's signature vouches for; `actions` by repository name.
+
+    `account_pk` is None in a token that does not say which account of the name it was given to.
+    """
 
     kid: str
     subject: str
+    account_pk: int | None
     expires_at: int
     actions: Mapping[str, frozenset[str]]
 
@@ -82,6 +86,8 @@ def verify(token: str, epoch: str) -> Bearer:
     identity = identity_of(claims.subject, epoch)
     if identity is None:
         raise InvalidTokenError("the account does not exist or is not active")
+    if claims.account_pk is not None and claims.account_pk != identity.account_pk:
+        raise InvalidTokenError("the account is another one of the same name")
     bearer = Bearer(identity, claims, epoch)
     if claims.expires_at + LEEWAY_SECONDS <= time.time():
         raise ExpiredTokenError(bearer)
@@ -135,7 +141,10 @@ def _checked(kid: str, claims: dict[str, Any]) -> Claims:
     for name, kind in _REQUIRED.items():
         if type(claims[name]) is not kind:
             raise InvalidTokenError(f"the claim {name} is not of type {kind.__name__}")
-    return Claims(kid, claims["sub"], claims["exp"], _actions(claims.get("access", [])))
+    account_pk = claims.get("account")
+    if account_pk is not None and type(account_pk) is not int:
+        raise InvalidTokenError("the claim account is not of type int")
+    return Claims(kid, claims["sub"], account_pk, claims["exp"], _actions(claims.get("access", [])))
 
 
 def _actions(entries: object) -> dict[str, frozenset[str]]:

@@ -31,6 +31,8 @@ class BlobView(RepositoryView):
     def head(self, request: HttpRequest, digest: str) -> HttpResponse:
         """Answer here whatever the storage: a cloud sends no Docker-Content-Digest."""
         found = blobs.find(self.name, parse_digest(digest))
+        if has_already(request, found.digest):
+            return empty(304, _headers(found))
         return HttpResponse(b"", headers=_headers(found) | {"Content-Length": str(found.size)})
 
     def get(self, request: HttpRequest, digest: str) -> HttpResponseBase:

@@ -12,8 +12,8 @@ from collector.findings import Finding, Kind
 from collector.pace import Pace
 from collector.report import Report
 from collector.walk import BATCH, BusyError, Walk
-from distribution import leases, transactions, trash
-from distribution.models import Segment, Trash, Upload, remove
+from distribution import leases, transactions, trash, uploads
+from distribution.models import Trash, Upload, remove
 from distribution.storage import blob_store, check_storage
 
 # An upload ends this long after its last activity.
@@ -72,10 +72,7 @@ def _expire_locked(pk: UUID, now: datetime) -> bool | None:
         raise BusyError
     if not expired_uploads(now).filter(pk=pk).exists():
         return None
-    keys = [upload.assembly_key, *Segment.objects.filter(upload=upload).values_list("key", flat=True)]
-    trash.put(key for key in keys if key)
-    remove(Segment.objects.filter(upload=upload))
-    remove(rows)
+    uploads.discard(upload)
     return True
 
 

@@ -1,15 +1,19 @@
 """The section `acl`: each entry is a rule."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 from acl.models import Rule
 from registry_project.configuration import Configuration
 from registry_project.configuration.errors import Problem
 from registry_project.configuration.values import RuleEntry
+from registry_project.importing.fingerprint import fingerprint
 from registry_project.importing.target import Target
 from registry_project.models import ImportedEntry, Section
+
+Names = tuple[str, str, str]
+"""Kind of subject, subject, pattern."""
 
 
 class Rules(Target[RuleEntry, Rule]):
@@ -23,7 +27,7 @@ class Rules(Target[RuleEntry, Rule]):
 
     def content(self, entry: RuleEntry) -> object:
         """Return actions and comment."""
-        return [",".join(entry.actions), entry.comment]
+        return _content(entry)
 
     def rows(self, ids: Iterable[int]) -> Mapping[int, Rule]:
         """Return the rules."""
@@ -63,12 +67,37 @@ class Rules(Target[RuleEntry, Rule]):
         record.delete()
 
 
+def _content(entry: RuleEntry) -> list[str]:
+    return [",".join(entry.actions), entry.comment]
+
+
 def _keyed(entries: Iterable[RuleEntry]) -> Iterator[tuple[str, RuleEntry]]:
-    seen: Counter[tuple[str, str, str]] = Counter()
+    known = _known_numbers()
+    alike: dict[Names, list[RuleEntry]] = {}
     for entry in entries:
-        names = (entry.subject_kind, entry.subject, entry.name)
-        yield json.dumps([*names, seen[names]], ensure_ascii=False), entry
-        seen[names] += 1
+        alike.setdefault((entry.subject_kind, entry.subject, entry.name), []).append(entry)
+    for names, group in alike.items():
+        for number, entry in _numbered(group, known.get(names, {})):
+            yield json.dumps([*names, number], ensure_ascii=False), entry
+
+
+def _numbered(group: Iterable[RuleEntry], known: Mapping[str, int]) -> Iterator[tuple[int, RuleEntry]]:
+    """Give entries of one subject and pattern a number each; one that was imported as it is keeps its own.
+
+    By place alone, an entry would count as changed when its neighbour leaves, and undo what the admin did to it.
+    """
+    kept = {entry: known[mark] for entry in group if (mark := fingerprint(_content(entry))) in known}
+    free = (number for number in count() if number not in kept.values())
+    return ((kept[entry] if entry in kept else next(free), entry) for entry in group)
+
+
+def _known_numbers() -> dict[Names, dict[str, int]]:
+    """Return the numbers of the imported entries, by subject and pattern, then by fingerprint."""
+    known: dict[Names, dict[str, int]] = {}
+    for key, mark in ImportedEntry.objects.filter(section=Section.ACL).values_list("key", "fingerprint"):
+        kind, subject, name, number = json.loads(key)
+        known.setdefault((kind, subject, name), {})[mark] = number
+    return known
 
 
 def _written(entry: RuleEntry, rule: Rule) -> Rule:

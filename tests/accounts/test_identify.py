@@ -1,9 +1,12 @@
 """Who a name and a password are, at what cost, and what is remembered of it."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import bcrypt
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth.models import Group
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -201,6 +204,36 @@ def test_no_place_for_bcrypt_is_said_and_not_waited_for_long(monkeypatch: pytest
                 identify(name, RIGHT)
 
     assert identify("alice", RIGHT) is not None
+
+
+def test_logins_that_wait_are_refused_before_they_take_every_thread() -> None:
+    logins = authentication._login_places()
+    taken = 0
+    while logins.acquire(blocking=False):
+        taken += 1
+
+    with pytest.raises(BusyError):
+        identify("alice", RIGHT)
+
+    logins.release(taken)
+    assert taken < django_settings.REGISTRY.server.threads
+    assert identify("alice", RIGHT) is not None
+
+
+def test_who_waited_finds_what_another_checked_meanwhile(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    place = authentication._place
+
+    @contextmanager
+    def after_another() -> Iterator[None]:
+        monkeypatch.setattr(authentication, "_place", place)
+        identify("alice", RIGHT)
+        with place():
+            yield
+
+    monkeypatch.setattr(authentication, "_place", after_another)
+
+    assert identify("alice", RIGHT) is not None
+    assert len(checks) == 1
 
 
 def test_a_right_password_writes_nothing(django_assert_max_num_queries: object) -> None:

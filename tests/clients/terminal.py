@@ -19,7 +19,7 @@ def type_in(commands: str, password: str, folder: Path, environment: dict[str, s
         process = subprocess.Popen(
             ["setsid", "--ctty", "--wait", "sh", "-euxc", commands],
             cwd=folder,
-            env=os.environ | environment,
+            env=_own_environment() | environment,
             stdin=end,
             stdout=end,
             stderr=end,
@@ -30,6 +30,11 @@ def type_in(commands: str, password: str, folder: Path, environment: dict[str, s
     finally:
         os.close(terminal)
     return shown
+
+
+def _own_environment() -> dict[str, str]:
+    """Return the environment less what the tests themselves run with: a person has no such settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "DJANGO_"))}
 
 
 def _answer_prompts(terminal: int, password: str) -> bytes:

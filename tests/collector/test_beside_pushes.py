@@ -13,14 +13,13 @@ from django.db.models.functions import Now
 from django.test import RequestFactory
 
 from acl.names import RepositoryName
-from collector import collection
+from collector import collection, fsck
 from collector.pace import Pace
 from collector.policy import Policy
 from collector.report import Report
-from distribution import blobs, holds, manifests, tags, uploads
+from distribution import blobs, manifests, tags, uploads
 from distribution.digest import Digest
-from distribution.models import Link, Manifest, Trash
-from distribution.storage import blob_store
+from distribution.models import Manifest, Trash
 from distribution.tag import parse_tag
 from tests.collector.props import collect, pass_time
 from tests.collector.storage import objects, objects_named_by_rows
@@ -98,9 +97,8 @@ def test_pushes_beside_a_spinning_collector_stay_whole(configured: Callable[...,
     is_over, report = threading.Event(), Report()
     with ThreadPoolExecutor(4) as threads:
         spinning = threads.submit(_spin, is_over, report)
-        pushing = [
-            threads.submit(Pusher(number, lambda: report.total.blobs > 0).push_and_delete) for number in range(3)
-        ]
+        pushers = [Pusher(number, lambda: _has_everything(report)) for number in range(3)]
+        pushing = [threads.submit(pusher.push_and_delete) for pusher in pushers]
         try:
             for future in pushing:
                 future.result()
@@ -110,22 +108,13 @@ def test_pushes_beside_a_spinning_collector_stay_whole(configured: Callable[...,
 
     assert report.failures == 0
     assert _has_everything(report)
-    _check_state()
+    assert [problem.what for problem in fsck.check(is_deep=True)] == []
     _check_that_all_goes()
 
 
 def _has_everything(report: Report) -> bool:
     total = report.total
     return min(total.manifests, total.links, total.blobs) > 0
-
-
-def _check_state() -> None:
-    assert not Manifest.objects.filter(holds.HELD_MANIFEST, is_idle=True).exists()
-    assert not Link.objects.filter(holds.HELD_LINK, is_idle=True).exists()
-    assert not Manifest.objects.exclude(holds.HELD_MANIFEST).filter(is_idle=False).exists()
-    assert not Link.objects.exclude(holds.HELD_LINK).filter(is_idle=False).exists()
-    for blob in {link.blob for link in Link.objects.select_related("blob")}:
-        assert blob_store().size(blob.key) == blob.size
 
 
 def _check_that_all_goes() -> None:

@@ -84,13 +84,16 @@ def test_eight_clients_push_one_blob_in_chunks(together: Together, alice: Caller
     assert content(alice.get(f"/v2/alice/app/blobs/{DIGEST}")) == BYTES
 
 
-def test_one_session_is_finished_by_one_of_many(together: Together, alice: Caller) -> None:
+def test_one_session_that_many_finish_is_one_blob(together: Together, alice: Caller) -> None:
     location = start(alice)
     alice.patch(location, BYTES)
 
     found = together(*[lambda caller: caller.put(f"{location}?digest={DIGEST}")] * 8)
 
-    assert found == {201: 1, 404: 7}
+    # Who comes in while another finishes is told the truth as well.
+    assert found[201] >= 1
+    assert found[201] + found[404] == 8
+    assert Blob.objects.get().digest == DIGEST
 
 
 def test_a_session_is_cancelled_while_it_is_finished(together: Together, alice: Caller) -> None:

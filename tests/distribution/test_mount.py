@@ -4,6 +4,7 @@ import pytest
 
 from acl.models import Rule
 from distribution.models import Blob, Link, Repository, Upload
+from distribution.storage import blob_store
 from tests.caller import Caller, Response, content
 from tests.images import digest_of, push_blob
 
@@ -147,3 +148,14 @@ def test_the_session_of_a_failed_mount_can_be_cancelled_as_podman_does(alice: Ca
     location = mount(alice)["Location"]
 
     assert alice.delete(location).status_code == 204
+
+
+def test_a_mount_of_a_blob_whose_object_is_gone_is_202_and_the_upload_heals_it(alice: Caller) -> None:
+    push_blob(alice, "alice/base", BYTES)
+    blob_store().delete(Blob.objects.get().key)
+
+    response = mount(alice)
+
+    assert response.status_code == 202
+    assert alice.put(f"{response['Location']}?digest={DIGEST}", BYTES).status_code == 201
+    assert content(alice.get(f"/v2/alice/base/blobs/{DIGEST}")) == BYTES

@@ -31,6 +31,24 @@ def test_loadconfig_before_migrate_says_what_to_run(tmp_path: Path, database: di
     assert "manage.py migrate" in ended.stderr
 
 
+def test_a_file_that_is_not_there_is_named_and_no_variable(tmp_path: Path) -> None:
+    ended = manage(tmp_path, "loadconfig", "missing.yaml")
+
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert ended.stderr.startswith(f"{tmp_path}/missing.yaml: no such file")
+
+
+def test_a_database_that_a_command_makes_is_for_nobody_else_to_read(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("{}\n")
+    (tmp_path / "data").mkdir(mode=0o755)
+
+    manage(tmp_path, "migrate")
+
+    made = [path for path in (tmp_path / "data").iterdir() if path.is_file()]
+    assert "registry.sqlite3" in {path.name for path in made}
+    assert {path.stat().st_mode & 0o077 for path in made} == {0}
+
+
 def test_loadconfig_without_a_file_says_so(tmp_path: Path) -> None:
     ended = manage(tmp_path, "loadconfig")
 

@@ -69,6 +69,7 @@ def no_sqlite(folder: Path) -> None:
         (configuration("server: {data_directory: /proc/none}\n"), ("server.data_directory", "/proc/none", "user id")),
         (a_key_for_all_to_read, ("registry.key", "chmod 600")),
         (a_broken_key, ("my.key", "not an RSA private key")),
+        (configuration("storage: {s3: {bucket_name: b}}\n"), ("storage", "boto3", "pip install 'django-storages[s3]'")),
         (no_sqlite, ("database.url", "no.sqlite3", "not a database")),
         (
             configuration("database: {url: 'sqlite:////proc/none/a.sqlite3'}\n"),

@@ -1,10 +1,14 @@
-"""What gunicorn's worker writes into the log."""
+"""What gunicorn's worker writes into the log, and whom it does not wait for."""
 
 import logging
+import socket
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from registry_project.worker import NoStandstill
+from registry_project.worker import NoStandstill, Patience
 
 
 @pytest.mark.parametrize(
@@ -21,3 +25,44 @@ def test_a_client_that_stands_still_is_no_traceback(error: Exception, is_logged:
     record = logging.LogRecord("gunicorn.error", logging.ERROR, "", 0, "Socket error", None, failure)
 
     assert NoStandstill().filter(record) is is_logged
+
+
+@pytest.fixture
+def conn() -> Iterator[Any]:
+    """Return a connection whose client is silent, as far as the worker looks at it; a read of it never waits."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    # Hashed by identity, as gunicorn's connections are.
+    yield type("Connection", (SimpleNamespace,), {"__hash__": object.__hash__})(sock=ours)
+    ours.close()
+    theirs.close()
+
+
+def test_a_client_that_takes_too_long_for_its_head_meets_the_end(conn: Any) -> None:
+    patience = Patience(seconds=-1)
+    patience.begin(conn)
+
+    patience.enforce()
+
+    assert conn.sock.recv(1) == b""
+
+
+def test_a_client_has_its_time(conn: Any) -> None:
+    patience = Patience(seconds=60)
+    patience.begin(conn)
+
+    patience.enforce()
+
+    with pytest.raises(BlockingIOError):
+        conn.sock.recv(1)
+
+
+def test_a_client_whose_head_is_there_has_all_the_time_for_its_body(conn: Any) -> None:
+    patience = Patience(seconds=-1)
+    patience.begin(conn)
+    patience.end(conn)
+
+    patience.enforce()
+
+    with pytest.raises(BlockingIOError):
+        conn.sock.recv(1)

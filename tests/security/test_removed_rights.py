@@ -154,3 +154,12 @@ def test_a_catalog_shows_what_is_allowed_now(bob: Caller, push: Callable[..., Im
 
     assert before == {"repositories": ["alice/app", "public/app"]}
     assert after == {"repositories": ["public/app"]}
+
+
+def test_a_token_of_a_deleted_account_is_of_no_use_for_its_successor(alice: Caller) -> None:
+    token = alice.token("repository:alice/app:pull,push")
+    Account.objects.get(name="alice").delete()
+
+    Account.objects.create_user("alice", "somebody else's password")
+
+    assert alice.post("/v2/alice/app/blobs/uploads/", token=token).status_code == 401

@@ -151,8 +151,9 @@ def test_a_deactivated_account_ends_it(alice: Caller, kept: str) -> None:
 
 
 def test_an_account_made_anew_under_the_name_does_not_take_it_over(alice: Caller, kept: str) -> None:
-    Account.objects.get(name="alice").delete()
-    Account.objects.create_user("alice", "somebody else's password")
+    former = Account.objects.get(name="alice")
+    former.delete()
+    Account.objects.create(name="alice", password=former.password)
 
     assert ask(alice, grant_type="refresh_token", refresh_token=kept).status_code == 401
 

@@ -94,6 +94,18 @@ def test_a_key_that_has_retired_goes_with_the_next_rotation(key_path: Path) -> N
     assert not retiring.exists()
 
 
+def test_a_key_that_has_retired_counts_no_longer_where_it_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    retiring = keys.active_key().kid
+    call_command("rotatekey")
+    assert retiring in kids()
+    later = time.time() + 30 * 24 * 3600
+
+    monkeypatch.setattr(time, "time", lambda: later)
+
+    assert keys.verifying_key(retiring) is None
+    assert retiring not in kids()
+
+
 def test_a_removed_key_takes_its_tokens_with_it_at_once(key_path: Path, alice: Caller) -> None:
     token = alice.token("repository:alice/app:pull")
     assert alice.get("/v2/", token=token).status_code == 200
@@ -142,3 +154,14 @@ def test_a_key_that_others_can_read_stops_it(key_path: Path) -> None:
 
     with pytest.raises(KeyFileError, match=f"chmod 600 {key_path}"):
         keys.ensure_keys()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_what_root_rotates_the_server_still_reads(key_path: Path) -> None:
+    os.chown(key_path.parent, 65534, 65534)
+
+    call_command("rotatekey")
+
+    made = {path for path in key_path.parent.iterdir() if path.name != key_path.name}
+    assert len(made) == 3
+    assert {path.stat().st_uid for path in made} == {65534}

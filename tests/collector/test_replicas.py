@@ -1,0 +1,36 @@
+"""Several processes look for jobs at the same moment: each interval has one run."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.core.files.storage import storages
+from django.db import connection
+from django.db.models import F
+
+from collector import jobs
+from collector.models import Lease, Run
+
+REPLICAS = 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_interval_has_one_run() -> None:
+    storages["blobs"].prepare()  # type: ignore[attr-defined]
+    together = threading.Barrier(REPLICAS)
+
+    def look(_: int) -> bool:
+        try:
+            together.wait(60)
+            return jobs.run_due()
+        finally:
+            connection.close()
+
+    for interval in range(3):
+        with ThreadPoolExecutor(REPLICAS) as threads:
+            assert all(threads.map(look, range(REPLICAS)))
+
+        assert Run.objects.count() == interval + 1
+        Run.objects.update(started_at=F("started_at") - timedelta(days=2))
+    assert not Lease.objects.exists()

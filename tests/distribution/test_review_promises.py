@@ -1,0 +1,44 @@
+"""A crowd that asks for one thing at once, with a grace period so short that every answer renews its promise."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from pytest_django import Settings
+
+from distribution import promises
+from distribution.models import Link
+from tests.caller import Caller
+from tests.images import push_blob
+
+
+@pytest.fixture
+def outrun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be no grace period, and another request always renew the promise first."""
+    section = replace(settings.REGISTRY.garbage_collector, grace_period=timedelta(0))
+    settings.REGISTRY = replace(settings.REGISTRY, garbage_collector=section)
+    renew = promises.renew
+
+    def renew_after_another(table: str, pk: int) -> bool:
+        renew(table, pk)
+        return False
+
+    monkeypatch.setattr(promises, "renew", renew_after_another)
+
+
+def test_what_others_renew_all_the_time_is_found(alice: Caller, outrun: None) -> None:
+    digest = push_blob(alice, "alice/app", b"a blob that everybody wants")
+
+    assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 200
+
+
+def test_what_goes_meanwhile_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch, outrun: None) -> None:
+    digest = push_blob(alice, "alice/app", b"a blob that the collector takes")
+
+    def go_first(*_: object) -> bool:
+        Link.objects.all().delete()
+        return False
+
+    monkeypatch.setattr(promises, "renew", go_first)
+
+    assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404

@@ -116,11 +116,12 @@ def test_who_may_not_pull_is_401_alike_for_a_private_and_a_missing_repository(al
     assert private.content.replace(b"app", b"none") == missing.content
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("sent", [f'"{DIGEST}"', DIGEST, f'W/"{DIGEST}"', f'"other", "{DIGEST}"', "*"])
-def test_what_a_client_has_is_304(alice: Caller, sent: str) -> None:
+def test_what_a_client_has_is_304(alice: Caller, sent: str, method: str) -> None:
     push_blob(alice, "alice/app", BYTES)
 
-    response = alice.get(URL, headers={"If-None-Match": sent})
+    response = alice.send(method, URL, headers={"If-None-Match": sent})
 
     assert response.status_code == 304
     assert response["ETag"] == f'"{DIGEST}"'

@@ -7,6 +7,7 @@ import pytest
 from django.test import RequestFactory
 from gunicorn.http.errors import InvalidChunkSize
 
+import tokens.body
 from tokens.body import Body, read_whole
 from tokens.errors import ErrorCode, RegistryError
 
@@ -113,13 +114,24 @@ def test_a_whole_body_above_the_limit_is_refused(length: str | None) -> None:
     assert raised.value is TOO_LARGE
 
 
-def test_a_length_above_the_limit_is_refused_before_anything_is_read() -> None:
-    stream = io.BytesIO(b"012345")
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_refused_body_is_read_on_so_that_its_client_hears_the_answer(*, has_length: bool) -> None:
+    stream = io.BytesIO(bytes(200_000))
 
     with pytest.raises(RegistryError):
-        read_whole(request(stream, "6"), 5, TOO_LARGE)
+        read_whole(request(stream, "200000" if has_length else None), 5, TOO_LARGE)
 
-    assert stream.tell() == 0
+    assert stream.tell() == 200_000
+
+
+def test_a_refused_body_without_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens.body, "DISCARDED_BYTES", 100_000)
+    stream = io.BytesIO(bytes(1_000_000))
+
+    with pytest.raises(RegistryError):
+        read_whole(request(stream, "1000000"), 5, TOO_LARGE)
+
+    assert stream.tell() < 200_000
 
 
 @pytest.mark.parametrize("length", ["10", None])

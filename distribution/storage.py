@@ -75,6 +75,10 @@ class BlobStore:
         """Return where a client may fetch the object for a while, None when it has to come from here."""
         return None if isinstance(self._storage, FileSystemStorage) else self._storage.url(key)
 
+    def is_prepared(self) -> bool:
+        """Tell whether this storage was prepared before; a cloud needs no preparation."""
+        return not isinstance(self._storage, FileSystemStorage) or self._storage.exists("objects")
+
     def prepare(self) -> None:
         """Make what must exist before the first upload. Raises OSError."""
         if isinstance(self._storage, DurableFileSystemStorage):

@@ -10,6 +10,8 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from tokens.views.base import unavailable
 
 ATTEMPTS = 4
+# An attempt may wait for a lock as long as the database lets it; after this long no other begins.
+PATIENCE_SECONDS = 15.0
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -20,12 +22,13 @@ class LostRaceError(Exception):
 
 
 def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-    """Return `operation(*args, **kwargs)` run in a transaction of its own, up to ATTEMPTS times.
+    """Return `operation(*args, **kwargs)` run in a transaction of its own, up to ATTEMPTS times within PATIENCE_SECONDS.
 
     The whole transaction is repeated, since a deferred foreign key is refused at COMMIT on PostgreSQL.
-    Raises RegistryError UNAVAILABLE, with a Retry-After, when every attempt lost; any other error ends it at once.
+    Raises RegistryError UNAVAILABLE, with a Retry-After, when all lost; another error ends it at once.
     """
     lost: Exception | None = None
+    begun = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
@@ -33,6 +36,8 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
         except (IntegrityError, OperationalError, LostRaceError) as error:
             lost = error
         drop_broken_connection()
+        if time.monotonic() - begun > PATIENCE_SECONDS:
+            break
         time.sleep(random.uniform(0, 0.01) * (attempt + 1))  # noqa: S311 - spreads contenders, hides nothing
     raise unavailable("the database is busy") from lost
 

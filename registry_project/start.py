@@ -1,6 +1,6 @@
 """The start of the server, in the master process before any worker is forked.
 
-    configuration → port → folders → settings, checks → keys → storage → database: migrate, import
+    configuration → port → folders → settings, checks → keys → database: migrate, import → storage
 
 Whatever is wrong ends it with one line that says what, where and what to do, and exit status 1.
 """
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from registry_project import folders, listening
 from registry_project.configuration import Configuration, ConfigurationError, load, locate
@@ -20,10 +21,23 @@ from tokens.key_file import KeyFileError
 
 FIRST_CONFIGURATION = Path("config.yaml")
 
+_NO_OBJECTS = (
+    "storage: {folder} has no folder `objects`, but the database names blobs: is the disk mounted? If they are lost "
+    "for good, make that folder; each blob then answers 404 until a push heals it."
+)
+
 _NO_SUPERUSER = (
     "No active superuser: nobody can open all of /admin/. Make one with `manage.py createsuperuser`, or with "
     "`superuser: true` in the configuration. It opens the admin only; rules alone allow to push and pull."
 )
+
+
+class Contents(NamedTuple):
+    """What the database holds after the import; `imported` says what that changed, empty for nothing."""
+
+    has_superuser: bool
+    has_blobs: bool
+    imported: str
 
 
 def configuration() -> Configuration:
@@ -59,8 +73,10 @@ def _prepare(addresses: Iterable[object]) -> None:
         _say_error(f"warning: {warning}")
     folders.check(loaded)
     _set_up_django()
-    _prepare_storage()
-    _prepare_database()
+    _prepare_keys()
+    contents = _prepare_database()
+    _prepare_storage(has_blobs=contents.has_blobs)
+    _say_contents(contents)
 
 
 def _write_first_configuration() -> None:
@@ -88,18 +104,26 @@ def _set_up_django() -> None:
         raise StartError("The registry does not start with the errors above.")
 
 
-def _prepare_storage() -> None:
-    from distribution.storage import blob_store
+def _prepare_keys() -> None:
     from tokens.keys import ensure_keys
 
     ensure_keys()
+
+
+def _prepare_storage(*, has_blobs: bool) -> None:
+    from distribution.storage import blob_store
+
     try:
         store = blob_store()
-        store.prepare()
-        store.probe()
+        is_lost = has_blobs and not store.is_prepared()
+        if not is_lost:
+            store.prepare()
+            store.probe()
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise StartError(f"storage: {reason}; {_storage_remedy(error)}") from error
+    if is_lost:
+        raise StartError(_NO_OBJECTS.format(folder=_configuration().storage.rootdirectory))
 
 
 def _storage_remedy(error: Exception) -> str:
@@ -109,17 +133,24 @@ def _storage_remedy(error: Exception) -> str:
     return f"correct the section storage in {_configuration().path}"
 
 
-def _prepare_database() -> None:
+def _prepare_database() -> Contents:
     from accounts.models import Account
+    from distribution.models import Blob
     from registry_project import database, importing
 
     with database.prepared():
         database.migrate()
         outcome = importing.apply(_configuration())
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
-    if not outcome.is_applied_already:
-        _say(f"{_configuration().path}: {outcome.summary()}")
-    if not has_superuser:
+        has_blobs = Blob.objects.exists()
+    imported = "" if outcome.is_applied_already else f"{_configuration().path}: {outcome.summary()}"
+    return Contents(has_superuser, has_blobs, imported)
+
+
+def _say_contents(contents: Contents) -> None:
+    if contents.imported:
+        _say(contents.imported)
+    if not contents.has_superuser:
         _say_error(_NO_SUPERUSER)
 
 

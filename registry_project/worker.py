@@ -9,34 +9,47 @@ from typing import Any
 from gunicorn import util
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from registry_project.body_pace import BodyPace
+
 HEADER_SECONDS = 15.0
 
 
 class Patience:
-    """Until when each connection has to have sent the head of its request.
+    """Until when each connection has to have sent the head of its request, and how fast the body comes after it.
 
-    A read of it may wait for READ_SECONDS of `listening`; a byte now and then would hold its thread for ever.
+    A read of either may wait for READ_SECONDS of `listening`; a byte now and then would hold its thread for ever.
     """
 
     def __init__(self, seconds: float = HEADER_SECONDS) -> None:
         """Wait for nobody yet."""
         self._seconds = seconds
         self._deadlines: dict[TConn, float] = {}
+        self._bodies: dict[TConn, BodyPace] = {}
 
     def begin(self, conn: TConn) -> None:
         """Wait for the head of a request."""
         self._deadlines[conn] = time.monotonic() + self._seconds
 
-    def end(self, conn: TConn) -> None:
-        """Wait no longer: the head is there, or the connection is done with."""
+    def go_on(self, conn: TConn) -> None:
+        """Watch the body: the head is there."""
         self._deadlines.pop(conn, None)
+        parser: Any = conn.parser
+        unreader = parser.unreader
+        self._bodies[conn] = pace = BodyPace(type(unreader).chunk.__get__(unreader))
+        unreader.chunk = pace
+
+    def end(self, conn: TConn) -> None:
+        """Wait no longer: the connection is done with."""
+        self._deadlines.pop(conn, None)
+        self._bodies.pop(conn, None)
 
     def enforce(self) -> None:
         """End the connections that took too long: what their threads wait for comes as the end of the stream."""
-        for conn, deadline in list(self._deadlines.items()):
-            if deadline < time.monotonic():
-                with suppress(OSError):
-                    conn.sock.shutdown(socket.SHUT_RDWR)
+        late = [conn for conn, deadline in list(self._deadlines.items()) if deadline < time.monotonic()]
+        slow = [conn for conn, pace in list(self._bodies.items()) if pace.is_too_slow()]
+        for conn in (*late, *slow):
+            with suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RDWR)
 
 
 class Worker(ThreadWorker):
@@ -73,7 +86,7 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Serve a request whose head is there; return whether the connection is kept."""
-        self._patience.end(conn)
+        self._patience.go_on(conn)
         return super().handle_request(req, conn)
 
     def notify(self) -> None:

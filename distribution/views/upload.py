@@ -14,7 +14,7 @@ from distribution.spec import CONTENT_DIGEST_HEADER, UPLOAD_UUID_HEADER
 from distribution.views.repository import PULL, PULL_PUSH, PUSH, RepositoryView, empty
 from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
-from tokens.verify import Bearer
+from tokens.verify import LEEWAY_SECONDS, Bearer
 
 
 class UploadView(RepositoryView):
@@ -54,7 +54,7 @@ class UploadView(RepositoryView):
 
     def outlives(self, bearer: Bearer) -> bool:
         """Let an upload be finished by who opened it with a token that was good then, and no other."""
-        expired_at = datetime.fromtimestamp(bearer.claims.expires_at, UTC)
+        expired_at = datetime.fromtimestamp(bearer.claims.expires_at + LEEWAY_SECONDS, UTC)
         return uploads.was_opened(self.name, self.kwargs["session"], bearer.identity.name, before=expired_at)
 
     def _find(self, session: uuid.UUID) -> Upload:

@@ -55,6 +55,11 @@ def manage(folder: Path, *arguments: str, more: dict[str, str] | None = None, te
     return _finished([sys.executable, str(ROOT / "manage.py"), *arguments], folder, more, text)
 
 
+def complaints(folder: Path) -> list[str]:
+    """Return what servers in `folder` wrote on standard error, less what they only tell: collection may have run."""
+    return [line for line in (folder / "stderr").read_text().splitlines() if '"level": "info"' not in line]
+
+
 @contextmanager
 def serving(folder: Path, *, more: dict[str, str] | None = None) -> Iterator[Running]:
     """Serve in `folder` on a free port; fail with what the server wrote when it does not come up."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.server import ROOT
 from tests.postgresql import free_port
-from tests.project.starting import ANY_PORT, manage, start
+from tests.project.starting import ANY_PORT, manage, serving, start
 
 Prepare = Callable[[Path], None]
 
@@ -150,3 +150,22 @@ def test_a_command_says_the_same_in_one_line(tmp_path: Path, prepare: Prepare) -
     ended = manage(tmp_path, "check")
 
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+
+
+def test_a_storage_that_is_not_mounted_stops_the_start(tmp_path: Path, database: dict[str, str]) -> None:
+    configuration("storage: {filesystem: {rootdirectory: blobs}}\nserver: {data_directory: data}\n")(tmp_path)
+    with serving(tmp_path, more=database):
+        manage(tmp_path, "shell", "--command", _INSERT_A_BLOB, more=database)
+    shutil.rmtree(tmp_path / "blobs")
+
+    ended = start(tmp_path, *ANY_PORT, more=database)
+
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "the database names blobs: is the disk mounted?" in ended.stderr
+    assert not (tmp_path / "blobs" / "objects").exists()
+
+
+_INSERT_A_BLOB = """
+from distribution.models import Blob
+Blob.objects.create(digest="sha256:x", size=1, key="objects/00/x")
+"""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from tests.project.starting import Running, begin, manage, serving, start, wait_for
+from tests.project.starting import Running, begin, complaints, manage, serving, start, wait_for
 
 Answer = tuple[int, Mapping[str, str], bytes]
 
@@ -59,7 +59,7 @@ def test_a_second_start_shows_no_password_and_imports_nothing(tmp_path: Path, da
         status, _, _ = ask(second, "GET", "/v2/token", basic(password))
 
     assert second.said == f"registry listening on http://127.0.0.1:{second.port}\n"
-    assert (tmp_path / "stderr").read_text() == ""
+    assert complaints(tmp_path) == []
     assert status == 200
     assert manage(tmp_path, "loadconfig", "--check", more=database).returncode == 0
 
@@ -107,7 +107,7 @@ def test_the_server_stops_when_asked(tmp_path: Path, database: dict[str, str]) -
         status = server.stop()
 
     assert status == 0
-    assert (tmp_path / "stderr").read_text() == ""
+    assert complaints(tmp_path) == []
 
 
 def test_an_upload_in_progress_is_finished_before_the_server_stops(tmp_path: Path, database: dict[str, str]) -> None:

@@ -57,7 +57,7 @@ def test_a_client_has_its_time(conn: Any) -> None:
         conn.sock.recv(1)
 
 
-def test_a_client_whose_head_is_there_has_all_the_time_for_its_body(conn: Any) -> None:
+def test_a_client_whose_head_is_there_is_not_waited_for_any_more(conn: Any) -> None:
     patience = Patience(seconds=-1)
     patience.begin(conn)
     patience.end(conn)

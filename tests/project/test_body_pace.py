@@ -1,0 +1,69 @@
+"""A body that trickles is given up; one that is slow, or waits for the server, is not."""
+
+from registry_project.body_pace import MIN_BYTES_PER_SECOND, WINDOW_SECONDS, BodyPace
+
+
+class Line:
+    """A connection that brings `size` bytes a read, each after `seconds` on a clock of its own."""
+
+    def __init__(self, size: int, seconds: float) -> None:
+        self.now = 0.0
+        self.size = size
+        self.seconds = seconds
+        self.pace = BodyPace(self.read, lambda: self.now)
+
+    def read(self, size_hint: int | None = None) -> bytes:
+        self.now += self.seconds
+        return b"x" * self.size
+
+    def bring(self, reads: int) -> bool:
+        """Read so often and tell whether the line was too slow at any time."""
+        found = False
+        for _ in range(reads):
+            assert len(self.pace(None)) == self.size
+            found = found or self.pace.is_too_slow()
+        return found
+
+
+def test_a_byte_now_and_then_is_too_slow() -> None:
+    assert Line(size=1, seconds=5).bring(reads=12)
+
+
+def test_it_has_its_time_before() -> None:
+    assert not Line(size=1, seconds=5).bring(reads=11)
+
+
+def test_the_least_that_is_acceptable_is_accepted_for_ever() -> None:
+    assert not Line(size=MIN_BYTES_PER_SECOND, seconds=1).bring(reads=10 * int(WINDOW_SECONDS))
+
+
+def test_a_burst_long_ago_excuses_nothing() -> None:
+    line = Line(size=10**9, seconds=WINDOW_SECONDS)
+    line.bring(reads=1)
+    line.size, line.seconds = 1, 5
+
+    assert line.bring(reads=12)
+
+
+def test_time_that_the_server_takes_does_not_count() -> None:
+    line = Line(size=1, seconds=0.1)
+    for _ in range(10):
+        line.pace(None)
+        line.now += 1000
+
+    assert not line.pace.is_too_slow()
+
+
+def test_a_client_that_sends_nothing_at_all_is_noticed_while_the_server_waits() -> None:
+    seen = []
+    line = Line(size=0, seconds=0)
+
+    def wait(size_hint: int | None = None) -> bytes:
+        line.now += WINDOW_SECONDS
+        seen.append(pace.is_too_slow())
+        return b""
+
+    pace = BodyPace(wait, lambda: line.now)
+    pace(None)
+
+    assert seen == [True]

@@ -22,10 +22,10 @@ class LostRaceError(Exception):
 
 
 def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-    """Return `operation(*args, **kwargs)` run in a transaction of its own, up to ATTEMPTS times within PATIENCE_SECONDS.
+    """Return `operation(*args, **kwargs)` run in a transaction of its own, up to ATTEMPTS times in PATIENCE_SECONDS.
 
     The whole transaction is repeated, since a deferred foreign key is refused at COMMIT on PostgreSQL.
-    Raises RegistryError UNAVAILABLE, with a Retry-After, when all lost; another error ends it at once.
+    Raises RegistryError UNAVAILABLE with a Retry-After when all lost; any other error ends it at once.
     """
     lost: Exception | None = None
     begun = time.monotonic()

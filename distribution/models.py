@@ -187,7 +187,7 @@ class Upload(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     repository = models.ForeignKey(Repository, PROTECT, related_name="uploads")
-    account = models.CharField(max_length=128, blank=True, help_text="empty: anonymous")
+    account = models.CharField(max_length=128, blank=True, db_index=True, help_text="empty: anonymous")
     algorithm = models.CharField(max_length=16, default="sha256")
     offset = models.BigIntegerField(default=0, help_text="bytes that are durable")
     assembly_key = models.CharField(max_length=80, null=True, blank=True, unique=True)

@@ -22,9 +22,18 @@ from distribution.models import Blob, Link, Segment, Upload, remove
 from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 
+# Far more than clients at work have open; those that nobody goes on with expire after a day.
+MAX_OPEN = 1000
+RETRY_AFTER_SECONDS = 60
+
 
 def start(name: RepositoryName, account: str, algorithm: str = "sha256") -> Upload:
-    """Open a session of `account` in the repository, which is made when it is new."""
+    """Open a session of `account` in the repository, which is made when it is new.
+
+    Raises TOOMANYREQUESTS when the account has MAX_OPEN sessions already.
+    """
+    if Upload.objects.filter(account=account)[:MAX_OPEN].count() >= MAX_OPEN:
+        raise _too_many_open()
     repository = repositories.ensure(name)
     return Upload.objects.create(repository=repository, account=account, algorithm=algorithm, active_at=Now())
 
@@ -156,6 +165,11 @@ def discard(row: Upload, keep: str | None = None) -> None:
     trash.put(key for key in keys if key and key != keep)
     remove(Segment.objects.filter(upload=row))
     remove(Upload.objects.filter(pk=row.pk))
+
+
+def _too_many_open() -> RegistryError:
+    detail = f"this account has {MAX_OPEN} uploads open; finish or cancel some"
+    return RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def _unknown(session: uuid.UUID) -> RegistryError:

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from accounts import epoch as rights_epoch
 from accounts.identity import Identity, identity_of
-from accounts.models import Account
+from accounts.models import ACCOUNT_NAME, Account
 from tokens.models import RefreshToken
 
 PREFIX = "rrt_"
@@ -23,14 +23,17 @@ USED_STEP = timedelta(hours=1)
 MAX_PER_ACCOUNT = 1000
 
 
-def issue(identity: Identity, client_id: str, address: str) -> str:
-    """Return a new refresh token for the account; forget those of the account that are long unused."""
+def issue(identity: Identity, mark: str, client_id: str, address: str) -> str:
+    """Return a new refresh token for the account; forget those of the account that are long unused.
+
+    `mark` is the account's `password_mark` from before its password was checked.
+    """
     token = PREFIX + secrets.token_urlsafe(32)
     _forget_old(identity.name)
     RefreshToken.objects.create(
         token_hash=_hash(token),
         account=identity.name,
-        password_mark=_password_mark(identity.name),
+        password_mark=mark,
         client_id="".join(filter(str.isprintable, client_id))[:128],  # PostgreSQL takes no NUL
         address=address[:64],
         used_at=Now(),
@@ -50,7 +53,7 @@ def redeem(token: str) -> Identity | None:
     row = RefreshToken.objects.filter(
         token_hash=_hash(token), revoked_at__isnull=True, used_at__gte=Now() - IDLE
     ).first()
-    if row is None or not secrets.compare_digest(row.password_mark, _password_mark(row.account)):
+    if row is None or not secrets.compare_digest(row.password_mark, password_mark(row.account)):
         return None
     RefreshToken.objects.filter(pk=row.pk, used_at__lt=Now() - USED_STEP).update(used_at=Now())
     return identity_of(row.account, rights_epoch.current())
@@ -61,11 +64,12 @@ def revoke(pks: list[int]) -> int:
     return RefreshToken.objects.filter(pk__in=pks, revoked_at__isnull=True).update(revoked_at=Now())
 
 
+def password_mark(name: str) -> str:
+    """Return what changes with the account's password, and with the account that has the name."""
+    known = Account.objects.filter(name=name) if ACCOUNT_NAME.fullmatch(name) else Account.objects.none()
+    pk, stored = known.values_list("pk", "password").first() or ("", "")
+    return _hash(f"{pk} {stored}")
+
+
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _password_mark(name: str) -> str:
-    """Return what changes with the account's password, and with the account that has the name."""
-    pk, stored = Account.objects.filter(name=name).values_list("pk", "password").first() or ("", "")
-    return _hash(f"{pk} {stored}")

@@ -126,7 +126,7 @@ class Migration(migrations.Migration):
             name="Upload",
             fields=[
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("account", models.CharField(blank=True, help_text="empty: anonymous", max_length=128)),
+                ("account", models.CharField(blank=True, db_index=True, help_text="empty: anonymous", max_length=128)),
                 ("algorithm", models.CharField(default="sha256", max_length=16)),
                 ("offset", models.BigIntegerField(default=0, help_text="bytes that are durable")),
                 ("assembly_key", models.CharField(blank=True, max_length=80, null=True, unique=True)),

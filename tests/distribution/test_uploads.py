@@ -4,6 +4,8 @@ from uuid import UUID
 
 import pytest
 
+from acl.models import Rule
+from distribution import uploads
 from distribution.models import Repository, Upload
 from tests.caller import Caller, error_codes
 from tests.distribution.sessions import finish, start
@@ -69,3 +71,23 @@ def test_a_body_without_a_digest_opens_a_session_all_the_same(alice: Caller) -> 
 
     assert response.status_code == 202
     assert response["Range"] == "0-0"
+
+
+def test_an_account_has_a_bounded_number_of_sessions_open(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_OPEN", 2)
+    sessions = [alice.post("/v2/alice/app/blobs/uploads/")["Location"] for _ in range(2)]
+
+    refused = alice.post("/v2/alice/app/blobs/uploads/")
+
+    assert (refused.status_code, error_codes(refused)) == (429, ["TOOMANYREQUESTS"])
+    assert refused["Retry-After"] == "60"
+    alice.delete(sessions[0])
+    assert alice.post("/v2/alice/app/blobs/uploads/").status_code == 202
+
+
+def test_the_sessions_of_others_do_not_count(alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+    Rule.objects.create(subject_kind="account", subject="bob", name="alice/*", actions="push")
+    alice.post("/v2/alice/app/blobs/uploads/")
+
+    assert bob.post("/v2/alice/app/blobs/uploads/").status_code == 202

@@ -11,6 +11,7 @@ from accounts.models import Account
 from tests.caller import Caller, error_codes
 from tokens import refresh
 from tokens.models import RefreshToken
+from tokens.views.login import log_in
 from tokens.views.token import FORM_MAX_BYTES
 
 FORM = "application/x-www-form-urlencoded"
@@ -177,3 +178,15 @@ def test_an_account_keeps_a_bounded_number_of_logins(alice: Caller, monkeypatch:
     good = [refresh.redeem(token) is not None for token in logins]
 
     assert good == [False, False, True, True, True]
+
+
+def test_a_password_changed_while_it_is_checked_ends_the_login(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def log_in_and_change(*args: Any) -> Any:
+        identity = log_in(*args)
+        Account.objects.filter(name="alice").update(password="changed")
+        return identity
+
+    monkeypatch.setattr("tokens.views.token.log_in", log_in_and_change)
+    kept = with_password(alice, access_type="offline").json()["refresh_token"]
+
+    assert refresh.redeem(kept) is None

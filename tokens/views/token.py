@@ -30,10 +30,11 @@ class TokenView(RegistryView):
         """Answer with a token for what was asked and is allowed."""
         _check_service(request.GET)
         requested = parse_scopes(request.GET.getlist("scope"))
-        identity = _basic_identity(request)
-        kept = None
-        if request.GET.get("offline_token") == "true" and not identity.is_anonymous:
-            kept = _refresh_token(request, identity, request.GET)
+        credentials = _basic(request)
+        if credentials is None:
+            return _token_response(issue(ANONYMOUS, requested), None)
+        is_offline = request.GET.get("offline_token") == "true"
+        identity, kept = _logged_in(request, credentials, request.GET, is_offline=is_offline)
         return _token_response(issue(identity, requested), kept)
 
     def post(self, request: HttpRequest) -> JsonResponse:
@@ -47,8 +48,9 @@ class TokenView(RegistryView):
             return _token_response(issue(_refreshed(request, presented), requested), presented)
         if grant_type != "password":
             raise _bad_request(f"grant_type is {quoted(grant_type or '')}, expected password or refresh_token")
-        identity = log_in(request, Credentials(form.get("username", ""), form.get("password", "")))
-        kept = _refresh_token(request, identity, form) if form.get("access_type") == "offline" else None
+        credentials = Credentials(form.get("username", ""), form.get("password", ""))
+        is_offline = form.get("access_type") == "offline"
+        identity, kept = _logged_in(request, credentials, form, is_offline=is_offline)
         return _token_response(issue(identity, requested), kept)
 
 
@@ -67,17 +69,31 @@ def _check_service(parameters: QueryDict) -> None:
         raise _bad_request(f"this token server is for the service {expected!r}")
 
 
-def _basic_identity(request: HttpRequest) -> Identity:
+def _basic(request: HttpRequest) -> Credentials | None:
+    """Return the credentials of the header, None for nobody in particular."""
     try:
         credentials = basic_credentials(request)
     except MalformedCredentialsError as error:
         raise wrong_credentials() from error
     if credentials is None or credentials.are_blank:
-        return ANONYMOUS
+        return None
     account = request.GET.get("account")
     if account and account != credentials.name:
         raise wrong_credentials()
-    return log_in(request, credentials)
+    return credentials
+
+
+def _logged_in(
+    request: HttpRequest, credentials: Credentials, parameters: QueryDict, *, is_offline: bool
+) -> tuple[Identity, str | None]:
+    """Return who logs in, and a refresh token when the client wants to stay logged in."""
+    # Taken before the password is checked: one that is changed meanwhile ends this login too.
+    mark = refresh.password_mark(credentials.name) if is_offline else ""
+    identity = log_in(request, credentials)
+    if not is_offline:
+        return identity, None
+    address = request.META.get("REMOTE_ADDR", "")
+    return identity, refresh.issue(identity, mark, parameters.get("client_id", ""), address)
 
 
 def _refreshed(request: HttpRequest, token: str) -> Identity:
@@ -86,10 +102,6 @@ def _refreshed(request: HttpRequest, token: str) -> Identity:
         logger.warning("refresh token refused", extra={"client": request.META.get("REMOTE_ADDR")})
         raise wrong_credentials()
     return identity
-
-
-def _refresh_token(request: HttpRequest, identity: Identity, parameters: QueryDict) -> str:
-    return refresh.issue(identity, parameters.get("client_id", ""), request.META.get("REMOTE_ADDR", ""))
 
 
 def _token_response(issued: IssuedToken, refresh_token: str | None) -> JsonResponse:

@@ -15,6 +15,8 @@ from distribution.storage import check_storage
 class Command(BaseCommand):
     """Print what is broken; with --repair, mend what can be mended."""
 
+    # Says so, and what to run, when the tables of this version are not there yet.
+    requires_migrations_checks = True
     help = (
         "Check that every stored object, blob and manifest is what it should be, beside a running server. "
         "Exit status 0: all is well; 1: something is broken, and after --repair still is."

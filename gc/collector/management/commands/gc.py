@@ -28,6 +28,8 @@ from distribution import trash
 class Command(BaseCommand):
     """Collect once, or say what that would remove."""
 
+    # Says so, and what to run, when the tables of this version are not there yet.
+    requires_migrations_checks = True
     help = (
         "Remove blobs, uploads and, if asked to, manifests that nothing references and nobody used for the "
         "grace period. Pushes go on meanwhile. Exit status 1: some rows could not be removed; "

@@ -42,8 +42,8 @@ logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "registry_project.json_log.JsonFormatter"}},
-    "filters": {"standstill": {"()": "registry_project.worker.NoStandstill"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["standstill"]}},
+    "filters": {"clients": {"()": "registry_project.worker.NoClientFaults"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["clients"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {"gunicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
 }

@@ -99,9 +99,14 @@ def _leave_closed(graceful: bool = False) -> None:
     """Do nothing: the connection is closed."""
 
 
-class NoStandstill(logging.Filter):
-    """Keep clients that stood still out of the log: gunicorn writes a traceback for each."""
+class NoClientFaults(logging.Filter):
+    """Keep what clients do wrong out of the log: the answer says it to them.
+
+    gunicorn writes a traceback for each that stood still, and a warning for each that tries TLS first, as podman,
+    skopeo and docker do with every command on a registry without it.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether to log `record`."""
-        return record.exc_info is None or not isinstance(record.exc_info[1], BlockingIOError | TimeoutError)
+        stood_still = record.exc_info is not None and isinstance(record.exc_info[1], BlockingIOError | TimeoutError)
+        return not stood_still and not record.getMessage().startswith("Invalid request from ")

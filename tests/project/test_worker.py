@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from registry_project.worker import NoStandstill, Patience
+from registry_project.worker import NoClientFaults, Patience
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,17 @@ def test_a_client_that_stands_still_is_no_traceback(error: Exception, is_logged:
     failure = (type(error), error, None)
     record = logging.LogRecord("gunicorn.error", logging.ERROR, "", 0, "Socket error", None, failure)
 
-    assert NoStandstill().filter(record) is is_logged
+    assert NoClientFaults().filter(record) is is_logged
+
+
+@pytest.mark.parametrize(
+    ("message", "is_logged"),
+    [("Invalid request from ip=127.0.0.1: bare LF as line terminator", False), ("Worker failed to boot.", True)],
+)
+def test_a_request_that_cannot_be_read_is_no_warning(message: str, is_logged: bool) -> None:
+    record = logging.LogRecord("gunicorn.error", logging.WARNING, "", 0, message, None, None)
+
+    assert NoClientFaults().filter(record) is is_logged
 
 
 @pytest.fixture

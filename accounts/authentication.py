@@ -21,7 +21,8 @@ from django.http import HttpRequest
 from accounts import epoch as rights_epoch
 from accounts import hashers, throttle
 from accounts.identity import Identity, identity_of
-from accounts.models import ACCOUNT_NAME, Account
+from accounts.models import Account
+from accounts.names import ACCOUNT_NAME
 from accounts.remembered import ForAWhile, PerEpoch
 
 REMEMBER_SECONDS = 300

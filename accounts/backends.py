@@ -7,7 +7,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from accounts import hashers, throttle
-from accounts.models import ACCOUNT_NAME, Account
+from accounts.models import Account
+from accounts.names import ACCOUNT_NAME
 
 
 class AccountBackend(ModelBackend):

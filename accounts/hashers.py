@@ -1,12 +1,9 @@
 """bcrypt as files of other registries hold it: `$2a$`, `$2b$` and `$2y$` hashes, kept as they are."""
 
 import logging
-import re
 
 import bcrypt
 from django.contrib.auth.hashers import BCryptPasswordHasher
-
-BCRYPT_HASH = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 
 MAX_PASSWORD_BYTES = 72
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from accounts.models import ACCOUNT_NAME, Account
+from accounts.models import Account
+from accounts.names import ACCOUNT_NAME
 from accounts.remembered import PerEpoch
 
 

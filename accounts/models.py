@@ -8,7 +8,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import RegexValidator
 from django.db import models
 
-ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+$-]{0,127}")
+from accounts.names import ACCOUNT_NAME
 
 validate_account_name = RegexValidator(
     re.compile(rf"\A{ACCOUNT_NAME.pattern}\Z"),

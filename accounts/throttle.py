@@ -16,7 +16,8 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.models import ACCOUNT_NAME, FailedLogin
+from accounts.models import FailedLogin
+from accounts.names import ACCOUNT_NAME
 
 TRIES = 10
 FORGIVEN_AFTER = timedelta(seconds=30)

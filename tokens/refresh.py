@@ -12,7 +12,8 @@ from django.db.models.functions import Now
 
 from accounts import epoch as rights_epoch
 from accounts.identity import Identity, identity_of
-from accounts.models import ACCOUNT_NAME, Account
+from accounts.models import Account
+from accounts.names import ACCOUNT_NAME
 from tokens.models import RefreshToken
 
 PREFIX = "rrt_"

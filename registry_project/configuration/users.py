@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from accounts.names import ACCOUNT_NAME
 from registry_project.configuration.converters import boolean, group_name, list_of
 from registry_project.configuration.element import REFUSED, Element, Refused, quoted
 from registry_project.configuration.section import Key, Section, Values
@@ -14,7 +15,6 @@ PLACEHOLDER = "PUT-A-BCRYPT-HASH-HERE"
 
 MIN_COST, WARNED_BELOW_COST, MAX_COST = 4, 10, 16
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+$-]{0,127}")
 _HASH = re.compile(r"\$2[aby]\$(?P<cost>\d\d)\$[./A-Za-z0-9]{53}", re.ASCII)
 _USERS = "a mapping of names to users, {} for no users, or no key `users` to keep them in the admin only"
 _USER_NAME = "a name of at most 128 letters, digits and . _ @ + $ -, with a letter or digit first"
@@ -45,7 +45,7 @@ def password(element: Element) -> str:
 
 
 def _user(name: str, element: Element) -> Any:
-    if _NAME.fullmatch(name) is None:
+    if ACCOUNT_NAME.fullmatch(name) is None:
         element.report(_USER_NAME, quoted(name))
     user = element.read(USER)
     return user if user is REFUSED else replace(user, name=name)

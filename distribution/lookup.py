@@ -6,7 +6,7 @@ promises it (`promises`).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connection
 
@@ -65,7 +65,7 @@ class FoundManifest:
     payload: bytes
 
 
-Row = Sequence[object]
+Row = Sequence[Any]
 Found = TypeVar("Found", FoundBlob, FoundManifest)
 
 
@@ -85,7 +85,7 @@ def manifest(name: str, reference: Digest | Tag, *, with_payload: bool) -> Found
 def repository(name: str) -> int | None:
     """Return the primary key of the repository called `name`, None when nothing was ever pushed there."""
     row = _row("SELECT id FROM distribution_repository WHERE name = %s", (name,))
-    return int(str(row[0])) if row else None
+    return row[0] if row else None
 
 
 def tags(repository_pk: int, last: str, limit: int) -> list[str]:
@@ -103,7 +103,7 @@ def _promised(sql: str, parameters: tuple[str, str], table: str, make: Callable[
         pk, is_stale, *rest = row
         # No row renewed: another request did it, or the collector took the row; the next look tells which.
         # With a grace period of nothing, what others renew again and again looks stale at the last look too.
-        if not is_stale or attempt == ATTEMPTS or promises.renew(table, int(str(pk))):
+        if not is_stale or attempt == ATTEMPTS or promises.renew(table, pk):
             return make([pk, *rest])
     return None
 
@@ -117,9 +117,9 @@ def _row(sql: str, parameters: tuple[str, ...]) -> Row | None:
 
 def _found_blob(row: Row) -> FoundBlob:
     _, pk, digest, size, key = row
-    return FoundBlob(int(str(pk)), str(digest), int(str(size)), str(key))
+    return FoundBlob(pk, digest, size, key)
 
 
 def _found_manifest(row: Row) -> FoundManifest:
     pk, digest, media_type, size, payload = row
-    return FoundManifest(int(str(pk)), str(digest), str(media_type), int(str(size)), bytes(payload or b""))  # type: ignore[call-overload]
+    return FoundManifest(pk, digest, media_type, size, bytes(payload or b""))

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from itertools import islice
 
-from django.db import IntegrityError, transaction
-
 from acl.name_range import NameRange
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
@@ -16,14 +14,8 @@ BATCH = 1000
 
 def ensure(name: RepositoryName) -> Repository:
     """Return the repository called `name`, made now when it is new."""
-    found = Repository.objects.filter(name=name).first()
-    if found is not None:
-        return found
-    try:
-        with transaction.atomic():
-            return Repository.objects.create(name=name)
-    except IntegrityError:
-        return Repository.objects.get(name=name)
+    repository, _ = Repository.objects.get_or_create(name=name)
+    return repository
 
 
 def catalog(limit: int, last: str, rules: IdentityRules) -> Page:

@@ -115,9 +115,8 @@ def _content(upload: Upload, body: Body, algorithm: str, start: int | None, expe
 
 
 def _publish(upload: Upload, content: Content) -> None:
-    if _is_published(upload, content):
+    if not _close(upload, content):
         return
-    _close(upload, content)
     blob = Blob.objects.select_for_update().filter(digest=str(content.digest)).first()
     if blob is None:
         blob = Blob.objects.create(digest=str(content.digest), size=content.size, key=content.key)
@@ -136,13 +135,19 @@ def _is_published(upload: Upload, content: Content) -> bool:
     return not is_open and links.exists()
 
 
-def _close(upload: Upload, content: Content) -> None:
-    """Remove the session's rows; every object but the content's goes to trash."""
+def _close(upload: Upload, content: Content) -> bool:
+    """Remove the session's rows, every object but the content's goes to trash; False when that was done before.
+
+    Raises what `segments.range_error` says when the session stands elsewhere, or another request holds it.
+    """
     held = Q(lease=content.lease) if content.lease else leases.free()
     row = Upload.objects.select_for_update().filter(held, pk=upload.pk, offset=content.offset).first()
     if row is None:
+        if _is_published(upload, content):
+            return False
         raise segments.range_error(upload)
     discard(row, keep=content.key)
+    return True
 
 
 def _release(upload: Upload, content: Content) -> None:

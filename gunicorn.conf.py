@@ -23,6 +23,7 @@ worker_class = "registry_project.worker.Worker"
 timeout = 60
 graceful_timeout = 30
 keepalive = 75
+http_parser = "python"
 # Open connections of one worker; below the usual limit of 1024 open files, with room for blobs and database.
 worker_connections = 512 + threads
 

@@ -7,9 +7,11 @@ or a restored backup can never bring back a value that some process remembers fo
 
 from collections.abc import Sequence
 
-from django.db import connection, connections
+from django.db import connections
 
-_READ = "SELECT value FROM accounts_rightsepoch WHERE id = 1"
+from accounts.statement import Statement
+
+_READ = Statement("SELECT value FROM accounts_rightsepoch WHERE id = 1")
 
 _RANDOM = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "gen_random_uuid()::text"}
 
@@ -23,9 +25,7 @@ def current() -> str:
 
     Raises MissingEpochError when there is none: rights can't be judged then.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_READ)
-        row = cursor.fetchone()
+    row = _READ.row()
     if row is None:
         raise MissingEpochError("accounts_rightsepoch is empty; run `manage.py migrate`")
     return str(row[0])

@@ -1,8 +1,10 @@
 """Make one object out of the segments of an upload, in the pass that hashes them."""
 
+import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import closing
+from typing import IO
 
 from django.db.models.functions import Now
 
@@ -22,19 +24,24 @@ logger = logging.getLogger(__name__)
 class JoinedReader:
     """Read several objects one after the other."""
 
-    def __init__(self, keys: list[str]) -> None:
+    def __init__(self, keys: Iterable[str]) -> None:
         """Open nothing yet."""
-        self._chunks = self._read_all(keys)
+        self._keys = iter(keys)
+        self._file: IO[bytes] = io.BytesIO()
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next piece, whose size is this reader's own; none at the end."""
-        return next(self._chunks, b"")
+        """Return at most `size` bytes, CHUNK_BYTES when it says none; none at the end."""
+        while not (chunk := self._file.read(size if size >= 0 else CHUNK_BYTES)):
+            self._file.close()
+            key = next(self._keys, None)
+            if key is None:
+                return b""
+            self._file = blob_store().open_at(key)
+        return chunk
 
-    def _read_all(self, keys: list[str]) -> Iterator[bytes]:
-        for key in keys:
-            with closing(blob_store().open_at(key)) as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    yield chunk
+    def close(self) -> None:
+        """Close the object that is being read."""
+        self._file.close()
 
 
 def assemble(upload: Upload, algorithm: str) -> Content:
@@ -47,8 +54,9 @@ def assemble(upload: Upload, algorithm: str) -> Content:
     if len(parts) == 1:
         return _single(upload, parts[0], algorithm)
     claim, key = transactions.run(_claim, upload)
-    reader = HashingReader(JoinedReader([part.key for part in parts]), algorithm, claim.renew)
-    segments.write(upload, claim, key, reader)
+    with closing(JoinedReader(part.key for part in parts)) as joined:
+        reader = HashingReader(joined, algorithm, claim.renew)
+        segments.write(upload, claim, key, reader)
     return Content(key, reader.size, reader.digest, upload.offset, claim.lease)
 
 
@@ -60,11 +68,12 @@ def _single(upload: Upload, part: Segment, algorithm: str) -> Content:
 
 
 def _digest_of(key: str, algorithm: str) -> Digest:
-    reader = HashingReader(JoinedReader([key]), algorithm)
     transactions.release_connection()
     try:
-        while reader.read():
-            pass
+        with closing(JoinedReader([key])) as joined:
+            reader = HashingReader(joined, algorithm)
+            while reader.read():
+                pass
     except Exception as error:
         logger.exception("the storage did not give an upload back", extra={"key": key})
         raise unavailable("the storage did not give the bytes back") from error

@@ -44,10 +44,12 @@ class DurableFileSystemStorage(FileSystemStorage):
 
 
 def _copy(content: Any, descriptor: int) -> None:
-    while chunk := content.read(CHUNK_BYTES):
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(descriptor, view) :]
+    """Write what `content` gives, from the one buffer that it was received and hashed in."""
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    while size := content.readinto(buffer):
+        left = buffer[:size]
+        while left:
+            left = left[os.write(descriptor, left) :]
 
 
 def _sync_folder(path: str) -> None:

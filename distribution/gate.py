@@ -1,12 +1,16 @@
 """Answer `/v2/` before any middleware that is made for browsers: no sessions, cookies, CSRF, redirects."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import get_resolver
 
 from distribution.views.unknown import UnknownPathView
 from tokens.errors import ErrorCode
+
+# What is asked for again and again is short: 4096 paths of this length are half a megabyte.
+REMEMBERED_CHARACTERS = 256
 
 _URLS = "distribution.urls"
 
@@ -21,18 +25,24 @@ class RegistryGateMiddleware:
         self._get_response = get_response
         self._resolver = get_resolver(_URLS)
         self._resolver.check()
+        self._remembered = lru_cache(maxsize=4096)(self._resolver.resolve)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer, or go on."""
         path = request.path_info
-        if not (path.startswith("/v2/") or path == "/v2"):
+        if not is_registry_path(path):
             return self._get_response(request)
         if _has_encoded_slash(request):
             return _encoded_slash(request)
-        match = self._resolver.resolve(path)
+        match = self._remembered(path) if len(path) <= REMEMBERED_CHARACTERS else self._resolver.resolve(path)
         request.resolver_match = match
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
         return response
+
+
+def is_registry_path(path: str) -> bool:
+    """Tell whether `path` is one of the registry's own."""
+    return path.startswith("/v2/") or path == "/v2"
 
 
 def _has_encoded_slash(request: HttpRequest) -> bool:

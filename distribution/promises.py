@@ -6,9 +6,12 @@ has not taken it in between.
 """
 
 from datetime import timedelta
+from functools import lru_cache
 
 from django.conf import settings
 from django.db import connection
+
+from accounts.statement import Statement
 
 _NOW = {
     "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
@@ -20,18 +23,23 @@ _CUT = {
 }
 
 
-def cut() -> str:
-    """Return the SQL of the moment before which a promise needs to be renewed."""
-    grace: timedelta = settings.REGISTRY.garbage_collector.grace_period
-    return _CUT[connection.vendor].format(seconds=f"{grace.total_seconds() / 2:.3f}")
+_RENEW = {
+    "distribution_link": "UPDATE distribution_link SET used_at = {now} WHERE id = %s AND used_at < {cut}",
+    "distribution_manifest": "UPDATE distribution_manifest SET used_at = {now} WHERE id = %s AND used_at < {cut}",
+}
+
+
+def statement(sql: str) -> Statement:
+    """Return the statement of `sql`, in which `{cut}` is when a promise needs to be renewed, and `{now}` is now."""
+    return _statement(sql, connection.vendor, settings.REGISTRY.garbage_collector.grace_period)
+
+
+@lru_cache(maxsize=64)
+def _statement(sql: str, vendor: str, grace: timedelta) -> Statement:
+    cut = _CUT[vendor].format(seconds=f"{grace.total_seconds() / 2:.3f}")
+    return Statement(sql.format(cut=cut, now=_NOW[vendor]))
 
 
 def renew(table: str, pk: int) -> bool:
     """Promise the row again; False when it is gone, or was renewed by another request just now."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {table} SET used_at = {_NOW[connection.vendor]} "  # noqa: S608 - constants, no request text
-            f"WHERE id = %s AND used_at < {cut()}",
-            [pk],
-        )
-        return bool(cursor.rowcount == 1)
+    return statement(_RENEW[table]).count(pk) == 1

@@ -97,6 +97,12 @@ class _Content:
 
     def __init__(self, reader: Reader) -> None:
         self.read = reader.read
+        self.readinto = getattr(reader, "readinto", self._copy)
+
+    def _copy(self, view: memoryview) -> int:
+        chunk = self.read(len(view))
+        view[: len(chunk)] = chunk
+        return len(chunk)
 
     def chunks(self, chunk_size: int = 1024 * 1024) -> Any:
         """Give the content in pieces, as storages ask for it."""

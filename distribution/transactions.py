@@ -57,3 +57,9 @@ def release_connection() -> None:
     has_pool = bool(connection.settings_dict["OPTIONS"].get("pool"))
     if has_pool and not connection.in_atomic_block:
         connection.close()
+
+
+def end_request() -> None:
+    """Give the database connection back to the pool, or look whether it is still good if something went wrong."""
+    if connection.connection is not None and not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()

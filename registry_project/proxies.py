@@ -1,6 +1,7 @@
 """Believe a reverse proxy's word on scheme, host and client, when the configuration lists that proxy."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 
 from django.conf import settings
@@ -70,6 +71,7 @@ def _last(values: str) -> str:
     return values.rpartition(",")[2].strip()
 
 
+@lru_cache(maxsize=4096)
 def _plain(address: str) -> str:
     """Return an IPv4 address as itself: a socket that listens on `::` names it `::ffff:192.0.2.1`."""
     mapped = getattr(ip_address(address), "ipv4_mapped", None) if _is_address(address) else None

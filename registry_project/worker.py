@@ -1,102 +1,181 @@
-"""gunicorn's thread worker, kept from waiting for one client in the loop that serves all of them."""
+"""gunicorn's thread worker, made for many small requests and a few slow clients.
 
+    loop: accept, quiet connections ──> pool: one thread serves a connection as long as it is busy ──> loop
+
+A connection whose next request comes within LINGER_SECONDS stays with its thread: handing it back to the loop and
+on to another thread costs as much as a small request. It is let go at once when somebody waits for a thread.
+"""
+
+import errno
 import logging
 import socket
 import time
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from django.conf import settings
+from django.db import connections
 from gunicorn import util
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.http import wsgi
+from gunicorn.http.errors import NoMoreData
+from gunicorn.workers import gthread
+from gunicorn.workers.gthread import ThreadWorker
 
-from registry_project.body_pace import BodyPace
+from registry_project.connection import Connection, frozen
+from registry_project.outgoing import Outgoing
+from registry_project.pool import CrowdedError, Pool
+from registry_project.request_body import fast_input
 
-HEADER_SECONDS = 15.0
-
-
-class Patience:
-    """Until when each connection has to have sent the head of its request, and how fast the body comes after it.
-
-    A read of either may wait for READ_SECONDS of `listening`; a byte now and then would hold its thread for ever.
-    """
-
-    def __init__(self, seconds: float = HEADER_SECONDS) -> None:
-        """Wait for nobody yet."""
-        self._seconds = seconds
-        self._deadlines: dict[TConn, float] = {}
-        self._bodies: dict[TConn, BodyPace] = {}
-
-    def begin(self, conn: TConn) -> None:
-        """Wait for the head of a request."""
-        self._deadlines[conn] = time.monotonic() + self._seconds
-
-    def go_on(self, conn: TConn) -> None:
-        """Watch the body: the head is there."""
-        self._deadlines.pop(conn, None)
-        parser: Any = conn.parser
-        unreader = parser.unreader
-        self._bodies[conn] = pace = BodyPace(type(unreader).chunk.__get__(unreader))
-        unreader.chunk = pace
-
-    def end(self, conn: TConn) -> None:
-        """Wait no longer: the connection is done with."""
-        self._deadlines.pop(conn, None)
-        self._bodies.pop(conn, None)
-
-    def enforce(self) -> None:
-        """End the connections that took too long: what their threads wait for comes as the end of the stream."""
-        late = [conn for conn, deadline in list(self._deadlines.items()) if deadline < time.monotonic()]
-        slow = [conn for conn, pace in list(self._bodies.items()) if pace.is_too_slow()]
-        for conn in (*late, *slow):
-            with suppress(OSError):
-                conn.sock.shutdown(socket.SHUT_RDWR)
+# What a thread returns of a connection that the loop is to wait for.
+_WAIT_IN_LOOP: Any = vars(gthread)["_DEFER"]
+# The client went away.
+_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF)
 
 
 class Worker(ThreadWorker):
-    """A gthread worker that closes connections in the thread that served them.
-
-    gunicorn 27 does so in its loop and waits up to two seconds for the client to close too: a handful of
-    clients that don't would hold up every other, and the heartbeat.
-    """
+    """A gthread worker with a pool and connections of the registry's own."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make a worker; the arguments are gunicorn's."""
         super().__init__(*args, **kwargs)
-        self._patience = Patience()
+        self._open: set[Connection] = set()
+        self._settings = frozen(self.cfg)
+        self._environ = dict(wsgi.base_environ(self.cfg))
+        self.tpool: Any
+
+    def get_thread_pool(self) -> Any:
+        """Make the pool: gunicorn's `threads` are what serves at once."""
+        return Pool(self.cfg.threads, settings.REGISTRY.server.transfers, connections.close_all)
 
     def init_process(self) -> None:
-        """Start the worker, with the registry's answer to requests that gunicorn can't read."""
+        """Start the worker, with two functions of the registry's that gunicorn has no settings for."""
         from registry_project.unread import write_error
 
-        # Looked up here by gunicorn, which has no setting for it.
         util.write_error = write_error
+        wsgi.base_environ = lambda cfg: self._environ.copy()  # noqa: ARG005 - gunicorn's signature
         super().init_process()
 
-    def handle(self, conn: TConn) -> Any:
-        """Serve the connection once; return what tells the loop to keep it."""
-        self._patience.begin(conn)
+    def accept(self, listener: socket.socket) -> None:
+        """Take a connection; one that says nothing yet waits in the loop, without a thread."""
         try:
-            is_kept = super().handle(conn)
-        finally:
-            self._patience.end(conn)
+            sock, client = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        conn = Connection(self._settings, sock, client, listener.getsockname(), self.tpool)
+        self._open.add(conn)
+        if _has_bytes(sock):
+            self.enqueue_req(conn)
+        else:
+            silent: Future[Any] = Future()
+            silent.set_result(_WAIT_IN_LOOP)
+            self.finish_request(conn, silent)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Have the connection served by the pool, then looked at by the loop."""
+        self.tpool.submit(partial(self._serve, conn))
+
+    def _serve(self, conn: Connection) -> None:
+        done: Future[Any] = Future()
+        try:
+            conn.sock.setblocking(True)
+            done.set_result(self.handle(conn))
+        except BaseException as error:  # noqa: BLE001 - the loop gets it, and closes the connection
+            done.set_exception(error)
+        self.method_queue.defer(self.finish_request, conn, done)
+
+    def handle(self, conn: Any) -> bool:
+        """Serve requests of the connection while they follow each other; return whether the loop is to keep it."""
+        while True:
+            conn.incoming.pace.expect_head()
+            is_kept = self._handle(conn)
+            conn.incoming.pace.expect_nothing()
+            if not (is_kept and self.alive and conn.has_next()):
+                break
         if not is_kept:
+            # Here rather than in the loop, which everybody else would wait for.
             conn.close(graceful=True)
-            conn.close = _leave_closed  # type: ignore[method-assign]  # the loop would close it again, and fail
+            self._open.discard(conn)
         return is_kept
 
-    def handle_request(self, req: Any, conn: TConn) -> Any:
+    def _handle(self, conn: Connection) -> bool:
+        """Serve one request; return whether another one may follow."""
+        req = None
+        try:
+            req = next(conn.parser)
+            return self.handle_request(req, conn) and conn.parser.finish_body(_drain_until())
+        except (NoMoreData, StopIteration):
+            pass
+        except OSError as error:
+            if error.errno not in _GONE:
+                self.log.exception("Socket error processing request.")
+        except Exception as error:  # noqa: BLE001 - gunicorn answers it, and logs what is not the client's fault
+            self.handle_error(req, conn.sock, conn.client, error)
+        return False
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
         """Serve a request whose head is there; return whether the connection is kept."""
-        self._patience.go_on(conn)
-        return super().handle_request(req, conn)
+        conn.incoming.pace.expect_body()
+        resp: Any
+        resp, environ = wsgi.create(
+            req, conn.sock, conn.client, conn.server, conn.cfg, response_class=Outgoing, response_args=(self.tpool,)
+        )
+        environ["wsgi.multithread"] = True
+        environ["wsgi.input"] = fast_input(req.body, conn.incoming) or req.body
+        if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+            resp.force_close()
+        try:
+            self._answer(resp, environ)
+        except OSError:
+            raise
+        except Exception:
+            if not resp.headers_sent:
+                raise
+            # An error page behind the beginning of an answer would be taken for a part of it.
+            self.log.exception("Error handling request")
+            return False
+        return not resp.should_close()
+
+    def _answer(self, resp: Any, environ: Any) -> None:
+        body = self.wsgi(environ, resp.start_response)
+        try:
+            if isinstance(body, wsgi.FileWrapper):
+                resp.write_file(body)
+            else:
+                for piece in body:
+                    resp.write(piece)
+            resp.close()
+        finally:
+            if hasattr(body, "close"):
+                body.close()
 
     def notify(self) -> None:
-        """Give the sign of life that gunicorn wants every second or so, and look who takes too long."""
+        """Give the sign of life that gunicorn wants every second or so, and end whoever takes too long."""
         super().notify()
-        self._patience.enforce()
+        for conn in list(self._open):
+            if conn.sock.fileno() < 0:
+                self._open.discard(conn)
+            elif conn.incoming.pace.is_too_slow():
+                # What its thread waits for comes as the end of the stream.
+                with suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)
 
 
-def _leave_closed(graceful: bool = False) -> None:
-    """Do nothing: the connection is closed."""
+def _drain_until() -> float:
+    """Return until when the rest of a body is waited for, in seconds of the monotonic clock."""
+    return time.monotonic() + gthread.DEFAULT_WORKER_DATA_TIMEOUT
+
+
+def _has_bytes(sock: socket.socket) -> bool:
+    try:
+        sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 class NoClientFaults(logging.Filter):
@@ -108,5 +187,6 @@ class NoClientFaults(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether to log `record`."""
-        stood_still = record.exc_info is not None and isinstance(record.exc_info[1], BlockingIOError | TimeoutError)
+        error = record.exc_info[1] if record.exc_info is not None else None
+        stood_still = isinstance(error, BlockingIOError | TimeoutError | CrowdedError)
         return not stood_still and not record.getMessage().startswith("Invalid request from ")

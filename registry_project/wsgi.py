@@ -1,9 +1,43 @@
 """The WSGI application that gunicorn's workers run."""
 
 import os
+from collections.abc import Callable, Iterable
+from typing import Any
 
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
 
-application = get_wsgi_application()
+_browsers = get_wsgi_application()
+
+from distribution.gate import RegistryGateMiddleware, is_registry_path  # noqa: E402 - once the apps are loaded
+from distribution.transactions import end_request  # noqa: E402
+from registry_project.proxies import TrustedProxyMiddleware  # noqa: E402
+
+
+def _unreachable(_request: HttpRequest) -> HttpResponseBase:
+    raise AssertionError("the gate answers every path of /v2/")
+
+
+# What settings.MIDDLEWARE begins with, for these paths: each link of Django's chain, and its signals, cost more.
+_registry = TrustedProxyMiddleware(RegistryGateMiddleware(_unreachable))
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer a request: `/v2/` straight, everything else as Django does."""
+    if not is_registry_path(environ["PATH_INFO"]):
+        return _browsers(environ, start_response)
+    response: Any
+    try:
+        response = _registry(WSGIHandler.request_class(environ))
+    finally:
+        # Before the answer goes out: a slow client must not hold the database's connection.
+        end_request()
+    start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+    if isinstance(response, HttpResponse):
+        # Without the response's own close and the signal it sends, whose listeners `end_request` stands for.
+        return (response.content,)
+    wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](response.file_to_stream, response.block_size)
+    return wrapped

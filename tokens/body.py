@@ -3,6 +3,9 @@
 Under gunicorn `request.read()` of a chunked body gives nothing, and no error; `wsgi.input` has the bytes.
 """
 
+import errno
+from collections.abc import Callable
+
 from django.http import HttpRequest
 from gunicorn.http.errors import ParseException
 
@@ -20,9 +23,12 @@ class Body:
         """Read nothing yet. Raises RegistryError SIZE_INVALID for a Content-Length that is no number."""
         meta = request.META
         self._stream = meta["wsgi.input"]
+        # The server's own way, without a copy; other servers and Django's test client have none.
+        self._receive_into: Callable[[memoryview], int] | None = getattr(self._stream, "receive_into", None)
         self.length = None if meta.get("HTTP_TRANSFER_ENCODING") else _content_length(meta.get("CONTENT_LENGTH"))
         self.was_cut = False
         self.has_stalled = False
+        self.was_refused = False
         self._left = self.length
 
     @property
@@ -43,15 +49,42 @@ class Body:
         self.was_cut = self.was_cut or (not chunk and self._left > 0)
         return chunk
 
+    def readinto(self, view: memoryview, /) -> int:
+        """Put at most `len(view)` bytes into `view`, as many as are there; 0 at the end, as `read` says."""
+        if self._receive_into is None:
+            chunk = self.read(len(view))
+            view[: len(chunk)] = chunk
+            return len(chunk)
+        if self.was_cut or self._left == 0:
+            return 0
+        size = self._receive(self._receive_into, view if self._left is None else view[: self._left])
+        if self._left is not None:
+            self._left -= size
+            if not size:
+                self.was_cut = True
+        return size
+
+    def _receive(self, receive_into: Callable[[memoryview], int], view: memoryview) -> int:
+        try:
+            return receive_into(view)
+        except (OSError, ParseException) as error:
+            self._notice(error)
+            return 0
+
     def _read(self, size: int) -> bytes:
         try:
             return bytes(self._stream.read(size))
         except (OSError, ParseException) as error:
-            # A broken chunk, a reset, or the listener's patience ran out.
-            is_first, self.was_cut = not self.was_cut, True
-            self.has_stalled = isinstance(error, BlockingIOError | TimeoutError)
+            is_first = not self.was_cut
+            self._notice(error)
             # What came before is still in the server's buffer of chunks; a length's reader would only wait again.
             return self._read(size) if is_first and self._left is None else b""
+
+    def _notice(self, error: Exception) -> None:
+        """Remember why the body ended: a broken chunk, a reset, or somebody's patience ran out."""
+        self.was_cut = True
+        self.has_stalled = isinstance(error, BlockingIOError | TimeoutError)
+        self.was_refused = getattr(error, "errno", None) == errno.EBUSY
 
 
 def read_whole(request: HttpRequest, limit: int, too_large: RegistryError) -> bytes:
@@ -79,7 +112,13 @@ def _discard(body: Body) -> None:
 
 
 def cut_error(body: Body, detail: object) -> RegistryError:
-    """Return the error for a body that ended too early: 408 for one that stood still (RFC 9110, 15.5.9)."""
+    """Return the error for a body that ended too early: 408 for one that stood still (RFC 9110, 15.5.9).
+
+    503 when the server has too many slow clients to wait for this one.
+    """
+    if body.was_refused:
+        detail = "too many slow clients at once"
+        return RegistryError(ErrorCode.UNAVAILABLE, detail, headers={"Retry-After": "10"})
     return RegistryError(ErrorCode.SIZE_INVALID, detail, status=408 if body.has_stalled else None)
 
 

@@ -39,8 +39,9 @@ class KeyFolder:
 
     def stamp(self) -> tuple[int, int]:
         """Return what differs after a change of any of the keys. Raises OSError."""
-        folder, file = self.private.parent.stat(), self.private.stat()
-        return folder.st_mtime_ns, file.st_mtime_ns
+        # Asked at every request: a Path costs more than the call it is for.
+        file = str(self.private)
+        return os.stat(os.path.dirname(file)).st_mtime_ns, os.stat(file).st_mtime_ns  # noqa: PTH116, PTH120
 
     def prepare(self) -> None:
         """Make what does not exist yet. Raises KeyFileError.

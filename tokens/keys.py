@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -53,9 +54,11 @@ def ring() -> KeyRing:
     folder = _folder()
     try:
         stamp = folder.stamp()
-        if _rsa_ring(folder, stamp).good_until < time.time():
-            # No file changes when a key has retired: the ring that was read before would count for ever.
-            _rsa_ring.cache_clear()
+        found = _rsa_ring(folder, stamp)
+        if found.good_until >= time.time():
+            return found
+        # No file changes when a key has retired: the ring that was read before would count for ever.
+        _rsa_ring.cache_clear()
         return _rsa_ring(folder, stamp)
     except OSError as error:
         raise KeyFileError(f"{folder.private}: {error.strerror}; it is made when the server starts") from error
@@ -101,7 +104,13 @@ def _rsa_ring(folder: KeyFolder, stamp: tuple[int, int]) -> KeyRing:  # noqa: AR
 
 
 def _folder() -> KeyFolder:
-    registry = settings.REGISTRY
-    private: Path = registry.auth.private_key or registry.server.data_directory / "keys" / "registry.key"
-    public: Path = registry.auth.public_key or private.with_suffix(".pub")
-    return KeyFolder(private, public, registry.auth.expiration.total_seconds() + GRACE_SECONDS)
+    auth = settings.REGISTRY.auth
+    expiration: timedelta = auth.expiration
+    return _folder_of(settings.REGISTRY.server.data_directory, auth.private_key, auth.public_key, expiration)
+
+
+@lru_cache(maxsize=16)
+def _folder_of(data: Path, private_key: Path | None, public_key: Path | None, expiration: timedelta) -> KeyFolder:
+    private = private_key or data / "keys" / "registry.key"
+    public = public_key or private.with_suffix(".pub")
+    return KeyFolder(private, public, expiration.total_seconds() + GRACE_SECONDS)

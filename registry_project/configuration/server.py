@@ -102,6 +102,7 @@ SERVER = Section(
         "trusted_proxies": Key(list_of(network, 'a list of IP addresses and networks, as ["10.0.0.0/8"]')),
         "workers": Key(integer(1, 64)),
         "threads": Key(integer(2, 1024)),
+        "transfers": Key(integer(1, 4096)),
         "data_directory": Key(file_path),
         "secret_key": Key(
             text(_SECRET_KEY, f".{{{MIN_SECRET_KEY_CHARACTERS},}}", 4096),

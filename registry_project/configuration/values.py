@@ -27,6 +27,7 @@ class Server:
     trusted_proxies: tuple[Network, ...] = ()
     workers: int = 2
     threads: int = 16
+    transfers: int = 256
     data_directory: Path = Path("data")
     secret_key: str | None = field(default=None, repr=False)
     """Django's SECRET_KEY; None: made on first run in `<data_directory>/keys/secret.key`."""

@@ -68,7 +68,7 @@ def test_a_database_that_fails_is_503_with_retry_after(alice: Caller, monkeypatc
     def fails(*args: Any) -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr("distribution.lookup._row", fails)
+    monkeypatch.setattr("distribution.lookup._promised", fails)
     response = alice.get(f"/v2/alice/app/blobs/{digest_of(b'')}")
 
     assert response.status_code == 503

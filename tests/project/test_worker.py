@@ -1,14 +1,11 @@
-"""What gunicorn's worker writes into the log, and whom it does not wait for."""
+"""What gunicorn's worker writes into the log."""
 
 import logging
-import socket
-from collections.abc import Iterator
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from registry_project.worker import NoClientFaults, Patience
+from registry_project.pool import CrowdedError
+from registry_project.worker import NoClientFaults
 
 
 @pytest.mark.parametrize(
@@ -16,6 +13,7 @@ from registry_project.worker import NoClientFaults, Patience
     [
         (BlockingIOError("the client sent nothing for too long"), False),
         (TimeoutError("the client took nothing for too long"), False),
+        (CrowdedError(), False),
         (OSError("no such device"), True),
         (ValueError("a bug"), True),
     ],
@@ -35,44 +33,3 @@ def test_a_request_that_cannot_be_read_is_no_warning(message: str, is_logged: bo
     record = logging.LogRecord("gunicorn.error", logging.WARNING, "", 0, message, None, None)
 
     assert NoClientFaults().filter(record) is is_logged
-
-
-@pytest.fixture
-def conn() -> Iterator[Any]:
-    """Return a connection whose client is silent, as far as the worker looks at it; a read of it never waits."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    # Hashed by identity, as gunicorn's connections are.
-    yield type("Connection", (SimpleNamespace,), {"__hash__": object.__hash__})(sock=ours)
-    ours.close()
-    theirs.close()
-
-
-def test_a_client_that_takes_too_long_for_its_head_meets_the_end(conn: Any) -> None:
-    patience = Patience(seconds=-1)
-    patience.begin(conn)
-
-    patience.enforce()
-
-    assert conn.sock.recv(1) == b""
-
-
-def test_a_client_has_its_time(conn: Any) -> None:
-    patience = Patience(seconds=60)
-    patience.begin(conn)
-
-    patience.enforce()
-
-    with pytest.raises(BlockingIOError):
-        conn.sock.recv(1)
-
-
-def test_a_client_whose_head_is_there_is_not_waited_for_any_more(conn: Any) -> None:
-    patience = Patience(seconds=-1)
-    patience.begin(conn)
-    patience.end(conn)
-
-    patience.enforce()
-
-    with pytest.raises(BlockingIOError):
-        conn.sock.recv(1)

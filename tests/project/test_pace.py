@@ -1,6 +1,8 @@
 """A body that trickles is given up; one that is slow, or waits for the server, is not."""
 
-from registry_project.body_pace import MIN_BYTES_PER_SECOND, WINDOW_SECONDS, BodyPace
+import pytest
+
+from registry_project.incoming import HEAD_SECONDS, MIN_BYTES_PER_SECOND, WINDOW_SECONDS, Pace
 
 
 class Line:
@@ -10,17 +12,19 @@ class Line:
         self.now = 0.0
         self.size = size
         self.seconds = seconds
-        self.pace = BodyPace(self.read, lambda: self.now)
+        self.pace = Pace(lambda: self.now)
+        self.pace.expect_body()
 
-    def read(self, size_hint: int | None = None) -> bytes:
-        self.now += self.seconds
-        return b"x" * self.size
+    def read(self) -> None:
+        with self.pace.waiting():
+            self.now += self.seconds
+        self.pace.count(self.size)
 
     def bring(self, reads: int) -> bool:
         """Read so often and tell whether the line was too slow at any time."""
         found = False
         for _ in range(reads):
-            assert len(self.pace(None)) == self.size
+            self.read()
             found = found or self.pace.is_too_slow()
         return found
 
@@ -48,22 +52,37 @@ def test_a_burst_long_ago_excuses_nothing() -> None:
 def test_time_that_the_server_takes_does_not_count() -> None:
     line = Line(size=1, seconds=0.1)
     for _ in range(10):
-        line.pace(None)
+        line.read()
         line.now += 1000
 
     assert not line.pace.is_too_slow()
 
 
 def test_a_client_that_sends_nothing_at_all_is_noticed_while_the_server_waits() -> None:
-    seen = []
     line = Line(size=0, seconds=0)
 
-    def wait(size_hint: int | None = None) -> bytes:
+    with line.pace.waiting():
         line.now += WINDOW_SECONDS
-        seen.append(pace.is_too_slow())
-        return b""
+        is_noticed = line.pace.is_too_slow()
 
-    pace = BodyPace(wait, lambda: line.now)
-    pace(None)
+    assert is_noticed
 
-    assert seen == [True]
+
+@pytest.mark.parametrize(("seconds", "is_late"), [(HEAD_SECONDS, False), (HEAD_SECONDS + 0.1, True)])
+def test_a_head_has_its_time_and_no_more(seconds: float, is_late: bool) -> None:
+    line = Line(size=1, seconds=0)
+    line.pace.expect_head()
+
+    line.now += seconds
+
+    assert line.pace.is_too_slow() is is_late
+
+
+def test_a_quiet_connection_is_no_late_head() -> None:
+    line = Line(size=1, seconds=0)
+    line.pace.expect_head()
+    line.pace.expect_nothing()
+
+    line.now += 1000
+
+    assert not line.pace.is_too_slow()

@@ -1,0 +1,119 @@
+"""What comes in on a connection: read without keeping a thread from others, within limits of time."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from gunicorn.http.unreader import SocketUnreader
+
+from registry_project.pool import Pool
+
+HEAD_SECONDS = 15.0
+# The most that one read asks for.
+MAX_BYTES = 1024 * 1024
+MIN_BYTES_PER_SECOND = 1024
+WINDOW_SECONDS = 60.0
+
+
+class Pace:
+    """How fast a client sends. A byte now and then would hold a thread, and a place, for ever.
+
+    Of a body only the time counts that the server waits for: one that is busy storing what it has does not make
+    its client slow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Expect nothing yet."""
+        self._clock = clock
+        self._head_until: float | None = None
+        self._waiting_since: float | None = None
+        self._waited = 0.0
+        self._received = 0
+
+    def expect_head(self) -> None:
+        """Begin to wait for the head of a request."""
+        self._head_until = self._clock() + HEAD_SECONDS
+
+    def expect_body(self) -> None:
+        """Begin to count a body: the head is there."""
+        self._head_until = None
+        self._waited, self._received = 0.0, 0
+
+    def expect_nothing(self) -> None:
+        """Be patient again: the request is done."""
+        self._head_until = None
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time of the block as waited for the client."""
+        since = self._waiting_since = self._clock()
+        try:
+            yield
+        finally:
+            self._waiting_since = None
+            self._waited += self._clock() - since
+
+    def count(self, size: int) -> None:
+        """Count `size` bytes that came."""
+        self._received += size
+
+    def is_too_slow(self) -> bool:
+        """Tell whether the head is late, or WINDOW_SECONDS of waiting brought less than the least acceptable."""
+        if self._head_until is not None:
+            return self._head_until < self._clock()
+        since = self._waiting_since
+        waited = self._waited + (self._clock() - since if since is not None else 0.0)
+        if waited < WINDOW_SECONDS:
+            return False
+        is_slow = self._received < WINDOW_SECONDS * MIN_BYTES_PER_SECOND
+        self._waited, self._received = 0.0, 0
+        return is_slow
+
+
+class Incoming(SocketUnreader):
+    """The source of gunicorn's parser and of bodies: while a read waits, its thread is lent to the pool.
+
+    A read that takes longer than the listener allows raises BlockingIOError, one too many that waits CrowdedError.
+    """
+
+    def __init__(self, sock: socket.socket, pool: Pool) -> None:
+        """Read from `sock`, which blocks."""
+        super().__init__(sock)
+        self._pool = pool
+        self.pace = Pace()
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """Return what is there, at most `size_hint` bytes; wait only for the first one."""
+        size = min(size_hint, MAX_BYTES) if size_hint and size_hint > self.mxchunk else self.mxchunk
+        try:
+            data: bytes = self.sock.recv(size, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            with self._pool.lent(), self.pace.waiting():
+                data = self.sock.recv(size)
+        self.pace.count(len(data))
+        return data
+
+    def chunk_into(self, view: memoryview) -> int:
+        """Put what is there into `view` and return how many bytes that were, 0 at the end of the stream."""
+        try:
+            size = self.sock.recv_into(view, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            with self._pool.lent(), self.pace.waiting():
+                size = self.sock.recv_into(view)
+        self.pace.count(size)
+        return size
+
+    @property
+    def is_ahead(self) -> bool:
+        """Tell whether more was read than was asked for."""
+        return self.buf.getbuffer().nbytes > 0
+
+    def take(self, size: int) -> bytes:
+        """Return up to `size` bytes of what was read ahead, none when nothing was."""
+        if not self.is_ahead:
+            return b""
+        data: bytes = self.take_buffered()
+        if len(data) > size:
+            self.unread(data[size:])
+        return data[:size]

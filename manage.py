@@ -4,6 +4,7 @@
 import os
 import sys
 
+from distribution.failpoints import FailpointError
 from registry_project.command_line import configuration_named_in
 from registry_project.configuration import ConfigurationError
 from tokens.key_file import KeyFileError
@@ -21,7 +22,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
     try:
         _run(sys.argv)
-    except (ConfigurationError, KeyFileError) as error:
+    except (ConfigurationError, KeyFileError, FailpointError) as error:
         sys.exit(str(error))
 
 

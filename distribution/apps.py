@@ -9,3 +9,9 @@ class DistributionConfig(AppConfig):
     name = "distribution"
     verbose_name = "Repositories"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Set the failpoints of a test. Raises FailpointError."""
+        from distribution.failpoints import arm_from_environment
+
+        arm_from_environment()

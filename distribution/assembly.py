@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from distribution import leases, segments, transactions, trash
 from distribution.content import Content
 from distribution.digest import Digest, parse_digest
+from distribution.failpoints import failpoint
 from distribution.file_storage import CHUNK_BYTES
 from distribution.hashing import HashingReader
 from distribution.leases import Claim
@@ -54,9 +55,11 @@ def assemble(upload: Upload, algorithm: str) -> Content:
     if len(parts) == 1:
         return _single(upload, parts[0], algorithm)
     claim, key = transactions.run(_claim, upload)
+    failpoint("upload.after_assembly_claim")
     with closing(JoinedReader(part.key for part in parts)) as joined:
         reader = HashingReader(joined, algorithm, claim.renew)
         segments.write(upload, claim, key, reader)
+    failpoint("upload.after_assembly")
     return Content(key, reader.size, reader.digest, upload.offset, claim.lease)
 
 

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from acl.names import RepositoryName
 from distribution import lookup, repositories, transactions, trash
 from distribution.digest import Digest
+from distribution.failpoints import failpoint
 from distribution.lookup import FoundBlob
 from distribution.models import Blob, Link, ManifestBlob, Repository, remove
 from distribution.storage import MissingObjectError, blob_store, check_storage
@@ -86,7 +87,9 @@ def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
     found = lookup.blob(source, digest)
     if found is None or not _is_readable(found):
         return False
-    return transactions.run(_mount, repositories.ensure(name), digest, source)
+    is_mounted = transactions.run(_mount, repositories.ensure(name), digest, source)
+    failpoint("mount.after_commit")
+    return is_mounted
 
 
 def _is_readable(found: FoundBlob) -> bool:
@@ -104,6 +107,7 @@ def _mount(repository: Repository, digest: Digest, source: RepositoryName) -> bo
     if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():
         return False
     link_into(repository, blob)
+    failpoint("mount.before_commit")
     return True
 
 
@@ -119,6 +123,7 @@ def link_into(repository: Repository, blob: Blob) -> None:
 def delete(name: RepositoryName, digest: Digest) -> None:
     """Take the blob out of the repository. Raises BLOB_UNKNOWN; UNSUPPORTED while a manifest there uses it."""
     transactions.run(_delete, name, digest)
+    failpoint("blob.after_delete_commit")
 
 
 def _delete(name: RepositoryName, digest: Digest) -> None:
@@ -133,6 +138,7 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
         manifests = list(users.values_list("manifest__digest", flat=True)[:10])
         raise RegistryError(ErrorCode.UNSUPPORTED, {"reason": "manifests use this blob", "manifests": manifests})
     unlink(link, blob)
+    failpoint("blob.before_delete_commit")
 
 
 def unlink(link: Link, blob: Blob) -> bool:

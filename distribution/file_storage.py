@@ -6,6 +6,8 @@ from typing import Any
 
 from django.core.files.storage import FileSystemStorage
 
+from distribution.failpoints import failpoint
+
 CHUNK_BYTES = 1024 * 1024
 
 
@@ -33,9 +35,11 @@ class DurableFileSystemStorage(FileSystemStorage):
         try:
             try:
                 _copy(content, descriptor)
+                failpoint("upload.fsync")
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            failpoint("upload.after_fsync")
             _sync_folder(os.path.dirname(path))  # noqa: PTH120 - a Path costs more than the call it is for
         except BaseException:
             os.unlink(path)  # noqa: PTH108 - as above
@@ -49,7 +53,9 @@ def _copy(content: Any, descriptor: int) -> None:
     while size := content.readinto(buffer):
         left = buffer[:size]
         while left:
+            failpoint("upload.write")
             left = left[os.write(descriptor, left) :]
+            failpoint("upload.after_write")
 
 
 def _sync_folder(path: str) -> None:

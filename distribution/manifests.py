@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from acl.names import RepositoryName
 from distribution import families, holds, lookup, repositories, transactions
 from distribution.digest import Digest
+from distribution.failpoints import failpoint
 from distribution.lookup import FoundManifest
 from distribution.manifest import ParsedManifest, parse_manifest
 from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag, remove
@@ -77,6 +78,7 @@ def put(
     parsed = parse_manifest(payload, content_type)
     incoming = Put(repositories.ensure(name), actual, payload, parsed, tuple(dict.fromkeys(tags)))
     _put_twice(incoming)
+    failpoint("manifest.after_put_commit")
     return incoming
 
 
@@ -110,6 +112,7 @@ def _put(incoming: Put) -> None:
     _move_tags(incoming, own, tags)
     if not incoming.repository.is_listed:
         Repository.objects.filter(pk=incoming.repository.pk).update(is_listed=True)
+    failpoint("manifest.before_put_commit")
 
 
 def _lock_around(incoming: Put, tags: list[Tag]) -> dict[str, Manifest]:
@@ -197,6 +200,7 @@ def delete(name: RepositoryName, digest: Digest) -> None:
     Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; UNSUPPORTED with the parents' digests while an index lists it.
     """
     transactions.run(_delete, name, digest)
+    failpoint("manifest.after_delete_commit")
 
 
 def _delete(name: RepositoryName, digest: Digest) -> None:
@@ -215,6 +219,7 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
     _check_no_parent(row)
     remove(Tag.objects.filter(pk__in=locked))
     families.remove(family, ended_at=None)
+    failpoint("manifest.before_delete_commit")
 
 
 def _check_no_parent(row: Manifest) -> None:

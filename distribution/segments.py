@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from distribution import leases, transactions, trash
 from distribution.digest import Digest
+from distribution.failpoints import failpoint
 from distribution.hashing import HashingReader
 from distribution.leases import Claim, LostLeaseError
 from distribution.models import Blob, Segment, Upload, remove
@@ -38,6 +39,7 @@ def receive(upload: Upload, body: Body, start: int, expected: int | None) -> Rec
     the body is not as long as it said; UNAVAILABLE when the storage fails.
     """
     claim, key = transactions.run(_claim, upload, start)
+    failpoint("upload.after_claim")
     reader = HashingReader(body, upload.algorithm, claim.renew)
     write(upload, claim, key, reader)
     received = Received(claim, key, reader.size, reader.digest)
@@ -60,16 +62,19 @@ def write(upload: Upload, claim: Claim, key: str, reader: Reader) -> None:
         logger.exception("the storage did not take an upload", extra={"key": key})
         abandon(claim, key)
         raise unavailable("the storage did not take the bytes") from error
+    failpoint("upload.after_folder_fsync")
 
 
 def count(upload: Upload, received: Received) -> None:
     """Make the object the upload's next segment. Raises RANGE_INVALID when the claim was lost."""
     if not transactions.run(_count, received):
         raise range_error(upload)
+    failpoint("upload.after_count_commit")
 
 
 def abandon(claim: Claim, key: str) -> None:
     """Throw the object away and free the upload, if it is still claimed."""
+    failpoint("upload.before_abandon")
     transactions.run(_abandon, claim, key)
 
 
@@ -127,6 +132,7 @@ def _count(received: Received) -> bool:
         segment.update(size=received.size, digest=str(received.digest))
     else:
         _trash(received.key)
+    failpoint("upload.before_count_commit")
     return True
 
 

@@ -2,6 +2,7 @@
 
 from acl.names import RepositoryName
 from distribution import holds, lookup, transactions
+from distribution.failpoints import failpoint
 from distribution.models import Manifest, Tag, remove
 from distribution.pages import Page
 from tokens.errors import ErrorCode, RegistryError
@@ -18,6 +19,7 @@ def page(name: RepositoryName, limit: int, last: str) -> Page:
 def delete(name: RepositoryName, tag: str) -> None:
     """Remove the tag; its manifest stays. Raises MANIFEST_UNKNOWN."""
     transactions.run(_delete, name, tag)
+    failpoint("tag.after_delete_commit")
 
 
 def _delete(name: RepositoryName, tag: str) -> None:
@@ -28,3 +30,4 @@ def _delete(name: RepositoryName, tag: str) -> None:
     list(Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("pk", flat=True))
     remove(Tag.objects.filter(pk=row.pk))
     holds.drop_manifests([row.manifest_id])
+    failpoint("tag.before_delete_commit")

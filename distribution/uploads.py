@@ -17,6 +17,7 @@ from distribution import blobs, leases, repositories, segments, transactions, tr
 from distribution.assembly import assemble
 from distribution.content import Content
 from distribution.digest import Digest
+from distribution.failpoints import failpoint
 from distribution.leases import Claim
 from distribution.models import Blob, Link, Segment, Upload, remove
 from tokens.body import Body
@@ -35,7 +36,10 @@ def start(name: RepositoryName, account: str, algorithm: str = "sha256") -> Uplo
     if Upload.objects.filter(account=account)[:MAX_OPEN].count() >= MAX_OPEN:
         raise _too_many_open()
     repository = repositories.ensure(name)
-    return Upload.objects.create(repository=repository, account=account, algorithm=algorithm, active_at=Now())
+    failpoint("upload.before_start")
+    upload = Upload.objects.create(repository=repository, account=account, algorithm=algorithm, active_at=Now())
+    failpoint("upload.after_start")
+    return upload
 
 
 def find(name: RepositoryName, session: uuid.UUID, account: str) -> Upload:
@@ -79,6 +83,7 @@ def complete(upload: Upload, body: Body, digest: Digest, start: int | None = Non
     except RegistryError:
         _release(upload, content)
         raise
+    failpoint("upload.after_publish_commit")
 
 
 def receive_whole(name: RepositoryName, account: str, body: Body, digest: Digest) -> None:
@@ -98,6 +103,7 @@ def receive_whole(name: RepositoryName, account: str, body: Body, digest: Digest
 def cancel(upload: Upload) -> None:
     """End the session and throw its bytes away. Raises BLOB_UPLOAD_UNKNOWN."""
     transactions.run(_cancel, upload)
+    failpoint("upload.after_cancel_commit")
 
 
 def _content(upload: Upload, body: Body, algorithm: str, start: int | None, expected: int | None) -> Content:
@@ -126,6 +132,7 @@ def _publish(upload: Upload, content: Content) -> None:
     else:
         trash.put([content.key])
     blobs.link_into(upload.repository, blob)
+    failpoint("upload.before_publish_commit")
 
 
 def _is_published(upload: Upload, content: Content) -> bool:
@@ -162,6 +169,7 @@ def _cancel(upload: Upload) -> None:
     if row is None:
         raise _unknown(upload.pk)
     discard(row)
+    failpoint("upload.before_cancel_commit")
 
 
 def discard(row: Upload, keep: str | None = None) -> None:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from distribution.failpoints import FailpointError
 from registry_project import folders, listening
 from registry_project.configuration import Configuration, ConfigurationError, load, locate
 from registry_project.configuration.first_run import write_first
@@ -58,7 +59,7 @@ def prepare(addresses: Iterable[object]) -> None:
     """Make everything ready to serve on gunicorn's `addresses`; exit with status 1 if something is wrong."""
     try:
         _prepare(addresses)
-    except (ConfigurationError, KeyFileError, StartError) as error:
+    except (ConfigurationError, KeyFileError, StartError, FailpointError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -13,6 +13,7 @@ from collector.pace import Pace
 from collector.report import Report
 from collector.walk import BATCH, BusyError, Walk
 from distribution import leases, transactions, trash, uploads
+from distribution.failpoints import failpoint
 from distribution.models import Trash, Upload, remove
 from distribution.storage import blob_store, check_storage
 
@@ -62,7 +63,9 @@ def empty_trash(now: datetime, report: Report, pace: Pace) -> None:
 
 
 def _expire(pk: UUID, now: datetime) -> bool | None:
-    return transactions.run(_expire_locked, pk, now)
+    is_ended = transactions.run(_expire_locked, pk, now)
+    failpoint("collect.after_expire_commit")
+    return is_ended
 
 
 def _expire_locked(pk: UUID, now: datetime) -> bool | None:
@@ -73,6 +76,7 @@ def _expire_locked(pk: UUID, now: datetime) -> bool | None:
     if not expired_uploads(now).filter(pk=pk).exists():
         return None
     uploads.discard(upload)
+    failpoint("collect.before_expire_commit")
     return True
 
 
@@ -82,10 +86,13 @@ def _delete_object(pk: int) -> bool | None:
         return None
     rows = Trash.objects.filter(pk=pk)
     try:
+        failpoint("reap.before_delete")
         blob_store().delete(row.key)
     except Exception:
         # Else it would be tried, and logged, every minute.
         rows.update(delete_after=Now() + trash.DELAY)
         raise
+    failpoint("reap.after_delete")
     remove(rows)
+    failpoint("reap.after_row")
     return True

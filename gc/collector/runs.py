@@ -11,6 +11,7 @@ from collector.models import Job, Run, State, Trigger
 from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.report import Report
+from distribution.failpoints import failpoint
 
 Watch = Callable[[], None]
 
@@ -59,6 +60,7 @@ def _begin(run: Run, policy: Policy) -> None:
     run.grace_period, run.remove_untagged = policy.grace_period, policy.remove_untagged
     run.repository = policy.repository
     run.save(force_insert=True)
+    failpoint("collect.after_begin")
 
 
 @contextmanager
@@ -80,6 +82,7 @@ def _recorded(run: Run, report: Report) -> Iterator[None]:
 
 
 def _end(run: Run, report: Report) -> None:
+    failpoint("collect.before_end")
     total = report.total
     run.manifests, run.links, run.blobs = total.manifests, total.links, total.blobs
     run.freed_bytes, run.later_bytes = total.freed_bytes, total.later_bytes

@@ -18,6 +18,7 @@ from collector.policy import Policy
 from collector.report import Counts, Report
 from collector.walk import BusyError, Walk
 from distribution import blobs, families, holds, transactions
+from distribution.failpoints import failpoint
 from distribution.models import Blob, Link, Manifest
 from distribution.transactions import LostRaceError
 
@@ -62,7 +63,9 @@ def _go(walk: Walk[Removed], report: Report, pace: Pace, *, in_passes: bool) -> 
 
 def remove_manifest(pk: int, cut: datetime) -> Removed | None:
     """Remove the manifest if it is still due. Raises BusyError, UNAVAILABLE."""
-    return transactions.run(_remove_manifest, pk, cut)
+    removed = transactions.run(_remove_manifest, pk, cut)
+    failpoint("collect.after_manifest_commit")
+    return removed
 
 
 def _remove_manifest(pk: int, cut: datetime) -> Removed | None:
@@ -86,12 +89,15 @@ def _remove_manifest(pk: int, cut: datetime) -> Removed | None:
         families.remove(family, ended_at=used_at, skip_locked=True)
     except LostRaceError as error:
         raise BusyError from error
+    failpoint("collect.before_manifest_commit")
     return row.repository_id, Counts(manifests=1)
 
 
 def remove_link(pk: int, cut: datetime) -> Removed | None:
     """Remove the link if it is still due, and the blob with its last link. Raises BusyError, UNAVAILABLE."""
-    return transactions.run(_remove_link, pk, cut)
+    removed = transactions.run(_remove_link, pk, cut)
+    failpoint("collect.after_link_commit")
+    return removed
 
 
 def _remove_link(pk: int, cut: datetime) -> Removed | None:
@@ -108,4 +114,5 @@ def _remove_link(pk: int, cut: datetime) -> Removed | None:
         rows.update(is_idle=False)
         return None
     is_last = blobs.unlink(link, blob)
+    failpoint("collect.before_link_commit")
     return link.repository_id, Counts(links=1, blobs=int(is_last), freed_bytes=blob.size if is_last else 0)

@@ -1,0 +1,144 @@
+"""Named steps of a push and of a collection, at which a test kills the process, holds it up or breaks a call.
+
+    REG_FAILPOINTS="upload.after_fsync=kill; upload.write=error:EIO@2; collect.before_link_commit=sleep:5"
+
+The variable is read once, at the start of the process; without it a failpoint does nothing. Each entry is
+`name=action`, with `@N` at the N-th passing only:
+
+    kill            the process ends at once, as by kill -9 or a power cut
+    sleep:SECONDS   it waits there
+    error:NAME      the step raises OSError with this errno, as a failing disk does
+"""
+
+import errno
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+logger = logging.getLogger(__name__)
+
+VARIABLE = "REG_FAILPOINTS"
+
+NAMES = {
+    "upload.before_start": "the repository is there, the session is not",
+    "upload.after_start": "the session is committed, its client does not know it yet",
+    "upload.after_claim": "the session is claimed and names its next object, of which nothing is there",
+    "upload.write": "the next piece of an object is about to be written",
+    "upload.after_write": "a piece of an object is written, more may come",
+    "upload.fsync": "all of an object is written, nothing of it has to be on the disk yet",
+    "upload.after_fsync": "the object's bytes are durable, its name in the folder may not be",
+    "upload.after_folder_fsync": "the object is durable, no row counts it",
+    "upload.before_abandon": "the object can't be used, its session still names it",
+    "upload.before_count_commit": "the session's offset is moved, not committed",
+    "upload.after_count_commit": "the session has its next segment, its client does not know it yet",
+    "upload.after_assembly_claim": "the session names the object that its segments are copied into",
+    "upload.after_assembly": "the segments are copied, durable in one object",
+    "upload.before_publish_commit": "the blob is linked and the session gone, not committed",
+    "upload.after_publish_commit": "the blob is published, its client does not know it yet",
+    "upload.before_cancel_commit": "the session is gone, not committed",
+    "upload.after_cancel_commit": "the session is gone, its client does not know it yet",
+    "mount.before_commit": "the blob of another repository is linked, not committed",
+    "mount.after_commit": "the blob is mounted, its client does not know it yet",
+    "blob.before_delete_commit": "the link, and with the last one the blob, is gone, not committed",
+    "blob.after_delete_commit": "the link is gone, its client does not know it yet",
+    "manifest.before_put_commit": "the manifest, what it names and its tags are written, not committed",
+    "manifest.after_put_commit": "the manifest is there, its client does not know it yet",
+    "manifest.before_delete_commit": "the manifest and its tags are gone, not committed",
+    "manifest.after_delete_commit": "the manifest is gone, its client does not know it yet",
+    "tag.before_delete_commit": "the tag is gone, not committed",
+    "tag.after_delete_commit": "the tag is gone, its client does not know it yet",
+    "collect.after_begin": "the row of the run is committed, nothing was removed",
+    "collect.before_manifest_commit": "a manifest is collected, not committed",
+    "collect.after_manifest_commit": "a manifest is collected, more may be due",
+    "collect.before_link_commit": "a link, and with the last one the blob, is collected, not committed",
+    "collect.after_link_commit": "a link is collected, more may be due",
+    "collect.before_expire_commit": "an expired session is gone, not committed",
+    "collect.after_expire_commit": "an expired session is gone, more may be due",
+    "collect.before_end": "all is collected, the row of the run does not say so",
+    "reap.before_delete": "an object in the trash is about to be deleted",
+    "reap.after_delete": "the object is deleted, its row is there",
+    "reap.after_row": "the object and its row are gone, more may be due",
+}
+
+
+class FailpointError(Exception):
+    """REG_FAILPOINTS names no failpoint, or asks for something that none can do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Armed:
+    """What happens at one failpoint: at its passing number `only`, None: at each."""
+
+    act: Callable[[], None]
+    only: int | None
+    _passings: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def passed(self) -> None:
+        if next(self._passings) == self.only or self.only is None:
+            self.act()
+
+
+_armed: dict[str, _Armed] = {}
+
+
+def failpoint(name: str) -> None:
+    """Do what REG_FAILPOINTS says happens at this step: nothing, but in tests. Raises OSError if that is it."""
+    if _armed and name in _armed:
+        _armed[name].passed()
+
+
+def arm(text: str) -> None:
+    """Let happen what `text` says, as REG_FAILPOINTS has it, and nothing else. Raises FailpointError."""
+    entries = [entry.strip() for entry in text.split(";")]
+    armed = dict(_parse(entry) for entry in entries if entry)
+    _armed.clear()
+    _armed.update(armed)
+    if armed:
+        logger.warning("failpoints are set: this process will break on purpose", extra={"failpoints": text})
+
+
+def arm_from_environment() -> None:
+    """Let happen what the variable says. Raises FailpointError."""
+    arm(os.environ.get(VARIABLE, ""))
+
+
+def _parse(entry: str) -> tuple[str, _Armed]:
+    name, _, rest = (part.strip() for part in entry.partition("="))
+    if name not in NAMES:
+        raise FailpointError(f"{VARIABLE}: {name!r} is no failpoint; there are {', '.join(NAMES)}")
+    action, at, number = rest.partition("@")
+    if at and not (number.isdecimal() and int(number)):
+        raise FailpointError(f"{VARIABLE}: {entry!r} has {number!r} after the @ instead of a number from 1 up")
+    return name, _Armed(_action(entry, action), int(number) if at else None)
+
+
+def _action(entry: str, action: str) -> Callable[[], None]:
+    kind, _, argument = action.partition(":")
+    if action == "kill":
+        return _kill
+    if kind == "sleep" and _is_duration(argument):
+        return partial(time.sleep, float(argument))
+    if kind == "error" and argument in errno.errorcode.values():
+        return partial(_fail, getattr(errno, argument))
+    raise FailpointError(f"{VARIABLE}: {entry!r} asks for none of kill, sleep:SECONDS, error:NAME (as error:EIO)")
+
+
+def _is_duration(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and float(text) >= 0
+    except ValueError:
+        return False
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _fail(number: int) -> None:
+    raise OSError(number, os.strerror(number))

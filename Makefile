@@ -46,8 +46,8 @@ check: lint types arch migrations ## run all that CI runs: these, then test and 
 	REGISTRY_REQUIRE_CLIENTS=1 $(MAKE) test
 	REGISTRY_REQUIRE_CLIENTS=1 $(MAKE) test DATABASE=postgresql
 
-bench: .venv/dev ## measure the memory of a push and a pull of 1 GiB
-	$(BIN)/python -m bench.memory
+bench: .venv/dev ## compare with docker-registry of Debian, about ten minutes
+	$(BIN)/python -m bench --results bench/results
 
 clean: ## remove what the commands above made, but no data and no configuration
 	rm -rf .venv .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

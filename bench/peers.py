@@ -1,0 +1,170 @@
+"""The two registries that are compared: ours as it is shipped, and Debian's docker-registry."""
+
+import http.client
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import urlencode
+
+import bcrypt
+import yaml
+
+from tests.clients.server import Server, basic, kill_group, password_of
+from tests.postgresql import free_port
+
+PROGRAM = "docker-registry"
+ACCOUNT = "alice"
+# Its password costs what a password costs; the others are cheap, so that preparing takes no minutes.
+LOGIN_ACCOUNT = "developer"
+LOGIN_COST = 10
+# A token lives for 30 minutes.
+TOKEN_SECONDS = 600
+START_SECONDS = 30
+
+
+class Ours:
+    """Our registry under gunicorn as shipped: default workers and threads, RSA tokens, SQLite, filesystem.
+
+    REGISTRY_DATABASE_URL may name a PostgreSQL; what that uses is not counted.
+    """
+
+    name = "ours"
+
+    def __init__(self, folder: Path) -> None:
+        """Start it with everything in `folder`."""
+        folder.mkdir()
+        self._server = _AsShipped(folder)
+        self._tokens: dict[str, tuple[float, str]] = {}
+        self.address = ("127.0.0.1", self._server.port)
+        try:
+            self._server.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The process id of gunicorn's master."""
+        assert self._server.process is not None
+        return self._server.process.pid
+
+    @property
+    def database(self) -> str:
+        """What it keeps its rows in."""
+        return self._server.database_url.partition(":")[0]
+
+    def authorization(self, scope: str) -> str:
+        """Return the header for a scope, with a token that is good for the round to come."""
+        made_at, token = self._tokens.get(scope, (0.0, ""))
+        if not token or time.monotonic() - made_at > TOKEN_SECONDS:
+            token = self._server.token(ACCOUNT, *scope.split(" "))
+            self._tokens[scope] = (time.monotonic(), token)
+        return f"Authorization: Bearer {token}\r\n"
+
+    def login(self) -> tuple[str, str]:
+        """Return the path that gives a token, and the header of an account whose password has the usual cost."""
+        query = urlencode({"service": "Docker Registry", "scope": "repository:myorg/backend-api:pull"})
+        return f"/v2/token?{query}", f"Authorization: {basic(LOGIN_ACCOUNT)}\r\n"
+
+    @property
+    def objects(self) -> Path:
+        """The folder of its blobs."""
+        return self._server.data / "objects"
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.stop()
+
+
+class _AsShipped(Server):
+    def configuration(self) -> dict[str, object]:
+        """Return what config.yaml says, with one password of the usual cost."""
+        shipped = super().configuration()
+        hashed = bcrypt.hashpw(password_of(LOGIN_ACCOUNT).encode(), bcrypt.gensalt(LOGIN_COST)).decode()
+        users: dict[str, object] = shipped["users"]  # type: ignore[assignment]
+        return shipped | {"users": users | {LOGIN_ACCOUNT: {"password": hashed}}}
+
+
+class Reference:
+    """Debian's docker-registry with the configuration of its package, less authentication and the log."""
+
+    name = "theirs"
+    database = "files"
+
+    def __init__(self, folder: Path) -> None:
+        """Start it with everything in `folder`."""
+        folder.mkdir()
+        self.address = ("127.0.0.1", free_port())
+        self._data = folder / "data"
+        (folder / "config.yml").write_text(yaml.safe_dump(self.configuration()))
+        with (folder / "log").open("wb") as log:
+            command = [PROGRAM, "serve", str(folder / "config.yml")]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            self._wait(folder / "log")
+        except BaseException:
+            self.stop()
+            raise
+
+    def configuration(self) -> dict[str, object]:
+        """Return what its configuration file says."""
+        return {
+            "version": 0.1,
+            "log": {"level": "error", "accesslog": {"disabled": True}},
+            "storage": {
+                "cache": {"blobdescriptor": "inmemory"},
+                "filesystem": {"rootdirectory": str(self._data)},
+                "delete": {"enabled": True},
+            },
+            "http": {
+                "addr": f"{self.address[0]}:{self.address[1]}",
+                "headers": {"X-Content-Type-Options": ["nosniff"]},
+            },
+            "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
+        }
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def authorization(self, scope: str) -> str:
+        """Return no header: it asks nobody who they are."""
+        return ""
+
+    @property
+    def objects(self) -> Path:
+        """The folder of its blobs."""
+        return self._data / "docker/registry/v2/blobs"
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=20)
+        finally:
+            kill_group(self._process.pid)
+
+    def _wait(self, log: Path) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            connection = http.client.HTTPConnection(*self.address, timeout=5)
+            try:
+                connection.request("GET", "/v2/")
+                connection.getresponse().read()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+            finally:
+                connection.close()
+        raise AssertionError(f"{PROGRAM} does not answer:\n{log.read_text()}")
+
+
+Peer = Ours | Reference
+
+
+def is_installed() -> bool:
+    """Tell whether the other registry is there."""
+    return shutil.which(PROGRAM) is not None

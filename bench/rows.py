@@ -8,8 +8,20 @@ from bench.content import LAYER_BYTES, MEBIBYTE, Image, Series, images
 from bench.load import Begin
 from bench.peers import Ours
 from bench.request import Operation, Request
-from bench.target import ACCEPT, PULL, PUSH, PUSHED, REPOSITORY, TAGGED, Target, has_digest, has_token, holds
-from bench.target import location, with_digest
+from bench.target import (
+    ACCEPT,
+    PULL,
+    PUSH,
+    PUSHED,
+    REPOSITORY,
+    TAGGED,
+    Target,
+    has_digest,
+    has_token,
+    holds,
+    location,
+    with_digest,
+)
 
 TAG = "v1"
 

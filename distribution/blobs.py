@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from django.db.models.functions import Now
-
+from accounts.statement import Statement
 from acl.names import RepositoryName
 from distribution import lookup, repositories, transactions, trash
+from distribution.content import Content
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
 from distribution.lookup import FoundBlob
@@ -18,6 +18,21 @@ from tokens.errors import ErrorCode, RegistryError
 from tokens.views.base import unavailable
 
 logger = logging.getLogger(__name__)
+
+
+_FIND_SOUND = Statement("SELECT id, digest, size, key FROM distribution_blob WHERE digest = %s AND NOT is_corrupt")
+_LOCK = Statement("SELECT id, key, is_corrupt FROM distribution_blob WHERE digest = %s FOR UPDATE")
+_INSERT = Statement("""
+INSERT INTO distribution_blob (digest, size, key, is_corrupt, created_at)
+VALUES (%s, %s, %s, FALSE, statement_timestamp()) RETURNING id
+""")
+_HEAL = Statement("UPDATE distribution_blob SET key = %s, size = %s, is_corrupt = FALSE WHERE id = %s")
+_LOCK_LINK = Statement("SELECT id FROM distribution_link WHERE repository_id = %s AND blob_id = %s FOR UPDATE")
+_INSERT_LINK = Statement("""
+INSERT INTO distribution_link (repository_id, blob_id, used_at, is_idle)
+VALUES (%s, %s, statement_timestamp(), TRUE)
+""")
+_PROMISE_LINK = Statement("UPDATE distribution_link SET used_at = statement_timestamp() WHERE id = %s")
 
 
 def find(name: RepositoryName, digest: Digest) -> FoundBlob:
@@ -40,9 +55,9 @@ def open_at(found: FoundBlob, offset: int = 0) -> IO[bytes]:
 
 def notice_loss(digest: Digest) -> None:
     """Mark the blob corrupt when its object is gone or short, so that the push under way heals it."""
-    row = Blob.objects.filter(digest=str(digest), is_corrupt=False).first()
+    row = _FIND_SOUND.row(str(digest))
     if row is not None:
-        _is_readable(FoundBlob(row.pk, row.digest, row.size, row.key))
+        _is_readable(FoundBlob(*row))
 
 
 def _check_object(found: FoundBlob) -> None:
@@ -106,18 +121,31 @@ def _mount(repository: Repository, digest: Digest, source: RepositoryName) -> bo
     blob = Blob.objects.select_for_update().filter(digest=str(digest), is_corrupt=False).first()
     if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():
         return False
-    link_into(repository, blob)
+    link_into(repository.pk, blob.pk)
     failpoint("mount.before_commit")
     return True
 
 
-def link_into(repository: Repository, blob: Blob) -> None:
-    """Make the repository's link of `blob`, whose row the caller has locked, or renew its promise."""
-    link = Link.objects.select_for_update().filter(repository=repository, blob=blob).first()
-    if link is None:
-        Link.objects.create(repository=repository, blob=blob, used_at=Now(), is_idle=True)
+def publish(repository_pk: int, content: Content) -> None:
+    """Make the content a blob of the repository, or heal the one that is there, or throw the content away."""
+    row = _LOCK.row(str(content.digest))
+    if row is None:
+        blob_pk = _INSERT.value(str(content.digest), content.size, content.key)
     else:
-        Link.objects.filter(pk=link.pk).update(used_at=Now())
+        blob_pk, key, is_corrupt = row
+        if is_corrupt:
+            _HEAL.run(content.key, content.size, blob_pk)
+        trash.put([key if is_corrupt else content.key])
+    link_into(repository_pk, blob_pk)
+
+
+def link_into(repository_pk: int, blob_pk: int) -> None:
+    """Make the repository's link of a blob, whose row the caller has locked, or renew its promise."""
+    link_pk = _LOCK_LINK.value(repository_pk, blob_pk)
+    if link_pk is None:
+        _INSERT_LINK.run(repository_pk, blob_pk)
+    else:
+        _PROMISE_LINK.run(link_pk)
 
 
 def delete(name: RepositoryName, digest: Digest) -> None:

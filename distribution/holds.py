@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db.models import DateTimeField, Exists, Expression, F, OuterRef, Q, Value
 from django.db.models.functions import Greatest, Now
 
+from accounts.statement import Statement
 from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
 
 _TAGGED = Exists(Tag.objects.filter(manifest=OuterRef("pk")))
@@ -19,10 +20,19 @@ _USED = Exists(ManifestBlob.objects.filter(link=OuterRef("pk")))
 HELD_MANIFEST = Q(_TAGGED) | Q(_CHILD) | Q(_REFERRER)
 HELD_LINK = Q(_USED)
 
+# The same, for one manifest.
+_IS_HELD = Statement("""
+SELECT EXISTS (SELECT 1 FROM distribution_tag WHERE manifest_id = manifest.id)
+    OR EXISTS (SELECT 1 FROM distribution_manifestchild WHERE child_id = manifest.id)
+    OR EXISTS (SELECT 1 FROM distribution_manifest subject
+        WHERE subject.repository_id = manifest.repository_id AND subject.digest = manifest.subject)
+FROM distribution_manifest manifest WHERE manifest.id = %s
+""")
+
 
 def is_manifest_held(pk: int) -> bool:
     """Tell whether anything holds the manifest."""
-    return Manifest.objects.filter(HELD_MANIFEST, pk=pk).exists()
+    return bool(_IS_HELD.value(pk))
 
 
 def is_link_held(pk: int) -> bool:

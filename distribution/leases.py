@@ -14,6 +14,7 @@ from django.db import OperationalError
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts.statement import Statement
 from distribution import transactions
 from distribution.models import Upload
 
@@ -21,6 +22,22 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 10.0
+
+_TAKE = Statement("""
+UPDATE distribution_upload
+SET lease = %s, leased_until = statement_timestamp() + interval '30 seconds', active_at = statement_timestamp()
+WHERE id = %s AND "offset" = %s AND lease IS NULL
+""")
+_TAKE_OVER = Statement("""
+UPDATE distribution_upload
+SET lease = %s, leased_until = statement_timestamp() + interval '30 seconds', active_at = statement_timestamp()
+WHERE id = %s AND "offset" = %s AND leased_until < statement_timestamp()
+""")
+_ADVANCE = Statement("""
+UPDATE distribution_upload
+SET "offset" = %s, lease = NULL, leased_until = NULL, active_at = statement_timestamp()
+WHERE id = %s AND lease = %s
+""")
 
 
 class LostLeaseError(Exception):
@@ -34,6 +51,7 @@ class Claim:
     upload_id: uuid.UUID
     offset: int
     lease: uuid.UUID
+    is_clean: bool = True
     renewed_at: float = field(default_factory=time.monotonic)
 
     def renew(self) -> None:
@@ -61,18 +79,16 @@ def free() -> Q:
 
 
 def take(upload_id: uuid.UUID, offset: int) -> Claim | None:
-    """Claim the upload, when it stands at `offset` and nobody is writing; None otherwise."""
-    claim = Claim(upload_id, offset, uuid.uuid4())
-    taken = Upload.objects.filter(free(), pk=upload_id, offset=offset).update(
-        lease=claim.lease, leased_until=Now() + LEASE, active_at=Now()
-    )
-    return claim if taken else None
+    """Claim the upload, when it stands at `offset` and nobody is writing; None otherwise.
+
+    `is_clean` tells that no writer died with it: what it has begun is as it was left.
+    """
+    lease = uuid.uuid4()
+    if _TAKE.run(lease, upload_id, offset):
+        return Claim(upload_id, offset, lease)
+    return Claim(upload_id, offset, lease, is_clean=False) if _TAKE_OVER.run(lease, upload_id, offset) else None
 
 
 def advance(claim: Claim, size: int) -> bool:
     """Add `size` bytes to the upload and end the claim; False when the claim was lost."""
-    return bool(
-        Upload.objects.filter(pk=claim.upload_id, lease=claim.lease).update(
-            offset=claim.offset + size, lease=None, leased_until=None, active_at=Now()
-        )
-    )
+    return bool(_ADVANCE.run(claim.offset + size, claim.upload_id, claim.lease))

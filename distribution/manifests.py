@@ -4,22 +4,77 @@ What a manifest names in its repository exists as rows: foreign keys say so. Eve
 first write, in the order Tag → Manifest → Link, each kind by primary key in one statement.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from django.db.models import Q
-from django.db.models.functions import Now
-
+from accounts.statement import Statement
 from acl.names import RepositoryName
 from distribution import families, holds, lookup, repositories, transactions
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
 from distribution.lookup import FoundManifest
 from distribution.manifest import ParsedManifest, parse_manifest
-from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag, remove
+from distribution.models import Manifest, ManifestChild, Repository, Tag, remove
 from distribution.tag import Tag as TagName
 from distribution.transactions import LostRaceError
 from tokens.errors import ErrorCode, RegistryError
+
+_LOCK_TAGS = Statement("""
+SELECT id, name, manifest_id FROM distribution_tag
+WHERE repository_id = %s AND name = ANY(%s) ORDER BY id FOR UPDATE
+""")
+_LOCK_AROUND = Statement("""
+SELECT id, digest, media_type, subject FROM distribution_manifest
+WHERE repository_id = %s AND (digest = ANY(%s) OR subject = %s OR id = ANY(%s)) ORDER BY id FOR UPDATE
+""")
+_LOCK_LINKS = Statement("""
+SELECT link.id, blob.digest FROM distribution_link link
+JOIN distribution_blob blob ON blob.id = link.blob_id
+WHERE link.repository_id = %s AND blob.digest = ANY(%s) AND NOT blob.is_corrupt ORDER BY link.id FOR UPDATE OF link
+""")
+_INSERT = Statement("""
+INSERT INTO distribution_manifest (repository_id, digest, media_type, payload, size, subject, artifact_type,
+    annotations, is_idle, used_at, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, statement_timestamp(), statement_timestamp()) RETURNING id
+""")
+_PROMISE = Statement("UPDATE distribution_manifest SET used_at = statement_timestamp(), is_idle = %s WHERE id = %s")
+_USE = Statement("""
+INSERT INTO distribution_manifestblob (manifest_id, link_id)
+SELECT %s, id FROM distribution_link WHERE id = ANY(%s) ON CONFLICT DO NOTHING
+""")
+_ADOPT = Statement("""
+INSERT INTO distribution_manifestchild (parent_id, child_id)
+SELECT %s, id FROM distribution_manifest WHERE id = ANY(%s)
+""")
+_HOLD_LINKS = Statement("UPDATE distribution_link SET is_idle = FALSE WHERE is_idle AND id = ANY(%s)")
+_HOLD_MANIFESTS = Statement("UPDATE distribution_manifest SET is_idle = FALSE WHERE is_idle AND id = ANY(%s)")
+_MOVE_TAGS = Statement("""
+UPDATE distribution_tag SET manifest_id = %s, updated_at = statement_timestamp() WHERE id = ANY(%s)
+""")
+_INSERT_TAG = Statement("""
+INSERT INTO distribution_tag (repository_id, name, manifest_id, updated_at)
+VALUES (%s, %s, %s, statement_timestamp())
+""")
+_LIST = Statement("UPDATE distribution_repository SET is_listed = TRUE WHERE id = %s")
+
+
+class _Tag(NamedTuple):
+    """A locked tag."""
+
+    pk: int
+    name: str
+    manifest_pk: int
+
+
+class _Manifest(NamedTuple):
+    """A locked manifest."""
+
+    pk: int
+    digest: str
+    media_type: str
+    subject: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,101 +152,87 @@ def _put_twice(incoming: Put) -> None:
 
 
 def _put(incoming: Put) -> None:
-    tags = list(
-        Tag.objects.select_for_update().filter(repository=incoming.repository, name__in=incoming.tags).order_by("pk")
-    )
+    repository = incoming.repository.pk
+    tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository, list(incoming.tags))] if incoming.tags else []
     around = _lock_around(incoming, tags)
-    links = _lock_links(incoming)
+    links = {digest: pk for pk, digest in _LOCK_LINKS.rows(repository, [*incoming.blobs, *incoming.optional_blobs])}
     _check_media_type(incoming, around)
     _check_complete(incoming, around, links)
-    own = _write(incoming, around, links)
-    Link.objects.filter(pk__in=[link.pk for link in links], is_idle=True).update(is_idle=False)
+    own = _write(incoming, around, list(links.values()))
+    _HOLD_LINKS.run(list(links.values()))
     held = incoming.children | {digest for digest, row in around.items() if row.subject == str(incoming.digest)}
-    held.discard(own.digest)
-    Manifest.objects.filter(pk__in=[around[d].pk for d in held], is_idle=True).update(is_idle=False)
+    held.discard(str(incoming.digest))
+    if held:
+        _HOLD_MANIFESTS.run([around[digest].pk for digest in held])
     _move_tags(incoming, own, tags)
     if not incoming.repository.is_listed:
-        Repository.objects.filter(pk=incoming.repository.pk).update(is_listed=True)
+        _LIST.run(repository)
     failpoint("manifest.before_put_commit")
 
 
-def _lock_around(incoming: Put, tags: list[Tag]) -> dict[str, Manifest]:
+def _lock_around(incoming: Put, tags: list[_Tag]) -> dict[str, _Manifest]:
     """Lock every manifest whose state this put changes: itself, children, subject, referrers, old targets of tags."""
     named = incoming.children | {str(incoming.digest)} | ({incoming.subject} if incoming.subject else set())
-    condition = Q(digest__in=named) | Q(subject=str(incoming.digest)) | Q(pk__in=[tag.manifest_id for tag in tags])
-    rows = Manifest.objects.select_for_update().filter(condition, repository=incoming.repository).order_by("pk")
-    return {row.digest: row for row in rows.only("pk", "digest", "media_type", "subject", "repository_id")}
+    targets = [tag.manifest_pk for tag in tags]
+    rows = _LOCK_AROUND.rows(incoming.repository.pk, list(named), str(incoming.digest), targets)
+    return {row[1]: _Manifest(*row) for row in rows}
 
 
-def _lock_links(incoming: Put) -> list[Link]:
-    rows = Link.objects.select_for_update(of=("self",)).select_related("blob").order_by("pk")
-    wanted = incoming.blobs | incoming.optional_blobs
-    return list(rows.filter(repository=incoming.repository, blob__digest__in=wanted, blob__is_corrupt=False))
-
-
-def _check_media_type(incoming: Put, around: dict[str, Manifest]) -> None:
+def _check_media_type(incoming: Put, around: Mapping[str, _Manifest]) -> None:
     """Refuse to let bytes without a mediaType be one thing today and another tomorrow."""
     own = around.get(str(incoming.digest))
     if own is not None and own.media_type != incoming.parsed.media_type:
         raise RegistryError(ErrorCode.MANIFEST_INVALID, f"this manifest is here already as {own.media_type}")
 
 
-def _check_complete(incoming: Put, around: dict[str, Manifest], links: list[Link]) -> None:
-    missing = (incoming.children - around.keys()) | (incoming.blobs - {link.blob.digest for link in links})
+def _check_complete(incoming: Put, around: Mapping[str, _Manifest], links: Mapping[str, int]) -> None:
+    missing = (incoming.children - around.keys()) | (incoming.blobs - links.keys())
     if missing:
         raise RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, [{"digest": digest} for digest in sorted(missing)])
 
 
-def _write(incoming: Put, around: dict[str, Manifest], links: list[Link]) -> Manifest:
+def _write(incoming: Put, around: Mapping[str, _Manifest], links: list[int]) -> int:
+    """Insert the manifest, or promise it again when it is there; return its primary key."""
     own = around.get(str(incoming.digest))
     is_held = bool(incoming.tags) or incoming.subject in around
     if own is not None:
-        is_idle = not (is_held or holds.is_manifest_held(own.pk))
-        Manifest.objects.filter(pk=own.pk).update(used_at=Now(), is_idle=is_idle)
-        _use(own, links)
-        return own
-    own = _insert(incoming, is_idle=not is_held)
-    _use(own, links)
-    ManifestChild.objects.bulk_create(
-        [ManifestChild(parent=own, child=around[digest]) for digest in sorted(incoming.children)]
-    )
-    return own
+        _PROMISE.run(not (is_held or holds.is_manifest_held(own.pk)), own.pk)
+        # A blob that may be elsewhere can have come since the last time.
+        _USE.run(own.pk, links)
+        return own.pk
+    pk = _insert(incoming, is_idle=not is_held)
+    _USE.run(pk, links)
+    if incoming.children:
+        _ADOPT.run(pk, [around[digest].pk for digest in incoming.children])
+    return pk
 
 
-def _use(own: Manifest, links: list[Link]) -> None:
-    """Name the links that the manifest holds; a blob that may be elsewhere can have come since the last time."""
-    uses = [ManifestBlob(manifest=own, link=link) for link in links]
-    ManifestBlob.objects.bulk_create(uses, ignore_conflicts=True)
-
-
-def _insert(incoming: Put, *, is_idle: bool) -> Manifest:
+def _insert(incoming: Put, *, is_idle: bool) -> int:
     parsed = incoming.parsed
-    return Manifest.objects.create(
-        repository=incoming.repository,
-        digest=str(incoming.digest),
-        media_type=parsed.media_type,
-        payload=incoming.payload,
-        size=len(incoming.payload),
-        subject=incoming.subject,
-        artifact_type=parsed.artifact_type or "",
-        annotations=parsed.annotations,
-        used_at=Now(),
-        is_idle=is_idle,
+    return int(
+        _INSERT.value(
+            incoming.repository.pk,
+            str(incoming.digest),
+            parsed.media_type,
+            incoming.payload,
+            len(incoming.payload),
+            incoming.subject,
+            parsed.artifact_type or "",
+            json.dumps(parsed.annotations),
+            is_idle,
+        )
     )
 
 
-def _move_tags(incoming: Put, own: Manifest, tags: list[Tag]) -> None:
-    moved = [tag for tag in tags if tag.manifest_id != own.pk]
-    Tag.objects.filter(pk__in=[tag.pk for tag in tags]).update(manifest=own, updated_at=Now())
-    holds.drop_manifests({tag.manifest_id for tag in moved})
-    there = {tag.name for tag in tags}
-    Tag.objects.bulk_create(
-        [
-            Tag(repository=incoming.repository, name=name, manifest=own, updated_at=Now())
-            # Sorted: two puts of the same new tags would else wait for each other.
-            for name in sorted(set(incoming.tags) - there)
-        ]
-    )
+def _move_tags(incoming: Put, own: int, tags: list[_Tag]) -> None:
+    if tags:
+        _MOVE_TAGS.run(own, [tag.pk for tag in tags])
+    moved = {tag.manifest_pk for tag in tags if tag.manifest_pk != own}
+    if moved:
+        holds.drop_manifests(moved)
+    # Sorted: two puts of the same new tags would else wait for each other.
+    for name in sorted({*incoming.tags} - {tag.name for tag in tags}):
+        _INSERT_TAG.run(incoming.repository.pk, name, own)
 
 
 def delete(name: RepositoryName, digest: Digest) -> None:

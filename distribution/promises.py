@@ -9,37 +9,29 @@ from datetime import timedelta
 from functools import lru_cache
 
 from django.conf import settings
-from django.db import connection
 
 from accounts.statement import Statement
 
-_NOW = {
-    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
-    "postgresql": "statement_timestamp()",
-}
-_CUT = {
-    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-{seconds} seconds')",
-    "postgresql": "(statement_timestamp() - interval '{seconds} seconds')",
-}
-
-
 _RENEW = {
-    "distribution_link": "UPDATE distribution_link SET used_at = {now} WHERE id = %s AND used_at < {cut}",
-    "distribution_manifest": "UPDATE distribution_manifest SET used_at = {now} WHERE id = %s AND used_at < {cut}",
+    "distribution_link": """
+UPDATE distribution_link SET used_at = statement_timestamp() WHERE id = %s AND used_at < {cut}
+""",
+    "distribution_manifest": """
+UPDATE distribution_manifest SET used_at = statement_timestamp() WHERE id = %s AND used_at < {cut}
+""",
 }
 
 
 def statement(sql: str) -> Statement:
-    """Return the statement of `sql`, in which `{cut}` is when a promise needs to be renewed, and `{now}` is now."""
-    return _statement(sql, connection.vendor, settings.REGISTRY.garbage_collector.grace_period)
+    """Return the statement of `sql`, in which `{cut}` is the moment before which a promise needs to be renewed."""
+    return _statement(sql, settings.REGISTRY.garbage_collector.grace_period)
 
 
 @lru_cache(maxsize=64)
-def _statement(sql: str, vendor: str, grace: timedelta) -> Statement:
-    cut = _CUT[vendor].format(seconds=f"{grace.total_seconds() / 2:.3f}")
-    return Statement(sql.format(cut=cut, now=_NOW[vendor]))
+def _statement(sql: str, grace: timedelta) -> Statement:
+    return Statement(sql.format(cut=f"(statement_timestamp() - interval '{grace.total_seconds() / 2:.3f} seconds')"))
 
 
 def renew(table: str, pk: int) -> bool:
     """Promise the row again; False when it is gone, or was renewed by another request just now."""
-    return statement(_RENEW[table]).count(pk) == 1
+    return statement(_RENEW[table]).run(pk) == 1

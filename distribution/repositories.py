@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 
+from accounts.statement import Statement
 from acl.name_range import NameRange
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
@@ -11,11 +12,15 @@ from distribution.pages import Page
 
 BATCH = 1000
 
+_FIND = Statement("SELECT id, is_listed FROM distribution_repository WHERE name = %s")
+
 
 def ensure(name: RepositoryName) -> Repository:
     """Return the repository called `name`, made now when it is new."""
-    repository, _ = Repository.objects.get_or_create(name=name)
-    return repository
+    row = _FIND.row(name)
+    if row is None:
+        return Repository.objects.get_or_create(name=name)[0]
+    return Repository.from_db("default", ("id", "name", "is_listed"), (row[0], name, bool(row[1])))
 
 
 def catalog(limit: int, last: str, rules: IdentityRules) -> Page:

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 
+from accounts.statement import Statement
 from distribution import leases, transactions, trash
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
@@ -19,6 +20,16 @@ logger = logging.getLogger(__name__)
 
 # What arrived before a connection broke is kept when resuming saves more than it costs.
 MIN_PREFIX_BYTES = 1024 * 1024
+
+
+_INSERT = Statement("INSERT INTO distribution_segment (upload_id, key, start, digest) VALUES (%s, %s, %s, '')")
+_UNFINISHED = Statement("SELECT key FROM distribution_segment WHERE upload_id = %s AND size IS NULL")
+_COUNT = Statement("SELECT count(*) FROM distribution_segment WHERE upload_id = %s")
+_FINISH = Statement("UPDATE distribution_segment SET size = %s, digest = %s WHERE key = %s")
+
+
+class _NotNamedError(Exception):
+    """The upload has no object that was named and never written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +49,7 @@ def receive(upload: Upload, body: Body, start: int, expected: int | None) -> Rec
     Raises RANGE_INVALID when the upload stands elsewhere or another request is writing; SIZE_INVALID when
     the body is not as long as it said; UNAVAILABLE when the storage fails.
     """
-    claim, key = transactions.run(_claim, upload, start)
+    claim, key = _claim(upload, start)
     failpoint("upload.after_claim")
     reader = HashingReader(body, upload.algorithm, claim.renew)
     write(upload, claim, key, reader)
@@ -87,15 +98,39 @@ def range_error(upload: Upload) -> RegistryError:
     return RegistryError(ErrorCode.RANGE_INVALID, {"uuid": str(upload.pk), "offset": offset})
 
 
+def name_first(upload: Upload) -> None:
+    """Name the object of a new session's first bytes, in the transaction that opens it."""
+    _INSERT.run(upload.pk, new_key(), 0)
+
+
 def _claim(upload: Upload, start: int) -> tuple[Claim, str]:
+    """Claim the upload, and return the key of an object that is to be written."""
+    if not start and not upload.offset:
+        try:
+            return transactions.run_volatile(_claim_first, upload)
+        except _NotNamedError:
+            pass
+    return transactions.run(_claim_next, upload, start)
+
+
+def _claim_first(upload: Upload) -> tuple[Claim, str]:
+    """Claim the upload for the object that was named when it began: that name is durable, the claim need not be."""
+    claim = leases.take(upload.pk, 0)
+    key = _UNFINISHED.value(upload.pk) if claim is not None and claim.is_clean else None
+    if claim is None or key is None:
+        raise _NotNamedError
+    return claim, key
+
+
+def _claim_next(upload: Upload, start: int) -> tuple[Claim, str]:
     claim = leases.take(upload.pk, start)
     if claim is None:
         raise range_error(upload)
     _discard_unfinished(upload)
-    if Segment.objects.filter(upload=upload).count() >= MAX_SEGMENTS:
+    if _COUNT.value(upload.pk) >= MAX_SEGMENTS:
         raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, f"an upload has at most {MAX_SEGMENTS} chunks")
     key = new_key()
-    Segment.objects.create(upload=upload, key=key, start=start)
+    _INSERT.run(upload.pk, key, start)
     return claim, key
 
 
@@ -121,15 +156,14 @@ def _check_size(upload: Upload, received: Received, body: Body, expected: int | 
 
 
 def _count(received: Received) -> bool:
-    segment = Segment.objects.filter(key=received.key)
     if not leases.advance(received.claim, received.size):
-        if segment.filter(size__isnull=False).exists():
+        if Segment.objects.filter(key=received.key, size__isnull=False).exists():
             # An earlier attempt was committed, though the answer to its COMMIT got lost.
             return True
         _trash(received.key)
         return False
     if received.size:
-        segment.update(size=received.size, digest=str(received.digest))
+        _FINISH.run(received.size, str(received.digest), received.key)
     else:
         _trash(received.key)
     failpoint("upload.before_count_commit")

@@ -7,11 +7,18 @@ from typing import ParamSpec, TypeVar
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
+from accounts.statement import Statement
 from tokens.views.base import unavailable
 
 ATTEMPTS = 4
 # An attempt may wait for a lock as long as the database lets it; after this long no other begins.
 PATIENCE_SECONDS = 15.0
+
+_NORMAL = 1
+_SYNCHRONOUS = Statement("PRAGMA synchronous")
+_DO_NOT_WAIT = Statement("PRAGMA synchronous = NORMAL")
+_WAIT = Statement("PRAGMA synchronous = FULL")
+_ANSWER_AT_ONCE = Statement("SET LOCAL synchronous_commit = off")
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -40,6 +47,28 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
             break
         time.sleep(random.uniform(0, 0.01) * (attempt + 1))  # noqa: S311 - spreads contenders, hides nothing
     raise unavailable("the database is busy") from lost
+
+
+def run_volatile(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    """Do what `run` does with an operation that a power cut may undo: nothing waits for the disk.
+
+    A later transaction that waits makes it durable too.
+    """
+    if connection.vendor != "sqlite":
+        return run(_without_wait, operation, *args, **kwargs)
+    usual = _SYNCHRONOUS.value()
+    if usual <= _NORMAL:
+        return run(operation, *args, **kwargs)
+    _DO_NOT_WAIT.run()
+    try:
+        return run(operation, *args, **kwargs)
+    finally:
+        _WAIT.run()
+
+
+def _without_wait(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    _ANSWER_AT_ONCE.run()
+    return operation(*args, **kwargs)
 
 
 def drop_broken_connection() -> None:

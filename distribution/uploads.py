@@ -9,17 +9,15 @@ import uuid
 from contextlib import suppress
 from datetime import datetime
 
-from django.db.models import Q
-from django.db.models.functions import Now
-
+from accounts.statement import Statement
 from acl.names import RepositoryName
-from distribution import blobs, leases, repositories, segments, transactions, trash
+from distribution import blobs, repositories, segments, transactions, trash
 from distribution.assembly import assemble
 from distribution.content import Content
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
 from distribution.leases import Claim
-from distribution.models import Blob, Link, Segment, Upload, remove
+from distribution.models import Link, Repository, Upload
 from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 
@@ -27,29 +25,57 @@ from tokens.errors import ErrorCode, RegistryError
 MAX_OPEN = 1000
 RETRY_AFTER_SECONDS = 60
 
+_COUNT_OPEN = Statement("SELECT count(*) FROM (SELECT 1 FROM distribution_upload WHERE account = %s LIMIT %s) opened")
+_INSERT = Statement("""
+INSERT INTO distribution_upload (id, repository_id, account, algorithm, "offset", started_at, active_at)
+VALUES (%s, %s, %s, %s, 0, statement_timestamp(), statement_timestamp())
+""")
+_FIND = Statement("""
+SELECT upload.repository_id, upload.algorithm, upload."offset"
+FROM distribution_upload upload
+JOIN distribution_repository repository ON repository.id = upload.repository_id
+WHERE upload.id = %s AND repository.name = %s AND upload.account = %s
+""")
+# Of who holds the lease, or of anybody (no lease) while nobody does.
+_LOCK = Statement("""
+SELECT assembly_key FROM distribution_upload
+WHERE id = %s AND "offset" = %s
+AND (lease = %s OR (%s::uuid IS NULL AND (lease IS NULL OR leased_until < statement_timestamp())))
+FOR UPDATE
+""")
+_KEYS = Statement("SELECT key FROM distribution_segment WHERE upload_id = %s")
+_REMOVE_SEGMENTS = Statement("DELETE FROM distribution_segment WHERE upload_id = %s")
+_REMOVE = Statement("DELETE FROM distribution_upload WHERE id = %s")
+
 
 def start(name: RepositoryName, account: str, algorithm: str = "sha256") -> Upload:
     """Open a session of `account` in the repository, which is made when it is new.
 
     Raises TOOMANYREQUESTS when the account has MAX_OPEN sessions already.
     """
-    if Upload.objects.filter(account=account)[:MAX_OPEN].count() >= MAX_OPEN:
+    if _COUNT_OPEN.value(account, MAX_OPEN) >= MAX_OPEN:
         raise _too_many_open()
     repository = repositories.ensure(name)
     failpoint("upload.before_start")
-    upload = Upload.objects.create(repository=repository, account=account, algorithm=algorithm, active_at=Now())
+    upload = Upload(repository=repository, account=account, algorithm=algorithm)
+    transactions.run(_open, upload)
     failpoint("upload.after_start")
     return upload
 
 
+def _open(upload: Upload) -> None:
+    _INSERT.run(upload.pk, upload.repository_id, upload.account, upload.algorithm)
+    segments.name_first(upload)
+
+
 def find(name: RepositoryName, session: uuid.UUID, account: str) -> Upload:
     """Return the session. Raises BLOB_UPLOAD_UNKNOWN, also for one of another repository or account."""
-    upload = (
-        Upload.objects.select_related("repository").filter(pk=session, repository__name=name, account=account).first()
-    )
-    if upload is None:
+    row = _FIND.row(session, name, account)
+    if row is None:
         raise _unknown(session)
-    return upload
+    repository_pk, algorithm, offset = row
+    repository = Repository.from_db("default", ("id", "name"), (repository_pk, name))
+    return Upload(pk=session, repository=repository, account=account, algorithm=algorithm, offset=offset)
 
 
 def was_opened(name: RepositoryName, session: uuid.UUID, account: str, *, before: datetime) -> bool:
@@ -123,15 +149,7 @@ def _content(upload: Upload, body: Body, algorithm: str, start: int | None, expe
 def _publish(upload: Upload, content: Content) -> None:
     if not _close(upload, content):
         return
-    blob = Blob.objects.select_for_update().filter(digest=str(content.digest)).first()
-    if blob is None:
-        blob = Blob.objects.create(digest=str(content.digest), size=content.size, key=content.key)
-    elif blob.is_corrupt:
-        trash.put([blob.key])
-        Blob.objects.filter(pk=blob.pk).update(key=content.key, size=content.size, is_corrupt=False)
-    else:
-        trash.put([content.key])
-    blobs.link_into(upload.repository, blob)
+    blobs.publish(upload.repository_id, content)
     failpoint("upload.before_publish_commit")
 
 
@@ -147,13 +165,12 @@ def _close(upload: Upload, content: Content) -> bool:
 
     Raises what `segments.range_error` says when the session stands elsewhere, or another request holds it.
     """
-    held = Q(lease=content.lease) if content.lease else leases.free()
-    row = Upload.objects.select_for_update().filter(held, pk=upload.pk, offset=content.offset).first()
+    row = _LOCK.row(upload.pk, content.offset, content.lease, content.lease)
     if row is None:
         if _is_published(upload, content):
             return False
         raise segments.range_error(upload)
-    discard(row, keep=content.key)
+    _discard(upload.pk, row[0], keep=content.key)
     return True
 
 
@@ -172,12 +189,16 @@ def _cancel(upload: Upload) -> None:
     failpoint("upload.before_cancel_commit")
 
 
-def discard(row: Upload, keep: str | None = None) -> None:
-    """Remove the rows of a session, which the caller has locked; every object but `keep` goes to trash."""
-    keys = {row.assembly_key, *Segment.objects.filter(upload=row).values_list("key", flat=True)}
+def discard(row: Upload) -> None:
+    """Remove the rows of a session, which the caller has locked; every object goes to trash."""
+    _discard(row.pk, row.assembly_key)
+
+
+def _discard(pk: uuid.UUID, assembly_key: str | None, keep: str | None = None) -> None:
+    keys = {assembly_key, *(key for (key,) in _KEYS.rows(pk))}
     trash.put(key for key in keys if key and key != keep)
-    remove(Segment.objects.filter(upload=row))
-    remove(Upload.objects.filter(pk=row.pk))
+    _REMOVE_SEGMENTS.run(pk)
+    _REMOVE.run(pk)
 
 
 def _too_many_open() -> RegistryError:

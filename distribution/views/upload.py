@@ -22,11 +22,11 @@ class UploadView(RepositoryView):
 
     actions = {"GET": PULL, "PATCH": PULL_PUSH, "PUT": PULL_PUSH, "DELETE": PUSH}
 
-    def get(self, request: HttpRequest, session: uuid.UUID) -> HttpResponse:
+    def get(self, request: HttpRequest, session: str) -> HttpResponse:
         """Answer how far the upload has come."""
         return session_accepted(self._find(session), 204)
 
-    def patch(self, request: HttpRequest, session: uuid.UUID) -> HttpResponse:
+    def patch(self, request: HttpRequest, session: str) -> HttpResponse:
         """Append a chunk: with a Content-Range at its place, without one where the session stands."""
         upload = self._find(session)
         try:
@@ -36,7 +36,7 @@ class UploadView(RepositoryView):
             raise _with_session(error, upload) from error
         return session_accepted(upload, 202)
 
-    def put(self, request: HttpRequest, session: uuid.UUID) -> HttpResponse:
+    def put(self, request: HttpRequest, session: str) -> HttpResponse:
         """Append the last chunk, if any, and publish the blob."""
         upload = self._find(session)
         digest = parse_digest(request.GET.get("digest", ""))
@@ -47,7 +47,7 @@ class UploadView(RepositoryView):
             raise _with_session(error, upload) from error
         return created(self.name, digest)
 
-    def delete(self, request: HttpRequest, session: uuid.UUID) -> HttpResponse:
+    def delete(self, request: HttpRequest, session: str) -> HttpResponse:
         """Cancel the session."""
         uploads.cancel(self._find(session))
         return empty(204, {})
@@ -55,10 +55,10 @@ class UploadView(RepositoryView):
     def outlives(self, bearer: Bearer) -> bool:
         """Let an upload be finished by who opened it with a token that was good then, and no other."""
         expired_at = datetime.fromtimestamp(bearer.claims.expires_at + LEEWAY_SECONDS, UTC)
-        return uploads.was_opened(self.name, self.kwargs["session"], bearer.identity.name, before=expired_at)
+        return uploads.was_opened(self.name, uuid.UUID(self.kwargs["session"]), bearer.identity.name, before=expired_at)
 
-    def _find(self, session: uuid.UUID) -> Upload:
-        return uploads.find(self.name, session, self.bearer.identity.name)
+    def _find(self, session: str) -> Upload:
+        return uploads.find(self.name, uuid.UUID(session), self.bearer.identity.name)
 
 
 def _chunk(request: HttpRequest) -> tuple[int | None, int | None]:

@@ -55,7 +55,7 @@ def run_volatile(operation: Callable[Arguments, Result], *args: Arguments.args, 
     A later transaction that waits makes it durable too.
     """
     if connection.vendor != "sqlite":
-        return run(_without_wait, operation, *args, **kwargs)
+        return run(_answered_at_once(operation, *args, **kwargs))
     usual = _SYNCHRONOUS.value()
     if usual <= _NORMAL:
         return run(operation, *args, **kwargs)
@@ -66,9 +66,14 @@ def run_volatile(operation: Callable[Arguments, Result], *args: Arguments.args, 
         _WAIT.run()
 
 
-def _without_wait(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-    _ANSWER_AT_ONCE.run()
-    return operation(*args, **kwargs)
+def _answered_at_once(
+    operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+) -> Callable[[], Result]:
+    def operate() -> Result:
+        _ANSWER_AT_ONCE.run()
+        return operation(*args, **kwargs)
+
+    return operate
 
 
 def drop_broken_connection() -> None:

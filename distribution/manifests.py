@@ -43,6 +43,11 @@ class Put:
         return {str(child.digest) for child in self.parsed.children}
 
     @property
+    def turns(self) -> set[str]:
+        """The digests whose comers and referrers come one after the other."""
+        return {str(self.digest)} | ({self.subject} if self.subject else set())
+
+    @property
     def blobs(self) -> set[str]:
         """The digests of the blobs that must be in the repository."""
         return {str(blob.digest) for blob in self.parsed.blobs}
@@ -97,6 +102,8 @@ def _put_twice(incoming: Put) -> None:
 
 
 def _put(incoming: Put) -> None:
+    # A new referrer and its new subject would else not see each other, and the referrer look as if nothing held it.
+    transactions.take_turns(*(f"{incoming.repository.pk} {digest}" for digest in incoming.turns))
     tags = list(
         Tag.objects.select_for_update().filter(repository=incoming.repository, name__in=incoming.tags).order_by("pk")
     )

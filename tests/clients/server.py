@@ -134,13 +134,20 @@ class Server:
 
     def stop(self) -> None:
         """End the server and its workers, and drop its database."""
-        if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=40)
-            finally:
-                kill_group(self.process.pid)
-        drop_database(self.database_url)
+        try:
+            self.end()
+        finally:
+            drop_database(self.database_url)
+
+    def end(self) -> None:
+        """End the server and its workers."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=40)
+        finally:
+            kill_group(self.process.pid)
 
     def workers(self) -> list[int]:
         """Return the process ids of the master's children."""
@@ -171,6 +178,15 @@ class Server:
                 return connection.execute(query).fetchall()
         with psycopg.connect(self.database_url) as postgresql:
             return list(postgresql.execute(query.encode()).fetchall())
+
+    def execute(self, statement: str) -> None:
+        """Change the server's database."""
+        if self.database_url.startswith("sqlite"):
+            with closing(sqlite3.connect(self.folder / "registry.sqlite3", timeout=30)) as connection, connection:
+                connection.execute(statement)
+        else:
+            with psycopg.connect(self.database_url) as postgresql:
+                postgresql.execute(statement.encode())
 
     def stored_bytes(self) -> int:
         """Return the size of all objects in the storage, those of open uploads too."""

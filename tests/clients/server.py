@@ -87,17 +87,21 @@ class Server:
     def start(self) -> None:
         """Start gunicorn and return once it answers; raise AssertionError with its log when it does not."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.configuration()))
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn"],
                 cwd=ROOT,
-                env=kept | {"CONFIG_PATH": str(self.folder / "config.yaml")},
+                env=self.environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         self.wait_until_healthy()
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of the server and its commands: its configuration, and nothing of the tests'."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))}
+        return kept | {"CONFIG_PATH": str(self.folder / "config.yaml")}
 
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says. The hashes cost 4, since a test logs in often."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Any, TypeVar
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from collector.bitmap import Bitmap
 from collector.findings import Finding, Kind
@@ -21,6 +21,7 @@ from distribution.models import Link, Manifest, ManifestBlob, ManifestChild
 
 Item = TypeVar("Item")
 
+_USED_BY_TAGGED = Exists(ManifestBlob.objects.filter(link=OuterRef("pk"), manifest__tags__isnull=False))
 _SUBJECT = Manifest.objects.filter(repository=OuterRef("repository"), digest=OuterRef("subject"))
 
 
@@ -88,8 +89,11 @@ class Mark:
                 self._judge_links([pk for pk in links if pk not in self._judged_links])
 
     def _judge_links(self, pks: list[int]) -> None:
-        uses = ManifestBlob.objects.filter(link__in=pks).values_list("link_id", "manifest_id")
-        kept = {link for link, manifest in uses.iterator(BATCH) if manifest not in self._manifests}
+        # A layer that everybody has is kept by the first tagged manifest that is met, not by reading all of them.
+        kept = set(Link.objects.filter(_USED_BY_TAGGED, pk__in=pks).values_list("pk", flat=True))
+        doubtful = [pk for pk in pks if pk not in kept]
+        uses = ManifestBlob.objects.filter(link__in=doubtful).values_list("link_id", "manifest_id")
+        kept |= {link for link, manifest in uses.iterator(BATCH) if manifest not in self._manifests}
         old = Link.objects.filter(pk__in=pks, used_at__lt=self._cut).values_list("pk", flat=True)
         for pk in old:
             if pk not in kept:

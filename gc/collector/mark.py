@@ -17,7 +17,7 @@ from collector.bitmap import Bitmap
 from collector.findings import Finding, Kind
 from collector.policy import Policy
 from collector.walk import BATCH
-from distribution.models import Link, Manifest, ManifestBlob, ManifestChild
+from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
 
 Item = TypeVar("Item")
 
@@ -60,7 +60,9 @@ class Mark:
     def _judge_manifests(self, pks: list[int]) -> Iterator[tuple[Manifest, str]]:
         """Mark those of `pks` that go and yield them with the reason."""
         kept, parents = self._parents(pks)
-        rows = Manifest.objects.filter(pk__in=pks, used_at__lt=self._cut, tags=None).order_by("used_at", "pk")
+        # Asked by itself: joined, PostgreSQL reads every tag there is.
+        kept |= set(Tag.objects.filter(manifest__in=pks).values_list("manifest_id", flat=True))
+        rows = Manifest.objects.filter(pk__in=pks, used_at__lt=self._cut).order_by("used_at", "pk")
         rows = rows.annotate(subject_pk=Subquery(_SUBJECT.values("pk"))).select_related("repository")
         for row in rows.only("digest", "subject", "used_at", "repository__name"):
             is_referrer = row.subject_pk is not None

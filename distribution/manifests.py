@@ -98,6 +98,11 @@ class Put:
         return {str(child.digest) for child in self.parsed.children}
 
     @property
+    def turns(self) -> set[str]:
+        """The digests whose comers and referrers come one after the other."""
+        return {str(self.digest)} | ({self.subject} if self.subject else set())
+
+    @property
     def blobs(self) -> set[str]:
         """The digests of the blobs that must be in the repository."""
         return {str(blob.digest) for blob in self.parsed.blobs}
@@ -152,6 +157,8 @@ def _put_twice(incoming: Put) -> None:
 
 
 def _put(incoming: Put) -> None:
+    # A new referrer and its new subject would else not see each other, and the referrer look as if nothing held it.
+    transactions.take_turns(*(f"{incoming.repository.pk} {digest}" for digest in incoming.turns))
     repository = incoming.repository.pk
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository, list(incoming.tags))] if incoming.tags else []
     around = _lock_around(incoming, tags)

@@ -11,16 +11,17 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Any, TypeVar
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from collector.bitmap import Bitmap
 from collector.findings import Finding, Kind
 from collector.policy import Policy
 from collector.walk import BATCH
-from distribution.models import Link, Manifest, ManifestBlob, ManifestChild
+from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
 
 Item = TypeVar("Item")
 
+_USED_BY_TAGGED = Exists(ManifestBlob.objects.filter(link=OuterRef("pk"), manifest__tags__isnull=False))
 _SUBJECT = Manifest.objects.filter(repository=OuterRef("repository"), digest=OuterRef("subject"))
 
 
@@ -59,7 +60,9 @@ class Mark:
     def _judge_manifests(self, pks: list[int]) -> Iterator[tuple[Manifest, str]]:
         """Mark those of `pks` that go and yield them with the reason."""
         kept, parents = self._parents(pks)
-        rows = Manifest.objects.filter(pk__in=pks, used_at__lt=self._cut, tags=None).order_by("used_at", "pk")
+        # Asked by itself: joined, PostgreSQL reads every tag there is.
+        kept |= set(Tag.objects.filter(manifest__in=pks).values_list("manifest_id", flat=True))
+        rows = Manifest.objects.filter(pk__in=pks, used_at__lt=self._cut).order_by("used_at", "pk")
         rows = rows.annotate(subject_pk=Subquery(_SUBJECT.values("pk"))).select_related("repository")
         for row in rows.only("digest", "subject", "used_at", "repository__name"):
             is_referrer = row.subject_pk is not None
@@ -88,8 +91,11 @@ class Mark:
                 self._judge_links([pk for pk in links if pk not in self._judged_links])
 
     def _judge_links(self, pks: list[int]) -> None:
-        uses = ManifestBlob.objects.filter(link__in=pks).values_list("link_id", "manifest_id")
-        kept = {link for link, manifest in uses.iterator(BATCH) if manifest not in self._manifests}
+        # A layer that everybody has is kept by the first tagged manifest that is met, not by reading all of them.
+        kept = set(Link.objects.filter(_USED_BY_TAGGED, pk__in=pks).values_list("pk", flat=True))
+        doubtful = [pk for pk in pks if pk not in kept]
+        uses = ManifestBlob.objects.filter(link__in=doubtful).values_list("link_id", "manifest_id")
+        kept |= {link for link, manifest in uses.iterator(BATCH) if manifest not in self._manifests}
         old = Link.objects.filter(pk__in=pks, used_at__lt=self._cut).values_list("pk", flat=True)
         for pk in old:
             if pk not in kept:

@@ -87,17 +87,21 @@ class Server:
     def start(self) -> None:
         """Start gunicorn and return once it answers; raise AssertionError with its log when it does not."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.configuration()))
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))}
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn"],
                 cwd=ROOT,
-                env=kept | {"CONFIG_PATH": str(self.folder / "config.yaml")},
+                env=self.environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         self.wait_until_healthy()
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of the server and its commands: its configuration, and nothing of the tests'."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))}
+        return kept | {"CONFIG_PATH": str(self.folder / "config.yaml")}
 
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says. The hashes cost 4, since a test logs in often."""
@@ -134,13 +138,20 @@ class Server:
 
     def stop(self) -> None:
         """End the server and its workers, and drop its database."""
-        if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=40)
-            finally:
-                kill_group(self.process.pid)
-        drop_database(self.database_url)
+        try:
+            self.end()
+        finally:
+            drop_database(self.database_url)
+
+    def end(self) -> None:
+        """End the server and its workers."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=40)
+        finally:
+            kill_group(self.process.pid)
 
     def workers(self) -> list[int]:
         """Return the process ids of the master's children."""
@@ -171,6 +182,15 @@ class Server:
                 return connection.execute(query).fetchall()
         with psycopg.connect(self.database_url) as postgresql:
             return list(postgresql.execute(query.encode()).fetchall())
+
+    def execute(self, statement: str) -> None:
+        """Change the server's database."""
+        if self.database_url.startswith("sqlite"):
+            with closing(sqlite3.connect(self.folder / "registry.sqlite3", timeout=30)) as connection, connection:
+                connection.execute(statement)
+        else:
+            with psycopg.connect(self.database_url) as postgresql:
+                postgresql.execute(statement.encode())
 
     def stored_bytes(self) -> int:
         """Return the size of all objects in the storage, those of open uploads too."""

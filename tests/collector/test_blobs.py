@@ -67,7 +67,9 @@ def test_a_blob_that_head_found_is_there_for_the_manifest_that_follows(alice: Ca
     assert put_manifest(alice, APP, "v1", manifest(b"{}")).status_code == 201
 
 
-def test_a_link_that_head_found_is_kept_where_the_blob_is_in_use_elsewhere(push: Push, alice: Caller) -> None:
+def test_a_link_that_head_found_is_there_for_the_manifest_where_the_blob_is_in_use_elsewhere(
+    push: Push, alice: Caller
+) -> None:
     push(OTHER, "v1", b"shared")
     digest = push_blob(alice, APP, b"shared")
     pass_time()
@@ -75,7 +77,18 @@ def test_a_link_that_head_found_is_kept_where_the_blob_is_in_use_elsewhere(push:
 
     collect()
 
-    assert Link.objects.filter(repository__name=APP).exists()
+    assert put_manifest(alice, APP, "v1", manifest(b"shared")).status_code == 201
+
+
+def test_what_head_found_fresh_is_there_for_the_manifest_until_half_of_its_grace(alice: Caller) -> None:
+    digest = push_blob(alice, APP, b"{}")
+    pass_time(DAY / 2 - timedelta(minutes=1))
+    assert alice.head(f"/v2/{APP}/blobs/{digest}").status_code == 200
+    pass_time(DAY / 2)
+
+    collect()
+
+    assert put_manifest(alice, APP, "v1", manifest(b"{}")).status_code == 201
 
 
 def test_a_blob_pushed_again_is_promised_again(alice: Caller) -> None:

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
 from tests.caller import Caller
 from tests.collector.props import DAY, collect, manifests, pass_time
 from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
 
 APP = "alice/app"
+DEPTH = 12
 Push = Callable[..., Image]
 
 
@@ -123,6 +126,76 @@ def test_children_go_with_nested_indexes_in_the_same_run(push: Push, alice: Call
 
     assert manifests() == set()
     assert report.total.manifests == 3
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_indexes_stay_and_go_however_deep_they_are_nested(push: Push, alice: Caller, is_kept: bool) -> None:
+    payload = push(APP, "child").payload
+    for _ in range(DEPTH):
+        payload = index(payload)
+        _put(alice, payload)
+    _put(alice, payload, "v1")
+    _untag(alice, "child")
+    if not is_kept:
+        _untag(alice, "v1")
+    pass_time()
+
+    collect()
+
+    assert len(manifests()) == (DEPTH + 1 if is_kept else 0)
+
+
+def test_children_of_an_idle_index_stay_for_its_grace_period(push: Push, alice: Caller) -> None:
+    image = push(APP, "child")
+    parent = _put(alice, index(image.payload), "v1")
+    _untag(alice, "child")
+    pass_time()
+    _untag(alice, "v1")
+
+    collect()
+
+    assert manifests() == {image.digest, parent}
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_an_index_that_lists_an_image_and_what_refers_to_it_is_one(push: Push, alice: Caller, is_kept: bool) -> None:
+    image = push(APP, "child")
+    signature = manifest(b"{}", subject=descriptor(image.payload))
+    assert _referrer(alice, image.payload) == digest_of(signature)
+    _put(alice, index(image.payload, signature), "v1")
+    _untag(alice, "child")
+    if not is_kept:
+        _untag(alice, "v1")
+    pass_time()
+
+    collect()
+
+    assert len(manifests()) == (3 if is_kept else 0)
+
+
+def test_referrers_of_referrers_stay_and_go_with_the_subject_of_all(push: Push, alice: Caller) -> None:
+    payload = push(APP, "v1").payload
+    push_blob(alice, APP, b"{}")
+    for _ in range(DEPTH):
+        payload = manifest(b"{}", subject=descriptor(payload))
+        _put(alice, payload)
+    pass_time()
+    collect()
+    assert len(manifests()) == DEPTH + 1
+    _untag(alice, "v1")
+    pass_time()
+
+    collect()
+
+    assert manifests() == set()
+
+
+def test_an_index_that_lists_itself_cannot_be_made(alice: Caller) -> None:
+    """What names a digest is named later: a parent, a subject or a child of itself is never there in time."""
+    payload = index(b"the index that would list this one")
+
+    assert put_manifest(alice, APP, "v1", payload).status_code == 400
+    assert manifests() == set()
 
 
 def test_a_child_in_another_kept_index_is_kept(push: Push, alice: Caller) -> None:

@@ -1,0 +1,73 @@
+"""Two puts that can't see each other's row yet, and both are to know of each other in the end."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from threading import Event
+
+import pytest
+from django.db import connection
+
+from acl.names import RepositoryName
+from distribution import manifests
+from distribution.models import Manifest
+from tests.caller import Caller
+from tests.images import descriptor, manifest, push_blob
+
+NAME = RepositoryName("alice/app")
+CONFIG = b"{}"
+SUBJECT = manifest(CONFIG)
+REFERRER = manifest(CONFIG, subject=descriptor(SUBJECT))
+
+
+def put(payload: bytes) -> None:
+    """Put a manifest by its digest, in a thread with a connection of its own."""
+    try:
+        manifests.put(NAME, payload, None)
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def uncommitted(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], tuple[Event, Event]]:
+    """Keep the put of one payload from its COMMIT: the events say that it came so far, and let it go on."""
+
+    def keep(payload: bytes) -> tuple[Event, Event]:
+        is_written, may_commit = Event(), Event()
+        put_all = manifests._put
+
+        def put_and_wait(incoming: manifests.Put) -> None:
+            put_all(incoming)
+            if incoming.payload == payload:
+                is_written.set()
+                may_commit.wait(60)
+
+        monkeypatch.setattr(manifests, "_put", put_and_wait)
+        return is_written, may_commit
+
+    return keep
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("first", "second"), [(REFERRER, SUBJECT), (SUBJECT, REFERRER)])
+def test_a_referrer_and_its_subject_that_come_at_once_are_bound(
+    disk: Path,
+    alice: Caller,
+    uncommitted: Callable[[bytes], tuple[Event, Event]],
+    first: bytes,
+    second: bytes,
+) -> None:
+    push_blob(alice, NAME, CONFIG)
+    is_written, may_commit = uncommitted(first)
+    with ThreadPoolExecutor(2) as threads:
+        putting = [threads.submit(put, first)]
+        assert is_written.wait(60)
+
+        beside = threads.submit(put, second)
+        # It waits for the other's end, or it would be done without knowing of it by then.
+        wait([beside], timeout=1)
+        may_commit.set()
+        for future in [*putting, beside]:
+            future.result()
+
+    assert Manifest.objects.get(subject__isnull=False).is_idle is False

@@ -1,0 +1,87 @@
+"""Collect again and again until killed: `python -m tests.stress.spinner GRACE_SECONDS PACE FILE`, with CONFIG_PATH.
+
+PACE is "real", as a run goes, or "hurry", without its pauses. What was done so far is written to FILE as one JSON
+object, over and over.
+"""
+
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+WRITE_SECONDS = 0.1
+# In place of fifteen minutes and a day.
+TRASH_DELAY = timedelta(seconds=5)
+UPLOAD_EXPIRY = timedelta(seconds=20)
+
+
+def main() -> None:
+    """Load Django on the server's configuration, and spin."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "registry_project.settings"
+    import django
+
+    django.setup()
+    spin(timedelta(seconds=float(sys.argv[1])), sys.argv[2], Path(sys.argv[3]))
+
+
+def spin(grace: timedelta, pace: str, file: Path) -> None:
+    """Collect everything that is due under `grace`; look ahead now and then, as a run and a dry run do."""
+    from collector import collection
+    from collector.pace import Pace
+    from collector.policy import Policy
+    from collector.report import Report
+
+    policy, report, written_at, runs = Policy(grace, remove_untagged=True), Report(), 0.0, 0
+
+    def write() -> None:
+        nonlocal written_at
+        if time.monotonic() - written_at > WRITE_SECONDS:
+            written_at = time.monotonic()
+            file.write_text(json.dumps(counts_of(report, runs)))
+
+    class Hurry(Pace):
+        """Makes way for nobody."""
+
+        def rest(self, started_at: float) -> None:
+            """Say how far it is."""
+            write()
+
+    while True:
+        collection.collect(policy, report, Hurry() if pace == "hurry" else Pace(write))
+        hasten()
+        runs += 1
+        write()
+        if runs % 5 == 0:
+            collection.foresee(policy, Report())
+            list(collection.rehearse(policy, Report()))
+
+
+def counts_of(report: object, runs: int) -> dict[str, int]:
+    """Return what was done so far, by name."""
+    from collector.report import Report
+
+    assert isinstance(report, Report)
+    total = asdict(report.total)
+    names = ("uploads", "objects", "busy", "failures")
+    rows = {name: total[name] for name in ("manifests", "links", "blobs")}
+    return rows | {name: getattr(report, name) for name in names} | {"runs": runs}
+
+
+def hasten() -> None:
+    """Make trash due after TRASH_DELAY, and uploads after UPLOAD_EXPIRY."""
+    from django.db.models.functions import Now
+
+    from collector.reap import UPLOAD_EXPIRY as REAL_EXPIRY
+    from distribution import trash
+    from distribution.models import Trash, Upload
+
+    Trash.objects.filter(delete_after__lt=Now() + trash.DELAY - TRASH_DELAY).update(delete_after=Now())
+    old = Upload.objects.filter(active_at__lt=Now() - UPLOAD_EXPIRY, leased_until=None)
+    old.update(active_at=Now() - REAL_EXPIRY - UPLOAD_EXPIRY)
+
+
+if __name__ == "__main__":
+    main()

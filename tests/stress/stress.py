@@ -1,0 +1,183 @@
+"""A run: a server, everybody at once, collectors between their feet, and what has to be so in the end."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from tests.clients.server import ROOT, Server
+from tests.images import manifest
+from tests.stress import crowd, owners
+from tests.stress.actor import Actor
+from tests.stress.client import Client
+from tests.stress.collectors import Collectors
+from tests.stress.tally import FaultError
+from tests.stress.world import REPOSITORIES, STRICT, World, moving, pinned
+
+GRACE_SECONDS = 4.0
+# Of a run, with a grace period; the rest has none.
+PROMISED = 0.6
+PHASES_SECONDS = 60.0
+CAST: dict[type[Actor], int] = {
+    owners.Pusher: 3,
+    owners.IndexPusher: 1,
+    owners.ReferrerPusher: 1,
+    crowd.Mounter: 1,
+    crowd.Retagger: 1,
+    crowd.Reader: 2,
+    crowd.Deleter: 1,
+    crowd.Quitter: 1,
+}
+LONG_AGO = "2020-01-01 00:00:00"
+
+
+class StressedServer(Server):
+    """A server with a grace period that is over while one looks."""
+
+    def configuration(self) -> dict[str, object]:
+        """Return what config.yaml says; collection is done by others."""
+        section = {"enabled": False, "grace_period": f"{GRACE_SECONDS}s", "remove_untagged": True}
+        return super().configuration() | {"garbage_collector": section}
+
+
+@contextmanager
+def stressed(folder: Path, seed: int) -> Iterator[World]:
+    """Run a server for the block."""
+    server = StressedServer(folder)
+    try:
+        server.start()
+        yield World(server, seed)
+    finally:
+        server.stop()
+
+
+def run(world: World, seconds: float) -> None:
+    """Let everybody act for `seconds`, then check everything; what was wrong is in the tally."""
+    furnish(world)
+    actors = [kind(world, f"{kind.__name__.lower()}-{n}") for kind, number in CAST.items() for n in range(number)]
+    with ThreadPoolExecutor(len(actors)) as threads:
+        acting = [threads.submit(actor.act) for actor in actors]
+        try:
+            spin(world, time.monotonic() + seconds)
+        finally:
+            world.is_over.set()
+        for future in acting:
+            future.result()
+    check(world)
+
+
+def furnish(world: World) -> None:
+    """Push what nobody deletes: images that stay, and the first target of each tag that moves."""
+    client = Client(world, world.chance("furnish"))
+    for repository in REPOSITORIES:
+        tags = [*(pinned() if repository in STRICT else []), *moving()]
+        for tag in tags:
+            contents = [*client.chance.sample(world.shared(), 3), tag.encode()]
+            for content in contents:
+                client.upload(repository, content)
+            client.put(repository, tag, manifest(*contents), client.promises())
+    client.connection.close()
+
+
+def spin(world: World, until: float) -> None:
+    """Let collectors spin with a grace period and without one, by turns."""
+    turn = 0
+    while (left := until - time.monotonic()) > 0:
+        turn += 1
+        length = min(left, PHASES_SECONDS)
+        world.phase.change(GRACE_SECONDS)
+        collect(world, GRACE_SECONDS, length * PROMISED, f"{turn}-grace")
+        world.phase.change(0)
+        collect(world, 0, min(length * (1 - PROMISED), until - time.monotonic()), f"{turn}-none")
+
+
+def collect(world: World, grace_seconds: float, seconds: float, name: str) -> None:
+    """Let collectors spin for so long."""
+    collectors = Collectors(world, grace_seconds, name)
+    collectors.start()
+    try:
+        world.is_over.wait(max(0.0, seconds))
+    finally:
+        collectors.stop()
+
+
+def check(world: World) -> None:
+    """Check that nothing is broken, that everything that may go goes, and that nothing else is left."""
+    world.tally.counts["deadlocks"] = deadlocks(world.server)
+    manage(world, "fsck", "--deep")
+    pull_everything(world)
+    collect_everything(world)
+    compare_storage_with_rows(world)
+    manage(world, "fsck", "--deep")
+    check_log(world)
+
+
+def pull_everything(world: World) -> None:
+    """Pull each tag whole."""
+    client = Client(world, world.chance("pull"))
+    for repository in REPOSITORIES:
+        reply = client.connection.send("GET", f"/v2/{repository}/tags/list", (200,))
+        for tag in json.loads(reply.body)["tags"]:
+            try:
+                client.pull(repository, tag, None)
+            except FaultError:
+                world.tally.add("broken manifests")
+            world.tally.add("tags pulled in the end")
+    client.connection.close()
+
+
+def collect_everything(world: World) -> None:
+    """Let everything have happened long ago, and collect until the trash is empty too."""
+    for _ in range(2):
+        world.server.execute(f"UPDATE distribution_upload SET active_at = '{LONG_AGO}', leased_until = NULL")
+        world.server.execute(f"UPDATE distribution_trash SET delete_after = '{LONG_AGO}'")
+        manage(world, "gc", "--grace-period", "0s")
+
+
+def compare_storage_with_rows(world: World) -> None:
+    """Compare objects with rows; no row may be left that nothing holds."""
+    data = world.server.data
+    objects = {str(path.relative_to(data)) for path in data.glob("objects/*/*")}
+    rows = {key for (key,) in world.server.rows("SELECT key FROM distribution_blob")}
+    world.tally.counts |= {"objects in the end": len(objects), "blobs in the end": len(rows)}
+    if objects != rows:
+        world.tally.fail(f"objects without a blob: {sorted(objects - rows)}; blobs without: {sorted(rows - objects)}")
+    for table in ("distribution_upload", "distribution_segment", "distribution_trash"):
+        if left := world.server.rows(f"SELECT * FROM {table}"):
+            world.tally.fail(f"{table} is not empty: {left}")
+    for table in ("distribution_manifest", "distribution_link"):
+        if left := world.server.rows(f"SELECT id FROM {table} WHERE is_idle"):
+            world.tally.fail(f"{table} has rows that nothing holds: {left}")
+
+
+def manage(world: World, *words: str) -> None:
+    """Run a command of manage.py; it has to end well."""
+    command = [sys.executable, "manage.py", *words]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=world.server.environment(), capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        world.tally.fail(f"manage.py {' '.join(words)}: {ended.returncode}\n{ended.stdout}{ended.stderr}")
+
+
+def check_log(world: World) -> None:
+    """Look for what the server itself calls an error."""
+    lines = world.server.log_file.read_text().splitlines()
+    for line in lines:
+        if '"level": "error"' in line or '"level": "critical"' in line or "Traceback" in line or "deadlock" in line:
+            world.tally.fail(f"the server logged {line[:2000]}")
+
+
+def deadlocks(server: Server) -> int:
+    """Return how many deadlocks PostgreSQL has seen in the server's database; SQLite has none."""
+    if server.database_url.startswith("sqlite"):
+        return 0
+    with psycopg.connect(server.database_url) as connection:
+        row = connection.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone()
+    return int(row[0]) if row else 0

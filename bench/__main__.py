@@ -62,8 +62,8 @@ def run(folder: Path, rows: Sequence[Row], plan: Plan, stock: Stock, *, with_pee
             stack.callback(peer.stop)
             started.append(peer)
         for peer in started:
-            prepare.fill(peer, stock)
-        print(report.HEADER, flush=True)
+            prepare.fill(peer, stock, {row.needs for row in rows})
+        print(report.header(), flush=True)
         lines = []
         for line in Comparison(started, stock, plan).lines(rows):
             print(report.text_of(line), flush=True)

@@ -20,7 +20,7 @@ class Response:
         self.status = status
         self.head = head
         self.length = 0
-        self.body = b""
+        self.body = bytearray()
 
     def header(self, name: str) -> str:
         """Return the value of a header, empty when there is none."""
@@ -161,8 +161,9 @@ class Reader:
 def _number(text: str, base: int, what: str) -> int:
     """Return a number without sign. Raises ResponseError."""
     try:
-        if not text.isalnum():
-            raise ValueError(text)
-        return int(text, base)
-    except ValueError as error:
-        raise ResponseError(f"the {what} is no number: {text[:20]!r}") from error
+        number = int(text, base) if text.isalnum() else -1
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ResponseError(f"the {what} is no number: {text[:20]!r}")
+    return number

@@ -8,8 +8,20 @@ from bench.content import LAYER_BYTES, MEBIBYTE, Image, Series, images
 from bench.load import Begin
 from bench.peers import Ours
 from bench.request import Operation, Request
-from bench.target import ACCEPT, PULL, PUSH, PUSHED, REPOSITORY, TAGGED, Target, has_digest, has_token, holds
-from bench.target import location, with_digest
+from bench.target import (
+    ACCEPT,
+    PULL,
+    PUSH,
+    PUSHED,
+    REPOSITORY,
+    TAGGED,
+    Target,
+    has_digest,
+    has_token,
+    holds,
+    location,
+    with_digest,
+)
 
 TAG = "v1"
 
@@ -34,6 +46,9 @@ Build = Callable[[Target, Stock], Begin]
 class Row:
     """One line of the table. `build` returns what begins an operation, for one round with one registry.
 
+    A large one is counted in MB, and what it writes is removed after each round. `needs` names what has to be pushed
+    before, beyond one image and one large blob.
+
     `ratio` is the least that ours does per CPU-second against the other; `rate` is the least per CPU-second where
     there is nothing to compare with.
     """
@@ -43,6 +58,8 @@ class Row:
     ratio: float = 0.0
     rate: float = 0.0
     is_large: bool = False
+    writes: bool = False
+    needs: str = ""
     has_peer: bool = True
 
 
@@ -88,8 +105,7 @@ def _push_chunked(target: Target, stock: Stock) -> Begin:
     def operation() -> Operation:
         blob = stock.large.next()
         session = location((yield target.start_upload(PUSHED, authorization)))
-        framing, body = "Transfer-Encoding: chunked\r\n", stock.large.chunked(blob)
-        patched = yield target.stream("PATCH", session, authorization, framing, body, 202)
+        patched = yield target.patch_chunked(session, authorization, stock.large.chunked(blob))
         path = with_digest(location(patched), blob.digest)
         yield target.request("PUT", path, authorization, body=b"", status=201)
 
@@ -98,14 +114,7 @@ def _push_chunked(target: Target, stock: Stock) -> Begin:
 
 def _push_length(target: Target, stock: Stock) -> Begin:
     authorization = target.peer.authorization(PUSH)
-
-    def operation() -> Operation:
-        blob = stock.large.next()
-        session = location((yield target.start_upload(PUSHED, authorization)))
-        framing, body = f"Content-Length: {blob.size}\r\n", (blob.common, memoryview(blob.tail))
-        yield target.stream("PUT", with_digest(session, blob.digest), authorization, framing, body, 201)
-
-    return operation
+    return lambda: target.push_long_blob(PUSHED, authorization, stock.large.next())
 
 
 def _image_push(target: Target, stock: Stock) -> Begin:
@@ -151,7 +160,7 @@ def _catalog(target: Target, stock: Stock) -> Begin:
     return _always(target.request("GET", path, authorization, check=holds("repositories", stock.names)))
 
 
-def _tokens(target: Target, stock: Stock) -> Begin:
+def _tokens(target: Target, _stock: Stock) -> Begin:
     assert isinstance(target.peer, Ours)
     path, authorization = target.peer.login()
     return _always(target.request("GET", path, authorization, check=has_token))
@@ -165,11 +174,11 @@ ROWS = (
     Row("blob-head", _blob_head, ratio=3.6),
     Row("blob-get", _blob_get, ratio=5),
     Row("image-pull", _image_pull, ratio=4.5),
-    Row("image-push", _image_push, ratio=2),
-    Row("push-chunked", _push_chunked, ratio=2.3, is_large=True),
-    Row("push-length", _push_length, ratio=2.3, is_large=True),
+    Row("image-push", _image_push, ratio=2, writes=True),
+    Row("push-chunked", _push_chunked, ratio=2.3, is_large=True, writes=True),
+    Row("push-length", _push_length, ratio=2.3, is_large=True, writes=True),
     Row("pull", _pull, ratio=1.5, is_large=True),
-    Row("tags", _tags, ratio=1.3),
-    Row("catalog", _catalog, ratio=3),
+    Row("tags", _tags, ratio=1.3, needs="tags"),
+    Row("catalog", _catalog, ratio=3, needs="repositories"),
     Row("tokens", _tokens, rate=500, has_peer=False),
 )

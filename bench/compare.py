@@ -2,7 +2,6 @@
 
 import gc
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,14 +89,11 @@ class Comparison:
     def _clean(self, peer: Peer, row: Row) -> None:
         """Remove large blobs that were pushed: nobody reads them again, and the disk would fill.
 
-        What is left to be written is written now, not in the round of the other registry.
+        What the kernel has not written of them yet is dropped, so it is not written in the round of the other.
         """
-        if row.writes and row.is_large:
-            for file in _files(peer.objects) - self._kept:
-                if file.stat().st_size >= self._stock.large_blob.size:
-                    file.unlink()
-        if row.writes:
-            os.sync()
+        for file in _files(peer.objects) - self._kept if row.is_large else ():
+            if file.stat().st_size >= self._stock.large_blob.size:
+                file.unlink()
 
 
 def _line(row: Row, connections: int, *, ours: Sequence[Round] = (), theirs: Sequence[Round] = ()) -> Line:

@@ -71,8 +71,13 @@ class Reader:
         if data and self.is_complete:
             raise ResponseError(f"{len(data)} bytes after the end of an answer")
 
+    @property
+    def skippable(self) -> int:
+        """How many of the next bytes belong to a body that nobody wants."""
+        return 0 if self._keep or self._is_chunked else self.remaining
+
     def skip(self, count: int) -> None:
-        """Count bytes of the body that were received elsewhere, at most `remaining`."""
+        """Count bytes that were received elsewhere, at most `skippable`."""
         self.remaining -= count
         self.is_complete = not self.remaining
 

@@ -58,7 +58,6 @@ class Row:
     ratio: float = 0.0
     rate: float = 0.0
     is_large: bool = False
-    writes: bool = False
     needs: str = ""
     has_peer: bool = True
 
@@ -174,9 +173,9 @@ ROWS = (
     Row("blob-head", _blob_head, ratio=3.6),
     Row("blob-get", _blob_get, ratio=5),
     Row("image-pull", _image_pull, ratio=4.5),
-    Row("image-push", _image_push, ratio=2, writes=True),
-    Row("push-chunked", _push_chunked, ratio=2.3, is_large=True, writes=True),
-    Row("push-length", _push_length, ratio=2.3, is_large=True, writes=True),
+    Row("image-push", _image_push, ratio=2),
+    Row("push-chunked", _push_chunked, ratio=2.3, is_large=True),
+    Row("push-length", _push_length, ratio=2.3, is_large=True),
     Row("pull", _pull, ratio=1.5, is_large=True),
     Row("tags", _tags, ratio=1.3, needs="tags"),
     Row("catalog", _catalog, ratio=3, needs="repositories"),

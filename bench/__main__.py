@@ -7,7 +7,7 @@ A run that comes to its end exits with 0 whatever it measured: it is a measureme
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -53,17 +53,23 @@ def numbers_of(text: str) -> tuple[int, ...]:
     return numbers
 
 
-def run(folder: Path, rows: Sequence[Row], plan: Plan, stock: Stock, *, with_peer: bool) -> tuple[list[Line], str]:
+def run(
+    folder: Path,
+    rows: Sequence[Row],
+    plan: Plan,
+    stock: Stock,
+    kinds: Sequence[Callable[[Path], Peer]] = (Ours, Reference),
+) -> tuple[list[Line], str]:
     """Start, fill and measure, print each line when it is there, and return the lines and our database."""
     with ExitStack() as stack:
         started: list[Peer] = []
-        for kind in (Ours, Reference)[: 2 if with_peer else 1]:
-            peer: Peer = kind(folder / kind.name)
+        for kind in kinds:
+            peer = kind(folder / str(len(started)))
             stack.callback(peer.stop)
             started.append(peer)
         for peer in started:
-            prepare.fill(peer, stock)
-        print(report.HEADER, flush=True)
+            prepare.fill(peer, stock, {row.needs for row in rows})
+        print(report.header(), flush=True)
         lines = []
         for line in Comparison(started, stock, plan).lines(rows):
             print(report.text_of(line), flush=True)
@@ -77,8 +83,9 @@ def main(arguments: Sequence[str]) -> int:
     if not options.ours_only and not peers.is_installed():
         sys.exit(f"{peers.PROGRAM} is not installed: apt-get install docker-registry, or measure with --ours-only")
     plan = Plan(options.connections, options.rounds, options.seconds)
+    kinds = (Ours,) if options.ours_only else (Ours, Reference)
     with tempfile.TemporaryDirectory(prefix="registry-bench-", dir=options.folder) as folder:
-        lines, database = run(Path(folder), options.only, plan, Stock(), with_peer=not options.ours_only)
+        lines, database = run(Path(folder), options.only, plan, Stock(), kinds)
     print(report.summary(lines))
     if options.results is not None:
         said = report.about(" ".join(("python -m bench", *arguments)), database=database)

@@ -2,7 +2,6 @@
 
 import gc
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,9 @@ from bench.rows import Row, Stock
 from bench.target import Target
 
 MB = 1_000_000
+PROOF_SECONDS = 60
+# More of them would push gigabytes for nothing.
+WARM_UP_CONNECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,31 +42,29 @@ class Comparison:
         self._kept = {file for peer in peers for file in _files(peer.objects)}
 
     def lines(self, rows: Iterable[Row]) -> Iterator[Line]:
-        """Measure row by row and yield each line when it is there."""
+        """Measure row by row and yield each line when it is there; one that fails its proof is not measured."""
         for row in rows:
             peers = [peer for peer in self._peers if row.has_peer or peer.name == "ours"]
-            for peer in peers:
-                self._prove(peer, row)
+            proofs = {peer.name: self._proof(peer, row) for peer in peers}
+            if any(proof.errors for proof in proofs.values()):
+                yield _line(row, 1, **{name: [proof] for name, proof in proofs.items()})
+                continue
             for connections in self._plan.connections:
                 yield self._line(peers, row, connections)
 
     def _line(self, peers: Sequence[Peer], row: Row, connections: int) -> Line:
-        line = Line(row.name, "MB" if row.is_large else "operations", connections, row.ratio, row.rate)
         for peer in peers:
-            self._run(peer, row, connections, self._plan.warm_up_seconds)
+            self._run(peer, row, min(connections, WARM_UP_CONNECTIONS), self._plan.warm_up_seconds)
+        done: dict[str, list[Round]] = {peer.name: [] for peer in peers}
         for _ in range(self._plan.rounds):
             for peer in peers:
-                rounds = line.ours if peer.name == "ours" else line.theirs
-                rounds.append(self._round(peer, row, connections))
-        return line
+                done[peer.name].append(self._round(peer, row, connections))
+        return _line(row, connections, **done)
 
-    def _prove(self, peer: Peer, row: Row) -> None:
-        """Run the operation once and look at every answer as a whole; exit when one is not what it has to be."""
-        begins = itertools.islice(itertools.repeat(row.build(Target(peer), self._stock)), 1)
-        load = Run(peer.address, lambda: _next(begins), connections=1, seconds=60, is_proof=True)()
-        self._clean(peer, row)
-        if load.errors:
-            raise SystemExit(f"{row.name}, {peer.name}: {next(iter(load.errors))}")
+    def _proof(self, peer: Peer, row: Row) -> Round:
+        """Run the operation once and look at every answer as a whole."""
+        load = self._run(peer, row, 1, PROOF_SECONDS, is_proof=True)
+        return _round(load, len(load.latencies), 0.0, 0)
 
     def _round(self, peer: Peer, row: Row, connections: int) -> Round:
         process_tree.forget_peak(peer.pid)
@@ -74,13 +74,14 @@ class Comparison:
         amount = len(load.latencies) * (self._stock.large_blob.size / MB if row.is_large else 1)
         return _round(load, amount, used, process_tree.peak_resident(peer.pid))
 
-    def _run(self, peer: Peer, row: Row, connections: int, seconds: float) -> Load:
-        begin = row.build(Target(peer), self._stock)
-        begins = itertools.repeat(begin) if self._plan.most is None else itertools.repeat(begin, self._plan.most)
+    def _run(self, peer: Peer, row: Row, connections: int, seconds: float, *, is_proof: bool = False) -> Load:
+        begin, most = row.build(Target(peer), self._stock), 1 if is_proof else self._plan.most
+        begins = itertools.repeat(begin) if most is None else itertools.repeat(begin, most)
+        run = Run(peer.address, lambda: _next(begins), connections=connections, seconds=seconds, is_proof=is_proof)
         gc.collect()
         gc.disable()
         try:
-            return Run(peer.address, lambda: _next(begins), connections=connections, seconds=seconds)()
+            return run()
         finally:
             gc.enable()
             self._clean(peer, row)
@@ -88,13 +89,16 @@ class Comparison:
     def _clean(self, peer: Peer, row: Row) -> None:
         """Remove large blobs that were pushed: nobody reads them again, and the disk would fill.
 
-        What other rounds left to be written is written before the next one.
+        What the kernel has not written of them yet is dropped, so it is not written in the round of the other.
         """
-        if row.is_large:
-            for file in _files(peer.objects) - self._kept:
-                if file.stat().st_size >= self._stock.large_blob.size:
-                    file.unlink()
-        os.sync()
+        for file in _files(peer.objects) - self._kept if row.is_large else ():
+            if file.stat().st_size >= self._stock.large_blob.size:
+                file.unlink()
+
+
+def _line(row: Row, connections: int, *, ours: Sequence[Round] = (), theirs: Sequence[Round] = ()) -> Line:
+    unit = "MB" if row.is_large else "operations"
+    return Line(row.name, unit, connections, row.ratio, row.rate, list(ours), list(theirs))
 
 
 def _next(begins: Iterator[Begin]) -> Operation | None:

@@ -63,18 +63,25 @@ class Run:
 
     def __call__(self) -> Load:
         """Run and return what came of it. Raises OSError when the server can't be reached at all."""
-        waiting = [Client(self) for _ in range(self._connections)]
-        for client in waiting:
-            client.connect()
+        try:
+            waiting = [Client(self) for _ in range(self._connections)]
+            for client in waiting:
+                client.connect()
+            self._drive(waiting)
+        finally:
+            for client in list(self.clients.values()):
+                client.close()
+            self.poller.close()
+        return self.load
+
+    def _drive(self, waiting: list["Client"]) -> None:
         used, started = own_seconds(), time.perf_counter()
         self._deadline = started + self._seconds
         for client in waiting:
             client.begin()
-        self._loop(started + self._seconds + PATIENCE_SECONDS)
+        self._loop(self._deadline + PATIENCE_SECONDS)
         self.load.seconds = time.perf_counter() - started
         self.load.generator_seconds = own_seconds() - used
-        self.poller.close()
-        return self.load
 
     def next(self) -> Operation | None:
         """Return the next operation, None when it is time to stop."""
@@ -88,9 +95,8 @@ class Run:
                 client = self.clients.get(descriptor)
                 if client is not None:
                     client.on(event)
-        for client in list(self.clients.values()):
-            self.load.errors[f"no answer within {PATIENCE_SECONDS} s after the end of the run"] += 1
-            client.close()
+        if self.clients:
+            self.load.errors[f"no answer within {PATIENCE_SECONDS} s after the end of the run"] += len(self.clients)
 
 
 class Client:
@@ -143,10 +149,11 @@ class Client:
     def on(self, event: int) -> None:
         """Go on with what the connection is ready for; an operation that fails is counted, never left out."""
         try:
-            if event & select.EPOLLOUT:
-                self._flush()
+            # An answer that comes before the request was sent says why the connection breaks.
             if event & ~select.EPOLLOUT:
                 self._receive()
+            if event & select.EPOLLOUT:
+                self._flush()
         except (ResponseError, OSError) as error:
             self._fail(str(error))
 
@@ -180,8 +187,8 @@ class Client:
         reader = self._reader
         for _ in range(TURNS):
             try:
-                if reader.remaining > RECEIVE_BYTES and not self._run.is_proof:
-                    wanted = min(reader.remaining, SEND_BYTES)
+                if reader.skippable > RECEIVE_BYTES:
+                    wanted = min(reader.skippable, SEND_BYTES)
                     count = self._sock.recv_into(self._scratch, wanted, socket.MSG_TRUNC)
                     reader.skip(count)
                 else:

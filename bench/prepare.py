@@ -1,13 +1,13 @@
 """Fill a registry with what the rows read, over its API, so that both hold the same."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from bench.content import manifest
 from bench.load import Run
 from bench.peers import Peer
 from bench.request import Operation
 from bench.rows import TAG, Stock
-from bench.target import CATALOG_PREFIX, REPOSITORY, TAGGED, Target, location, with_digest
+from bench.target import CATALOG_PREFIX, REPOSITORY, TAGGED, Target
 
 CONNECTIONS = 4
 # Repositories that one token is asked for.
@@ -15,18 +15,18 @@ SCOPES = 20
 SECONDS_MAX = 600
 
 
-def fill(peer: Peer, stock: Stock) -> None:
-    """Push everything; exit with the error when the registry does not take it."""
+def fill(peer: Peer, stock: Stock, needs: Container[str] = ("tags", "repositories")) -> None:
+    """Push everything that is needed; exit with the error when the registry does not take it."""
     target = Target(peer)
-    _run(peer, [_image(target, stock)])
-    _run(peer, [_large(target, stock)])
-    tagged = f"repository:{TAGGED}:pull,push repository:{REPOSITORY}:pull"
-    authorization = peer.authorization(tagged)
-    _run(peer, [_mounted(target, TAGGED, "t0000", authorization, stock)])
-    payload = manifest(stock.image.config)
-    tags = [f"t{number:04}" for number in range(1, stock.names)]
-    _run(peer, (_one(target, TAGGED, tag, authorization, payload) for tag in tags))
-    _run(peer, _repositories(target, stock))
+    authorization = peer.authorization(f"repository:{REPOSITORY}:pull,push")
+    _run(peer, [_image(target, authorization, stock)])
+    _run(peer, [target.push_long_blob(REPOSITORY, authorization, stock.large_blob)])
+    if "tags" in needs:
+        authorization = peer.authorization(f"repository:{TAGGED}:pull,push repository:{REPOSITORY}:pull")
+        _run(peer, [_mounted(target, TAGGED, "t0000", authorization, stock)])
+        _run(peer, _tags(target, authorization, stock))
+    if "repositories" in needs:
+        _run(peer, _repositories(target, stock))
 
 
 def _run(peer: Peer, operations: Iterable[Operation]) -> None:
@@ -36,23 +36,19 @@ def _run(peer: Peer, operations: Iterable[Operation]) -> None:
         raise SystemExit(f"{peer.name} could not be filled: {next(iter(load.errors))}")
 
 
-def _image(target: Target, stock: Stock) -> Operation:
-    authorization = target.peer.authorization(f"repository:{REPOSITORY}:pull,push")
+def _image(target: Target, authorization: str, stock: Stock) -> Operation:
     for blob in (stock.image.config, stock.image.layer):
         yield from target.push_blob(REPOSITORY, authorization, blob)
     yield target.put_manifest(REPOSITORY, TAG, authorization, stock.image.manifest)
 
 
-def _large(target: Target, stock: Stock) -> Operation:
-    authorization = target.peer.authorization(f"repository:{REPOSITORY}:pull,push")
-    blob = stock.large_blob
-    session = location((yield target.start_upload(REPOSITORY, authorization)))
-    framing, body = f"Content-Length: {blob.size}\r\n", (blob.common, memoryview(blob.tail))
-    yield target.stream("PUT", with_digest(session, blob.digest), authorization, framing, body, 201)
+def _tags(target: Target, authorization: str, stock: Stock) -> Iterable[Operation]:
+    """Give the manifest that is there already all other tags."""
 
+    def one(tag: str) -> Operation:
+        yield target.put_manifest(TAGGED, tag, authorization, manifest(stock.image.config))
 
-def _one(target: Target, repository: str, tag: str, authorization: str, payload: bytes) -> Operation:
-    yield target.put_manifest(repository, tag, authorization, payload)
+    return (one(f"t{number:04}") for number in range(1, stock.names))
 
 
 def _mounted(target: Target, repository: str, tag: str, authorization: str, stock: Stock) -> Operation:

@@ -3,36 +3,46 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.figures import Line, Round, best, fastest
 
-HEADER = (
-    "                               per second         x       per CPU-second          x           "
-    "p50 / p99 ms               peak MiB     generator\n"
-    "row                   conn  ours     theirs    wall    ours     theirs     CPU  budget "
-    "          ours           theirs    ours theirs"
-)
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: two lines of heading, its width, and what stands in it."""
+
+    group: str
+    title: str
+    width: int
+    cell: Callable[[Line], str]
+
+
+def header() -> str:
+    """Return the two lines above the table; a group stands where its first column begins."""
+    titles = "  ".join(_fit(column.title, column) for column in COLUMNS)
+    groups, place = "", 0
+    for column in COLUMNS:
+        if column.group:
+            groups = f"{groups:<{place}}{column.group}"
+        place += column.width + 2
+    return f"{groups}\n{titles}"
 
 
 def text_of(line: Line) -> str:
-    """Return a line of the table, and the errors below it."""
-    budget, verdict = _budget(line), line.verdict
-    cells = [
-        f"{line.row:<20} {line.connections:>4}",
-        f"{best(line.ours, 'rate'):>8.0f} {best(line.theirs, 'rate'):>8.0f} {_ratio(line.wall_ratio)}",
-        f"{best(line.ours, 'per_cpu'):>8.0f} {best(line.theirs, 'per_cpu'):>8.0f} {_ratio(line.cpu_ratio)}",
-        f"{budget:>6} {verdict:<6}",
-        f"{_latencies(line.ours):>16} {_latencies(line.theirs):>16}",
-        f"{best(line.ours, 'peak_resident') / 2**20:>5.0f} {best(line.theirs, 'peak_resident') / 2**20:>5.0f}",
-        f"{100 * max(best(line.ours, 'generator_share'), best(line.theirs, 'generator_share')):>4.0f} %",
-    ]
+    """Return a line of the table, and below it the errors and what else has to be said."""
+    cells = "  ".join(_fit(column.cell(line), column) for column in COLUMNS).rstrip()
     errors = [f"    {count} x {error}" for error, count in line.errors.items()]
     reconnects = sum(done.reconnects for done in (*line.ours, *line.theirs))
     notes = [f"    {reconnects} connections were closed by a server and opened again"] if reconnects else []
-    return "\n".join(["  ".join(cells).rstrip(), *errors, *notes])
+    return "\n".join([cells, *errors, *notes])
+
+
+def _fit(text: str, column: Column) -> str:
+    return f"{text:<{column.width}}" if column is COLUMNS[0] else f"{text:>{column.width}}"
 
 
 def _budget(line: Line) -> str:
@@ -41,15 +51,45 @@ def _budget(line: Line) -> str:
     return f"{line.ratio:g}" if line.ratio else ""
 
 
-def _ratio(ratio: float) -> str:
-    return f"{ratio:>6.2f}" if ratio else f"{'-':>6}"
-
-
-def _latencies(rounds: list[Round]) -> str:
-    if not rounds:
+def _figure(number: float) -> str:
+    """Return a number with three digits that count, a dash for nothing."""
+    if not number:
         return "-"
-    done = fastest(rounds)
-    return f"{done.p50_ms:.2f} / {done.p99_ms:.2f}"
+    digits = 0 if number >= 100 else 1 if number >= 10 else 2
+    return f"{number:.{digits}f}"
+
+
+def _fastest(rounds: list[Round], figure: str) -> str:
+    return _figure(getattr(fastest(rounds), figure)) if rounds else "-"
+
+
+def _mebibytes(rounds: list[Round]) -> str:
+    return _figure(best(rounds, "peak_resident") / 2**20)
+
+
+def _generator(line: Line) -> str:
+    return f"{100 * max(best(line.ours, 'generator_share'), best(line.theirs, 'generator_share')):.0f} %"
+
+
+COLUMNS = (
+    Column("", "row", 20, lambda line: line.row),
+    Column("", "conn", 4, lambda line: str(line.connections)),
+    Column("per second", "ours", 6, lambda line: _figure(best(line.ours, "rate"))),
+    Column("", "theirs", 6, lambda line: _figure(best(line.theirs, "rate"))),
+    Column("", "ratio", 5, lambda line: _figure(line.wall_ratio)),
+    Column("per CPU-second", "ours", 6, lambda line: _figure(best(line.ours, "per_cpu"))),
+    Column("", "theirs", 6, lambda line: _figure(best(line.theirs, "per_cpu"))),
+    Column("", "ratio", 5, lambda line: _figure(line.cpu_ratio)),
+    Column("", "budget", 6, _budget),
+    Column("", "", 6, lambda line: line.verdict),
+    Column("p50 in ms", "ours", 6, lambda line: _fastest(line.ours, "p50_ms")),
+    Column("", "theirs", 6, lambda line: _fastest(line.theirs, "p50_ms")),
+    Column("p99 in ms", "ours", 6, lambda line: _fastest(line.ours, "p99_ms")),
+    Column("", "theirs", 6, lambda line: _fastest(line.theirs, "p99_ms")),
+    Column("peak MiB", "ours", 5, lambda line: _mebibytes(line.ours)),
+    Column("", "theirs", 6, lambda line: _mebibytes(line.theirs)),
+    Column("generator", "", 9, _generator),
+)
 
 
 def about(command: str, **more: str) -> dict[str, str]:
@@ -69,7 +109,7 @@ def write(folder: Path, said: dict[str, str], lines: Sequence[Line]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     head = [f"{key}: {value}" for key, value in said.items()]
     table = [text_of(line) for line in lines]
-    (folder / "compare.txt").write_text("\n".join([*head, "", HEADER, *table, "", summary(lines)]) + "\n")
+    (folder / "compare.txt").write_text("\n".join([*head, "", header(), *table, "", summary(lines)]) + "\n")
     document = {"about": said, "lines": [line.document() for line in lines]}
     (folder / "compare.json").write_text(json.dumps(document, indent=1) + "\n")
 

@@ -20,7 +20,7 @@ class Response:
         self.status = status
         self.head = head
         self.length = 0
-        self.body = b""
+        self.body = bytearray()
 
     def header(self, name: str) -> str:
         """Return the value of a header, empty when there is none."""
@@ -71,8 +71,13 @@ class Reader:
         if data and self.is_complete:
             raise ResponseError(f"{len(data)} bytes after the end of an answer")
 
+    @property
+    def skippable(self) -> int:
+        """How many of the next bytes belong to a body that nobody wants."""
+        return 0 if self._keep or self._is_chunked else self.remaining
+
     def skip(self, count: int) -> None:
-        """Count bytes of the body that were received elsewhere, at most `remaining`."""
+        """Count bytes that were received elsewhere, at most `skippable`."""
         self.remaining -= count
         self.is_complete = not self.remaining
 
@@ -161,8 +166,9 @@ class Reader:
 def _number(text: str, base: int, what: str) -> int:
     """Return a number without sign. Raises ResponseError."""
     try:
-        if not text.isalnum():
-            raise ValueError(text)
-        return int(text, base)
-    except ValueError as error:
-        raise ResponseError(f"the {what} is no number: {text[:20]!r}") from error
+        number = int(text, base) if text.isalnum() else -1
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ResponseError(f"the {what} is no number: {text[:20]!r}")
+    return number

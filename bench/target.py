@@ -48,13 +48,17 @@ class Target:
             head += f"Content-Type: {media_type}\r\n"
         return Request(f"{head}\r\n".encode() + (body or b""), (), status, length, check)
 
-    def stream(
-        self, method: str, path: str, authorization: str, more: str, body: tuple[memoryview, ...], status: int
-    ) -> Request:
-        """Return a request with a long body, whose framing `more` says."""
-        more = f"Content-Type: {spec.OCTET_STREAM}\r\n{more}"
-        head = self.request(method, path, authorization, more=more, status=status)
-        return Request(head.wire, body, status)
+    def patch_chunked(self, session: str, authorization: str, body: tuple[memoryview, ...]) -> Request:
+        """Return the request that appends a long body, which is chunks already."""
+        more = f"Content-Type: {spec.OCTET_STREAM}\r\nTransfer-Encoding: chunked\r\n"
+        head = self.request("PATCH", session, authorization, more=more)
+        return Request(head.wire, body, 202)
+
+    def put_long(self, session: str, authorization: str, blob: Blob) -> Request:
+        """Return the request that completes an upload with a long body."""
+        more = f"Content-Type: {spec.OCTET_STREAM}\r\nContent-Length: {blob.size}\r\n"
+        head = self.request("PUT", with_digest(session, blob.digest), authorization, more=more)
+        return Request(head.wire, (blob.common, memoryview(blob.tail)), 201)
 
     def start_upload(self, repository: str, authorization: str) -> Request:
         """Return the request that opens an upload session."""
@@ -70,6 +74,11 @@ class Target:
         session = location((yield self.start_upload(repository, authorization)))
         path = with_digest(session, blob.digest)
         yield self.request("PUT", path, authorization, body=blob.content, status=201)
+
+    def push_long_blob(self, repository: str, authorization: str, blob: Blob) -> Operation:
+        """Push a long blob in the same way, with bytes that are not copied."""
+        session = location((yield self.start_upload(repository, authorization)))
+        yield self.put_long(session, authorization, blob)
 
 
 def location(response: Response) -> str:

@@ -1,8 +1,9 @@
-"""A client's connection: its parser, its source of bytes, and what tells whether another request comes."""
+"""A client's connection: its parser and its source of bytes."""
 
-import select
 import socket
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +16,6 @@ from gunicorn.workers.gthread import TConn
 
 from registry_project.incoming import Incoming
 from registry_project.pool import CrowdedError, Pool
-
-LINGER_SECONDS = 0.02
 
 
 def frozen(cfg: Config) -> Any:
@@ -45,32 +44,30 @@ class Parser(RequestParser):
 
 
 class Connection(TConn):
-    """A connection that one thread at a time serves."""
+    """A connection that one thread at a time serves, and that only its thread closes."""
 
-    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any, pool: Pool) -> None:
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any, pool: Pool[Any]) -> None:
         """Serve `client` on `sock` with the `frozen` settings."""
         super().__init__(cfg, sock, client, server)
+        sock.setblocking(True)
         self.incoming = Incoming(sock, pool)
         self.parser: Any = Parser(cfg, sock, client)
         self.parser.unreader = self.incoming
+        self.quiet_since: float | None = time.monotonic()
         self._pool = pool
-        self._next = select.poll()
-        self._next.register(sock.fileno(), select.POLLIN)
-        self._next.register(pool.bell, select.POLLIN)
 
-    def has_next(self) -> bool:
-        """Wait a little for the next request; do not while somebody waits for a thread."""
-        if self._pool.is_wanted:
-            return False
-        if self.incoming.is_ahead:
-            return True
-        ready = self._next.poll(LINGER_SECONDS * 1000)
-        return len(ready) == 1 and ready[0][0] != self._pool.bell
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return self.sock.fileno()
 
-    def close(self, graceful: bool = False) -> None:
-        """Close, once; a graceful close waits for the client to read the last answer."""
-        if self.sock.fileno() < 0:
-            return
+    def end(self) -> None:
+        """Let the thread that serves it, or the next one, find the end of the stream."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self, graceful: bool = True) -> None:
+        """Close; the client has time to read the last answer."""
+        self._pool.forget(self)
         try:
             if graceful:
                 with self._pool.lent():

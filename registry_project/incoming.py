@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from gunicorn.http.unreader import SocketUnreader
 
@@ -77,7 +78,7 @@ class Incoming(SocketUnreader):
     A read that takes longer than the listener allows raises BlockingIOError, one too many that waits CrowdedError.
     """
 
-    def __init__(self, sock: socket.socket, pool: Pool) -> None:
+    def __init__(self, sock: socket.socket, pool: Pool[Any]) -> None:
         """Read from `sock`, which blocks."""
         super().__init__(sock)
         self._pool = pool

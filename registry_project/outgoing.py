@@ -18,7 +18,7 @@ SMALL_BYTES = 64 * 1024
 class Outgoing(Response):
     """gunicorn's response, which sends its head together with the first bytes of the body."""
 
-    def __init__(self, req: Any, sock: socket.socket, cfg: Any, pool: Pool) -> None:
+    def __init__(self, req: Any, sock: socket.socket, cfg: Any, pool: Pool[Any]) -> None:
         """Answer `req` on `sock`."""
         super().__init__(req, sock, cfg)
         self._pool = pool

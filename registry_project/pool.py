@@ -1,17 +1,30 @@
-"""The threads of a worker: so many serve at once, and one that waits for its client does not count.
+"""The threads of a worker: each waits for any connection to speak, serves its request, and waits again.
 
-A slow client costs a thread that sleeps in the kernel, and another takes its place; so a hundred slow pushes
-leave the others as many threads as before. Threads are started when they are needed and end when they are too many.
+So many serve at once, and one that waits for its client or the disk does not count: another takes its place. A
+hundred slow pushes leave the others as many threads as before. Threads are started when they are needed and
+end when they are too many. No connection is handed from thread to thread: that costs as much as a small request.
 """
 
 import errno
 import os
+import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
+from typing import Generic, Protocol, TypeVar
 
-Task = Callable[[], None]
+_READABLE_ONCE = select.EPOLLIN | select.EPOLLONESHOT
+
+
+class Watched(Protocol):
+    """Something that speaks through a file descriptor."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, which stays open while the pool has it."""
+        ...
+
+
+Speaker = TypeVar("Speaker", bound=Watched)
 
 
 class CrowdedError(OSError):
@@ -22,80 +35,97 @@ class CrowdedError(OSError):
         super().__init__(errno.EBUSY, "too many slow clients at once")
 
 
-class Pool:
-    """`threads` that serve, and up to `transfers` more for those that wait for their clients."""
+class Pool(Generic[Speaker]):
+    """`threads` that serve, and up to `lendable` more in place of those that wait."""
 
-    def __init__(self, threads: int, transfers: int, at_end: Callable[[], None] = lambda: None) -> None:
-        """Start nothing yet; `at_end` is called in each thread that ends."""
+    def __init__(
+        self,
+        threads: int,
+        lendable: int,
+        serve: Callable[[Speaker], bool],
+        at_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start nothing yet.
+
+        `serve` is called in one thread at a time with a speaker that has spoken, and tells whether it is to be
+        listened to further; it must not raise. `at_end` is called in each thread that ends.
+        """
         self._threads = threads
-        self._transfers = transfers
+        self._lendable = lendable
+        self._serve = serve
         self._at_end = at_end
-        self._tasks: SimpleQueue[Task | None] = SimpleQueue()
+        self._epoll = select.epoll()
+        self._speakers: dict[int, Speaker] = {}
         self._lock = threading.Lock()
-        self._count = self._idle = self._queued = self._lent = 0
-        # Readable while somebody waits for a thread: who lingers over a quiet connection looks up.
-        self.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._count = self._waiting = self._lent = 0
+        # Readable at the end, to every thread.
+        self._end = os.eventfd(0, os.EFD_CLOEXEC)
+        self._epoll.register(self._end, select.EPOLLIN)
 
-    def submit(self, task: Task) -> None:
-        """Have `task` done by the next free thread; it must not raise."""
+    def watch(self, speaker: Speaker) -> None:
+        """Listen to `speaker` until `serve` says otherwise."""
+        descriptor = speaker.fileno()
+        self._speakers[descriptor] = speaker
+        self._epoll.register(descriptor, _READABLE_ONCE)
         with self._lock:
-            self._queued += 1
-            self._tasks.put(task)
             self._staff()
-            if self._queued > self._idle:
-                os.eventfd_write(self.bell, 1)
 
-    @property
-    def is_wanted(self) -> bool:
-        """Tell whether a thread had better finish what it does: somebody waits for one, or there are too many."""
-        return self._queued > self._idle or self._count - self._lent > self._threads
+    def forget(self, speaker: Speaker) -> None:
+        """Listen no longer to the speaker that the calling thread serves: its descriptor is about to be closed."""
+        descriptor = speaker.fileno()
+        self._epoll.unregister(descriptor)
+        del self._speakers[descriptor]
+
+    def speakers(self) -> list[Speaker]:
+        """Return all that are listened to or served."""
+        return list(self._speakers.values())
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Let another thread serve while the calling one waits for its client. Raises CrowdedError."""
+    def lent(self, *, is_refusable: bool = True) -> Iterator[None]:
+        """Let another thread serve while the calling one waits. Raises CrowdedError, if that is refusable."""
         with self._lock:
-            if self._lent >= self._transfers:
-                raise CrowdedError
-            self._lent += 1
-            self._staff()
+            has_room = self._lent < self._lendable
+            if has_room:
+                self._lent += 1
+                self._staff()
+        if not has_room and is_refusable:
+            raise CrowdedError
         try:
             yield
         finally:
-            with self._lock:
-                self._lent -= 1
+            if has_room:
+                with self._lock:
+                    self._lent -= 1
 
     def shutdown(self, wait: bool = False) -> None:
-        """Let every thread end after the task that it has; gunicorn has waited already."""
-        with self._lock:
-            for _ in range(self._count):
-                self._tasks.put(None)
+        """Let every thread end once it is done with its speaker; gunicorn has waited for them already."""
+        os.eventfd_write(self._end, 1)
 
     def _staff(self) -> None:
-        """Start a thread when a task has none and there may be one more; the lock is held."""
-        if self._queued > self._idle and self._count - self._lent < self._threads:
+        """Start a thread when none waits and there may be one more; the lock is held."""
+        if not self._waiting and self._count - self._lent < self._threads:
             self._count += 1
-            self._idle += 1
+            self._waiting += 1
             # Daemons: a stop does not wait for clients beyond gunicorn's graceful timeout.
             threading.Thread(target=self._work, name=f"requests-{self._count}", daemon=True).start()
 
     def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
+        while True:
+            ((descriptor, _),) = self._epoll.poll(maxevents=1)
             with self._lock:
-                self._idle -= 1
-                self._queued -= 1
-                if self._queued <= self._idle:
-                    self._silence()
-            task()
+                self._waiting -= 1
+                if descriptor == self._end:
+                    break
+                self._staff()
+            self._turn(descriptor)
             with self._lock:
                 if self._count - self._lent > self._threads:
                     break
-                self._idle += 1
+                self._waiting += 1
         with self._lock:
             self._count -= 1
         self._at_end()
 
-    def _silence(self) -> None:
-        try:
-            os.eventfd_read(self.bell)
-        except BlockingIOError:
-            return
+    def _turn(self, descriptor: int) -> None:
+        if self._serve(self._speakers[descriptor]):
+            self._epoll.modify(descriptor, _READABLE_ONCE)

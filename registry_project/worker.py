@@ -1,17 +1,15 @@
 """gunicorn's thread worker, made for many small requests and a few slow clients.
 
-    loop: accept, quiet connections ──> pool: one thread serves a connection as long as it is busy ──> loop
+    loop: accepts, every second ends who takes too long ──> pool: threads that serve whoever speaks
 
-A connection whose next request comes within LINGER_SECONDS stays with its thread: handing it back to the loop and
-on to another thread costs as much as a small request. It is let go at once when somebody waits for a thread.
+gunicorn's own hands each request from its loop to a thread and back.
 """
 
 import errno
 import logging
+import math
 import socket
 import time
-from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -23,13 +21,12 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
+from accounts import waiting
 from registry_project.connection import Connection, frozen
 from registry_project.outgoing import Outgoing
 from registry_project.pool import CrowdedError, Pool
 from registry_project.request_body import fast_input
 
-# What a thread returns of a connection that the loop is to wait for.
-_WAIT_IN_LOOP: Any = vars(gthread)["_DEFER"]
 # The client went away.
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF)
 
@@ -40,14 +37,26 @@ class Worker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make a worker; the arguments are gunicorn's."""
         super().__init__(*args, **kwargs)
-        self._open: set[Connection] = set()
         self._settings = frozen(self.cfg)
         self._environ = dict(wsgi.base_environ(self.cfg))
-        self.tpool: Any
+        self._quiet_until = math.inf
+
+    @property
+    def nr_conns(self) -> int:
+        """How many connections there are: gunicorn's loop accepts no more than so many, and stops with the last."""
+        return len(self.tpool.speakers()) if self.tpool is not None else 0
+
+    @nr_conns.setter
+    def nr_conns(self, value: int) -> None:
+        """Leave the counting to the pool."""
 
     def get_thread_pool(self) -> Any:
         """Make the pool: gunicorn's `threads` are what serves at once."""
-        return Pool(self.cfg.threads, settings.REGISTRY.server.transfers, connections.close_all)
+        pool: Pool[Connection] = Pool(
+            self.cfg.threads, settings.REGISTRY.server.transfers, self.handle, connections.close_all
+        )
+        waiting.lend_by(partial(pool.lent, is_refusable=False))
+        return pool
 
     def init_process(self) -> None:
         """Start the worker, with two functions of the registry's that gunicorn has no settings for."""
@@ -58,51 +67,48 @@ class Worker(ThreadWorker):
         super().init_process()
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a connection; one that says nothing yet waits in the loop, without a thread."""
+        """Take a connection; it takes a thread once it speaks."""
         try:
             sock, client = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
-        self.nr_conns += 1
-        conn = Connection(self._settings, sock, client, listener.getsockname(), self.tpool)
-        self._open.add(conn)
-        if _has_bytes(sock):
-            self.enqueue_req(conn)
-        else:
-            silent: Future[Any] = Future()
-            silent.set_result(_WAIT_IN_LOOP)
-            self.finish_request(conn, silent)
+        self.tpool.watch(Connection(self._settings, sock, client, listener.getsockname(), self.tpool))
 
-    def enqueue_req(self, conn: Any) -> None:
-        """Have the connection served by the pool, then looked at by the loop."""
-        self.tpool.submit(partial(self._serve, conn))
+    def murder_keepalived(self, force: bool = False) -> None:
+        """End the connections that were quiet for too long, and the quietest when there are too many."""
+        quiet = sorted((since, conn) for conn in self.tpool.speakers() if (since := conn.quiet_since) is not None)
+        now = time.monotonic()
+        spare = len(quiet) // 4 if self.nr_conns >= self.worker_connections else 0
+        for position, (since, conn) in enumerate(quiet):
+            if force or now >= min(since + self.cfg.keepalive, self._quiet_until) or position < spare:
+                conn.end()
 
-    def _serve(self, conn: Connection) -> None:
-        done: Future[Any] = Future()
-        try:
-            conn.sock.setblocking(True)
-            done.set_result(self.handle(conn))
-        except BaseException as error:  # noqa: BLE001 - the loop gets it, and closes the connection
-            done.set_exception(error)
-        self.method_queue.defer(self.finish_request, conn, done)
+    def _cap_keepalive(self, deadline: float) -> None:
+        self._quiet_until = deadline
 
     def handle(self, conn: Any) -> bool:
-        """Serve requests of the connection while they follow each other; return whether the loop is to keep it."""
-        while True:
-            conn.incoming.pace.expect_head()
+        """Serve a connection that has spoken; return whether to listen for its next request."""
+        conn.quiet_since = None
+        is_kept = self._handle(conn)
+        # What came with the last request does not make the socket readable again.
+        while is_kept and conn.incoming.is_ahead:
             is_kept = self._handle(conn)
-            conn.incoming.pace.expect_nothing()
-            if not (is_kept and self.alive and conn.has_next()):
-                break
+        conn.incoming.pace.expect_nothing()
+        conn.quiet_since = time.monotonic()
         if not is_kept:
-            # Here rather than in the loop, which everybody else would wait for.
-            conn.close(graceful=True)
-            self._open.discard(conn)
+            self._close(conn)
         return is_kept
+
+    def _close(self, conn: Connection) -> None:
+        try:
+            conn.close()
+        except Exception:
+            self.log.exception("a connection could not be closed")
 
     def _handle(self, conn: Connection) -> bool:
         """Serve one request; return whether another one may follow."""
         req = None
+        conn.incoming.pace.expect_head()
         try:
             req = next(conn.parser)
             return self.handle_request(req, conn) and conn.parser.finish_body(_drain_until())
@@ -124,7 +130,7 @@ class Worker(ThreadWorker):
         )
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = fast_input(req.body, conn.incoming) or req.body
-        if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+        if not self.alive:
             resp.force_close()
         try:
             self._answer(resp, environ)
@@ -154,28 +160,14 @@ class Worker(ThreadWorker):
     def notify(self) -> None:
         """Give the sign of life that gunicorn wants every second or so, and end whoever takes too long."""
         super().notify()
-        for conn in list(self._open):
-            if conn.sock.fileno() < 0:
-                self._open.discard(conn)
-            elif conn.incoming.pace.is_too_slow():
-                # What its thread waits for comes as the end of the stream.
-                with suppress(OSError):
-                    conn.sock.shutdown(socket.SHUT_RDWR)
+        for conn in self.tpool.speakers():
+            if conn.incoming.pace.is_too_slow():
+                conn.end()
 
 
 def _drain_until() -> float:
     """Return until when the rest of a body is waited for, in seconds of the monotonic clock."""
     return time.monotonic() + gthread.DEFAULT_WORKER_DATA_TIMEOUT
-
-
-def _has_bytes(sock: socket.socket) -> bool:
-    try:
-        sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 class NoClientFaults(logging.Filter):

@@ -26,7 +26,7 @@ class Server:
     public_url: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
     workers: int = 2
-    threads: int = 16
+    threads: int = 8
     transfers: int = 256
     data_directory: Path = Path("data")
     secret_key: str | None = field(default=None, repr=False)

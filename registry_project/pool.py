@@ -73,26 +73,41 @@ class Pool:
     def _staff(self) -> None:
         """Start a thread when a task has none and there may be one more; the lock is held."""
         if self._queued > self._idle and self._count - self._lent < self._threads:
+            # Daemons: a stop does not wait for clients beyond gunicorn's graceful timeout.
+            thread = threading.Thread(target=self._work, name=f"requests-{self._count + 1}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The system has no thread to give: those that are there do it in their turn.
+                if not self._count:
+                    raise
+                return
             self._count += 1
             self._idle += 1
-            # Daemons: a stop does not wait for clients beyond gunicorn's graceful timeout.
-            threading.Thread(target=self._work, name=f"requests-{self._count}", daemon=True).start()
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
-            with self._lock:
-                self._idle -= 1
-                self._queued -= 1
-                if self._queued <= self._idle:
-                    self._silence()
+            self._begin()
             task()
-            with self._lock:
-                if self._count - self._lent > self._threads:
-                    break
-                self._idle += 1
-        with self._lock:
-            self._count -= 1
+            if self._is_surplus():
+                break
         self._at_end()
+
+    def _begin(self) -> None:
+        with self._lock:
+            self._idle -= 1
+            self._queued -= 1
+            if self._queued <= self._idle:
+                self._silence()
+
+    def _is_surplus(self) -> bool:
+        """Tell whether the calling thread has to end; in one step, or two would where one is too many."""
+        with self._lock:
+            if self._count - self._lent > self._threads:
+                self._count -= 1
+                return True
+            self._idle += 1
+            return False
 
     def _silence(self) -> None:
         try:

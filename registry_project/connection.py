@@ -2,7 +2,7 @@
 
 import select
 import socket
-from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +13,12 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn
 
-from registry_project.incoming import Incoming
+from registry_project.incoming import MAX_BYTES, Incoming
 from registry_project.pool import CrowdedError, Pool
 
 LINGER_SECONDS = 0.02
+# What a client may still send when its connection has ended here.
+DROPPED_BYTES = 1024 * 1024
 
 
 def frozen(cfg: Config) -> Any:
@@ -40,8 +42,15 @@ class Parser(RequestParser):
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> Any:
         """Drop what is left of the body; False when that can't be done, so that the connection has to end."""
         body: Any = self.mesg.body if self.mesg is not None else None
-        finish: Callable[..., Any] = super().finish_body
-        return body is None or _is_read(body) or bool(finish(deadline, max_bytes))
+        if body is None or _is_read(body):
+            return True
+        source: Any = self.unreader
+        try:
+            # A deadline makes each read wait by itself, so the source can't tell when to lend the thread.
+            with source.lent():
+                return super().finish_body(deadline, max_bytes)
+        except CrowdedError:
+            return False
 
 
 class Connection(TConn):
@@ -53,6 +62,8 @@ class Connection(TConn):
         self.incoming = Incoming(sock, pool)
         self.parser: Any = Parser(cfg, sock, client)
         self.parser.unreader = self.incoming
+        self.is_ending = False
+        self._may_drop = DROPPED_BYTES
         self._pool = pool
         self._next = select.poll()
         self._next.register(sock.fileno(), select.POLLIN)
@@ -67,20 +78,33 @@ class Connection(TConn):
         ready = self._next.poll(LINGER_SECONDS * 1000)
         return len(ready) == 1 and ready[0][0] != self._pool.bell
 
-    def close(self, graceful: bool = False) -> None:
-        """Close, once; a graceful close waits for the client to read the last answer."""
-        if self.sock.fileno() < 0:
-            return
+    def end(self) -> bool:
+        """Say that nothing more comes, and tell whether the client has said so too (RFC 9112, 9.6).
+
+        Until it does, what it sends has to be dropped: a reset would take the last answer from it.
+        """
+        self.is_ending = True
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+        return self.drop()
+
+    def drop(self) -> bool:
+        """Drop what has come since the end; tell whether that was all, or as much as is waited for."""
         try:
-            if graceful:
-                with self._pool.lent():
-                    util.close_graceful(self.sock)
-        except CrowdedError:
+            while self._may_drop > 0 and (data := self.sock.recv(MAX_BYTES, socket.MSG_DONTWAIT)):
+                self._may_drop -= len(data)
+        except BlockingIOError:
+            return False
+        except OSError:
             pass
-        finally:
-            util.close(self.sock)
+        return True
+
+    def close(self, graceful: bool = False) -> None:
+        """Close at once; `end` comes before, where the client is to read the last answer."""
+        util.close(self.sock)
 
 
 def _is_read(body: Any) -> bool:
     reader = body.reader
-    return isinstance(reader, LengthReader) and not reader.length and not body.buf.tell()
+    is_at_end = not reader.length if isinstance(reader, LengthReader) else not (reader.parser or reader.buf.tell())
+    return is_at_end and not body.buf.tell() and not body.failed

@@ -8,6 +8,7 @@ on to another thread costs as much as a small request. It is let go at once when
 
 import errno
 import logging
+import selectors
 import socket
 import time
 from concurrent.futures import Future
@@ -32,6 +33,12 @@ from registry_project.request_body import fast_input
 _WAIT_IN_LOOP: Any = vars(gthread)["_DEFER"]
 # The client went away.
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF)
+# There is no room for another connection.
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+# How long a client may take to end a connection that has ended here.
+END_SECONDS = 2.0
+NO_ROOM_SECONDS = 0.1
 
 
 class Worker(ThreadWorker):
@@ -41,6 +48,9 @@ class Worker(ThreadWorker):
         """Make a worker; the arguments are gunicorn's."""
         super().__init__(*args, **kwargs)
         self._open: set[Connection] = set()
+        # Those that wait for their client to end them too, and until when.
+        self._ending: dict[Connection, float] = {}
+        self._looks_at = self._complains_at = 0.0
         self._settings = frozen(self.cfg)
         self._environ = dict(wsgi.base_environ(self.cfg))
         self.tpool: Any
@@ -61,7 +71,10 @@ class Worker(ThreadWorker):
         """Take a connection; one that says nothing yet waits in the loop, without a thread."""
         try:
             sock, client = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except OSError as error:
+            # A client's fault on the way comes here too, and no fault of one ends the worker.
+            if error.errno in _NO_ROOM:
+                self._complain(error)
             return
         self.nr_conns += 1
         conn = Connection(self._settings, sock, client, listener.getsockname(), self.tpool)
@@ -72,6 +85,13 @@ class Worker(ThreadWorker):
             silent: Future[Any] = Future()
             silent.set_result(_WAIT_IN_LOOP)
             self.finish_request(conn, silent)
+
+    def _complain(self, error: OSError) -> None:
+        """Say now and then that there is no room, and pause: the listener tells of its queue again at once."""
+        if self._complains_at <= time.monotonic():
+            self._complains_at = time.monotonic() + 60
+            self.log.error("connections have to wait: %s", error.strerror)
+        time.sleep(NO_ROOM_SECONDS)
 
     def enqueue_req(self, conn: Any) -> None:
         """Have the connection served by the pool, then looked at by the loop."""
@@ -94,11 +114,43 @@ class Worker(ThreadWorker):
             conn.incoming.pace.expect_nothing()
             if not (is_kept and self.alive and conn.has_next()):
                 break
-        if not is_kept:
-            # Here rather than in the loop, which everybody else would wait for.
-            conn.close(graceful=True)
-            self._open.discard(conn)
+        if not is_kept and conn.end():
+            conn.close()
         return is_kept
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Have the loop wait for what a served connection waits for: its next request, or its end."""
+        if not conn.is_ending:
+            super().finish_request(conn, fs)
+        elif conn.sock.fileno() < 0:
+            self.nr_conns -= 1
+        else:
+            conn.sock.setblocking(False)
+            self._ending[conn] = time.monotonic() + END_SECONDS
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drop, conn))
+
+    def _drop(self, conn: Connection, _sock: socket.socket) -> None:
+        if conn.drop():
+            self._close_ending(conn)
+
+    def _close_ending(self, conn: Connection) -> None:
+        del self._ending[conn]
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Let no quiet connection hold up a stop beyond `deadline`, one without any request neither."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+    def murder_pending(self) -> None:
+        """Close what has waited for too long, for its first request or its end."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [conn for conn, until in self._ending.items() if until <= now]:
+            self._close_ending(conn)
 
     def _handle(self, conn: Connection) -> bool:
         """Serve one request; return whether another one may follow."""
@@ -108,6 +160,8 @@ class Worker(ThreadWorker):
             return self.handle_request(req, conn) and conn.parser.finish_body(_drain_until())
         except (NoMoreData, StopIteration):
             pass
+        except CrowdedError:
+            _turn_away(conn.sock)
         except OSError as error:
             if error.errno not in _GONE:
                 self.log.exception("Socket error processing request.")
@@ -124,10 +178,14 @@ class Worker(ThreadWorker):
         )
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = fast_input(req.body, conn.incoming) or req.body
-        if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+        if len(self.keepalived_conns) >= self.max_keepalived:
             resp.force_close()
         try:
             self._answer(resp, environ)
+        except CrowdedError:
+            if not resp.has_begun:
+                raise
+            return False
         except OSError:
             raise
         except Exception:
@@ -140,6 +198,8 @@ class Worker(ThreadWorker):
 
     def _answer(self, resp: Any, environ: Any) -> None:
         body = self.wsgi(environ, resp.start_response)
+        if not self.alive:
+            resp.force_close()
         try:
             if isinstance(body, wsgi.FileWrapper):
                 resp.write_file(body)
@@ -154,6 +214,9 @@ class Worker(ThreadWorker):
     def notify(self) -> None:
         """Give the sign of life that gunicorn wants every second or so, and end whoever takes too long."""
         super().notify()
+        if time.monotonic() < self._looks_at:
+            return
+        self._looks_at = time.monotonic() + 1
         for conn in list(self._open):
             if conn.sock.fileno() < 0:
                 self._open.discard(conn)
@@ -166,6 +229,14 @@ class Worker(ThreadWorker):
 def _drain_until() -> float:
     """Return until when the rest of a body is waited for, in seconds of the monotonic clock."""
     return time.monotonic() + gthread.DEFAULT_WORKER_DATA_TIMEOUT
+
+
+def _turn_away(sock: socket.socket) -> None:
+    """Tell a client that nothing was sent to yet that it can't be waited for."""
+    from registry_project.unread import write_busy
+
+    with suppress(OSError):
+        write_busy(sock)
 
 
 def _has_bytes(sock: socket.socket) -> bool:

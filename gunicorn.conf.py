@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from registry_project import listening, start
+from registry_project import listening, open_files, start
 
 _server = start.configuration().server
 
@@ -24,7 +24,7 @@ timeout = 60
 graceful_timeout = 30
 keepalive = 75
 http_parser = "python"
-# Open connections of one worker; below the usual limit of 1024 open files, with room for blobs and database.
+# Open connections of one worker. Each may have a file, and each thread those of its database besides.
 worker_connections = 512 + threads
 
 # A token may fill a header; twenty long scopes exceed gunicorn's own 4094 bytes of request line.
@@ -52,6 +52,7 @@ logconfig_dict = {
 
 def on_starting(server: Arbiter) -> None:
     """Prepare everything, then load the application once: the workers are forked from this process."""
+    open_files.allow_all()
     start.prepare(server.cfg.address)
     server.app.wsgi()
 

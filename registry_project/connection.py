@@ -2,7 +2,6 @@
 
 import socket
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +13,12 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn
 
-from registry_project.incoming import Incoming
+from registry_project.incoming import MAX_BYTES, Incoming
 from registry_project.pool import CrowdedError, Pool
+
+# How long a client may take to end a connection that has ended here, and what it may still send.
+END_SECONDS = 2.0
+DROPPED_BYTES = 1024 * 1024
 
 
 def frozen(cfg: Config) -> Any:
@@ -39,8 +42,15 @@ class Parser(RequestParser):
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> Any:
         """Drop what is left of the body; False when that can't be done, so that the connection has to end."""
         body: Any = self.mesg.body if self.mesg is not None else None
-        finish: Callable[..., Any] = super().finish_body
-        return body is None or _is_read(body) or bool(finish(deadline, max_bytes))
+        if body is None or _is_read(body):
+            return True
+        source: Any = self.unreader
+        try:
+            # A deadline makes each read wait by itself, so the source can't tell when to lend the thread.
+            with source.lent():
+                return super().finish_body(deadline, max_bytes)
+        except CrowdedError:
+            return False
 
 
 class Connection(TConn):
@@ -53,31 +63,53 @@ class Connection(TConn):
         self.incoming = Incoming(sock, pool)
         self.parser: Any = Parser(cfg, sock, client)
         self.parser.unreader = self.incoming
+        # Since when nobody serves it, and when it is closed at the latest.
         self.quiet_since: float | None = time.monotonic()
+        self.ends_at: float | None = None
+        self._may_drop = DROPPED_BYTES
         self._pool = pool
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
         return self.sock.fileno()
 
-    def end(self) -> None:
-        """Let the thread that serves it, or the next one, find the end of the stream."""
+    def end(self) -> bool:
+        """Say that nothing more comes, and tell whether the client has said so too (RFC 9112, 9.6).
+
+        Until it does, what it sends has to be dropped: a reset would take the last answer from it.
+        """
+        self.ends_at = time.monotonic() + END_SECONDS
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+        return self.drop()
+
+    def drop(self) -> bool:
+        """Drop what has come since the end; tell whether that was all, or as much as is waited for."""
+        try:
+            while self._may_drop > 0 and (data := self.sock.recv(MAX_BYTES, socket.MSG_DONTWAIT)):
+                self._may_drop -= len(data)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def cut(self) -> None:
+        """Let whoever serves it, now or next, find the end of the stream."""
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
-    def close(self, graceful: bool = True) -> None:
-        """Close; the client has time to read the last answer."""
+    def is_late(self, now: float) -> bool:
+        """Tell whether its client takes too long: for a request, or to end it too."""
+        return self.incoming.pace.is_too_slow() if self.ends_at is None else self.ends_at <= now
+
+    def close(self, graceful: bool = False) -> None:
+        """Close at once; `end` comes before, where the client is to read the last answer."""
         self._pool.forget(self)
-        try:
-            if graceful:
-                with self._pool.lent():
-                    util.close_graceful(self.sock)
-        except CrowdedError:
-            pass
-        finally:
-            util.close(self.sock)
+        util.close(self.sock)
 
 
 def _is_read(body: Any) -> bool:
     reader = body.reader
-    return isinstance(reader, LengthReader) and not reader.length and not body.buf.tell()
+    is_at_end = not reader.length if isinstance(reader, LengthReader) else not (reader.parser or reader.buf.tell())
+    return is_at_end and not body.buf.tell() and not body.failed

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from gunicorn.http.unreader import SocketUnreader
@@ -61,8 +61,9 @@ class Pace:
 
     def is_too_slow(self) -> bool:
         """Tell whether the head is late, or WINDOW_SECONDS of waiting brought less than the least acceptable."""
-        if self._head_until is not None:
-            return self._head_until < self._clock()
+        head_until = self._head_until
+        if head_until is not None:
+            return head_until < self._clock()
         since = self._waiting_since
         waited = self._waited + (self._clock() - since if since is not None else 0.0)
         if waited < WINDOW_SECONDS:
@@ -104,6 +105,10 @@ class Incoming(SocketUnreader):
                 size = self.sock.recv_into(view)
         self.pace.count(size)
         return size
+
+    def lent(self) -> AbstractContextManager[None]:
+        """Let another thread serve while this one waits for the client. Raises CrowdedError."""
+        return self._pool.lent()
 
     @property
     def is_ahead(self) -> bool:

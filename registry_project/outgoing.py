@@ -18,6 +18,8 @@ SMALL_BYTES = 64 * 1024
 class Outgoing(Response):
     """gunicorn's response, which sends its head together with the first bytes of the body."""
 
+    _omits_body: bool
+
     def __init__(self, req: Any, sock: socket.socket, cfg: Any, pool: Pool[Any]) -> None:
         """Answer `req` on `sock`."""
         super().__init__(req, sock, cfg)
@@ -44,10 +46,17 @@ class Outgoing(Response):
         self._head = "".join(lines).encode("latin-1")
         self.headers_sent = True
 
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether anything of the response is out."""
+        return self.headers_sent and not self._head
+
     def close(self) -> None:
-        """End the response."""
+        """End the response. Raises OSError when the body is shorter than its Content-Length."""
         if not self.headers_sent:
             self.send_headers()
+        if not self._omits_body and self.response_length is not None and self.sent < self.response_length:
+            raise OSError(f"the body has {self.sent} bytes instead of {self.response_length}")
         self._send(b"0\r\n\r\n" if self.chunked else b"")
 
     def write_file(self, respiter: FileWrapper) -> None:
@@ -55,9 +64,13 @@ class Outgoing(Response):
 
         Raises OSError when the file ends before.
         """
+        if self._omits_body:
+            self.send_headers()
+            return
         size = self.response_length
-        if size is None or self.req.method == "HEAD" or not util.has_fileno(respiter.filelike):
-            super().write_file(respiter)
+        if size is None or not util.has_fileno(respiter.filelike):
+            for piece in respiter:
+                self.write(piece)
             return
         self.send_headers()
         descriptor = respiter.filelike.fileno()
@@ -65,20 +78,33 @@ class Outgoing(Response):
         if size <= SMALL_BYTES:
             self._send(_exactly(os.pread(descriptor, size, offset), size))
         else:
-            self._send(b"", socket.MSG_MORE)
             self._send_file(descriptor, offset, size)
+        self.sent += size
 
     def _emit_body(self, data: bytes) -> None:
         self._send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
 
-    def _send(self, data: bytes, flags: int = 0) -> None:
-        head, self._head = self._head, b""
-        if head or data:
-            self.sock.sendall(head + data if head else data, flags)
+    def _send(self, data: bytes) -> None:
+        """Send the head, if it is still to be sent, and `data`; what a socket does not take at once, lent."""
+        data = self._head + data if self._head else data
+        sent = self._send_now(data) if data else 0
+        if sent < len(data):
+            with self._pool.lent():
+                self.sock.sendall(memoryview(data)[sent:])
+
+    def _send_now(self, data: bytes) -> int:
+        self._head = b""
+        try:
+            return self.sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
 
     def _send_file(self, descriptor: int, offset: int, size: int) -> None:
         out, end = self.sock.fileno(), offset + size
+        # Lent before the head goes out: when too many are already, there is still another answer to give.
         with self._pool.lent():
+            head, self._head = self._head, b""
+            self.sock.sendall(head, socket.MSG_MORE)
             while offset < end:
                 sent = os.sendfile(out, descriptor, offset, end - offset)
                 if not sent:

@@ -104,28 +104,37 @@ class Pool(Generic[Speaker]):
     def _staff(self) -> None:
         """Start a thread when none waits and there may be one more; the lock is held."""
         if not self._waiting and self._count - self._lent < self._threads:
+            # Daemons: a stop does not wait for clients beyond gunicorn's graceful timeout.
+            thread = threading.Thread(target=self._work, name=f"requests-{self._count + 1}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The system has no thread to give: those that are there do it in their turn.
+                if not self._count:
+                    raise
+                return
             self._count += 1
             self._waiting += 1
-            # Daemons: a stop does not wait for clients beyond gunicorn's graceful timeout.
-            threading.Thread(target=self._work, name=f"requests-{self._count}", daemon=True).start()
 
     def _work(self) -> None:
         while True:
             ((descriptor, _),) = self._epoll.poll(maxevents=1)
+            if descriptor == self._end:
+                break
             with self._lock:
                 self._waiting -= 1
-                if descriptor == self._end:
-                    break
                 self._staff()
-            self._turn(descriptor)
-            with self._lock:
-                if self._count - self._lent > self._threads:
-                    break
-                self._waiting += 1
-        with self._lock:
-            self._count -= 1
+            if self._serve(self._speakers[descriptor]):
+                self._epoll.modify(descriptor, _READABLE_ONCE)
+            if self._is_surplus():
+                break
         self._at_end()
 
-    def _turn(self, descriptor: int) -> None:
-        if self._serve(self._speakers[descriptor]):
-            self._epoll.modify(descriptor, _READABLE_ONCE)
+    def _is_surplus(self) -> bool:
+        """Tell whether the calling thread has to end; in one step, or two would where one is too many."""
+        with self._lock:
+            if self._count - self._lent > self._threads:
+                self._count -= 1
+                return True
+            self._waiting += 1
+            return False

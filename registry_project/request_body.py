@@ -5,6 +5,7 @@ length). They stay behind these: for whatever is not the plain case, and for eve
 """
 
 import re
+from contextlib import suppress
 from typing import Any, Protocol
 
 from gunicorn.http.body import Body, ChunkedReader, LengthReader
@@ -84,7 +85,7 @@ class ChunkedInput(_Plain):
     def receive_into(self, view: memoryview, /) -> int:
         """Put what is there into `view`. Raises OSError and gunicorn's ParseException for a body that is broken."""
         if self._error is not None:
-            raise self._error
+            return self._read_rest(view, self._error)
         if not self._is_plain and not self._raw:
             self._raw = memoryview(bytearray(RAW_BYTES))
             # Until the end is met, where the next request would begin is not known.
@@ -121,8 +122,9 @@ class ChunkedInput(_Plain):
         return size
 
     def _leave_chunk(self) -> None:
-        while self._end - self._start < 2:
-            self._fill()
+        with suppress(NoMoreData):
+            while self._end - self._start < 2:
+                self._fill()
         end = bytes(self._raw[self._start : self._start + 2])
         if end != b"\r\n":
             raise ChunkMissingTerminator(end)
@@ -163,7 +165,19 @@ class ChunkedInput(_Plain):
         self._body.failed = False
 
     def _read_plain(self, view: memoryview) -> int:
-        data = self._body.read(len(view)) if len(view) else b""
+        try:
+            data = self._body.read(len(view)) if len(view) else b""
+        except (OSError, ParseException) as error:
+            self._error = error
+            return self._read_rest(view, error)
+        view[: len(data)] = data
+        return len(data)
+
+    def _read_rest(self, view: memoryview, error: Exception) -> int:
+        """Put what gunicorn's buffers still hold into `view`, where its parser has ended; then raise the error."""
+        data = self._body.read(len(view)) if self._is_plain else b""
+        if not data:
+            raise error
         view[: len(data)] = data
         return len(data)
 

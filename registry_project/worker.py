@@ -10,6 +10,7 @@ import logging
 import math
 import socket
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,10 @@ from registry_project.request_body import fast_input
 # The client went away.
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF)
 
+# There is no room for another connection.
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+NO_ROOM_SECONDS = 0.1
+
 
 class Worker(ThreadWorker):
     """A gthread worker with a pool and connections of the registry's own."""
@@ -37,9 +42,11 @@ class Worker(ThreadWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make a worker; the arguments are gunicorn's."""
         super().__init__(*args, **kwargs)
+        self.tpool: Any
         self._settings = frozen(self.cfg)
         self._environ = dict(wsgi.base_environ(self.cfg))
         self._quiet_until = math.inf
+        self._looks_at = self._complains_at = 0.0
 
     @property
     def nr_conns(self) -> int:
@@ -70,9 +77,19 @@ class Worker(ThreadWorker):
         """Take a connection; it takes a thread once it speaks."""
         try:
             sock, client = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except OSError as error:
+            # A client's fault on the way comes here too, and no fault of one ends the worker.
+            if error.errno in _NO_ROOM:
+                self._complain(error)
             return
         self.tpool.watch(Connection(self._settings, sock, client, listener.getsockname(), self.tpool))
+
+    def _complain(self, error: OSError) -> None:
+        """Say now and then that there is no room, and pause: the listener tells of its queue again at once."""
+        if self._complains_at <= time.monotonic():
+            self._complains_at = time.monotonic() + 60
+            self.log.error("connections have to wait: %s", error.strerror)
+        time.sleep(NO_ROOM_SECONDS)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """End the connections that were quiet for too long, and the quietest when there are too many."""
@@ -81,29 +98,32 @@ class Worker(ThreadWorker):
         spare = len(quiet) // 4 if self.nr_conns >= self.worker_connections else 0
         for position, (since, conn) in enumerate(quiet):
             if force or now >= min(since + self.cfg.keepalive, self._quiet_until) or position < spare:
-                conn.end()
+                conn.cut()
 
     def _cap_keepalive(self, deadline: float) -> None:
         self._quiet_until = deadline
 
     def handle(self, conn: Any) -> bool:
         """Serve a connection that has spoken; return whether to listen for its next request."""
+        if conn.ends_at is not None:
+            return self._is_ending(conn, is_over=conn.drop())
         conn.quiet_since = None
         is_kept = self._handle(conn)
         # What came with the last request does not make the socket readable again.
         while is_kept and conn.incoming.is_ahead:
             is_kept = self._handle(conn)
         conn.incoming.pace.expect_nothing()
-        conn.quiet_since = time.monotonic()
         if not is_kept:
-            self._close(conn)
-        return is_kept
+            return self._is_ending(conn, is_over=conn.end())
+        conn.quiet_since = time.monotonic()
+        return True
 
-    def _close(self, conn: Connection) -> None:
-        try:
+    def _is_ending(self, conn: Connection, *, is_over: bool) -> bool:
+        """Close the connection if it is over; return whether its end is still waited for."""
+        if is_over or conn.is_late(time.monotonic()):
             conn.close()
-        except Exception:
-            self.log.exception("a connection could not be closed")
+            return False
+        return True
 
     def _handle(self, conn: Connection) -> bool:
         """Serve one request; return whether another one may follow."""
@@ -114,6 +134,8 @@ class Worker(ThreadWorker):
             return self.handle_request(req, conn) and conn.parser.finish_body(_drain_until())
         except (NoMoreData, StopIteration):
             pass
+        except CrowdedError:
+            _turn_away(conn.sock)
         except OSError as error:
             if error.errno not in _GONE:
                 self.log.exception("Socket error processing request.")
@@ -130,10 +152,12 @@ class Worker(ThreadWorker):
         )
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = fast_input(req.body, conn.incoming) or req.body
-        if not self.alive:
-            resp.force_close()
         try:
             self._answer(resp, environ)
+        except CrowdedError:
+            if not resp.has_begun:
+                raise
+            return False
         except OSError:
             raise
         except Exception:
@@ -146,6 +170,8 @@ class Worker(ThreadWorker):
 
     def _answer(self, resp: Any, environ: Any) -> None:
         body = self.wsgi(environ, resp.start_response)
+        if not self.alive:
+            resp.force_close()
         try:
             if isinstance(body, wsgi.FileWrapper):
                 resp.write_file(body)
@@ -160,14 +186,26 @@ class Worker(ThreadWorker):
     def notify(self) -> None:
         """Give the sign of life that gunicorn wants every second or so, and end whoever takes too long."""
         super().notify()
+        now = time.monotonic()
+        if now < self._looks_at:
+            return
+        self._looks_at = now + 1
         for conn in self.tpool.speakers():
-            if conn.incoming.pace.is_too_slow():
-                conn.end()
+            if conn.is_late(now):
+                conn.cut()
 
 
 def _drain_until() -> float:
     """Return until when the rest of a body is waited for, in seconds of the monotonic clock."""
     return time.monotonic() + gthread.DEFAULT_WORKER_DATA_TIMEOUT
+
+
+def _turn_away(sock: socket.socket) -> None:
+    """Tell a client that nothing was sent to yet that it can't be waited for."""
+    from registry_project.unread import write_busy
+
+    with suppress(OSError):
+        write_busy(sock)
 
 
 class NoClientFaults(logging.Filter):

@@ -117,9 +117,13 @@ def cut_error(body: Body, detail: object) -> RegistryError:
     503 when the server has too many slow clients to wait for this one.
     """
     if body.was_refused:
-        detail = "too many slow clients at once"
-        return RegistryError(ErrorCode.UNAVAILABLE, detail, headers={"Retry-After": "10"})
+        return too_many_slow_clients()
     return RegistryError(ErrorCode.SIZE_INVALID, detail, status=408 if body.has_stalled else None)
+
+
+def too_many_slow_clients() -> RegistryError:
+    """Return the 503 for a client that would have to be waited for, when too many are already."""
+    return RegistryError(ErrorCode.UNAVAILABLE, "too many slow clients at once", headers={"Retry-After": "10"})
 
 
 def _content_length(value: str | None) -> int:

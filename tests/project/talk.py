@@ -1,0 +1,120 @@
+"""Connections to a real server, spoken to byte by byte."""
+
+import http.client
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Self
+
+from tests.clients.server import Server
+
+# Far above what an answer takes: a server that hangs fails its test, not the run.
+PATIENCE_SECONDS = 60
+
+
+class SmallServer(Server):
+    """A server of one process with two threads, that waits for four slow clients besides."""
+
+    threads, transfers = 2, 4
+
+    def configuration(self) -> dict[str, object]:
+        """Return what config.yaml says."""
+        small = {"workers": 1, "threads": self.threads, "transfers": self.transfers}
+        return super().configuration() | {"server": {"addr": self.host} | small}
+
+
+class Talk:
+    """One connection to a server."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.sock = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS)
+        self._file = self.sock.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
+        self.sock.close()
+
+    def head(self, method: str, path: str, *lines: str) -> bytes:
+        """Return the head of a request."""
+        return "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: {self.server.host}", *lines, "", ""]).encode()
+
+    def send(self, method: str, path: str, *lines: str, body: bytes = b"") -> None:
+        """Send the head of a request, and `body` as it is."""
+        self.sock.sendall(self.head(method, path, *lines) + body)
+
+    def answer(self, method: str = "GET") -> http.client.HTTPResponse:
+        """Return the next answer, read whole, which is one to `method`."""
+        response = http.client.HTTPResponse(_Unclosed(self._file), method=method)  # type: ignore[arg-type]
+        response.begin()
+        response.content = response.read()  # type: ignore[attr-defined]
+        return response
+
+    def ask(self, method: str, path: str, *lines: str, body: bytes = b"") -> http.client.HTTPResponse:
+        """Send a request and return its answer."""
+        self.send(method, path, *lines, body=body)
+        return self.answer(method)
+
+    def is_ended(self) -> bool:
+        """Wait for the end of the connection; False when something else comes."""
+        try:
+            return not self._file.read(1)
+        except ConnectionResetError:
+            return True
+
+
+class _Unclosed:
+    """The file of a connection, which outlives each response that is read from it."""
+
+    def __init__(self, file: object) -> None:
+        self._file = file
+
+    def makefile(self, _mode: str) -> object:
+        return _Open(self._file)
+
+
+class _Open:
+    def __init__(self, file: object) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+    def close(self) -> None:
+        """Leave it open."""
+
+    def flush(self) -> None:
+        """Do nothing: it is read only."""
+
+
+@contextmanager
+def talks(server: Server, number: int) -> Iterator[list[Talk]]:
+    """Open so many connections."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Talk(server)) for _ in range(number)]
+
+
+def bearer(server: Server, repository: str = "alice/app") -> str:
+    """Return the header line with which alice may push to `repository`."""
+    return f"Authorization: Bearer {server.token('alice', f'repository:{repository}:pull,push')}"
+
+
+def open_upload(server: Server, authorization: str, repository: str = "alice/app") -> str:
+    """Open an upload and return its path."""
+    with Talk(server) as talk:
+        answer = talk.ask("POST", f"/v2/{repository}/blobs/uploads/", authorization, "Content-Length: 0")
+    assert answer.status == 202
+    location: str = answer.headers["Location"]
+    return location
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return once `condition` holds; AssertionError when it does not in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

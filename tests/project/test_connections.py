@@ -1,0 +1,253 @@
+"""Connections of a real server: who keeps a thread, who gets one, what follows what."""
+
+import hashlib
+import json
+import resource
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.clients.server import size_of
+from tests.project.talk import PATIENCE_SECONDS, SmallServer, Talk, bearer, open_upload, talks, until
+
+CROWD = 30
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
+    """Run a server with few threads for the tests of this file."""
+    small = SmallServer(tmp_path_factory.mktemp("small"))
+    try:
+        small.start()
+        yield small
+    finally:
+        small.stop()
+
+
+def status_of(server: SmallServer, path: str = "/health") -> int:
+    """Return how a request on a connection of its own is answered."""
+    with Talk(server) as talk:
+        return talk.ask("GET", path).status
+
+
+def chunk(data: bytes) -> bytes:
+    """Return `data` as one chunk."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def test_one_connection_serves_one_request_after_another(server: SmallServer) -> None:
+    with Talk(server) as talk:
+        statuses = [
+            talk.ask("GET", "/health").status,
+            talk.ask("HEAD", "/health").status,
+            talk.ask("GET", "/v2/").status,
+            talk.ask("GET", "/v2/alice/app/manifests/none", bearer(server)).status,
+            talk.ask("GET", "/nothing-there").status,
+            talk.ask("GET", "/health").status,
+        ]
+
+    assert statuses == [200, 200, 401, 404, 404, 200]
+
+
+def test_quiet_connections_keep_no_thread(server: SmallServer) -> None:
+    with talks(server, CROWD) as quiet:
+        assert [talk.ask("GET", "/health").status for talk in quiet] == [200] * CROWD
+
+        assert status_of(server) == 200
+        assert [talk.ask("GET", "/health").status for talk in quiet] == [200] * CROWD
+
+
+def test_connections_that_say_nothing_keep_no_thread(server: SmallServer) -> None:
+    with talks(server, CROWD) as silent:
+        assert status_of(server) == 200
+        assert [talk.ask("GET", "/health").status for talk in silent] == [200] * CROWD
+
+
+def test_more_connections_than_threads_are_all_served(server: SmallServer) -> None:
+    together = threading.Barrier(CROWD)
+
+    def use(talk: Talk) -> list[int]:
+        together.wait(PATIENCE_SECONDS)
+        return [talk.ask("GET", "/health").status for _ in range(10)]
+
+    with talks(server, CROWD) as crowd, ThreadPoolExecutor(CROWD) as clients:
+        assert list(clients.map(use, crowd)) == [[200] * 10] * CROWD
+
+
+def test_a_request_that_is_half_there_keeps_no_thread(server: SmallServer) -> None:
+    with talks(server, server.transfers) as half:
+        for talk in half:
+            talk.sock.sendall(talk.head("GET", "/health")[:-2])
+
+        assert status_of(server) == 200
+        for talk in half:
+            talk.sock.sendall(b"\r\n")
+        assert [talk.answer().status for talk in half] == [200] * server.transfers
+
+
+@pytest.mark.parametrize("line", [CHUNKED, "Content-Length: 10"], ids=["chunked", "with a length"])
+def test_a_body_that_comes_slowly_keeps_no_thread(server: SmallServer, line: str) -> None:
+    authorization = bearer(server)
+    uploads = [open_upload(server, authorization) for _ in range(server.transfers)]
+    with talks(server, server.transfers) as slow:
+        for talk, upload in zip(slow, uploads, strict=True):
+            talk.send("PATCH", upload, authorization, line, body=b"5\r\nhello\r\n" if line == CHUNKED else b"hello")
+
+        assert status_of(server) == 200
+        for talk in slow:
+            talk.sock.sendall(b"5\r\nworld\r\n0\r\n\r\n" if line == CHUNKED else b"world")
+        assert [talk.answer().headers["Range"] for talk in slow] == ["0-9"] * server.transfers
+
+
+@pytest.mark.parametrize("line", [CHUNKED, "Content-Length: 10"], ids=["chunked", "with a length"])
+def test_an_upload_that_would_be_one_too_many_is_told_when_to_come_back(server: SmallServer, line: str) -> None:
+    authorization = bearer(server)
+    with talks(server, server.transfers) as slow, Talk(server) as refused:
+        for talk in slow:
+            talk.send("PATCH", open_upload(server, authorization), authorization, "Content-Length: 5", body=b"hell")
+        _until_stored(server, server.transfers)
+
+        upload = open_upload(server, authorization)
+        answer = refused.ask("PATCH", upload, authorization, line, body=b"5\r\nhello\r\n" if line == CHUNKED else b"")
+
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
+        assert answer.headers["Docker-Distribution-API-Version"] == "registry/2.0"
+        assert _errors(answer) == ["UNAVAILABLE"]
+        assert status_of(server, "/v2/") == 401
+        for talk in slow:
+            talk.sock.sendall(b"o")
+        assert [talk.answer().status for talk in slow] == [202] * server.transfers
+        with Talk(server) as again:
+            assert again.ask("PATCH", upload, authorization, "Content-Length: 5", body=b"hello").status == 202
+
+
+def test_a_request_that_would_be_one_too_many_to_wait_for_is_told_when_to_come_back(server: SmallServer) -> None:
+    authorization = bearer(server)
+    with talks(server, server.transfers) as slow, Talk(server) as refused:
+        for talk in slow:
+            talk.send("PATCH", open_upload(server, authorization), authorization, "Content-Length: 5", body=b"hell")
+        _until_stored(server, server.transfers)
+
+        refused.sock.sendall(refused.head("GET", "/health")[:-2])
+
+        answer = refused.answer()
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
+        assert _errors(answer) == ["UNAVAILABLE"]
+        assert refused.is_ended()
+        for talk in slow:
+            talk.sock.sendall(b"o")
+        assert [talk.answer().status for talk in slow] == [202] * server.transfers
+
+
+def test_a_request_behind_a_body_is_answered(server: SmallServer) -> None:
+    authorization = bearer(server)
+    upload = open_upload(server, authorization)
+    with Talk(server) as talk:
+        health = talk.head("GET", "/health")
+        first = talk.head("PATCH", upload, authorization, CHUNKED) + chunk(b"hello") + b"0\r\n\r\n"
+        second = talk.head("PATCH", upload, authorization, "Content-Length: 6") + b" world"
+
+        talk.sock.sendall(first + health + second + health)
+
+        answers = [talk.answer() for _ in range(4)]
+    assert [answer.status for answer in answers] == [202, 200, 202, 200]
+    assert answers[2].headers["Range"] == "0-10"
+
+
+@pytest.mark.parametrize(
+    ("line", "body"),
+    [
+        (CHUNKED, chunk(b"GET /v2/ HTTP/1.1\r\n\r\n") + b"0\r\n\r\n"),
+        ("Content-Length: 21", b"GET /v2/ HTTP/1.1\r\n\r\n"),
+    ],
+    ids=["chunked", "with a length"],
+)
+def test_a_body_that_was_not_asked_for_is_no_request(server: SmallServer, line: str, body: bytes) -> None:
+    upload = open_upload(server, bearer(server))
+    with Talk(server) as talk:
+        talk.send("PATCH", upload, line, body=body + talk.head("GET", "/health"))
+
+        assert [talk.answer().status for _ in range(2)] == [401, 200]
+
+
+def test_a_refused_body_that_is_large_leaves_its_client_the_answer(server: SmallServer) -> None:
+    upload = open_upload(server, bearer(server))
+    with Talk(server) as talk:
+        talk.send("PATCH", upload, CHUNKED, body=chunk(bytes(512 * 1024)) + b"0\r\n\r\n" + talk.head("GET", "/health"))
+
+        assert talk.answer().status == 401
+        assert talk.is_ended()
+
+
+def test_a_broken_chunk_ends_its_connection(server: SmallServer) -> None:
+    authorization = bearer(server)
+    upload = open_upload(server, authorization)
+    with Talk(server) as talk:
+        body = chunk(b"hello") + b"nonsense\r\n" + talk.head("GET", "/health")
+        talk.send("PATCH", upload, authorization, CHUNKED, body=body)
+
+        assert talk.answer().status == 400
+        assert talk.is_ended()
+
+
+def test_a_worker_without_room_for_a_connection_goes_on(server: SmallServer) -> None:
+    (worker,) = server.workers()
+    soft, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    with talks(server, 1) as quiet:
+        assert quiet[0].ask("GET", "/health").status == 200
+        # So few that what it has open leaves room for nothing.
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (8, hard))
+        with talks(server, 3) as waiting:
+            for talk in waiting:
+                talk.send("GET", "/v2/")
+            _until_complained(server)
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, (soft, hard))
+            assert [talk.answer().status for talk in waiting] == [401] * 3
+
+    assert server.workers() == [worker]
+
+
+def test_workers_may_open_as_many_files_as_the_system_lets_them(
+    server: SmallServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    other = SmallServer(tmp_path_factory.mktemp("files"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard - 1, hard))
+    try:
+        other.start()
+        (worker,) = other.workers()
+        assert resource.prlimit(worker, resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        other.stop()
+
+
+def test_a_slow_upload_that_was_let_in_is_stored(server: SmallServer) -> None:
+    authorization, payload = bearer(server), b"slow but sure"
+    digest = f"sha256:{hashlib.sha256(payload).hexdigest()}"
+    with Talk(server) as talk:
+        talk.send("PATCH", open_upload(server, authorization), authorization, CHUNKED)
+        for byte in payload:
+            talk.sock.sendall(chunk(bytes([byte])))
+        talk.sock.sendall(b"0\r\n\r\n")
+        upload = talk.answer().headers["Location"]
+        status = talk.ask("PUT", f"{upload}?digest={digest}", authorization, "Content-Length: 0").status
+
+    assert status == 201
+
+
+def _errors(answer: object) -> list[str]:
+    return [error["code"] for error in json.loads(answer.content)["errors"]]  # type: ignore[attr-defined]
+
+
+def _until_stored(server: SmallServer, number: int) -> None:
+    """Wait until so many uploads have written what they have, four bytes: the server waits for their last one."""
+    until(lambda: [size_of(file) for file in server.data.glob("objects/*/*")].count(4) == number)
+
+
+def _until_complained(server: SmallServer) -> None:
+    """Wait until the log says that there is no room."""
+    until(lambda: "connections have to wait" in server.log_file.read_text())

@@ -1,0 +1,355 @@
+"""The threads of a worker: so many that serve, and more for those that wait for their clients."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from threading import Barrier, Event, Lock, Semaphore
+
+import pytest
+
+from registry_project.pool import CrowdedError, Pool
+
+# Far above what a thread needs to get its turn: what never comes fails the test, not the run.
+PATIENCE_SECONDS = 30
+
+
+class Task:
+    """Something that has spoken: it is served as soon as there is a thread."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self.act = act
+        self.descriptor = os.eventfd(1)
+
+    def fileno(self) -> int:
+        return self.descriptor
+
+
+class Crew:
+    """A pool whose tasks wait until they are told to go on."""
+
+    def __init__(self, threads: int, transfers: int = 100) -> None:
+        self.ended = Semaphore(0)
+        self.pool: Pool[Task] = Pool(threads, transfers, self._serve, self.ended.release)
+        self.running = Semaphore(0)
+        self.done = Semaphore(0)
+        self.go_on = Event()
+
+    def submit(self, act: Callable[[], None]) -> None:
+        """Have `act` done by a thread of the pool."""
+        self.pool.watch(Task(act))
+
+    def _serve(self, task: Task) -> bool:
+        task.act()
+        self.pool.forget(task)
+        os.close(task.descriptor)
+        return False
+
+    def begin(self, *, is_lent: bool = False) -> Event:
+        """Submit a task that runs until the returned event is set, or all are told to go on."""
+        free = Event()
+        self.submit(lambda: self._lend(free) if is_lent else self._hold(free))
+        return free
+
+    def begin_and_come_back(self) -> Event:
+        """Submit a task that is lent until the returned event is set, then serves until all are told to go on."""
+        back = Event()
+
+        def lend_then_serve() -> None:
+            with self.pool.lent():
+                self.running.release()
+                assert back.wait(PATIENCE_SECONDS)
+            self.running.release()
+            assert self.go_on.wait(PATIENCE_SECONDS)
+
+        self.submit(lend_then_serve)
+        assert self.are_running(1)
+        return back
+
+    def _hold(self, free: Event) -> None:
+        self.running.release()
+        assert free.wait(PATIENCE_SECONDS)
+        self.done.release()
+
+    def _lend(self, free: Event) -> None:
+        with self.pool.lent():
+            self._hold(free)
+
+    def are_running(self, number: int) -> bool:
+        """Wait until so many more tasks have begun; False when they do not."""
+        return all(self.running.acquire(timeout=PATIENCE_SECONDS) for _ in range(number))
+
+    def is_another_running(self) -> bool:
+        """Tell whether a task has begun that nobody has asked about."""
+        return self.running.acquire(blocking=False)
+
+    def are_done(self, number: int) -> bool:
+        """Wait until so many more tasks are over; False when they are not."""
+        return all(self.done.acquire(timeout=PATIENCE_SECONDS) for _ in range(number))
+
+    def have_ended(self, number: int) -> bool:
+        """Wait until so many more threads have ended; False when they do not."""
+        return all(self.ended.acquire(timeout=PATIENCE_SECONDS) for _ in range(number))
+
+    def count(self) -> int:
+        """Return how many threads there are."""
+        with self.pool._lock:
+            return self.pool._count
+
+
+class Rendezvous:
+    """A lock after which the first `number` threads wait for each other: each has seen the same."""
+
+    def __init__(self, lock: Lock, number: int) -> None:
+        self._lock = lock
+        self._barrier = Barrier(number)
+        self._left = number
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self._left -= 1
+        is_met = self._left >= 0
+        self._lock.release()
+        if is_met:
+            self._barrier.wait(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def crew() -> Iterator[Callable[..., Crew]]:
+    """Return a function that makes a crew; its threads end with the test."""
+    with ExitStack() as crews:
+
+        def make(threads: int, transfers: int = 100) -> Crew:
+            made = Crew(threads, transfers)
+            crews.callback(made.pool.shutdown)
+            return made
+
+        yield make
+
+
+def test_a_pool_without_work_has_no_threads(crew: Callable[..., Crew]) -> None:
+    assert crew(threads=4).count() == 0
+
+
+def test_a_thread_is_started_for_each_task_and_one_waits_for_the_next(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=4)
+
+    frees = [made.begin() for _ in range(3)]
+
+    assert made.are_running(3)
+    assert made.count() == 4
+    for free in frees:
+        free.set()
+
+
+def test_a_thread_that_is_free_takes_the_next_task(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=4)
+    for _ in range(5):
+        free = made.begin()
+        assert made.are_running(1)
+        free.set()
+        assert made.are_done(1)
+        # Done is not yet free: only a thread that said so may be counted on.
+        _until_idle(made)
+
+    assert made.count() == 2
+
+
+def test_no_more_threads_serve_than_there_may_be(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=2)
+
+    frees = [made.begin() for _ in range(5)]
+
+    assert made.are_running(2)
+    assert made.count() == 2
+    assert not made.is_another_running()
+    for free in frees:
+        free.set()
+    assert made.are_running(3)
+
+
+def test_a_thread_that_is_lent_makes_room_for_another(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1)
+
+    frees = [made.begin(is_lent=True) for _ in range(20)]
+
+    assert made.are_running(20)
+    assert made.count() == 21
+    for free in frees:
+        free.set()
+
+
+def test_a_task_that_waits_gets_its_thread_when_another_is_lent(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1)
+    lend, over = Event(), Event()
+
+    def serve_then_lend() -> None:
+        made.running.release()
+        assert lend.wait(PATIENCE_SECONDS)
+        with made.pool.lent():
+            assert over.wait(PATIENCE_SECONDS)
+
+    made.submit(serve_then_lend)
+    assert made.are_running(1)
+    waiting = made.begin()
+    assert not made.is_another_running()
+    lend.set()
+
+    assert made.are_running(1)
+    waiting.set()
+    over.set()
+
+
+def test_beside_those_that_are_lent_no_more_serve_than_there_may_be(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=2)
+    lent = [made.begin(is_lent=True) for _ in range(5)]
+    assert made.are_running(5)
+
+    frees = [made.begin() for _ in range(4)]
+
+    assert made.are_running(2)
+    assert made.count() == 7
+    assert not made.is_another_running()
+    for free in frees + lent:
+        free.set()
+
+
+def test_one_more_that_is_lent_than_there_may_be_is_refused(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1, transfers=2)
+    lent = [made.begin(is_lent=True) for _ in range(2)]
+    assert made.are_running(2)
+    refused = Event()
+
+    def lend() -> None:
+        with pytest.raises(CrowdedError), made.pool.lent():
+            pass
+        refused.set()
+
+    made.submit(lend)
+
+    assert refused.wait(PATIENCE_SECONDS)
+    for free in lent:
+        free.set()
+
+
+def test_who_is_back_leaves_a_place_to_be_lent(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1, transfers=1)
+    for _ in range(3):
+        free = made.begin(is_lent=True)
+
+        assert made.are_running(1)
+        free.set()
+        assert made.are_done(1)
+        _until_idle(made)
+
+
+def test_a_wait_that_fails_leaves_its_place(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1, transfers=1)
+
+    for _ in range(2):
+        with pytest.raises(TimeoutError), made.pool.lent():
+            raise TimeoutError
+
+
+def test_threads_that_are_too_many_end_and_say_so(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=2)
+    lent = [made.begin(is_lent=True) for _ in range(10)]
+    assert made.are_running(10)
+
+    for free in lent:
+        free.set()
+
+    assert made.are_done(10)
+    assert made.have_ended(9)
+    assert made.count() == 2
+
+
+def test_of_two_that_are_done_at_once_only_the_one_too_many_ends(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1)
+    come_back = made.begin_and_come_back()
+    serving = made.begin()
+    assert made.are_running(1)
+    come_back.set()
+    assert made.are_running(1)
+    waiting = made.begin()
+    made.pool._lock = Rendezvous(made.pool._lock, 2)  # type: ignore[assignment]
+
+    made.go_on.set()
+    serving.set()
+
+    assert made.are_running(1)
+    waiting.set()
+
+
+def test_a_shutdown_ends_every_thread_that_is_free(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=3)
+    frees = [made.begin() for _ in range(3)]
+    assert made.are_running(3)
+    for free in frees:
+        free.set()
+    assert made.are_done(3)
+
+    made.pool.shutdown()
+
+    assert made.have_ended(3)
+
+
+def test_a_shutdown_waits_for_no_task(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1)
+    free = made.begin()
+    assert made.are_running(1)
+
+    made.pool.shutdown()
+
+    assert not made.ended.acquire(blocking=False)
+    free.set()
+    assert made.have_ended(1)
+
+
+def test_without_a_further_thread_those_that_are_there_go_on(
+    crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = crew(threads=3)
+    first = made.begin()
+    assert made.are_running(1)
+    _until(lambda: made.count() == 2)
+    monkeypatch.setattr(threading.Thread, "start", _no_thread)
+    second = made.begin()
+    assert made.are_running(1)
+
+    third = made.begin()
+
+    assert made.count() == 2
+    first.set()
+    assert made.are_running(1)
+    second.set()
+    third.set()
+
+
+def test_without_any_thread_the_worker_is_told(crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = crew(threads=2)
+    monkeypatch.setattr(threading.Thread, "start", _no_thread)
+
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        made.begin()
+
+
+def _no_thread(_thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def _until_idle(made: Crew) -> None:
+    """Wait until every thread has said that it is free."""
+    _until(lambda: made.pool._waiting == made.count())
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so that another thread is about to do."""
+    pause = Event()
+    for _ in range(PATIENCE_SECONDS * 100):
+        if is_so():
+            return
+        pause.wait(0.01)
+    pytest.fail("it never came to that")

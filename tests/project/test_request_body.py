@@ -1,0 +1,144 @@
+"""Bodies are read as gunicorn's own readers do, which are slower: the same bytes, the same refusals."""
+
+import pytest
+from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from registry_project.request_body import RAW_BYTES
+from tests.project.wire import Outcome, Steps, gunicorns, ours
+
+HEAD = b"PATCH /upload HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+FOLLOWING = b"GET /following HTTP/1.1\r\nHost: x\r\n\r\n"
+
+EXTENSIONS = st.sampled_from([b"", b"", b"", b";name", b";name=value", b' ; name="quoted \\" value"', b";", b"; \r"])
+VIEWS = st.sampled_from([1, 2, 3, 17, 64, 1000, 1 << 16])
+TRAILERS = st.sampled_from(
+    [b"", b"", b"Checksum: 1\r\n", b"One: 1\r\nTwo: 2\r\n", b"Content-Length: 5\r\n", b"bad\r\n"]
+)
+
+
+@st.composite
+def size_line(draw: st.DrawFn, size: int) -> bytes:
+    """Write a size as clients may: any case, zeros before it, extensions behind it."""
+    digits = f"{size:x}"
+    digits = draw(st.sampled_from([digits, digits.upper()]))
+    zeros = "0" * draw(st.sampled_from([0, 0, 0, 1, 7, 8, 9, 20]))
+    return (zeros + digits).encode() + draw(EXTENSIONS) + b"\r\n"
+
+
+@st.composite
+def chunked(draw: st.DrawFn) -> bytes:
+    """Make a request with a chunked body, and perhaps one that follows it."""
+    chunks = draw(st.lists(st.binary(min_size=1, max_size=50), max_size=6))
+    body = b"".join(draw(size_line(len(chunk))) + chunk + b"\r\n" for chunk in chunks)
+    end = draw(size_line(0)) + draw(TRAILERS) + b"\r\n"
+    return CHUNKED + body + end + draw(st.sampled_from([b"", FOLLOWING]))
+
+
+@st.composite
+def broken(draw: st.DrawFn) -> bytes:
+    """Make a chunked request in which some bytes were left out, put in or replaced, or that ends too early."""
+    request = draw(chunked())
+    at = draw(st.integers(len(CHUNKED), len(request)))
+    put_in = draw(st.sampled_from([b"", b"\r", b"\n", b"\r\n", b"0", b"f", b"g", b"-1", b" ", b"\0", b"x" * 20]))
+    left_out = draw(st.sampled_from([0, 1, 2, len(request)]))
+    return request[:at] + put_in + request[at + left_out :]
+
+
+@st.composite
+def with_length(draw: st.DrawFn) -> bytes:
+    """Make a request with a Content-Length, whose body may be cut, or be followed by another request."""
+    body = draw(st.binary(max_size=300))
+    head = HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
+    return draw(st.sampled_from([head + body, head + body + FOLLOWING, head + body[: len(body) // 2]]))
+
+
+@st.composite
+def pieces(draw: st.DrawFn, requests: st.SearchStrategy[bytes]) -> list[bytes]:
+    """Split a request anywhere."""
+    request = draw(requests)
+    cuts = sorted(draw(st.lists(st.integers(0, len(request)), max_size=12)))
+    return [request[start:end] for start, end in zip([0, *cuts], [*cuts, len(request)], strict=True)]
+
+
+@settings(deadline=None)
+@given(pieces(chunked()), VIEWS)
+@example([CHUNKED + b"5\r\nhello\r\n0\r\n\r\n" + FOLLOWING], 64)
+def test_a_chunked_body_is_what_gunicorn_reads(split: list[bytes], view_bytes: int) -> None:
+    assert ours(split, view_bytes) == gunicorns(split, view_bytes)
+
+
+@settings(deadline=None, max_examples=200)
+@given(pieces(broken()), VIEWS)
+def test_a_broken_chunked_body_is_refused_as_gunicorn_does(split: list[bytes], view_bytes: int) -> None:
+    assert ours(split, view_bytes) == gunicorns(split, view_bytes)
+
+
+@settings(deadline=None)
+@given(pieces(with_length()), VIEWS)
+@example([HEAD + b"Content-Length: 5\r\n\r\nhello" + FOLLOWING], 3)
+def test_a_body_with_a_length_is_what_gunicorn_reads(split: list[bytes], view_bytes: int) -> None:
+    assert ours(split, view_bytes) == gunicorns(split, view_bytes)
+
+
+@pytest.mark.parametrize("size", [RAW_BYTES - 1, RAW_BYTES, RAW_BYTES + 1, 3 * RAW_BYTES])
+@pytest.mark.parametrize("piece_bytes", [1000, RAW_BYTES, 1 << 20])
+def test_a_chunk_may_be_larger_than_the_buffer(size: int, piece_bytes: int) -> None:
+    payload = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    request = CHUNKED + b"%x\r\n" % size + payload + b"\r\n0\r\n\r\n" + FOLLOWING
+    split = [request[start : start + piece_bytes] for start in range(0, len(request), piece_bytes)]
+
+    assert ours(split, 1 << 20) == Outcome(payload, None, "/following")
+
+
+def test_ten_thousand_small_chunks_are_read() -> None:
+    request = CHUNKED + b"1\r\nx\r\n" * 10_000 + b"0\r\n\r\n" + FOLLOWING
+
+    assert ours([request], 1 << 20) == Outcome(b"x" * 10_000, None, "/following")
+
+
+@pytest.mark.parametrize("line", [b"6\r\n", b"6;name\r\n"])
+def test_what_came_before_a_cut_is_there_before_the_error(line: bytes) -> None:
+    outcome = ours([CHUNKED + b"5\r\nhello\r\n" + line + b" wor"], 64)
+
+    assert outcome == Outcome(b"hello wor", NoMoreData, None)
+
+
+def test_what_came_before_a_broken_chunk_is_there_before_the_error() -> None:
+    outcome = ours([CHUNKED + b"5\r\nhello6\r\n world\r\n0\r\n\r\n" + FOLLOWING], 64)
+
+    assert outcome == Outcome(b"hello", ChunkMissingTerminator, None)
+
+
+def test_a_body_is_given_as_it_comes() -> None:
+    """Nobody waits for the rest of a chunk: what is there is hashed and written meanwhile."""
+    steps = Steps([CHUNKED + b"a\r\nhello", b"world\r\n", b"0\r\n\r\n"])
+
+    assert [steps.next() for _ in range(3)] == [b"hello", b"world", b""]
+
+
+def test_a_body_that_was_begun_and_left_ends_its_connection() -> None:
+    steps = Steps([CHUNKED + b"5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n" + FOLLOWING], view_bytes=5)
+
+    steps.next()
+
+    assert steps.following() is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"Content-Length: 5\r\n\r\nhello"]
+)
+def test_a_body_that_nobody_began_is_skipped(body: bytes) -> None:
+    steps = Steps([HEAD + body + FOLLOWING])
+
+    assert steps.following() == "/following"
+
+
+@pytest.mark.parametrize("head", [CHUNKED + b"5\r\n", HEAD + b"Content-Length: 5\r\n\r\n"])
+def test_an_empty_view_takes_nothing(head: bytes) -> None:
+    steps = Steps([head + b"hello"])
+
+    assert steps.input.receive_into(memoryview(bytearray())) == 0
+    assert steps.next() == b"hello"

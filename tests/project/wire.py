@@ -1,0 +1,111 @@
+"""A connection without a network: its bytes come in pieces, and what is read of them can be compared."""
+
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from gunicorn.config import Config
+from gunicorn.http.errors import ParseException
+from gunicorn.http.parser import RequestParser
+
+from registry_project.connection import Parser, frozen
+from registry_project.incoming import Incoming
+from registry_project.pool import Pool
+from registry_project.request_body import fast_input
+
+CLIENT = ("127.0.0.1", 50000)
+_SETTINGS = frozen(Config())
+
+
+class Wire:
+    """A socket on which one piece after the other arrives, each only when somebody waits for it."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._coming = [piece for piece in pieces if piece]
+        self._there = b""
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        if not self._there:
+            if flags & socket.MSG_DONTWAIT and self._coming:
+                raise BlockingIOError
+            self._there = self._coming.pop(0) if self._coming else b""
+        data, self._there = self._there[:size], self._there[size:]
+        return data
+
+    def recv_into(self, view: memoryview, size: int = 0, flags: int = 0) -> int:
+        data = self.recv(size or len(view), flags)
+        view[: len(data)] = data
+        return len(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a body: its bytes, the error that ended it, and the path (or error) of what follows."""
+
+    data: bytes
+    error: type[Exception] | None
+    following: str | None
+
+
+class Steps:
+    """A request's body, read as the registry does, and the connection that it came on."""
+
+    def __init__(self, pieces: Iterable[bytes], view_bytes: int = 64) -> None:
+        wire: Any = Wire(pieces)
+        incoming = Incoming(wire, Pool(1, 10, lambda _: False))
+        self.parser: Any = Parser(_SETTINGS, wire, CLIENT)
+        self.parser.unreader = incoming
+        body: Any = next(self.parser).body
+        found = fast_input(body, incoming)
+        assert found is not None
+        self.input = found
+        self._view = memoryview(bytearray(view_bytes))
+
+    def next(self) -> bytes:
+        """Return what comes next, at most a view of it."""
+        return bytes(self._view[: self.input.receive_into(self._view)])
+
+    def following(self) -> str | None:
+        """Return the path of the request that follows on the connection, None when none is read there."""
+        return _following(self.parser)
+
+
+def ours(pieces: Iterable[bytes], view_bytes: int) -> Outcome:
+    """Read a request's body as the registry does, `view_bytes` at a time."""
+    steps = Steps(pieces, view_bytes)
+    return _outcome(steps.next, steps.parser)
+
+
+def gunicorns(pieces: Iterable[bytes], view_bytes: int) -> Outcome:
+    """Read a request's body as gunicorn does by itself."""
+    wire: Any = Wire(pieces)
+    parser = RequestParser(_SETTINGS, wire, CLIENT)
+    body: Any = next(parser).body
+    return _outcome(lambda: bytes(body.read(view_bytes)), parser)
+
+
+def _outcome(step: Callable[[], bytes], parser: Any) -> Outcome:
+    data, error = bytearray(), None
+    while True:
+        try:
+            piece = step()
+        except (OSError, ParseException) as raised:
+            if error is not None:
+                break
+            # What came before may still be in a buffer.
+            error = type(raised)
+            continue
+        if not piece:
+            break
+        data += piece
+    return Outcome(bytes(data), error, _following(parser))
+
+
+def _following(parser: Any) -> str | None:
+    try:
+        return str(next(parser).path)
+    except StopIteration:
+        return None
+    except (OSError, ParseException) as refused:
+        return type(refused).__name__

@@ -24,6 +24,7 @@ from accounts.identity import Identity, identity_of
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
 from accounts.remembered import ForAWhile, PerEpoch
+from accounts.waiting import waiting
 
 REMEMBER_SECONDS = 300
 QUEUE_SECONDS = 10
@@ -61,7 +62,7 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     if verified is None:
         if _refused.get((epoch, fingerprint)):
             return None
-        with _place():
+        with waiting(), _place():
             # Whoever waited may find that another thread has checked the same meanwhile.
             verified = _verified.get(fingerprint) or _checked(name, password, request)
         if verified is None:

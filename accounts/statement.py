@@ -12,11 +12,14 @@ PostgreSQL takes it; what SQLite writes otherwise is replaced when it is made:
 
 import json
 import re
+import threading
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db import connections
+
+_here = threading.local()
 
 Row = tuple[Any, ...]
 
@@ -70,7 +73,11 @@ class Statement:
 
 
 def _connected() -> Any:
-    database: Any = connections["default"]
+    try:
+        database: Any = _here.database
+    except AttributeError:
+        # Django looks it up for the running task of an event loop at each access, of which there is none here.
+        database = _here.database = connections["default"]
     if database.connection is None or database.health_check_enabled:
         database.close_if_health_check_failed()
         database.ensure_connection()

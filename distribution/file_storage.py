@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.files.storage import FileSystemStorage
 
+from accounts.waiting import waiting
 from distribution.failpoints import failpoint
 
 CHUNK_BYTES = 1024 * 1024
@@ -28,6 +29,15 @@ class DurableFileSystemStorage(FileSystemStorage):
         for folder in (objects, objects.parent):
             _sync_folder(str(folder))
 
+    def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
+        """Store `content` under the key `name`, which is new. Raises OSError.
+
+        Django's own looks for a name that is free and safe: a key is both, and `_save` replaces nothing.
+        """
+        if name is None:
+            raise ValueError("an object has a key")
+        return self._save(name, content)
+
     def _save(self, name: str, content: Any) -> str:
         path = self.path(name)
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,7 +46,8 @@ class DurableFileSystemStorage(FileSystemStorage):
             try:
                 _copy(content, descriptor)
                 failpoint("upload.fsync")
-                os.fsync(descriptor)
+                with waiting():
+                    os.fsync(descriptor)
             finally:
                 os.close(descriptor)
             failpoint("upload.after_fsync")
@@ -61,6 +72,7 @@ def _copy(content: Any, descriptor: int) -> None:
 def _sync_folder(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with waiting():
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
 
+from distribution import reserve
 from distribution.storage import check_storage
 
 PATH = "/health"
@@ -27,14 +28,16 @@ class HealthMiddleware:
 
 
 def health(request: HttpRequest) -> HttpResponseBase:
-    """Answer 200 when database and storage answer, else 503 with which does not; why goes to the log only."""
+    """Answer 200 when database and storage answer, else 503 with which does not; why goes to the log only.
+
+    What pulls go on without, as space for uploads, is told and changes no status.
+    """
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
     states = {"database": _state("database", _check_database), "storage": _state("storage", check_storage)}
     is_healthy = set(states.values()) == {"ok"}
-    response = JsonResponse(
-        {"status": "ok" if is_healthy else "unavailable", **states}, status=200 if is_healthy else 503
-    )
+    told = {"status": "ok" if is_healthy else "unavailable", **states, "space": _space()}
+    response = JsonResponse(told, status=200 if is_healthy else 503)
     response["Cache-Control"] = "no-store"
     # Set by a middleware that this answer does not pass; without it gunicorn sends chunks.
     response["Content-Length"] = str(len(response.content))
@@ -51,6 +54,15 @@ def _check_database() -> None:
     pool.open()
     with pool.connection(timeout=DATABASE_SECONDS) as pooled:
         pooled.execute("SELECT 1")
+
+
+def _space() -> str:
+    """Say whether uploads are refused since the disk has less free than its reserve."""
+    try:
+        space = reserve.space()
+    except OSError:
+        return "unknown"
+    return "low" if space is not None and space.is_low else "ok"
 
 
 def _state(name: str, check: Callable[[], None]) -> str:

@@ -1,6 +1,7 @@
 """`GET /health`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from django.core.files.storage import storages
 from django.db import OperationalError, connection
 from django.test import Client
 from pytest_django import Settings
+
+from registry_project.configuration.values import Reserve
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +30,8 @@ def refuse(execute: Callable[..., Any], *args: Any) -> None:
 def test_a_registry_that_reaches_everything_answers_200(prepared_storage: None, client: Client) -> None:
     response = client.get("/health")
 
-    assert (response.status_code, response.json()) == (200, {"status": "ok", "database": "ok", "storage": "ok"})
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok", "database": "ok", "storage": "ok", "space": "ok"}
 
 
 def test_a_database_that_does_not_answer_is_named_and_nothing_more(prepared_storage: None, client: Client) -> None:
@@ -35,7 +39,7 @@ def test_a_database_that_does_not_answer_is_named_and_nothing_more(prepared_stor
         response = client.get("/health")
 
     assert response.status_code == 503
-    assert response.json() == {"status": "unavailable", "database": "unavailable", "storage": "ok"}
+    assert response.json() == {"status": "unavailable", "database": "unavailable", "storage": "ok", "space": "ok"}
 
 
 def test_a_storage_that_does_not_answer_is_named(client: Client, settings: Settings, tmp_path: Path) -> None:
@@ -45,7 +49,18 @@ def test_a_storage_that_does_not_answer_is_named(client: Client, settings: Setti
     response = client.get("/health")
 
     assert response.status_code == 503
-    assert response.json() == {"status": "unavailable", "database": "ok", "storage": "unavailable"}
+    assert response.json() == {"status": "unavailable", "database": "ok", "storage": "unavailable", "space": "unknown"}
+
+
+def test_a_disk_below_its_reserve_is_told_and_still_200(
+    prepared_storage: None, client: Client, settings: Settings
+) -> None:
+    storage = replace(settings.REGISTRY.storage, min_free=Reserve(2**62, None))
+    settings.REGISTRY = replace(settings.REGISTRY, storage=storage)
+
+    response = client.get("/health")
+
+    assert (response.status_code, response.json()["space"]) == (200, "low")
 
 
 def test_the_host_of_a_probe_does_not_matter(prepared_storage: None, client: Client, settings: Settings) -> None:

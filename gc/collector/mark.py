@@ -3,6 +3,8 @@
 A sweep lets go of what a removed manifest held as of that manifest's own `used_at`, which is before the cut
 too. So what goes does not depend on the order: a row goes when it is unused since before the cut and all
 that holds it goes. A held row that nothing holds any more is left by both, since no sweep comes past it.
+
+What holds a manifest is in its repository: whether that keeps what is untagged is asked where marking begins.
 """
 
 from collections import deque
@@ -15,7 +17,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from collector.bitmap import Bitmap
 from collector.findings import Finding, Kind
-from collector.policy import Policy
+from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.walk import BATCH
 from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
 
@@ -44,7 +46,7 @@ class Mark:
         yield from self._find_links()
 
     def _find_manifests(self) -> Iterator[Finding]:
-        for pks in _batches(self._idle(Manifest.objects.all())):
+        for pks in _batches(self._idle(Manifest.objects.exclude(KEEPS_UNTAGGED))):
             waiting = deque(pks)
             while waiting:
                 marked = list(self._judge_manifests(_take(waiting)))

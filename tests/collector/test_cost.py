@@ -76,14 +76,29 @@ def _rows(sql: str) -> int:
         return len(cursor.fetchall())
 
 
-def _check(captured: CaptureQueriesContext) -> None:
+def test_what_is_due_is_read_by_age_beside_what_repositories_keep(many: None) -> None:
+    """Whether a repository keeps what is untagged is asked of each manifest that is due, not of all there are."""
+    keeping = Repository.objects.create(name="alice/base", keeps_untagged=True)
+    Manifest.objects.filter(is_idle=True).update(repository=keeping)
+    with CaptureQueriesContext(connection) as captured:
+        found, report = rehearse(), collect()
+
+    assert (found, report.total.manifests) == ([], 0)
+    _check(captured, least=2)
+    (sql,) = {q["sql"] for q in captured.captured_queries if re.match(r"SELECT .*keeps_untagged.*LIMIT 500$", q["sql"])}
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
+        assert "distribution_manifest_idle" in str(cursor.fetchall())
+
+
+def _check(captured: CaptureQueriesContext, least: int = 6) -> None:
     statements = {query["sql"] for query in captured.captured_queries if "distribution_" in query["sql"]}
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # The planner's estimates are of no matter here, only whether there is another way.
             cursor.execute("SET LOCAL enable_seqscan = off")
     whole = {sql: scans for sql in statements if (scans := list(_whole_scans(sql)))}
-    assert len(statements) > 5
+    assert len(statements) >= least
     assert whole == {}
 
 

@@ -25,18 +25,21 @@ def collect(policy: Policy, report: Report, pace: Pace) -> None:
     reap.empty_trash(now, report, pace)
 
 
-def rehearse(policy: Policy, report: Report) -> Iterator[Finding]:
-    """Yield what `collect` would remove now, counted in `report`; nothing is changed."""
+def rehearse(policy: Policy, report: Report, pace: Pace | None = None) -> Iterator[Finding]:
+    """Yield what `collect` would remove now, counted in `report`; nothing is changed. Raises StopError."""
     now = clock.now()
-    marked = Mark(policy, now - policy.grace_period).find()
+    marked = Mark(policy, now - policy.grace_period, pace or Pace()).find()
     uploads = (reap.find_uploads(now, scope) for scope in policy.scopes())
     for finding in chain(marked, *uploads, reap.find_objects(now)):
         finding.add_to(report)
         yield finding
 
 
-def foresee(policy: Policy, report: Report) -> None:
-    """Count in `report` the bytes that nothing holds now, beyond those freed: for a later run, untouched till then."""
-    for finding in Mark(policy, clock.now()).find():
+def foresee(policy: Policy, report: Report, pace: Pace) -> None:
+    """Count in `report` the bytes that nothing holds now, beyond those freed: for a later run, untouched till then.
+
+    Raises StopError when `pace` does.
+    """
+    for finding in Mark(policy, clock.now(), pace).find():
         if finding.kind is Kind.BLOB and finding.repository_id is not None:
             report.count(finding.repository_id, Counts(later_bytes=finding.size))

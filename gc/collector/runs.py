@@ -44,9 +44,10 @@ def _collect(held: Held, run: Run, policy: Policy, report: Report, watch: Watch 
 
     _close_interrupted()
     _begin(run, policy)
+    pace = Pace(watch_all)
     with _recorded(run, report):
-        collection.collect(policy, report, Pace(watch_all))
-        collection.foresee(policy, report)
+        collection.collect(policy, report, pace)
+        collection.foresee(policy, report, pace)
     return run
 
 

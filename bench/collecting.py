@@ -82,7 +82,6 @@ def dry_run() -> str:
 
     policy, report = _policy(Policy), Report()
     found = Counter(finding.kind for finding in collection.rehearse(policy, report))
-    collection.foresee(policy, report)
     return ": " + ", ".join(f"{number} {kind}s" for kind, number in found.items())
 
 

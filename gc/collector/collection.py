@@ -26,16 +26,24 @@ def collect(policy: Policy, report: Report, pace: Pace) -> None:
 
 
 def rehearse(policy: Policy, report: Report, pace: Pace | None = None) -> Iterator[Finding]:
-    """Yield what `collect` would remove now, counted in `report`; nothing is changed. Raises StopError."""
+    """Yield what `collect` would remove now, counted in `report`; nothing is changed.
+
+    What is for a later run is counted at the end. Raises StopError when `pace` does.
+    """
     now = clock.now()
-    marked = Mark(policy, now - policy.grace_period, pace or Pace()).find()
+    marked = Mark(policy, now - policy.grace_period, pace).find()
     uploads = (reap.find_uploads(now, scope) for scope in policy.scopes())
     for finding in chain(marked, *uploads, reap.find_objects(now)):
         finding.add_to(report)
         yield finding
+    freed = {pk: counts.freed_bytes for pk, counts in report.repositories.items()}
+    foresee(policy, report, pace)
+    for pk, size in freed.items():
+        # What goes now is not for later.
+        report.repositories[pk].later_bytes -= size
 
 
-def foresee(policy: Policy, report: Report, pace: Pace) -> None:
+def foresee(policy: Policy, report: Report, pace: Pace | None = None) -> None:
     """Count in `report` the bytes that nothing holds now, beyond those freed: for a later run, untouched till then.
 
     Raises StopError when `pace` does.

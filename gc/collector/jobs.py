@@ -1,11 +1,11 @@
-"""What is done beside the server: the trash every minute, collection by its interval."""
+"""What is done beside the server: the trash every minute, collection by its interval, runs asked for at once."""
 
 import logging
 from collections.abc import Callable
 
 from django.db.models import Q
 
-from collector import clock, lease, reap, runs, schedule
+from collector import clock, lease, reap, requested, runs, schedule
 from collector.lease import HeldError
 from collector.models import Job, Run
 from collector.pace import Pace, StopError
@@ -20,15 +20,17 @@ def is_anything_due() -> bool:
     """Tell whether there is something to do that no process is doing."""
     now = clock.now()
     has_refuse = reap.due_trash(now).exists() or reap.expired_uploads(now).exists()
-    return (has_refuse and not lease.is_held(Job.REAPING)) or (schedule.is_due() and not lease.is_held(Job.COLLECTION))
+    if has_refuse and not lease.is_held(Job.REAPING):
+        return True
+    return (requested.is_any() or schedule.is_due()) and not lease.is_held(Job.COLLECTION)
 
 
 def run_due(watch: Callable[[], None] | None = None) -> bool:
     """Do what is due and nobody else is doing; return False when something failed, which is logged.
 
-    `watch` is called after each step; a StopError from it comes through from reaping, and ends a collection.
+    `watch` is called after each step; a StopError from it comes through from reaping, and ends a run.
     """
-    return all([_attempt(_reap, watch), _attempt(_collect, watch)])
+    return all([_attempt(_reap, watch), _attempt(_collect, watch), _attempt(_do_requested, watch)])
 
 
 def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[], None] | None) -> bool:
@@ -63,6 +65,19 @@ def _collect(watch: Callable[[], None] | None) -> bool:
     if run is not None:
         logger.info("collection ended", extra=_summary(run))
     return run is None or not run.failures
+
+
+def _do_requested(watch: Callable[[], None] | None) -> bool:
+    is_well = True
+    while requested.is_any():
+        if watch is not None:
+            # Told to stop: what was not begun waits for the next process.
+            watch()
+        run = requested.perform_next(watch)
+        if run is not None:
+            logger.info("a requested run ended", extra=_summary(run) | {"is_dry_run": run.is_dry_run})
+            is_well = is_well and not run.failures
+    return is_well
 
 
 def _summary(run: Run) -> dict[str, object]:

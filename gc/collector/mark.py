@@ -29,14 +29,14 @@ _SUBJECT = Manifest.objects.filter(repository=OuterRef("repository"), digest=Out
 class Mark:
     """What would go under `policy` with everything due that is unused since before `cut`."""
 
-    def __init__(self, policy: Policy, cut: datetime, pace: Pace) -> None:
+    def __init__(self, policy: Policy, cut: datetime, pace: Pace | None = None) -> None:
         """Mark nothing yet; who watches `pace` is asked after each batch of rows, with no statement left open.
 
         An open one would keep its snapshot: on SQLite nothing could be written meanwhile, no sign of life either.
         """
         self._policy = policy
         self._cut = cut
-        self._pace = pace
+        self._pace = pace or Pace()
         self._manifests = Bitmap()
         self._links = Bitmap()
         self._judged_links = Bitmap()

@@ -10,8 +10,10 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
+from collector import requested
+from collector.models import Run
 from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag
-from tests.collector.props import collect, pass_time, rehearse
+from tests.collector.props import DAY, collect, pass_time, rehearse
 from tests.images import digest_of
 
 MANY = 2000
@@ -89,6 +91,18 @@ def test_what_is_due_is_read_by_age_beside_what_repositories_keep(many: None) ->
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
         assert "distribution_manifest_idle" in str(cursor.fetchall())
+
+
+def test_looking_for_requested_runs_reads_no_history(prepared: None) -> None:
+    values: dict[str, Any] = {"trigger": "schedule", "grace_period": DAY, "remove_untagged": False, "state": "done"}
+    Run.objects.bulk_create([Run(started_at=Now(), **values) for _ in range(500)])
+    with CaptureQueriesContext(connection) as captured, connection.cursor() as cursor:
+        assert not requested.is_any()
+        (query,) = captured.captured_queries
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{query['sql']}")
+        assert "gc_run_state" in str(cursor.fetchall())
 
 
 def _check(captured: CaptureQueriesContext, least: int = 6) -> None:

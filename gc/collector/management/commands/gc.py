@@ -18,7 +18,6 @@ from collector import collection, runs
 from collector.findings import Finding
 from collector.lease import HeldError
 from collector.models import Trigger
-from collector.pace import Pace
 from collector.policy import Policy
 from collector.progress import Progress
 from collector.report import Report, json_value, names_of, table
@@ -74,7 +73,7 @@ class Command(BaseCommand):
     def _run(self, policy: Policy, report: Report, stopper: Stopper) -> str:
         """Return why the run was stopped, empty when it was not."""
         if self.is_dry_run:
-            self._rehearse(policy, report, Pace())
+            self._rehearse(policy, report)
             return ""
         progress = Progress(report, sys.stderr)
 
@@ -88,14 +87,9 @@ class Command(BaseCommand):
         finally:
             progress.end()
 
-    def _rehearse(self, policy: Policy, report: Report, pace: Pace) -> None:
-        for finding in collection.rehearse(policy, report, pace):
+    def _rehearse(self, policy: Policy, report: Report) -> None:
+        for finding in collection.rehearse(policy, report):
             self.stdout.write(_json(finding) if self.is_json else f"would remove {finding}")
-        freed = {pk: counts.freed_bytes for pk, counts in report.repositories.items()}
-        collection.foresee(policy, report, pace)
-        for pk, size in freed.items():
-            # What goes now is not for later.
-            report.repositories[pk].later_bytes -= size
 
     def _print(self, report: Report, stopped: str) -> None:
         names = names_of(report.repositories)

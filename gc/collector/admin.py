@@ -18,7 +18,7 @@ from unfold.decorators import action
 from collector import background, rehearsal, requested
 from collector.findings import Kind
 from collector.forms import RunForm
-from collector.models import Run, RunFinding
+from collector.models import Run, RunFinding, Scrub
 from collector.report import size_text
 
 
@@ -148,4 +148,15 @@ class RunFindingAdmin(_LookedAtAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Never."""
+        return False
+
+
+@admin.register(Scrub)
+class ScrubAdmin(_LookedAtAdmin):
+    """How far the slow reading of every blob has come."""
+
+    list_display = ("__str__", "began_at", "checked", "corrupt", "failures", "rounds")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never: a job writes it."""
         return False

@@ -1,12 +1,13 @@
-"""What is done beside the server: the trash every minute, collection by its interval, runs asked for at once."""
+"""What is done beside the server: the trash every minute, collection by its interval, and so on."""
 
 import logging
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db.models import Q
 
-from collector import clock, lease, reap, requested, runs, schedule
-from collector.lease import HeldError
+from collector import clock, lease, reap, requested, runs, schedule, scrub
+from collector.lease import Held, HeldError
 from collector.models import Job, Run
 from collector.pace import Pace, StopError
 from collector.report import Report
@@ -22,7 +23,9 @@ def is_anything_due() -> bool:
     has_refuse = reap.due_trash(now).exists() or reap.expired_uploads(now).exists()
     if has_refuse and not lease.is_held(Job.REAPING):
         return True
-    return (requested.is_any() or schedule.is_due()) and not lease.is_held(Job.COLLECTION)
+    if (requested.is_any() or schedule.is_due()) and not lease.is_held(Job.COLLECTION):
+        return True
+    return scrub.is_due() and not lease.is_held(Job.SCRUBBING)
 
 
 def run_due(watch: Callable[[], None] | None = None) -> bool:
@@ -30,7 +33,7 @@ def run_due(watch: Callable[[], None] | None = None) -> bool:
 
     `watch` is called after each step; a StopError from it comes through from reaping, and ends a run.
     """
-    return all([_attempt(_reap, watch), _attempt(_collect, watch), _attempt(_do_requested, watch)])
+    return all([_attempt(job, watch) for job in (_reap, _collect, _do_requested, _scrub)])  # noqa: C419 - each of them
 
 
 def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[], None] | None) -> bool:
@@ -49,15 +52,28 @@ def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[
 def _reap(watch: Callable[[], None] | None) -> bool:
     report, now = Report(), clock.now()
     with lease.hold(Job.REAPING) as held:
-
-        def watch_all() -> None:
-            held.renew()
-            if watch is not None:
-                watch()
-
-        reap.expire_uploads(now, Q(), report, Pace(watch_all))
-        reap.empty_trash(now, report, Pace(watch_all))
+        pace = Pace(_renewing(held, watch))
+        reap.expire_uploads(now, Q(), report, pace)
+        reap.empty_trash(now, report, pace)
     return not report.failures
+
+
+def _scrub(watch: Callable[[], None] | None) -> bool:
+    if settings.REGISTRY.storage.scrub is None:
+        return True
+    with lease.hold(Job.SCRUBBING) as held:
+        return scrub.turn(_renewing(held, watch))
+
+
+def _renewing(held: Held, watch: Callable[[], None] | None) -> Callable[[], None]:
+    """Return a watch that gives signs of life too."""
+
+    def watch_all() -> None:
+        held.renew()
+        if watch is not None:
+            watch()
+
+    return watch_all
 
 
 def _collect(watch: Callable[[], None] | None) -> bool:

@@ -1,4 +1,4 @@
-"""The rows of the collector: who is running, what each run did, and what a dry run found."""
+"""The rows of the collector: who is running, what each run did, and what else was found."""
 
 import uuid
 from typing import ClassVar
@@ -11,6 +11,7 @@ class Job(models.TextChoices):
 
     COLLECTION = "collection", "collection"
     REAPING = "reaping", "reaping"
+    SCRUBBING = "scrubbing", "scrubbing"
 
 
 class Lease(models.Model):
@@ -97,3 +98,24 @@ class RunFinding(models.Model):
     def __str__(self) -> str:
         """Name what would go."""
         return f"{self.kind} {self.name}"
+
+
+class Scrub(models.Model):
+    """How far the slow reading of every blob has come: one row, which goes round by primary keys."""
+
+    position = models.BigIntegerField(default=0, help_text="primary key of the blob that was read last")
+    reached_at = models.DateTimeField(help_text="when that blob was to be read")
+    began_at = models.DateTimeField("round began at")
+    checked = models.BigIntegerField(default=0, help_text="blobs read in this round")
+    corrupt = models.BigIntegerField(default=0, help_text="of them, with other bytes than their digest says")
+    failures = models.BigIntegerField(default=0, help_text="of them, could not be read to the end: the log says why")
+    rounds = models.BigIntegerField(default=0, help_text="rounds that ended")
+
+    class Meta:
+        """The one."""
+
+        verbose_name_plural = "scrub"
+
+    def __str__(self) -> str:
+        """Name the round."""
+        return f"round {self.rounds + 1}"

@@ -155,6 +155,7 @@ STORAGE = Section(
         "gcs": Key(GCS),
         "azure": Key(AZURE),
         "min_free": Key(reserve),
+        "scrub": Key(duration(timedelta(hours=1), "of at least 1h")),
     },
     _build,
     _check,

@@ -76,13 +76,15 @@ class Reserve:
 class Storage:
     """Where blobs lie: a folder, or a cloud with the options of its django-storages backend.
 
-    `min_free` is about the disk of the folder; a cloud has none.
+    `min_free` is about the disk of the folder; a cloud has none. `scrub` is the time in which each blob is read
+    once and compared with its digest; None: never.
     """
 
     backend: StorageBackend = "filesystem"
     rootdirectory: Path = Path("data")
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
     min_free: Reserve = Reserve()
+    scrub: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

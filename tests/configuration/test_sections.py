@@ -228,6 +228,11 @@ def test_a_reserve_of_a_cloud_is_a_warning(read: Reader) -> None:
     assert warnings == ("config.yaml:1: storage.min_free: not used: s3 has no disk to keep free",)
 
 
+def test_blobs_are_read_again_when_told_to(read: Reader) -> None:
+    assert read("{}").storage.scrub is None
+    assert read('storage: {s3: {bucket_name: b}, scrub: "720h"}').storage.scrub == timedelta(days=30)
+
+
 def test_a_cloud_has_the_options_of_its_backend(read: Reader, tmp_path: Path) -> None:
     storage = read(
         """storage:

@@ -37,7 +37,7 @@ class Statements:
 
 def kind_of(sql: str) -> str:
     """Return the statement with its lists of values made short, and without the name of its cursor."""
-    sql = re.sub(r"^DECLARE .*? FOR ", "", sql)
+    sql = re.sub(r"^DECLARE .*? FOR ", "", sql.strip())
     return re.sub(r"\(%s(, %s)+\)", "(…)", sql)
 
 

@@ -37,7 +37,7 @@ class Statements:
 
 def kind_of(sql: str) -> str:
     """Return the statement with its lists of values made short, and without the name of its cursor."""
-    sql = re.sub(r"^DECLARE .*? FOR ", "", sql)
+    sql = re.sub(r"^DECLARE .*? FOR ", "", sql.strip())
     return re.sub(r"\(%s(, %s)+\)", "(…)", sql)
 
 
@@ -82,7 +82,6 @@ def dry_run() -> str:
 
     policy, report = _policy(Policy), Report()
     found = Counter(finding.kind for finding in collection.rehearse(policy, report))
-    collection.foresee(policy, report)
     return ": " + ", ".join(f"{number} {kind}s" for kind, number in found.items())
 
 

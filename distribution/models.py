@@ -39,6 +39,11 @@ class Repository(models.Model):
 
     name = models.CharField(max_length=255, unique=True, db_collation=BYTE_ORDER)
     is_listed = models.BooleanField(default=False, help_text="A manifest was put here once: the catalog shows it.")
+    keeps_untagged = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Manifests without a tag stay here, whatever remove_untagged or --delete-untagged say.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -8,6 +8,7 @@ A key is named by a committed row before its first byte, so whatever lies here i
 """
 
 import errno
+import os
 import uuid
 from typing import IO, Any, Protocol
 
@@ -83,6 +84,10 @@ class BlobStore:
         """Make what must exist before the first upload. Raises OSError."""
         if isinstance(self._storage, DurableFileSystemStorage):
             self._storage.prepare()
+
+    def disk(self) -> os.statvfs_result | None:
+        """Return the state of the disk that the objects are on, None for a cloud. Raises OSError."""
+        return os.statvfs(self._storage.path("")) if isinstance(self._storage, FileSystemStorage) else None
 
     def probe(self) -> None:
         """Ask the storage for something that is not there; raises what its client raises when it does not answer."""

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from accounts.statement import Statement
 from acl.names import RepositoryName
-from distribution import blobs, repositories, segments, transactions, trash
+from distribution import blobs, repositories, reserve, segments, transactions, trash
 from distribution.assembly import assemble
 from distribution.content import Content
 from distribution.digest import Digest
@@ -51,8 +51,9 @@ _REMOVE = Statement("DELETE FROM distribution_upload WHERE id = %s")
 def start(name: RepositoryName, account: str, algorithm: str = "sha256") -> Upload:
     """Open a session of `account` in the repository, which is made when it is new.
 
-    Raises TOOMANYREQUESTS when the account has MAX_OPEN sessions already.
+    Raises TOOMANYREQUESTS when the account has MAX_OPEN sessions already; DENIED while the disk's space is low.
     """
+    reserve.check()
     if _COUNT_OPEN.value(account, MAX_OPEN) >= MAX_OPEN:
         raise _too_many_open()
     repository = repositories.ensure(name)

@@ -2,10 +2,14 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
 
+from collector import schedule
+from distribution import reserve
 from distribution.storage import check_storage
 
 PATH = "/health"
@@ -27,11 +31,16 @@ class HealthMiddleware:
 
 
 def health(request: HttpRequest) -> HttpResponseBase:
-    """Answer 200 when database and storage answer, else 503 with which does not; why goes to the log only."""
+    """Answer 200 when database and storage answer, else 503 with which does not; why goes to the log only.
+
+    What pulls and pushes go on without is told and changes no status: collection, and space for uploads.
+    """
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
-    states = {"database": _state("database", _check_database), "storage": _state("storage", check_storage)}
-    is_healthy = set(states.values()) == {"ok"}
+    database, collection = _database()
+    storage = _storage()
+    is_healthy = database == storage == "ok"
+    states = {"database": database, "storage": storage, "space": _space(), "collection": collection}
     response = JsonResponse(
         {"status": "ok" if is_healthy else "unavailable", **states}, status=200 if is_healthy else 503
     )
@@ -41,22 +50,44 @@ def health(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def _check_database() -> None:
+def _database() -> tuple[str, str]:
+    """Say whether the database answers and, asked in the same statement, whether collection is overdue."""
+    try:
+        is_overdue = _value(schedule.overdue_sql())
+    except Exception:
+        log.warning("the database does not answer", exc_info=True)
+        return "unavailable", "unknown"
+    if not settings.REGISTRY.garbage_collector.is_enabled:
+        return "ok", "disabled"
+    return "ok", "overdue" if is_overdue else "ok"
+
+
+def _value(sql: str) -> Any:
+    """Return the one value that `sql` asks for."""
     pool = getattr(connection, "pool", None)
     if pool is None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        return
+            cursor.execute(sql)
+            return cursor.fetchone()[0]
     # A request waits longer for a connection of the pool than who probes waits for the answer.
     pool.open()
     with pool.connection(timeout=DATABASE_SECONDS) as pooled:
-        pooled.execute("SELECT 1")
+        return pooled.execute(sql).fetchone()[0]
 
 
-def _state(name: str, check: Callable[[], None]) -> str:
+def _storage() -> str:
     try:
-        check()
+        check_storage()
     except Exception:  # each storage's client has errors of its own, and any of them is the answer
-        log.warning("the %s does not answer", name, exc_info=True)
+        log.warning("the storage does not answer", exc_info=True)
         return "unavailable"
     return "ok"
+
+
+def _space() -> str:
+    """Say whether uploads are refused since the disk has less free than its reserve."""
+    try:
+        space = reserve.space()
+    except OSError:
+        return "unknown"
+    return "low" if space is not None and space.is_low else "ok"

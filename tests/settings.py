@@ -13,7 +13,8 @@ _FOLDER = Path(tempfile.mkdtemp(prefix="registry-tests-"))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 
 _CONFIGURATION = _FOLDER / "config.yaml"
-_CONFIGURATION.write_text("storage:\n  filesystem:\n    rootdirectory: data\n")
+# No reserve: how full the disk of this machine is must not matter.
+_CONFIGURATION.write_text("storage:\n  filesystem:\n    rootdirectory: data\n  min_free: '0'\n")
 os.environ["CONFIG_PATH"] = str(_CONFIGURATION)
 
 from registry_project.settings import *  # noqa: E402, F403

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet, Sum
+from django.contrib.admin import ModelAdmin as DjangoModelAdmin
+from django.db.models import Count, Model, QuerySet, Sum
+from django.forms import Form
 from django.http import HttpRequest
 
 from distribution.admin import cells, totals
@@ -15,14 +17,16 @@ from distribution.models import Link, Manifest, Repository, Tag
 
 @admin.register(Repository)
 class RepositoryAdmin(LookedAtAdmin):
-    """Repositories, with ways to their tags and manifests."""
+    """Repositories, with ways to their tags and manifests; whether what is untagged stays may be changed."""
 
-    list_display = ("name", "tag_count", "manifest_count", "created_at")
+    list_display = ("name", "tag_count", "manifest_count", "keeps_untagged", "created_at")
+    list_filter = ("keeps_untagged",)
     sortable_by = ("name",)
     ordering = ("name",)
     search_fields = ("name__contains",)
     search_help_text = "part of a name"
-    fields = ("name", "tag_count", "manifest_count", "stored", "created_at")
+    fields = ("name", "keeps_untagged", "tag_count", "manifest_count", "stored", "created_at")
+    readonly_fields = ("name", "tag_count", "manifest_count", "stored", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Repository]:
         """Return repositories, each with its counts: asked for the rows of a page only."""
@@ -30,6 +34,14 @@ class RepositoryAdmin(LookedAtAdmin):
         return rows.annotate(
             tag_total=totals.count(Tag.objects.all()), manifest_total=totals.count(Manifest.objects.all())
         )
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Ask Django's permission."""
+        return DjangoModelAdmin.has_change_permission(self, request, obj)
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Form, change: bool) -> None:
+        """Write the one field that a person says: pushes write the others meanwhile."""
+        obj.save(update_fields=["keeps_untagged"])
 
     @admin.display(description="tags")
     def tag_count(self, repository: Any) -> str:

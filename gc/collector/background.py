@@ -9,6 +9,7 @@ import random
 import subprocess
 import threading
 from collections.abc import Sequence
+from weakref import WeakSet
 
 from django.db import connection
 
@@ -17,6 +18,14 @@ from collector import jobs
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
+
+_started: "WeakSet[Background]" = WeakSet()
+
+
+def call() -> None:
+    """Let this process look now for what is due; where no worker serves, `runjobs` finds it within its interval."""
+    for background in list(_started):
+        background.call()
 
 
 class Background:
@@ -27,17 +36,24 @@ class Background:
         self._command = command
         self._interval = interval_seconds
         self._is_over = threading.Event()
+        self._is_called = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def start(self) -> None:
         """Look for what is due every interval, in a thread that keeps no process from ending."""
+        _started.add(self)
         threading.Thread(target=self._look_again_and_again, name="jobs", daemon=True).start()
+
+    def call(self) -> None:
+        """Look for what is due now, or right after the job that is at work."""
+        self._is_called.set()
 
     def stop(self) -> None:
         """Tell a running job to stop, and wait a little until it did."""
         with self._lock:
             self._is_over.set()
+            self._is_called.set()
             child = self._child
         if child is None:
             return
@@ -50,9 +66,11 @@ class Background:
     def _look_again_and_again(self) -> None:
         # Workers that were started together look at different moments.
         pause = self._interval * random.random()  # noqa: S311 - spreads contenders, hides nothing
-        while not self._is_over.wait(pause):
+        while not self._is_over.is_set():
+            if self._is_called.wait(pause):
+                self._is_called.clear()
             pause = self._interval
-            if self._is_anything_due():
+            if not self._is_over.is_set() and self._is_anything_due():
                 self._run()
 
     def _is_anything_due(self) -> bool:

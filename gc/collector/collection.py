@@ -25,18 +25,29 @@ def collect(policy: Policy, report: Report, pace: Pace) -> None:
     reap.empty_trash(now, report, pace)
 
 
-def rehearse(policy: Policy, report: Report) -> Iterator[Finding]:
-    """Yield what `collect` would remove now, counted in `report`; nothing is changed."""
+def rehearse(policy: Policy, report: Report, pace: Pace | None = None) -> Iterator[Finding]:
+    """Yield what `collect` would remove now, counted in `report`; nothing is changed.
+
+    What is for a later run is counted at the end. Raises StopError when `pace` does.
+    """
     now = clock.now()
-    marked = Mark(policy, now - policy.grace_period).find()
+    marked = Mark(policy, now - policy.grace_period, pace).find()
     uploads = (reap.find_uploads(now, scope) for scope in policy.scopes())
     for finding in chain(marked, *uploads, reap.find_objects(now)):
         finding.add_to(report)
         yield finding
+    freed = {pk: counts.freed_bytes for pk, counts in report.repositories.items()}
+    foresee(policy, report, pace)
+    for pk, size in freed.items():
+        # What goes now is not for later.
+        report.repositories[pk].later_bytes -= size
 
 
-def foresee(policy: Policy, report: Report) -> None:
-    """Count in `report` the bytes that nothing holds now, beyond those freed: for a later run, untouched till then."""
-    for finding in Mark(policy, clock.now()).find():
+def foresee(policy: Policy, report: Report, pace: Pace | None = None) -> None:
+    """Count in `report` the bytes that nothing holds now, beyond those freed: for a later run, untouched till then.
+
+    Raises StopError when `pace` does.
+    """
+    for finding in Mark(policy, clock.now(), pace).find():
         if finding.kind is Kind.BLOB and finding.repository_id is not None:
             report.count(finding.repository_id, Counts(later_bytes=finding.size))

@@ -1,12 +1,13 @@
-"""What is done beside the server: the trash every minute, collection by its interval."""
+"""What is done beside the server: the trash every minute, collection by its interval, and so on."""
 
 import logging
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db.models import Q
 
-from collector import clock, lease, reap, runs, schedule
-from collector.lease import HeldError
+from collector import clock, lease, reap, requested, runs, schedule, scrub
+from collector.lease import Held, HeldError
 from collector.models import Job, Run
 from collector.pace import Pace, StopError
 from collector.report import Report
@@ -20,15 +21,19 @@ def is_anything_due() -> bool:
     """Tell whether there is something to do that no process is doing."""
     now = clock.now()
     has_refuse = reap.due_trash(now).exists() or reap.expired_uploads(now).exists()
-    return (has_refuse and not lease.is_held(Job.REAPING)) or (schedule.is_due() and not lease.is_held(Job.COLLECTION))
+    if has_refuse and not lease.is_held(Job.REAPING):
+        return True
+    if (requested.is_any() or schedule.is_due()) and not lease.is_held(Job.COLLECTION):
+        return True
+    return scrub.is_due() and not lease.is_held(Job.SCRUBBING)
 
 
 def run_due(watch: Callable[[], None] | None = None) -> bool:
     """Do what is due and nobody else is doing; return False when something failed, which is logged.
 
-    `watch` is called after each step; a StopError from it comes through from reaping, and ends a collection.
+    `watch` is called after each step; a StopError from it comes through from reaping, and ends a run.
     """
-    return all([_attempt(_reap, watch), _attempt(_collect, watch)])
+    return all([_attempt(job, watch) for job in (_reap, _collect, _do_requested, _scrub)])  # noqa: C419 - each of them
 
 
 def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[], None] | None) -> bool:
@@ -47,15 +52,28 @@ def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[
 def _reap(watch: Callable[[], None] | None) -> bool:
     report, now = Report(), clock.now()
     with lease.hold(Job.REAPING) as held:
-
-        def watch_all() -> None:
-            held.renew()
-            if watch is not None:
-                watch()
-
-        reap.expire_uploads(now, Q(), report, Pace(watch_all))
-        reap.empty_trash(now, report, Pace(watch_all))
+        pace = Pace(_renewing(held, watch))
+        reap.expire_uploads(now, Q(), report, pace)
+        reap.empty_trash(now, report, pace)
     return not report.failures
+
+
+def _scrub(watch: Callable[[], None] | None) -> bool:
+    if settings.REGISTRY.storage.scrub is None:
+        return True
+    with lease.hold(Job.SCRUBBING) as held:
+        return scrub.turn(_renewing(held, watch))
+
+
+def _renewing(held: Held, watch: Callable[[], None] | None) -> Callable[[], None]:
+    """Return a watch that gives signs of life too."""
+
+    def watch_all() -> None:
+        held.renew()
+        if watch is not None:
+            watch()
+
+    return watch_all
 
 
 def _collect(watch: Callable[[], None] | None) -> bool:
@@ -63,6 +81,19 @@ def _collect(watch: Callable[[], None] | None) -> bool:
     if run is not None:
         logger.info("collection ended", extra=_summary(run))
     return run is None or not run.failures
+
+
+def _do_requested(watch: Callable[[], None] | None) -> bool:
+    is_well = True
+    while requested.is_any():
+        if watch is not None:
+            # Told to stop: what was not begun waits for the next process.
+            watch()
+        run = requested.perform_next(watch)
+        if run is not None:
+            logger.info("a requested run ended", extra=_summary(run) | {"is_dry_run": run.is_dry_run})
+            is_well = is_well and not run.failures
+    return is_well
 
 
 def _summary(run: Run) -> dict[str, object]:

@@ -35,13 +35,17 @@ class Held:
     token: uuid.UUID = field(default_factory=uuid.uuid4)
     renewed_at: float = field(default_factory=time.monotonic)
 
-    def renew(self) -> None:
-        """Give a sign of life, at most once in RENEW_SECONDS. Raises StopError when another took over."""
+    def renew(self) -> bool:
+        """Give a sign of life, at most once in RENEW_SECONDS: True when it was time for one.
+
+        Raises StopError when another took over.
+        """
         if time.monotonic() - self.renewed_at < RENEW_SECONDS:
-            return
+            return False
         self.renewed_at = time.monotonic()
         if not Lease.objects.filter(job=self.job, token=self.token).update(expires_at=Now() + LIFETIME):
             raise StopError("another process took over")
+        return True
 
 
 @contextmanager

@@ -3,23 +3,24 @@
 A sweep lets go of what a removed manifest held as of that manifest's own `used_at`, which is before the cut
 too. So what goes does not depend on the order: a row goes when it is unused since before the cut and all
 that holds it goes. A held row that nothing holds any more is left by both, since no sweep comes past it.
+
+What holds a manifest is in its repository: whether that keeps what is untagged is asked where marking begins.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from collector.bitmap import Bitmap
 from collector.findings import Finding, Kind
-from collector.policy import Policy
+from collector.pace import Pace
+from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.walk import BATCH
 from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
-
-Item = TypeVar("Item")
 
 _USED_BY_TAGGED = Exists(ManifestBlob.objects.filter(link=OuterRef("pk"), manifest__tags__isnull=False))
 _SUBJECT = Manifest.objects.filter(repository=OuterRef("repository"), digest=OuterRef("subject"))
@@ -28,34 +29,52 @@ _SUBJECT = Manifest.objects.filter(repository=OuterRef("repository"), digest=Out
 class Mark:
     """What would go under `policy` with everything due that is unused since before `cut`."""
 
-    def __init__(self, policy: Policy, cut: datetime) -> None:
-        """Mark nothing yet."""
+    def __init__(self, policy: Policy, cut: datetime, pace: Pace | None = None) -> None:
+        """Mark nothing yet; who watches `pace` is asked after each batch of rows, with no statement left open.
+
+        An open one would keep its snapshot: on SQLite nothing could be written meanwhile, no sign of life either.
+        """
         self._policy = policy
         self._cut = cut
+        self._pace = pace or Pace()
         self._manifests = Bitmap()
         self._links = Bitmap()
         self._judged_links = Bitmap()
 
     def find(self) -> Iterator[Finding]:
-        """Yield manifests, then links and blobs; each kind once, holders before what they hold."""
+        """Yield manifests, then links and blobs; each kind once, holders before what they hold.
+
+        Raises StopError when `pace` does.
+        """
         if self._policy.remove_untagged:
             yield from self._find_manifests()
         self._mark_links()
         yield from self._find_links()
 
     def _find_manifests(self) -> Iterator[Finding]:
-        for pks in _batches(self._idle(Manifest.objects.all())):
+        for pks in self._batches(self._idle(Manifest.objects.exclude(KEEPS_UNTAGGED))):
             waiting = deque(pks)
             while waiting:
                 marked = list(self._judge_manifests(_take(waiting)))
                 waiting.extend(_held_by([row.pk for row, _ in marked]))
+                self._pace.look()
                 for row, reason in marked:
                     yield Finding(Kind.MANIFEST, row.digest, reason, row.repository_id, row.repository.name)
 
-    def _idle(self, rows: QuerySet[Any]) -> Iterator[int]:
+    def _idle(self, rows: QuerySet[Any]) -> Bitmap:
+        """Return the primary keys of those that nothing holds since before the cut, read in one go."""
+        idle = Bitmap()
         for scope in self._policy.scopes():
-            due = rows.filter(scope, is_idle=True, used_at__lt=self._cut).order_by("used_at", "pk")
-            yield from due.values_list("pk", flat=True).iterator(BATCH)
+            due = rows.filter(scope, is_idle=True, used_at__lt=self._cut)
+            for pk in due.values_list("pk", flat=True).iterator(BATCH):
+                idle.add(pk)
+        return idle
+
+    def _batches(self, pks: Iterable[int]) -> Iterator[list[int]]:
+        iterator = iter(pks)
+        while batch := list(islice(iterator, BATCH)):
+            yield batch
+            self._pace.look()
 
     def _judge_manifests(self, pks: list[int]) -> Iterator[tuple[Manifest, str]]:
         """Mark those of `pks` that go and yield them with the reason."""
@@ -84,10 +103,10 @@ class Mark:
         return kept, parents
 
     def _mark_links(self) -> None:
-        for pks in _batches(self._idle(Link.objects.all())):
+        for pks in self._batches(self._idle(Link.objects.all())):
             self._judge_links(pks)
-        for pks in _batches(self._manifests):
-            for links in _batches(ManifestBlob.objects.filter(manifest__in=pks).values_list("link_id", flat=True)):
+        for pks in self._batches(self._manifests):
+            for links in self._batches(ManifestBlob.objects.filter(manifest__in=pks).values_list("link_id", flat=True)):
                 self._judge_links([pk for pk in links if pk not in self._judged_links])
 
     def _judge_links(self, pks: list[int]) -> None:
@@ -104,7 +123,7 @@ class Mark:
             self._judged_links.add(pk)
 
     def _find_links(self) -> Iterator[Finding]:
-        for pks in _batches(self._links):
+        for pks in self._batches(self._links):
             rows = list(Link.objects.filter(pk__in=pks).select_related("blob", "repository").order_by("pk"))
             last_links = self._last_links({row.blob_id for row in rows})
             for row in rows:
@@ -154,9 +173,3 @@ def _link_reason(row: Link) -> str:
 
 def _take(waiting: deque[int]) -> list[int]:
     return [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
-
-
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, BATCH)):
-        yield batch

@@ -1,4 +1,4 @@
-"""The rows of the collector: who is running, and what each run did."""
+"""The rows of the collector: who is running, what each run did, and what else was found."""
 
 import uuid
 from typing import ClassVar
@@ -11,6 +11,7 @@ class Job(models.TextChoices):
 
     COLLECTION = "collection", "collection"
     REAPING = "reaping", "reaping"
+    SCRUBBING = "scrubbing", "scrubbing"
 
 
 class Lease(models.Model):
@@ -32,11 +33,13 @@ class Trigger(models.TextChoices):
 
     SCHEDULE = "schedule", "schedule"
     COMMAND = "command", "command line"
+    ADMIN = "admin", "admin"
 
 
 class State(models.TextChoices):
     """How far a run is."""
 
+    REQUESTED = "requested", "requested"
     RUNNING = "running", "running"
     DONE = "done", "done"
     STOPPED = "stopped", "stopped early"
@@ -46,11 +49,12 @@ class State(models.TextChoices):
 class Run(models.Model):
     """One run of the collector: when, why, under what policy, and what it removed."""
 
-    started_at = models.DateTimeField(db_index=True)
+    started_at = models.DateTimeField(db_index=True, help_text="until it begins: when it was asked for")
     ended_at = models.DateTimeField(null=True, blank=True)
     state = models.CharField(max_length=16, choices=State.choices, default=State.RUNNING)
     trigger = models.CharField(max_length=16, choices=Trigger.choices)
     started_by = models.CharField(max_length=128, blank=True, help_text="empty: the schedule")
+    is_dry_run = models.BooleanField("dry run", default=False, db_default=False, help_text="changes nothing")
     grace_period = models.DurationField()
     remove_untagged = models.BooleanField()
     repository = models.CharField(max_length=255, blank=True, help_text="a pattern; empty: all of them")
@@ -66,10 +70,52 @@ class Run(models.Model):
     error = models.TextField(blank=True)
 
     class Meta:
-        """The last one first."""
+        """The last one first; the few that wait are found among many that are done."""
 
         ordering: ClassVar[list[str]] = ["-started_at", "-id"]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["state", "started_at"], name="gc_run_state")]
 
     def __str__(self) -> str:
         """Name the run by its beginning."""
         return f"{self.started_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class RunFinding(models.Model):
+    """One thing that a dry run would have removed, and why."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="findings")
+    kind = models.CharField(max_length=16)
+    repository = models.CharField(max_length=255, blank=True)
+    name = models.CharField(max_length=255, help_text="a digest, the id of an upload or the key of an object")
+    size = models.BigIntegerField(help_text="bytes of a blob")
+    reason = models.TextField()
+
+    class Meta:
+        """As they were found."""
+
+        verbose_name = "finding"
+
+    def __str__(self) -> str:
+        """Name what would go."""
+        return f"{self.kind} {self.name}"
+
+
+class Scrub(models.Model):
+    """How far the slow reading of every blob has come: one row, which goes round by primary keys."""
+
+    position = models.BigIntegerField(default=0, help_text="primary key of the blob that was read last")
+    reached_at = models.DateTimeField(help_text="when that blob was to be read")
+    began_at = models.DateTimeField("round began at")
+    checked = models.BigIntegerField(default=0, help_text="blobs read in this round")
+    corrupt = models.BigIntegerField(default=0, help_text="of them, with other bytes than their digest says")
+    failures = models.BigIntegerField(default=0, help_text="of them, could not be read to the end: the log says why")
+    rounds = models.BigIntegerField(default=0, help_text="rounds that ended")
+
+    class Meta:
+        """The one."""
+
+        verbose_name_plural = "scrub"
+
+    def __str__(self) -> str:
+        """Name the round."""
+        return f"round {self.rounds + 1}"

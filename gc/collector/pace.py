@@ -25,5 +25,9 @@ class Pace:
         """Make way for others after the step that began at `started_at`, in seconds of the monotonic clock."""
         if connection.vendor == "sqlite":
             time.sleep(max(SHORTEST_PAUSE_SECONDS, time.monotonic() - started_at))
+        self.look()
+
+    def look(self) -> None:
+        """Let somebody watch after a step that only read, for which nobody had to wait."""
         if self._watch is not None:
             self._watch()

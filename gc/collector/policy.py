@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from acl.glob import compile_glob, literal_prefix
 from distribution.models import Repository
 
 BATCH = 500
+
+# Asked for each idle row: as a join, SQLite might begin at the repositories and read all that they have.
+KEEPS_UNTAGGED = Q(Exists(Repository.objects.filter(pk=OuterRef("repository"), keeps_untagged=True)))
+"""The condition on a manifest that its repository keeps it without a tag."""
 
 
 @dataclass(frozen=True, slots=True)

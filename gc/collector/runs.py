@@ -1,11 +1,11 @@
-"""Collect, and leave a row about it."""
+"""Collect, or find what that would be, and leave a row about it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.db.models.functions import Now
 
-from collector import clock, collection, lease, schedule
+from collector import clock, collection, lease, rehearsal, schedule
 from collector.lease import Held
 from collector.models import Job, Run, State, Trigger
 from collector.pace import Pace, StopError
@@ -14,6 +14,11 @@ from collector.report import Report
 from distribution.failpoints import failpoint
 
 Watch = Callable[[], None]
+
+_COUNTS = (
+    *("manifests", "links", "blobs", "uploads", "objects_deleted"),
+    *("freed_bytes", "later_bytes", "busy", "failures"),
+)
 
 
 def collect(
@@ -25,7 +30,7 @@ def collect(
     HeldError when another process is collecting, and whatever ends the run, which the row tells too.
     """
     with lease.hold(Job.COLLECTION) as held:
-        return _collect(held, Run(trigger=trigger, started_by=started_by), policy, report, watch)
+        return perform(held, Run(trigger=trigger, started_by=started_by), policy, report, watch)
 
 
 def collect_if_due(report: Report, watch: Watch | None = None) -> Run | None:
@@ -33,20 +38,28 @@ def collect_if_due(report: Report, watch: Watch | None = None) -> Run | None:
     with lease.hold(Job.COLLECTION) as held:
         if not schedule.is_due():
             return None
-        return _collect(held, Run(trigger=Trigger.SCHEDULE), Policy.configured(), report, watch)
+        return perform(held, Run(trigger=Trigger.SCHEDULE), Policy.configured(), report, watch)
 
 
-def _collect(held: Held, run: Run, policy: Policy, report: Report, watch: Watch | None) -> Run:
+def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch | None) -> Run:
+    """Do the run, a dry one too, whose lease is `held`; its row tells now and then how far it is."""
+
     def watch_all() -> None:
-        held.renew()
+        if held.renew():
+            _count(run, report)
+            run.save(update_fields=_COUNTS)
         if watch is not None:
             watch()
 
+    pace = Pace(watch_all)
     _close_interrupted()
     _begin(run, policy)
     with _recorded(run, report):
-        collection.collect(policy, report, Pace(watch_all))
-        collection.foresee(policy, report)
+        if run.is_dry_run:
+            rehearsal.keep(run, collection.rehearse(policy, report, pace))
+        else:
+            collection.collect(policy, report, pace)
+            collection.foresee(policy, report, pace)
     return run
 
 
@@ -56,10 +69,10 @@ def _close_interrupted() -> None:
 
 
 def _begin(run: Run, policy: Policy) -> None:
-    run.started_at = clock.now()
+    run.started_at, run.state = clock.now(), State.RUNNING
     run.grace_period, run.remove_untagged = policy.grace_period, policy.remove_untagged
     run.repository = policy.repository
-    run.save(force_insert=True)
+    run.save()
     failpoint("collect.after_begin")
 
 
@@ -83,10 +96,14 @@ def _recorded(run: Run, report: Report) -> Iterator[None]:
 
 def _end(run: Run, report: Report) -> None:
     failpoint("collect.before_end")
+    _count(run, report)
+    run.ended_at = clock.now()
+    run.save()
+
+
+def _count(run: Run, report: Report) -> None:
     total = report.total
     run.manifests, run.links, run.blobs = total.manifests, total.links, total.blobs
     run.freed_bytes, run.later_bytes = total.freed_bytes, total.later_bytes
     run.uploads, run.objects_deleted = report.uploads, report.objects
     run.busy, run.failures = report.busy, report.failures
-    run.ended_at = clock.now()
-    run.save()

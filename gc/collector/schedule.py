@@ -3,12 +3,26 @@
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import connection
 
 from collector import clock
 from collector.models import Run, State, Trigger
 
 # A run that failed or was stopped is tried again after this long, if the interval is not shorter.
 RETRY = timedelta(minutes=10)
+
+_SINCE = {
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-{seconds:.3f} seconds')",
+    "postgresql": "(statement_timestamp() - interval '{seconds:.3f} seconds')",
+}
+# Where no run ever began, what there is to be late for is as old as the table of runs.
+_OVERDUE = """
+SELECT NOT EXISTS (SELECT 1 FROM gc_run WHERE started_at >= {since} AND state = 'done' AND "trigger" = 'schedule')
+AND (
+    EXISTS (SELECT 1 FROM gc_run WHERE started_at < {since} AND "trigger" = 'schedule')
+    OR EXISTS (SELECT 1 FROM django_migrations WHERE app = 'gc' AND name = '0001_initial' AND applied < {since})
+)
+"""
 
 
 def is_due() -> bool:
@@ -25,11 +39,16 @@ def is_due() -> bool:
 
 def is_overdue() -> bool:
     """Tell whether collection is enabled and no run of the schedule was done for more than two intervals."""
-    section = settings.REGISTRY.garbage_collector
-    runs = Run.objects.filter(trigger=Trigger.SCHEDULE)
-    since = clock.now() - 2 * section.interval
-    return bool(
-        section.is_enabled
-        and runs.filter(started_at__lt=since).exists()
-        and not runs.filter(started_at__gte=since, state=State.DONE).exists()
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(overdue_sql())
+        (is_late,) = cursor.fetchone()
+    return settings.REGISTRY.garbage_collector.is_enabled and bool(is_late)
+
+
+def overdue_sql() -> str:
+    """Return the statement that tells whether a run of the schedule should have been done, and was not.
+
+    A probe asks it together with whether the database answers, on any connection.
+    """
+    seconds = 2 * settings.REGISTRY.garbage_collector.interval.total_seconds()
+    return _OVERDUE.format(since=_SINCE[connection.vendor].format(seconds=seconds))

@@ -14,7 +14,7 @@ from functools import partial
 from django.db.models import Q
 
 from collector.pace import Pace
-from collector.policy import Policy
+from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.report import Counts, Report
 from collector.walk import BusyError, Walk
 from distribution import blobs, families, holds, transactions
@@ -29,7 +29,8 @@ Removed = tuple[int, Counts]
 def sweep(policy: Policy, cut: datetime, report: Report, pace: Pace) -> None:
     """Remove every manifest (when `policy` says so) and link that is idle since before `cut`, and their blobs.
 
-    What was busy is tried once more at the end; what still is waits for the next run.
+    Manifests stay where the repository keeps what is untagged. What was busy is tried once more at the end; what
+    still is waits for the next run.
     """
     for scope in policy.scopes():
         _sweep(policy, cut, scope, report, pace)
@@ -37,7 +38,7 @@ def sweep(policy: Policy, cut: datetime, report: Report, pace: Pace) -> None:
 
 def _sweep(policy: Policy, cut: datetime, scope: Q, report: Report, pace: Pace) -> None:
     due = scope & Q(is_idle=True, used_at__lt=cut)
-    manifests = Walk(Manifest.objects.filter(due), "used_at", partial(remove_manifest, cut=cut))
+    manifests = Walk(Manifest.objects.filter(due, ~KEEPS_UNTAGGED), "used_at", partial(remove_manifest, cut=cut))
     links = Walk(Link.objects.filter(due), "used_at", partial(remove_link, cut=cut))
     walks = [manifests, links] if policy.remove_untagged else [links]
     try:
@@ -77,7 +78,7 @@ def _remove_manifest(pk: int, cut: datetime) -> Removed | None:
         raise BusyError
     rows = Manifest.objects.filter(pk=pk)
     # Asked in SQL, as the walk did: SQLite compares times as text, Python does not.
-    used_at = rows.filter(is_idle=True, used_at__lt=cut).values_list("used_at", flat=True).first()
+    used_at = rows.filter(~KEEPS_UNTAGGED, is_idle=True, used_at__lt=cut).values_list("used_at", flat=True).first()
     if used_at is None:
         return None
     if holds.is_manifest_held(pk):

@@ -5,12 +5,14 @@ The keys are those of `get_default_settings` in django-storages 1.14 (`storages/
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from registry_project.configuration.converters import boolean, duration, file_path, integer, plain, text
 from registry_project.configuration.element import Element, Refused
-from registry_project.configuration.section import Key, Section, Values
+from registry_project.configuration.reserve import reserve
+from registry_project.configuration.section import Key, Section, Values, below
 from registry_project.configuration.values import Storage, StorageBackend
 
 _TEXT = Key(text("a text", max_characters=4096))
@@ -132,13 +134,29 @@ AZURE = Section(
 
 
 def _check(values: Values, element: Element) -> None:
-    if len(values) != 1:
-        element.report(f"one of {', '.join(_BACKENDS)}", " and ".join(values) or "none of them")
+    chosen = [name for name in values if name in _BACKENDS]
+    if len(chosen) != 1:
+        element.report(f"one of {', '.join(_BACKENDS)}", " and ".join(chosen) or "none of them")
+    elif "min_free" in values and chosen != ["filesystem"]:
+        below(element, "min_free").warn(f"not used: {chosen[0]} has no disk to keep free")
 
 
-def _build(values: Values, _element: Element) -> Any:
-    (storage,) = values.values()
-    return storage
+def _build(values: Values, _element: Element) -> Storage:
+    (storage,) = (value for name, value in values.items() if name in _BACKENDS)
+    others = {name: value for name, value in values.items() if name not in _BACKENDS}
+    built: Storage = replace(storage, **others)
+    return built
 
 
-STORAGE = Section({"filesystem": Key(FILESYSTEM), "s3": Key(S3), "gcs": Key(GCS), "azure": Key(AZURE)}, _build, _check)
+STORAGE = Section(
+    {
+        "filesystem": Key(FILESYSTEM),
+        "s3": Key(S3),
+        "gcs": Key(GCS),
+        "azure": Key(AZURE),
+        "min_free": Key(reserve),
+        "scrub": Key(duration(timedelta(hours=1), "of at least 1h")),
+    },
+    _build,
+    _check,
+)

@@ -7,6 +7,7 @@ into the ORM read it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
@@ -59,12 +60,31 @@ class RuleEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserve:
+    """What stays free of a disk: the smaller of `size` in bytes and `share` of the disk; None: not bounded by it."""
+
+    size: int | None = 2**30
+    share: Fraction | None = Fraction(1, 20)
+
+    def of(self, total: int) -> int:
+        """Return the bytes that stay free of a disk of `total` bytes."""
+        bounds = [] if self.size is None else [self.size]
+        return min(bounds if self.share is None else [*bounds, int(total * self.share)])
+
+
+@dataclass(frozen=True, slots=True)
 class Storage:
-    """Where blobs lie: a folder, or a cloud with the options of its django-storages backend."""
+    """Where blobs lie: a folder, or a cloud with the options of its django-storages backend.
+
+    `min_free` is about the disk of the folder; a cloud has none. `scrub` is the time in which each blob is read
+    once and compared with its digest; None: never.
+    """
 
     backend: StorageBackend = "filesystem"
     rootdirectory: Path = Path("data")
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
+    min_free: Reserve = Reserve()
+    scrub: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

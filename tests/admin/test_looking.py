@@ -56,7 +56,7 @@ def test_a_page_shows_one_row(admin: Browser, image: Image, model: str) -> None:
     assert "alice" in admin.text(first_page_of(model))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ["manifest", "tag", "blob", "upload"])
 def test_nothing_is_added_or_edited(admin: Browser, image: Image, model: str) -> None:
     added = admin.post(f"{list_of(model)}add/", {"name": "mine"})
     changed = admin.post(first_page_of(model), {"name": "mine", "_save": "Save"})

@@ -1,11 +1,13 @@
 """The admin of the real server, on plain HTTP and without a public_url."""
 
 import re
+import time
 
 from tests.clients.browser import Browser
 from tests.clients.server import Server
 
 ASKED = 24
+ASKED_FOR = "SELECT state, started_by FROM gc_run WHERE \"trigger\" = 'admin'"
 
 
 def rule_page(browser: Browser, account: str) -> str:
@@ -51,3 +53,16 @@ def test_the_pages_have_their_styles_and_scripts(server: Server) -> None:
 
     assert len(files) > 5
     assert {browser.get(file).status for file in files} == {200}
+
+
+def test_a_run_that_is_asked_for_is_done_beside_the_server(server: Server) -> None:
+    browser = Browser(f"http://{server.host}")
+    browser.log_in("admin")
+
+    answer = browser.submit("/admin/gc/run/add/", {"is_dry_run": "on", "remove_untagged": "on"})
+
+    assert b"The run is requested" in answer.body
+    deadline = time.monotonic() + 90
+    while server.rows(ASKED_FOR) != [("done", "admin")] and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert server.rows(ASKED_FOR) == [("done", "admin")], server.log_file.read_text()

@@ -10,8 +10,10 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
+from collector import requested
+from collector.models import Run
 from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag
-from tests.collector.props import collect, pass_time, rehearse
+from tests.collector.props import DAY, collect, pass_time, rehearse
 from tests.images import digest_of
 
 MANY = 2000
@@ -76,14 +78,41 @@ def _rows(sql: str) -> int:
         return len(cursor.fetchall())
 
 
-def _check(captured: CaptureQueriesContext) -> None:
+def test_what_is_due_is_read_by_age_beside_what_repositories_keep(many: None) -> None:
+    """Whether a repository keeps what is untagged is asked of each manifest that is due, not of all there are."""
+    keeping = Repository.objects.create(name="alice/base", keeps_untagged=True)
+    Manifest.objects.filter(is_idle=True).update(repository=keeping)
+    with CaptureQueriesContext(connection) as captured:
+        found, report = rehearse(), collect()
+
+    assert (found, report.total.manifests) == ([], 0)
+    _check(captured, least=2)
+    (sql,) = {q["sql"] for q in captured.captured_queries if re.match(r"SELECT .*keeps_untagged.*LIMIT 500$", q["sql"])}
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
+        assert "distribution_manifest_idle" in str(cursor.fetchall())
+
+
+def test_looking_for_requested_runs_reads_no_history(prepared: None) -> None:
+    values: dict[str, Any] = {"trigger": "schedule", "grace_period": DAY, "remove_untagged": False, "state": "done"}
+    Run.objects.bulk_create([Run(started_at=Now(), **values) for _ in range(500)])
+    with CaptureQueriesContext(connection) as captured, connection.cursor() as cursor:
+        assert not requested.is_any()
+        (query,) = captured.captured_queries
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{query['sql']}")
+        assert "gc_run_state" in str(cursor.fetchall())
+
+
+def _check(captured: CaptureQueriesContext, least: int = 6) -> None:
     statements = {query["sql"] for query in captured.captured_queries if "distribution_" in query["sql"]}
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # The planner's estimates are of no matter here, only whether there is another way.
             cursor.execute("SET LOCAL enable_seqscan = off")
     whole = {sql: scans for sql in statements if (scans := list(_whole_scans(sql)))}
-    assert len(statements) > 5
+    assert len(statements) >= least
     assert whole == {}
 
 

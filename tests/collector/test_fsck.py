@@ -1,9 +1,11 @@
 """`manage.py fsck`: what is broken is found, named and, where that is possible, mended."""
 
+import errno
 import io
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 import pytest
 from django.core.files.storage import storages
@@ -13,6 +15,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from distribution.models import Blob, Link, Manifest, ManifestBlob, Tag, Trash
+from distribution.storage import BlobStore
 from tests.caller import Caller
 from tests.collector.props import collect, pass_time
 from tests.collector.storage import objects, objects_named_by_rows
@@ -77,6 +80,27 @@ def test_a_flipped_byte_is_found_by_a_deep_check_only(push: Push) -> None:
 
     assert fsck()[0] == 0
     assert "has other bytes" in fsck("--deep")[1]
+
+
+def test_an_object_that_the_disk_cannot_read_is_found_and_the_check_goes_on(
+    push: Push, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = push(APP, "v1", b"bytes")
+    _path(image.config).write_bytes(b"x" * _path(image.config).stat().st_size)
+    broken, open_at = Blob.objects.get(digest=image.layers[0]).key, BlobStore.open_at
+
+    def fail(store: BlobStore, key: str, offset: int = 0) -> IO[bytes]:
+        if key == broken:
+            raise OSError(errno.EIO, "Input/output error")
+        return open_at(store, key, offset)
+
+    monkeypatch.setattr(BlobStore, "open_at", fail)
+
+    status, output = fsck("--deep", "--repair")
+
+    assert status == 1
+    assert "can't be read from the disk: answers 404 until a push heals it" in output
+    assert "has other bytes" in output
 
 
 def test_a_check_without_repair_changes_nothing(push: Push) -> None:

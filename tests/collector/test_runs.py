@@ -1,18 +1,20 @@
 """Every run leaves a row; the schedule reads them."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from collector import jobs, runs, schedule
+from collector import jobs, lease, mark, runs, schedule
 from collector.models import Job, Lease, Run, State, Trigger
 from collector.pace import StopError
 from collector.policy import Policy
 from collector.report import Report
-from distribution.models import Link, Trash
+from distribution.models import Link, Repository, Trash
 from tests.caller import Caller
 from tests.collector.props import DAY, pass_time
 from tests.collector.storage import objects
@@ -23,6 +25,10 @@ HOUR = timedelta(hours=1)
 
 def _stop() -> None:
     raise StopError("told to stop")
+
+
+def _lose_the_lease() -> None:
+    Lease.objects.all().delete()
 
 
 def _be_later(duration: timedelta) -> None:
@@ -73,6 +79,46 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next(prepared: None) ->
     killed.refresh_from_db()
     assert (killed.state, killed.error) == ("stopped", "the process ended")
     assert killed.ended_at is not None
+
+
+def test_counting_what_is_for_later_gives_signs_of_life_too(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is due, and another process takes over while the run counts what is young."""
+    for content in (b"one", b"two"):
+        push_blob(alice, "alice/app", content)
+    monkeypatch.setattr(mark, "BATCH", 1)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0)
+
+    runs.collect(Policy(DAY, remove_untagged=True), Report(), Trigger.COMMAND, watch=_lose_the_lease)
+
+    run = Run.objects.get()
+    assert (run.state, run.error) == ("stopped", "another process took over")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_signs_of_life_are_given_while_others_write(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On SQLite a statement left open would keep its snapshot, and the row of the lease could not be written."""
+    for number in range(5):
+        push_blob(alice, "alice/app", b"young %d" % number)
+    monkeypatch.setattr(mark, "BATCH", 1)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0)
+
+    with ThreadPoolExecutor(1) as others:
+
+        def write_elsewhere() -> None:
+            others.submit(Repository.objects.update, is_listed=True).result()
+
+        runs.collect(Policy(DAY, remove_untagged=True), Report(), Trigger.COMMAND, watch=write_elsewhere)
+        others.submit(lambda: connection.close()).result()  # noqa: PLW0108 - the connection of that thread
+
+    assert (Run.objects.get().state, Run.objects.get().later_bytes) == ("done", 5 * len(b"young 0"))
+
+
+def test_a_run_is_stopped_while_it_counts_what_is_for_later(alice: Caller) -> None:
+    push_blob(alice, "alice/app", b"young")
+
+    runs.collect(Policy(DAY, remove_untagged=True), Report(), Trigger.COMMAND, watch=_stop)
+
+    assert Run.objects.get().state == "stopped"
 
 
 def test_the_schedule_begins_at_once_and_waits_for_the_interval(

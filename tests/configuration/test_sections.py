@@ -1,6 +1,7 @@
 """Each key: what it accepts, and the exact place and words when it does not."""
 
 from datetime import timedelta
+from fractions import Fraction
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from registry_project.configuration.values import (
     Auth,
     Configuration,
     GarbageCollector,
+    Reserve,
     RuleEntry,
     Server,
     UserEntry,
@@ -197,6 +199,38 @@ def test_durations_are_read(read: Reader) -> None:
         is_enabled=False, interval=timedelta(minutes=90), grace_period=timedelta()
     )
     assert configuration.auth.expiration == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("1GiB", Reserve(2**30, None)),
+        ("1.5MiB", Reserve(3 * 2**19, None)),
+        ("20KiB", Reserve(20 * 2**10, None)),
+        ("2TiB", Reserve(2**41, None)),
+        ("5%", Reserve(None, Fraction(1, 20))),
+        ("0.5%", Reserve(None, Fraction(1, 200))),
+        ("0", Reserve(0, None)),
+    ],
+)
+def test_a_reserve_is_a_size_or_a_share(read: Reader, given: str, kept: Reserve) -> None:
+    assert read(f'storage: {{filesystem: {{}}, min_free: "{given}"}}').storage.min_free == kept
+
+
+@pytest.mark.parametrize(("total", "kept"), [(10 * 2**30, 2**29), (2**40, 2**30)])
+def test_the_reserve_by_default_is_a_gibibyte_or_a_twentieth(read: Reader, total: int, kept: int) -> None:
+    assert read("{}").storage.min_free.of(total) == kept
+
+
+def test_a_reserve_of_a_cloud_is_a_warning(read: Reader) -> None:
+    warnings = read("storage: {s3: {bucket_name: b}, min_free: 1GiB}").warnings
+
+    assert warnings == ("config.yaml:1: storage.min_free: not used: s3 has no disk to keep free",)
+
+
+def test_blobs_are_read_again_when_told_to(read: Reader) -> None:
+    assert read("{}").storage.scrub is None
+    assert read('storage: {s3: {bucket_name: b}, scrub: "720h"}').storage.scrub == timedelta(days=30)
 
 
 def test_a_cloud_has_the_options_of_its_backend(read: Reader, tmp_path: Path) -> None:

@@ -1,14 +1,24 @@
 """`GET /health`."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.storage import storages
 from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models.functions import Now
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
+
+from collector.models import Run
+from registry_project.configuration.values import Reserve
+
+DAY = timedelta(days=1)
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +37,8 @@ def refuse(execute: Callable[..., Any], *args: Any) -> None:
 def test_a_registry_that_reaches_everything_answers_200(prepared_storage: None, client: Client) -> None:
     response = client.get("/health")
 
-    assert (response.status_code, response.json()) == (200, {"status": "ok", "database": "ok", "storage": "ok"})
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok", "database": "ok", "storage": "ok", "space": "ok", "collection": "ok"}
 
 
 def test_a_database_that_does_not_answer_is_named_and_nothing_more(prepared_storage: None, client: Client) -> None:
@@ -35,7 +46,8 @@ def test_a_database_that_does_not_answer_is_named_and_nothing_more(prepared_stor
         response = client.get("/health")
 
     assert response.status_code == 503
-    assert response.json() == {"status": "unavailable", "database": "unavailable", "storage": "ok"}
+    states = {"database": "unavailable", "storage": "ok", "space": "ok", "collection": "unknown"}
+    assert response.json() == {"status": "unavailable"} | states
 
 
 def test_a_storage_that_does_not_answer_is_named(client: Client, settings: Settings, tmp_path: Path) -> None:
@@ -45,7 +57,56 @@ def test_a_storage_that_does_not_answer_is_named(client: Client, settings: Setti
     response = client.get("/health")
 
     assert response.status_code == 503
-    assert response.json() == {"status": "unavailable", "database": "ok", "storage": "unavailable"}
+    states = {"database": "ok", "storage": "unavailable", "space": "unknown", "collection": "ok"}
+    assert response.json() == {"status": "unavailable"} | states
+
+
+def test_a_disk_below_its_reserve_is_told_and_still_200(
+    prepared_storage: None, client: Client, settings: Settings
+) -> None:
+    storage = replace(settings.REGISTRY.storage, min_free=Reserve(2**62, None))
+    settings.REGISTRY = replace(settings.REGISTRY, storage=storage)
+
+    response = client.get("/health")
+
+    assert (response.status_code, response.json()["space"]) == (200, "low")
+
+
+@pytest.fixture
+def late() -> None:
+    """Have collected three days ago for the last time."""
+    run = Run.objects.create(
+        started_at=Now(), state="done", trigger="schedule", grace_period=DAY, remove_untagged=False
+    )
+    Run.objects.filter(pk=run.pk).update(started_at=Now() - 3 * DAY)
+
+
+def test_collection_that_is_overdue_is_told_and_still_200(prepared_storage: None, late: None, client: Client) -> None:
+    response = client.get("/health")
+
+    assert (response.status_code, response.json()["collection"]) == (200, "overdue")
+
+
+def test_collection_that_never_was_is_overdue_too(prepared_storage: None, client: Client) -> None:
+    MigrationRecorder.Migration.objects.filter(app="gc").update(applied=Now() - 3 * DAY)
+
+    assert client.get("/health").json()["collection"] == "overdue"
+
+
+def test_collection_that_is_not_wanted_is_told(
+    prepared_storage: None, late: None, client: Client, settings: Settings
+) -> None:
+    section = replace(settings.REGISTRY.garbage_collector, is_enabled=False)
+    settings.REGISTRY = replace(settings.REGISTRY, garbage_collector=section)
+
+    assert client.get("/health").json()["collection"] == "disabled"
+
+
+def test_a_probe_asks_the_database_once(prepared_storage: None, client: Client) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        client.get("/health")
+
+    assert len(queries) == 1
 
 
 def test_the_host_of_a_probe_does_not_matter(prepared_storage: None, client: Client, settings: Settings) -> None:

@@ -1,6 +1,8 @@
 """Blobs: their objects, and that something links them."""
 
-from collections.abc import Iterator
+import errno
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 
@@ -22,7 +24,7 @@ _LINKED = Exists(Link.objects.filter(blob=OuterRef("pk")))
 def check(*, is_deep: bool) -> Iterator[Problem]:
     """Yield each blob whose object is not what its row says, and each that no repository links."""
     for blob in by_pk(Blob.objects.all()):
-        fault = _fault(blob, is_deep=is_deep)
+        fault = fault_of(blob, is_deep=is_deep)
         problem = _problem(blob, fault, is_deep=is_deep)
         # The row has another key when a push healed it meanwhile, and is gone when it was collected.
         if problem is not None and Blob.objects.filter(pk=blob.pk, key=blob.key).exists():
@@ -31,25 +33,37 @@ def check(*, is_deep: bool) -> Iterator[Problem]:
         yield Problem(f"blob {blob.digest}: no repository links it", "removed", partial(_remove_unlinked, blob.pk))
 
 
-def _fault(blob: Blob, *, is_deep: bool) -> str:
-    """Return what is wrong with the blob's object, empty when nothing is."""
+def fault_of(blob: Blob, *, is_deep: bool, rest: Callable[[float], None] | None = None) -> str:
+    """Return what is wrong with the blob's object, empty when nothing is; `is_deep` reads all of it.
+
+    `rest` is called after each piece with the moment at which it began, in seconds of the monotonic clock; what
+    it raises ends the reading. Raises what the storage raises, but for a disk that can't read these bytes.
+    """
     try:
         size = blob_store().size(blob.key)
         if size != blob.size:
             return f"its object {blob.key} has {size} bytes instead of {blob.size}"
-        if is_deep and _digest(blob) != blob.digest:
+        if is_deep and _digest(blob, rest) != blob.digest:
             return f"its object {blob.key} has other bytes"
     except MissingObjectError:
         return f"its object {blob.key} is missing"
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return f"its object {blob.key} can't be read from the disk"
     return ""
 
 
-def _digest(blob: Blob) -> str:
+def _digest(blob: Blob, rest: Callable[[float], None] | None) -> str:
     algorithm = parse_digest(blob.digest).algorithm
     running = new_hash(algorithm)
     with closing(blob_store().open_at(blob.key)) as file:
+        began_at = time.monotonic()
         while chunk := file.read(CHUNK_BYTES):
             running.update(chunk)
+            if rest is not None:
+                rest(began_at)
+            began_at = time.monotonic()
     return f"{algorithm}:{running.hexdigest()}"
 
 

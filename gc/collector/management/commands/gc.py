@@ -90,11 +90,6 @@ class Command(BaseCommand):
     def _rehearse(self, policy: Policy, report: Report) -> None:
         for finding in collection.rehearse(policy, report):
             self.stdout.write(_json(finding) if self.is_json else f"would remove {finding}")
-        freed = {pk: counts.freed_bytes for pk, counts in report.repositories.items()}
-        collection.foresee(policy, report)
-        for pk, size in freed.items():
-            # What goes now is not for later.
-            report.repositories[pk].later_bytes -= size
 
     def _print(self, report: Report, stopped: str) -> None:
         names = names_of(report.repositories)

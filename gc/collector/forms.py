@@ -1,0 +1,65 @@
+"""The form with which the admin asks for a run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from accounts.durations import InvalidDurationError, format_duration, parse_duration
+from acl.glob import InvalidPatternError, compile_glob
+from collector import requested
+from collector.models import Run
+
+
+class RunForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
+    """What to collect, and where; as configured unless somebody says otherwise."""
+
+    grace_period = forms.CharField(
+        widget=UnfoldAdminTextInputWidget, help_text='Keep what was used within it, as "24h" or "90m".'
+    )
+
+    class Meta:
+        """The options of `manage.py gc`."""
+
+        model = Run
+        fields: ClassVar[tuple[str, ...]] = ("is_dry_run", "remove_untagged", "grace_period", "repository")
+        help_texts: ClassVar[dict[str, str]] = {
+            "is_dry_run": "Change nothing; list what would go, and why.",
+            "remove_untagged": "Remove manifests without a tag too, but where the repository keeps them.",
+            "repository": 'Only in these repositories, a pattern as "myorg/*"; empty: in all of them.',
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Begin with what is configured."""
+        super().__init__(*args, **kwargs)
+        section = settings.REGISTRY.garbage_collector
+        self.initial.setdefault("remove_untagged", section.remove_untagged)
+        self.initial.setdefault("grace_period", format_duration(section.grace_period))
+
+    def clean_grace_period(self) -> timedelta:
+        """Return the duration that the text says."""
+        try:
+            return parse_duration(self.cleaned_data["grace_period"])
+        except InvalidDurationError as error:
+            raise ValidationError(f"{error}.") from error
+
+    def clean_repository(self) -> str:
+        """Refuse what is no pattern."""
+        pattern: str = self.cleaned_data["repository"]
+        try:
+            compile_glob(pattern or "*")
+        except InvalidPatternError as error:
+            raise ValidationError(f"{error}.") from error
+        return pattern
+
+    def clean(self) -> None:
+        """Refuse a second run while one waits: two clicks are not two runs."""
+        if requested.is_any():
+            raise ValidationError(
+                "A run is requested already and has not begun: another one is at work, or no process does the jobs."
+            )

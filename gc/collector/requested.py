@@ -1,0 +1,28 @@
+"""Runs that somebody asked for in the admin: rows that wait until a process beside the server does them."""
+
+from collector import clock, lease, runs
+from collector.models import Job, Run, State, Trigger
+from collector.policy import Policy
+from collector.report import Report
+
+
+def add(run: Run, started_by: str) -> None:
+    """Ask for `run`, which says what and where, in the name of `started_by`."""
+    run.state, run.trigger, run.started_by = State.REQUESTED, Trigger.ADMIN, started_by
+    run.started_at = clock.now()
+    run.save(force_insert=True)
+
+
+def is_any() -> bool:
+    """Tell whether a run waits."""
+    return Run.objects.filter(state=State.REQUESTED).exists()
+
+
+def perform_next(watch: runs.Watch | None = None) -> Run | None:
+    """Do the run that waits longest and return its row, None when none waits. Raises what `runs.collect` raises."""
+    with lease.hold(Job.COLLECTION) as held:
+        run = Run.objects.filter(state=State.REQUESTED).order_by("started_at", "pk").first()
+        if run is None:
+            return None
+        policy = Policy(run.grace_period, run.remove_untagged, run.repository)
+        return runs.perform(held, run, policy, Report(), watch)

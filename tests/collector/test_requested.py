@@ -1,0 +1,170 @@
+"""Runs that were asked for are done by the jobs beside the server, one after another."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db.models.functions import Now
+
+from collector import background, jobs, lease, requested
+from collector.background import Background
+from collector.models import Job, Lease, Run
+from collector.pace import StopError
+from distribution.models import Link
+from tests.caller import Caller
+from tests.collector.props import DAY, pass_time
+from tests.images import push_blob
+
+
+def ask(**values: object) -> Run:
+    """Ask for a run."""
+    run = Run(**({"grace_period": DAY, "remove_untagged": False} | values))
+    requested.add(run, "root")
+    return run
+
+
+def state_of(run: Run) -> str:
+    run.refresh_from_db()
+    return run.state
+
+
+@pytest.fixture(autouse=True)
+def _without_a_schedule(configured: Callable[..., None]) -> None:
+    configured(is_enabled=False)
+
+
+def test_a_requested_run_is_due_and_is_done_once(prepared: None) -> None:
+    run = ask()
+    assert jobs.is_anything_due()
+
+    assert jobs.run_due()
+
+    assert state_of(run) == "done"
+    assert not jobs.is_anything_due()
+    jobs.run_due()
+    assert Run.objects.count() == 1
+
+
+def test_requested_runs_are_done_in_their_order(prepared: None) -> None:
+    runs = [ask(is_dry_run=True), ask()]
+
+    jobs.run_due()
+
+    assert [state_of(run) for run in runs] == ["done", "done"]
+    assert runs[0].started_at < runs[1].started_at
+
+
+def test_a_requested_run_moves_no_schedule(prepared: None, configured: Callable[..., None]) -> None:
+    configured(is_enabled=True)
+    ask()
+
+    jobs.run_due()
+
+    assert sorted(Run.objects.values_list("trigger", flat=True)) == ["admin", "schedule"]
+
+
+def test_a_requested_run_waits_for_the_one_at_work(prepared: None) -> None:
+    run = ask()
+    with lease.hold(Job.COLLECTION):
+        assert not jobs.is_anything_due()
+        assert jobs.run_due()
+        assert state_of(run) == "requested"
+
+    jobs.run_due()
+
+    assert state_of(run) == "done"
+
+
+def test_a_requested_run_that_fails_says_why_and_is_not_tried_again(db: None) -> None:
+    """There is no storage."""
+    run = ask()
+
+    assert not jobs.run_due()
+
+    assert state_of(run) == "failed"
+    assert run.error.startswith("FileNotFoundError")
+    assert not requested.is_any()
+
+
+def test_a_stop_ends_the_run_at_work_and_leaves_those_that_wait(alice: Caller) -> None:
+    for content in (b"one", b"two"):
+        push_blob(alice, "alice/app", content)
+    pass_time()
+    first, second = ask(), ask()
+
+    def stop() -> None:
+        if Link.objects.count() < 2:
+            raise StopError("told to stop")
+
+    with pytest.raises(StopError):
+        jobs.run_due(stop)
+
+    assert (state_of(first), state_of(second)) == ("stopped", "requested")
+
+
+def test_a_dry_run_is_stopped_too(alice: Caller) -> None:
+    push_blob(alice, "alice/app", b"one")
+    pass_time()
+    run = ask(is_dry_run=True)
+
+    def stop() -> None:
+        if Run.objects.get().state == "running":
+            raise StopError("told to stop")
+
+    jobs.run_due(stop)
+
+    assert (state_of(run), run.error) == ("stopped", "told to stop")
+
+
+def test_a_requested_run_whose_process_was_killed_is_closed_by_the_next(prepared: None) -> None:
+    killed = ask()
+    Run.objects.update(state="running")
+    Lease.objects.create(job=Job.COLLECTION, holder="killed", taken_at=Now(), expires_at=Now() - timedelta(minutes=1))
+    other = ask()
+
+    jobs.run_due()
+
+    assert (state_of(killed), state_of(other)) == ("stopped", "done")
+
+
+def test_the_row_of_a_run_tells_how_far_it_is(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        push_blob(alice, "alice/app", b"%d" % number)
+    pass_time()
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0)
+    ask()
+    seen: list[tuple[str, int]] = []
+
+    jobs.run_due(lambda: seen.extend(Run.objects.values_list("state", "links")))
+
+    assert ("running", 1) in seen
+    assert Run.objects.get().links == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_is_called_looks_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its next look by itself would be in an hour."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    looked = threading.Event()
+    answers = iter([False, True])
+
+    def is_anything_due() -> bool:
+        looked.set()
+        return next(answers, False)
+
+    monkeypatch.setattr(jobs, "is_anything_due", is_anything_due)
+    monkeypatch.setattr("random.random", lambda: 0.0)
+    worker = Background([sys.executable, "-c", f"open({str(pipe)!r}, 'w').write('begun')"], interval_seconds=3600)
+    worker.start()
+    assert looked.wait(30)
+
+    background.call()
+
+    with pipe.open() as file:
+        assert file.read() == "begun"
+    worker.stop()

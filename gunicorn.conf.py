@@ -1,6 +1,8 @@
 """How gunicorn serves the registry: started in this folder, `gunicorn` finds this file by itself."""
 
+import gc
 import sys
+from functools import partial
 from pathlib import Path
 
 # gunicorn looks for modules in the current folder: another one under `gunicorn -c …/gunicorn.conf.py`.
@@ -9,9 +11,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from registry_project import listening, open_files, start
+from registry_project import cores, listening, open_files, start
 
 _server = start.configuration().server
+_cores = cores.available()
 
 wsgi_app = "registry_project.wsgi:application"
 bind = listening.bind_address(_server)
@@ -55,6 +58,9 @@ def on_starting(server: Arbiter) -> None:
     open_files.allow_all()
     start.prepare(server.cfg.address)
     server.app.wsgi()
+    # What is loaded stays: no worker looks at it again for garbage, so its pages stay shared.
+    gc.collect()
+    gc.freeze()
 
 
 def when_ready(server: Arbiter) -> None:
@@ -63,12 +69,27 @@ def when_ready(server: Arbiter) -> None:
     start.say_listening(server.LISTENERS)
 
 
+def pre_fork(server: Arbiter, worker: Worker) -> None:
+    """Choose a core that no other worker is pinned to."""
+    if _server.pin_workers:
+        taken = [getattr(other, "core", None) for other in server.WORKERS.values()]
+        worker.core = cores.first_free(_cores, taken)  # type: ignore[attr-defined]
+
+
+def post_fork(_arbiter: Arbiter, worker: Worker) -> None:
+    """Pin the worker."""
+    if hasattr(worker, "core"):
+        cores.pin({worker.core})
+
+
 def post_worker_init(worker: Worker) -> None:
     """Start what is due beside the server: a lease decides among all workers and replicas which one does."""
     from collector.background import Background
 
     manage = str(Path(__file__).resolve().parent / "manage.py")
-    worker.jobs = Background([sys.executable, manage, "runjobs", "--once"])  # type: ignore[attr-defined]
+    command = [sys.executable, manage, "runjobs", "--once"]
+    # A job runs on any core, and not on that of its worker.
+    worker.jobs = Background(command, at_start=partial(cores.pin, _cores))  # type: ignore[attr-defined]
     worker.jobs.start()  # type: ignore[attr-defined]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from distribution.failpoints import FailpointError
-from registry_project import folders, listening
+from registry_project import cores, folders, listening
 from registry_project.configuration import Configuration, ConfigurationError, load, locate
 from registry_project.configuration.first_run import write_first
 from registry_project.first_steps import welcome
@@ -72,6 +72,7 @@ def _prepare(addresses: Iterable[object]) -> None:
     loaded = _configuration()
     for warning in loaded.warnings:
         _say_error(f"warning: {warning}")
+    cores.check(loaded.server)
     folders.check(loaded)
     _set_up_django()
     _prepare_keys()

@@ -8,7 +8,7 @@ import logging
 import random
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from weakref import WeakSet
 
 from django.db import connection
@@ -31,8 +31,14 @@ def call() -> None:
 class Background:
     """Runs `command` whenever something is due, one at a time, until it is stopped."""
 
-    def __init__(self, command: Sequence[str], interval_seconds: float = jobs.INTERVAL_SECONDS) -> None:
-        """Start nothing yet."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        interval_seconds: float = jobs.INTERVAL_SECONDS,
+        at_start: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start nothing yet; `at_start` is called once, in the thread that starts the processes."""
+        self._at_start = at_start
         self._command = command
         self._interval = interval_seconds
         self._is_over = threading.Event()
@@ -64,6 +70,7 @@ class Background:
             child.kill()
 
     def _look_again_and_again(self) -> None:
+        self._at_start()
         # Workers that were started together look at different moments.
         pause = self._interval * random.random()  # noqa: S311 - spreads contenders, hides nothing
         while not self._is_over.is_set():

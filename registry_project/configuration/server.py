@@ -103,6 +103,7 @@ SERVER = Section(
         "workers": Key(integer(1, 64)),
         "threads": Key(integer(2, 1024)),
         "transfers": Key(integer(1, 4096)),
+        "pin_workers": Key(boolean),
         "data_directory": Key(file_path),
         "secret_key": Key(
             text(_SECRET_KEY, f".{{{MIN_SECRET_KEY_CHARACTERS},}}", 4096),

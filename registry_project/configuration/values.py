@@ -29,6 +29,7 @@ class Server:
     workers: int = 2
     threads: int = 8
     transfers: int = 256
+    pin_workers: bool = False
     data_directory: Path = Path("data")
     secret_key: str | None = field(default=None, repr=False)
     """Django's SECRET_KEY; None: made on first run in `<data_directory>/keys/secret.key`."""

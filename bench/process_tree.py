@@ -24,10 +24,18 @@ def cpu_seconds(root: int) -> float:
     ticks = 0
     for pid in pids(root):
         with suppress(*GONE):
-            # The name of the program stands in brackets and may hold spaces.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(field) for field in fields[11:15])
+            ticks += sum(int(field) for field in _stat(pid)[11:15])
     return ticks / TICKS_PER_SECOND
+
+
+def parent(pid: int) -> int:
+    """Return the process id of the parent."""
+    return int(_stat(pid)[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields behind the name of the program, which stands in brackets and may hold spaces."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def forget_peak(root: int) -> None:

@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from bench import bulk, prepare, rows
@@ -20,7 +21,7 @@ from bench.compare import Comparison, Plan
 from bench.figures import Line, Round, best
 from bench.load import Begin
 from bench.peers import Ours
-from bench.rows import Row, Stock, always
+from bench.rows import Build, Row, Stock, always
 from bench.target import PULL, REPOSITORY, Target, holds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,20 +55,19 @@ def catalog_path(size: Size, place: str) -> str:
 
 def pages(large: Size) -> Iterator[Row]:
     """Yield a row for each page."""
-    for kind, path, scope, key in (
-        ("tags", tags_path, PULL, "tags"),
-        ("catalog", catalog_path, CATALOG, "repositories"),
-    ):
-        for place in places(0):
+    for place in places(0):
+        yield Row(f"tags-{place}", _page(partial(tags_path, place=place), PULL, "tags", large))
+    for place in places(0):
+        yield Row(f"catalog-{place}", _page(partial(catalog_path, place=place), CATALOG, "repositories", large))
 
-            def build(target: Target, _stock: Stock, path=path, scope=scope, key=key, place=place) -> Begin:  # type: ignore[no-untyped-def]
-                size = SMALL if isinstance(target.peer, Small) else large
-                request = target.request(
-                    "GET", path(size, place), target.peer.authorization(scope), check=holds(key, PAGE)
-                )
-                return always(request)
 
-            yield Row(f"{kind}-{place}", build)
+def _page(path: Callable[[Size], str], scope: str, key: str, large: Size) -> Build:
+    def build(target: Target, _stock: Stock) -> Begin:
+        address = path(SMALL if isinstance(target.peer, Small) else large)
+        authorization = target.peer.authorization(scope)
+        return always(target.request("GET", address, authorization, check=holds(key, PAGE)))
+
+    return build
 
 
 def slower(line: Line) -> tuple[float, float]:
@@ -129,17 +129,12 @@ def show_plans(server: Ours, large: Size, stock: Stock) -> int:
     """Print the plans of the requests that were measured."""
     image = stock.image
     read = [f"manifests/{rows.TAG}", f"manifests/{image.digest}", f"blobs/{image.layer.digest}"]
-    status = 0
-    for scope, paths in (
-        (PULL, [*(f"/v2/{REPOSITORY}/{path}" for path in read), tags_path(large, "middle")]),
-        (CATALOG, [catalog_path(large, "middle")]),
-    ):
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))}
-        environment |= {"CONFIG_PATH": str(server.configuration_file)}
-        environment |= {"BENCH_AUTHORIZATION": server.authorization(scope).partition(": ")[2].strip()}
-        done = subprocess.run([sys.executable, "-m", "bench.request_plans", *paths], cwd=ROOT, env=environment, check=False)
-        status = status or done.returncode
-    return status
+    paths = [*(f"/v2/{REPOSITORY}/{path}" for path in read), tags_path(large, "middle"), catalog_path(large, "middle")]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))}
+    environment |= {"CONFIG_PATH": str(server.configuration_file)}
+    environment |= {"BENCH_AUTHORIZATION": server.authorization(f"{PULL} {CATALOG}").partition(": ")[2].strip()}
+    command = [sys.executable, "-m", "bench.request_plans", *paths]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 def main(arguments: Sequence[str]) -> int:

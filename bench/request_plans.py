@@ -1,6 +1,7 @@
-"""Print the query plans of requests: `python -m bench.request_plans PATH…`, with CONFIG_PATH and BENCH_AUTHORIZATION set.
+"""Print the query plans of requests: `python -m bench.request_plans PATH…`.
 
-The requests are made in this process, on the database of the configuration, as the server makes them. Exit status 1:
+The requests are made in this process, on the database of the configuration that CONFIG_PATH names and with the header
+in BENCH_AUTHORIZATION, as the server makes them. Exit status 1:
 a plan reads a table of the registry from its beginning to its end, or sorts it, or no query was seen at all.
 """
 
@@ -8,6 +9,8 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+
+from bench import django_process
 
 # A table of accounts or rules has a handful of rows: a database may well read all of them.
 _READS_ALL = re.compile(r"^\s*SCAN|Seq Scan on distribution_", re.MULTILINE)
@@ -47,10 +50,7 @@ def fault_of(plan: str) -> str:
 
 def main(paths: Sequence[str]) -> int:
     """Print the plans and return the exit status."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = "registry_project.settings"
-    import django
-
-    django.setup()
+    django_process.load()
     faults = []
     for path in paths:
         found = [plan_of(sql) for sql in statements(path)]

@@ -10,10 +10,10 @@ ON_DATABASE := $(if $(filter postgresql,$(DATABASE)),$(BIN)/python -m tests.post
 # Measured once: it slows everything, and the second database takes the same ways through the code.
 COVERAGE := $(if $(filter sqlite,$(DATABASE)),--cov)
 
-.PHONY: help run test clients lint fmt types arch migrations check bench clean
+.PHONY: help run test clients lint fmt types arch migrations check bench bench-smoke clean
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: .venv/run ## serve the registry, as config.yaml says (made on the first run)
 	exec $(BIN)/gunicorn
@@ -46,8 +46,12 @@ check: lint types arch migrations ## run all that CI runs: these, then test and 
 	REGISTRY_REQUIRE_CLIENTS=1 $(MAKE) test
 	REGISTRY_REQUIRE_CLIENTS=1 $(MAKE) test DATABASE=postgresql
 
-bench: .venv/dev ## compare with docker-registry of Debian, about ten minutes
+bench: .venv/dev ## measure our speed beside that of docker-registry (ten minutes), as docs/performance.md says
 	$(BIN)/python -m bench --results bench/results
+	$(BIN)/python -m bench.plot
+
+bench-smoke: .venv/dev ## try a few operations of every row that `make bench` measures
+	$(BIN)/pytest tests/bench
 
 clean: ## remove what the commands above made, but no data and no configuration
 	rm -rf .venv .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

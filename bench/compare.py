@@ -68,9 +68,9 @@ class Comparison:
 
     def _round(self, peer: Peer, row: Row, connections: int) -> Round:
         process_tree.forget_peak(peer.pid)
-        used = process_tree.cpu_seconds(peer.pid)
+        used = peer.cpu_seconds()
         load = self._run(peer, row, connections, self._plan.seconds)
-        used = process_tree.cpu_seconds(peer.pid) - used
+        used = peer.cpu_seconds() - used
         amount = len(load.latencies) * (self._stock.large_blob.size / MB if row.is_large else 1)
         return _round(load, amount, used, process_tree.peak_resident(peer.pid))
 

@@ -1,6 +1,7 @@
 """The two registries that are compared: ours as it is shipped, and Debian's docker-registry."""
 
 import http.client
+import ipaddress
 import shutil
 import subprocess
 import time
@@ -8,8 +9,10 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import bcrypt
+import psycopg
 import yaml
 
+from bench import process_tree
 from tests.clients.server import Server, basic, kill_group, password_of
 from tests.postgresql import free_port
 
@@ -26,7 +29,7 @@ START_SECONDS = 30
 class Ours:
     """Our registry under gunicorn as shipped: default workers and threads, RSA tokens, SQLite, filesystem.
 
-    REGISTRY_DATABASE_URL may name a PostgreSQL; what that uses is not counted.
+    REGISTRY_DATABASE_URL may name a PostgreSQL; its CPU time counts too when it is on this machine.
     """
 
     name = "ours"
@@ -37,6 +40,7 @@ class Ours:
         self._server = _AsShipped(folder)
         self._tokens: dict[str, tuple[float, str]] = {}
         self.address = ("127.0.0.1", self._server.port)
+        self._database_pids = _database_pids(self._server.database_url)
         try:
             self._server.start()
         except BaseException:
@@ -49,10 +53,24 @@ class Ours:
         assert self._server.process is not None
         return self._server.process.pid
 
+    def cpu_seconds(self) -> float:
+        """Return what it has used, all its processes and the database together."""
+        return sum(process_tree.cpu_seconds(root) for root in (self.pid, *self._database_pids))
+
     @property
     def database(self) -> str:
         """What it keeps its rows in."""
-        return self._server.database_url.partition(":")[0]
+        return self.database_url.partition(":")[0]
+
+    @property
+    def database_url(self) -> str:
+        """Where it keeps its rows."""
+        return self._server.database_url
+
+    @property
+    def configuration_file(self) -> Path:
+        """The file that it was started with."""
+        return self._server.folder / "config.yaml"
 
     def authorization(self, scope: str) -> str:
         """Return the header for a scope, with a token that is good for the round to come."""
@@ -129,6 +147,10 @@ class Reference:
         """Its process id."""
         return self._process.pid
 
+    def cpu_seconds(self) -> float:
+        """Return what it has used."""
+        return process_tree.cpu_seconds(self.pid)
+
     def authorization(self, scope: str) -> str:
         """Return no header: it asks nobody who they are."""
         return ""
@@ -163,6 +185,16 @@ class Reference:
 
 
 Peer = Ours | Reference
+
+
+def _database_pids(url: str) -> list[int]:
+    """Return the process id of a PostgreSQL on this machine, the parent of the process that serves a connection."""
+    if url.startswith("sqlite"):
+        return []
+    with psycopg.connect(url) as connection:
+        pid = connection.info.backend_pid
+        is_here = ipaddress.ip_address(connection.info.hostaddr).is_loopback
+        return [process_tree.parent(pid)] if is_here else []
 
 
 def is_installed() -> bool:

@@ -68,13 +68,13 @@ def _heading(about: dict[str, str], connections: Sequence[int]) -> list[str]:
         color = COLORS[index % len(COLORS)]
         legend.append(f'<rect x="{x:.0f}" y="52" width="12" height="{BAR}" fill="{color}"/>')
         legend.append(_text(x + 17, 61, f"{number} connection{'s' if number > 1 else ''}", "start"))
-        x += 115
+        x += 122
     legend += [_diamond(x + 6, 56.5), _text(x + 17, 61, "per second", "start")]
     legend += [_rule(x + 106, 50, 63, "#d94801", 2), _text(x + 114, 61, "budget", "start")]
     return [
         '<rect width="100%" height="100%" fill="white"/>',
-        f'<text x="{LEFT}" y="20" font-size="14" font-weight="bold">{title}</text>',
-        _text(LEFT, 38, f"{about.get('machine', '')}; {about.get('at', '')[:10]}", "start"),
+        f'<text x="{LEFT // 2}" y="20" font-size="14" font-weight="bold">{title}</text>',
+        _text(LEFT // 2, 38, f"{about.get('machine', '')}; {about.get('at', '')[:10]}", "start"),
         *legend,
     ]
 

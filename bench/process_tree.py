@@ -24,10 +24,18 @@ def cpu_seconds(root: int) -> float:
     ticks = 0
     for pid in pids(root):
         with suppress(*GONE):
-            # The name of the program stands in brackets and may hold spaces.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(field) for field in fields[11:15])
+            ticks += sum(int(field) for field in _stat(pid)[11:15])
     return ticks / TICKS_PER_SECOND
+
+
+def parent(pid: int) -> int:
+    """Return the process id of the parent."""
+    return int(_stat(pid)[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields behind the name of the program, which stands in brackets and may hold spaces."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def forget_peak(root: int) -> None:
@@ -39,13 +47,13 @@ def forget_peak(root: int) -> None:
 
 def peak_resident(root: int) -> int:
     """Return the bytes of the largest resident sets since `forget_peak`, what processes share once for each."""
-    return sum(status(pid, "VmHWM") for pid in pids(root))
+    return sum(field(pid, "status", "VmHWM") for pid in pids(root))
 
 
-def status(pid: int, name: str) -> int:
-    """Return a field of `/proc/<pid>/status` in bytes, 0 when the process has just ended."""
+def field(pid: int, file: str, name: str) -> int:
+    """Return a field of `/proc/<pid>/<file>`, which the kernel gives in KiB, in bytes; 0 when the process is gone."""
     with suppress(*GONE):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
     return 0

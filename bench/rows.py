@@ -62,7 +62,9 @@ class Row:
     has_peer: bool = True
 
 
-def _always(request: Request) -> Begin:
+def always(request: Request) -> Begin:
+    """Return what begins an operation of this one request."""
+
     def operation() -> Operation:
         yield request
 
@@ -76,26 +78,26 @@ def _get_manifest(method: str, by: str) -> Build:
         check = has_digest(stock.image.digest) if method == "GET" else None
         length = len(stock.image.manifest)
         authorization = target.peer.authorization(PULL)
-        return _always(target.request(method, path, authorization, more=ACCEPT, length=length, check=check))
+        return always(target.request(method, path, authorization, more=ACCEPT, length=length, check=check))
 
     return build
 
 
 def _blob_head(target: Target, stock: Stock) -> Begin:
     path = f"/v2/{REPOSITORY}/blobs/{stock.image.layer.digest}"
-    return _always(target.request("HEAD", path, target.peer.authorization(PULL), length=LAYER_BYTES))
+    return always(target.request("HEAD", path, target.peer.authorization(PULL), length=LAYER_BYTES))
 
 
 def _blob_get(target: Target, stock: Stock) -> Begin:
     digest = stock.image.layer.digest
     path, authorization = f"/v2/{REPOSITORY}/blobs/{digest}", target.peer.authorization(PULL)
-    return _always(target.request("GET", path, authorization, length=LAYER_BYTES, check=has_digest(digest)))
+    return always(target.request("GET", path, authorization, length=LAYER_BYTES, check=has_digest(digest)))
 
 
 def _pull(target: Target, stock: Stock) -> Begin:
     blob = stock.large_blob
     path, authorization = f"/v2/{REPOSITORY}/blobs/{blob.digest}", target.peer.authorization(PULL)
-    return _always(target.request("GET", path, authorization, length=blob.size, check=has_digest(blob.digest)))
+    return always(target.request("GET", path, authorization, length=blob.size, check=has_digest(blob.digest)))
 
 
 def _push_chunked(target: Target, stock: Stock) -> Begin:
@@ -146,23 +148,23 @@ def _image_pull(target: Target, stock: Stock) -> Begin:
 def _config_get(target: Target, stock: Stock) -> Begin:
     config = stock.image.config
     path, authorization = f"/v2/{REPOSITORY}/blobs/{config.digest}", target.peer.authorization(PULL)
-    return _always(target.request("GET", path, authorization, length=config.size, check=has_digest(config.digest)))
+    return always(target.request("GET", path, authorization, length=config.size, check=has_digest(config.digest)))
 
 
 def _tags(target: Target, stock: Stock) -> Begin:
     path, authorization = f"/v2/{TAGGED}/tags/list", target.peer.authorization(f"repository:{TAGGED}:pull")
-    return _always(target.request("GET", path, authorization, check=holds("tags", stock.names)))
+    return always(target.request("GET", path, authorization, check=holds("tags", stock.names)))
 
 
 def _catalog(target: Target, stock: Stock) -> Begin:
     path, authorization = f"/v2/_catalog?n={stock.names}", target.peer.authorization("registry:catalog:*")
-    return _always(target.request("GET", path, authorization, check=holds("repositories", stock.names)))
+    return always(target.request("GET", path, authorization, check=holds("repositories", stock.names)))
 
 
 def _tokens(target: Target, _stock: Stock) -> Begin:
     assert isinstance(target.peer, Ours)
     path, authorization = target.peer.login()
-    return _always(target.request("GET", path, authorization, check=has_token))
+    return always(target.request("GET", path, authorization, check=has_token))
 
 
 ROWS = (

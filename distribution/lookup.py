@@ -16,9 +16,9 @@ from distribution.tag import Tag
 _BLOB = """
 SELECT link.id, link.used_at < {cut}, blob.id, blob.digest, blob.size, blob.key
 FROM distribution_link link
-JOIN distribution_repository repository ON repository.id = link.repository_id
 JOIN distribution_blob blob ON blob.id = link.blob_id
-WHERE repository.name = %s AND blob.digest = %s AND NOT blob.is_corrupt
+WHERE link.repository_id = (SELECT id FROM distribution_repository WHERE name = %s)
+AND link.blob_id = (SELECT id FROM distribution_blob WHERE digest = %s) AND NOT blob.is_corrupt
 """
 
 _MANIFEST = """

@@ -77,7 +77,8 @@ class Link(models.Model):
     """A blob is readable through the repositories that link it, and no other."""
 
     repository = models.ForeignKey(Repository, PROTECT, related_name="links")
-    blob = models.ForeignKey(Blob, PROTECT, related_name="links")
+    # By the constraint's index: one of its own would be read through for a blob that many repositories link.
+    blob = models.ForeignKey(Blob, PROTECT, related_name="links", db_index=False)
     used_at = models.DateTimeField()
     is_idle = models.BooleanField()
 
@@ -85,7 +86,7 @@ class Link(models.Model):
         """One link of a blob in a repository; the collector reads the idle ones by age."""
 
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["repository", "blob"], name="distribution_link_once")
+            models.UniqueConstraint(fields=["blob", "repository"], name="distribution_link_once")
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["used_at", "id"], name="distribution_link_idle", condition=Q(is_idle=True))

@@ -13,11 +13,13 @@ from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData, ParseExcept
 
 from registry_project.incoming import Incoming
 
-RAW_BYTES = 256 * 1024
+RAW_BYTES = 512 * 1024
 
 # A chunk that has bytes, of a size line without extensions; the rest is for gunicorn's parser.
 _SIZE_LINE = re.compile(rb"0{0,8}([1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")
 _LONGEST_SIZE_LINE = 18
+# The end of a chunk and such a size line.
+_NEXT_CHUNK = re.compile(rb"\r\n" + _SIZE_LINE.pattern)
 
 
 class Input(Protocol):
@@ -75,7 +77,8 @@ class ChunkedInput(_Plain):
         """Read what gunicorn's `body` would."""
         super().__init__(body)
         self._incoming = incoming
-        self._raw = memoryview(b"")
+        self._buffer = bytearray()
+        self._raw = memoryview(self._buffer)
         self._start = self._end = 0
         self._left = 0
         self._is_inside = False
@@ -87,15 +90,18 @@ class ChunkedInput(_Plain):
         if self._error is not None:
             return self._read_rest(view, self._error)
         if not self._is_plain and not self._raw:
-            self._raw = memoryview(bytearray(RAW_BYTES))
+            self._buffer = bytearray(RAW_BYTES)
+            self._raw = memoryview(self._buffer)
             # Until the end is met, where the next request would begin is not known.
             self._body.failed = True
         size = 0
         try:
             while not self._is_plain and size < len(view):
-                size += self._step(view[size:])
-                if size and self._start == self._end:
+                if self._is_inside:
+                    size += self._copy_chunks(view[size:])
+                if size and (self._start == self._end or size == len(view)):
                     break
+                size += self._step(view[size:])
         except (OSError, ParseException) as error:
             # What came before is kept: an upload may be resumed behind it.
             self._error = error
@@ -111,6 +117,20 @@ class ChunkedInput(_Plain):
         else:
             self._enter_chunk()
         return 0
+
+    def _copy_chunks(self, view: memoryview) -> int:
+        """Copy from within a chunk on what is there of it and of the plain ones that follow."""
+        raw, start, end, left = self._raw, self._start, self._end, self._left
+        size, room = 0, len(view)
+        while True:
+            piece = min(left, end - start, room - size)
+            view[size : size + piece] = raw[start : start + piece]
+            start, size, left = start + piece, size + piece, left - piece
+            if left or (found := _NEXT_CHUNK.match(self._buffer, start, end)) is None:
+                break
+            start, left = found.end(), int(found[1], 16)
+        self._start, self._left = start, left
+        return size
 
     def _copy(self, view: memoryview) -> int:
         if self._start == self._end:

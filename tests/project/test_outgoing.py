@@ -16,6 +16,7 @@ from gunicorn.http.wsgi import FileWrapper
 from registry_project.connection import frozen
 from registry_project.outgoing import SMALL_BYTES, Outgoing
 from registry_project.pool import CrowdedError, Pool
+from tests.project.wire import Lender
 
 PATIENCE_SECONDS = 30
 LARGE = os.urandom(4 * 1024 * 1024)
@@ -38,20 +39,6 @@ class Sink:
 
     def sendall(self, data: bytes, flags: int = 0) -> None:
         self.sends.append(bytes(data))
-
-
-class Lender(Pool[Any]):
-    """A pool that counts how often a thread was lent."""
-
-    def __init__(self, transfers: int = 10) -> None:
-        super().__init__(1, transfers, lambda _: False)
-        self.times = 0
-
-    @contextmanager
-    def lent(self, *, is_refusable: bool = True) -> Iterator[None]:
-        with super().lent(is_refusable=is_refusable):
-            self.times += 1
-            yield
 
 
 def response(

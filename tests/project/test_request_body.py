@@ -1,12 +1,14 @@
 """Bodies are read as gunicorn's own readers do, which are slower: the same bytes, the same refusals."""
 
+import time
+
 import pytest
 from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from registry_project.request_body import RAW_BYTES
-from tests.project.wire import Outcome, Steps, gunicorns, ours
+from tests.project.wire import Lender, Outcome, Steps, gunicorns, ours
 
 HEAD = b"PATCH /upload HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -134,6 +136,33 @@ def test_a_body_that_nobody_began_is_skipped(body: bytes) -> None:
     steps = Steps([HEAD + body + FOLLOWING])
 
     assert steps.following() == "/following"
+
+
+def test_a_thread_that_skips_a_body_is_lent() -> None:
+    pool = Lender()
+    steps = Steps([HEAD + b"Content-Length: 5\r\n\r\nhello"], pool=pool)
+    before = pool.times
+
+    assert steps.parser.finish_body(time.monotonic() + 60)
+    assert pool.times == before + 1
+
+
+def test_a_thread_with_no_body_to_skip_is_not_lent() -> None:
+    pool = Lender()
+    steps = Steps([HEAD + b"Content-Length: 5\r\n\r\nhello"], pool=pool)
+    steps.next()
+    before = pool.times
+
+    assert steps.parser.finish_body(time.monotonic() + 60)
+    assert pool.times == before
+
+
+def test_a_body_that_nobody_can_wait_for_ends_its_connection() -> None:
+    pool = Lender()
+    steps = Steps([HEAD + b"Content-Length: 5\r\n\r\nhello" + FOLLOWING], pool=pool)
+    pool.transfers = 0
+
+    assert steps.following() is None
 
 
 @pytest.mark.parametrize("head", [CHUNKED + b"5\r\n", HEAD + b"Content-Length: 5\r\n\r\n"])

@@ -1,7 +1,8 @@
 """A connection without a network: its bytes come in pieces, and what is read of them can be compared."""
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from gunicorn.http.parser import RequestParser
 
 from registry_project.connection import Parser, frozen
 from registry_project.incoming import Incoming
-from registry_project.pool import Pool
+from registry_project.pool import CrowdedError, Pool
 from registry_project.request_body import fast_input
 
 CLIENT = ("127.0.0.1", 50000)
@@ -39,6 +40,22 @@ class Wire:
         return len(data)
 
 
+class Lender(Pool):
+    """A pool that counts how often a thread was lent."""
+
+    def __init__(self, transfers: int = 10) -> None:
+        super().__init__(1, transfers)
+        self.transfers = transfers
+        self.times = 0
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        if not self.transfers:
+            raise CrowdedError
+        self.times += 1
+        yield
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a body: its bytes, the error that ended it, and the path (or error) of what follows."""
@@ -51,9 +68,9 @@ class Outcome:
 class Steps:
     """A request's body, read as the registry does, and the connection that it came on."""
 
-    def __init__(self, pieces: Iterable[bytes], view_bytes: int = 64) -> None:
+    def __init__(self, pieces: Iterable[bytes], view_bytes: int = 64, pool: Pool[Any] | None = None) -> None:
         wire: Any = Wire(pieces)
-        incoming = Incoming(wire, Pool(1, 10, lambda _: False))
+        incoming = Incoming(wire, pool or Pool(1, 10, lambda _: False))
         self.parser: Any = Parser(_SETTINGS, wire, CLIENT)
         self.parser.unreader = incoming
         body: Any = next(self.parser).body

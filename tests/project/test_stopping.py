@@ -1,0 +1,69 @@
+"""What becomes of connections when the server is asked to stop."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.project.talk import PATIENCE_SECONDS, SmallServer, Talk, bearer, open_upload, until
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What was seen of a stop; each in the order of time."""
+
+    was_quiet_ended: bool
+    was_silent_ended: bool
+    upload_status: int
+    upload_connection: str
+    was_upload_ended: bool
+    exit_status: int
+
+
+@pytest.fixture(scope="module")
+def stop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stop]:
+    """Stop a server that has a quiet connection, one that never said anything, and an upload that is half there."""
+    server = SmallServer(tmp_path_factory.mktemp("stopping"))
+    try:
+        server.start()
+        yield _stopped(server)
+    finally:
+        server.stop()
+
+
+def _stopped(server: SmallServer) -> Stop:
+    assert server.process is not None
+    authorization = bearer(server)
+    upload = open_upload(server, authorization)
+    with Talk(server) as quiet, Talk(server) as silent, Talk(server) as uploading:
+        assert quiet.ask("GET", "/health").status == 200
+        uploading.send("PATCH", upload, authorization, "Content-Length: 10", body=b"hello")
+        until(lambda: server.stored_bytes() == len(b"hello"))
+        server.process.send_signal(signal.SIGTERM)
+        was_quiet_ended, was_silent_ended = quiet.is_ended(), silent.is_ended()
+        uploading.sock.sendall(b"world")
+        answer = uploading.answer()
+        was_upload_ended = uploading.is_ended()
+    status = server.process.wait(PATIENCE_SECONDS)
+    return Stop(
+        was_quiet_ended, was_silent_ended, answer.status, answer.headers["Connection"], was_upload_ended, status
+    )
+
+
+def test_quiet_connections_are_ended_before_the_last_upload_is_over(stop: Stop) -> None:
+    assert stop.was_quiet_ended
+    assert stop.was_silent_ended
+
+
+def test_an_upload_is_finished(stop: Stop) -> None:
+    assert stop.upload_status == 202
+
+
+def test_the_last_answer_says_that_the_connection_ends(stop: Stop) -> None:
+    assert stop.upload_connection == "close"
+    assert stop.was_upload_ended
+
+
+def test_the_server_has_stopped_as_it_was_asked_to(stop: Stop) -> None:
+    assert stop.exit_status == 0

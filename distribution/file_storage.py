@@ -10,6 +10,8 @@ from accounts.waiting import waiting
 from distribution.failpoints import failpoint
 
 CHUNK_BYTES = 1024 * 1024
+# A slow client never fills more at once, nor does a small blob: hundreds of clients need no megabyte each.
+FIRST_CHUNK_BYTES = 64 * 1024
 
 
 class DurableFileSystemStorage(FileSystemStorage):
@@ -60,13 +62,15 @@ class DurableFileSystemStorage(FileSystemStorage):
 
 def _copy(content: Any, descriptor: int) -> None:
     """Write what `content` gives, from the one buffer that it was received and hashed in."""
-    buffer = memoryview(bytearray(CHUNK_BYTES))
+    buffer = memoryview(bytearray(FIRST_CHUNK_BYTES))
     while size := content.readinto(buffer):
         left = buffer[:size]
         while left:
             failpoint("upload.write")
             left = left[os.write(descriptor, left) :]
             failpoint("upload.after_write")
+        if size == len(buffer) < CHUNK_BYTES:
+            buffer = memoryview(bytearray(CHUNK_BYTES))
 
 
 def _sync_folder(path: str) -> None:

@@ -14,6 +14,8 @@ from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData, ParseExcept
 from registry_project.incoming import Incoming
 
 RAW_BYTES = 512 * 1024
+# Enough for a slow client; hundreds of them need no more each.
+FIRST_RAW_BYTES = 32 * 1024
 
 # A chunk that has bytes, of a size line without extensions; the rest is for gunicorn's parser.
 _SIZE_LINE = re.compile(rb"0{0,8}([1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")
@@ -90,8 +92,7 @@ class ChunkedInput(_Plain):
         if self._error is not None:
             return self._read_rest(view, self._error)
         if not self._is_plain and not self._raw:
-            self._buffer = bytearray(RAW_BYTES)
-            self._raw = memoryview(self._buffer)
+            self._grow_to(FIRST_RAW_BYTES)
             # Until the end is met, where the next request would begin is not known.
             self._body.failed = True
         size = 0
@@ -164,8 +165,11 @@ class ChunkedInput(_Plain):
 
     def _fill(self) -> None:
         """Add what is there to the raw bytes. Raises NoMoreData at the end of the stream."""
-        rest = self._end - self._start
-        self._raw[:rest] = bytes(self._raw[self._start : self._end])
+        left = bytes(self._raw[self._start : self._end])
+        if self._end == len(self._raw) < RAW_BYTES:
+            self._grow_to(RAW_BYTES)
+        rest = len(left)
+        self._raw[:rest] = left
         self._start, self._end = 0, rest
         if ahead := self._incoming.take(len(self._raw) - rest):
             self._raw[rest : rest + len(ahead)] = ahead
@@ -175,6 +179,10 @@ class ChunkedInput(_Plain):
         if not size:
             raise NoMoreData
         self._end += size
+
+    def _grow_to(self, size: int) -> None:
+        self._buffer = bytearray(size)
+        self._raw = memoryview(self._buffer)
 
     def _hand_over(self) -> None:
         """Give gunicorn's parser, which has not begun, the bytes from this chunk's size line on."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distribution.file_storage import DurableFileSystemStorage
+from distribution.file_storage import CHUNK_BYTES, FIRST_CHUNK_BYTES, DurableFileSystemStorage
 from distribution.storage import BlobStore, MissingObjectError, new_key
 
 
@@ -41,6 +41,15 @@ def test_what_is_written_is_read(storage: DurableFileSystemStorage) -> None:
     with BlobStore(storage).open_at(key, 2) as file:
         assert file.read() == b"tes"
     assert BlobStore(storage).size(key) == 5
+
+
+@pytest.mark.parametrize("size", [FIRST_CHUNK_BYTES - 1, FIRST_CHUNK_BYTES, FIRST_CHUNK_BYTES + 1, CHUNK_BYTES * 2 + 1])
+def test_a_file_of_many_chunks_is_read_as_it_was_written(storage: DurableFileSystemStorage, size: int) -> None:
+    key, content = new_key(), os.urandom(size)
+
+    BlobStore(storage).write(key, io.BytesIO(content))
+
+    assert Path(storage.path(key)).read_bytes() == content
 
 
 def test_a_file_is_synced_and_then_its_folder(storage: DurableFileSystemStorage, synced: list[str]) -> None:

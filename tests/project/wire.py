@@ -40,16 +40,16 @@ class Wire:
         return len(data)
 
 
-class Lender(Pool):
+class Lender(Pool[Any]):
     """A pool that counts how often a thread was lent."""
 
     def __init__(self, transfers: int = 10) -> None:
-        super().__init__(1, transfers)
+        super().__init__(1, transfers, lambda _: False)
         self.transfers = transfers
         self.times = 0
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
+    def lent(self, *, is_refusable: bool = True) -> Iterator[None]:
         if not self.transfers:
             raise CrowdedError
         self.times += 1

@@ -12,7 +12,7 @@ from tests.stress.world import KIBIBYTE, World
 # Without any grace a push may find that what it just pushed was collected, and begins anew.
 ATTEMPTS = 60
 # Leaves the collectors room: on SQLite a writer that waits comes late beside many that don't pause.
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.3
 
 
 class Actor:

@@ -13,26 +13,27 @@ import psycopg
 
 from tests.clients.server import ROOT, Server
 from tests.images import manifest
-from tests.stress import crowd, owners
+from tests.stress import crowd, owners, slow_and_quick
 from tests.stress.actor import Actor
 from tests.stress.client import Client
 from tests.stress.collectors import Collectors
 from tests.stress.tally import FaultError
-from tests.stress.world import REPOSITORIES, STRICT, World, moving, pinned
+from tests.stress.world import GRACE_SECONDS, REPOSITORIES, STRICT, World, moving, pinned
 
-GRACE_SECONDS = 4.0
 # Of a run, with a grace period; the rest has none.
 PROMISED = 0.6
 PHASES_SECONDS = 60.0
 CAST: dict[type[Actor], int] = {
-    owners.Pusher: 3,
+    owners.Pusher: 2,
     owners.IndexPusher: 1,
     owners.ReferrerPusher: 1,
     crowd.Mounter: 1,
     crowd.Retagger: 1,
-    crowd.Reader: 2,
+    crowd.Reader: 1,
     crowd.Deleter: 1,
     crowd.Quitter: 1,
+    slow_and_quick.Waiter: 3,
+    slow_and_quick.Scrapper: 2,
 }
 LONG_AGO = "2020-01-01 00:00:00"
 

@@ -14,6 +14,7 @@ STRICT = ("alice/kept-one", "alice/kept-two")
 # Here anybody deletes anything at any time.
 TORN = "alice/torn"
 REPOSITORIES = (*STRICT, TORN)
+GRACE_SECONDS = 4.0
 PINNED = 3
 """Tags of each strict repository that nobody moves: what they name never goes."""
 MOVING = 4

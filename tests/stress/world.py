@@ -35,6 +35,11 @@ class World:
     phase: Phase = field(default_factory=Phase)
     is_over: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Tell whether the server's database is SQLite."""
+        return self.server.database_url.startswith("sqlite")
+
     def chance(self, name: str) -> random.Random:
         """Return the random numbers of one actor."""
         return random.Random(f"{self.seed} {name}")

@@ -57,7 +57,6 @@ def spin(grace: timedelta, pace: str, file: Path) -> None:
         write()
         if runs % RUNS_A_LOOK == 0:
             hasten()
-            collection.foresee(policy, Report())
             list(collection.rehearse(policy, Report()))
         # Where nothing is due, the processor is for those who make it so.
         time.sleep(BREATH_SECONDS)

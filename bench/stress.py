@@ -27,7 +27,7 @@ def main() -> int:
         stressed(Path(folder), options.seed) as world,
     ):
         run(world, options.seconds)
-        print(f"on {'SQLite' if world.server.database_url.startswith('sqlite') else 'PostgreSQL'}")
+        print(f"on {'SQLite' if world.is_sqlite else 'PostgreSQL'}")
     print("\n".join(world.tally.lines()))
     found = wrongs(world.tally)
     print("\n".join(["WRONG", *found]) if found else "all as it should be")

@@ -1,5 +1,6 @@
 """Time passes, runs happen: what every test of the collector needs."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.db.models import F
@@ -21,10 +22,16 @@ def pass_time(duration: timedelta = 2 * DAY) -> None:
     Trash.objects.update(delete_after=F("delete_after") - duration)
 
 
-def collect(*, grace: timedelta = DAY, remove_untagged: bool = True, repository: str = "") -> Report:
-    """Do one run and return its report."""
+def collect(
+    *,
+    grace: timedelta = DAY,
+    remove_untagged: bool = True,
+    repository: str = "",
+    watch: Callable[[], None] | None = None,
+) -> Report:
+    """Do one run, with a call of `watch` after each row, and return its report."""
     report = Report()
-    collection.collect(Policy(grace, remove_untagged, repository), report, Pace())
+    collection.collect(Policy(grace, remove_untagged, repository), report, Pace(watch))
     return report
 
 

@@ -13,7 +13,7 @@ from distribution.models import Link, Manifest, Repository, Trash, Upload
 from tests.caller import Caller
 from tests.collector.broken import break_deletion
 from tests.collector.props import collect, pass_time
-from tests.images import Image, push_blob
+from tests.images import Image, digest_of, manifest, push_blob, put_manifest
 
 APP = "alice/app"
 Push = Callable[..., Image]
@@ -72,3 +72,22 @@ def test_rows_of_one_moment_are_all_found_across_batches(prepared: None, monkeyp
 
     assert report.uploads == 9
     assert not Upload.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["blobs", "manifests"])
+def test_what_is_asked_for_during_a_run_that_has_it_on_its_list_is_kept(alice: Caller, kind: str) -> None:
+    payloads = [manifest(b"%d" % number) for number in range(3)]
+    for number, payload in enumerate(payloads):
+        push_blob(alice, APP, b"%d" % number)
+        if kind == "manifests":
+            put_manifest(alice, APP, digest_of(payload), payload)
+    pass_time()
+    last = digest_of(b"2") if kind == "blobs" else digest_of(payloads[2])
+
+    def ask() -> None:
+        alice.head(f"/v2/{APP}/{kind}/{last}")
+
+    collect(watch=ask)
+
+    assert alice.head(f"/v2/{APP}/{kind}/{last}").status_code == 200
+    assert Link.objects.count() == 1

@@ -12,7 +12,7 @@ from tests.stress.world import KIBIBYTE, World
 # Without any grace a push may find that what it just pushed was collected, and begins anew.
 ATTEMPTS = 60
 # Leaves the collectors room: on SQLite a writer that waits comes late beside many that don't pause.
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 0.3
 
 
 class Actor:
@@ -23,6 +23,7 @@ class Actor:
         self.chance, self.tally = world.chance(name), world.tally
         self.client = Client(world, self.chance)
         self.shared = world.shared()
+        self.pause_seconds = PAUSE_SECONDS
         self.rounds = 0
 
     def act(self) -> None:
@@ -31,7 +32,7 @@ class Actor:
             while not self.world.is_over.is_set():
                 self.rounds += 1
                 self._try()
-                self.world.is_over.wait(self.chance.random() * PAUSE_SECONDS)
+                self.world.is_over.wait(self.chance.random() * self.pause_seconds)
         finally:
             self.client.connection.close()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.clients.server import ROOT
 from tests.stress.world import World
 
-LIVES_SECONDS = (2.0, 6.0)
+LIVES_SECONDS = (3.0, 8.0)
 START_SECONDS = 30.0
 PACES = ("real", "hurry")
 

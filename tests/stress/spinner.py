@@ -13,6 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 WRITE_SECONDS = 0.1
+BREATH_SECONDS = 0.02
+RUNS_A_LOOK = 10
 # In place of fifteen minutes and a day.
 TRASH_DELAY = timedelta(seconds=5)
 UPLOAD_EXPIRY = timedelta(seconds=20)
@@ -51,12 +53,13 @@ def spin(grace: timedelta, pace: str, file: Path) -> None:
 
     while True:
         collection.collect(policy, report, Hurry() if pace == "hurry" else Pace(write))
-        hasten()
         runs += 1
         write()
-        if runs % 5 == 0:
-            collection.foresee(policy, Report())
+        if runs % RUNS_A_LOOK == 0:
+            hasten()
             list(collection.rehearse(policy, Report()))
+        # Where nothing is due, the processor is for those who make it so.
+        time.sleep(BREATH_SECONDS)
 
 
 def counts_of(report: object, runs: int) -> dict[str, int]:

@@ -10,6 +10,7 @@ HAPPEN = [
     "mounts",
     "pushes within their grace",
     "tags pulled in the end",
+    "uses of what was found",
 ]
 NEVER = ("deadlocks", "broken manifests", "collected failures")
 # A busy database may answer 503 now and then; more often it would be a fault.

@@ -14,6 +14,7 @@ STRICT = ("alice/kept-one", "alice/kept-two")
 # Here anybody deletes anything at any time.
 TORN = "alice/torn"
 REPOSITORIES = (*STRICT, TORN)
+GRACE_SECONDS = 4.0
 PINNED = 3
 """Tags of each strict repository that nobody moves: what they name never goes."""
 MOVING = 4
@@ -33,6 +34,11 @@ class World:
     tally: Tally = field(default_factory=Tally)
     phase: Phase = field(default_factory=Phase)
     is_over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Tell whether the server's database is SQLite."""
+        return self.server.database_url.startswith("sqlite")
 
     def chance(self, name: str) -> random.Random:
         """Return the random numbers of one actor."""

@@ -1,6 +1,7 @@
 """Django's file system storage, made durable: what `save` returned for survives a power cut."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ class DurableFileSystemStorage(FileSystemStorage):
         if name is None:
             raise ValueError("an object has a key")
         return self._save(name, content)
+
+    def delete(self, name: str) -> None:
+        """Delete the file, if it is there, for good: back after a power cut, with no row any more, it would stay."""
+        super().delete(name)
+        with suppress(FileNotFoundError):
+            _sync_folder(os.path.dirname(self.path(name)))  # noqa: PTH120 - as below
 
     def _save(self, name: str, content: Any) -> str:
         path = self.path(name)

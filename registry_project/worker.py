@@ -73,6 +73,17 @@ class Worker(ThreadWorker):
         wsgi.base_environ = lambda cfg: self._environ.copy()  # noqa: ARG005 - gunicorn's signature
         super().init_process()
 
+    def set_accept_enabled(self, enabled: bool | None) -> None:
+        """Take connections, or take none; a worker that stops closes its door at once.
+
+        gunicorn leaves it open until the last upload has ended, to clients that nobody will serve: refused, they go
+        to another replica.
+        """
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            for listener in self.sockets:
+                listener.close()
+
     def accept(self, listener: socket.socket) -> None:
         """Take a connection; it takes a thread once it speaks."""
         try:

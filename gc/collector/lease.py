@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from collector.models import Job, Lease
@@ -62,7 +63,7 @@ def hold(job: Job) -> Iterator[Held]:
 
 def is_held(job: Job) -> bool:
     """Tell whether a process does the job."""
-    return Lease.objects.filter(job=job, expires_at__gte=Now()).exists()
+    return Lease.objects.filter(job=job).exclude(_stale()).exists()
 
 
 def _insert(held: Held) -> bool:
@@ -77,8 +78,13 @@ def _insert(held: Held) -> bool:
 
 
 def _take_over(held: Held) -> bool:
-    stale = Lease.objects.filter(job=held.job, expires_at__lt=Now())
+    stale = Lease.objects.filter(_stale(), job=held.job)
     return bool(stale.update(holder=_name(), token=held.token, taken_at=Now(), expires_at=Now() + LIFETIME))
+
+
+def _stale() -> Q:
+    """Return the condition that nobody renewed the lease; also one given by a clock that was set back since."""
+    return Q(expires_at__lt=Now()) | Q(expires_at__gt=Now() + LIFETIME)
 
 
 def _whose(job: Job) -> str:

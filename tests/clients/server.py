@@ -89,7 +89,7 @@ class Server:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.configuration()))
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn"],
+                self.command(),
                 cwd=ROOT,
                 env=self.environment(),
                 stdout=log,
@@ -97,6 +97,10 @@ class Server:
                 start_new_session=True,
             )
         self.wait_until_healthy()
+
+    def command(self) -> list[str]:
+        """Return what starts the server."""
+        return [sys.executable, "-m", "gunicorn"]
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the server and its commands: its configuration, and nothing of the tests'."""
@@ -144,7 +148,7 @@ class Server:
             drop_database(self.database_url)
 
     def end(self) -> None:
-        """End the server and its workers."""
+        """End the server and its workers; it can be started again."""
         if self.process is None:
             return
         self.process.terminate()
@@ -159,9 +163,17 @@ class Server:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(word) for word in children.read_text().split()]
 
-    def request(self, method: str, path: str, *, authorization: str = "", body: bytes | None = None) -> Answer:
-        """Send one request and return the answer."""
-        headers = {"Authorization": authorization} if authorization else {}
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        authorization: str = "",
+        body: bytes | None = None,
+        more: dict[str, str] | None = None,
+    ) -> Answer:
+        """Send one request, with `more` headers, and return the answer."""
+        headers = ({"Authorization": authorization} if authorization else {}) | (more or {})
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             connection.request(method, path, body, headers)
             response = connection.getresponse()

@@ -57,6 +57,15 @@ def test_a_sign_of_life_keeps_the_lease(db: None, monkeypatch: pytest.MonkeyPatc
         assert Lease.objects.filter(expires_at__gt=Now() + lease.LIFETIME / 2).exists()
 
 
+def test_a_lease_of_a_clock_that_was_set_back_since_holds_up_nobody(db: None) -> None:
+    with lease.hold(Job.COLLECTION):
+        _pass_time(timedelta(days=-2))
+
+        assert not lease.is_held(Job.COLLECTION)
+        with lease.hold(Job.COLLECTION):
+            assert lease.is_held(Job.COLLECTION)
+
+
 def test_a_silent_holder_takes_no_lease_of_its_successor_along(db: None) -> None:
     with lease.hold(Job.COLLECTION):
         Lease.objects.update(expires_at=Now() - timedelta(seconds=1))

@@ -1,0 +1,38 @@
+"""A registry to break."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clients.conftest import pytest_runtest_setup
+from tests.faults.commands import Commands
+from tests.faults.pusher import SHARED, Artifact, Pusher
+from tests.faults.registry import Registry
+
+__all__ = ["pytest_runtest_setup"]
+
+KEPT = Artifact(b"a layer that others mount", (b"a layer ", b"in two pieces"))
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Run a registry for all tests that break it, with one image that has to survive them."""
+    registry = Registry(tmp_path_factory.mktemp("faults"))
+    try:
+        registry.start()
+        alice = Pusher(registry, SHARED)
+        alice.upload_whole(KEPT.shared)
+        alice.push(KEPT, "kept")
+        yield registry
+    finally:
+        registry.stop()
+
+
+@pytest.fixture(scope="session")
+def commands(registry: Registry) -> Iterator[Commands]:
+    """Run commands beside the registry."""
+    commands = Commands(registry.environment())
+    try:
+        yield commands
+    finally:
+        commands.end()

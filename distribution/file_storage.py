@@ -77,7 +77,7 @@ def _copy(content: Any, descriptor: int) -> None:
             left = left[os.write(descriptor, left) :]
             failpoint("upload.after_write")
         if size == len(buffer) < CHUNK_BYTES:
-            buffer = memoryview(bytearray(CHUNK_BYTES))
+            buffer = memoryview(bytearray(2 * size))
 
 
 def _sync_folder(path: str) -> None:

@@ -167,7 +167,7 @@ class ChunkedInput(_Plain):
         """Add what is there to the raw bytes. Raises NoMoreData at the end of the stream."""
         left = bytes(self._raw[self._start : self._end])
         if self._end == len(self._raw) < RAW_BYTES:
-            self._grow_to(RAW_BYTES)
+            self._grow_to(2 * self._end)
         rest = len(left)
         self._raw[:rest] = left
         self._start, self._end = 0, rest

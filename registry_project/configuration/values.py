@@ -28,7 +28,7 @@ class Server:
     trusted_proxies: tuple[Network, ...] = ()
     workers: int = 2
     threads: int = 8
-    transfers: int = 256
+    transfers: int = 512
     pin_workers: bool = False
     data_directory: Path = Path("data")
     secret_key: str | None = field(default=None, repr=False)

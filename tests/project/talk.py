@@ -27,9 +27,14 @@ class SmallServer(Server):
 class Talk:
     """One connection to a server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, receive_buffer: int | None = None) -> None:
         self.server = server
-        self.sock = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS)
+        self.sock = socket.socket()
+        if receive_buffer is not None:
+            # Before the connection is made: later the kernel has promised more already.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.sock.settimeout(PATIENCE_SECONDS)
+        self.sock.connect(("127.0.0.1", server.port))
         self._file = self.sock.makefile("rb")
 
     def __enter__(self) -> Self:

@@ -1,19 +1,23 @@
 """Connections of a real server: who keeps a thread, who gets one, what follows what."""
 
-import hashlib
 import json
 import resource
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
 from tests.clients.server import size_of
+from tests.images import digest_of
 from tests.project.talk import PATIENCE_SECONDS, SmallServer, Talk, bearer, open_upload, talks, until
 
 CROWD = 30
 CHUNKED = "Transfer-Encoding: chunked"
+# Far more than the kernel keeps for a client that does not take it.
+LARGE = bytes(32 * 1024 * 1024)
+SLOW_BUFFER_BYTES = 16 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,15 @@ def status_of(server: SmallServer, path: str = "/health") -> int:
     """Return how a request on a connection of its own is answered."""
     with Talk(server) as talk:
         return talk.ask("GET", path).status
+
+
+def push_blob(server: SmallServer, authorization: str, content: bytes) -> str:
+    """Push a blob and return its path."""
+    digest, length = digest_of(content), f"Content-Length: {len(content)}"
+    with Talk(server) as talk:
+        path = f"/v2/alice/app/blobs/uploads/?digest={digest}"
+        assert talk.ask("POST", path, authorization, length, body=content).status == 201
+    return f"/v2/alice/app/blobs/{digest}"
 
 
 def chunk(data: bytes) -> bytes:
@@ -142,6 +155,24 @@ def test_a_request_that_would_be_one_too_many_to_wait_for_is_told_when_to_come_b
         assert [talk.answer().status for talk in slow] == [202] * server.transfers
 
 
+def test_a_download_that_would_be_one_too_many_is_told_when_to_come_back(server: SmallServer) -> None:
+    authorization = bearer(server)
+    large, small = push_blob(server, authorization, LARGE), push_blob(server, authorization, b"small")
+    with ExitStack() as stack:
+        slow = [stack.enter_context(Talk(server, receive_buffer=SLOW_BUFFER_BYTES)) for _ in range(server.transfers)]
+        for talk in slow:
+            talk.send("GET", large, authorization)
+            assert talk.sock.recv(1)
+
+        with Talk(server) as refused:
+            answer = refused.ask("GET", large, authorization)
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
+            assert _errors(answer) == ["UNAVAILABLE"]
+        with Talk(server) as served:
+            assert served.ask("GET", small, authorization).content == b"small"  # type: ignore[attr-defined]
+            assert served.ask("HEAD", large, authorization).status == 200
+
+
 def test_a_request_behind_a_body_is_answered(server: SmallServer) -> None:
     authorization = bearer(server)
     upload = open_upload(server, authorization)
@@ -227,14 +258,13 @@ def test_workers_may_open_as_many_files_as_the_system_lets_them(
 
 def test_a_slow_upload_that_was_let_in_is_stored(server: SmallServer) -> None:
     authorization, payload = bearer(server), b"slow but sure"
-    digest = f"sha256:{hashlib.sha256(payload).hexdigest()}"
     with Talk(server) as talk:
         talk.send("PATCH", open_upload(server, authorization), authorization, CHUNKED)
         for byte in payload:
             talk.sock.sendall(chunk(bytes([byte])))
         talk.sock.sendall(b"0\r\n\r\n")
         upload = talk.answer().headers["Location"]
-        status = talk.ask("PUT", f"{upload}?digest={digest}", authorization, "Content-Length: 0").status
+        status = talk.ask("PUT", f"{upload}?digest={digest_of(payload)}", authorization, "Content-Length: 0").status
 
     assert status == 201
 

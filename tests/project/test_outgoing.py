@@ -270,6 +270,9 @@ class Cloud:
     def read(self, _size: int) -> bytes:
         return self._pieces.pop(0) if self._pieces else b""
 
+    def seek(self, _offset: int) -> None:
+        raise AssertionError("it is read once, from its beginning")
+
 
 def test_an_object_without_a_descriptor_is_sent_as_it_is_read() -> None:
     sink = Sink()

@@ -92,7 +92,7 @@ def _database() -> dict[str, Any]:
 def _sqlite_options() -> dict[str, Any]:
     # IMMEDIATE: a transaction that upgrades from read to write fails as "locked" without waiting.
     # FULL: with NORMAL, what was acknowledged is lost in a power cut.
-    pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000;"
+    pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-2000;"
     return {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": pragmas}
 
 

@@ -1,11 +1,15 @@
-"""What gunicorn's worker writes into the log."""
+"""What gunicorn's worker writes into the log, and which connections it ends."""
 
 import logging
+import math
+import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from registry_project.pool import CrowdedError
-from registry_project.worker import NoClientFaults
+from registry_project.worker import NoClientFaults, Worker
 
 
 @pytest.mark.parametrize(
@@ -33,3 +37,49 @@ def test_a_request_that_cannot_be_read_is_no_warning(message: str, is_logged: bo
     record = logging.LogRecord("gunicorn.error", logging.WARNING, "", 0, message, None, None)
 
     assert NoClientFaults().filter(record) is is_logged
+
+
+class Quiet:
+    """A connection that nobody serves since a moment."""
+
+    def __init__(self, since: float | None) -> None:
+        self.quiet_since = since
+        self.is_cut = False
+
+    def cut(self) -> None:
+        self.is_cut = True
+
+
+def worker_with(*connections: Quiet, at_most: int) -> Any:
+    """Return a worker that has these connections."""
+    worker: Any = object.__new__(Worker)
+    worker.tpool = SimpleNamespace(speakers=lambda: list(connections))
+    worker.cfg = SimpleNamespace(keepalive=75)
+    worker.worker_connections = at_most
+    worker._quiet_until = math.inf
+    return worker
+
+
+def test_connections_that_fell_quiet_at_the_same_moment_are_ended_together() -> None:
+    connections = [Quiet(0.0), Quiet(0.0)]
+
+    worker_with(*connections, at_most=100).murder_keepalived(force=True)
+
+    assert [connection.is_cut for connection in connections] == [True, True]
+
+
+def test_a_worker_without_room_ends_the_quietest_connections() -> None:
+    now = time.monotonic()
+    connections = [Quiet(now), Quiet(None), Quiet(now - 2), Quiet(now - 1), Quiet(now)]
+
+    worker_with(*connections, at_most=5).murder_keepalived()
+
+    assert [connection.is_cut for connection in connections] == [False, False, True, False, False]
+
+
+def test_a_worker_with_room_ends_nobody_before_the_time() -> None:
+    connections = [Quiet(time.monotonic()) for _ in range(8)]
+
+    worker_with(*connections, at_most=9).murder_keepalived()
+
+    assert not any(connection.is_cut for connection in connections)

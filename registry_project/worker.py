@@ -12,6 +12,7 @@ import socket
 import time
 from contextlib import suppress
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from django.conf import settings
@@ -93,7 +94,9 @@ class Worker(ThreadWorker):
 
     def murder_keepalived(self, force: bool = False) -> None:
         """End the connections that were quiet for too long, and the quietest when there are too many."""
-        quiet = sorted((since, conn) for conn in self.tpool.speakers() if (since := conn.quiet_since) is not None)
+        speakers = self.tpool.speakers()
+        quiet = [(since, conn) for conn in speakers if (since := conn.quiet_since) is not None]
+        quiet.sort(key=itemgetter(0))
         now = time.monotonic()
         spare = len(quiet) // 4 if self.nr_conns >= self.worker_connections else 0
         for position, (since, conn) in enumerate(quiet):

@@ -101,7 +101,7 @@ class Worker(ThreadWorker):
         spare = len(quiet) // 4 if self.nr_conns >= self.worker_connections else 0
         for position, (since, conn) in enumerate(quiet):
             if force or now >= min(since + self.cfg.keepalive, self._quiet_until) or position < spare:
-                conn.cut()
+                conn.end_quiet()
 
     def _cap_keepalive(self, deadline: float) -> None:
         self._quiet_until = deadline

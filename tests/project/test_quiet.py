@@ -1,9 +1,10 @@
-"""Connections that are ended for being quiet."""
+"""Connections that are ended for being quiet: whose request waits for a thread is not one of them."""
 
 import math
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from registry_project.pool import Pool
 from registry_project.worker import Worker
 
 PATIENCE_SECONDS = 30
+REQUEST = b"GET /v2/ HTTP/1.1\r\nHost: registry\r\n\r\n"
 _SETTINGS = frozen(Config())
 
 
@@ -44,6 +46,48 @@ def crowd(number: int) -> Iterator[tuple[Crowd, list[socket.socket]]]:
             far.append(stack.enter_context(socket.create_connection(listener.getsockname(), PATIENCE_SECONDS)))
             near.append(stack.enter_context(listener.accept()[0]))
         yield Crowd(near), far
+
+
+def test_a_request_that_waits_for_a_thread_is_answered() -> None:
+    with crowd(1) as (quiet, (client,)):
+        client.sendall(REQUEST)
+        quiet.connections[0].sock.recv(1, socket.MSG_PEEK)
+
+        quiet.end_quiet()
+
+        assert next(quiet.connections[0].parser).path == "/v2/"
+        quiet.connections[0].sock.sendall(b"answer")
+        assert client.recv(100) == b"answer"
+
+
+def test_what_follows_a_request_that_waits_for_a_thread_is_read() -> None:
+    with crowd(1) as (quiet, (client,)):
+        client.sendall(b"PUT /v2/ HTTP/1.1\r\nContent-Length: 4\r\n\r\n")
+        quiet.connections[0].sock.recv(1, socket.MSG_PEEK)
+
+        quiet.end_quiet()
+
+        body = next(quiet.connections[0].parser).body
+        client.sendall(b"body")
+        assert body.read() == b"body"
+
+
+def test_a_connection_that_says_nothing_is_at_its_end() -> None:
+    with crowd(1) as (quiet, _):
+        quiet.end_quiet()
+
+        assert quiet.connections[0].incoming.chunk() == b""
+
+
+def test_the_pool_hears_of_the_end() -> None:
+    heard = Event()
+    pool: Pool[Any] = Pool(1, 10, lambda _: heard.set() or False)
+    with crowd(1) as (quiet, _):
+        pool.watch(quiet.connections[0])
+
+        quiet.end_quiet()
+
+        assert heard.wait(PATIENCE_SECONDS)
 
 
 def test_connections_that_fell_silent_at_the_same_moment_are_ended_too() -> None:

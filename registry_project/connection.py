@@ -99,6 +99,17 @@ class Connection(TConn):
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
+    def end_quiet(self) -> None:
+        """Let whoever serves it next find the end of the stream, unless a request has come that waits for a thread.
+
+        What comes this very moment can be answered still: only the side that is read is closed.
+        """
+        with suppress(OSError):
+            try:
+                self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self.sock.shutdown(socket.SHUT_RD)
+
     def is_late(self, now: float) -> bool:
         """Tell whether its client takes too long: for a request, or to end it too."""
         return self.incoming.pace.is_too_slow() if self.ends_at is None else self.ends_at <= now

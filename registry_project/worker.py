@@ -105,13 +105,14 @@ class Worker(ThreadWorker):
 
     def murder_keepalived(self, force: bool = False) -> None:
         """End the connections that were quiet for too long, and the quietest when there are too many."""
-        quiet = [(since, conn) for conn in self.tpool.speakers() if (since := conn.quiet_since) is not None]
+        speakers = self.tpool.speakers()
+        quiet = [(since, conn) for conn in speakers if (since := conn.quiet_since) is not None]
         quiet.sort(key=itemgetter(0))
         now = time.monotonic()
         spare = len(quiet) // 4 if self.nr_conns >= self.worker_connections else 0
         for position, (since, conn) in enumerate(quiet):
             if force or now >= min(since + self.cfg.keepalive, self._quiet_until) or position < spare:
-                conn.cut()
+                conn.end_quiet()
 
     def _cap_keepalive(self, deadline: float) -> None:
         self._quiet_until = deadline

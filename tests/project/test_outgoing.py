@@ -278,7 +278,7 @@ def test_an_object_without_a_descriptor_is_sent_as_it_is_read() -> None:
     sink = Sink()
     made = response(sink, {"Content-Length": "5"})
 
-    made.write_file(FileWrapper(Cloud(b"hello")))  # type: ignore[arg-type]  # the least that a storage gives
+    made.write_file(FileWrapper(Cloud(b"hello")))
     made.close()
 
     assert parts(b"".join(sink.sends))[1] == b"hello"
@@ -286,7 +286,7 @@ def test_an_object_without_a_descriptor_is_sent_as_it_is_read() -> None:
 
 def test_an_object_without_a_descriptor_that_is_too_short_is_no_whole_response() -> None:
     made = response(Sink(), {"Content-Length": "6"})
-    made.write_file(FileWrapper(Cloud(b"hello")))  # type: ignore[arg-type]  # the least that a storage gives
+    made.write_file(FileWrapper(Cloud(b"hello")))
 
     with pytest.raises(OSError, match="5 bytes instead of 6"):
         made.close()

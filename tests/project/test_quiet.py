@@ -81,7 +81,12 @@ def test_a_connection_that_says_nothing_is_at_its_end() -> None:
 
 def test_the_pool_hears_of_the_end() -> None:
     heard = Event()
-    pool: Pool[Any] = Pool(1, 10, lambda _: heard.set() or False)
+
+    def hear(_: Any) -> bool:
+        heard.set()
+        return False
+
+    pool: Pool[Any] = Pool(1, 10, hear)
     with crowd(1) as (quiet, _):
         pool.watch(quiet.connections[0])
 

@@ -31,9 +31,10 @@ def main() -> None:
     while True:
         child = os.fork()
         if not child:
+            # By itself: the parent may be killed before it could.
+            sys.stdout.write(f"{os.getpid()}\n")
+            sys.stdout.flush()
             spin(timedelta(seconds=float(sys.argv[1])), sys.argv[2], Path(sys.argv[3]) / str(os.getpid()))
-        sys.stdout.write(f"{child}\n")
-        sys.stdout.flush()
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
             sys.exit(1)

@@ -1,19 +1,17 @@
 """Processes that collect all the time, each killed now and then in the middle of whatever it does."""
 
 import json
-import random
+import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 from tests.clients.server import ROOT
 from tests.stress.world import World
 
-LIVES_SECONDS = (3.0, 8.0)
-START_SECONDS = 30.0
+LIVES_SECONDS = (1.0, 5.0)
 PACES = ("real", "hurry")
 
 
@@ -22,8 +20,6 @@ class Collectors:
 
     def __init__(self, world: World, grace_seconds: float, name: str) -> None:
         self._world, self._grace, self._name = world, grace_seconds, name
-        self._folder = world.server.folder / "collectors"
-        self._folder.mkdir(exist_ok=True)
         self._is_over = threading.Event()
         self._threads = [threading.Thread(target=self._keep, args=(pace,)) for pace in PACES]
 
@@ -39,35 +35,51 @@ class Collectors:
             thread.join()
 
     def _keep(self, pace: str) -> None:
-        chance, life = self._world.chance(f"collector {self._name} {pace}"), 0
-        while not self._is_over.is_set():
-            life += 1
-            self._live(pace, self._folder / f"{self._name}-{pace}-{life}", chance)
-
-    def _live(self, pace: str, file: Path, chance: random.Random) -> None:
-        with file.with_suffix(".log").open("wb") as log:
-            command = [sys.executable, "-m", "tests.stress.spinner", str(self._grace), pace, str(file)]
-            process = subprocess.Popen(command, cwd=ROOT, env=self._world.server.environment(), stdout=log, stderr=log)
+        folder = self._world.server.folder / f"collectors-{self._name}-{pace}"
+        folder.mkdir()
+        command = [sys.executable, "-m", "tests.stress.spinner", str(self._grace), pace, str(folder)]
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=self._world.server.environment(), stdout=subprocess.PIPE, stderr=log
+            )
         try:
-            self._wait_for(file, process)
-            self._is_over.wait(chance.uniform(*LIVES_SECONDS))
+            self._kill_now_and_then(process, folder)
         finally:
-            process.kill()
-        if process.wait() != -signal.SIGKILL:
-            self._world.tally.fail(f"a collector ended: {file.with_suffix('.log').read_text()[-2000:]}")
-            self._is_over.wait(1)
-        self._world.tally.add("collectors killed")
-        self._count(file)
+            self._end(process, folder)
 
-    def _wait_for(self, file: Path, process: subprocess.Popen[bytes]) -> None:
-        """Return once it collects: to load Django takes a while."""
-        deadline = time.monotonic() + START_SECONDS
-        while not file.exists() and process.poll() is None and time.monotonic() < deadline:
-            if self._is_over.wait(0.1):
+    def _kill_now_and_then(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        """Kill child after child; the parent ends only when one ended by itself."""
+        chance = self._world.chance(folder.name)
+        assert process.stdout is not None
+        while not self._is_over.is_set():
+            line = process.stdout.readline()
+            if not line:
+                self._world.tally.fail(f"a collector ended: {(folder / 'log').read_text()[-2000:]}")
                 return
+            self._is_over.wait(chance.uniform(*LIVES_SECONDS))
+            self._kill(int(line), folder)
 
-    def _count(self, file: Path) -> None:
-        """Count what the last of them wrote; one killed while it wrote, or before, is not counted."""
+    def _end(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        """Kill the parent, then the child that it made last."""
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        with process.stdout:
+            # Closed by the last who has it: the last child.
+            for line in process.stdout:
+                self._kill(int(line), folder)
+
+    def _kill(self, child: int, folder: Path) -> None:
+        try:
+            os.kill(child, signal.SIGKILL)
+        except ProcessLookupError:
+            # It ended by itself: the parent says so by its own end.
+            return
+        self._world.tally.add("collectors killed")
+        self._count(folder / str(child), folder)
+
+    def _count(self, file: Path, folder: Path) -> None:
+        """Count what a child wrote last; what it did since, or was writing when it was killed, is not counted."""
         try:
             counts: dict[str, int] = json.loads(file.read_text())
         except (FileNotFoundError, ValueError):
@@ -75,4 +87,4 @@ class Collectors:
         for name, number in counts.items():
             self._world.tally.add(f"collected {name}", number)
         if counts["failures"]:
-            self._world.tally.fail(f"a collector failed: {file.with_suffix('.log').read_text()[-2000:]}")
+            self._world.tally.fail(f"a collector failed: {(folder / 'log').read_text()[-2000:]}")

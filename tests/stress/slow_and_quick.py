@@ -1,4 +1,4 @@
-"""The two who meet the collector most: one who waits until what it pushed is almost due, one who never waits."""
+"""The two who meet the collector most: one who waits until what it pushed is almost due, one who hardly waits."""
 
 from tests.images import descriptor, digest_of, index, manifest
 from tests.stress.actor import PAUSE_SECONDS, Actor
@@ -55,8 +55,8 @@ class Scrapper(Actor):
 
     def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name)
-        # Where there is one writer at a time, who never waits would keep all others from writing.
-        self.pause_seconds = PAUSE_SECONDS if world.is_sqlite else 0
+        # Where there is one writer at a time, who hardly waits would keep all others from writing.
+        self.pause_seconds = PAUSE_SECONDS if world.is_sqlite else 0.05
         images = [manifest(*self.shared[:2], annotations={"scrap": str(number)}) for number in range(3)]
         indexes = [index(*images), index(images[1], images[0]), index(images[2], subject=descriptor(images[0]))]
         signatures = [manifest(self.shared[1], subject=descriptor(subject)) for subject in (*images, indexes[0])]

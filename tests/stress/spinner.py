@@ -1,11 +1,13 @@
-"""Collect again and again until killed: `python -m tests.stress.spinner GRACE_SECONDS PACE FILE`, with CONFIG_PATH.
+"""Collect again and again: `python -m tests.stress.spinner GRACE_SECONDS PACE FOLDER`, with CONFIG_PATH.
 
-PACE is "real", as a run goes, or "hurry", without its pauses. What was done so far is written to FILE as one JSON
-object, over and over.
+PACE is "real", as a run goes, or "hurry", without its pauses. A child does it until it is killed, and the next one
+goes on at once: it has nothing to load. Each child's process id is a line of the output; what it did so far is a
+JSON object in the file of that name in FOLDER, written over and over.
 """
 
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -21,12 +23,21 @@ UPLOAD_EXPIRY = timedelta(seconds=20)
 
 
 def main() -> None:
-    """Load Django on the server's configuration, and spin."""
+    """Load Django, and let one child after the other spin; end when one ended by itself."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "registry_project.settings"
     import django
 
     django.setup()
-    spin(timedelta(seconds=float(sys.argv[1])), sys.argv[2], Path(sys.argv[3]))
+    while True:
+        child = os.fork()
+        if not child:
+            # By itself: the parent may be killed before it could.
+            sys.stdout.write(f"{os.getpid()}\n")
+            sys.stdout.flush()
+            spin(timedelta(seconds=float(sys.argv[1])), sys.argv[2], Path(sys.argv[3]) / str(os.getpid()))
+        _, status = os.waitpid(child, 0)
+        if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
+            sys.exit(1)
 
 
 def spin(grace: timedelta, pace: str, file: Path) -> None:
@@ -42,7 +53,10 @@ def spin(grace: timedelta, pace: str, file: Path) -> None:
         nonlocal written_at
         if time.monotonic() - written_at > WRITE_SECONDS:
             written_at = time.monotonic()
-            file.write_text(json.dumps(counts_of(report, runs)))
+            # Whole, or as it was: a kill may come at any moment.
+            written = file.with_suffix(".new")
+            written.write_text(json.dumps(counts_of(report, runs)))
+            written.replace(file)
 
     class Hurry(Pace):
         """Makes way for nobody."""

@@ -12,6 +12,9 @@ from registry_project.start_error import StartError
 
 READ_SECONDS = 30
 WRITE_SECONDS = 60
+# What the kernel keeps of an answer that was not sent yet. It would keep 4 MiB for a client that takes nothing: 738 MiB
+# for two hundred, which no process shows as its memory.
+UNSENT_BYTES = 512 * 1024
 
 _REASONS = {
     errno.EADDRINUSE: "is in use; stop what listens there, or set another server.addr",
@@ -81,3 +84,4 @@ def limit_standstill(listeners: Iterable[Listener]) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", READ_SECONDS, 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", WRITE_SECONDS, 0))
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, struct.pack("i", WRITE_SECONDS * 1000))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, struct.pack("i", UNSENT_BYTES))

@@ -2,11 +2,12 @@
 
 import socket
 import struct
+from contextlib import suppress
 
 import pytest
 
 from registry_project.configuration.values import Server
-from registry_project.listening import READ_SECONDS, WRITE_SECONDS, bind_address, limit_standstill
+from registry_project.listening import READ_SECONDS, UNSENT_BYTES, WRITE_SECONDS, bind_address, limit_standstill
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,29 @@ def test_a_host_is_listened_on_as_it_is_named(host: str, expected: str) -> None:
 
 def test_no_host_is_every_address_of_both_families() -> None:
     assert bind_address(Server()) in ("[::]:5000", "0.0.0.0:5000")
+
+
+def test_the_kernel_keeps_little_for_a_client_that_takes_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        limit_standstill([listener])
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+            client.connect(listener.getsockname())
+            connection, _ = listener.accept()
+            with connection:
+                taken = kept_of(connection)
+
+    assert taken <= 2 * UNSENT_BYTES
+
+
+def kept_of(connection: socket.socket) -> int:
+    """Return how much the kernel takes of an answer that nobody reads."""
+    connection.setblocking(False)
+    taken = 0
+    with suppress(BlockingIOError):
+        while True:
+            taken += connection.send(bytes(64 * 1024))
+    return taken
 
 
 def test_a_connection_does_not_wait_for_its_client_for_ever() -> None:

@@ -44,10 +44,10 @@ class Quiet:
 
     def __init__(self, since: float | None) -> None:
         self.quiet_since = since
-        self.is_cut = False
+        self.is_ended = False
 
-    def cut(self) -> None:
-        self.is_cut = True
+    def end_quiet(self) -> None:
+        self.is_ended = True
 
 
 def worker_with(*connections: Quiet, at_most: int) -> Any:
@@ -65,7 +65,7 @@ def test_connections_that_fell_quiet_at_the_same_moment_are_ended_together() -> 
 
     worker_with(*connections, at_most=100).murder_keepalived(force=True)
 
-    assert [connection.is_cut for connection in connections] == [True, True]
+    assert [connection.is_ended for connection in connections] == [True, True]
 
 
 def test_a_worker_without_room_ends_the_quietest_connections() -> None:
@@ -74,7 +74,7 @@ def test_a_worker_without_room_ends_the_quietest_connections() -> None:
 
     worker_with(*connections, at_most=5).murder_keepalived()
 
-    assert [connection.is_cut for connection in connections] == [False, False, True, False, False]
+    assert [connection.is_ended for connection in connections] == [False, False, True, False, False]
 
 
 def test_a_worker_with_room_ends_nobody_before_the_time() -> None:
@@ -82,4 +82,4 @@ def test_a_worker_with_room_ends_nobody_before_the_time() -> None:
 
     worker_with(*connections, at_most=9).murder_keepalived()
 
-    assert not any(connection.is_cut for connection in connections)
+    assert not any(connection.is_ended for connection in connections)

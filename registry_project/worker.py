@@ -107,14 +107,14 @@ class Worker(ThreadWorker):
         self._quiet_until = deadline
 
     def handle(self, conn: Any) -> bool:
-        """Serve a connection that has spoken; return whether to listen for its next request."""
+        """Serve one request of a connection that has spoken; return whether to listen for its next one.
+
+        What came with it is for the next turn: a client that never stops asking would keep the thread for ever.
+        """
         if conn.ends_at is not None:
             return self._is_ending(conn, is_over=conn.drop())
         conn.quiet_since = None
         is_kept = self._handle(conn)
-        # What came with the last request does not make the socket readable again.
-        while is_kept and conn.incoming.is_ahead:
-            is_kept = self._handle(conn)
         conn.incoming.pace.expect_nothing()
         if not is_kept:
             return self._is_ending(conn, is_over=conn.end())

@@ -73,6 +73,11 @@ class Connection(TConn):
         """Return the socket's descriptor."""
         return self.sock.fileno()
 
+    @property
+    def has_more(self) -> bool:
+        """Tell whether the beginning of another request came with the last one."""
+        return self.ends_at is None and self.incoming.is_ahead
+
     def end(self) -> bool:
         """Say that nothing more comes, and tell whether the client has said so too (RFC 9112, 9.6).
 

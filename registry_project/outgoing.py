@@ -26,6 +26,10 @@ class Outgoing(Response):
         self._pool = pool
         self._head = b""
 
+    def invite(self) -> None:
+        """Tell a client that waits for it to send the body (RFC 9110, 10.1.1)."""
+        self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     def default_headers(self) -> list[str]:
         """Return the lines that every response begins with."""
         request: Any = self.req

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 _READABLE_ONCE = select.EPOLLIN | select.EPOLLONESHOT
+# A connection that can take an answer is at once in the queue, behind all that are in it.
+_NEXT_TURN = _READABLE_ONCE | select.EPOLLOUT
 
 
 class Watched(Protocol):
@@ -21,6 +23,11 @@ class Watched(Protocol):
 
     def fileno(self) -> int:
         """Return the descriptor, which stays open while the pool has it."""
+        ...
+
+    @property
+    def has_more(self) -> bool:
+        """Tell whether there is more to serve that was read already, so that the descriptor does not tell of it."""
         ...
 
 
@@ -124,8 +131,9 @@ class Pool(Generic[Speaker]):
             with self._lock:
                 self._waiting -= 1
                 self._staff()
-            if self._serve(self._speakers[descriptor]):
-                self._epoll.modify(descriptor, _READABLE_ONCE)
+            speaker = self._speakers[descriptor]
+            if self._serve(speaker):
+                self._epoll.modify(descriptor, _NEXT_TURN if speaker.has_more else _READABLE_ONCE)
             if self._is_surplus():
                 break
         self._at_end()

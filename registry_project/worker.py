@@ -118,14 +118,14 @@ class Worker(ThreadWorker):
         self._quiet_until = deadline
 
     def handle(self, conn: Any) -> bool:
-        """Serve a connection that has spoken; return whether to listen for its next request."""
+        """Serve one request of a connection that has spoken; return whether to listen for its next one.
+
+        What came with it is for the next turn: a client that never stops asking would keep the thread for ever.
+        """
         if conn.ends_at is not None:
             return self._is_ending(conn, is_over=conn.drop())
         conn.quiet_since = None
         is_kept = self._handle(conn)
-        # What came with the last request does not make the socket readable again.
-        while is_kept and conn.incoming.is_ahead:
-            is_kept = self._handle(conn)
         conn.incoming.pace.expect_nothing()
         if not is_kept:
             return self._is_ending(conn, is_over=conn.end())
@@ -160,10 +160,14 @@ class Worker(ThreadWorker):
     def handle_request(self, req: Any, conn: Any) -> bool:
         """Serve a request whose head is there; return whether the connection is kept."""
         conn.incoming.pace.expect_body()
+        # gunicorn's own way of saying that the body may come keeps the thread while the client takes nothing.
+        is_invited, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001 - has no setting
         resp: Any
         resp, environ = wsgi.create(
             req, conn.sock, conn.client, conn.server, conn.cfg, response_class=Outgoing, response_args=(self.tpool,)
         )
+        if is_invited:
+            resp.invite()
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = fast_input(req.body, conn.incoming) or req.body
         try:

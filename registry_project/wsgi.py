@@ -25,16 +25,19 @@ def _unreachable(_request: HttpRequest) -> HttpResponseBase:
 _registry = TrustedProxyMiddleware(RegistryGateMiddleware(_unreachable))
 
 
+def _answer_of(handler: Callable[..., Any], *args: object) -> Any:
+    """Return the answer, whose bytes are still to go out: a slow client must not hold the database's connection."""
+    try:
+        return handler(*args)
+    finally:
+        end_request()
+
+
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer a request: `/v2/` straight, everything else as Django does."""
     if not is_registry_path(environ["PATH_INFO"]):
-        return _browsers(environ, start_response)
-    response: Any
-    try:
-        response = _registry(WSGIHandler.request_class(environ))
-    finally:
-        # Before the answer goes out: a slow client must not hold the database's connection.
-        end_request()
+        return _answer_of(_browsers, environ, start_response)
+    response = _answer_of(_registry, WSGIHandler.request_class(environ))
     start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
     if isinstance(response, HttpResponse):
         # Without the response's own close and the signal it sends, whose listeners `end_request` stands for.

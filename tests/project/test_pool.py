@@ -17,6 +17,8 @@ PATIENCE_SECONDS = 30
 class Task:
     """Something that has spoken: it is served as soon as there is a thread."""
 
+    has_more = False
+
     def __init__(self, act: Callable[[], None]) -> None:
         self.act = act
         self.descriptor = os.eventfd(1)

@@ -1,0 +1,104 @@
+"""Bodies that are sent after `100 Continue` only."""
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+
+from registry_project.connection import Connection, frozen
+from registry_project.pool import Pool
+from registry_project.worker import Worker
+
+PATIENCE_SECONDS = 10
+REQUEST = b"PUT / HTTP/1.1\r\nHost: registry\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
+
+
+class Lender(Pool[Any]):
+    """A pool that remembers that a thread was lent."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 10, lambda _: False)
+        self.has_lent = Event()
+
+    @contextmanager
+    def lent(self, *, is_refusable: bool = True) -> Iterator[None]:
+        self.has_lent.set()
+        with super().lent(is_refusable=is_refusable):
+            yield
+
+
+class Desk:
+    """A worker that answers the requests of one connection with their bodies."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.pool = Lender()
+        self.connection = Connection(frozen(Config()), sock, ("127.0.0.1", 50000), ("registry", 80), self.pool)
+        self._worker: Any = Worker.__new__(Worker)
+        self._worker.tpool, self._worker.wsgi, self._worker.alive = self.pool, _echo, True
+
+    def serve(self) -> None:
+        """Serve the next request."""
+        self._worker.handle_request(next(self.connection.parser), self.connection)
+
+
+def _echo(environ: dict[str, Any], start_response: Any) -> tuple[bytes]:
+    body: bytes = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return (body,)
+
+
+@pytest.fixture
+def desk() -> Iterator[tuple[Desk, socket.socket]]:
+    """Return a worker and the socket of its client."""
+    near, far = socket.socketpair()
+    far.settimeout(PATIENCE_SECONDS)
+    with near, far:
+        yield Desk(near), far
+
+
+def fill(sock: socket.socket) -> int:
+    """Send as much as the socket takes, and return how many bytes that were."""
+    size = 0
+    try:
+        while True:
+            size += sock.send(bytes(1024), socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return size
+
+
+def receive(sock: socket.socket, size: int) -> bytes:
+    """Return exactly so many bytes."""
+    data = b""
+    while len(data) < size:
+        data += sock.recv(size - len(data))
+    return data
+
+
+def test_a_client_that_takes_no_invitation_keeps_no_thread(desk: tuple[Desk, socket.socket]) -> None:
+    worker, client = desk
+    client.sendall(REQUEST + b"body")
+    size = fill(worker.connection.sock)
+    with ThreadPoolExecutor(1) as threads:
+        served = threads.submit(worker.serve)
+
+        is_lent = worker.pool.has_lent.wait(PATIENCE_SECONDS)
+
+        receive(client, size)
+        served.result()
+    assert is_lent
+
+
+def test_a_client_is_invited_once(desk: tuple[Desk, socket.socket]) -> None:
+    worker, client = desk
+    client.sendall(REQUEST + b"body")
+
+    worker.serve()
+
+    data = client.recv(1 << 16)
+    assert data.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert data.endswith(b"\r\n\r\nbody")

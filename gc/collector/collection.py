@@ -36,11 +36,12 @@ def rehearse(policy: Policy, report: Report, pace: Pace | None = None) -> Iterat
     for finding in chain(marked, *uploads, reap.find_objects(now)):
         finding.add_to(report)
         yield finding
-    freed = {pk: counts.freed_bytes for pk, counts in report.repositories.items()}
-    foresee(policy, report, pace)
-    for pk, size in freed.items():
+    ahead = Report()
+    foresee(policy, ahead, pace)
+    for pk, counts in ahead.repositories.items():
         # What goes now is not for later.
-        report.repositories[pk].later_bytes -= size
+        now_freed = report.repositories.get(pk, Counts()).freed_bytes
+        report.count(pk, Counts(later_bytes=max(0, counts.later_bytes - now_freed)))
 
 
 def foresee(policy: Policy, report: Report, pace: Pace | None = None) -> None:

@@ -177,6 +177,13 @@ def test_gc_ends_in_time_and_the_next_run_goes_on(alice: Caller) -> None:
     assert Link.objects.count() == 1
 
 
+def test_a_dry_run_ends_in_time_and_says_that_not_all_is_listed(untagged: Image) -> None:
+    output = gc("--dry-run", "--delete-untagged", "--max-seconds", "0")
+
+    assert "stopped (out of time): not all is listed" in output
+    assert "would remove blob" not in output
+
+
 def test_gc_prints_json_when_asked_to(untagged: Image) -> None:
     *findings, last = [json.loads(line) for line in gc("--delete-untagged", "--dry-run", "--json").splitlines()]
 

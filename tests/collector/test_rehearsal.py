@@ -3,10 +3,12 @@
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from collector import collection
+from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.report import Report
 from distribution.models import Blob, Link, Manifest, Repository, Tag, Trash, Upload
@@ -99,3 +101,20 @@ def _present() -> list[tuple[str, str, str]]:
         *(("upload", name, str(pk)) for name, pk in Upload.objects.values_list("repository__name", "pk")),
         *(("blob", "", digest) for digest in Blob.objects.values_list("digest", flat=True)),
     ]
+
+
+def test_a_rehearsal_that_is_stopped_counts_nothing_twice(push: Push, alice: Caller) -> None:
+    push(APP, "v1")
+    alice.delete(f"/v2/{APP}/manifests/v1")
+    pass_time()
+    report = Report()
+
+    def watch() -> None:
+        if report.total.later_bytes:
+            raise StopError("told to stop")
+
+    with suppress(StopError):
+        list(collection.rehearse(Policy(DAY, remove_untagged=True), report, Pace(watch)))
+
+    assert report.total.freed_bytes > 0
+    assert report.total.later_bytes == 0

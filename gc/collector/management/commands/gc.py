@@ -18,6 +18,7 @@ from collector import collection, runs
 from collector.findings import Finding
 from collector.lease import HeldError
 from collector.models import Trigger
+from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.progress import Progress
 from collector.report import Report, json_value, names_of, table
@@ -73,8 +74,7 @@ class Command(BaseCommand):
     def _run(self, policy: Policy, report: Report, stopper: Stopper) -> str:
         """Return why the run was stopped, empty when it was not."""
         if self.is_dry_run:
-            self._rehearse(policy, report)
-            return ""
+            return self._rehearse(policy, report, stopper)
         progress = Progress(report, sys.stderr)
 
         def watch() -> None:
@@ -87,9 +87,13 @@ class Command(BaseCommand):
         finally:
             progress.end()
 
-    def _rehearse(self, policy: Policy, report: Report) -> None:
-        for finding in collection.rehearse(policy, report):
-            self.stdout.write(_json(finding) if self.is_json else f"would remove {finding}")
+    def _rehearse(self, policy: Policy, report: Report, stopper: Stopper) -> str:
+        try:
+            for finding in collection.rehearse(policy, report, Pace(stopper.watch)):
+                self.stdout.write(_json(finding) if self.is_json else f"would remove {finding}")
+        except StopError as error:
+            return str(error)
+        return ""
 
     def _print(self, report: Report, stopped: str) -> None:
         names = names_of(report.repositories)
@@ -110,7 +114,8 @@ def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
             f"Beside a server the freed bytes come back in {minutes} minutes; else by the first run after that."
         )
     if stopped:
-        lines.append(f"The run was stopped ({stopped}): the rest is left for the next run.")
+        rest = "not all is listed" if is_dry_run else "the rest is left for the next run"
+        lines.append(f"The run was stopped ({stopped}): {rest}.")
     if report.busy:
         lines.append(f"{report.busy} rows were in use: left for the next run")
     if report.failures:

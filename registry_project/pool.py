@@ -6,12 +6,15 @@ end when they are too many. No connection is handed from thread to thread: that 
 """
 
 import errno
+import logging
 import os
 import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
+
+logger = logging.getLogger(__name__)
 
 _READABLE_ONCE = select.EPOLLIN | select.EPOLLONESHOT
 # A connection that can take an answer is at once in the queue, behind all that are in it.
@@ -55,7 +58,7 @@ class Pool(Generic[Speaker]):
         """Start nothing yet.
 
         `serve` is called in one thread at a time with a speaker that has spoken, and tells whether it is to be
-        listened to further; it must not raise. `at_end` is called in each thread that ends.
+        listened to further; `at_end` is called in each thread that ends.
         """
         self._threads = threads
         self._lendable = lendable
@@ -131,12 +134,17 @@ class Pool(Generic[Speaker]):
             with self._lock:
                 self._waiting -= 1
                 self._staff()
-            speaker = self._speakers[descriptor]
-            if self._serve(speaker):
-                self._epoll.modify(descriptor, _NEXT_TURN if speaker.has_more else _READABLE_ONCE)
+            self._turn(self._speakers[descriptor])
             if self._is_surplus():
                 break
         self._at_end()
+
+    def _turn(self, speaker: Speaker) -> None:
+        try:
+            if self._serve(speaker):
+                self._epoll.modify(speaker.fileno(), _NEXT_TURN if speaker.has_more else _READABLE_ONCE)
+        except Exception:  # a thread that ended by it would be missing for good
+            logger.exception("a connection could not be served")
 
     def _is_surplus(self) -> bool:
         """Tell whether the calling thread has to end; in one step, or two would where one is too many."""

@@ -330,6 +330,19 @@ def test_without_a_further_thread_those_that_are_there_go_on(
     third.set()
 
 
+def test_a_task_that_fails_costs_no_thread(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    made.submit(fail)
+
+    free = made.begin()
+    assert made.are_running(1)
+    free.set()
+
+
 def test_without_any_thread_the_worker_is_told(crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch) -> None:
     made = crew(threads=2)
     monkeypatch.setattr(threading.Thread, "start", _no_thread)

@@ -36,7 +36,8 @@ def _answer_of(handler: Callable[..., Any], *args: object) -> Any:
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer a request: `/v2/` straight, everything else as Django does."""
     if not is_registry_path(environ["PATH_INFO"]):
-        return _answer_of(_browsers, environ, start_response)
+        page: Iterable[bytes] = _answer_of(_browsers, environ, start_response)
+        return page
     response = _answer_of(_registry, WSGIHandler.request_class(environ))
     start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
     if isinstance(response, HttpResponse):

@@ -1,7 +1,7 @@
 """Bodies that are sent after `100 Continue` only."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
@@ -46,7 +46,7 @@ class Desk:
         self._worker.handle_request(next(self.connection.parser), self.connection)
 
 
-def _echo(environ: dict[str, Any], start_response: Any) -> tuple[bytes]:
+def _echo(environ: Any, start_response: Any) -> Iterable[bytes]:
     body: bytes = environ["wsgi.input"].read()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return (body,)

@@ -1,5 +1,6 @@
 """Clients that send one request behind the other without waiting for answers."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -49,10 +50,10 @@ def endless(server: SmallServer) -> Iterator[None]:
 
     with Talk(server) as talk, ExitStack() as stack:
         threads = [threading.Thread(target=target) for target in (send, read)]
-        stack.callback(lambda: [thread.join() for thread in threads])
-        stack.callback(talk.sock.shutdown, 2)
         for thread in threads:
+            stack.callback(thread.join)
             thread.start()
+        stack.callback(talk.sock.shutdown, socket.SHUT_RDWR)
         assert is_answered.wait(60)
         yield
 

@@ -18,12 +18,12 @@ def test_no_connection_of_the_database_is_held_while_an_answer_goes_out(
     monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
     connection.close()
     # Whose session or token this is only the database can tell.
-    known = {
+    known: dict[str, Any] = {
         "HTTP_COOKIE": f"{settings.SESSION_COOKIE_NAME}=of-somebody-who-is-not-known",
         "HTTP_AUTHORIZATION": "Bearer unknown",
     }
 
-    answer: Any = application(RequestFactory()._base_environ(PATH_INFO=path, **known), lambda *_: lambda _: None)
+    answer: Any = application(RequestFactory().get(path, **known).environ, lambda *_: lambda _: None)
 
     assert connection.connection is None
     assert b"".join(answer)

@@ -64,10 +64,23 @@ def assemble(upload: Upload, algorithm: str) -> Content:
 
 
 def _single(upload: Upload, part: Segment, algorithm: str) -> Content:
+    _check_object(part)
     digest = parse_digest(part.digest)
     if digest.algorithm != algorithm:
         digest = _digest_of(part.key, algorithm)
     return Content(part.key, part.size or 0, digest, upload.offset, None)
+
+
+def _check_object(part: Segment) -> None:
+    """Never publish bytes that the storage has lost since they came. Raises UNAVAILABLE."""
+    try:
+        size = blob_store().size(part.key)
+    except Exception as error:
+        logger.exception("the storage did not give an upload back", extra={"key": part.key})
+        raise unavailable("the storage did not give the bytes back") from error
+    if size != part.size:
+        logger.error("an upload has lost bytes", extra={"key": part.key, "size": size, "expected": part.size})
+        raise unavailable("the storage did not give the bytes back")
 
 
 def _digest_of(key: str, algorithm: str) -> Digest:

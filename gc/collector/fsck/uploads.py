@@ -1,0 +1,42 @@
+"""Open uploads: the objects that their clients believe to be here, and that are theirs alone."""
+
+from collections.abc import Iterator
+from functools import partial
+from uuid import UUID
+
+from django.db.models import Q
+
+from collector.fsck.problem import Problem
+from collector.walk import by_pk
+from distribution import transactions, uploads
+from distribution.models import Blob, Segment, Upload
+from distribution.storage import MissingObjectError, blob_store
+
+
+def check() -> Iterator[Problem]:
+    """Yield each upload that has lost bytes which it counts, and each blob whose object an upload names too."""
+    for segment in by_pk(Segment.objects.filter(size__isnull=False)):
+        fault = _fault(segment)
+        # The row is gone when the upload ended meanwhile.
+        if fault and Segment.objects.filter(pk=segment.pk).exists():
+            mend = partial(transactions.run, _end, segment.upload_id)
+            yield Problem(f"upload {segment.upload_id}: {fault}", "ended, its client begins anew", mend)
+    segments = Q(key__in=Segment.objects.values("key"))
+    assemblies = Q(key__in=Upload.objects.filter(assembly_key__isnull=False).values("assembly_key"))
+    for rows in (Blob.objects.filter(segments), Blob.objects.filter(assemblies)):
+        for blob in by_pk(rows):
+            yield Problem(f"object {blob.key}: an upload names it beside blob {blob.digest}")
+
+
+def _fault(segment: Segment) -> str:
+    try:
+        size = blob_store().size(segment.key)
+    except MissingObjectError:
+        return f"its object {segment.key} is missing"
+    return "" if size == segment.size else f"its object {segment.key} has {size} bytes instead of {segment.size}"
+
+
+def _end(pk: UUID) -> None:
+    upload = Upload.objects.select_for_update().filter(pk=pk).first()
+    if upload is not None:
+        uploads.discard(upload)

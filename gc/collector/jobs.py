@@ -23,7 +23,7 @@ def is_anything_due() -> bool:
     has_refuse = reap.due_trash(now).exists() or reap.expired_uploads(now).exists()
     if has_refuse and not lease.is_held(Job.REAPING):
         return True
-    if (requested.is_any() or schedule.is_due()) and not lease.is_held(Job.COLLECTION):
+    if (requested.is_any() or schedule.is_due() or runs.is_any_open()) and not lease.is_held(Job.COLLECTION):
         return True
     return scrub.is_due() and not lease.is_held(Job.SCRUBBING)
 
@@ -33,7 +33,7 @@ def run_due(watch: Callable[[], None] | None = None) -> bool:
 
     `watch` is called after each step; a StopError from it comes through from reaping, and ends a run.
     """
-    return all([_attempt(job, watch) for job in (_reap, _collect, _do_requested, _scrub)])  # noqa: C419 - each of them
+    return all([_attempt(job, watch) for job in (_reap, _close, _collect, _do_requested, _scrub)])  # noqa: C419 - each of them
 
 
 def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[], None] | None) -> bool:
@@ -56,6 +56,14 @@ def _reap(watch: Callable[[], None] | None) -> bool:
         reap.expire_uploads(now, Q(), report, pace)
         reap.empty_trash(now, report, pace)
     return not report.failures
+
+
+def _close(_watch: Callable[[], None] | None) -> bool:
+    """Close the rows of runs whose process was killed: else they would seem to go on until the next run."""
+    if runs.is_any_open() and not lease.is_held(Job.COLLECTION):
+        with lease.hold(Job.COLLECTION):
+            runs.close_interrupted()
+    return True
 
 
 def _scrub(watch: Callable[[], None] | None) -> bool:

@@ -52,7 +52,7 @@ def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch |
             watch()
 
     pace = Pace(watch_all)
-    _close_interrupted()
+    close_interrupted()
     _begin(run, policy)
     with _recorded(run, report):
         if run.is_dry_run:
@@ -63,7 +63,12 @@ def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch |
     return run
 
 
-def _close_interrupted() -> None:
+def is_any_open() -> bool:
+    """Tell whether a run is under way, or its process was killed."""
+    return Run.objects.filter(state=State.RUNNING).exists()
+
+
+def close_interrupted() -> None:
     """Close what a process that was killed left open: whoever holds the lease is the only one running."""
     Run.objects.filter(state=State.RUNNING).update(state=State.STOPPED, error="the process ended", ended_at=Now())
 

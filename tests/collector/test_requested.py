@@ -131,6 +131,29 @@ def test_a_requested_run_whose_process_was_killed_is_closed_by_the_next(prepared
     assert (state_of(killed), state_of(other)) == ("stopped", "done")
 
 
+def test_a_run_whose_process_was_killed_is_closed_though_no_other_follows(prepared: None) -> None:
+    killed = ask()
+    Run.objects.update(state="running")
+    is_due = jobs.is_anything_due()
+
+    jobs.run_due()
+
+    assert is_due
+    assert (state_of(killed), killed.error) == ("stopped", "the process ended")
+    assert not jobs.is_anything_due()
+
+
+def test_a_run_that_another_process_does_is_not_closed(prepared: None) -> None:
+    run = ask()
+    Run.objects.update(state="running")
+
+    with lease.hold(Job.COLLECTION):
+        is_due = jobs.is_anything_due()
+        jobs.run_due()
+
+    assert (is_due, state_of(run)) == (False, "running")
+
+
 def test_the_row_of_a_run_tells_how_far_it_is(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         push_blob(alice, "alice/app", b"%d" % number)

@@ -73,8 +73,10 @@ def _copy(content: Any, descriptor: int) -> None:
     while size := content.readinto(buffer):
         left = buffer[:size]
         while left:
-            failpoint("upload.write")
-            left = left[os.write(descriptor, left) :]
+            # A disk that is behind lets whoever writes wait.
+            with waiting():
+                failpoint("upload.write")
+                left = left[os.write(descriptor, left) :]
             failpoint("upload.after_write")
         if size == len(buffer) < CHUNK_BYTES:
             buffer = memoryview(bytearray(2 * size))

@@ -11,6 +11,7 @@ from functools import lru_cache
 from django.conf import settings
 
 from accounts.statement import Statement
+from accounts.waiting import waiting
 
 _RENEW = {
     "distribution_link": """
@@ -34,4 +35,6 @@ def _statement(sql: str, grace: timedelta) -> Statement:
 
 def renew(table: str, pk: int) -> bool:
     """Promise the row again; False when it is gone, or was renewed by another request just now."""
-    return statement(_RENEW[table]).run(pk) == 1
+    # While another process writes, SQLite lets this one wait.
+    with waiting():
+        return statement(_RENEW[table]).run(pk) == 1

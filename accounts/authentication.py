@@ -91,8 +91,8 @@ def _place() -> Iterator[None]:
 
 @cache
 def _login_places() -> threading.BoundedSemaphore:
-    """Keep a quarter of the process's threads for requests that check no password: guessers must not stop pulls."""
-    return threading.BoundedSemaphore(max(1, settings.REGISTRY.server.threads * 3 // 4))
+    """Let guessers fill a quarter of the places of those that wait, and leave the others to pushes and pulls."""
+    return threading.BoundedSemaphore(max(1, settings.REGISTRY.server.transfers // 4))
 
 
 def _checked(name: str, password: str, request: HttpRequest | None) -> str | None:

@@ -19,6 +19,8 @@ from uuid import UUID
 
 from django.db import connections
 
+from accounts.waiting import waiting
+
 _here = threading.local()
 
 Row = tuple[Any, ...]
@@ -69,7 +71,10 @@ class Statement:
             cursor = database.cursor()
             cursor.execute(_with_percents(self._sqlite_sql) if is_sqlite else self._sql, parameters)
             return cursor
-        return database.connection.execute(self._sqlite_sql if is_sqlite else self._sql, parameters)
+        if is_sqlite:
+            return database.connection.execute(self._sqlite_sql, parameters)
+        with waiting():
+            return database.connection.execute(self._sql, parameters)
 
 
 def _connected() -> Any:

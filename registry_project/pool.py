@@ -14,6 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
+# How long a thread that is too many stays at hand.
+SPARE_SECONDS = 10.0
+
 logger = logging.getLogger(__name__)
 
 _READABLE_ONCE = select.EPOLLIN | select.EPOLLONESHOT
@@ -54,6 +57,7 @@ class Pool(Generic[Speaker]):
         lendable: int,
         serve: Callable[[Speaker], bool],
         at_end: Callable[[], None] = lambda: None,
+        spare_seconds: float = SPARE_SECONDS,
     ) -> None:
         """Start nothing yet.
 
@@ -67,6 +71,9 @@ class Pool(Generic[Speaker]):
         self._epoll = select.epoll()
         self._speakers: dict[int, Speaker] = {}
         self._lock = threading.Lock()
+        self._spare_seconds = spare_seconds
+        self._spare = threading.Condition(self._lock)
+        self._parked = self._calls = 0
         self._count = self._waiting = self._lent = 0
         # Readable at the end, to every thread.
         self._end = os.eventfd(0, os.EFD_CLOEXEC)
@@ -114,6 +121,12 @@ class Pool(Generic[Speaker]):
     def _staff(self) -> None:
         """Start a thread when none waits and there may be one more; the lock is held."""
         if not self._waiting and self._count - self._lent < self._threads:
+            if self._parked > self._calls:
+                self._calls += 1
+                self._count += 1
+                self._waiting += 1
+                self._spare.notify()
+                return
             # Daemons: a stop does not wait for clients beyond gunicorn's graceful timeout.
             thread = threading.Thread(target=self._work, name=f"requests-{self._count + 1}", daemon=True)
             try:
@@ -135,7 +148,7 @@ class Pool(Generic[Speaker]):
                 self._waiting -= 1
                 self._staff()
             self._turn(self._speakers[descriptor])
-            if self._is_surplus():
+            if self._is_surplus() and not self._is_called_back():
                 break
         self._at_end()
 
@@ -146,8 +159,17 @@ class Pool(Generic[Speaker]):
         except Exception:  # a thread that ended by it would be missing for good
             logger.exception("a connection could not be served")
 
+    def _is_called_back(self) -> bool:
+        """Stand by for a while: a new thread has a connection to the database to make, which costs a millisecond."""
+        with self._spare:
+            self._parked += 1
+            is_called = self._spare.wait_for(lambda: self._calls > 0, self._spare_seconds)
+            self._parked -= 1
+            self._calls -= is_called
+            return is_called
+
     def _is_surplus(self) -> bool:
-        """Tell whether the calling thread has to end; in one step, or two would where one is too many."""
+        """Tell whether the calling thread is one too many; in one step, or two would be where one is."""
         with self._lock:
             if self._count - self._lent > self._threads:
                 self._count -= 1

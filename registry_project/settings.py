@@ -97,7 +97,7 @@ def _sqlite_options() -> dict[str, Any]:
 
 
 def _postgresql_options() -> dict[str, Any]:
-    pool = {"min_size": 1, "max_size": max(4, _server.threads), "timeout": 20}
+    pool = {"min_size": 1, "max_size": max(8, _server.threads), "timeout": 20}
     # A server that vanished without a word is given up after half a minute, not after the kernel's quarter of an hour.
     vanished = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
     return {"pool": pool, "connect_timeout": 10, "options": "-c lock_timeout=10s", **vanished}

@@ -27,7 +27,7 @@ class Server:
     public_url: str | None = None
     trusted_proxies: tuple[Network, ...] = ()
     workers: int = 2
-    threads: int = 8
+    threads: int = 4
     transfers: int = 512
     pin_workers: bool = False
     data_directory: Path = Path("data")

@@ -216,7 +216,7 @@ def test_logins_that_wait_are_refused_before_they_take_every_thread() -> None:
         identify("alice", RIGHT)
 
     logins.release(taken)
-    assert taken < django_settings.REGISTRY.server.threads
+    assert taken < django_settings.REGISTRY.server.transfers
     assert identify("alice", RIGHT) is not None
 
 

@@ -30,9 +30,9 @@ class Task:
 class Crew:
     """A pool whose tasks wait until they are told to go on."""
 
-    def __init__(self, threads: int, transfers: int = 100) -> None:
+    def __init__(self, threads: int, transfers: int = 100, spare_seconds: float = 0.0) -> None:
         self.ended = Semaphore(0)
-        self.pool: Pool[Task] = Pool(threads, transfers, self._serve, self.ended.release)
+        self.pool: Pool[Task] = Pool(threads, transfers, self._serve, self.ended.release, spare_seconds)
         self.running = Semaphore(0)
         self.done = Semaphore(0)
         self.go_on = Event()
@@ -123,8 +123,8 @@ def crew() -> Iterator[Callable[..., Crew]]:
     """Return a function that makes a crew; its threads end with the test."""
     with ExitStack() as crews:
 
-        def make(threads: int, transfers: int = 100) -> Crew:
-            made = Crew(threads, transfers)
+        def make(threads: int, transfers: int = 100, spare_seconds: float = 0.0) -> Crew:
+            made = Crew(threads, transfers, spare_seconds)
             crews.callback(made.pool.shutdown)
             return made
 
@@ -266,6 +266,20 @@ def test_threads_that_are_too_many_end_and_say_so(crew: Callable[..., Crew]) -> 
     assert made.are_done(10)
     assert made.have_ended(9)
     assert made.count() == 2
+
+
+def test_a_thread_too_many_stays_at_hand_for_a_while(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1, spare_seconds=PATIENCE_SECONDS)
+    for _ in range(5):
+        lent = [made.begin(is_lent=True) for _ in range(3)]
+        assert made.are_running(3)
+        for free in lent:
+            free.set()
+        assert made.are_done(3)
+        _until(lambda: made.pool._lent == 0 and made.pool._parked == 3)
+
+    assert made.count() == 1
+    assert not made.ended.acquire(blocking=False)
 
 
 def test_of_two_that_are_done_at_once_only_the_one_too_many_ends(crew: Callable[..., Crew]) -> None:

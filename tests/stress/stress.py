@@ -145,7 +145,8 @@ def compare_storage_with_rows(world: World) -> None:
     data = world.server.data
     objects = {str(path.relative_to(data)) for path in data.glob("objects/*/*")}
     rows = {key for (key,) in world.server.rows("SELECT key FROM distribution_blob")}
-    world.tally.counts |= {"objects in the end": len(objects), "blobs in the end": len(rows)}
+    world.tally.add("objects in the end", len(objects))
+    world.tally.add("blobs in the end", len(rows))
     if objects != rows:
         world.tally.fail(f"objects without a blob: {sorted(objects - rows)}; blobs without: {sorted(rows - objects)}")
     for table in ("distribution_upload", "distribution_segment", "distribution_trash"):

@@ -15,7 +15,8 @@ class Tally:
     """Counts by name, of all threads together."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        # What must not be is said even when it never was.
+        self.counts = Counter(dict.fromkeys(("broken manifests", "deadlocks", "faults", "unavailable"), 0))
         self.faults: list[str] = []
         self._lock = threading.Lock()
 

@@ -23,16 +23,14 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 10.0
 
-_TAKE = Statement("""
+_CLAIM = """
 UPDATE distribution_upload
-SET lease = %s, leased_until = statement_timestamp() + interval '30 seconds', active_at = statement_timestamp()
-WHERE id = %s AND "offset" = %s AND lease IS NULL
-""")
-_TAKE_OVER = Statement("""
-UPDATE distribution_upload
-SET lease = %s, leased_until = statement_timestamp() + interval '30 seconds', active_at = statement_timestamp()
-WHERE id = %s AND "offset" = %s AND leased_until < statement_timestamp()
-""")
+SET lease = %s, leased_until = statement_timestamp() + interval '{seconds:.0f} seconds',
+    active_at = statement_timestamp()
+WHERE id = %s AND "offset" = %s AND {condition}
+"""
+_TAKE = Statement(_CLAIM.format(seconds=LEASE.total_seconds(), condition="lease IS NULL"))
+_TAKE_OVER = Statement(_CLAIM.format(seconds=LEASE.total_seconds(), condition="leased_until < statement_timestamp()"))
 _ADVANCE = Statement("""
 UPDATE distribution_upload
 SET "offset" = %s, lease = NULL, leased_until = NULL, active_at = statement_timestamp()

@@ -9,12 +9,12 @@ from accounts.statement import Statement
 DELAY = timedelta(minutes=15)
 
 
-# Waits for DELAY.
-_PUT = Statement("""
+_INSERT = """
 INSERT INTO distribution_trash (key, delete_after)
-VALUES (%s, statement_timestamp() + interval '900 seconds')
+VALUES (%s, statement_timestamp() + interval '{seconds:.0f} seconds')
 ON CONFLICT (key) DO NOTHING
-""")
+"""
+_PUT = Statement(_INSERT.format(seconds=DELAY.total_seconds()))
 
 
 def put(keys: Iterable[str]) -> None:

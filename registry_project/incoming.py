@@ -8,7 +8,7 @@ from typing import Any
 
 from gunicorn.http.unreader import SocketUnreader
 
-from registry_project.pool import Pool
+from registry_project.pool import Pool, Wait
 
 HEAD_SECONDS = 15.0
 # The most that one read asks for.
@@ -83,7 +83,18 @@ class Incoming(SocketUnreader):
         """Read from `sock`, which blocks."""
         super().__init__(sock)
         self._pool = pool
+        self._wait = Wait.STRANGER
         self.pace = Pace()
+
+    def expect_head(self) -> None:
+        """Wait for a request, whoever sends it."""
+        self._wait = Wait.STRANGER
+        self.pace.expect_head()
+
+    def expect_body(self, *, is_admitted: bool) -> None:
+        """Wait for the rest of a request, which only who may send it is let send when it `is_admitted`."""
+        self._wait = Wait.TRANSFER if is_admitted else Wait.STRANGER
+        self.pace.expect_body()
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Return what is there, at most `size_hint` bytes; wait only for the first one."""
@@ -91,7 +102,7 @@ class Incoming(SocketUnreader):
         try:
             data: bytes = self.sock.recv(size, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            with self._pool.lent(), self.pace.waiting():
+            with self._pool.lent(self._wait), self.pace.waiting():
                 data = self.sock.recv(size)
         self.pace.count(len(data))
         return data
@@ -101,14 +112,14 @@ class Incoming(SocketUnreader):
         try:
             size = self.sock.recv_into(view, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            with self._pool.lent(), self.pace.waiting():
+            with self._pool.lent(self._wait), self.pace.waiting():
                 size = self.sock.recv_into(view)
         self.pace.count(size)
         return size
 
     def lent(self) -> AbstractContextManager[None]:
-        """Let another thread serve while this one waits for the client. Raises CrowdedError."""
-        return self._pool.lent()
+        """Let another thread serve while this one drops what nobody asked for. Raises CrowdedError."""
+        return self._pool.lent(Wait.STRANGER)
 
     @property
     def is_ahead(self) -> bool:

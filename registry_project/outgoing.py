@@ -9,7 +9,7 @@ from typing import Any
 from gunicorn import util
 from gunicorn.http.wsgi import FileWrapper, Response
 
-from registry_project.pool import Pool
+from registry_project.pool import Pool, Wait
 
 # A socket takes this much at once; with more the client may have to be waited for.
 SMALL_BYTES = 64 * 1024
@@ -93,7 +93,7 @@ class Outgoing(Response):
         data = self._head + data if self._head else data
         sent = self._send_now(data) if data else 0
         if sent < len(data):
-            with self._pool.lent():
+            with self._pool.lent(Wait.STRANGER):
                 self.sock.sendall(memoryview(data)[sent:])
 
     def _send_now(self, data: bytes) -> int:
@@ -106,7 +106,7 @@ class Outgoing(Response):
     def _send_file(self, descriptor: int, offset: int, size: int) -> None:
         out, end = self.sock.fileno(), offset + size
         # Lent before the head goes out: when too many are already, there is still another answer to give.
-        with self._pool.lent():
+        with self._pool.lent(Wait.TRANSFER):
             head, self._head = self._head, b""
             self.sock.sendall(head, socket.MSG_MORE)
             while offset < end:

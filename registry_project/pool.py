@@ -1,7 +1,8 @@
 """The threads of a worker: each waits for any connection to speak, serves its request, and waits again.
 
 So many serve at once, and one that waits for its client or the disk does not count: another takes its place. A
-hundred slow pushes leave the others as many threads as before. Threads are started when they are needed and
+hundred slow pushes leave the others as many threads as before, and who waits for one thing takes no place from those
+that wait for another. Threads are started when they are needed and
 end when they are too many. No connection is handed from thread to thread: that costs as much as a small request.
 """
 
@@ -12,6 +13,7 @@ import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
 # How long a thread that is too many stays at hand.
@@ -40,6 +42,19 @@ class Watched(Protocol):
 Speaker = TypeVar("Speaker", bound=Watched)
 
 
+class Wait(Enum):
+    """What a thread is lent for; each has places of its own."""
+
+    TRANSFER = auto()  # a client that sends or takes what it may
+    STRANGER = auto()  # a client that has not said yet who it is, or what it wants
+    WORK = auto()  # the disk, the database, a password's check
+
+    @property
+    def is_refusable(self) -> bool:
+        """Tell whether one too many is turned away; else it waits and keeps its thread."""
+        return self is not Wait.WORK
+
+
 class CrowdedError(OSError):
     """Too many clients keep a thread waiting already."""
 
@@ -49,7 +64,7 @@ class CrowdedError(OSError):
 
 
 class Pool(Generic[Speaker]):
-    """`threads` that serve, and up to `lendable` more in place of those that wait."""
+    """`threads` that serve, and up to `lendable` more for each `Wait`, in place of those that wait."""
 
     def __init__(
         self,
@@ -65,7 +80,7 @@ class Pool(Generic[Speaker]):
         listened to further; `at_end` is called in each thread that ends.
         """
         self._threads = threads
-        self._lendable = lendable
+        self._places = dict.fromkeys(Wait, lendable)
         self._serve = serve
         self._at_end = at_end
         self._epoll = select.epoll()
@@ -98,20 +113,22 @@ class Pool(Generic[Speaker]):
         return list(self._speakers.values())
 
     @contextmanager
-    def lent(self, *, is_refusable: bool = True) -> Iterator[None]:
-        """Let another thread serve while the calling one waits. Raises CrowdedError, if that is refusable."""
+    def lent(self, wait: Wait) -> Iterator[None]:
+        """Let another thread serve while the calling one waits. Raises CrowdedError for a wait that is refusable."""
         with self._lock:
-            has_room = self._lent < self._lendable
+            has_room = self._places[wait] > 0
             if has_room:
+                self._places[wait] -= 1
                 self._lent += 1
                 self._staff()
-        if not has_room and is_refusable:
+        if not has_room and wait.is_refusable:
             raise CrowdedError
         try:
             yield
         finally:
             if has_room:
                 with self._lock:
+                    self._places[wait] += 1
                     self._lent -= 1
 
     def shutdown(self, wait: bool = False) -> None:

@@ -26,7 +26,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from accounts import waiting
 from registry_project.connection import Connection, frozen
 from registry_project.outgoing import Outgoing
-from registry_project.pool import CrowdedError, Pool
+from registry_project.pool import CrowdedError, Pool, Wait
 from registry_project.request_body import fast_input
 
 # The client went away.
@@ -63,7 +63,7 @@ class Worker(ThreadWorker):
         pool: Pool[Connection] = Pool(
             self.cfg.threads, settings.REGISTRY.server.transfers, self.handle, connections.close_all
         )
-        waiting.lend_by(partial(pool.lent, is_refusable=False))
+        waiting.lend_by(partial(pool.lent, Wait.WORK))
         return pool
 
     def init_process(self) -> None:
@@ -142,7 +142,7 @@ class Worker(ThreadWorker):
     def _handle(self, conn: Connection) -> bool:
         """Serve one request; return whether another one may follow."""
         req = None
-        conn.incoming.pace.expect_head()
+        conn.incoming.expect_head()
         try:
             req = next(conn.parser)
             return self.handle_request(req, conn) and conn.parser.finish_body(_drain_until())
@@ -159,7 +159,7 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         """Serve a request whose head is there; return whether the connection is kept."""
-        conn.incoming.pace.expect_body()
+        conn.incoming.expect_body(is_admitted=_is_for_admitted(req.path))
         # gunicorn's own way of saying that the body may come keeps the thread while the client takes nothing.
         is_invited, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001 - has no setting
         resp: Any
@@ -211,6 +211,11 @@ class Worker(ThreadWorker):
         for conn in self.tpool.speakers():
             if conn.is_late(now):
                 conn.cut()
+
+
+def _is_for_admitted(path: str) -> bool:
+    """Tell whether a view reads the body only once its client may send it; a login tells first who that is."""
+    return path.startswith("/v2/") and path.rstrip("/") != "/v2/token"
 
 
 def _drain_until() -> float:

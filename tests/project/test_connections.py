@@ -2,6 +2,7 @@
 
 import json
 import resource
+import select
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -137,22 +138,39 @@ def test_an_upload_that_would_be_one_too_many_is_told_when_to_come_back(server: 
             assert again.ask("PATCH", upload, authorization, "Content-Length: 5", body=b"hello").status == 202
 
 
-def test_a_request_that_would_be_one_too_many_to_wait_for_is_told_when_to_come_back(server: SmallServer) -> None:
+@pytest.mark.parametrize("kind", ["head", "form"])
+def test_strangers_take_no_place_from_transfers_and_one_too_many_is_told_when_to_come_back(
+    server: SmallServer, kind: str
+) -> None:
+    """Neither half of a head nor half of a form keeps who may push from it: nobody has said yet who they are."""
     authorization = bearer(server)
-    with talks(server, server.transfers) as slow, Talk(server) as refused:
-        for talk in slow:
-            talk.send("PATCH", open_upload(server, authorization), authorization, "Content-Length: 5", body=b"hell")
-        _until_stored(server, server.transfers)
-
-        refused.sock.sendall(refused.head("GET", "/health")[:-2])
-
+    with talks(server, server.transfers + 1) as strangers, talks(server, server.transfers) as slow:
+        refused = _crowd(server, strangers, kind)
         answer = refused.answer()
         assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
         assert _errors(answer) == ["UNAVAILABLE"]
         assert refused.is_ended()
+
+        uploads = [open_upload(server, authorization) for _ in slow]
+        for talk, upload in zip(slow, uploads, strict=True):
+            talk.send("PATCH", upload, authorization, "Content-Length: 5", body=b"hell")
+        _until_stored(server, server.transfers)
         for talk in slow:
             talk.sock.sendall(b"o")
+
         assert [talk.answer().status for talk in slow] == [202] * server.transfers
+
+
+def test_a_manifest_that_comes_slowly_is_a_transfer(server: SmallServer) -> None:
+    authorization = bearer(server)
+    with talks(server, server.transfers + 1) as strangers, Talk(server) as slow:
+        _crowd(server, strangers, "head")
+
+        slow.send("PUT", "/v2/alice/app/manifests/one", authorization, "Content-Length: 2", body=b"{")
+        assert status_of(server) == 200
+        slow.sock.sendall(b"}")
+
+        assert slow.answer().status == 400
 
 
 def test_a_download_that_would_be_one_too_many_is_told_when_to_come_back(server: SmallServer) -> None:
@@ -276,6 +294,19 @@ def _errors(answer: object) -> list[str]:
 def _until_stored(server: SmallServer, number: int) -> None:
     """Wait until so many uploads have written what they have, four bytes: the server waits for their last one."""
     until(lambda: [size_of(file) for file in server.data.glob("objects/*/*")].count(4) == number)
+
+
+def _crowd(server: SmallServer, crowd: list[Talk], kind: str) -> Talk:
+    """Have one stranger more than there are places begin to speak, and return the one that is sent away."""
+    assert len(crowd) == server.transfers + 1
+    for talk in crowd:
+        if kind == "head":
+            talk.sock.sendall(talk.head("GET", "/health")[:-2])
+        else:
+            talk.send("POST", "/v2/token", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 2")
+    answered, _, _ = select.select([talk.sock for talk in crowd], [], [], PATIENCE_SECONDS)
+    (refused,) = [talk for talk in crowd if talk.sock in answered]
+    return refused
 
 
 def _until_complained(server: SmallServer) -> None:

@@ -11,7 +11,7 @@ import pytest
 from gunicorn.config import Config
 
 from registry_project.connection import Connection, frozen
-from registry_project.pool import Pool
+from registry_project.pool import Pool, Wait
 from registry_project.worker import Worker
 
 PATIENCE_SECONDS = 10
@@ -26,9 +26,9 @@ class Lender(Pool[Any]):
         self.has_lent = Event()
 
     @contextmanager
-    def lent(self, *, is_refusable: bool = True) -> Iterator[None]:
+    def lent(self, wait: Wait) -> Iterator[None]:
         self.has_lent.set()
-        with super().lent(is_refusable=is_refusable):
+        with super().lent(wait):
             yield
 
 

@@ -4,11 +4,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from threading import Barrier, Event, Lock, Semaphore
 
 import pytest
 
-from registry_project.pool import CrowdedError, Pool
+from registry_project.pool import CrowdedError, Pool, Wait
 
 # Far above what a thread needs to get its turn: what never comes fails the test, not the run.
 PATIENCE_SECONDS = 30
@@ -58,7 +59,7 @@ class Crew:
         back = Event()
 
         def lend_then_serve() -> None:
-            with self.pool.lent():
+            with self.pool.lent(Wait.TRANSFER):
                 self.running.release()
                 assert back.wait(PATIENCE_SECONDS)
             self.running.release()
@@ -74,7 +75,7 @@ class Crew:
         self.done.release()
 
     def _lend(self, free: Event) -> None:
-        with self.pool.lent():
+        with self.pool.lent(Wait.TRANSFER):
             self._hold(free)
 
     def are_running(self, number: int) -> bool:
@@ -190,7 +191,7 @@ def test_a_task_that_waits_gets_its_thread_when_another_is_lent(crew: Callable[.
     def serve_then_lend() -> None:
         made.running.release()
         assert lend.wait(PATIENCE_SECONDS)
-        with made.pool.lent():
+        with made.pool.lent(Wait.TRANSFER):
             assert over.wait(PATIENCE_SECONDS)
 
     made.submit(serve_then_lend)
@@ -225,7 +226,7 @@ def test_one_more_that_is_lent_than_there_may_be_is_refused(crew: Callable[..., 
     refused = Event()
 
     def lend() -> None:
-        with pytest.raises(CrowdedError), made.pool.lent():
+        with pytest.raises(CrowdedError), made.pool.lent(Wait.TRANSFER):
             pass
         refused.set()
 
@@ -234,6 +235,43 @@ def test_one_more_that_is_lent_than_there_may_be_is_refused(crew: Callable[..., 
     assert refused.wait(PATIENCE_SECONDS)
     for free in lent:
         free.set()
+
+
+@pytest.mark.parametrize("other", [Wait.STRANGER, Wait.WORK])
+def test_who_waits_for_something_else_takes_no_place(crew: Callable[..., Crew], other: Wait) -> None:
+    made = crew(threads=1, transfers=2)
+    lent = [made.begin(is_lent=True) for _ in range(2)]
+    assert made.are_running(2)
+    has_begun = Event()
+
+    def lend() -> None:
+        with made.pool.lent(other):
+            has_begun.set()
+
+    made.submit(lend)
+
+    assert has_begun.wait(PATIENCE_SECONDS)
+    for free in lent:
+        free.set()
+
+
+def test_one_too_many_that_works_goes_on_in_its_own_place(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1, transfers=1)
+    begun, over = [Event(), Event(), Event()], Event()
+
+    def work(index: int) -> None:
+        with made.pool.lent(Wait.WORK):
+            begun[index].set()
+            assert over.wait(PATIENCE_SECONDS)
+
+    for index in range(3):
+        made.submit(partial(work, index))
+
+    assert begun[0].wait(PATIENCE_SECONDS)
+    assert begun[1].wait(PATIENCE_SECONDS)
+    assert not begun[2].is_set()
+    over.set()
+    assert begun[2].wait(PATIENCE_SECONDS)
 
 
 def test_who_is_back_leaves_a_place_to_be_lent(crew: Callable[..., Crew]) -> None:
@@ -251,7 +289,7 @@ def test_a_wait_that_fails_leaves_its_place(crew: Callable[..., Crew]) -> None:
     made = crew(threads=1, transfers=1)
 
     for _ in range(2):
-        with pytest.raises(TimeoutError), made.pool.lent():
+        with pytest.raises(TimeoutError), made.pool.lent(Wait.TRANSFER):
             raise TimeoutError
 
 

@@ -12,7 +12,7 @@ from gunicorn.http.parser import RequestParser
 
 from registry_project.connection import Parser, frozen
 from registry_project.incoming import Incoming
-from registry_project.pool import CrowdedError, Pool
+from registry_project.pool import CrowdedError, Pool, Wait
 from registry_project.request_body import fast_input
 
 CLIENT = ("127.0.0.1", 50000)
@@ -49,7 +49,7 @@ class Lender(Pool[Any]):
         self.times = 0
 
     @contextmanager
-    def lent(self, *, is_refusable: bool = True) -> Iterator[None]:
+    def lent(self, wait: Wait) -> Iterator[None]:
         if not self.transfers:
             raise CrowdedError
         self.times += 1

@@ -10,7 +10,7 @@ ON_DATABASE := $(if $(filter postgresql,$(DATABASE)),$(BIN)/python -m tests.post
 # Measured once: it slows everything, and the second database takes the same ways through the code.
 COVERAGE := $(if $(filter sqlite,$(DATABASE)),--cov)
 
-.PHONY: help run test clients lint fmt types arch migrations check bench bench-smoke clean
+.PHONY: help run test test-on-sqlite test-on-postgresql clients lint fmt types arch migrations check bench bench-smoke clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -43,8 +43,11 @@ migrations: .venv/dev
 	$(FOR_TOOLS) $(BIN)/python manage.py makemigrations --check --dry-run
 
 check: lint types arch migrations ## run all that CI runs: these, then test and clients on SQLite and PostgreSQL
-	REGISTRY_REQUIRE_CLIENTS=1 $(MAKE) test
-	REGISTRY_REQUIRE_CLIENTS=1 $(MAKE) test DATABASE=postgresql
+	REGISTRY_REQUIRE_CLIENTS=1 $(MAKE) --jobs=2 --keep-going --output-sync=recurse test-on-sqlite test-on-postgresql
+
+# Side by side: a test waits more than it computes, and one that another disturbs is a defect.
+test-on-sqlite test-on-postgresql: test-on-%:
+	$(MAKE) test DATABASE=$*
 
 bench: .venv/dev ## measure our speed beside that of docker-registry (ten minutes), as docs/performance.md says
 	$(BIN)/python -m bench --results bench/results

@@ -14,7 +14,7 @@ import yaml
 
 from bench import process_tree
 from tests.clients.server import Server, basic, kill_group, password_of
-from tests.postgresql import free_port
+from tests.ports import free_port
 
 PROGRAM = "docker-registry"
 ACCOUNT = "alice"

@@ -7,7 +7,6 @@ It sorts text as people do (ICU), so that an order which should be by bytes and 
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from pathlib import Path
 from types import FrameType
 
 import psycopg
+
+from tests.ports import free_port
 
 # Nothing here has to survive a power cut.
 SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
@@ -30,14 +31,6 @@ def programs() -> Path:
     if not found:
         sys.exit("PostgreSQL is not installed: apt-get install postgresql")
     return max(found, key=lambda folder: int(folder.parent.name) if folder.parent.name.isdigit() else 0)
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def owner() -> str | None:

@@ -14,7 +14,7 @@ from registry_project.configuration import load
 from registry_project.configuration.users import PLACEHOLDER
 from registry_project.listening import READ_SECONDS, WRITE_SECONDS
 from tests import documents
-from tests.postgresql import free_port
+from tests.ports import free_port
 from tests.project.starting import ANY_PORT, serving, start
 
 HASH = "$2y$10$" + "a" * 53

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.clients.server import Server
 from tests.documents import block
-from tests.postgresql import free_port
+from tests.ports import free_port
 
 PATIENCE_SECONDS = 30
 

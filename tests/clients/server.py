@@ -23,7 +23,7 @@ import bcrypt
 import psycopg
 import yaml
 
-from tests.postgresql import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNTS = ("admin", "alice", "bob", "charlie", "developer")

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from distribution import promises
@@ -26,14 +27,21 @@ def outrun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(promises, "renew", renew_after_another)
 
 
-def test_what_others_renew_all_the_time_is_found(alice: Caller, outrun: None) -> None:
+def push_old_blob(alice: Caller) -> str:
+    """Push a blob whose promise is an hour old, however fast the push was."""
     digest = push_blob(alice, "alice/app", b"a blob that everybody wants")
+    Link.objects.update(used_at=timezone.now() - timedelta(hours=1))
+    return digest
+
+
+def test_what_others_renew_all_the_time_is_found(alice: Caller, outrun: None) -> None:
+    digest = push_old_blob(alice)
 
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 200
 
 
 def test_what_goes_meanwhile_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch, outrun: None) -> None:
-    digest = push_blob(alice, "alice/app", b"a blob that the collector takes")
+    digest = push_old_blob(alice)
 
     def go_first(*_: object) -> bool:
         Link.objects.all().delete()

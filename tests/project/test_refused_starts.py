@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.server import ROOT
-from tests.postgresql import free_port
+from tests.ports import free_port
 from tests.project.starting import ANY_PORT, manage, serving, start
 
 Prepare = Callable[[Path], None]

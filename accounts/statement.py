@@ -77,12 +77,20 @@ class Statement:
             return database.connection.execute(self._sql, parameters)
 
 
-def _connected() -> Any:
+def database_of_thread() -> Any:
+    """Return Django's connection of the calling thread, whether it is open or not.
+
+    Django looks it up for the running task of an event loop at each access, of which there is none here.
+    """
     try:
-        database: Any = _here.database
+        return _here.database
     except AttributeError:
-        # Django looks it up for the running task of an event loop at each access, of which there is none here.
-        database = _here.database = connections["default"]
+        _here.database = connections["default"]
+        return _here.database
+
+
+def _connected() -> Any:
+    database = database_of_thread()
     if database.connection is None or database.health_check_enabled:
         database.close_if_health_check_failed()
         database.ensure_connection()

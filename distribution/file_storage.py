@@ -1,6 +1,7 @@
 """Django's file system storage, made durable: what `save` returned for survives a power cut."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from django.core.files.storage import FileSystemStorage
 
 from accounts.waiting import waiting
 from distribution.failpoints import failpoint
+
+_KEY = re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{32}")
 
 CHUNK_BYTES = 1024 * 1024
 # A slow client never fills more at once, nor does a small blob: hundreds of clients need no megabyte each.
@@ -31,6 +34,10 @@ class DurableFileSystemStorage(FileSystemStorage):
             (objects / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
         for folder in (objects, objects.parent):
             _sync_folder(str(folder))
+
+    def path(self, name: str) -> str:
+        """Return where `name` lies. Raises SuspiciousFileOperation outside of the storage, where no key can lead."""
+        return f"{self.location}/{name}" if _KEY.fullmatch(name) else super().path(name)
 
     def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
         """Store `content` under the key `name`, which is new. Raises OSError.

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from accounts.statement import Statement
+from accounts.statement import Statement, database_of_thread
 from accounts.waiting import waiting
 from tokens.views.base import unavailable
 
@@ -129,5 +129,6 @@ def release_connection() -> None:
 
 def end_request() -> None:
     """Give the database connection back to the pool, or look whether it is still good if something went wrong."""
-    if connection.connection is not None and not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()
+    database = database_of_thread()
+    if database.connection is not None and not database.in_atomic_block:
+        database.close_if_unusable_or_obsolete()

@@ -3,7 +3,9 @@
 import os
 import socket
 import time
+from collections.abc import Iterable
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from gunicorn import util
@@ -29,6 +31,15 @@ class Outgoing(Response):
     def invite(self) -> None:
         """Tell a client that waits for it to send the body (RFC 9110, 10.1.1)."""
         self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Take the header fields of the application. Raises what gunicorn raises for one that is malformed."""
+        fields: Any = self.headers
+        for name, value in headers:
+            judged = _judged(name, value)
+            fields += judged.headers
+            if judged.response_length is not None:
+                self.response_length = judged.response_length
 
     def default_headers(self) -> list[str]:
         """Return the lines that every response begins with."""
@@ -114,6 +125,14 @@ class Outgoing(Response):
                 if not sent:
                     raise OSError(f"the file ends at {offset} instead of {end}")
                 offset += sent
+
+
+@lru_cache(maxsize=1024)
+def _judged(name: str, value: str) -> Any:
+    """Return what gunicorn makes of a header field; most fields are those of the answers before."""
+    judged: Any = SimpleNamespace(headers=[], response_length=None)
+    Response.process_headers(judged, [(name, value)])
+    return judged
 
 
 @lru_cache(maxsize=2)

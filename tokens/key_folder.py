@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from tokens import key_file
@@ -24,7 +25,7 @@ from tokens.key_file import KeyFileError
 from tokens.signing_key import SigningKey, from_private_pem, from_public_pem, new_private_pem, public_pem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class KeyFolder:
     """Where the keys lie; `keep_seconds` is how long a retiring key is needed."""
 
@@ -37,11 +38,15 @@ class KeyFolder:
         """The file of the next key."""
         return self.private.with_name(f"{self.private.stem}.next{self.private.suffix}")
 
+    @cached_property
+    def _watched(self) -> tuple[str, str]:
+        # As texts: a Path costs more than the call it is for, at every request.
+        return str(self.private.parent), str(self.private)
+
     def stamp(self) -> tuple[int, int]:
         """Return what differs after a change of any of the keys. Raises OSError."""
-        # Asked at every request: a Path costs more than the call it is for.
-        file = str(self.private)
-        return os.stat(os.path.dirname(file)).st_mtime_ns, os.stat(file).st_mtime_ns  # noqa: PTH116, PTH120
+        folder, file = self._watched
+        return os.stat(folder).st_mtime_ns, os.stat(file).st_mtime_ns  # noqa: PTH116 - as above
 
     def prepare(self) -> None:
         """Make what does not exist yet. Raises KeyFileError.

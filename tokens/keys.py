@@ -8,9 +8,8 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -20,6 +19,8 @@ from tokens.signing_key import SigningKey, from_secret
 
 # A retiring key is kept beyond the life of its last token: clocks differ, and verifying allows for that.
 GRACE_SECONDS = 300.0
+
+_of_configuration: tuple[Any, KeyFolder | None] = None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +105,18 @@ def _rsa_ring(folder: KeyFolder, stamp: tuple[int, int]) -> KeyRing:  # noqa: AR
 
 
 def _folder() -> KeyFolder:
-    auth = settings.REGISTRY.auth
-    expiration: timedelta = auth.expiration
-    return _folder_of(settings.REGISTRY.server.data_directory, auth.private_key, auth.public_key, expiration)
+    """Return the folder of the configuration; compared by identity, since comparing it costs more than a token."""
+    global _of_configuration  # noqa: PLW0603 - one configuration a process
+    configuration, folder = _of_configuration
+    if folder is None or configuration is not settings.REGISTRY:
+        configuration = settings.REGISTRY
+        folder = _folder_of(configuration)
+        _of_configuration = configuration, folder
+    return folder
 
 
-@lru_cache(maxsize=16)
-def _folder_of(data: Path, private_key: Path | None, public_key: Path | None, expiration: timedelta) -> KeyFolder:
-    private = private_key or data / "keys" / "registry.key"
-    public = public_key or private.with_suffix(".pub")
-    return KeyFolder(private, public, expiration.total_seconds() + GRACE_SECONDS)
+def _folder_of(configuration: Any) -> KeyFolder:
+    auth = configuration.auth
+    private = auth.private_key or configuration.server.data_directory / "keys" / "registry.key"
+    public = auth.public_key or private.with_suffix(".pub")
+    return KeyFolder(private, public, auth.expiration.total_seconds() + GRACE_SECONDS)

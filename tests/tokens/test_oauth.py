@@ -1,5 +1,6 @@
 """`POST /v2/token`, and refresh tokens."""
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -124,7 +125,7 @@ def test_a_revoked_one_is_401(alice: Caller, kept: str) -> None:
 
 
 def test_one_that_was_unused_for_too_long_is_401(alice: Caller, kept: str) -> None:
-    RefreshToken.objects.update(used_at=Now() - refresh.IDLE)
+    RefreshToken.objects.update(used_at=Now() - refresh.IDLE - timedelta(seconds=1))
 
     assert ask(alice, grant_type="refresh_token", refresh_token=kept).status_code == 401
 

@@ -2,24 +2,20 @@
 
 import hashlib
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from accounts.statement import Statement, database_of_thread
 from accounts.waiting import waiting
+from distribution.writer import turn
 from tokens.views.base import unavailable
 
 ATTEMPTS = 4
 # An attempt may wait for a lock as long as the database lets it; after this long no other begins.
 PATIENCE_SECONDS = 15.0
-
-# Reentrant, as a transaction within a transaction is.
-_writer = threading.RLock()
 
 _NORMAL = 1
 _SYNCHRONOUS = Statement("PRAGMA synchronous")
@@ -46,7 +42,7 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
     begun = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
-            with waiting(), _turn(), transaction.atomic():
+            with waiting(), turn(PATIENCE_SECONDS), transaction.atomic():
                 return operation(*args, **kwargs)
         except (IntegrityError, OperationalError, LostRaceError) as error:
             lost = error
@@ -82,20 +78,6 @@ def _answered_at_once(
         return operation(*args, **kwargs)
 
     return operate
-
-
-@contextmanager
-def _turn() -> Iterator[None]:
-    """On SQLite, let one thread of the process write at a time: it has one writer, and its own queue only polls."""
-    if connection.vendor != "sqlite":
-        yield
-        return
-    if not _writer.acquire(timeout=PATIENCE_SECONDS):
-        raise OperationalError("another thread writes")
-    try:
-        yield
-    finally:
-        _writer.release()
 
 
 def take_turns(*names: str) -> None:

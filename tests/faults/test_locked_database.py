@@ -1,8 +1,9 @@
 """A writer that holds SQLite's one lock: pulls go on, pushes get a 503, and nothing that they brought is lost."""
 
+import fcntl
 import sqlite3
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 
 import pytest
@@ -24,6 +25,14 @@ def locked(registry: Registry) -> Iterator[None]:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("ROLLBACK")
+
+
+@contextmanager
+def turn_taken(registry: Registry) -> Iterator[None]:
+    """Be the process whose turn it is to write."""
+    with (registry.folder / "registry.sqlite3.turn").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
@@ -52,4 +61,36 @@ def test_pushes_are_503_while_the_lock_is_held_and_go_on_after_it(
     assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
     assert again == [202, 201, 201]
     assert alice.send("GET", f"blobs/{digest_of(CONTENT)}").body == CONTENT
+    assert commands.run("fsck", "--deep").output == "no problems\n"
+
+
+def test_pushes_wait_while_it_is_the_turn_of_another_process(registry: Registry, alice: Pusher) -> None:
+    blobs = [b"waits for its turn %d" % number for number in range(8)]
+
+    with ThreadPoolExecutor(len(blobs)) as clients:
+        with turn_taken(registry):
+            pushes = [clients.submit(alice.upload_whole, blob) for blob in blobs]
+            assert Pusher(registry, SHARED).pull(KEPT, "kept")
+            assert not any(push.done() for push in pushes)
+        for push in pushes:
+            push.result()
+
+    assert [alice.send("GET", f"blobs/{digest_of(blob)}").body for blob in blobs] == blobs
+
+
+def test_pushes_whose_turn_does_not_come_are_503(registry: Registry, commands: Commands, alice: Pusher) -> None:
+    """One of each process stands at the head of its queue, and is told so once the turn is free again."""
+    alice.upload_whole(b"{}")
+    number = 4 * len(registry.workers())
+
+    with ThreadPoolExecutor(number) as clients:
+        with turn_taken(registry):
+            pushes = [clients.submit(alice.send, "POST", "blobs/uploads/") for _ in range(number)]
+            done = as_completed(pushes)
+            answers = [next(done).result() for _ in range(number - len(registry.workers()))]
+        answers += [push.result() for push in done]
+
+    assert [answer.status for answer in answers] == [503] * number
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in answers)
+    assert alice.send("POST", "blobs/uploads/").status == 202
     assert commands.run("fsck", "--deep").output == "no problems\n"

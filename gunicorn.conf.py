@@ -61,6 +61,8 @@ def on_starting(server: Arbiter) -> None:
     # What is loaded stays: no worker looks at it again for garbage, so its pages stay shared.
     gc.collect()
     gc.freeze()
+    # A request leaves few cycles behind: looked for at every 700 allocations, they took a twentieth of all CPU.
+    gc.set_threshold(20_000, 10, 10)
 
 
 def when_ready(server: Arbiter) -> None:

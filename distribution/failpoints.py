@@ -34,6 +34,7 @@ NAMES = {
     "upload.fsync": "all of an object is written, nothing of it has to be on the disk yet",
     "upload.after_fsync": "the object's bytes are durable, its name in the folder may not be",
     "upload.after_folder_fsync": "the object is durable, no row counts it",
+    "upload.after_short_body": "the object of a short body is durable, and nobody has claimed its session",
     "upload.before_abandon": "the object can't be used, its session still names it",
     "upload.before_count_commit": "the session's offset is moved, not committed",
     "upload.after_count_commit": "the session has its next segment, its client does not know it yet",

@@ -42,14 +42,15 @@ class Received:
     digest: Digest
 
 
-def receive(upload: Upload, body: Body, start: int, expected: int | None) -> Received:
+def receive(upload: Upload, body: Body, start: int, expected: int | None, *, may_be_first: bool = True) -> Received:
     """Write the body into an object of its own and return it, the upload still claimed.
 
-    `start` is the offset it belongs to; `expected` the size that Content-Range promised, None without one.
+    `start` is the offset it belongs to; `expected` the size that Content-Range promised, None without one. Unless it
+    `may_be_first`, the object that was named with the session is left alone: somebody has begun to write it.
     Raises RANGE_INVALID when the upload stands elsewhere or another request is writing; SIZE_INVALID when
     the body is not as long as it said; UNAVAILABLE when the storage fails.
     """
-    claim, key = _claim(upload, start)
+    claim, key = _claim(upload, start, may_be_first=may_be_first)
     failpoint("upload.after_claim")
     reader = HashingReader(body, upload.algorithm, claim.renew)
     write(upload, claim, key, reader)
@@ -103,9 +104,9 @@ def name_first(upload: Upload) -> None:
     _INSERT.run(upload.pk, new_key(), 0)
 
 
-def _claim(upload: Upload, start: int) -> tuple[Claim, str]:
+def _claim(upload: Upload, start: int, *, may_be_first: bool) -> tuple[Claim, str]:
     """Claim the upload, and return the key of an object that is to be written."""
-    if not start and not upload.offset:
+    if may_be_first and not start and not upload.offset:
         try:
             return transactions.run_volatile(_claim_first, upload)
         except _NotNamedError:

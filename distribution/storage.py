@@ -36,6 +36,11 @@ class BlobStore:
         """Use `storage`: a file system, or a cloud of django-storages."""
         self._storage = storage
 
+    @property
+    def refuses_to_overwrite(self) -> bool:
+        """Tell whether `write` raises FileExistsError for a key that has an object, or the beginning of one."""
+        return isinstance(self._storage, DurableFileSystemStorage)
+
     def write(self, key: str, reader: Reader) -> None:
         """Store everything that `reader` gives under `key`, durable when this returns.
 

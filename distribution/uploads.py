@@ -11,7 +11,7 @@ from datetime import datetime
 
 from accounts.statement import Statement
 from acl.names import RepositoryName
-from distribution import blobs, repositories, reserve, segments, transactions, trash
+from distribution import blobs, repositories, reserve, segments, short_body, transactions, trash
 from distribution.assembly import assemble
 from distribution.content import Content
 from distribution.digest import Digest
@@ -138,7 +138,11 @@ def _content(upload: Upload, body: Body, algorithm: str, start: int | None, expe
         raise segments.range_error(upload)
     if body.is_empty and upload.offset:
         return assemble(upload, algorithm)
-    received = segments.receive(upload, body, upload.offset, expected)
+    may_be_short = not upload.offset and expected is None
+    short = short_body.store(upload, body, algorithm) if may_be_short else None
+    if short is not None:
+        return short
+    received = segments.receive(upload, body, upload.offset, expected, may_be_first=not body.was_put_back)
     is_whole = not received.claim.offset
     if is_whole and received.digest.algorithm == algorithm:
         return Content(received.key, received.size, received.digest, 0, received.claim.lease)
@@ -171,7 +175,11 @@ def _close(upload: Upload, content: Content) -> bool:
         if _is_published(upload, content):
             return False
         raise segments.range_error(upload)
-    _discard(upload.pk, row[0], keep=content.key)
+    keys = _keys(upload.pk, row[0])
+    if content.key not in keys:
+        # Somebody has claimed the session meanwhile, and thrown away what others had begun.
+        raise segments.range_error(upload)
+    _discard(upload.pk, keys - {content.key})
     return True
 
 
@@ -192,12 +200,16 @@ def _cancel(upload: Upload) -> None:
 
 def discard(row: Upload) -> None:
     """Remove the rows of a session, which the caller has locked; every object goes to trash."""
-    _discard(row.pk, row.assembly_key)
+    _discard(row.pk, _keys(row.pk, row.assembly_key))
 
 
-def _discard(pk: uuid.UUID, assembly_key: str | None, keep: str | None = None) -> None:
-    keys = {assembly_key, *(key for (key,) in _KEYS.rows(pk))}
-    trash.put(key for key in keys if key and key != keep)
+def _keys(pk: uuid.UUID, assembly_key: str | None) -> set[str]:
+    """Return the keys of every object of a session."""
+    return {key for (key,) in _KEYS.rows(pk)} | ({assembly_key} if assembly_key else set())
+
+
+def _discard(pk: uuid.UUID, keys: set[str]) -> None:
+    trash.put(keys)
     _REMOVE_SEGMENTS.run(pk)
     _REMOVE.run(pk)
 

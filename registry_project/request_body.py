@@ -13,7 +13,7 @@ from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData, ParseExcept
 
 from registry_project.incoming import Incoming
 
-RAW_BYTES = 512 * 1024
+RAW_BYTES = 1024 * 1024
 # Enough for a slow client; hundreds of them need no more each.
 FIRST_RAW_BYTES = 32 * 1024
 

@@ -4,6 +4,7 @@ Under gunicorn `request.read()` of a chunked body gives nothing, and no error; `
 """
 
 import errno
+import io
 from collections.abc import Callable
 
 from django.http import HttpRequest
@@ -29,6 +30,7 @@ class Body:
         self.was_cut = False
         self.has_stalled = False
         self.was_refused = False
+        self.was_put_back = False
         self._left = self.length
 
     @property
@@ -63,6 +65,20 @@ class Body:
             if not size:
                 self.was_cut = True
         return size
+
+    def read_all(self) -> bytes:
+        """Return the whole of a body with a length, less when it `was_cut`."""
+        buffer = memoryview(bytearray(self.length or 0))
+        size = 0
+        while piece := self.readinto(buffer[size:]):
+            size += piece
+        return bytes(buffer[:size])
+
+    def put_back(self, payload: bytes) -> None:
+        """Let `payload`, which was read, be what is read next."""
+        self._stream, self._receive_into = io.BytesIO(payload), None
+        self._left = len(payload)
+        self.was_put_back = True
 
     def _receive(self, receive_into: Callable[[memoryview], int], view: memoryview) -> int:
         try:

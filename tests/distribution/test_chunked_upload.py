@@ -2,7 +2,7 @@
 
 import pytest
 
-from distribution import segments
+from distribution import segments, short_body
 from distribution.models import Blob, Segment, Trash
 from tests.caller import Caller, content, error_codes
 from tests.distribution.sessions import chunk, cut, finish, push_in_chunks, start
@@ -186,6 +186,7 @@ def test_a_prefix_of_a_chunk_with_a_place_is_kept_too(alice: Caller, monkeypatch
 
 def test_a_last_chunk_that_ends_early_does_not_publish(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "MIN_PREFIX_BYTES", 100)
+    monkeypatch.setattr(short_body, "SHORT_BYTES", 100)
     location = start(alice)
 
     response = finish(alice, location, digest_of(FIRST), b"x", meta=cut(FIRST, 1536))

@@ -1,0 +1,63 @@
+"""A whole blob in one short body: stored without claiming its session, which its last transaction asks anyway.
+
+A claim keeps two writers from one object, and one that is slow from being overtaken. Neither needs one here: the body
+is in memory before anything is written, and a storage that never writes to an object twice tells who came first.
+"""
+
+import logging
+from io import BytesIO
+
+from accounts.statement import Statement
+from distribution import transactions
+from distribution.content import Content
+from distribution.digest import Digest
+from distribution.failpoints import failpoint
+from distribution.models import Upload
+from distribution.storage import blob_store
+from tokens.body import Body, cut_error
+from tokens.views.base import unavailable
+
+logger = logging.getLogger(__name__)
+
+SHORT_BYTES = 64 * 1024
+
+# Of a session that nobody has claimed, the object that was named with it.
+_FIRST = Statement("""
+SELECT segment.key FROM distribution_segment segment
+JOIN distribution_upload upload ON upload.id = segment.upload_id
+WHERE upload.id = %s AND upload."offset" = 0 AND upload.lease IS NULL AND segment.size IS NULL
+""")
+
+
+def store(upload: Upload, body: Body, algorithm: str) -> Content | None:
+    """Return the body as a durable object; None when it has to be stored under a claim, the body as it came.
+
+    Raises SIZE_INVALID when the body is not as long as it said, UNAVAILABLE when the storage fails; the session
+    stands where it stood.
+    """
+    if body.length is None or body.length > SHORT_BYTES or not blob_store().refuses_to_overwrite:
+        return None
+    key = _FIRST.value(upload.pk)
+    if key is None:
+        return None
+    payload = body.read_all()
+    if body.was_cut:
+        raise cut_error(body, {"uuid": str(upload.pk), "received": len(payload), "expected": body.length})
+    if not _write(key, payload):
+        body.put_back(payload)
+        return None
+    return Content(key, len(payload), Digest.of(payload, algorithm), 0, None)
+
+
+def _write(key: str, payload: bytes) -> bool:
+    """Write the object; False when somebody has begun to."""
+    transactions.release_connection()
+    try:
+        blob_store().write(key, BytesIO(payload))
+    except FileExistsError:
+        return False
+    except Exception as error:
+        logger.exception("the storage did not take an upload", extra={"key": key})
+        raise unavailable("the storage did not take the bytes") from error
+    failpoint("upload.after_short_body")
+    return True

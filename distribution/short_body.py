@@ -40,6 +40,8 @@ def store(upload: Upload, body: Body, algorithm: str) -> Content | None:
     key = _FIRST.value(upload.pk)
     if key is None:
         return None
+    # A slow client must not hold it while its bytes come.
+    transactions.release_connection()
     payload = body.read_all()
     if body.was_cut:
         raise cut_error(body, {"uuid": str(upload.pk), "received": len(payload), "expected": body.length})
@@ -51,7 +53,6 @@ def store(upload: Upload, body: Body, algorithm: str) -> Content | None:
 
 def _write(key: str, payload: bytes) -> bool:
     """Write the object; False when somebody has begun to."""
-    transactions.release_connection()
     try:
         blob_store().write(key, BytesIO(payload))
     except FileExistsError:

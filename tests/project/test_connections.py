@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,12 @@ CHUNKED = "Transfer-Encoding: chunked"
 # Far more than the kernel keeps for a client that does not take it.
 LARGE = bytes(32 * 1024 * 1024)
 SLOW_BUFFER_BYTES = 16 * 1024
+
+
+class RoomyServer(SmallServer):
+    """A server of one process that waits for more slow clients than it has connections to PostgreSQL."""
+
+    transfers = 20
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +279,26 @@ def test_workers_may_open_as_many_files_as_the_system_lets_them(
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         other.stop()
+
+
+def test_slow_uploads_hold_no_connection_to_the_database(tmp_path: Path) -> None:
+    """More of them than a process has connections to PostgreSQL, each in the middle of a blob that is short."""
+    server = RoomyServer(tmp_path)
+    try:
+        server.start()
+        authorization = bearer(server)
+        ends = [f"{open_upload(server, authorization)}?digest={digest_of(b'hello')}" for _ in range(server.transfers)]
+        with talks(server, server.transfers) as slow:
+            for talk, end in zip(slow, ends, strict=True):
+                talk.send("PUT", end, authorization, "Content-Length: 5", body=b"hell")
+
+            with Talk(server) as other:
+                assert other.ask("GET", "/v2/alice/app/tags/list", authorization).status in (200, 404)
+            for talk in slow:
+                talk.sock.sendall(b"o")
+            assert [talk.answer().status for talk in slow] == [201] * server.transfers
+    finally:
+        server.stop()
 
 
 def test_a_slow_upload_that_was_let_in_is_stored(server: SmallServer) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from distribution import short_body, uploads
+from distribution import short_body
 from distribution.models import Blob, Segment, Trash, Upload
 from tests.caller import Caller, error_codes
 from tests.distribution.invariants import broken
@@ -32,7 +32,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], 
                 acts.pop()()
             return content
 
-        monkeypatch.setattr(uploads.short_body, "store", store_and_act)
+        monkeypatch.setattr(short_body, "store", store_and_act)
 
     return happen
 
@@ -45,7 +45,7 @@ def first_key() -> str:
 def is_served(alice: Caller) -> bool:
     """Return whether the blob comes back as it was sent."""
     response = alice.get(f"/v2/alice/app/blobs/{digest_of(BYTES)}")
-    return response.status_code == 200 and b"".join(response) == BYTES  # type: ignore[arg-type]
+    return response.status_code == 200 and b"".join(response) == BYTES
 
 
 def test_the_object_that_was_named_with_the_session_becomes_the_blob(disk: Path, alice: Caller) -> None:

@@ -40,6 +40,12 @@ class JoinedReader:
             self._file = blob_store().open_at(key)
         return chunk
 
+    def readinto(self, view: memoryview, /) -> int:
+        """Do what `read` does, into `view`: not every storage's files can."""
+        chunk = self.read(len(view))
+        view[: len(chunk)] = chunk
+        return len(chunk)
+
     def close(self) -> None:
         """Close the object that is being read."""
         self._file.close()

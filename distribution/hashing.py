@@ -12,7 +12,6 @@ class HashingReader:
     def __init__(self, reader: Reader, algorithm: str, on_read: Callable[[], None] | None = None) -> None:
         """Wrap `reader`."""
         self._reader = reader
-        self._readinto: Callable[[memoryview], int] = getattr(reader, "readinto", self._copy)
         self._algorithm = algorithm
         self._hash = new_hash(algorithm)
         self._on_read = on_read
@@ -27,14 +26,9 @@ class HashingReader:
             self._on_read()
         return chunk
 
-    def _copy(self, view: memoryview) -> int:
-        chunk = self._reader.read(len(view))
-        view[: len(chunk)] = chunk
-        return len(chunk)
-
     def readinto(self, view: memoryview, /) -> int:
-        """Do what `read` does, into `view`; for a reader that can."""
-        size = self._readinto(view)
+        """Do what `read` does, into `view`."""
+        size = self._reader.readinto(view) or 0
         self._hash.update(view[:size])
         self.size += size
         if self._on_read is not None:

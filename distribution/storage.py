@@ -24,6 +24,10 @@ class Reader(Protocol):
         """Return at most `size` bytes; none at the end."""
         ...
 
+    def readinto(self, view: memoryview, /) -> int | None:
+        """Put at most `len(view)` bytes into `view` and return how many; 0 at the end."""
+        ...
+
 
 class MissingObjectError(Exception):
     """The storage has no object under a key that a row names."""
@@ -107,12 +111,7 @@ class _Content:
 
     def __init__(self, reader: Reader) -> None:
         self.read = reader.read
-        self.readinto = getattr(reader, "readinto", self._copy)
-
-    def _copy(self, view: memoryview) -> int:
-        chunk = self.read(len(view))
-        view[: len(chunk)] = chunk
-        return len(chunk)
+        self.readinto = reader.readinto
 
     def chunks(self, chunk_size: int = 1024 * 1024) -> Any:
         """Give the content in pieces, as storages ask for it."""

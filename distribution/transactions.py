@@ -4,23 +4,20 @@ import hashlib
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from accounts.statement import Statement, database_of_thread
 from accounts.waiting import waiting
-from distribution.writer import turn
+from distribution.writer import SharedTransactionError, write
 from tokens.views.base import unavailable
 
 ATTEMPTS = 4
 # An attempt may wait for a lock as long as the database lets it; after this long no other begins.
 PATIENCE_SECONDS = 15.0
 
-_NORMAL = 1
-_SYNCHRONOUS = Statement("PRAGMA synchronous")
-_DO_NOT_WAIT = Statement("PRAGMA synchronous = NORMAL")
-_WAIT = Statement("PRAGMA synchronous = FULL")
 _TAKE_TURNS = Statement("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) key")
 _ANSWER_AT_ONCE = Statement("SET LOCAL synchronous_commit = off")
 
@@ -33,17 +30,31 @@ class LostRaceError(Exception):
 
 
 def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-    """Return `operation(*args, **kwargs)` run in a transaction of its own, up to ATTEMPTS times in PATIENCE_SECONDS.
+    """Return `operation(*args, **kwargs)` run in a transaction, up to ATTEMPTS times in PATIENCE_SECONDS.
 
-    The whole transaction is repeated, since a deferred foreign key is refused at COMMIT on PostgreSQL.
+    The whole transaction is repeated, since a deferred foreign key is refused at COMMIT on PostgreSQL. On SQLite it
+    may be one that other threads share, and the operation run by one of them.
     Raises RegistryError UNAVAILABLE with a Retry-After when all lost; any other error ends it at once.
     """
+    return _run(partial(operation, *args, **kwargs), is_durable=True)
+
+
+def run_volatile(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    """Do what `run` does with an operation that a power cut may undo: nothing waits for the disk.
+
+    A later transaction that waits makes it durable too.
+    """
+    return _run(partial(operation, *args, **kwargs), is_durable=False)
+
+
+def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
+    transact = _in_sqlite if connection.vendor == "sqlite" else _in_postgresql
     lost: Exception | None = None
     begun = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
-            with waiting(), turn(PATIENCE_SECONDS), transaction.atomic():
-                return operation(*args, **kwargs)
+            with waiting():
+                return transact(operation, is_durable=is_durable, is_alone=isinstance(lost, SharedTransactionError))
         except (IntegrityError, OperationalError, LostRaceError) as error:
             lost = error
         drop_broken_connection()
@@ -53,31 +64,15 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
     raise unavailable("the database is busy") from lost
 
 
-def run_volatile(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-    """Do what `run` does with an operation that a power cut may undo: nothing waits for the disk.
-
-    A later transaction that waits makes it durable too.
-    """
-    if connection.vendor != "sqlite":
-        return run(_answered_at_once(operation, *args, **kwargs))
-    usual = _SYNCHRONOUS.value()
-    if usual <= _NORMAL:
-        return run(operation, *args, **kwargs)
-    _DO_NOT_WAIT.run()
-    try:
-        return run(operation, *args, **kwargs)
-    finally:
-        _WAIT.run()
+def _in_sqlite(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool) -> Result:
+    return write(operation, is_durable=is_durable, is_alone=is_alone, patience_seconds=PATIENCE_SECONDS)
 
 
-def _answered_at_once(
-    operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
-) -> Callable[[], Result]:
-    def operate() -> Result:
-        _ANSWER_AT_ONCE.run()
-        return operation(*args, **kwargs)
-
-    return operate
+def _in_postgresql(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool) -> Result:  # noqa: ARG001 - as above
+    with transaction.atomic():
+        if not is_durable:
+            _ANSWER_AT_ONCE.run()
+        return operation()
 
 
 def take_turns(*names: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import psycopg_pool
 from psycopg.pq.abc import PGconn
+from psycopg_pool.base import AttemptWithBackoff
 
 from accounts.waiting import waiting
 
@@ -25,6 +26,10 @@ PATIENCE_SECONDS = 5.0
 RETRY_SECONDS = 0.25
 # The end of a connection shows in its socket unless its whole machine was lost; to ask costs a round trip.
 TRUSTED_SECONDS = 1.0
+
+# One that gives up as soon as it has failed.
+_ONLY_ATTEMPT = AttemptWithBackoff(timeout=0.0)
+_ONLY_ATTEMPT.give_up_at = 1.0
 
 
 class AwayError(psycopg.OperationalError):
@@ -61,7 +66,7 @@ class ConnectionPool(psycopg_pool.ConnectionPool[Connection]):
 
     def __init__(self, **options: Any) -> None:
         """Make a pool; the options are psycopg's."""
-        # What waits between two tries to connect are those who need a connection, not the pool's workers.
+        # What its log says of a try that failed; how often it tries is below.
         super().__init__(reconnect_timeout=0.0, **options)
         self._away_since: float | None = None
 
@@ -97,13 +102,19 @@ class ConnectionPool(psycopg_pool.ConnectionPool[Connection]):
     def _patiently(self, deadline: float) -> Connection:
         """Take a connection, dead or alive, as soon as there is one."""
         begun_at = time.monotonic()
+        tries = 0
         while True:
             try:
                 return super().getconn(deadline - time.monotonic())
             except AwayError:
-                now = time.monotonic()
-                self._away_since = away_since = self._away_since or now
-                # The first try may have been under way before the server was back.
-                if now >= min(deadline, max(begun_at + RETRY_SECONDS, away_since + PATIENCE_SECONDS)):
+                tries, now = tries + 1, time.monotonic()
+                self._away_since = away_since = self._away_since or begun_at
+                # The first try may have been under way since before the server was back.
+                has_tried = tries > 1 or now - begun_at >= PATIENCE_SECONDS
+                if now >= deadline or (has_tried and now - away_since >= PATIENCE_SECONDS):
                     raise
             time.sleep(RETRY_SECONDS)
+
+    def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:  # noqa: ARG002
+        """Connect once, in a worker: what waits between two tries are those who need a connection."""
+        super()._add_connection(_ONLY_ATTEMPT, growing=growing)

@@ -115,6 +115,6 @@ class ConnectionPool(psycopg_pool.ConnectionPool[Connection]):
                     raise
             time.sleep(RETRY_SECONDS)
 
-    def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:  # noqa: ARG002
+    def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:
         """Connect once, in a worker: what waits between two tries are those who need a connection."""
         super()._add_connection(_ONLY_ATTEMPT, growing=growing)

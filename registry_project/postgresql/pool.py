@@ -107,11 +107,11 @@ class ConnectionPool(psycopg_pool.ConnectionPool[Connection]):
             try:
                 return super().getconn(deadline - time.monotonic())
             except AwayError:
-                tries, now = tries + 1, time.monotonic()
+                tries, next_at = tries + 1, time.monotonic() + RETRY_SECONDS
                 self._away_since = away_since = self._away_since or begun_at
                 # The first try may have been under way since before the server was back.
-                has_tried = tries > 1 or now - begun_at >= PATIENCE_SECONDS
-                if now >= deadline or (has_tried and now - away_since >= PATIENCE_SECONDS):
+                has_tried = tries > 1 or next_at - begun_at >= PATIENCE_SECONDS
+                if next_at >= deadline or (has_tried and next_at - away_since >= PATIENCE_SECONDS):
                     raise
             time.sleep(RETRY_SECONDS)
 

@@ -8,6 +8,8 @@ PostgreSQL takes it; what SQLite writes otherwise is replaced when it is made:
     %s::type                                          ?
     statement_timestamp() [± interval 'N seconds']    strftime in the form that Django stores times in
     FOR UPDATE [OF table]                             nothing: a transaction has the whole database to itself
+
+PostgreSQL ends every connection when it restarts: a question that was under way is asked again on another one.
 """
 
 import json
@@ -37,6 +39,7 @@ class Statement:
         """Keep `sql`, in which `%%` is a `%` of its own."""
         self._sql = sql
         self._sqlite_sql = _as_sqlite(sql)
+        self._only_asks = sql.lstrip().startswith("SELECT")
 
     def row(self, *parameters: object) -> Row | None:
         """Return the first row, None when there is none. Raises django.db.Error."""
@@ -74,7 +77,18 @@ class Statement:
         if is_sqlite:
             return database.connection.execute(self._sqlite_sql, parameters)
         with waiting():
+            try:
+                return database.connection.execute(self._sql, parameters)
+            except database.Database.OperationalError:
+                if not self._may_ask_again(database):
+                    raise
+            database.close()
+            database.ensure_connection()
             return database.connection.execute(self._sql, parameters)
+
+    def _may_ask_again(self, database: Any) -> bool:
+        """Tell whether nothing but the connection was lost: neither a transaction nor word of a change."""
+        return self._only_asks and database.connection.closed and not database.in_atomic_block
 
 
 def database_of_thread() -> Any:
@@ -91,8 +105,7 @@ def database_of_thread() -> Any:
 
 def _connected() -> Any:
     database = database_of_thread()
-    if database.connection is None or database.health_check_enabled:
-        database.close_if_health_check_failed()
+    if database.connection is None:
         database.ensure_connection()
     return database
 

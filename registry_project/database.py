@@ -67,7 +67,7 @@ def _connect() -> None:
 
 @contextmanager
 def _without_pool() -> Iterator[None]:
-    """Connect directly: a pool says after 20 seconds what a connection says at once, and has threads."""
+    """Connect directly: a pool says after seconds what a connection says at once, and has threads."""
     options = connection.settings_dict["OPTIONS"]
     pool = options.pop("pool", None)
     try:

@@ -81,11 +81,12 @@ def _database() -> dict[str, Any]:
     values: dict[str, Any] = dict(dj_database_url.parse(url))
     is_sqlite = values["ENGINE"].endswith("sqlite3")
     options = _sqlite_options() if is_sqlite else _postgresql_options()
+    if not is_sqlite:
+        # Django's, with a pool that a restart of the server does not stop.
+        values["ENGINE"] = "registry_project.postgresql"
     values["OPTIONS"] = {**values.get("OPTIONS", {}), **options}
     # SQLite: one connection a thread for good. PostgreSQL: from the pool, for as long as a request needs it.
     values["CONN_MAX_AGE"] = None if is_sqlite else 0
-    # A pooled connection may be older than a restart of the server: it is asked before it is used.
-    values["CONN_HEALTH_CHECKS"] = not is_sqlite
     return values
 
 
@@ -100,7 +101,7 @@ def _postgresql_options() -> dict[str, Any]:
     pool = {"min_size": 1, "max_size": max(8, _server.threads), "timeout": 20}
     # A server that vanished without a word is given up after half a minute, not after the kernel's quarter of an hour.
     vanished = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
-    return {"pool": pool, "connect_timeout": 10, "options": "-c lock_timeout=10s", **vanished}
+    return {"pool": pool, "connect_timeout": 5, "options": "-c lock_timeout=10s", **vanished}
 
 
 DATABASES = {"default": _database()}

@@ -73,23 +73,42 @@ def wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> No
     sys.exit(f"PostgreSQL did not start:\n{log.read_text()}")
 
 
+class Cluster:
+    """A server on a folder and a port that stay the same when it is started again."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make an empty cluster in `folder`, and start nothing yet."""
+        self._bin, self._folder, self._port = programs(), folder, free_port()
+        self._server: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://registry@127.0.0.1:{self._port}"
+        initialise(self._bin, folder / "data")
+
+    def start(self) -> None:
+        """Start the server, and return once it answers."""
+        self._server = start(self._bin, self._folder, self._port)
+        wait_until_ready(self._server, f"{self.url}/postgres", self._folder / "log")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server, as `pg_ctl stop -m fast` does, or by SIGQUIT as `-m immediate`."""
+        if self._server is not None:
+            self._server.send_signal(how)
+            self._server.wait()
+            self._server = None
+
+
 @contextmanager
-def cluster() -> Iterator[str]:
-    """Start a server, yield its URL without a database name, then stop it and remove what it wrote."""
-    bin_folder, port = programs(), free_port()
+def cluster() -> Iterator[Cluster]:
+    """Start a server, yield it, then stop it and remove what it wrote."""
     folder = Path(tempfile.mkdtemp(prefix="registry-postgresql-"))
     if account := owner():
         shutil.chown(folder, account)
     try:
-        initialise(bin_folder, folder / "data")
-        server = start(bin_folder, folder, port)
+        running = Cluster(folder)
         try:
-            url = f"postgresql://registry@127.0.0.1:{port}"
-            wait_until_ready(server, f"{url}/postgres", folder / "log")
-            yield url
+            running.start()
+            yield running
         finally:
-            server.send_signal(signal.SIGINT)
-            server.wait()
+            running.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -103,10 +122,10 @@ def main() -> int:
     """Run the command of the command line and return its exit status."""
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGHUP, leave)
-    with cluster() as url:
-        with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
+    with cluster() as running:
+        with psycopg.connect(f"{running.url}/postgres", autocommit=True) as connection:
             connection.execute("CREATE DATABASE registry")
-        environment = os.environ | {"REGISTRY_DATABASE_URL": f"{url}/registry"}
+        environment = os.environ | {"REGISTRY_DATABASE_URL": f"{running.url}/registry"}
         return subprocess.run(sys.argv[1:], env=environment, check=False).returncode
 
 

@@ -1,5 +1,6 @@
 """A registry to break."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from tests.clients.conftest import pytest_runtest_setup
 from tests.faults.commands import Commands
 from tests.faults.pusher import SHARED, Artifact, Pusher
 from tests.faults.registry import Registry
+from tests.postgresql import Cluster, cluster
 
 __all__ = ["pytest_runtest_setup"]
 
@@ -36,3 +38,12 @@ def commands(registry: Registry) -> Iterator[Commands]:
         yield commands
     finally:
         commands.end()
+
+
+@pytest.fixture
+def postgresql() -> Iterator[Cluster]:
+    """Run a PostgreSQL that nobody else misses."""
+    if not os.environ.get("REGISTRY_DATABASE_URL", "").startswith("postgres"):
+        pytest.skip("SQLite has no server")
+    with cluster() as postgresql:
+        yield postgresql

@@ -13,7 +13,8 @@ import pytest
 
 from tests.clients.server import Answer
 from tests.faults.pusher import SHARED, Artifact, Pusher, RefusedError
-from tests.faults.registry import Registry
+from tests.faults.registry import PATIENCE_SECONDS, Registry
+from tests.images import digest_of
 from tests.postgresql import cluster
 
 PUSHERS = 4
@@ -28,8 +29,8 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
     """Run a registry on a PostgreSQL of its own, which nobody else misses."""
     if not os.environ.get("REGISTRY_DATABASE_URL", "").startswith("postgres"):
         pytest.skip("SQLite has no server")
-    with cluster() as url:
-        monkeypatch.setenv("REGISTRY_DATABASE_URL", f"{url}/postgres")
+    with cluster() as server:
+        monkeypatch.setenv("REGISTRY_DATABASE_URL", f"{server.url}/postgres")
         registry = Registry(tmp_path)
         # Else its server may forget in a crash what it said was committed; the cluster of tests is set up so.
         registry.execute(f'ALTER DATABASE "{_name(registry)}" SET synchronous_commit = on')
@@ -96,6 +97,31 @@ def test_every_push_gets_in_though_the_database_goes_away(
         for number in range(IMAGES):
             assert alice.pull(Artifact(SHARED_LAYER, (alice.repository.encode(), bytes([number]))), f"v{number}")
     assert registry.manage("fsck", "--deep").stdout == "no problems\n"
+
+
+def test_a_question_that_was_cut_off_is_asked_again(registry: Registry) -> None:
+    """A pull waits for a lock; the server ends its connection, and then the lock."""
+    alice = Pusher(registry, SHARED)
+    alice.upload_whole(SHARED_LAYER)
+    assert alice.token
+
+    with ThreadPoolExecutor(1) as client, psycopg.connect(registry.database_url) as blocker:
+        blocker.execute("LOCK TABLE accounts_rightsepoch IN ACCESS EXCLUSIVE MODE")
+        pull = client.submit(alice.send, "GET", f"blobs/{digest_of(SHARED_LAYER)}")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not cut_off(registry):
+            assert time.monotonic() < deadline, "nobody asks"
+            time.sleep(0.01)
+        blocker.rollback()
+
+        assert pull.result().body == SHARED_LAYER
+
+
+def cut_off(registry: Registry) -> int:
+    """End the connections of the registry that wait for a lock, and return how many there were."""
+    waiting = f"SELECT pg_terminate_backend(pid) {_OTHERS} AND wait_event_type = 'Lock'"
+    with psycopg.connect(os.environ["REGISTRY_DATABASE_URL"], autocommit=True) as connection:
+        return len(connection.execute(waiting.encode(), [_name(registry)]).fetchall())
 
 
 def is_declared(answer: Answer) -> bool:

@@ -8,17 +8,21 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from accounts.statement import Statement
 from collector.findings import Finding, Kind
 from collector.pace import Pace
 from collector.report import Report
 from collector.walk import BATCH, BusyError, Walk
 from distribution import leases, transactions, trash, uploads
 from distribution.failpoints import failpoint
-from distribution.models import Trash, Upload, remove
+from distribution.models import Trash, Upload
 from distribution.storage import blob_store, check_storage
 
 # An upload ends this long after its last activity.
 UPLOAD_EXPIRY = timedelta(hours=24)
+
+_FIND_OBJECT = Statement("SELECT key FROM distribution_trash WHERE id = %s")
+_FORGET_OBJECT = Statement("DELETE FROM distribution_trash WHERE id = %s")
 
 
 def expired_uploads(now: datetime) -> QuerySet[Upload]:
@@ -81,18 +85,17 @@ def _expire_locked(pk: UUID, now: datetime) -> bool | None:
 
 
 def _delete_object(pk: int) -> bool | None:
-    row = Trash.objects.filter(pk=pk).first()
-    if row is None:
+    key = _FIND_OBJECT.value(pk)
+    if key is None:
         return None
-    rows = Trash.objects.filter(pk=pk)
     try:
         failpoint("reap.before_delete")
-        blob_store().delete(row.key)
+        blob_store().delete(key)
     except Exception:
         # Else it would be tried, and logged, every minute.
-        rows.update(delete_after=Now() + trash.DELAY)
+        Trash.objects.filter(pk=pk).update(delete_after=Now() + trash.DELAY)
         raise
     failpoint("reap.after_delete")
-    remove(rows)
+    _FORGET_OBJECT.run(pk)
     failpoint("reap.after_row")
     return True

@@ -30,10 +30,10 @@ def rehearse(policy: Policy, report: Report, pace: Pace | None = None) -> Iterat
 
     What is for a later run is counted at the end. Raises StopError when `pace` does.
     """
-    now = clock.now()
+    now, pace = clock.now(), pace or Pace()
     marked = Mark(policy, now - policy.grace_period, pace).find()
-    uploads = (reap.find_uploads(now, scope) for scope in policy.scopes())
-    for finding in chain(marked, *uploads, reap.find_objects(now)):
+    uploads = (reap.find_uploads(now, scope, pace) for scope in policy.scopes())
+    for finding in chain(marked, *uploads, reap.find_objects(now, pace)):
         finding.add_to(report)
         yield finding
     ahead = Report()

@@ -12,7 +12,7 @@ from accounts.statement import Statement
 from collector.findings import Finding, Kind
 from collector.pace import Pace
 from collector.report import Report
-from collector.walk import BATCH, BusyError, Walk
+from collector.walk import BusyError, Walk, by_age
 from distribution import leases, transactions, trash, uploads
 from distribution.failpoints import failpoint
 from distribution.models import Trash, Upload
@@ -35,18 +35,22 @@ def due_trash(now: datetime) -> QuerySet[Trash]:
     return Trash.objects.filter(delete_after__lte=now)
 
 
-def find_uploads(now: datetime, scope: Q) -> Iterator[Finding]:
-    """Yield the uploads that `expire_uploads` would end."""
-    rows = expired_uploads(now).filter(scope).select_related("repository").order_by("active_at", "pk")
-    for row in rows.iterator(BATCH):
-        reason = f"no activity since {row.active_at:%Y-%m-%d %H:%M:%S} UTC"
-        yield Finding(Kind.UPLOAD, str(row.pk), reason, row.repository_id, row.repository.name)
+def find_uploads(now: datetime, scope: Q, pace: Pace) -> Iterator[Finding]:
+    """Yield the uploads that `expire_uploads` would end. Raises StopError when `pace` does."""
+    rows = expired_uploads(now).filter(scope).select_related("repository").only("active_at", "repository__name")
+    for page in by_age(rows, "active_at"):
+        for row in page:
+            reason = f"no activity since {row.active_at:%Y-%m-%d %H:%M:%S} UTC"
+            yield Finding(Kind.UPLOAD, str(row.pk), reason, row.repository_id, row.repository.name)
+        pace.look()
 
 
-def find_objects(now: datetime) -> Iterator[Finding]:
-    """Yield the objects that `empty_trash` would delete."""
-    for row in due_trash(now).order_by("delete_after", "pk").iterator(BATCH):
-        yield Finding(Kind.OBJECT, row.key, f"in the trash until {row.delete_after:%Y-%m-%d %H:%M:%S} UTC")
+def find_objects(now: datetime, pace: Pace) -> Iterator[Finding]:
+    """Yield the objects that `empty_trash` would delete. Raises StopError when `pace` does."""
+    for page in by_age(due_trash(now), "delete_after"):
+        for row in page:
+            yield Finding(Kind.OBJECT, row.key, f"in the trash until {row.delete_after:%Y-%m-%d %H:%M:%S} UTC")
+        pace.look()
 
 
 def expire_uploads(now: datetime, scope: Q, report: Report, pace: Pace) -> None:

@@ -12,9 +12,9 @@ from django.db.models.functions import Now
 from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 
-from collector import requested
+from collector import requested, walk
 from collector.models import Run
-from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag, Trash
+from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag, Trash, Upload
 from tests.caller import Caller
 from tests.collector.props import DAY, collect, pass_time, rehearse
 from tests.images import Image, digest_of, index, put_manifest
@@ -130,6 +130,30 @@ def test_what_is_due_is_read_by_age_beside_what_repositories_keep(many: None) ->
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
         assert "distribution_manifest_idle" in str(cursor.fetchall())
+
+
+@pytest.mark.parametrize(
+    ("table", "index_name"), [("upload", "distribution_upload_active_at"), ("trash", "distribution_trash_delete_after")]
+)
+def test_each_page_of_refuse_is_read_by_age(
+    prepared: None, monkeypatch: pytest.MonkeyPatch, table: str, index_name: str
+) -> None:
+    monkeypatch.setattr(walk, "BATCH", 2)
+    here = Repository.objects.create(name="alice/app")
+    Upload.objects.bulk_create([Upload(repository=here, active_at=Now()) for _ in range(5)])
+    Trash.objects.bulk_create([Trash(key=str(number), delete_after=Now()) for number in range(5)])
+    pass_time()
+    with CaptureQueriesContext(connection) as captured:
+        rehearse()
+
+    pages = [q["sql"] for q in captured.captured_queries if re.search(rf'FROM "distribution_{table}".*LIMIT', q["sql"])]
+    assert len(pages) == 4
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        for sql in pages:
+            cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
+            assert index_name in str(cursor.fetchall())
 
 
 def test_looking_for_requested_runs_reads_no_history(prepared: None) -> None:

@@ -29,20 +29,20 @@ _MANIFEST_IS_HELD = """(
 _LINK_IS_HELD = "EXISTS (SELECT 1 FROM distribution_manifestblob WHERE link_id = link.id)"
 
 _IS_HELD = "SELECT {held} FROM {table} WHERE {row}.id = %s"
-_END = """
-UPDATE {table} SET used_at = greatest(used_at, COALESCE(%s::timestamptz, statement_timestamp()))
+# In one statement, later than the one that locked the rows: of a row that a transaction changes a second time,
+# PostgreSQL checks the foreign keys at COMMIT, and locks the link's blob for that, out of the order of locks.
+_DROP = """
+UPDATE {table}
+SET used_at = greatest(used_at, COALESCE(%s::timestamptz, statement_timestamp())), is_idle = NOT {held}
 WHERE {row}.id = ANY(%s)
 """
-_LET_GO = "UPDATE {table} SET is_idle = TRUE WHERE {row}.id = ANY(%s) AND NOT {row}.is_idle AND NOT {held}"
 _MANIFEST = {"table": "distribution_manifest AS manifest", "row": "manifest", "held": _MANIFEST_IS_HELD}
 _LINK = {"table": "distribution_link AS link", "row": "link", "held": _LINK_IS_HELD}
 
 _IS_MANIFEST_HELD = Statement(_IS_HELD.format(**_MANIFEST))
 _IS_LINK_HELD = Statement(_IS_HELD.format(**_LINK))
-_END_MANIFESTS = Statement(_END.format(**_MANIFEST))
-_END_LINKS = Statement(_END.format(**_LINK))
-_LET_MANIFESTS_GO = Statement(_LET_GO.format(**_MANIFEST))
-_LET_LINKS_GO = Statement(_LET_GO.format(**_LINK))
+_DROP_MANIFESTS = Statement(_DROP.format(**_MANIFEST))
+_DROP_LINKS = Statement(_DROP.format(**_LINK))
 
 
 def is_manifest_held(pk: int) -> bool:
@@ -57,15 +57,15 @@ def is_link_held(pk: int) -> bool:
 
 def drop_manifests(pks: Iterable[int], ended_at: datetime | None = None) -> None:
     """Say that a hold on these manifests, all locked, ended at `ended_at` (None: now)."""
-    _drop(list(pks), ended_at, _END_MANIFESTS, _LET_MANIFESTS_GO)
+    _drop(_DROP_MANIFESTS, list(pks), ended_at)
 
 
 def drop_links(pks: Iterable[int], ended_at: datetime | None = None) -> None:
     """Say that a hold on these links, all locked, ended at `ended_at` (None: now)."""
-    _drop(list(pks), ended_at, _END_LINKS, _LET_LINKS_GO)
+    _drop(_DROP_LINKS, list(pks), ended_at)
 
 
-def _drop(pks: list[int], ended_at: datetime | None, end: Statement, let_go: Statement) -> None:
+def _drop(statement: Statement, pks: list[int], ended_at: datetime | None) -> None:
+    # Most manifests have neither children nor referrers.
     if pks:
-        end.run(ended_at, pks)
-        let_go.run(pks)
+        statement.run(ended_at, pks)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db.models.functions import Now
 
-from collector import clock, collection, lease, rehearsal, schedule
+from collector import clock, collection, history, lease, rehearsal, schedule
 from collector.lease import Held
 from collector.models import Job, Run, State, Trigger
 from collector.pace import Pace, StopError
@@ -53,6 +53,7 @@ def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch |
 
     pace = Pace(watch_all)
     close_interrupted()
+    history.prune()
     _begin(run, policy)
     with _recorded(run, report):
         if run.is_dry_run:

@@ -21,6 +21,10 @@ _COUNTS = (
 )
 
 
+class WithdrawnError(Exception):
+    """Whoever asked for the run has withdrawn it."""
+
+
 def collect(
     policy: Policy, report: Report, trigger: Trigger, *, started_by: str = "", watch: Watch | None = None
 ) -> Run:
@@ -42,7 +46,10 @@ def collect_if_due(report: Report, watch: Watch | None = None) -> Run | None:
 
 
 def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch | None) -> Run:
-    """Do the run, a dry one too, whose lease is `held`; its row tells now and then how far it is."""
+    """Do the run, a dry one too, whose lease is `held`; its row tells now and then how far it is.
+
+    Raises WithdrawnError when it was asked for and does not wait any more, and whatever ends it.
+    """
 
     def watch_all() -> None:
         if held.renew():
@@ -75,10 +82,14 @@ def close_interrupted() -> None:
 
 
 def _begin(run: Run, policy: Policy) -> None:
+    is_requested = run.state == State.REQUESTED
     run.started_at, run.state = clock.now(), State.RUNNING
     run.grace_period, run.remove_untagged = policy.grace_period, policy.remove_untagged
     run.repository = policy.repository
-    run.save()
+    if not is_requested:
+        run.save()
+    elif not Run.objects.filter(pk=run.pk, state=State.REQUESTED).update(state=run.state, started_at=run.started_at):
+        raise WithdrawnError
     failpoint("collect.after_begin")
 
 

@@ -11,10 +11,10 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from accounts.statement import Statement
-from collector import collection, walk
+from collector import collection, policy, walk
 from collector.pace import Pace, StopError
 from collector.policy import Policy
-from collector.report import Report
+from collector.report import Report, names_of, table
 from distribution.models import Blob, Link, Manifest, Repository, Tag, Trash, Upload
 from tests.caller import Caller
 from tests.collector.graph import Graph
@@ -65,6 +65,28 @@ def test_a_rehearsal_finds_what_a_run_removes(prepared: None, seed: int, remove_
     collect(remove_untagged=remove_untagged)
 
     assert before - Counter(_present()) == found
+
+
+# Among these are graphs in which each of an index, a subject, the order of repositories and a later run decides.
+@pytest.mark.parametrize("seed", [1, 2, 5, 8, 24])
+@pytest.mark.parametrize("repository", ["", "random/*"])
+def test_a_rehearsal_says_the_table_of_the_run(
+    prepared: None, monkeypatch: pytest.MonkeyPatch, seed: int, repository: str
+) -> None:
+    """The bytes of a blob that several repositories share count where it is let go of last."""
+    monkeypatch.setattr(policy, "BATCH", 1)
+    Graph(random.Random(seed), 3, untagged=0.95).grow()
+    if seed % 2:
+        pass_time()
+    rules, rehearsed, done = Policy(DAY, remove_untagged=True, repository=repository), Report(), Report()
+    list(collection.rehearse(rules, rehearsed))
+
+    collection.collect(rules, done, Pace())
+    collection.foresee(rules, done)
+
+    names = names_of(Repository.objects.values_list("pk", flat=True))
+    assert done.total.freed_bytes + done.total.later_bytes > 0
+    assert table(rehearsed, names) == table(done, names)
 
 
 def test_random_graphs_have_everything_that_may_go(prepared: None) -> None:

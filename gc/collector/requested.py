@@ -20,6 +20,11 @@ def is_any() -> bool:
     return Run.objects.filter(state=State.REQUESTED).exists()
 
 
+def may_begin() -> bool:
+    """Tell whether a run waits, and for no other run."""
+    return is_any() and not lease.is_held(Job.COLLECTION)
+
+
 def withdraw(run: Run, withdrawn_by: str) -> bool:
     """Let the run not happen, in the name of `withdrawn_by`; False when it has begun, or does not wait any more."""
     rows = Run.objects.filter(pk=run.pk, state=State.REQUESTED)

@@ -24,16 +24,17 @@ from distribution.models import Link, Manifest
 from distribution.transactions import LostRaceError
 
 _FIND_MANIFEST = Statement("SELECT repository_id, digest FROM distribution_manifest WHERE id = %s")
-_MANIFEST_USED_AT = Statement("""
-SELECT used_at FROM distribution_manifest manifest
-WHERE id = %s AND is_idle AND used_at < %s
-AND NOT (SELECT keeps_untagged FROM distribution_repository WHERE id = manifest.repository_id)
+# As values, not as conditions: PostgreSQL may look for a row that is idle and old through all of those.
+_IS_MANIFEST_DUE = Statement("""
+SELECT used_at, is_idle AND used_at < %s
+    AND NOT (SELECT keeps_untagged FROM distribution_repository WHERE id = manifest.repository_id)
+FROM distribution_manifest manifest WHERE id = %s
 """)
 _KEEP_MANIFEST = Statement("UPDATE distribution_manifest SET is_idle = FALSE WHERE id = %s")
 _FIND_LINK = Statement("SELECT repository_id, blob_id FROM distribution_link WHERE id = %s")
 _LOCK_BLOB = Statement("SELECT key, size FROM distribution_blob WHERE id = %s FOR UPDATE SKIP LOCKED")
 _LOCK_LINK = Statement("SELECT id FROM distribution_link WHERE id = %s FOR UPDATE SKIP LOCKED")
-_IS_LINK_DUE = Statement("SELECT TRUE FROM distribution_link WHERE id = %s AND is_idle AND used_at < %s")
+_IS_LINK_DUE = Statement("SELECT is_idle AND used_at < %s FROM distribution_link WHERE id = %s")
 _KEEP_LINK = Statement("UPDATE distribution_link SET is_idle = FALSE WHERE id = %s")
 
 Removed = tuple[int, Counts]
@@ -92,8 +93,8 @@ def _remove_manifest(pk: int, cut: datetime) -> Removed | None:
     if pk not in family.pks:
         raise BusyError
     # Asked in SQL, as the walk did: SQLite compares times as text, Python does not.
-    used_at = _MANIFEST_USED_AT.value(pk, cut)
-    if used_at is None:
+    used_at, is_due = _IS_MANIFEST_DUE.row(cut, pk) or (None, False)
+    if not is_due:
         return None
     if holds.is_manifest_held(pk):
         _KEEP_MANIFEST.run(pk)
@@ -123,7 +124,7 @@ def _remove_link(pk: int, cut: datetime) -> Removed | None:
     blob = _LOCK_BLOB.row(blob_pk)
     if blob is None or _LOCK_LINK.row(pk) is None:
         raise BusyError
-    if not _IS_LINK_DUE.value(pk, cut):
+    if not _IS_LINK_DUE.value(cut, pk):
         return None
     if holds.is_link_held(pk):
         _KEEP_LINK.run(pk)

@@ -57,6 +57,9 @@ def test_a_run_reads_no_table_from_end_to_end(many: None) -> None:
 
     assert (report.total.manifests, report.total.blobs) == (2, 2)
     _check(captured)
+    by_age = [q["sql"] for q in captured.captured_queries if re.search(r"WHERE[\s\S]*used_at\W* <", q["sql"])]
+    assert by_age
+    assert all("LIMIT" in sql for sql in by_age)
 
 
 def test_no_query_is_built_for_a_row(push: Push, alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ PostgreSQL takes it; what SQLite writes otherwise is replaced when it is made:
     = ANY(%s)                                         a list as JSON
     %s::type                                          ?
     statement_timestamp() [± interval 'N seconds']    strftime in the form that Django stores times in
-    FOR UPDATE [OF table]                             nothing: a transaction has the whole database to itself
+    greatest(a, b)                                    max(a, b)
+    FOR UPDATE [OF table] [SKIP LOCKED]               nothing: a transaction has the whole database to itself
 
 PostgreSQL ends every connection when it restarts: a question that was under way is asked again on another one.
 """
@@ -16,6 +17,7 @@ import json
 import re
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,11 +31,14 @@ Row = tuple[Any, ...]
 
 _MOMENT = re.compile(r"statement_timestamp\(\)(?: ([+-]) interval '([0-9.]+) seconds')?")
 _CAST = re.compile(r"%s::\w+")
-_LOCK = re.compile(r"\s+FOR UPDATE(?: OF \w+)?")
+_LOCK = re.compile(r"\s+FOR UPDATE(?: OF \w+)?(?: SKIP LOCKED)?")
 
 
 class Statement:
-    """One SQL statement with `%s` for its parameters: texts, numbers, bytes, UUIDs, lists of numbers or texts."""
+    """One SQL statement with `%s` for its parameters: texts, numbers, bytes, UUIDs, times, lists of numbers or texts.
+
+    A time that is read comes without a zone from SQLite, and as it came it can be a parameter again: both are UTC.
+    """
 
     def __init__(self, sql: str) -> None:
         """Keep `sql`, in which `%%` is a `%` of its own."""
@@ -113,11 +118,14 @@ def _connected() -> Any:
 def _adapted(value: object) -> object:
     if isinstance(value, UUID):
         return value.hex
+    if isinstance(value, datetime):
+        return str(value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value)
     return json.dumps(value) if isinstance(value, list) else value
 
 
 def _as_sqlite(sql: str) -> str:
-    sql = _CAST.sub("%s", _LOCK.sub("", sql.replace("= ANY(%s)", "IN (SELECT value FROM json_each(%s))")))
+    sql = sql.replace("= ANY(%s)", "IN (SELECT value FROM json_each(%s))").replace("greatest(", "max(")
+    sql = _CAST.sub("%s", _LOCK.sub("", sql))
     return _MOMENT.sub(_moment, sql).replace("%s", "?").replace("%%", "%")
 
 

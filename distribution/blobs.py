@@ -12,7 +12,7 @@ from distribution.content import Content
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
 from distribution.lookup import FoundBlob
-from distribution.models import Blob, Link, ManifestBlob, Repository, remove
+from distribution.models import Blob, Link, ManifestBlob, Repository
 from distribution.storage import MissingObjectError, blob_store, check_storage
 from tokens.errors import ErrorCode, RegistryError
 from tokens.views.base import unavailable
@@ -33,6 +33,9 @@ INSERT INTO distribution_link (repository_id, blob_id, used_at, is_idle)
 VALUES (%s, %s, statement_timestamp(), TRUE)
 """)
 _PROMISE_LINK = Statement("UPDATE distribution_link SET used_at = statement_timestamp() WHERE id = %s")
+_REMOVE_LINK = Statement("DELETE FROM distribution_link WHERE id = %s")
+_IS_LINKED = Statement("SELECT EXISTS (SELECT 1 FROM distribution_link WHERE blob_id = %s)")
+_REMOVE = Statement("DELETE FROM distribution_blob WHERE id = %s")
 
 
 def find(name: RepositoryName, digest: Digest) -> FoundBlob:
@@ -165,15 +168,18 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
     if users.exists():
         manifests = list(users.values_list("manifest__digest", flat=True)[:10])
         raise RegistryError(ErrorCode.UNSUPPORTED, {"reason": "manifests use this blob", "manifests": manifests})
-    unlink(link, blob)
+    unlink(link.pk, blob.pk, blob.key)
     failpoint("blob.before_delete_commit")
 
 
-def unlink(link: Link, blob: Blob) -> bool:
-    """Remove the link, and with the last one the blob too; tell whether it was the last. Both rows are locked."""
-    remove(Link.objects.filter(pk=link.pk))
-    if Link.objects.filter(blob=blob).exists():
+def unlink(link_pk: int, blob_pk: int, key: str) -> bool:
+    """Remove the link, and with the last one the blob, whose object is `key`; tell whether it was the last.
+
+    Both rows are locked.
+    """
+    _REMOVE_LINK.run(link_pk)
+    if _IS_LINKED.value(blob_pk):
         return False
-    trash.put([blob.key])
-    remove(Blob.objects.filter(pk=blob.pk))
+    trash.put([key])
+    _REMOVE.run(blob_pk)
     return True

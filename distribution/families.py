@@ -3,35 +3,47 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q
-
+from accounts.statement import Statement
 from distribution import holds
-from distribution.models import Link, Manifest, ManifestBlob, ManifestChild
-from distribution.models import remove as remove_rows
 from distribution.transactions import LostRaceError
+
+_CHILDREN = Statement("SELECT child_id FROM distribution_manifestchild WHERE parent_id = %s")
+_MEMBERS = """
+SELECT id FROM distribution_manifest WHERE id = ANY(%s) OR (repository_id = %s AND subject = %s)
+ORDER BY id FOR UPDATE {unless_locked}
+"""
+_LOCK = Statement(_MEMBERS.format(unless_locked=""))
+_LOCK_FREE = Statement(_MEMBERS.format(unless_locked="SKIP LOCKED"))
+_REFERRERS = Statement("SELECT id FROM distribution_manifest WHERE repository_id = %s AND subject = %s")
+_LINKS = Statement("SELECT link_id FROM distribution_manifestblob WHERE manifest_id = %s")
+_OF_LINKS = "SELECT id FROM distribution_link WHERE id = ANY(%s) ORDER BY id FOR UPDATE {unless_locked}"
+_LOCK_LINKS = Statement(_OF_LINKS.format(unless_locked=""))
+_LOCK_FREE_LINKS = Statement(_OF_LINKS.format(unless_locked="SKIP LOCKED"))
+_REMOVE = (
+    Statement("DELETE FROM distribution_manifestblob WHERE manifest_id = %s"),
+    Statement("DELETE FROM distribution_manifestchild WHERE parent_id = %s"),
+    Statement("DELETE FROM distribution_manifest WHERE id = %s"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Locked manifests; `is_complete` when no member is busy elsewhere or came in between."""
+    """Locked manifests, that of `pk` among them; `is_complete` when no member is busy elsewhere or came in between."""
 
-    manifest: Manifest
+    pk: int
     pks: frozenset[int]
     is_complete: bool
 
 
-def lock(manifest: Manifest, *, skip_locked: bool = False) -> Family:
+def lock(pk: int, repository_pk: int, digest: str, *, skip_locked: bool = False) -> Family:
     """Lock the manifest, its children and its referrers, by primary key in one statement."""
     # Read first: with a subquery beside an OR, PostgreSQL reads every manifest there is.
-    children = list(ManifestChild.objects.filter(parent_id=manifest.pk).values_list("child_id", flat=True))
-    referrers = Q(repository_id=manifest.repository_id, subject=manifest.digest)
-    rows = Manifest.objects.select_for_update(skip_locked=skip_locked).order_by("pk")
-    members = Q(pk__in=[manifest.pk, *children]) | referrers
-    pks = frozenset(rows.filter(members).values_list("pk", flat=True))
+    children = _pks(_CHILDREN, pk)
+    statement = _LOCK_FREE if skip_locked else _LOCK
+    pks = _pks(statement, [pk, *children], repository_pk, digest)
     # Asked anew, in statements of their own: under READ COMMITTED the locking one may have waited.
-    needed = set(ManifestChild.objects.filter(parent_id=manifest.pk).values_list("child_id", flat=True))
-    needed |= set(Manifest.objects.filter(referrers).values_list("pk", flat=True))
-    return Family(manifest, pks, needed <= pks)
+    needed = _pks(_CHILDREN, pk) | _pks(_REFERRERS, repository_pk, digest)
+    return Family(pk, pks, needed <= pks)
 
 
 def remove(family: Family, *, ended_at: datetime | None, skip_locked: bool = False) -> None:
@@ -39,14 +51,15 @@ def remove(family: Family, *, ended_at: datetime | None, skip_locked: bool = Fal
 
     Raises LostRaceError when one of its links is busy elsewhere.
     """
-    manifest = family.manifest
-    uses = ManifestBlob.objects.filter(manifest=manifest)
-    wanted = set(uses.values_list("link_id", flat=True))
-    rows = Link.objects.select_for_update(skip_locked=skip_locked).filter(pk__in=wanted).order_by("pk")
-    if set(rows.values_list("pk", flat=True)) != wanted:
+    links = _pks(_LINKS, family.pk)
+    statement = _LOCK_FREE_LINKS if skip_locked else _LOCK_LINKS
+    if _pks(statement, list(links)) != links:
         raise LostRaceError("a link of the manifest is busy")
-    remove_rows(uses)
-    remove_rows(ManifestChild.objects.filter(parent=manifest))
-    remove_rows(Manifest.objects.filter(pk=manifest.pk))
-    holds.drop_manifests(family.pks - {manifest.pk}, ended_at)
-    holds.drop_links(wanted, ended_at)
+    for removal in _REMOVE:
+        removal.run(family.pk)
+    holds.drop_manifests(family.pks - {family.pk}, ended_at)
+    holds.drop_links(links, ended_at)
+
+
+def _pks(statement: Statement, *parameters: object) -> frozenset[int]:
+    return frozenset(pk for (pk,) in statement.rows(*parameters))

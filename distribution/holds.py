@@ -6,11 +6,10 @@ held(manifest) = a tag, a parent index, or a subject that exists in the reposito
 from collections.abc import Iterable
 from datetime import datetime
 
-from django.db.models import DateTimeField, Exists, Expression, F, OuterRef, Q, Value
-from django.db.models.functions import Greatest, Now
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.statement import Statement
-from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
+from distribution.models import Manifest, ManifestBlob, ManifestChild, Tag
 
 _TAGGED = Exists(Tag.objects.filter(manifest=OuterRef("pk")))
 _CHILD = Exists(ManifestChild.objects.filter(child=OuterRef("pk")))
@@ -20,40 +19,53 @@ _USED = Exists(ManifestBlob.objects.filter(link=OuterRef("pk")))
 HELD_MANIFEST = Q(_TAGGED) | Q(_CHILD) | Q(_REFERRER)
 HELD_LINK = Q(_USED)
 
-# The same, for one manifest.
-_IS_HELD = Statement("""
-SELECT EXISTS (SELECT 1 FROM distribution_tag WHERE manifest_id = manifest.id)
+# The same in SQL, of the row `manifest` or `link`.
+_MANIFEST_IS_HELD = """(
+    EXISTS (SELECT 1 FROM distribution_tag WHERE manifest_id = manifest.id)
     OR EXISTS (SELECT 1 FROM distribution_manifestchild WHERE child_id = manifest.id)
     OR EXISTS (SELECT 1 FROM distribution_manifest subject
         WHERE subject.repository_id = manifest.repository_id AND subject.digest = manifest.subject)
-FROM distribution_manifest manifest WHERE manifest.id = %s
-""")
+)"""
+_LINK_IS_HELD = "EXISTS (SELECT 1 FROM distribution_manifestblob WHERE link_id = link.id)"
+
+_IS_HELD = "SELECT {held} FROM {table} WHERE {row}.id = %s"
+# In one statement, later than the one that locked the rows: of a row that a transaction changes a second time,
+# PostgreSQL checks the foreign keys at COMMIT, and locks the link's blob for that, out of the order of locks.
+_DROP = """
+UPDATE {table}
+SET used_at = greatest(used_at, COALESCE(%s::timestamptz, statement_timestamp())), is_idle = NOT {held}
+WHERE {row}.id = ANY(%s)
+"""
+_MANIFEST = {"table": "distribution_manifest AS manifest", "row": "manifest", "held": _MANIFEST_IS_HELD}
+_LINK = {"table": "distribution_link AS link", "row": "link", "held": _LINK_IS_HELD}
+
+_IS_MANIFEST_HELD = Statement(_IS_HELD.format(**_MANIFEST))
+_IS_LINK_HELD = Statement(_IS_HELD.format(**_LINK))
+_DROP_MANIFESTS = Statement(_DROP.format(**_MANIFEST))
+_DROP_LINKS = Statement(_DROP.format(**_LINK))
 
 
 def is_manifest_held(pk: int) -> bool:
     """Tell whether anything holds the manifest."""
-    return bool(_IS_HELD.value(pk))
+    return bool(_IS_MANIFEST_HELD.value(pk))
 
 
 def is_link_held(pk: int) -> bool:
     """Tell whether a manifest holds the link."""
-    return Link.objects.filter(HELD_LINK, pk=pk).exists()
+    return bool(_IS_LINK_HELD.value(pk))
 
 
 def drop_manifests(pks: Iterable[int], ended_at: datetime | None = None) -> None:
     """Say that a hold on these manifests, all locked, ended at `ended_at` (None: now)."""
-    rows = Manifest.objects.filter(pk__in=list(pks))
-    rows.update(used_at=_latest(ended_at))
-    rows.exclude(HELD_MANIFEST).update(is_idle=True)
+    _drop(_DROP_MANIFESTS, list(pks), ended_at)
 
 
 def drop_links(pks: Iterable[int], ended_at: datetime | None = None) -> None:
     """Say that a hold on these links, all locked, ended at `ended_at` (None: now)."""
-    rows = Link.objects.filter(pk__in=list(pks))
-    rows.update(used_at=_latest(ended_at))
-    rows.exclude(HELD_LINK).update(is_idle=True)
+    _drop(_DROP_LINKS, list(pks), ended_at)
 
 
-def _latest(ended_at: datetime | None) -> Expression:
-    moment = Now() if ended_at is None else Value(ended_at, output_field=DateTimeField())
-    return Greatest(moment, F("used_at"))
+def _drop(statement: Statement, pks: list[int], ended_at: datetime | None) -> None:
+    # Most manifests have neither children nor referrers.
+    if pks:
+        statement.run(ended_at, pks)

@@ -259,7 +259,7 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
         raise unknown(name, str(digest))
     tags = Tag.objects.filter(manifest=row)
     locked = set(tags.select_for_update().order_by("pk").values_list("pk", flat=True))
-    family = families.lock(row)
+    family = families.lock(row.pk, row.repository_id, row.digest)
     if row.pk not in family.pks:
         raise unknown(name, str(digest))
     if not family.is_complete or set(tags.values_list("pk", flat=True)) - locked:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -41,7 +43,10 @@ class _LookedAtAdmin(ModelAdmin):
 
 @admin.register(Run)
 class RunAdmin(_LookedAtAdmin):
-    """Runs, the last one first. Whoever may add runs starts one: a process beside the server does it."""
+    """Runs, the last one first. Whoever may add runs starts them, which a process beside the server does.
+
+    And withdraws those that have not begun.
+    """
 
     form = RunForm
     actions_list = ("rehearse", "start")  # type: ignore[assignment]  # unfold's own is an empty tuple
@@ -94,6 +99,24 @@ class RunAdmin(_LookedAtAdmin):
         """Lead to the form, for a run."""
         return HttpResponseRedirect(reverse("admin:gc_run_add"))
 
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that a button of a run that waits posts to."""
+        view = self.admin_site.admin_view(self.withdraw)
+        return [path("<int:pk>/withdraw/", view, name="gc_run_withdraw"), *super().get_urls()]
+
+    def withdraw(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Let the run not happen if it has not begun, and show the runs."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        run = get_object_or_404(Run, pk=pk)
+        if requested.withdraw(run, request.user.get_username()):
+            messages.success(request, "The run is withdrawn.")
+        else:
+            messages.error(request, "The run does not wait any more: it can't be withdrawn.")
+        return self.response_post_save_add(request, run)
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return what there is to say of a new run, or to see of one."""
         return [(None, {"fields": RunForm.Meta.fields})] if obj is None else super().get_fieldsets(request, obj)
@@ -114,6 +137,14 @@ class RunAdmin(_LookedAtAdmin):
         """Call the page what it is for."""
         said = {"title": "Start a run", "show_save_and_continue": False, "show_save_and_add_another": False}
         answer: HttpResponse = super().add_view(request, form_url, said | (extra_context or {}))
+        return answer
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Let the button of a run that waits post to the page that withdraws it."""
+        said = {"withdraw_attrs": {"formaction": "../withdraw/"}}
+        answer: HttpResponse = super().change_view(request, object_id, form_url, said | (extra_context or {}))
         return answer
 
     def response_add(self, request: HttpRequest, obj: Model, post_url_continue: str | None = None) -> HttpResponse:

@@ -1,6 +1,7 @@
 """One run: sweep manifests, links and blobs, expire uploads, empty the trash; or find what that would be."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import chain
 
 from collector import clock, reap
@@ -30,25 +31,26 @@ def rehearse(policy: Policy, report: Report, pace: Pace | None = None) -> Iterat
 
     What is for a later run is counted at the end. Raises StopError when `pace` does.
     """
-    now = clock.now()
-    marked = Mark(policy, now - policy.grace_period, pace).find()
-    uploads = (reap.find_uploads(now, scope) for scope in policy.scopes())
-    for finding in chain(marked, *uploads, reap.find_objects(now)):
+    now, pace = clock.now(), pace or Pace()
+    cut = now - policy.grace_period
+    marked = Mark(policy, cut, pace).find()
+    uploads = (reap.find_uploads(now, scope, pace) for scope in policy.scopes())
+    for finding in chain(marked, *uploads, reap.find_objects(now, pace)):
         finding.add_to(report)
         yield finding
     ahead = Report()
-    foresee(policy, ahead, pace)
+    foresee(policy, ahead, pace, earlier=cut)
     for pk, counts in ahead.repositories.items():
         # What goes now is not for later.
         now_freed = report.repositories.get(pk, Counts()).freed_bytes
         report.count(pk, Counts(later_bytes=max(0, counts.later_bytes - now_freed)))
 
 
-def foresee(policy: Policy, report: Report, pace: Pace | None = None) -> None:
+def foresee(policy: Policy, report: Report, pace: Pace | None = None, earlier: datetime | None = None) -> None:
     """Count in `report` the bytes that nothing holds now, beyond those freed: for a later run, untouched till then.
 
-    Raises StopError when `pace` does.
+    A run with the cut `earlier` comes first, None: has been. Raises StopError when `pace` does.
     """
-    for finding in Mark(policy, clock.now(), pace).find():
+    for finding in Mark(policy, clock.now(), pace, earlier).find():
         if finding.kind is Kind.BLOB and finding.repository_id is not None:
             report.count(finding.repository_id, Counts(later_bytes=finding.size))

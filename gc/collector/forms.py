@@ -61,5 +61,6 @@ class RunForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stub
         """Refuse a second run while one waits: two clicks are not two runs."""
         if requested.is_any():
             raise ValidationError(
-                "A run is requested already and has not begun: another one is at work, or no process does the jobs."
+                "A run is requested already and has not begun: another one is at work, or no process does the jobs. "
+                "It can be withdrawn on its page."
             )

@@ -7,6 +7,7 @@ that holds it goes. A held row that nothing holds any more is left by both, sinc
 What holds a manifest is in its repository: whether that keeps what is untagged is asked where marking begins.
 """
 
+from bisect import bisect
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -17,6 +18,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from collector.bitmap import Bitmap
 from collector.findings import Finding, Kind
+from collector.moments import Moments, microseconds
 from collector.pace import Pace
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.walk import BATCH
@@ -25,21 +27,30 @@ from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
 _USED_BY_TAGGED = Exists(ManifestBlob.objects.filter(link=OuterRef("pk"), manifest__tags__isnull=False))
 _SUBJECT = Manifest.objects.filter(repository=OuterRef("repository"), digest=OuterRef("subject"))
 
+_Turn = tuple[bool, int, int, int]
+
 
 class Mark:
     """What would go under `policy` with everything due that is unused since before `cut`."""
 
-    def __init__(self, policy: Policy, cut: datetime, pace: Pace | None = None) -> None:
-        """Mark nothing yet; who watches `pace` is asked after each batch of rows, with no statement left open.
+    def __init__(
+        self, policy: Policy, cut: datetime, pace: Pace | None = None, earlier: datetime | None = None
+    ) -> None:
+        """Mark nothing yet; a sweep with the cut `earlier` comes first, None: none does.
 
-        An open one would keep its snapshot: on SQLite nothing could be written meanwhile, no sign of life either.
+        Who watches `pace` is asked after each batch of rows, with no statement left open. An open one would keep its
+        snapshot: on SQLite nothing could be written meanwhile, no sign of life either.
         """
         self._policy = policy
         self._cut = cut
         self._pace = pace or Pace()
+        self._earlier = 0 if earlier is None else microseconds(earlier)
         self._manifests = Bitmap()
         self._links = Bitmap()
         self._judged_links = Bitmap()
+        self._manifest_ends = Moments()
+        self._link_ends = Moments()
+        self._scopes = [pks[0] for pks in policy.batches()]
 
     def find(self) -> Iterator[Finding]:
         """Yield manifests, then links and blobs; each kind once, holders before what they hold.
@@ -88,16 +99,19 @@ class Mark:
             if row.pk in self._manifests or row.pk in kept or (is_referrer and row.subject_pk not in self._manifests):
                 continue
             self._manifests.add(row.pk)
-            yield row, _reason(row, parents.get(row.pk), row.subject if is_referrer else None)
+            parent_end, parent = parents.get(row.pk, (0, None))
+            subject_end = self._manifest_ends[row.subject_pk] if is_referrer else 0
+            self._manifest_ends.put(row.pk, max(microseconds(row.used_at), parent_end, subject_end))
+            yield row, _reason(row, parent, row.subject if is_referrer else None)
 
-    def _parents(self, pks: list[int]) -> tuple[set[int], dict[int, str]]:
-        """Return which of `pks` an index keeps, and the digest of an index of each other that is in one."""
+    def _parents(self, pks: list[int]) -> tuple[set[int], dict[int, tuple[int, str]]]:
+        """Return which of `pks` an index keeps, and when and with which digest the last index of the others goes."""
         kept: set[int] = set()
-        parents: dict[int, str] = {}
+        parents: dict[int, tuple[int, str]] = {}
         rows = ManifestChild.objects.filter(child__in=pks).values_list("child_id", "parent_id", "parent__digest")
         for child, parent, digest in rows.iterator(BATCH):
             if parent in self._manifests:
-                parents[child] = digest
+                parents[child] = max(parents.get(child, (0, "")), (self._manifest_ends[parent], digest))
             else:
                 kept.add(child)
         return kept, parents
@@ -114,11 +128,16 @@ class Mark:
         kept = set(Link.objects.filter(_USED_BY_TAGGED, pk__in=pks).values_list("pk", flat=True))
         doubtful = [pk for pk in pks if pk not in kept]
         uses = ManifestBlob.objects.filter(link__in=doubtful).values_list("link_id", "manifest_id")
-        kept |= {link for link, manifest in uses.iterator(BATCH) if manifest not in self._manifests}
-        old = Link.objects.filter(pk__in=pks, used_at__lt=self._cut).values_list("pk", flat=True)
-        for pk in old:
+        ends: dict[int, int] = {}
+        for link, manifest in uses.iterator(BATCH):
+            ends[link] = max(ends.get(link, 0), self._manifest_ends[manifest])
+            if manifest not in self._manifests:
+                kept.add(link)
+        old = Link.objects.filter(pk__in=pks, used_at__lt=self._cut).values_list("pk", "used_at")
+        for pk, used_at in old:
             if pk not in kept:
                 self._links.add(pk)
+                self._link_ends.put(pk, max(microseconds(used_at), ends.get(pk, 0)))
         for pk in pks:
             self._judged_links.add(pk)
 
@@ -135,13 +154,19 @@ class Mark:
     def _last_links(self, blob_pks: set[int]) -> dict[int, int]:
         """Return, for each blob all of whose links go, the link that goes last."""
         kept: set[int] = set()
-        last: dict[int, int] = {}
-        rows = Link.objects.filter(blob__in=blob_pks).order_by("used_at", "pk").values_list("blob_id", "pk")
-        for blob, link in rows.iterator(BATCH):
-            last[blob] = link
+        last: dict[int, _Turn] = {}
+        rows = Link.objects.filter(blob__in=blob_pks).values_list("blob_id", "repository_id", "pk")
+        for blob, repository, link in rows.iterator(BATCH):
+            turn = self._turn(link, repository)
+            last[blob] = max(last.get(blob, turn), turn)
             if link not in self._links:
                 kept.add(blob)
-        return {blob: link for blob, link in last.items() if blob not in kept}
+        return {blob: link for blob, (*_, link) in last.items() if blob not in kept}
+
+    def _turn(self, link: int, repository: int) -> _Turn:
+        """Return what puts links in the order in which they go."""
+        end = self._link_ends[link]
+        return end >= self._earlier, bisect(self._scopes, repository), end, link
 
 
 def _held_by(pks: list[int]) -> list[int]:

@@ -40,6 +40,7 @@ class State(models.TextChoices):
     """How far a run is."""
 
     REQUESTED = "requested", "requested"
+    WITHDRAWN = "withdrawn", "withdrawn"
     RUNNING = "running", "running"
     DONE = "done", "done"
     STOPPED = "stopped", "stopped early"

@@ -43,9 +43,18 @@ class Policy:
         """
         if not self.repository:
             yield Q()
+        for pks in self.batches():
+            yield Q(repository__in=pks)
+
+    def batches(self) -> Iterator[list[int]]:
+        """Yield the primary keys of the repositories of each scope, in order; none when it is everywhere.
+
+        Raises InvalidPatternError.
+        """
+        if not self.repository:
             return
         matches = compile_glob(self.repository)
         rows = Repository.objects.filter(name__startswith=literal_prefix(self.repository)).values_list("pk", "name")
-        pks = [pk for pk, name in rows.iterator(BATCH) if matches(name)]
+        pks = sorted(pk for pk, name in rows.iterator(BATCH) if matches(name))
         for start in range(0, len(pks), BATCH):
-            yield Q(repository__in=pks[start : start + BATCH])
+            yield pks[start : start + BATCH]

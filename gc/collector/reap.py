@@ -8,17 +8,21 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from accounts.statement import Statement
 from collector.findings import Finding, Kind
 from collector.pace import Pace
 from collector.report import Report
-from collector.walk import BATCH, BusyError, Walk
+from collector.walk import BusyError, Walk, by_age
 from distribution import leases, transactions, trash, uploads
 from distribution.failpoints import failpoint
-from distribution.models import Trash, Upload, remove
+from distribution.models import Trash, Upload
 from distribution.storage import blob_store, check_storage
 
 # An upload ends this long after its last activity.
 UPLOAD_EXPIRY = timedelta(hours=24)
+
+_FIND_OBJECT = Statement("SELECT key FROM distribution_trash WHERE id = %s")
+_FORGET_OBJECT = Statement("DELETE FROM distribution_trash WHERE id = %s")
 
 
 def expired_uploads(now: datetime) -> QuerySet[Upload]:
@@ -31,18 +35,22 @@ def due_trash(now: datetime) -> QuerySet[Trash]:
     return Trash.objects.filter(delete_after__lte=now)
 
 
-def find_uploads(now: datetime, scope: Q) -> Iterator[Finding]:
-    """Yield the uploads that `expire_uploads` would end."""
-    rows = expired_uploads(now).filter(scope).select_related("repository").order_by("active_at", "pk")
-    for row in rows.iterator(BATCH):
-        reason = f"no activity since {row.active_at:%Y-%m-%d %H:%M:%S} UTC"
-        yield Finding(Kind.UPLOAD, str(row.pk), reason, row.repository_id, row.repository.name)
+def find_uploads(now: datetime, scope: Q, pace: Pace) -> Iterator[Finding]:
+    """Yield the uploads that `expire_uploads` would end. Raises StopError when `pace` does."""
+    rows = expired_uploads(now).filter(scope).select_related("repository").only("active_at", "repository__name")
+    for page in by_age(rows, "active_at"):
+        for row in page:
+            reason = f"no activity since {row.active_at:%Y-%m-%d %H:%M:%S} UTC"
+            yield Finding(Kind.UPLOAD, str(row.pk), reason, row.repository_id, row.repository.name)
+        pace.look()
 
 
-def find_objects(now: datetime) -> Iterator[Finding]:
-    """Yield the objects that `empty_trash` would delete."""
-    for row in due_trash(now).order_by("delete_after", "pk").iterator(BATCH):
-        yield Finding(Kind.OBJECT, row.key, f"in the trash until {row.delete_after:%Y-%m-%d %H:%M:%S} UTC")
+def find_objects(now: datetime, pace: Pace) -> Iterator[Finding]:
+    """Yield the objects that `empty_trash` would delete. Raises StopError when `pace` does."""
+    for page in by_age(due_trash(now), "delete_after"):
+        for row in page:
+            yield Finding(Kind.OBJECT, row.key, f"in the trash until {row.delete_after:%Y-%m-%d %H:%M:%S} UTC")
+        pace.look()
 
 
 def expire_uploads(now: datetime, scope: Q, report: Report, pace: Pace) -> None:
@@ -81,18 +89,17 @@ def _expire_locked(pk: UUID, now: datetime) -> bool | None:
 
 
 def _delete_object(pk: int) -> bool | None:
-    row = Trash.objects.filter(pk=pk).first()
-    if row is None:
+    key = _FIND_OBJECT.value(pk)
+    if key is None:
         return None
-    rows = Trash.objects.filter(pk=pk)
     try:
         failpoint("reap.before_delete")
-        blob_store().delete(row.key)
+        blob_store().delete(key)
     except Exception:
         # Else it would be tried, and logged, every minute.
-        rows.update(delete_after=Now() + trash.DELAY)
+        Trash.objects.filter(pk=pk).update(delete_after=Now() + trash.DELAY)
         raise
     failpoint("reap.after_delete")
-    remove(rows)
+    _FORGET_OBJECT.run(pk)
     failpoint("reap.after_row")
     return True

@@ -1,5 +1,7 @@
 """Runs that somebody asked for in the admin: rows that wait until a process beside the server does them."""
 
+from django.db.models.functions import Now
+
 from collector import clock, lease, runs
 from collector.models import Job, Run, State, Trigger
 from collector.policy import Policy
@@ -18,11 +20,28 @@ def is_any() -> bool:
     return Run.objects.filter(state=State.REQUESTED).exists()
 
 
+def may_begin() -> bool:
+    """Tell whether a run waits, and for no other run."""
+    return is_any() and not lease.is_held(Job.COLLECTION)
+
+
+def withdraw(run: Run, withdrawn_by: str) -> bool:
+    """Let the run not happen, in the name of `withdrawn_by`; False when it has begun, or does not wait any more."""
+    rows = Run.objects.filter(pk=run.pk, state=State.REQUESTED)
+    return bool(rows.update(state=State.WITHDRAWN, error=f"withdrawn by {withdrawn_by}", ended_at=Now()))
+
+
 def perform_next(watch: runs.Watch | None = None) -> Run | None:
-    """Do the run that waits longest and return its row, None when none waits. Raises what `runs.collect` raises."""
+    """Do the run that waits longest and return its row, None when it is withdrawn or none waits.
+
+    Raises what `runs.collect` raises.
+    """
     with lease.hold(Job.COLLECTION) as held:
         run = Run.objects.filter(state=State.REQUESTED).order_by("started_at", "pk").first()
         if run is None:
             return None
         policy = Policy(run.grace_period, run.remove_untagged, run.repository)
-        return runs.perform(held, run, policy, Report(), watch)
+        try:
+            return runs.perform(held, run, policy, Report(), watch)
+        except runs.WithdrawnError:
+            return None

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from django.db.models.functions import Now
 
-from collector import clock, collection, lease, rehearsal, schedule
+from collector import clock, collection, history, lease, rehearsal, schedule
 from collector.lease import Held
 from collector.models import Job, Run, State, Trigger
 from collector.pace import Pace, StopError
@@ -19,6 +19,10 @@ _COUNTS = (
     *("manifests", "links", "blobs", "uploads", "objects_deleted"),
     *("freed_bytes", "later_bytes", "busy", "failures"),
 )
+
+
+class WithdrawnError(Exception):
+    """Whoever asked for the run has withdrawn it."""
 
 
 def collect(
@@ -42,7 +46,10 @@ def collect_if_due(report: Report, watch: Watch | None = None) -> Run | None:
 
 
 def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch | None) -> Run:
-    """Do the run, a dry one too, whose lease is `held`; its row tells now and then how far it is."""
+    """Do the run, a dry one too, whose lease is `held`; its row tells now and then how far it is.
+
+    Raises WithdrawnError when it was asked for and does not wait any more, and whatever ends it.
+    """
 
     def watch_all() -> None:
         if held.renew():
@@ -53,6 +60,7 @@ def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch |
 
     pace = Pace(watch_all)
     close_interrupted()
+    history.prune()
     _begin(run, policy)
     with _recorded(run, report):
         if run.is_dry_run:
@@ -74,10 +82,14 @@ def close_interrupted() -> None:
 
 
 def _begin(run: Run, policy: Policy) -> None:
+    is_requested = run.state == State.REQUESTED
     run.started_at, run.state = clock.now(), State.RUNNING
     run.grace_period, run.remove_untagged = policy.grace_period, policy.remove_untagged
     run.repository = policy.repository
-    run.save()
+    if not is_requested:
+        run.save()
+    elif not Run.objects.filter(pk=run.pk, state=State.REQUESTED).update(state=run.state, started_at=run.started_at):
+        raise WithdrawnError
     failpoint("collect.after_begin")
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from collector import clock
+from collector import clock, requested
 from collector.fsck.blobs import fault_of
 from collector.models import Scrub
 from collector.pace import StopError
@@ -55,6 +55,8 @@ def is_due() -> bool:
 def turn(watch: Callable[[], None]) -> bool:
     """Read what is due, for TURN_SECONDS and the rest of a blob; False when a blob could not be read to the end.
 
+    A run that is asked for meanwhile comes before the next blob.
+
     `watch` is called after each piece; what it raises ends the turn, and the blob is read again. Raises what the
     storage raises when it does not answer at all.
     """
@@ -64,7 +66,7 @@ def turn(watch: Callable[[], None]) -> bool:
     check_storage()
     row, _ = Scrub.objects.get_or_create(pk=1, defaults={"reached_at": now, "began_at": now})
     is_well, ends_at = True, time.monotonic() + TURN_SECONDS
-    while time.monotonic() < ends_at:
+    while time.monotonic() < ends_at and not requested.may_begin():
         found = _next(row, period)
         if found is None or found.due_at > now:
             break

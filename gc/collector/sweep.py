@@ -13,14 +13,29 @@ from functools import partial
 
 from django.db.models import Q
 
+from accounts.statement import Statement
 from collector.pace import Pace
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.report import Counts, Report
 from collector.walk import BusyError, Walk
 from distribution import blobs, families, holds, transactions
 from distribution.failpoints import failpoint
-from distribution.models import Blob, Link, Manifest
+from distribution.models import Link, Manifest
 from distribution.transactions import LostRaceError
+
+_FIND_MANIFEST = Statement("SELECT repository_id, digest FROM distribution_manifest WHERE id = %s")
+# As values, not as conditions: PostgreSQL may look for a row that is idle and old through all of those.
+_IS_MANIFEST_DUE = Statement("""
+SELECT used_at, is_idle AND used_at < %s
+    AND NOT (SELECT keeps_untagged FROM distribution_repository WHERE id = manifest.repository_id)
+FROM distribution_manifest manifest WHERE id = %s
+""")
+_KEEP_MANIFEST = Statement("UPDATE distribution_manifest SET is_idle = FALSE WHERE id = %s")
+_FIND_LINK = Statement("SELECT repository_id, blob_id FROM distribution_link WHERE id = %s")
+_LOCK_BLOB = Statement("SELECT key, size FROM distribution_blob WHERE id = %s FOR UPDATE SKIP LOCKED")
+_LOCK_LINK = Statement("SELECT id FROM distribution_link WHERE id = %s FOR UPDATE SKIP LOCKED")
+_IS_LINK_DUE = Statement("SELECT is_idle AND used_at < %s FROM distribution_link WHERE id = %s")
+_KEEP_LINK = Statement("UPDATE distribution_link SET is_idle = FALSE WHERE id = %s")
 
 Removed = tuple[int, Counts]
 """The primary key of a repository, and what went from it."""
@@ -70,19 +85,19 @@ def remove_manifest(pk: int, cut: datetime) -> Removed | None:
 
 
 def _remove_manifest(pk: int, cut: datetime) -> Removed | None:
-    row = Manifest.objects.filter(pk=pk).only("pk", "digest", "repository_id").first()
+    row = _FIND_MANIFEST.row(pk)
     if row is None:
         return None
-    family = families.lock(row, skip_locked=True)
+    repository_pk, digest = row
+    family = families.lock(pk, repository_pk, digest, skip_locked=True)
     if pk not in family.pks:
         raise BusyError
-    rows = Manifest.objects.filter(pk=pk)
     # Asked in SQL, as the walk did: SQLite compares times as text, Python does not.
-    used_at = rows.filter(~KEEPS_UNTAGGED, is_idle=True, used_at__lt=cut).values_list("used_at", flat=True).first()
-    if used_at is None:
+    used_at, is_due = _IS_MANIFEST_DUE.row(cut, pk) or (None, False)
+    if not is_due:
         return None
     if holds.is_manifest_held(pk):
-        rows.update(is_idle=False)
+        _KEEP_MANIFEST.run(pk)
         return None
     if not family.is_complete:
         raise BusyError
@@ -91,7 +106,7 @@ def _remove_manifest(pk: int, cut: datetime) -> Removed | None:
     except LostRaceError as error:
         raise BusyError from error
     failpoint("collect.before_manifest_commit")
-    return row.repository_id, Counts(manifests=1)
+    return repository_pk, Counts(manifests=1)
 
 
 def remove_link(pk: int, cut: datetime) -> Removed | None:
@@ -102,18 +117,19 @@ def remove_link(pk: int, cut: datetime) -> Removed | None:
 
 
 def _remove_link(pk: int, cut: datetime) -> Removed | None:
-    link = Link.objects.filter(pk=pk).first()
+    link = _FIND_LINK.row(pk)
     if link is None:
         return None
-    blob = Blob.objects.select_for_update(skip_locked=True).filter(pk=link.blob_id).first()
-    rows = Link.objects.filter(pk=pk)
-    if blob is None or not list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)):
+    repository_pk, blob_pk = link
+    blob = _LOCK_BLOB.row(blob_pk)
+    if blob is None or _LOCK_LINK.row(pk) is None:
         raise BusyError
-    if not rows.filter(is_idle=True, used_at__lt=cut).exists():
+    if not _IS_LINK_DUE.value(cut, pk):
         return None
     if holds.is_link_held(pk):
-        rows.update(is_idle=False)
+        _KEEP_LINK.run(pk)
         return None
-    is_last = blobs.unlink(link, blob)
+    key, size = blob
+    is_last = blobs.unlink(pk, blob_pk, key)
     failpoint("collect.before_link_commit")
-    return link.repository_id, Counts(links=1, blobs=int(is_last), freed_bytes=blob.size if is_last else 0)
+    return repository_pk, Counts(links=1, blobs=int(is_last), freed_bytes=size if is_last else 0)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet, TextField, Value
+from django.db.models.functions import Cast
 
 from collector.pace import Pace
 
@@ -30,6 +31,18 @@ def by_pk(rows: QuerySet[Row], batch: int = BATCH) -> Iterator[Row]:
     while found := list((rows if last is None else rows.filter(pk__gt=last))[:batch]):
         yield from found
         last = found[-1].pk
+
+
+def by_age(rows: QuerySet[Any], moment: str) -> Iterator[list[Any]]:
+    """Yield `rows` in pages, the oldest by the column `moment` first, with no statement left open between them."""
+    # As the database writes it: SQLite compares times as text, in which one moment has several forms.
+    rows = rows.annotate(written=Cast(moment, TextField())).order_by(moment, "pk")
+    page = list(rows[:BATCH])
+    while page:
+        yield page
+        last = Value(page[-1].written)
+        rest = rows.filter(Q(**{f"{moment}__gt": last}) | Q(pk__gt=page[-1].pk), **{f"{moment}__gte": last})
+        page = list(rest[:BATCH])
 
 
 class BusyError(Exception):

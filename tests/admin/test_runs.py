@@ -131,6 +131,74 @@ def test_a_second_run_is_refused_while_one_waits(admin: Browser) -> None:
     assert Run.objects.count() == 1
 
 
+def withdrawal_of(run: Run) -> str:
+    return f"{RUNS}{run.pk}/withdraw/"
+
+
+def requested_run(browser: Browser) -> Run:
+    """Ask for a run."""
+    browser.submit(ADD)
+    return Run.objects.get()
+
+
+def test_a_run_that_waits_is_withdrawn_by_its_page(admin: Browser) -> None:
+    run = requested_run(admin)
+    page = admin.text(page_of(run))
+    assert 'formaction="../withdraw/"' in page
+
+    response = admin.client.post(withdrawal_of(run), dict(form_of(page)), follow=True)
+
+    assert messages_of(response) == ["The run is withdrawn."]
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("withdrawn", "withdrawn by root")
+    assert "withdrawn" in admin.text(RUNS)
+    assert admin.submit(ADD)["Location"] == RUNS
+
+
+def test_a_run_that_has_begun_is_not_withdrawn(admin: Browser) -> None:
+    requested_run(admin)
+    run = done()
+
+    response = admin.post(withdrawal_of(run), {})
+
+    assert response["Location"] == RUNS
+    assert "can't be withdrawn" in str(messages_of(admin.client.get(RUNS)))
+    run.refresh_from_db()
+    assert run.state == "done"
+    assert "withdraw/" not in admin.text(page_of(run))
+
+
+def test_opening_the_page_that_withdraws_does_nothing(admin: Browser) -> None:
+    run = requested_run(admin)
+
+    assert admin.get(withdrawal_of(run)).status_code == 405
+    assert admin.client.post(withdrawal_of(run), {}).status_code == 403
+    assert Run.objects.get().state == "requested"
+
+
+def test_a_run_that_is_not_there_can_not_be_withdrawn(admin: Browser) -> None:
+    assert admin.post(f"{RUNS}7/withdraw/", {}).status_code == 404
+
+
+def test_who_may_only_look_withdraws_nothing(admin: Browser) -> None:
+    run = requested_run(admin)
+    onlooker = staff("onlooker", "view_run", "change_run", "delete_run")
+
+    assert "withdraw/" not in onlooker.text(page_of(run))
+    assert onlooker.post(withdrawal_of(run), {}).status_code == 403
+    assert Run.objects.get().state == "requested"
+
+
+def test_who_may_add_runs_withdraws_those_of_others(admin: Browser) -> None:
+    run = requested_run(admin)
+    operator = staff("operator", "view_run", "add_run")
+
+    operator.client.post(withdrawal_of(run), dict(form_of(operator.text(page_of(run)))))
+
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("withdrawn", "withdrawn by operator")
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("grace_period", "soon"), ("grace_period", ""), ("repository", "["), ("repository", "a" * 256)]
 )

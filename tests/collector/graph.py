@@ -1,4 +1,4 @@
-"""Images, indexes of them, nested ones, referrers and tags, at random, in two repositories."""
+"""Images, indexes of them, nested ones, referrers and tags, at random, in repositories that share blobs."""
 
 import json
 import random
@@ -19,9 +19,10 @@ from tests.images import descriptor, digest_of, index, manifest
 class Graph:
     """Grows as `chance` has it; half the rows were last used days ago, and of those some longer."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self.chance = chance
-        self.names = [RepositoryName(f"random/{letter}-{chance.getrandbits(32):x}") for letter in "ab"]
+    def __init__(self, chance: random.Random, repositories: int = 2, untagged: float = 0.5) -> None:
+        self.chance, self.untagged = chance, untagged
+        letters = "abcdef"[:repositories]
+        self.names = [RepositoryName(f"random/{letter}-{chance.getrandbits(32):x}") for letter in letters]
         self.contents = [f"blob {chance.random()}".encode() for _ in range(8)]
 
     def grow(self) -> None:
@@ -33,7 +34,7 @@ class Graph:
             (Upload.objects.all(), "active_at"),
         ]
         for rows, column in tables:
-            pks = list(rows.values_list("pk", flat=True))
+            pks = list(rows.order_by("pk").values_list("pk", flat=True))
             for days in (2, 3):
                 some = self.chance.sample(pks, len(pks) // 2)
                 rows.filter(pk__in=some).update(**{column: F(column) - DAY * days})
@@ -46,7 +47,7 @@ class Graph:
         for number in range(12):
             payloads.append(self._put(name, contents[:5], payloads, number))
         for number in range(12):
-            if self.chance.random() < 0.5:
+            if self.chance.random() < self.untagged:
                 tags.delete(name, f"v{number}")
         uploads.start(name, "alice")
 

@@ -58,6 +58,23 @@ def test_a_manifest_is_left_while_it_or_a_link_of_it_is_busy(untagged: Image, mo
     assert collect().total.manifests == 1
 
 
+def test_a_manifest_goes_while_its_blobs_are_busy(untagged: Image) -> None:
+    """Whoever holds a blob may wait for a link of it: who holds the link must not wait for the blob, nor at COMMIT."""
+    with _locked(Blob.objects.all()):
+        report = collect()
+
+    assert (report.total.manifests, report.total.links, report.failures) == (1, 0, 0)
+
+
+def test_a_manifest_is_deleted_while_its_blobs_are_busy(push: Push, alice: Caller) -> None:
+    image = push(APP, "v1")
+
+    with _locked(Blob.objects.all()):
+        response = alice.delete(f"/v2/{APP}/manifests/{image.digest}")
+
+    assert response.status_code == 202
+
+
 @pytest.mark.parametrize("model", [Blob, Link])
 def test_a_link_is_left_while_it_or_its_blob_is_busy(alice: Caller, model: type[Model]) -> None:
     push_blob(alice, APP, b"alone")

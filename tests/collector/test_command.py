@@ -184,6 +184,21 @@ def test_a_dry_run_ends_in_time_and_says_that_not_all_is_listed(untagged: Image)
     assert "would remove blob" not in output
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-inf", "-1", "1e999", "soon", ""])
+def test_gc_refuses_what_is_no_number_of_seconds(seconds: str) -> None:
+    with pytest.raises(CommandError, match=f'--max-seconds: "{seconds}" is no number of seconds'):
+        gc(f"--max-seconds={seconds}")
+
+
+def test_gc_refuses_a_wrong_option_with_exit_status_2(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("storage: {filesystem: {rootdirectory: store}}")
+
+    done = manage(tmp_path, "gc", "--max-seconds", "nan", more={"CONFIG_PATH": str(tmp_path / "config.yaml")})
+
+    assert done.returncode == 2
+    assert done.stderr.endswith('--max-seconds: "nan" is no number of seconds, as 600 or 0.5\n')
+
+
 def test_gc_prints_json_when_asked_to(untagged: Image) -> None:
     *findings, last = [json.loads(line) for line in gc("--delete-untagged", "--dry-run", "--json").splitlines()]
 

@@ -2,24 +2,30 @@
 
 import json
 import re
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 
-from collector import requested
+from collector import requested, walk
 from collector.models import Run
-from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag
+from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag, Trash, Upload
+from tests.caller import Caller
 from tests.collector.props import DAY, collect, pass_time, rehearse
-from tests.images import digest_of
+from tests.images import Image, digest_of, index, put_manifest
 
+Push = Callable[..., Image]
 MANY = 2000
 # The others have a row or two here, of which a whole scan is the best way.
 LARGE = ("manifest", "manifestblob", "link", "blob", "tag")
 _NAMES = f"distribution_({'|'.join(LARGE)})"
+# What statements call them, Django's and those that are written by hand.
+_ALIASES = rf"[TU]\d+|{'|'.join(LARGE)}|subject"
 
 
 @pytest.fixture
@@ -51,6 +57,42 @@ def test_a_run_reads_no_table_from_end_to_end(many: None) -> None:
 
     assert (report.total.manifests, report.total.blobs) == (2, 2)
     _check(captured)
+    by_age = [q["sql"] for q in captured.captured_queries if re.search(r"WHERE[\s\S]*used_at\W* <", q["sql"])]
+    assert by_age
+    assert all("LIMIT" in sql for sql in by_age)
+
+
+def test_no_query_is_built_for_a_row(push: Push, alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = [_queries_built(push, alice, images, monkeypatch) for images in (1, 5)]
+
+    assert built[0] == built[1]
+
+
+def _queries_built(push: Push, alice: Caller, images: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many queries the ORM builds to collect so many images in an index each, then their bytes."""
+    for number in range(images):
+        image = push("alice/app", "v1", secrets.token_bytes(8))
+        put_manifest(alice, "alice/app", f"index-{number}", index(image.payload))
+        for tag in ("v1", f"index-{number}"):
+            alice.delete(f"/v2/alice/app/manifests/{tag}")
+    # All of one age: else what is let go comes up in another batch, each of which is a query.
+    for rows in (Manifest.objects, Link.objects):
+        rows.update(used_at=Now() - 2 * DAY)
+    build, built = SQLCompiler.as_sql, 0
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        nonlocal built
+        built += 1
+        return build(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLCompiler, "as_sql", count)
+        report = collect()
+        Trash.objects.update(delete_after=Now())
+        deleted = collect()
+    assert (report.total.manifests, report.failures) == (2 * images, 0)
+    assert deleted.objects == report.total.blobs == 2 * images
+    return built
 
 
 def test_a_rehearsal_reads_no_table_from_end_to_end(many: None) -> None:
@@ -93,6 +135,30 @@ def test_what_is_due_is_read_by_age_beside_what_repositories_keep(many: None) ->
         assert "distribution_manifest_idle" in str(cursor.fetchall())
 
 
+@pytest.mark.parametrize(
+    ("table", "index_name"), [("upload", "distribution_upload_active_at"), ("trash", "distribution_trash_delete_after")]
+)
+def test_each_page_of_refuse_is_read_by_age(
+    prepared: None, monkeypatch: pytest.MonkeyPatch, table: str, index_name: str
+) -> None:
+    monkeypatch.setattr(walk, "BATCH", 2)
+    here = Repository.objects.create(name="alice/app")
+    Upload.objects.bulk_create([Upload(repository=here, active_at=Now()) for _ in range(5)])
+    Trash.objects.bulk_create([Trash(key=str(number), delete_after=Now()) for number in range(5)])
+    pass_time()
+    with CaptureQueriesContext(connection) as captured:
+        rehearse()
+
+    pages = [q["sql"] for q in captured.captured_queries if re.search(rf'FROM "distribution_{table}".*LIMIT', q["sql"])]
+    assert len(pages) == 4
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        for sql in pages:
+            cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
+            assert index_name in str(cursor.fetchall())
+
+
 def test_looking_for_requested_runs_reads_no_history(prepared: None) -> None:
     values: dict[str, Any] = {"trigger": "schedule", "grace_period": DAY, "remove_untagged": False, "state": "done"}
     Run.objects.bulk_create([Run(started_at=Now(), **values) for _ in range(500)])
@@ -118,13 +184,13 @@ def _check(captured: CaptureQueriesContext, least: int = 6) -> None:
 
 def _whole_scans(sql: str) -> Iterator[str]:
     """Yield the parts of the statement's plan that read a whole table."""
-    if not re.match(r"SELECT|UPDATE|DELETE|DECLARE", sql):
+    statement = re.sub(r"^DECLARE .*? FOR ", "", sql.strip())
+    if not re.match(r"SELECT|UPDATE|DELETE", statement):
         return
-    statement = re.sub(r"^DECLARE .*? FOR ", "", sql)
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
-            yield from (row[3] for row in cursor.fetchall() if re.match(rf"SCAN ({_NAMES}|[TU]\d+)\b", row[3]))
+            yield from (row[3] for row in cursor.fetchall() if re.match(rf"SCAN ({_NAMES}|{_ALIASES})\b", row[3]))
         else:
             cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}")
             (plan,) = cursor.fetchone()

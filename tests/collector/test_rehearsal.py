@@ -3,14 +3,18 @@
 import random
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from django.db import connection
+from django.db.models.functions import Now
 
-from collector import collection
+from accounts.statement import Statement
+from collector import collection, policy, walk
 from collector.pace import Pace, StopError
 from collector.policy import Policy
-from collector.report import Report
+from collector.report import Report, names_of, table
 from distribution.models import Blob, Link, Manifest, Repository, Tag, Trash, Upload
 from tests.caller import Caller
 from tests.collector.graph import Graph
@@ -63,6 +67,28 @@ def test_a_rehearsal_finds_what_a_run_removes(prepared: None, seed: int, remove_
     assert before - Counter(_present()) == found
 
 
+# Among these are graphs in which each of an index, a subject, the order of repositories and a later run decides.
+@pytest.mark.parametrize("seed", [1, 2, 5, 8, 24])
+@pytest.mark.parametrize("repository", ["", "random/*"])
+def test_a_rehearsal_says_the_table_of_the_run(
+    prepared: None, monkeypatch: pytest.MonkeyPatch, seed: int, repository: str
+) -> None:
+    """The bytes of a blob that several repositories share count where it is let go of last."""
+    monkeypatch.setattr(policy, "BATCH", 1)
+    Graph(random.Random(seed), 3, untagged=0.95).grow()
+    if seed % 2:
+        pass_time()
+    rules, rehearsed, done = Policy(DAY, remove_untagged=True, repository=repository), Report(), Report()
+    list(collection.rehearse(rules, rehearsed))
+
+    collection.collect(rules, done, Pace())
+    collection.foresee(rules, done)
+
+    names = names_of(Repository.objects.values_list("pk", flat=True))
+    assert done.total.freed_bytes + done.total.later_bytes > 0
+    assert table(rehearsed, names) == table(done, names)
+
+
 def test_random_graphs_have_everything_that_may_go(prepared: None) -> None:
     for seed in range(3):
         Graph(random.Random(seed)).grow()
@@ -92,6 +118,68 @@ def test_a_row_that_looks_idle_and_is_held_is_kept_and_mended(push: Push) -> Non
     assert collect().repositories == {}
     assert not Manifest.objects.filter(is_idle=True).exists()
     assert not Link.objects.filter(is_idle=True).exists()
+
+
+@pytest.fixture
+def refuse(prepared: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nine old uploads and nine objects in the trash, of two moments in two forms of writing, and small pages."""
+    monkeypatch.setattr(walk, "BATCH", 2)
+    here = Repository.objects.create(name=APP)
+    for number in range(9):
+        upload = Upload.objects.create(repository=here, active_at=Now())
+        row = Trash.objects.create(key=f"objects/00/{number}", delete_after=Now())
+        # To SQLite, which compares times as text, the longer one is later.
+        moment = f"2020-01-01 00:00:0{number % 2}.123{'000' if number % 4 < 2 else ''}"
+        Statement("UPDATE distribution_upload SET active_at = %s::timestamptz WHERE id = %s").run(moment, upload.pk)
+        Statement("UPDATE distribution_trash SET delete_after = %s::timestamptz WHERE id = %s").run(moment, row.pk)
+
+
+def test_each_upload_and_object_is_found_once_page_by_page(refuse: None) -> None:
+    found = Counter(kind for kind, _, _ in set(rehearse()))
+
+    assert found == {"upload": 9, "object": 9}
+    assert len(rehearse()) == 18
+
+
+@pytest.mark.parametrize("kind", ["upload", "object"])
+def test_a_rehearsal_ends_in_time_whatever_it_looks_for(refuse: None, kind: str) -> None:
+    report = Report()
+
+    def watch() -> None:
+        if report.objects if kind == "object" else report.uploads:
+            raise StopError("out of time")
+
+    with pytest.raises(StopError):
+        list(collection.rehearse(Policy(DAY, remove_untagged=True), report, Pace(watch)))
+
+    assert (report.uploads, report.objects) == ((2, 0) if kind == "upload" else (9, 2))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["upload", "object"])
+def test_a_reader_who_takes_time_keeps_nothing_open(refuse: None, kind: str) -> None:
+    """On SQLite an open statement would keep what is written meanwhile from going into the database's file."""
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL keeps no statement open for who reads on")
+    findings = collection.rehearse(Policy(DAY, remove_untagged=True), Report())
+    next(finding for finding in findings if finding.kind == kind)
+
+    def write_and_move() -> tuple[int, int, int]:
+        try:
+            Repository.objects.update(is_listed=True)
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                busy, written, moved = cursor.fetchone()
+            return busy, written, moved
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as others:
+        busy, written, moved = others.submit(write_and_move).result()
+
+    assert busy == 0
+    assert moved == written > 0
+    findings.close()  # type: ignore[attr-defined]  # a generator
 
 
 def _present() -> list[tuple[str, str, str]]:

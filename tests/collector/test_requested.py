@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.db.models.functions import Now
 
-from collector import background, jobs, lease, requested
+from collector import background, jobs, lease, requested, runs
 from collector.background import Background
 from collector.models import Job, Lease, Run
 from collector.pace import StopError
@@ -50,12 +50,12 @@ def test_a_requested_run_is_due_and_is_done_once(prepared: None) -> None:
 
 
 def test_requested_runs_are_done_in_their_order(prepared: None) -> None:
-    runs = [ask(is_dry_run=True), ask()]
+    both = [ask(is_dry_run=True), ask()]
 
     jobs.run_due()
 
-    assert [state_of(run) for run in runs] == ["done", "done"]
-    assert runs[0].started_at < runs[1].started_at
+    assert [state_of(run) for run in both] == ["done", "done"]
+    assert both[0].started_at < both[1].started_at
 
 
 def test_a_requested_run_moves_no_schedule(prepared: None, configured: Callable[..., None]) -> None:
@@ -88,6 +88,38 @@ def test_a_requested_run_that_fails_says_why_and_is_not_tried_again(db: None) ->
     assert state_of(run) == "failed"
     assert run.error.startswith("FileNotFoundError")
     assert not requested.is_any()
+
+
+def test_a_withdrawn_run_is_not_done(prepared: None) -> None:
+    run = ask()
+
+    assert requested.withdraw(run, "root")
+    jobs.run_due()
+
+    assert (state_of(run), run.error) == ("withdrawn", "withdrawn by root")
+    assert run.ended_at is not None
+    assert not requested.is_any()
+
+
+def test_a_run_that_is_withdrawn_when_it_is_about_to_begin_does_not(
+    prepared: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ask(), ask()
+    monkeypatch.setattr(runs, "close_interrupted", lambda: requested.withdraw(first, "root"))
+
+    jobs.run_due()
+
+    assert (state_of(first), state_of(second)) == ("withdrawn", "done")
+
+
+@pytest.mark.parametrize("state", ["running", "done", "withdrawn"])
+def test_a_run_that_does_not_wait_is_not_withdrawn(prepared: None, state: str) -> None:
+    run = ask()
+    Run.objects.update(state=state)
+
+    assert not requested.withdraw(run, "root")
+
+    assert (state_of(run), run.error) == (state, "")
 
 
 def test_a_stop_ends_the_run_at_work_and_leaves_those_that_wait(alice: Caller) -> None:

@@ -15,8 +15,8 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import Account
-from collector import jobs, lease
-from collector.models import Job, Scrub
+from collector import jobs, lease, requested
+from collector.models import Job, Run, Scrub
 from collector.pace import StopError
 from distribution.models import Blob, Link
 from distribution.storage import BlobStore
@@ -271,3 +271,29 @@ def test_the_admin_shows_how_far_it_is(four: None, client: Client) -> None:
     assert b"round 1" in page.content
     assert client.get("/admin/gc/scrub/add/").status_code == 403
     assert client.post("/admin/gc/scrub/1/change/", {"position": "9"}).status_code == 403
+
+
+def ask_meanwhile() -> None:
+    """Ask for a run while blobs are read."""
+    if lease.is_held(Job.SCRUBBING) and not Run.objects.exists():
+        requested.add(Run(grace_period=HOUR, remove_untagged=False), "root")
+
+
+def test_a_run_that_is_asked_for_comes_before_the_next_blob(four: None) -> None:
+    be_later(4 * HOUR)
+
+    jobs.run_due(ask_meanwhile)
+
+    assert (Scrub.objects.get().checked, Run.objects.get().state) == (1, "requested")
+    jobs.run_due()
+    assert (Scrub.objects.get().checked, Run.objects.get().state) == (2, "done")
+
+
+def test_a_run_that_waits_for_another_keeps_no_blob_from_being_read(four: None) -> None:
+    be_later(4 * HOUR)
+
+    with lease.hold(Job.COLLECTION):
+        jobs.run_due(ask_meanwhile)
+
+    assert Run.objects.get().state == "requested"
+    assert Scrub.objects.get().checked == 2

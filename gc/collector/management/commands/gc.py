@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import math
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
@@ -53,7 +54,9 @@ class Command(BaseCommand):
             help='Keep what was used within it, as "24h" or "90m" (default: garbage_collector.grace_period).',
         )
         parser.add_argument("--repository", type=_pattern, metavar="GLOB", help="Only in these repositories.")
-        parser.add_argument("--max-seconds", type=float, metavar="N", help="End after this long; the next run goes on.")
+        parser.add_argument(
+            "--max-seconds", type=_seconds, metavar="N", help="End after this long; the next run goes on."
+        )
         parser.add_argument("--dry-run", action="store_true", help="Change nothing; list what would go, and why.")
         parser.add_argument("--json", action="store_true", help="Print JSON, one value a line, the report last.")
 
@@ -147,6 +150,16 @@ def _duration(text: str) -> timedelta:
         return parse_duration(text)
     except InvalidDurationError as error:
         raise ArgumentTypeError(str(error)) from error
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ArgumentTypeError(f'"{text}" is no number of seconds, as 600 or 0.5')
+    return seconds
 
 
 def _pattern(text: str) -> str:

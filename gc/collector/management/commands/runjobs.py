@@ -20,6 +20,9 @@ class Command(BaseCommand):
         "garbage_collector.interval. Any number of these may run: each job is done by one process at a time."
     )
 
+    # Made when the server starts. They load the admin, and workers start this command again and again.
+    requires_system_checks: list[str] = []
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the configuration, which `manage.py` has made that of this process, and --once."""
         parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")

@@ -53,7 +53,13 @@ def receive(upload: Upload, body: Body, start: int, expected: int | None, *, may
     claim, key = _claim(upload, start, may_be_first=may_be_first)
     failpoint("upload.after_claim")
     reader = HashingReader(body, upload.algorithm, claim.renew)
-    write(upload, claim, key, reader)
+    try:
+        write(upload, claim, key, reader)
+    except FileExistsError:
+        # A short body, which claims nothing, was here before. Nothing of this one was read yet.
+        claim, key = _claim(upload, start, may_be_first=False)
+        reader = HashingReader(body, upload.algorithm, claim.renew)
+        write(upload, claim, key, reader)
     received = Received(claim, key, reader.size, reader.digest)
     _check_size(upload, received, body, expected)
     return received
@@ -62,7 +68,8 @@ def receive(upload: Upload, body: Body, start: int, expected: int | None, *, may
 def write(upload: Upload, claim: Claim, key: str, reader: Reader) -> None:
     """Store what `reader` gives under `key`, which a row of the claimed upload names.
 
-    Raises RANGE_INVALID when the claim was lost, UNAVAILABLE when the storage fails; the upload is free then.
+    Raises RANGE_INVALID when the claim was lost, UNAVAILABLE when the storage fails, FileExistsError when somebody has
+    begun to write the object; the upload is free then.
     """
     transactions.release_connection()
     try:
@@ -70,6 +77,9 @@ def write(upload: Upload, claim: Claim, key: str, reader: Reader) -> None:
     except LostLeaseError as error:
         abandon(claim, key)
         raise range_error(upload) from error
+    except FileExistsError:
+        abandon(claim, key)
+        raise
     except Exception as error:
         logger.exception("the storage did not take an upload", extra={"key": key})
         abandon(claim, key)

@@ -7,10 +7,8 @@ SQLite has one writer, each COMMIT waits for the disk, and whoever finds it busy
 kernel wakes the next process, and threads that wait share a transaction, in which each task has a savepoint.
 """
 
-import fcntl
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,7 +16,8 @@ from typing import Any, Generic, TypeVar
 
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 
-from accounts.statement import Statement
+from accounts.statement import Statement, database_of_thread
+from distribution.turn import Turn
 
 # Whoever waits for one of these waits for all of them.
 MOST_TASKS = 16
@@ -72,8 +71,10 @@ class Task(Generic[Result]):
                 self.result = self.operation()
         except Exception as error:
             self.error = error
-            if isinstance(error, DatabaseError) and not isinstance(error, IntegrityError):
+            is_own = isinstance(error, IntegrityError) or not isinstance(error, DatabaseError | MemoryError)
+            if connection.needs_rollback or not is_own:
                 raise
+        _check_open()
 
 
 class Writer:
@@ -155,10 +156,17 @@ def _commit(tasks: list[Task[Any]]) -> None:
         if len(tasks) == 1:
             with transaction.atomic():
                 tasks[0].result = tasks[0].operation()
+                _check_open()
             return
         with transaction.atomic():
             for task in tasks:
                 task.attempt()
+
+
+def _check_open() -> None:
+    """Raise OperationalError when SQLite has ended the transaction: it does after some errors, whoever caught them."""
+    if not database_of_thread().connection.in_transaction:
+        raise OperationalError("the database ended the transaction")
 
 
 @contextmanager
@@ -168,35 +176,45 @@ def _without_waiting_for_the_disk() -> Iterator[None]:
     try:
         yield
     finally:
-        _WAIT.run()
+        try:
+            _WAIT.run()
+        except DatabaseError:
+            # No connection may stay that does not wait.
+            connection.close()
 
 
 def _fail(tasks: list[Task[Any]], error: BaseException) -> None:
-    """Let every task fail: by its own error, or that of the transaction, which was another's if there are several."""
+    """Let every task fail: the one that broke the database by that error; nothing that the others found counts."""
+    is_of_database = isinstance(error, DatabaseError | MemoryError)
     for task in tasks:
-        if task.error is None:
-            task.error = error if len(tasks) == 1 else SharedTransactionError(f"a shared transaction failed: {error}")
+        if len(tasks) == 1 or (is_of_database and task.error is error):
+            task.error = error
+        else:
+            task.error = SharedTransactionError(f"a shared transaction failed: {error}")
 
 
 @contextmanager
 def _alone_among_processes(patience_seconds: float) -> Iterator[None]:
-    database: Any = connection
+    database = database_of_thread()
     if database.is_in_memory_db():
         yield
         return
-    begun = time.monotonic()
-    file = _opened()
-    fcntl.flock(file, fcntl.LOCK_EX)
-    try:
-        if time.monotonic() - begun > patience_seconds:
-            raise OperationalError("another process writes")
+    with _turn_of(database.settings_dict["NAME"]).taken(patience_seconds):
         yield
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _turn_of(name: str) -> Turn:
+    global _turn  # noqa: PLW0603 - one database a process
+    if _turn is None:
+        try:
+            _turn = Turn(f"{name}.turn")
+        except OSError as error:
+            raise OperationalError(f"{name}.turn: {error.strerror}") from error
+    return _turn
 
 
 _writer = Writer()
-_file: int | None = None
+_turn: Turn | None = None
 
 
 def write(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool, patience_seconds: float) -> Result:
@@ -204,19 +222,10 @@ def write(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool, 
     return _writer.write(Task(operation, is_durable=is_durable, is_alone=is_alone), patience_seconds)
 
 
-def _opened() -> int:
-    """Return the file that stands for the right to write, not the database: closing that would end SQLite's locks."""
-    global _file  # noqa: PLW0603 - one database a process
-    if _file is None:
-        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
-        _file = os.open(f"{connection.settings_dict['NAME']}.turn", flags, 0o600)
-    return _file
-
-
 def _begin_anew() -> None:
     """Share nothing with the process that this one was forked from: neither its lock nor its tasks."""
-    global _file, _writer
-    _file, _writer = None, Writer()
+    global _turn, _writer
+    _turn, _writer = None, Writer()
 
 
 os.register_at_fork(after_in_child=_begin_anew)

@@ -27,6 +27,11 @@ class Outgoing(Response):
         super().__init__(req, sock, cfg)
         self._pool = pool
         self._head = b""
+        self._wait = Wait.STRANGER
+
+    def expect_client(self, *, is_admitted: bool) -> None:
+        """Say whether what is large goes only to a client that may have it."""
+        self._wait = Wait.TRANSFER if is_admitted else Wait.STRANGER
 
     def invite(self) -> None:
         """Tell a client that waits for it to send the body (RFC 9110, 10.1.1)."""
@@ -104,7 +109,7 @@ class Outgoing(Response):
         data = self._head + data if self._head else data
         sent = self._send_now(data) if data else 0
         if sent < len(data):
-            with self._pool.lent(Wait.STRANGER):
+            with self._pool.lent(self._wait):
                 self.sock.sendall(memoryview(data)[sent:])
 
     def _send_now(self, data: bytes) -> int:

@@ -159,13 +159,15 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         """Serve a request whose head is there; return whether the connection is kept."""
-        conn.incoming.expect_body(is_admitted=_is_for_admitted(req.path))
         # gunicorn's own way of saying that the body may come keeps the thread while the client takes nothing.
         is_invited, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001 - has no setting
         resp: Any
         resp, environ = wsgi.create(
             req, conn.sock, conn.client, conn.server, conn.cfg, response_class=Outgoing, response_args=(self.tpool,)
         )
+        is_admitted = _is_for_admitted(environ["PATH_INFO"])
+        conn.incoming.expect_body(is_admitted=is_admitted)
+        resp.expect_client(is_admitted=is_admitted)
         if is_invited:
             resp.invite()
         environ["wsgi.multithread"] = True

@@ -49,7 +49,8 @@ class Connection(psycopg.Connection[Any]):
         if time.monotonic() - self.used_at < TRUSTED_SECONDS and not self._has_news():
             return True
         try:
-            self.execute("")
+            with waiting():
+                self.execute("")
         except psycopg.Error:
             return False
         return True

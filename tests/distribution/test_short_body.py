@@ -85,6 +85,32 @@ def test_what_a_writer_that_died_began_is_thrown_away(disk: Path, alice: Caller)
     assert broken(disk) == []
 
 
+def test_a_chunk_after_a_writer_that_died_is_taken(disk: Path, alice: Caller) -> None:
+    location = start(alice)
+    begun = first_key()
+    (disk / begun).write_bytes(BYTES[:5])
+
+    assert alice.patch(location, BYTES).status_code == 202
+
+    assert finish(alice, location, digest_of(BYTES)).status_code == 201
+    assert Trash.objects.get().key == begun
+    assert is_served(alice)
+    assert broken(disk) == []
+
+
+def test_of_a_short_body_and_a_chunk_at_once_one_wins(disk: Path, alice: Caller) -> None:
+    location = start(alice)
+
+    short, chunked = at_once(
+        lambda: finish(alice, location, digest_of(BYTES), BYTES).status_code,
+        lambda: alice.patch(location, BYTES).status_code,
+    )
+
+    assert (short == 201) or (chunked == 202)
+    assert {short, chunked} <= {201, 202, 404, 416}
+    assert broken(disk) == []
+
+
 def test_what_a_later_claim_threw_away_is_not_published(
     disk: Path, alice: Caller, meanwhile: Callable[[Callable[[], Any]], None]
 ) -> None:

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection, connections
 
 from accounts.statement import Statement
 from distribution import transactions, writer
 from distribution.models import Repository
+from distribution.turn import Turn
 from distribution.writer import SharedTransactionError
 from tests.distribution.sessions import at_once
 from tokens.errors import ErrorCode, RegistryError
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PATIENCE_SECONDS = 30
 # A tag of a manifest that is not there: found out by COMMIT only.
+_SYNCHRONOUS = Statement("PRAGMA synchronous")
 _INSERT_TAG = Statement("""
 INSERT INTO distribution_tag (repository_id, name, manifest_id, updated_at)
 VALUES (%s, 'v1', 4711, statement_timestamp())
@@ -42,6 +44,18 @@ def turn_taken() -> Iterator[None]:
     with Path(f"{connection.settings_dict['NAME']}.turn").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return once `condition` holds, or in the end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def has_waiting(number: int) -> bool:
+    """Return whether a task leads and so many wait."""
+    return writer._writer._is_led and len(writer._writer._waiting) == number
 
 
 class Crowd:
@@ -70,13 +84,34 @@ class Crowd:
         gate.join()
         return results
 
+    def run_in_order(self, *operations: Callable[[], str]) -> list[object]:
+        """Run all in threads of their own, in one transaction and this order, and return what they did."""
+        results: list[object] = [None] * len(operations)
+
+        def work(position: int) -> None:
+            try:
+                results[position] = writer.write(
+                    operations[position], is_durable=True, is_alone=False, patience_seconds=PATIENCE_SECONDS
+                )
+            except Exception as error:  # noqa: BLE001 - the test judges it
+                results[position] = error
+            finally:
+                connections.close_all()
+
+        threads = [threading.Thread(target=work, args=(position,)) for position in range(len(operations))]
+        with turn_taken():
+            for position, thread in enumerate(threads):
+                thread.start()
+                until(partial(has_waiting, position))
+        for thread in threads:
+            thread.join()
+        return results
+
     def _hold_until_all_wait(self, number: int) -> None:
         with turn_taken():
             self._is_held.set()
-            deadline = time.monotonic() + PATIENCE_SECONDS
             # All but the one that leads them.
-            while len(writer._writer._waiting) < number - 1 and time.monotonic() < deadline:
-                time.sleep(0.001)
+            until(lambda: len(writer._writer._waiting) >= number - 1)
 
 
 @pytest.fixture
@@ -97,7 +132,7 @@ def code_of(result: object) -> ErrorCode | None:
 
 def has_lock_file() -> bool:
     """Return whether this process has opened the file that stands for its turn."""
-    return writer._file is not None
+    return writer._turn is not None
 
 
 def refuse() -> None:
@@ -177,9 +212,9 @@ def test_one_that_is_alone_shares_with_nobody(crowd: Crowd) -> None:
 
     def transact(operation: Callable[[], str]) -> str:
         is_alone = operation in alone
-        while not is_alone and not writer._writer._is_led:
+        if not is_alone:
             # So that one that is alone leads first, with others at hand.
-            time.sleep(0.001)
+            until(lambda: writer._writer._is_led)
         return writer.write(operation, is_durable=True, is_alone=is_alone, patience_seconds=PATIENCE_SECONDS)
 
     results = crowd.run(*alone, *together, transact=transact)
@@ -202,6 +237,101 @@ def test_who_shared_a_transaction_that_failed_is_told_so(crowd: Crowd) -> None:
     assert isinstance(failed, OperationalError)
     assert not isinstance(failed, SharedTransactionError)
     assert names() == set()
+
+
+@pytest.mark.parametrize("fails", [refuse, lambda: None], ids=["and fails", "and says nothing"])
+def test_one_that_ends_the_transaction_takes_nobody_with_it(crowd: Crowd, fails: Callable[[], None]) -> None:
+    """SQLite does after some errors, and who catches them may say something else, or nothing."""
+
+    def end() -> None:
+        connection.connection.rollback()
+        fails()
+
+    first, failed, last = crowd.run(
+        lambda: crowd.make("alice/first"),
+        lambda: crowd.make("alice/failed", end),
+        lambda: crowd.make("alice/last"),
+    )
+
+    assert (first, last) == ("alice/first", "alice/last")
+    assert code_of(failed) in (ErrorCode.DENIED, ErrorCode.UNAVAILABLE)
+    assert names() == {"alice/first", "alice/last"}
+
+
+def test_nothing_counts_that_was_found_in_a_transaction_that_failed(crowd: Crowd) -> None:
+    def refuse_a_second() -> str:
+        if names():
+            raise RegistryError(ErrorCode.DENIED)
+        return "the first"
+
+    made, refused, failed = crowd.run_in_order(
+        lambda: crowd.make("alice/first"), refuse_a_second, lambda: crowd.make("alice/failed", break_down)
+    )
+
+    assert isinstance(made, SharedTransactionError)
+    assert isinstance(refused, SharedTransactionError)
+    assert isinstance(failed, OperationalError)
+    assert names() == set()
+
+
+def test_who_waits_for_the_disk_does_so_in_any_company(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = connections.databases["default"]["OPTIONS"]
+    monkeypatch.setitem(options, "init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+
+    def level() -> str:
+        return str(_SYNCHRONOUS.value())
+
+    def transact(operation: Callable[[], str], *, is_durable: bool) -> str:
+        return writer.write(operation, is_durable=is_durable, is_alone=False, patience_seconds=PATIENCE_SECONDS)
+
+    def volatile_first(operation: Callable[[], str]) -> str:
+        is_first = operation is first
+        if not is_first:
+            until(lambda: writer._writer._is_led)
+        return transact(operation, is_durable=not is_first)
+
+    first = partial(level)
+
+    assert crowd.run(first, *[partial(level) for _ in range(3)], transact=volatile_first) == ["2"] * 4
+    volatile = partial(transact, is_durable=False)
+    assert crowd.run(*[partial(level) for _ in range(3)], transact=volatile) == ["1"] * 3
+    assert crowd.run(*[partial(level) for _ in range(3)]) == ["2"] * 3
+
+
+def test_a_turn_that_can_not_be_asked_for_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = Path(f"{connection.settings_dict['NAME']}.turn")
+    file.unlink(missing_ok=True)
+    monkeypatch.setattr(writer, "_turn", None)
+    file.mkdir()
+    try:
+        with pytest.raises(RegistryError) as raised:
+            transactions.run(Repository.objects.create, name="alice/app")
+    finally:
+        file.rmdir()
+
+    assert raised.value.code is ErrorCode.UNAVAILABLE
+    assert transactions.run(Repository.objects.create, name="alice/app").pk
+
+
+def test_a_turn_that_does_not_come_is_not_waited_for_longer_than_one_wants(tmp_path: Path) -> None:
+    ours, other = Turn(str(tmp_path / "turn")), Turn(str(tmp_path / "turn"))
+
+    with other.taken(PATIENCE_SECONDS), pytest.raises(OperationalError), ours.taken(0.0):
+        pass
+    with ours.taken(PATIENCE_SECONDS), pytest.raises(OperationalError), other.taken(0.0):
+        pass
+    with other.taken(PATIENCE_SECONDS):
+        pass
+
+
+def test_a_turn_that_root_made_is_the_servers(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root makes what is another's")
+    os.chown(tmp_path, 65534, 65534)
+
+    Turn(str(tmp_path / "turn"))
+
+    assert (tmp_path / "turn").stat().st_uid == 65534
 
 
 def test_one_that_the_commit_refuses_takes_nobody_with_it(crowd: Crowd) -> None:

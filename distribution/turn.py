@@ -1,0 +1,94 @@
+"""The turn of a process to write to SQLite: a lock on a file, for which the kernel wakes the next that waits.
+
+A thread can't give up waiting for such a lock, and a process whose turn it is may have been stopped. So another thread
+waits, and whoever needs the turn waits for that one no longer than it wants to.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+
+from django.db import OperationalError
+
+from tokens.key_file import give_to_owner
+
+
+class _Request:
+    """A thread that waits for the turn, until it has it or gives up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gate = threading.Lock()
+        self._gate.acquire()
+        self._is_given_up = False
+        self.error: OSError | None = None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the turn; False when it did not come."""
+        if self._gate.acquire(timeout=seconds):
+            return True
+        with self._lock:
+            # It may have come at that very moment.
+            self._is_given_up = not self._gate.acquire(blocking=False)
+            return not self._is_given_up
+
+    def give(self) -> bool:
+        """Let the thread go on; False when it has given up."""
+        with self._lock:
+            if not self._is_given_up:
+                self._gate.release()
+            return not self._is_given_up
+
+
+class Turn:
+    """The turn of this process, which one of its threads at a time asks for."""
+
+    def __init__(self, path: str) -> None:
+        """Open the file `path`, made when it is new. Raises OSError."""
+        # Not the database: closing that would end SQLite's own locks on it.
+        self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        give_to_owner(Path(path).parent, self._file)
+        self._requests: SimpleQueue[_Request] = SimpleQueue()
+        self._waiter: threading.Thread | None = None
+
+    @contextmanager
+    def taken(self, patience_seconds: float) -> Iterator[None]:
+        """Have the turn. Raises OperationalError when it does not come in time, or can't be had at all."""
+        self._take(patience_seconds)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _take(self, seconds: float) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._wait(seconds)
+        except OSError as error:
+            raise OperationalError(f"no turn to write: {error.strerror}") from error
+
+    def _wait(self, seconds: float) -> None:
+        if self._waiter is None:
+            self._waiter = threading.Thread(target=self._serve, name="turn", daemon=True)
+            self._waiter.start()
+        request = _Request()
+        self._requests.put(request)
+        if not request.wait(seconds):
+            raise OperationalError("another process writes")
+        if request.error is not None:
+            raise OperationalError(f"no turn to write: {request.error.strerror}") from request.error
+
+    def _serve(self) -> None:
+        while True:
+            request = self._requests.get()
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+            except OSError as error:
+                request.error = error
+            if not request.give():
+                fcntl.flock(self._file, fcntl.LOCK_UN)

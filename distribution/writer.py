@@ -218,7 +218,10 @@ _turn: Turn | None = None
 
 
 def write(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool, patience_seconds: float) -> Result:
-    """Return what `operation` returns, once that is committed: the only way to SQLite of whoever pushes or collects."""
+    """Return what `operation` returns, once that is committed: the way to SQLite of whoever pushes or collects.
+
+    What writes a single row by itself, such as a promise or a lease, takes its chance beside.
+    """
     return _writer.write(Task(operation, is_durable=is_durable, is_alone=is_alone), patience_seconds)
 
 

@@ -1,9 +1,10 @@
-"""A moment for each of many primary keys, in eight bytes each."""
+"""A moment for each of many primary keys, in less memory than a dictionary takes."""
 
 from array import array
 from datetime import UTC, datetime, timedelta
 
-PAGE = 64
+# Where keys lie close together, some 30 bytes each; where they are sparse, the whole page for one.
+PAGE = 8
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -8,6 +8,8 @@ from django.db import connection
 # On SQLite a writer that comes back at once starves the others: with a pause as long as each transaction,
 # and never below this one, the longest push beside a spinning collector fell from 3.1 s to 1.6 s.
 SHORTEST_PAUSE_SECONDS = 0.005
+# A step that took longer had to wait itself.
+LONGEST_PAUSE_SECONDS = 1.0
 
 
 class StopError(Exception):
@@ -24,7 +26,8 @@ class Pace:
     def rest(self, started_at: float) -> None:
         """Make way for others after the step that began at `started_at`, in seconds of the monotonic clock."""
         if connection.vendor == "sqlite":
-            time.sleep(max(SHORTEST_PAUSE_SECONDS, time.monotonic() - started_at))
+            taken = time.monotonic() - started_at
+            time.sleep(min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, taken)))
         self.look()
 
     def look(self) -> None:

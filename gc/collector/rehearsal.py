@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from collector.findings import Finding
-from collector.models import Run, RunFinding
+from collector.models import Run, RunFinding, State
 from distribution.models import remove
 
 LISTED = 10_000
@@ -25,7 +25,8 @@ def keep(run: Run, findings: Iterable[Finding]) -> None:
         if len(rows) < LISTED:
             rows.append(_row(run, finding))
     RunFinding.objects.bulk_create(rows, BATCH)
-    kept = Run.objects.filter(is_dry_run=True).values_list("pk", flat=True)[:KEPT_RUNS]
+    done = Run.objects.filter(is_dry_run=True).exclude(state__in=[State.REQUESTED, State.WITHDRAWN])
+    kept = done.values_list("pk", flat=True)[:KEPT_RUNS]
     remove(RunFinding.objects.exclude(run__in=list(kept)))
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from collector import background, jobs, rehearsal
+from collector import background, jobs, rehearsal, requested
 from collector.models import Run, RunFinding
 from distribution.models import Link, Manifest
 from tests.admin.browser import Browser, errors_of, messages_of, staff
@@ -120,6 +120,19 @@ def test_older_dry_runs_lose_their_findings(admin: Browser, untagged: Image, mon
 
     assert [run.findings.count() for run in runs] == [5, 5, 0]
     assert "5 findings, which are not kept" in admin.text(page_of(runs[-1]))
+
+
+def test_a_dry_run_that_was_withdrawn_takes_no_findings_from_others(
+    admin: Browser, untagged: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsal, "KEPT_RUNS", 2)
+    for is_withdrawn in (False, True, True, False):
+        admin.submit(ADD, is_dry_run="on", remove_untagged="on")
+        if is_withdrawn:
+            assert requested.withdraw(Run.objects.get(state="requested"), "root")
+        jobs.run_due()
+
+    assert [run.findings.count() for run in Run.objects.filter(trigger="admin")] == [5, 0, 0, 5]
 
 
 def test_a_second_run_is_refused_while_one_waits(admin: Browser) -> None:

@@ -11,7 +11,7 @@ from distribution.models import Blob, Link, Manifest, Upload
 from tests.caller import Caller
 from tests.collector.elsewhere import elsewhere
 from tests.collector.props import collect, pass_time
-from tests.images import Image, push_blob
+from tests.images import Image, index, push_blob, put_manifest
 
 APP = "alice/app"
 Push = Callable[..., Image]
@@ -56,6 +56,23 @@ def test_a_manifest_is_left_while_it_or_a_link_of_it_is_busy(untagged: Image, mo
     assert (report.total.manifests, report.failures) == (0, 0)
     assert report.busy > 0
     assert collect().total.manifests == 1
+
+
+def test_a_manifest_is_left_while_another_of_its_family_is_busy(push: Push, alice: Caller) -> None:
+    """Its child would else go on looking held, and its space never come back."""
+    image = push(APP, "v1")
+    listed = put_manifest(alice, APP, "all", index(image.payload))
+    assert listed.status_code == 201
+    for tag in ("v1", "all"):
+        alice.delete(f"/v2/{APP}/manifests/{tag}")
+    pass_time()
+
+    with _locked(Manifest.objects.filter(digest=image.digest)):
+        report = collect()
+
+    assert (report.total.manifests, report.failures) == (0, 0)
+    assert report.busy > 0
+    assert collect().total.manifests == 2
 
 
 def test_a_manifest_goes_while_its_blobs_are_busy(untagged: Image) -> None:

@@ -10,6 +10,7 @@ from django.db import connection
 
 from acl.names import RepositoryName
 from distribution import manifests
+from distribution.digest import Digest
 from distribution.models import Manifest
 from tests.caller import Caller
 from tests.images import descriptor, manifest, push_blob
@@ -46,6 +47,34 @@ def uncommitted(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], tuple[Even
         return is_written, may_commit
 
     return keep
+
+
+def delete(payload: bytes) -> None:
+    """Delete a manifest, in a thread with a connection of its own."""
+    try:
+        manifests.delete(NAME, Digest.of(payload))
+    finally:
+        connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_referrer_that_comes_while_its_subject_goes_is_held_by_nothing(
+    disk: Path, alice: Caller, uncommitted: Callable[[bytes], tuple[Event, Event]]
+) -> None:
+    push_blob(alice, NAME, CONFIG)
+    put(SUBJECT)
+    is_written, may_commit = uncommitted(REFERRER)
+    with ThreadPoolExecutor(2) as threads:
+        putting = threads.submit(put, REFERRER)
+        assert is_written.wait(60)
+
+        deleting = threads.submit(delete, SUBJECT)
+        wait([deleting], timeout=1)
+        may_commit.set()
+        for future in (putting, deleting):
+            future.result()
+
+    assert Manifest.objects.get().is_idle is True
 
 
 @pytest.mark.django_db(transaction=True)

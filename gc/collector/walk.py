@@ -10,7 +10,6 @@ from django.db.models import Model, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
 from collector.pace import Pace
-from tokens.errors import ErrorCode, RegistryError
 
 logger = logging.getLogger(__name__)
 
@@ -94,11 +93,7 @@ class Walk(Generic[Removed]):
             return self._remove(pk)
         except BusyError:
             self.busy.add(pk)
-        except Exception as error:  # whatever is wrong with one row, the others are still to go
-            if isinstance(error, RegistryError) and error.code is ErrorCode.UNAVAILABLE:
-                # The whole database is busy.
-                self.busy.add(pk)
-                return None
+        except Exception:  # whatever is wrong with one row, the others are still to go
             logger.exception("a due row is broken", extra={"table": self._rows.model.__name__, "pk": str(pk)})
             self.failed.add(pk)
         return None

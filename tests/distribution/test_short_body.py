@@ -107,7 +107,9 @@ def test_of_a_short_body_and_a_chunk_at_once_one_wins(disk: Path, alice: Caller)
     )
 
     assert (short == 201) or (chunked == 202)
-    assert {short, chunked} <= {201, 202, 404, 416}
+    # Of a PUT that comes after the chunk the bytes are added to it, and have another digest.
+    assert short in (201, 400, 404, 416)
+    assert chunked in (202, 404, 416)
     assert broken(disk) == []
 
 

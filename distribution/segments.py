@@ -56,10 +56,10 @@ def receive(upload: Upload, body: Body, start: int, expected: int | None, *, may
     try:
         write(upload, claim, key, reader)
     except FileExistsError:
+        if not may_be_first:
+            raise
         # A short body, which claims nothing, was here before. Nothing of this one was read yet.
-        claim, key = _claim(upload, start, may_be_first=False)
-        reader = HashingReader(body, upload.algorithm, claim.renew)
-        write(upload, claim, key, reader)
+        return receive(upload, body, start, expected, may_be_first=False)
     received = Received(claim, key, reader.size, reader.digest)
     _check_size(upload, received, body, expected)
     return received

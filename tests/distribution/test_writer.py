@@ -84,6 +84,12 @@ class Crowd:
         gate.join()
         return results
 
+    def run_beside_others(self, name: str, fails: Callable[[], None], times: int = 99) -> list[object]:
+        """Run `make` with these arguments between two that do not fail."""
+        return self.run(
+            lambda: self.make("alice/first"), lambda: self.make(name, fails, times), lambda: self.make("alice/last")
+        )
+
     def run_in_order(self, *operations: Callable[[], str]) -> list[object]:
         """Run all in threads of their own, in one transaction and this order, and return what they did."""
         results: list[object] = [None] * len(operations)
@@ -168,11 +174,7 @@ def test_more_than_a_transaction_takes_are_done_too(crowd: Crowd) -> None:
 
 
 def test_one_that_is_refused_undoes_only_its_own(crowd: Crowd) -> None:
-    first, refused, last = crowd.run(
-        lambda: crowd.make("alice/first"),
-        lambda: crowd.make("alice/refused", refuse),
-        lambda: crowd.make("alice/last"),
-    )
+    first, refused, last = crowd.run_beside_others("alice/refused", refuse)
 
     assert (first, last) == ("alice/first", "alice/last")
     assert code_of(refused) is ErrorCode.DENIED
@@ -183,11 +185,7 @@ def test_one_that_is_refused_undoes_only_its_own(crowd: Crowd) -> None:
 def test_one_that_fails_once_is_done_once_with_all_others(crowd: Crowd, fails: Callable[[], None]) -> None:
     wanted = ["alice/first", "alice/unlucky", "alice/last"]
 
-    results = crowd.run(
-        lambda: crowd.make("alice/first"),
-        lambda: crowd.make("alice/unlucky", fails, times=1),
-        lambda: crowd.make("alice/last"),
-    )
+    results = crowd.run_beside_others("alice/unlucky", fails, times=1)
 
     assert results == wanted
     assert names() == set(wanted)
@@ -195,11 +193,7 @@ def test_one_that_fails_once_is_done_once_with_all_others(crowd: Crowd, fails: C
 
 @pytest.mark.parametrize("fails", [lose, break_down])
 def test_one_that_always_fails_takes_nobody_with_it(crowd: Crowd, fails: Callable[[], None]) -> None:
-    first, failed, last = crowd.run(
-        lambda: crowd.make("alice/first"),
-        lambda: crowd.make("alice/failed", fails),
-        lambda: crowd.make("alice/last"),
-    )
+    first, failed, last = crowd.run_beside_others("alice/failed", fails)
 
     assert (first, last) == ("alice/first", "alice/last")
     assert code_of(failed) is ErrorCode.UNAVAILABLE
@@ -247,11 +241,7 @@ def test_one_that_ends_the_transaction_takes_nobody_with_it(crowd: Crowd, fails:
         connection.connection.rollback()
         fails()
 
-    first, failed, last = crowd.run(
-        lambda: crowd.make("alice/first"),
-        lambda: crowd.make("alice/failed", end),
-        lambda: crowd.make("alice/last"),
-    )
+    first, failed, last = crowd.run_beside_others("alice/failed", end)
 
     assert (first, last) == ("alice/first", "alice/last")
     assert code_of(failed) in (ErrorCode.DENIED, ErrorCode.UNAVAILABLE)

@@ -7,7 +7,7 @@ or a restored backup can never bring back a value that some process remembers fo
 
 from collections.abc import Sequence
 
-from django.db import connections
+from django.db import connections, transaction
 
 from accounts.statement import Statement
 
@@ -45,7 +45,10 @@ def ensure(using: str = "default") -> None:
 def watch(using: str, table: str, columns: Sequence[str] = ()) -> None:
     """Replace the epoch with every insert, delete, truncation or update of `table` (of `columns` only, when given).
 
-    Called after each migration, since SQLite drops a table's triggers when a migration rebuilds the table.
+    Called after each migration, since SQLite drops a table's triggers when a migration rebuilds the table. All of its
+    triggers are replaced in one transaction, so that no change falls between an old one and its successor. The epoch
+    is renewed after it: a change of the time before, when a trigger may have been missing, counts now. Not within it:
+    a transaction that holds the epoch's row and waits for the table would be a deadlock.
     """
     events = {
         "insert": "INSERT",
@@ -56,8 +59,17 @@ def watch(using: str, table: str, columns: Sequence[str] = ()) -> None:
     if connections[using].vendor == "postgresql":
         install = _watch_on_postgresql
         events["truncate"] = "TRUNCATE"
-    for event, clause in events.items():
-        install(using, table, event, clause)
+    with transaction.atomic(using):
+        for event, clause in events.items():
+            install(using, table, event, clause)
+    renew(using)
+
+
+def renew(using: str = "default") -> None:
+    """Replace the value: every process judges all rights anew."""
+    database = connections[using]
+    with database.cursor() as cursor:
+        cursor.execute(f"UPDATE accounts_rightsepoch SET value = {_RANDOM[database.vendor]} WHERE id = 1")
 
 
 def _watch_on_sqlite(using: str, table: str, event: str, clause: str) -> None:

@@ -1,5 +1,6 @@
 """The authentication backend for accounts in the database."""
 
+import logging
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
@@ -9,6 +10,15 @@ from django.http import HttpRequest
 from accounts import hashers, throttle
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
+
+
+logger = logging.getLogger(__name__)
+
+# Another program may have cut the password when it made the hash, and only its owner can tell.
+_TOO_LONG = (
+    "login refused: the password has more than 72 bytes, and bcrypt looks at the first 72 only, so that the hash "
+    "can't tell it from another; choose a password of at most 72 bytes (make its hash with `manage.py hashpassword`)"
+)
 
 
 class AccountBackend(ModelBackend):
@@ -36,4 +46,6 @@ class AccountBackend(ModelBackend):
         if account is None or not account.has_usable_password():
             hashers.burn(password)
             return None
+        if hashers.is_too_long(password):
+            logger.warning(_TOO_LONG, extra={"account": account.name})
         return account if account.check_password(password) and self.user_can_authenticate(account) else None

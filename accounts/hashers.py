@@ -55,6 +55,11 @@ class ImportedBCryptHasher(BCryptPasswordHasher):
         """Do nothing: the costs of stored hashes differ on purpose."""
 
 
+def is_too_long(password: str) -> bool:
+    """Tell whether `password` has more bytes than bcrypt looks at."""
+    return len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES
+
+
 def password_bytes(password: str) -> bytes:
     """Return `password` as bcrypt takes it. Raises UnusablePasswordError."""
     try:

@@ -50,6 +50,26 @@ def test_anything_else_is_nobody(name: str, password: str) -> None:
     assert identify(name, password) is None
 
 
+def test_the_refusal_of_a_password_that_bcrypt_cuts_is_logged_with_the_limit_and_no_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The hash is of the first 72 bytes, as htpasswd makes it of a longer password."""
+    password = "correct-horse-battery-staple-" * 3
+    hashed = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode()
+    Account.objects.filter(name="alice").update(password=f"bcrypt${hashed}")
+
+    assert identify("alice", password) is None
+
+    assert "at most 72 bytes" in caplog.text
+    assert "correct" not in caplog.text
+
+
+def test_a_wrong_password_of_72_bytes_is_no_word_of_the_limit(caplog: pytest.LogCaptureFixture) -> None:
+    assert identify("alice", "x" * 72) is None
+
+    assert "72 bytes" not in caplog.text
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=20), st.text(max_size=90))
 def test_no_text_breaks_it(name: str, password: str) -> None:

@@ -93,7 +93,12 @@ class Background:
         with self._lock:
             if self._is_over.is_set():
                 return
-            self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # noqa: S603 - the project's own
+            try:
+                self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # noqa: S603 - the project's own
+            except OSError as error:
+                # No memory or no process to be had just now: what is due is found again after the next interval.
+                logger.warning("could not start jobs", extra={"reason": error.strerror})
+                return
         status = self._child.wait()
         with self._lock:
             self._child = None

@@ -13,6 +13,7 @@ from collector import jobs
 from collector.background import Background
 from collector.models import Run
 from distribution.models import Trash
+from tests.project.talk import until
 
 
 def test_once_does_what_is_due_and_ends(prepared: None) -> None:
@@ -49,6 +50,24 @@ def test_a_worker_starts_the_jobs_when_something_is_due(tmp_path: Path, monkeypa
     assert is_over.wait(30)
     background.stop()
     assert started.read_text() == "x"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_can_not_be_started_does_not_end_a_workers_jobs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipe, program = tmp_path / "pipe", tmp_path / "jobs"
+    os.mkfifo(pipe)
+    background = Background([str(program)], interval_seconds=0.01)
+    background.start()
+    until(lambda: "could not start jobs" in caplog.messages)
+
+    (tmp_path / "new").write_text(f"#!/bin/sh\necho begun > {pipe}\n")
+    (tmp_path / "new").chmod(0o700)
+    (tmp_path / "new").rename(program)
+
+    assert pipe.read_text() == "begun\n"
+    background.stop()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,6 +7,7 @@ import sys
 from distribution.failpoints import FailpointError
 from registry_project.command_line import configuration_named_in
 from registry_project.configuration import ConfigurationError
+from registry_project.version import VERSION
 from tokens.key_file import KeyFileError
 
 
@@ -27,12 +28,14 @@ def main() -> None:
 
 
 def _run(argv: list[str]) -> None:
-    from django.core.management import execute_from_command_line
-
-    if argv[1:2] == ["hashpassword"]:
+    if argv[1:2] in (["version"], ["--version"]):
+        print(VERSION)  # noqa: T201 - the answer
+    elif argv[1:2] == ["hashpassword"]:
         _run_without_configuration(argv)
     else:
-        execute_from_command_line(argv)
+        from registry_project.commands import Commands
+
+        Commands(argv).execute()
 
 
 def _run_without_configuration(argv: list[str]) -> None:

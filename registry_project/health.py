@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, J
 from collector import schedule
 from distribution import reserve
 from distribution.storage import check_storage
+from registry_project.version import VERSION
 
 PATH = "/health"
 DATABASE_SECONDS = 3
@@ -42,7 +43,7 @@ def health(request: HttpRequest) -> HttpResponseBase:
     is_healthy = database == storage == "ok"
     states = {"database": database, "storage": storage, "space": _space(), "collection": collection}
     response = JsonResponse(
-        {"status": "ok" if is_healthy else "unavailable", **states}, status=200 if is_healthy else 503
+        {"status": "ok" if is_healthy else "unavailable", **states, "version": VERSION}, status=200 if is_healthy else 503
     )
     response["Cache-Control"] = "no-store"
     # Set by a middleware that this answer does not pass; without it gunicorn sends chunks.

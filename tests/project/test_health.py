@@ -17,6 +17,7 @@ from pytest_django import Settings
 
 from collector.models import Run
 from registry_project.configuration.values import Reserve
+from registry_project.version import VERSION
 
 DAY = timedelta(days=1)
 
@@ -38,7 +39,8 @@ def test_a_registry_that_reaches_everything_answers_200(prepared_storage: None, 
     response = client.get("/health")
 
     assert response.status_code == 200
-    assert response.json() == {"status": "ok", "database": "ok", "storage": "ok", "space": "ok", "collection": "ok"}
+    states = {"database": "ok", "storage": "ok", "space": "ok", "collection": "ok"}
+    assert response.json() == {"status": "ok", "version": VERSION} | states
 
 
 def test_a_database_that_does_not_answer_is_named_and_nothing_more(prepared_storage: None, client: Client) -> None:
@@ -47,7 +49,7 @@ def test_a_database_that_does_not_answer_is_named_and_nothing_more(prepared_stor
 
     assert response.status_code == 503
     states = {"database": "unavailable", "storage": "ok", "space": "ok", "collection": "unknown"}
-    assert response.json() == {"status": "unavailable"} | states
+    assert response.json() == {"status": "unavailable", "version": VERSION} | states
 
 
 def test_a_storage_that_does_not_answer_is_named(client: Client, settings: Settings, tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ def test_a_storage_that_does_not_answer_is_named(client: Client, settings: Setti
 
     assert response.status_code == 503
     states = {"database": "ok", "storage": "unavailable", "space": "unknown", "collection": "ok"}
-    assert response.json() == {"status": "unavailable"} | states
+    assert response.json() == {"status": "unavailable", "version": VERSION} | states
 
 
 def test_a_disk_below_its_reserve_is_told_and_still_200(

@@ -5,6 +5,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from registry_project.version import VERSION
 from tests.project.starting import manage
 
 
@@ -63,6 +64,28 @@ def test_a_password_is_hashed_although_the_configuration_is_not_ready(tmp_path: 
 
     assert made.stdout.startswith("$2b$04$"), made.stderr
     assert bcrypt.checkpw(b"correct horse", made.stdout.strip().encode())
+
+
+@pytest.mark.parametrize("argument", ["version", "--version"])
+def test_the_version_is_told_whatever_the_configuration_says(tmp_path: Path, argument: str) -> None:
+    (tmp_path / "config.yaml").write_text("no: configuration\n")
+
+    told = manage(tmp_path, argument)
+
+    assert (told.returncode, told.stdout) == (0, f"{VERSION}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_help_shows_our_commands_first_each_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("{}\n")
+
+    shown = manage(tmp_path, "help").stdout.splitlines()
+
+    own = shown[shown.index("The registry's commands:") + 1 : shown.index("Django's, of use here:") - 1]
+    assert {"loadconfig", "gc", "fsck", "rotatekey", "hashpassword", "version"} <= {line.split()[0] for line in own}
+    assert all(line.endswith((".", "…")) and len(line) <= 120 for line in own)
+    assert "migrate" in shown[shown.index("Django's, of use here:") + 5]
+    assert "testserver" in shown[-1]
 
 
 @pytest.mark.parametrize("password", ["", "x" * 73, "a\0b"])

@@ -1,0 +1,34 @@
+"""`manage.py help`: the registry's own commands first, each with what it does."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from django.core.management import ManagementUtility, get_commands
+
+# Those of Django that an operator needs; the rest is for who develops.
+_OF_USE = ("changepassword", "check", "createsuperuser", "dbshell", "migrate", "shell")
+_FOREIGN = ("django", "rest_framework", "unfold")
+_VERSION = "Print the version of the registry."
+
+
+class Commands(ManagementUtility):
+    """Django's `manage.py`, with a help of its own."""
+
+    def main_help_text(self, commands_only: bool = False) -> str:
+        """Return the list of commands; `commands_only`: their names, for shells that complete them."""
+        if commands_only:
+            return super().main_help_text(commands_only=True)
+        known = get_commands()
+        own = {name for name, app in known.items() if str(app).partition(".")[0] not in _FOREIGN}
+        others = sorted(known.keys() - own - set(_OF_USE))
+        lines = [f"Type '{self.prog_name} help COMMAND' for more about a command.", ""]
+        lines += ["The registry's commands:", *self._described({*own, "version"}), ""]
+        lines += ["Django's, of use here:", *self._described(_OF_USE), ""]
+        lines += ["Django's others:", textwrap.fill(" ".join(others), 100, initial_indent="  ", subsequent_indent="  ")]
+        return "\n".join(lines)
+
+    def _described(self, names: Iterable[str]) -> Iterator[str]:
+        for name in sorted(names):
+            text = _VERSION if name == "version" else self.fetch_command(name).help
+            first_sentence = f"{text.partition('. ')[0].removesuffix('.')}."
+            yield f"  {name:<16} {textwrap.shorten(first_sentence, 100, placeholder='…')}"

@@ -11,7 +11,6 @@ from accounts import hashers, throttle
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
 
-
 logger = logging.getLogger(__name__)
 
 # Another program may have cut the password when it made the hash, and only its owner can tell.

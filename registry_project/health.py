@@ -42,8 +42,9 @@ def health(request: HttpRequest) -> HttpResponseBase:
     storage = _storage()
     is_healthy = database == storage == "ok"
     states = {"database": database, "storage": storage, "space": _space(), "collection": collection}
+    states["version"] = VERSION
     response = JsonResponse(
-        {"status": "ok" if is_healthy else "unavailable", **states, "version": VERSION}, status=200 if is_healthy else 503
+        {"status": "ok" if is_healthy else "unavailable", **states}, status=200 if is_healthy else 503
     )
     response["Cache-Control"] = "no-store"
     # Set by a middleware that this answer does not pass; without it gunicorn sends chunks.

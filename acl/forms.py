@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from acl import actions as action_list
+from acl.glob import ACCOUNT
 from acl.models import Rule, SubjectKind
 
 # What names are made of, and what patterns add to it: anything else matches nothing.
@@ -60,9 +61,10 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stu
     def clean_name(self) -> str:
         """Refuse a pattern that no repository can match, as the configuration file does."""
         name: str = self.cleaned_data["name"]
-        if _NAME_PATTERN.fullmatch(name) is None:
+        if _NAME_PATTERN.fullmatch(name.replace(ACCOUNT, "*")) is None:
             raise ValidationError(
-                "Names of repositories have lower-case letters, digits and . _ - / only; patterns add * ? [ ] !"
+                "Names of repositories have lower-case letters, digits and . _ - / only; "
+                f"patterns add * ? [ ] ! and {ACCOUNT}"
             )
         return name
 

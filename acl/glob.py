@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 PATTERN_MAX_CHARACTERS = 255
+
+ACCOUNT = "${account}"
+"""In the name of a rule: the name of the account that asks."""
 
 _METACHARACTERS = frozenset("*?[")
 # A `]` right after the opening stands for itself, as in a shell.
@@ -21,14 +24,26 @@ class InvalidPatternError(ValueError):
     """A text is not a pattern."""
 
 
-def compile_glob(pattern: str) -> Callable[[str], bool]:
-    """Return a function that says whether a whole text matches `pattern`; case counts.
+def check_glob(pattern: str) -> None:
+    """Raise InvalidPatternError unless `pattern` is one.
 
-    The time is at most that of comparing the pattern with the text at each character, whatever the pattern.
-    Raises InvalidPatternError for a pattern that is empty, above 255 characters, or has a set that is not
-    closed, is empty, starts with ^ (the shell's other negation) or holds a range that runs backwards.
+    It is none when it is empty, above 255 characters, or has a set that is not closed, is empty, starts with ^ (the
+    shell's other negation), holds a range that runs backwards or `${account}`, which is no set of characters.
     """
     _check_length(pattern)
+    if not is_literal(pattern):
+        _parts(pattern)
+
+
+def compile_glob(pattern: str, account: str | None = None) -> Callable[[str], bool]:
+    """Return a function that says whether a whole text matches `pattern`; case counts.
+
+    `${account}` stands for the text of `account`, when there is one. The time is at most that of comparing the pattern
+    with the text at each character, whatever the pattern. Raises InvalidPatternError.
+    """
+    check_glob(pattern)
+    if account is not None:
+        pattern = for_account(pattern, account)
     if is_literal(pattern):
         return partial(operator.eq, pattern)
     match = re.compile(_translate(pattern), re.DOTALL).fullmatch
@@ -44,6 +59,59 @@ def literal_prefix(pattern: str) -> str:
     """Return what every text that matches `pattern` begins with."""
     ends = (position for position, character in enumerate(pattern) if character in _METACHARACTERS)
     return pattern[: next(ends, len(pattern))]
+
+
+def for_account(pattern: str, account: str) -> str:
+    """Return `pattern` with the name of `account` for `${account}`, of which no character is a metacharacter."""
+    return pattern.replace(ACCOUNT, escape(account))
+
+
+def places(pattern: str, alphabet: str) -> list[frozenset[str] | None]:
+    """Return what may stand at each place of `pattern`: characters of `alphabet`; None: any run of them.
+
+    A literal is in its set, of the alphabet or not. Raises InvalidPatternError.
+    """
+    found: list[frozenset[str] | None] = []
+    for token in _tokens(pattern):
+        if token["star"]:
+            found.append(None)
+        elif token["literal"]:
+            found.append(frozenset(token["literal"]))
+        else:
+            found.append(frozenset(re.findall(_one_character(token), alphabet)))
+    return found
+
+
+def covers(wide: list[frozenset[str] | None], narrow: list[frozenset[str] | None]) -> bool:
+    """Tell whether `wide` matches every text that `narrow` matches, both as `places` of one alphabet.
+
+    Each place of `narrow` is taken for a character that only a set around its own matches, and a run for one that only
+    a run matches. So True is always right; False is wrong for a few pairs as `?*` and `*?`.
+    """
+    reached = _beyond_runs(wide, {0})
+    for place in narrow:
+        reached = _beyond_runs(wide, set(_steps(wide, reached, place)))
+    return len(wide) in reached
+
+
+def _steps(wide: list[frozenset[str] | None], reached: set[int], place: frozenset[str] | None) -> Iterator[int]:
+    for position in reached:
+        if position == len(wide):
+            continue
+        allowed = wide[position]
+        if allowed is None:
+            yield position
+        elif place is not None and place <= allowed:
+            yield position + 1
+
+
+def _beyond_runs(wide: list[frozenset[str] | None], reached: set[int]) -> set[int]:
+    """Add the positions behind runs, which may be empty."""
+    for position in sorted(reached):
+        while position < len(wide) and wide[position] is None:
+            position += 1  # noqa: PLW2901 - walks on from where it is
+            reached.add(position)
+    return reached
 
 
 def escape(text: str) -> str:
@@ -74,17 +142,23 @@ def _translate(pattern: str) -> str:
 
 def _parts(pattern: str) -> list[str]:
     """Return the regular expressions of what stands before, between and after the stars."""
-    parts, position = [""], 0
-    while position < len(pattern):
-        token = _TOKEN.match(pattern, position)
-        if token is None:
-            raise InvalidPatternError(f"the [ at character {position + 1} of {pattern!a} has no ]")
+    parts = [""]
+    for token in _tokens(pattern):
         if token["star"]:
             parts.append("")
         else:
             parts[-1] += _one_character(token)
-        position = token.end()
     return parts
+
+
+def _tokens(pattern: str) -> Iterator[re.Match[str]]:
+    position = 0
+    while position < len(pattern):
+        token = _TOKEN.match(pattern, position)
+        if token is None:
+            raise InvalidPatternError(f"the [ at character {position + 1} of {pattern!a} has no ]")
+        yield token
+        position = token.end()
 
 
 def _one_character(token: re.Match[str]) -> str:
@@ -98,6 +172,8 @@ def _one_character(token: re.Match[str]) -> str:
 def _members(text: str) -> str:
     if not text:
         raise InvalidPatternError("a set [] or [!] has no characters")
+    if ACCOUNT in text:
+        raise InvalidPatternError(f"the set [{text}] holds {ACCOUNT}, which is a name and no set of characters")
     if text.startswith("^"):
         raise InvalidPatternError(f"the set [{text}] starts with ^: a negated set is [!…]")
     return "".join(map(_member, _MEMBER.finditer(text)))

@@ -6,15 +6,22 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from acl import actions as action_list
-from acl.glob import InvalidPatternError, compile_glob
+from acl.glob import ACCOUNT, InvalidPatternError, check_glob
 
 
 def validate_pattern(pattern: str) -> None:
     """Raise ValidationError when `pattern` can't be matched."""
     try:
-        compile_glob(pattern)
+        check_glob(pattern)
     except InvalidPatternError as error:
         raise ValidationError(str(error)) from error
+
+
+def _validate_subject(pattern: str) -> None:
+    try:
+        validate_pattern(pattern)
+    except ValidationError as error:
+        raise ValidationError({"subject": error.messages}) from error
 
 
 def validate_actions(text: str) -> None:
@@ -41,14 +48,14 @@ class Rule(models.Model):
     subject = models.CharField(
         max_length=255,
         blank=True,
-        validators=[validate_pattern],
         help_text="An account's name or a glob (* is everyone signed in), or a group's name; empty for everybody.",
     )
     name = models.CharField(
         "repositories",
         max_length=255,
         validators=[validate_pattern],
-        help_text="A name or a glob: * matches any run of characters, / included; ? one; [abc] one of these.",
+        help_text="A name or a glob: * matches any run of characters, / included; ? one; [abc] one of these; "
+        "${account} is the name of the account that asks.",
     )
     actions = models.CharField(max_length=64, validators=[validate_actions], default="pull")
     comment = models.CharField(max_length=255, blank=True)
@@ -68,6 +75,11 @@ class Rule(models.Model):
         return f"{who} may {self.actions} {self.name}"
 
     def clean(self) -> None:
-        """Raise ValidationError when kind and subject don't go together."""
+        """Raise ValidationError when kind, subject and name don't go together."""
         if (self.subject_kind == SubjectKind.ANONYMOUS) == bool(self.subject):
             raise ValidationError({"subject": "An account or a group needs a subject, everybody has none."})
+        if self.subject_kind == SubjectKind.ANONYMOUS and ACCOUNT in self.name:
+            raise ValidationError({"name": f"Everybody has no account, whose name {ACCOUNT} could be."})
+        if self.subject_kind == SubjectKind.ACCOUNT:
+            # A group's name is no pattern: it may have any character.
+            _validate_subject(self.subject)

@@ -5,11 +5,12 @@ A request is granted the union of what the matching rules allow. No match, nothi
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from accounts.identity import Identity
 from acl import actions as action_list
-from acl.glob import compile_glob
+from acl.glob import ACCOUNT, check_glob, compile_glob, for_account
 from acl.name_range import NameRange, ranges_of
 
 
@@ -24,9 +25,8 @@ class RuleRow(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """One rule, ready to be asked."""
+    """One rule that applies to an identity, ready to be asked; `pattern` has its name for `${account}`."""
 
-    applies_to: Callable[[Identity], bool]
     pattern: str
     matches: Callable[[str], bool]
     actions: frozenset[str]
@@ -57,14 +57,31 @@ class IdentityRules:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectRule:
+    """One rule, and the test whom it is about. Its pattern is compiled for those only: there may be thousands."""
+
+    applies_to: Callable[[Identity], bool]
+    pattern: str
+    actions: frozenset[str]
+    text: str
+
+    def of(self, identity: Identity) -> CompiledRule:
+        """Return the rule as it is for `identity`."""
+        if ACCOUNT not in self.pattern:
+            return CompiledRule(self.pattern, _matcher(self.pattern), self.actions, self.text)
+        pattern, matches = for_account(self.pattern, identity.name), compile_glob(self.pattern, identity.name)
+        return CompiledRule(pattern, matches, self.actions, self.text)
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledRules:
     """Every rule of one moment."""
 
-    rules: tuple[CompiledRule, ...]
+    rules: tuple[SubjectRule, ...]
 
     def of(self, identity: Identity) -> IdentityRules:
         """Return the rules that apply to `identity`."""
-        return IdentityRules(tuple(rule for rule in self.rules if rule.applies_to(identity)))
+        return IdentityRules(tuple(rule.of(identity) for rule in self.rules if rule.applies_to(identity)))
 
 
 def compile_rules(rows: Iterable[RuleRow]) -> CompiledRules:
@@ -72,15 +89,20 @@ def compile_rules(rows: Iterable[RuleRow]) -> CompiledRules:
     return CompiledRules(tuple(_compile(row) for row in rows))
 
 
-def _compile(row: RuleRow) -> CompiledRule:
+_matcher = lru_cache(maxsize=10_000)(compile_glob)
+
+
+def _compile(row: RuleRow) -> SubjectRule:
+    check_glob(row.name)
     text = f"{row.subject_kind} {row.subject or '-'} {row.actions} {row.name}"
     allowed = action_list.expand(row.actions.split(","))
-    return CompiledRule(_subject_test(row), row.name, compile_glob(row.name), allowed, text)
+    return SubjectRule(_subject_test(row), row.name, allowed, text)
 
 
 def _subject_test(row: RuleRow) -> Callable[[Identity], bool]:
     if row.subject_kind == "anonymous":
-        return lambda _: True
+        # Nobody signed in has a name, and what a rule for everybody allows can't depend on one.
+        return (lambda _: False) if ACCOUNT in row.name else (lambda _: True)
     if row.subject_kind == "group":
         group = row.subject
         return lambda identity: group in identity.groups

@@ -34,11 +34,15 @@ _NO_SUPERUSER = (
 
 
 class Contents(NamedTuple):
-    """What the database holds after the import; `imported` says what that changed, empty for nothing."""
+    """What the database holds after the import.
+
+    `imported` says what that changed, empty for nothing; `warnings` are about rules that can do nothing.
+    """
 
     has_superuser: bool
     has_blobs: bool
     imported: str
+    warnings: tuple[str, ...]
 
 
 def configuration() -> Configuration:
@@ -145,13 +149,16 @@ def _prepare_database() -> Contents:
         outcome = importing.apply(_configuration())
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
         has_blobs = Blob.objects.exists()
+        warnings = importing.idle_rules(_configuration())
     imported = "" if outcome.is_applied_already else f"{_configuration().path}: {outcome.summary()}"
-    return Contents(has_superuser, has_blobs, imported)
+    return Contents(has_superuser, has_blobs, imported, warnings)
 
 
 def _say_contents(contents: Contents) -> None:
     if contents.imported:
         _say(contents.imported)
+    for warning in contents.warnings:
+        _say_error(f"warning: {warning}")
     if not contents.has_superuser:
         _say_error(_NO_SUPERUSER)
 

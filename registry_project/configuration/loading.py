@@ -18,7 +18,7 @@ from registry_project.configuration.text_file import read_text
 from registry_project.configuration.users import users
 from registry_project.configuration.values import Configuration, Server, Storage
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 
 
 def load(path: Path | None) -> Configuration:

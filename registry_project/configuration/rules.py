@@ -1,29 +1,32 @@
 """The section `acl`."""
 
-from dataclasses import replace
+import re
 from typing import Any
 
 from acl.actions import ALL
-from acl.glob import PATTERN_MAX_CHARACTERS, InvalidPatternError, compile_glob
+from acl.glob import ACCOUNT, PATTERN_MAX_CHARACTERS, InvalidPatternError, check_glob
 from registry_project.configuration.converters import boolean, group_name, text
-from registry_project.configuration.element import REFUSED, Element, Refused
-from registry_project.configuration.section import Key, Section, Values
+from registry_project.configuration.element import REFUSED, Element, Refused, quoted
+from registry_project.configuration.section import Key, Section, Values, below
 from registry_project.configuration.values import RuleEntry, SubjectKind
 
 _SUBJECTS: tuple[SubjectKind, ...] = ("account", "group", "anonymous")
 _RULES = "a list of rules, [] for no rules, or no key `acl` to keep them in the admin only"
 _ACTIONS = f"a list of {', '.join(ALL)}"
 _ACCOUNT = 'the name of an account or a pattern of names: "*" is everyone signed in'
-_NAME = 'the name of a repository, in lower case, or a pattern of names as "myorg/*" or "*"'
+_NAME = (
+    'the name of a repository, in lower case and without a host, or a pattern of names as "myorg/*", "*" or '
+    f'"{ACCOUNT}/*"'
+)
 
 
 def rules(element: Element) -> tuple[RuleEntry, ...]:
     """Return every rule once, in the order of the file."""
-    entries: dict[RuleEntry, RuleEntry] = {}
+    entries: dict[tuple[object, ...], RuleEntry] = {}
     for item in element.items(_RULES):
         entry = item.read(RULE)
         if entry is not REFUSED:
-            first = entries.setdefault(replace(entry, line=0, comment=""), entry)
+            first = entries.setdefault((entry.subject_kind, entry.subject, entry.name, entry.actions), entry)
             if first is not entry:
                 item.warn(f"the rule of line {first.line} again; this one is not needed")
     return tuple(entries.values())
@@ -31,8 +34,7 @@ def rules(element: Element) -> tuple[RuleEntry, ...]:
 
 def actions(element: Element) -> tuple[str, ...]:
     """Return the actions in their one order."""
-    # A wrong action is a problem of the list: its place in it says nothing.
-    given = [replace(item, key_path=element.key_path).read(_action) for item in element.items(_ACTIONS)]
+    given = [item.read(_action) for item in element.items(_ACTIONS, is_numbered=False)]
     if not given:
         raise Refused(_ACTIONS, "an empty list")
     return tuple(action for action in ALL if action in given)
@@ -45,13 +47,13 @@ def _action(element: Element) -> str:
     return action
 
 
-def _pattern(characters: str, expected: str) -> Any:
-    convert_text = text(expected, rf"[*?\[\]!{characters}]+", PATTERN_MAX_CHARACTERS)
+def _pattern(characters: str, expected: str, placeholder: str = "(?!)") -> Any:
+    convert_text = text(expected, rf"(?:[*?\[\]!{characters}]|{placeholder})+", PATTERN_MAX_CHARACTERS)
 
     def convert(element: Element) -> str:
         pattern = convert_text(element)
         try:
-            compile_glob(pattern)
+            check_glob(pattern)
         except InvalidPatternError as error:
             raise Refused(f"{expected} ({error})") from None
         return pattern
@@ -70,6 +72,8 @@ def _check(values: Values, element: Element) -> None:
     if len(given) != 1:
         found = " and ".join(given) or "none of account, group, anonymous"
         element.report("one of account, group or `anonymous: true`", found)
+    if "anonymous" in values and ACCOUNT in str(values.get("name")):
+        below(element, "name").report(f"no {ACCOUNT}: anonymous has no account", quoted(values["name"]))
 
 
 def _build(values: Values, element: Element) -> RuleEntry:
@@ -89,7 +93,7 @@ RULE = Section(
         "account": Key(_pattern(r"A-Za-z0-9._@+$-", _ACCOUNT)),
         "group": Key(group_name),
         "anonymous": Key(_true),
-        "name": Key(_pattern(r"a-z0-9._/-", _NAME), required=_NAME),
+        "name": Key(_pattern(r"a-z0-9._/-", _NAME, re.escape(ACCOUNT)), required=_NAME),
         "actions": Key(actions, required=_ACTIONS),
         "comment": Key(text("a text", r".*")),
     },

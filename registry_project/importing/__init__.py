@@ -14,9 +14,12 @@ from django.db import transaction
 from registry_project import database
 from registry_project.configuration import Configuration, ConfigurationError
 from registry_project.importing.comparison import Comparison
+from registry_project.importing.idle_rules import idle_rules
 from registry_project.importing.outcome import Outcome
 from registry_project.importing.rules import Rules
 from registry_project.importing.users import Users
+
+__all__ = ["apply", "compare", "idle_rules"]
 
 
 def apply(configuration: Configuration) -> Outcome:

@@ -1,12 +1,13 @@
 """One section of the file beside the rows that it was imported into."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Generic
 
 from registry_project.configuration.errors import Problem
 from registry_project.importing.fingerprint import fingerprint
 from registry_project.importing.outcome import Change, Step
-from registry_project.importing.target import Entry, Row, Target
+from registry_project.importing.target import BATCH, Entry, Row, Target
 from registry_project.models import ImportedEntry
 
 
@@ -14,27 +15,27 @@ class Comparison(Generic[Entry, Row]):
     """What was imported from a section, read once; the rest follows from it."""
 
     def __init__(self, target: Target[Entry, Row]) -> None:
-        """Read the records of the section and the rows that they stand for."""
+        """Read the records of the section."""
         self._target = target
         records = ImportedEntry.objects.filter(section=target.section).order_by("pk")
         self._records = {record.key: record for record in records}
-        self._rows = target.rows([record.row_id for record in self._records.values()])
 
     def problems(self) -> list[Problem]:
         """Return why the section can't be applied."""
-        return self._target.problems([(key, entry, self._records.get(key)) for key, entry in self._pending()])
+        return self._target.problems([(key, entry, self._records.get(key)) for key, entry in self._pending])
 
     def steps(self) -> Iterator[Step]:
         """Yield what applying the section does."""
-        for key, entry in self._pending():
+        for key, entry in self._pending:
             yield self._entry_step(key, entry)
-        for record in self._left():
+        for record in self._left:
             yield from self._left_steps(record)
 
     def edited(self) -> Iterator[Step]:
         """Yield the rows that are not as the import left them."""
+        rows = self._target.rows([record.row_id for record in self._records.values()])
         for key, record in self._records.items():
-            row = self._rows.get(record.row_id)
+            row = rows.get(record.row_id)
             note = ""
             if row is None and record.fingerprint:
                 note = "deleted since it was imported"
@@ -46,22 +47,29 @@ class Comparison(Generic[Entry, Row]):
     def apply(self) -> list[Step]:
         """Write what is not applied yet, inside the caller's transaction; return what was done."""
         done = list(self.steps())
-        for key, entry in self._pending():
-            self._write(key, entry)
-        for record in self._left():
-            self._target.end(record, self._rows.get(record.row_id))
+        rows = self._target.write([(entry, self._row_of(key)) for key, entry in self._pending])
+        self._record(rows)
+        self._target.end([(record, self._rows.get(record.row_id)) for record in self._left])
         return done
 
+    @cached_property
     def _pending(self) -> list[tuple[str, Entry]]:
         return [(key, entry) for key, entry in self._target.entries.items() if not self._is_applied(key, entry)]
+
+    @cached_property
+    def _left(self) -> list[ImportedEntry]:
+        entries = self._target.entries
+        return [record for key, record in self._records.items() if record.fingerprint and key not in entries]
+
+    @cached_property
+    def _rows(self) -> Mapping[int, Row]:
+        """The rows that have to change: of a file of thousands of entries a reload touches few."""
+        known = [self._records[key] for key, _ in self._pending if key in self._records]
+        return self._target.rows([record.row_id for record in (*known, *self._left)])
 
     def _is_applied(self, key: str, entry: Entry) -> bool:
         record = self._records.get(key)
         return record is not None and record.fingerprint == fingerprint(self._target.content(entry))
-
-    def _left(self) -> list[ImportedEntry]:
-        entries = self._target.entries
-        return [record for key, record in self._records.items() if record.fingerprint and key not in entries]
 
     def _row_of(self, key: str) -> Row | None:
         record = self._records.get(key)
@@ -76,17 +84,19 @@ class Comparison(Generic[Entry, Row]):
         if row is not None and self._target.is_in_effect(row):
             yield Step(Change.REMOVED, self._target.label(record.key, row))
 
-    def _write(self, key: str, entry: Entry) -> None:
-        row = self._target.write(entry, self._row_of(key))
-        ImportedEntry.objects.update_or_create(
-            section=self._target.section,
-            key=key,
-            defaults={
-                "fingerprint": fingerprint(self._target.content(entry)),
-                "row_id": row.pk,
-                "row_fingerprint": self._row_fingerprint(row),
-            },
-        )
+    def _record(self, rows: Iterable[Row]) -> None:
+        """Remember the entries that are written as applied, and their rows as the import left them."""
+        records = [self._applied(key, entry, row) for (key, entry), row in zip(self._pending, rows, strict=True)]
+        new = [record for record in records if record.pk is None]
+        ImportedEntry.objects.bulk_create(new)
+        known = [record for record in records if record.key in self._records]
+        ImportedEntry.objects.bulk_update(known, ["fingerprint", "row_id", "row_fingerprint"], batch_size=BATCH)
+
+    def _applied(self, key: str, entry: Entry, row: Row) -> ImportedEntry:
+        record = self._records.get(key) or ImportedEntry(section=self._target.section, key=key)
+        record.fingerprint = fingerprint(self._target.content(entry))
+        record.row_id, record.row_fingerprint = row.pk, self._row_fingerprint(row)
+        return record
 
     def _row_fingerprint(self, row: Row) -> str:
         return fingerprint(self._target.row_content(row))

@@ -9,7 +9,7 @@ from registry_project.configuration import Configuration
 from registry_project.configuration.errors import Problem
 from registry_project.configuration.values import RuleEntry
 from registry_project.importing.fingerprint import fingerprint
-from registry_project.importing.target import Target
+from registry_project.importing.target import BATCH, Target, batches
 from registry_project.models import ImportedEntry, Section
 
 Names = tuple[str, str, str]
@@ -50,21 +50,23 @@ class Rules(Target[RuleEntry, Rule]):
         """Return none: a rule made in the admin is another rule."""
         return []
 
-    def write(self, entry: RuleEntry, row: Rule | None) -> Rule:
-        """Write every field of the rule."""
-        rule = _written(entry, row or Rule())
-        rule.save()
-        return rule
+    def write(self, entries: Sequence[tuple[RuleEntry, Rule | None]]) -> list[Rule]:
+        """Write every field of each rule."""
+        rules = [_written(entry, row or Rule()) for entry, row in entries]
+        Rule.objects.bulk_create([rule for rule in rules if rule.pk is None], batch_size=BATCH)
+        known = [row for _, row in entries if row is not None]
+        Rule.objects.bulk_update(known, ["subject_kind", "subject", "name", "actions", "comment"], batch_size=BATCH)
+        return rules
 
     def is_in_effect(self, row: Rule) -> bool:
         """Tell that a rule that exists allows something."""
         return True
 
-    def end(self, record: ImportedEntry, row: Rule | None) -> None:
-        """Delete the rule and forget its entry."""
-        if row is not None:
-            row.delete()
-        record.delete()
+    def end(self, left: Sequence[tuple[ImportedEntry, Rule | None]]) -> None:
+        """Delete the rules and forget their entries."""
+        for some in batches(left):
+            Rule.objects.filter(pk__in=[row.pk for _, row in some if row is not None]).delete()
+            ImportedEntry.objects.filter(pk__in=[record.pk for record, _ in some]).delete()
 
 
 def _content(entry: RuleEntry) -> list[str]:

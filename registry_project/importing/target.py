@@ -1,7 +1,7 @@
 """What one section of the configuration file becomes in the database."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from django.db.models import Model
@@ -11,6 +11,16 @@ from registry_project.models import ImportedEntry, Section
 
 Entry = TypeVar("Entry")
 Row = TypeVar("Row", bound=Model)
+Item = TypeVar("Item")
+
+# Rows in one statement: thousands of single ones take a minute, and SQLite's parameters are bounded.
+BATCH = 200
+
+
+def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Yield `items` in pieces that one statement takes."""
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]
 
 
 class Target(ABC, Generic[Entry, Row]):
@@ -45,13 +55,13 @@ class Target(ABC, Generic[Entry, Row]):
         """Return why entries that are to be written can't be."""
 
     @abstractmethod
-    def write(self, entry: Entry, row: Row | None) -> Row:
-        """Write the entry into its row, a new one when there is none; return it."""
+    def write(self, entries: Sequence[tuple[Entry, Row | None]]) -> list[Row]:
+        """Write each entry into its row, a new one when there is none; return the rows in their order."""
 
     @abstractmethod
     def is_in_effect(self, row: Row) -> bool:
         """Tell whether there is something to end when the entry of `row` left the file."""
 
     @abstractmethod
-    def end(self, record: ImportedEntry, row: Row | None) -> None:
-        """Take back what the entry of `record`, which left the file, had allowed; remember that."""
+    def end(self, left: Sequence[tuple[ImportedEntry, Row | None]]) -> None:
+        """Take back what the entries of the records, which left the file, had allowed; remember that."""

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from django.contrib.auth.models import Group
-
 from accounts.hashers import stored_form
 from accounts.models import Account
 from registry_project.configuration import Configuration
@@ -11,8 +9,11 @@ from registry_project.configuration.element import joined
 from registry_project.configuration.errors import Problem
 from registry_project.configuration.values import UserEntry
 from registry_project.importing.fingerprint import fingerprint
-from registry_project.importing.target import Target
+from registry_project.importing.memberships import write_memberships
+from registry_project.importing.target import BATCH, Target, batches
 from registry_project.models import ImportedEntry, Section
+
+_FIELDS = ["name", "password", "is_superuser", "is_staff", "is_active"]
 
 
 class Users(Target[UserEntry, Account]):
@@ -54,36 +55,41 @@ class Users(Target[UserEntry, Account]):
 
     def problems(self, pending: Sequence[tuple[str, UserEntry, ImportedEntry | None]]) -> list[Problem]:
         """Return the entries whose name somebody else's account has."""
-        ids = dict(Account.objects.filter(name__in=[key for key, _, _ in pending]).values_list("name", "pk"))
+        ids: dict[str, int] = {}
+        for some in batches([key for key, _, _ in pending]):
+            ids |= dict(Account.objects.filter(name__in=some).values_list("name", "pk"))
         return [
             self._clash(entry)
             for key, entry, record in pending
             if key in ids and (record is None or record.row_id != ids[key])
         ]
 
-    def write(self, entry: UserEntry, row: Account | None) -> Account:
-        """Write every field of the account; groups are made as needed."""
-        account = row or Account()
-        account.name = entry.name
-        account.password = stored_form(entry.password)
-        account.is_superuser, account.is_staff = entry.is_superuser, entry.is_staff
-        account.is_active = entry.is_active
-        account.save()
-        account.groups.set([Group.objects.get_or_create(name=name)[0] for name in entry.groups])
-        return account
+    def write(self, entries: Sequence[tuple[UserEntry, Account | None]]) -> list[Account]:
+        """Write every field of each account; groups are made as needed."""
+        accounts = [_written(entry, row or Account()) for entry, row in entries]
+        Account.objects.bulk_create([account for account in accounts if account.pk is None], batch_size=BATCH)
+        known = [row for _, row in entries if row is not None]
+        Account.objects.bulk_update(known, _FIELDS, batch_size=BATCH)
+        write_memberships({account.pk: entry.groups for account, (entry, _) in zip(accounts, entries, strict=True)})
+        # Read again: these have the groups of before.
+        written = self.rows([account.pk for account in accounts])
+        return [written[account.pk] for account in accounts]
 
     def is_in_effect(self, row: Account) -> bool:
         """Tell whether the account can log in."""
         return row.is_active
 
-    def end(self, record: ImportedEntry, row: Account | None) -> None:
-        """Deactivate the account; the record stays, so that the name stays the file's if it comes back."""
-        record.fingerprint = ""
-        if row is not None and row.is_active:
+    def end(self, left: Sequence[tuple[ImportedEntry, Account | None]]) -> None:
+        """Deactivate the accounts; the records stay, so that a name stays the file's if it comes back."""
+        active = [(record, row) for record, row in left if row is not None and row.is_active]
+        for record, row in active:
             row.is_active = False
-            row.save(update_fields=["is_active"])
             record.row_fingerprint = fingerprint(self.row_content(row))
-        record.save()
+        for record, _ in left:
+            record.fingerprint = ""
+        Account.objects.bulk_update([row for _, row in active], ["is_active"], batch_size=BATCH)
+        records = [record for record, _ in left]
+        ImportedEntry.objects.bulk_update(records, ["fingerprint", "row_fingerprint"], batch_size=BATCH)
 
     def _clash(self, entry: UserEntry) -> Problem:
         return Problem(
@@ -93,3 +99,11 @@ class Users(Target[UserEntry, Account]):
             "an account of this name that was made in the admin",
             "another name, or that account deleted or renamed in the admin",
         )
+
+
+def _written(entry: UserEntry, account: Account) -> Account:
+    account.name = entry.name
+    account.password = stored_form(entry.password)
+    account.is_superuser, account.is_staff = entry.is_superuser, entry.is_staff
+    account.is_active = entry.is_active
+    return account

@@ -57,7 +57,7 @@ def test_a_file_that_says_nothing_has_every_default(read: Reader, text: str) -> 
         (b"\xef\xbb\xbfserver: {}", "found a byte order mark, expected UTF-8 without one"),
         ("server: {}".encode("utf-16"), "found a byte order mark, expected UTF-8 without one"),
         (b"server: {}\n# \xff", "found the byte 0xff in line 2, expected UTF-8"),
-        (b"#" * (1024 * 1024 + 1), "found a larger file, expected at most 1048576 bytes"),
+        (b"#" * (16 * 1024 * 1024 + 1), "found a larger file, expected at most 16777216 bytes"),
     ],
 )
 def test_a_file_that_is_no_small_utf8_text_is_refused(tmp_path: Path, data: bytes, message: str) -> None:

@@ -43,7 +43,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _print(self, configuration: Configuration, outcome: Outcome, *, is_check: bool) -> None:
-        for warning in configuration.warnings:
+        for warning in (*configuration.warnings, *importing.idle_rules(configuration)):
             self.stderr.write(f"warning: {warning}")
         for step in outcome.steps:
             self.stdout.write(str(step))

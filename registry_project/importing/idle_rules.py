@@ -1,0 +1,39 @@
+"""Warnings about rules of the configuration file that can do nothing."""
+
+from collections.abc import Iterator
+
+from django.contrib.auth.models import Group
+
+from accounts.models import Account
+from acl import actions, idle
+from registry_project.configuration import Configuration
+from registry_project.configuration.errors import place
+from registry_project.configuration.values import RuleEntry
+
+_MAX_SHOWN = 50
+
+
+def idle_rules(configuration: Configuration) -> tuple[str, ...]:
+    """Return one line for each rule of the file that can do nothing with the accounts and groups that there are."""
+    entries = configuration.acl or ()
+    if not entries:
+        return ()
+    accounts = set(Account.objects.values_list("name", flat=True))
+    groups = set(Group.objects.values_list("name", flat=True))
+    rules = idle.Rules([_candidate(entry) for entry in entries], accounts, groups)
+    return tuple(_bounded([_line(configuration, entries[found], why) for found, why in rules.reasons()]))
+
+
+def _candidate(entry: RuleEntry) -> idle.Candidate:
+    concrete = actions.expand(entry.actions)
+    return idle.Candidate(entry.subject_kind, entry.subject, entry.name, concrete, f"the rule of line {entry.line}")
+
+
+def _line(configuration: Configuration, entry: RuleEntry, why: str) -> str:
+    return f"{place(configuration.path, entry.line, 'acl')}: this rule can do nothing: {why}"
+
+
+def _bounded(lines: list[str]) -> Iterator[str]:
+    yield from lines[:_MAX_SHOWN]
+    if len(lines) > _MAX_SHOWN:
+        yield f"{len(lines) - _MAX_SHOWN} more rules can do nothing"

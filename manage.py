@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Run a management command: `manage.py help` lists them."""
 
+import gc
 import os
 import sys
 
@@ -13,6 +14,9 @@ from tokens.key_file import KeyFileError
 
 def main() -> None:
     """Run the command named on the command line, with the configuration file that it names."""
+    # A command ends soon: looked for at every 700 allocations, cyclic garbage took a fifth of the time that a
+    # configuration of thousands of users takes.
+    gc.set_threshold(100_000, 10, 10)
     # What a command makes, such as a first database with its hashes, is for nobody else to read.
     os.umask(0o077)
     named = configuration_named_in(sys.argv)

@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 
-from registry_project.configuration import Configuration, load, locate
+from registry_project.configuration import Configuration, in_force
 from tokens.key_file import random_text, read_or_create
 
-REGISTRY: Configuration = load(locate())
+REGISTRY: Configuration = in_force()
 """What the file says, with every default applied."""
 
 _server = REGISTRY.server

@@ -8,13 +8,12 @@ Whatever is wrong ends it with one line that says what, where and what to do, an
 import os
 import sys
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from distribution.failpoints import FailpointError
 from registry_project import cores, folders, listening
-from registry_project.configuration import Configuration, ConfigurationError, load, locate
+from registry_project.configuration import Configuration, ConfigurationError, in_force
 from registry_project.configuration.first_run import write_first
 from registry_project.first_steps import welcome
 from registry_project.start_error import StartError
@@ -48,15 +47,9 @@ class Contents(NamedTuple):
 def configuration() -> Configuration:
     """Return what the configuration file says, else the defaults; exit when it is wrong."""
     try:
-        return _configuration()
+        return in_force()
     except ConfigurationError as error:
         sys.exit(str(error))
-
-
-@cache
-def _configuration() -> Configuration:
-    """Read the file once in the life of the process: SIGHUP changes workers, not the settings they share."""
-    return load(locate())
 
 
 def prepare(addresses: Iterable[object]) -> None:
@@ -70,10 +63,10 @@ def prepare(addresses: Iterable[object]) -> None:
 
 
 def _prepare(addresses: Iterable[object]) -> None:
-    listening.check_free(addresses, _configuration())
-    if _configuration().path is None:
-        _write_first_configuration()
-    loaded = _configuration()
+    listening.check_free(addresses, in_force())
+    if in_force().path is None:
+        _write_firstin_force()
+    loaded = in_force()
     for warning in loaded.warnings:
         _say_error(f"warning: {warning}")
     cores.check(loaded.server)
@@ -85,11 +78,11 @@ def _prepare(addresses: Iterable[object]) -> None:
     _say_contents(contents)
 
 
-def _write_first_configuration() -> None:
+def _write_firstin_force() -> None:
     made = write_first(FIRST_CONFIGURATION)
-    _configuration.cache_clear()
+    in_force.cache_clear()
     if made is not None:
-        _say(welcome(made, _configuration().server.port))
+        _say(welcome(made, in_force().server.port))
 
 
 def _set_up_django() -> None:
@@ -129,14 +122,14 @@ def _prepare_storage(*, has_blobs: bool) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise StartError(f"storage: {reason}; {_storage_remedy(error)}") from error
     if is_lost:
-        raise StartError(_NO_OBJECTS.format(folder=_configuration().storage.rootdirectory))
+        raise StartError(_NO_OBJECTS.format(folder=in_force().storage.rootdirectory))
 
 
 def _storage_remedy(error: Exception) -> str:
     if isinstance(error.__cause__ or error.__context__, ImportError):
-        extra = {"gcs": "google"}.get(_configuration().storage.backend, _configuration().storage.backend)
+        extra = {"gcs": "google"}.get(in_force().storage.backend, in_force().storage.backend)
         return f"run: {sys.executable} -m pip install 'django-storages[{extra}]'"
-    return f"correct the section storage in {_configuration().path}"
+    return f"correct the section storage in {in_force().path}"
 
 
 def _prepare_database() -> Contents:
@@ -146,11 +139,11 @@ def _prepare_database() -> Contents:
 
     with database.prepared():
         database.migrate()
-        outcome = importing.apply(_configuration())
+        outcome = importing.apply(in_force())
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
         has_blobs = Blob.objects.exists()
-        warnings = importing.idle_rules(_configuration())
-    imported = "" if outcome.is_applied_already else f"{_configuration().path}: {outcome.summary()}"
+        warnings = importing.idle_rules(in_force())
+    imported = "" if outcome.is_applied_already else f"{in_force().path}: {outcome.summary()}"
     return Contents(has_superuser, has_blobs, imported, warnings)
 
 

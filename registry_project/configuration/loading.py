@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from registry_project.configuration import document
@@ -10,6 +11,7 @@ from registry_project.configuration.database import DATABASE
 from registry_project.configuration.element import Element, Reading, Refused
 from registry_project.configuration.errors import ConfigurationError, Problem
 from registry_project.configuration.garbage_collector import GARBAGE_COLLECTOR
+from registry_project.configuration.locating import locate
 from registry_project.configuration.rules import rules
 from registry_project.configuration.section import Key, Section, Values
 from registry_project.configuration.server import SERVER
@@ -19,6 +21,12 @@ from registry_project.configuration.users import users
 from registry_project.configuration.values import Configuration, Server, Storage
 
 MAX_BYTES = 16 * 1024 * 1024
+
+
+@cache
+def in_force() -> Configuration:
+    """Return the configuration of this process: its file is read once. Raises ConfigurationError."""
+    return load(locate())
 
 
 def load(path: Path | None) -> Configuration:

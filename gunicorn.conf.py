@@ -1,6 +1,7 @@
 """How gunicorn serves the registry: started in this folder, `gunicorn` finds this file by itself."""
 
 import gc
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from registry_project import cores, listening, open_files, start
+from registry_project import cores, early_signals, listening, open_files, start, watch
+from registry_project.configuration.restart import marks
+from registry_project.reload import Reload
 
 _server = start.configuration().server
 _cores = cores.available()
+_manage = [sys.executable, str(Path(__file__).resolve().parent / "manage.py")]
 
 wsgi_app = "registry_project.wsgi:application"
 bind = listening.bind_address(_server)
@@ -55,6 +59,9 @@ logconfig_dict = {
 
 def on_starting(server: Arbiter) -> None:
     """Prepare everything, then load the application once: the workers are forked from this process."""
+    # One that comes before gunicorn's loop runs waits for it, and does not end the process.
+    signal.signal(signal.SIGHUP, server.signal)
+    early_signals.keep(server)
     open_files.allow_all()
     start.prepare(server.cfg.address)
     server.app.wsgi()
@@ -69,7 +76,24 @@ def on_starting(server: Arbiter) -> None:
 def when_ready(server: Arbiter) -> None:
     """Bound the patience of every connection, and say where the server is."""
     listening.limit_standstill(server.LISTENERS)
+    _reload_on_request(server)
     start.say_listening(server.LISTENERS)
+
+
+def _reload_on_request(server: Arbiter) -> None:
+    """Let SIGHUP, and with `server.watch_config` a change of the file, import users and rules."""
+    configuration = start.configuration()
+    reload = Reload([*_manage, "loadconfig", str(configuration.path), "--reload"], marks(configuration))
+    reload.install(server)
+    server.reload_of_configuration = reload
+    if configuration.path is not None and configuration.server.watch_config:
+        watch.install(server, watch.Watch(configuration.path), reload.start)
+
+
+def on_exit(server: Arbiter) -> None:
+    """Take an import that is under way along."""
+    if hasattr(server, "reload_of_configuration"):
+        server.reload_of_configuration.stop()
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
@@ -89,8 +113,9 @@ def post_worker_init(worker: Worker) -> None:
     """Start what is due beside the server: a lease decides among all workers and replicas which one does."""
     from collector.background import Background
 
-    manage = str(Path(__file__).resolve().parent / "manage.py")
-    command = [sys.executable, manage, "runjobs", "--once"]
+    # `systemctl kill -s HUP` sends it to every process of the service, and only the master reloads.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    command = [*_manage, "runjobs", "--once"]
     # A job runs on any core, and not on that of its worker.
     worker.jobs = Background(command, at_start=partial(cores.pin, _cores))  # type: ignore[attr-defined]
     worker.jobs.start()  # type: ignore[attr-defined]

@@ -24,6 +24,7 @@ from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
 from accounts import waiting
+from registry_project import early_signals
 from registry_project.connection import Connection, frozen
 from registry_project.outgoing import Outgoing
 from registry_project.pool import CrowdedError, Pool, Wait
@@ -73,6 +74,11 @@ class Worker(ThreadWorker):
         util.write_error = write_error
         wsgi.base_environ = lambda cfg: self._environ.copy()  # noqa: ARG005 - gunicorn's signature
         super().init_process()
+
+    def init_signals(self) -> None:
+        """Install the worker's handlers, and hear the signals that came before."""
+        super().init_signals()
+        early_signals.deliver()
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
         """Take connections, or take none; a worker that stops closes its door at once.

@@ -105,6 +105,7 @@ SERVER = Section(
         "transfers": Key(integer(1, 4096)),
         "pin_workers": Key(boolean),
         "data_directory": Key(file_path),
+        "watch_config": Key(boolean),
         "secret_key": Key(
             text(_SECRET_KEY, f".{{{MIN_SECRET_KEY_CHARACTERS},}}", 4096),
             is_secret=True,

@@ -31,6 +31,7 @@ class Server:
     transfers: int = 512
     pin_workers: bool = False
     data_directory: Path = Path("data")
+    watch_config: bool = False
     secret_key: str | None = field(default=None, repr=False)
     """Django's SECRET_KEY; None: made on first run in `<data_directory>/keys/secret.key`."""
 

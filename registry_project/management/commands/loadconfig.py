@@ -1,7 +1,8 @@
 """`manage.py loadconfig [FILE]`: bring users and rules of the configuration file into the database."""
 
+import json
 import sys
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,10 @@ from django.db.migrations.executor import MigrationExecutor
 
 from registry_project import importing
 from registry_project.configuration import Configuration, ConfigurationError
+from registry_project.configuration.restart import DATABASE, changed_keys
 from registry_project.importing.outcome import Outcome
+
+MAX_TOLD = 50
 
 
 class Command(BaseCommand):
@@ -30,17 +34,35 @@ class Command(BaseCommand):
             "Exit status 1 when an entry is not applied.",
         )
 
+        # As the server starts it: what that one runs with comes on standard input, one JSON object goes out.
+        parser.add_argument("--reload", action="store_true", help=SUPPRESS)
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Import and print what was done."""
         configuration = _configuration(options["file"] or options["config"])
+        changed = changed_keys(json.load(sys.stdin), configuration) if options["reload"] else []
+        if DATABASE in changed:
+            raise CommandError(f"{configuration.path}: {DATABASE} names another database: only a restart changes it")
         try:
             _require_schema()
             outcome = (importing.compare if options["check"] else importing.apply)(configuration)
         except (ConfigurationError, OperationalError) as error:
             raise CommandError(str(error).strip()) from error
+        if options["reload"]:
+            self._print_for_server(configuration, outcome, changed)
+            return
         self._print(configuration, outcome, is_check=options["check"])
         if options["check"] and not outcome.is_applied_already:
             sys.exit(1)
+
+    def _print_for_server(self, configuration: Configuration, outcome: Outcome, changed: list[str]) -> None:
+        told = {
+            "summary": outcome.summary(),
+            "changes": [str(step) for step in outcome.steps[:MAX_TOLD]],
+            "warnings": [*configuration.warnings, *importing.idle_rules(configuration)][:MAX_TOLD],
+            "needs_restart": changed,
+        }
+        self.stdout.write(json.dumps(told))
 
     def _print(self, configuration: Configuration, outcome: Outcome, *, is_check: bool) -> None:
         for warning in (*configuration.warnings, *importing.idle_rules(configuration)):

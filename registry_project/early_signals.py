@@ -1,0 +1,33 @@
+"""Signals that ask a worker to stop before it can listen to them.
+
+A forked worker has the master's handlers until it has installed its own, and what these take is lost in its copy of
+the master's queue: the master waits for `graceful_timeout`. So the signals are blocked from before the fork, and come
+through once the worker has handlers of its own.
+"""
+
+import signal
+
+from gunicorn.arbiter import Arbiter
+
+_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+def keep(server: Arbiter) -> None:
+    """Let `server` fork workers with the signals blocked; a worker calls `deliver`."""
+    spawn_worker = server.spawn_worker
+
+    def spawn() -> int:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+        try:
+            pid: int = spawn_worker()
+            return pid
+        finally:
+            # The worker leaves this function as well, at its end.
+            deliver()
+
+    server.spawn_worker = spawn
+
+
+def deliver() -> None:
+    """Let the signals through, those too that came meanwhile."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)

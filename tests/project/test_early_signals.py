@@ -1,22 +1,36 @@
-"""A server that is told to stop while its workers have only just been forked."""
+"""A worker that is told to stop when it has only just been forked."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.clients.server import ROOT
-from tests.project.starting import ANY_PORT, begin, gunicorn, wait_for
+from tests.project.held_up_workers import __file__ as held_up_workers
+from tests.project.starting import ANY_PORT, environment
 from tests.project.talk import until
 
-# Holds each worker up between its fork and its own handlers; a lost signal would be waited for until the test fails.
-HELD_UP = f"""
-exec(open({str(ROOT / "gunicorn.conf.py")!r}).read().replace("__file__", {str(ROOT / "gunicorn.conf.py")!r}, 1))
-import pathlib, time
-graceful_timeout = 3600
-_pin = post_fork
-def post_fork(arbiter, worker):
-    _pin(arbiter, worker)
-    pathlib.Path(f"forked.{{worker.age}}").touch()
-    while not pathlib.Path("told").exists():
-        time.sleep(0.01)
-"""
+
+@pytest.mark.parametrize("early", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_signal_between_the_fork_and_the_workers_handlers_is_not_lost(
+    tmp_path: Path, database: dict[str, str], early: signal.Signals
+) -> None:
+    (tmp_path / "config.yaml").write_text("server: {workers: 2}\n")
+    command = [sys.executable, "-m", "gunicorn", "-c", held_up_workers, *ANY_PORT]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(database), stderr=subprocess.DEVNULL) as server:
+        try:
+            until(lambda: all(is_written(tmp_path / f"forked.{age}") for age in (1, 2)))
+            workers = [int((tmp_path / f"forked.{age}").read_text()) for age in (1, 2)]
+            for worker in workers:
+                os.kill(worker, early)
+            (tmp_path / "go").touch()
+
+            until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+        finally:
+            server.terminate()
+
+
+def is_written(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0

@@ -10,6 +10,7 @@ from django.core.files.storage import FileSystemStorage
 
 from accounts.waiting import waiting
 from distribution.failpoints import failpoint
+from tokens.key_file import give_to_owner, make_private_folder
 
 _KEY = re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{32}")
 
@@ -29,9 +30,8 @@ class DurableFileSystemStorage(FileSystemStorage):
     def prepare(self) -> None:
         """Make the 256 folders of `objects` and fsync them, so that a save has one folder to fsync."""
         objects = Path(self.path("objects"))
-        objects.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for number in range(256):
-            (objects / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
+        for folder in (objects, *(objects / f"{number:02x}" for number in range(256))):
+            make_private_folder(folder)
         for folder in (objects, objects.parent):
             _sync_folder(str(folder))
 
@@ -60,6 +60,7 @@ class DurableFileSystemStorage(FileSystemStorage):
         descriptor = os.open(path, flags, 0o600)
         try:
             try:
+                give_to_owner(os.path.dirname(path), descriptor)  # noqa: PTH120 - as below
                 _copy(content, descriptor)
                 failpoint("upload.fsync")
                 with waiting():

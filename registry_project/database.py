@@ -10,7 +10,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, connections
 
+from registry_project.sqlite3.base import make_file
 from registry_project.start_error import StartError
+from tokens.key_file import give_to_owner
 
 # Any number that no other program takes as a lock in the same database; these are the letters "regi".
 _ADVISORY_LOCK = 0x72656769
@@ -60,8 +62,10 @@ def migrate() -> None:
 
 def _connect() -> None:
     if connection.vendor == "sqlite":
-        # Readable by nobody else from its first byte on; SQLite gives the files beside it the same mode.
-        os.close(os.open(connection.settings_dict["NAME"], os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        path = connection.settings_dict["NAME"]
+        make_file(path)
+        # Says why it can't be written, which SQLite does not.
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
     connection.ensure_connection()
 
 
@@ -114,7 +118,9 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _alone_in_folder() -> Iterator[None]:
-    with Path(f"{connection.settings_dict['NAME']}.lock").open("w") as file:
+    path = Path(f"{connection.settings_dict['NAME']}.lock")
+    with path.open("w") as file:
+        give_to_owner(path.parent, file.fileno())
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from registry_project.configuration.values import Configuration
 from registry_project.start_error import StartError
+from tokens.key_file import make_private_folder
 
 
 def check(configuration: Configuration) -> None:
@@ -19,7 +20,7 @@ def check(configuration: Configuration) -> None:
 
 def _check(key_path: str, folder: Path) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"0")
             file.flush()

@@ -81,9 +81,8 @@ def _database() -> dict[str, Any]:
     values: dict[str, Any] = dict(dj_database_url.parse(url))
     is_sqlite = values["ENGINE"].endswith("sqlite3")
     options = _sqlite_options() if is_sqlite else _postgresql_options()
-    if not is_sqlite:
-        # Django's, with a pool that a restart of the server does not stop.
-        values["ENGINE"] = "registry_project.postgresql"
+    # Django's, whose files root makes for others too, and with a pool that a restart of the server does not stop.
+    values["ENGINE"] = "registry_project.sqlite3" if is_sqlite else "registry_project.postgresql"
     values["OPTIONS"] = {**values.get("OPTIONS", {}), **options}
     # SQLite: one connection a thread for good. PostgreSQL: from the pool, for as long as a request needs it.
     values["CONN_MAX_AGE"] = None if is_sqlite else 0

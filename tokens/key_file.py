@@ -1,12 +1,21 @@
 """Secrets in files: made once, whole, and readable by their owner only."""
 
+import errno
+import fcntl
+import logging
 import os
 import secrets
 import stat
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+# What file systems without hard links answer: vfat, some of FUSE and CIFS.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class KeyFileError(Exception):
@@ -14,14 +23,14 @@ class KeyFileError(Exception):
 
 
 def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
-    """Return the bytes of `path`; when it does not exist, first fill it with `make()`.
+    """Return the bytes of `path`; when it does not exist, first fill it with `make()`, 0600 in a 0700 folder.
 
-    The file appears whole or not at all (written beside, fsynced, then linked), 0600 in a 0700 folder:
-    of processes that start at once one makes it and all read the same. Raises KeyFileError.
+    Of processes that start at once one makes it and all read the same. Raises KeyFileError.
     """
     try:
         if not path.exists():
-            _create(path, make())
+            make_private_folder(path.parent)
+            create(path, make())
         return read(path)
     except OSError as error:
         raise KeyFileError(
@@ -34,7 +43,7 @@ def read(path: Path) -> bytes:
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise KeyFileError(f"{path}: a folder, where a key belongs; remove it, the key is made at start")
-    if mode & 0o077:
+    if mode & 0o077 and not _is_mounted_secret(path, mode):
         raise KeyFileError(f"{path}: other users may read or write this key; run: chmod 600 {path}")
     content = path.read_bytes()
     if not content:
@@ -56,23 +65,26 @@ def make_private_folder(path: Path) -> None:
         give_to_owner(path.parent, path)
 
 
-def give_to_owner(folder: Path, made: int | Path) -> None:
+def give_to_owner(folder: str | Path, made: int | str | Path) -> None:
     """Give what root made in `folder` to the folder's owner: the server, which is seldom root, has to read it.
 
-    `made` is an open file, or a folder. Where the system knows no owners, nothing happens.
+    `made` is an open file, or a path. Where the system knows no owners, nothing happens.
     """
     if os.geteuid() != 0:
         return
     with suppress(OSError):
-        owner = folder.stat()
+        owner = os.stat(folder)  # noqa: PTH116 - for each blob that root stores
         if isinstance(made, int):
             os.fchown(made, owner.st_uid, owner.st_gid)
         else:
             os.chown(made, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
-def _create(path: Path, content: bytes) -> None:
-    make_private_folder(path.parent)
+def create(path: Path, content: bytes) -> bool:
+    """Make a private file at `path`, whole or not at all: written beside, fsynced, then linked.
+
+    False: there is one already, such as one that another process made at the same moment. Raises OSError.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -80,21 +92,64 @@ def _create(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        _link(temporary, path)
+        is_first = _publish(temporary, path)
     finally:
-        Path(temporary).unlink()
+        Path(temporary).unlink(missing_ok=True)
+    if is_first:
+        _sync_folder(path.parent)
+    return is_first
 
 
-def _link(temporary: str, path: Path) -> None:
+def _publish(temporary: str, path: Path) -> bool:
+    """Give the file its name; False when that is taken. Raises OSError."""
     try:
         os.link(temporary, path)
     except FileExistsError:
-        return  # another process was first, and its key is the one
-    folder = os.open(path.parent, os.O_RDONLY)
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _rename_alone(temporary, path)
+    return True
+
+
+def _rename_alone(temporary: str, path: Path) -> bool:
+    """Rename, under a lock on the folder since a rename replaces; for file systems without hard links."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if path.exists():
+            return False
+        Path(temporary).rename(path)
+        return True
+    finally:
+        os.close(folder)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _is_mounted_secret(path: Path, mode: int) -> bool:
+    """Tell whether others may only read the key, and nobody here could change that; warn of it.
+
+    Orchestrators mount secrets so (swarm: 0444, Kubernetes: 0644), in a folder that can't be written.
+    """
+    may_write_others = mode & 0o033
+    if may_write_others or os.access(path.parent, os.W_OK):
+        return False
+    _warn_of_readers(path)
+    return True
+
+
+@cache
+def _warn_of_readers(path: Path) -> None:
+    """Warn once in a process: keys are read again after each change of their folder."""
+    logger.warning("%s: other users of this system may read this key; mount it with mode 0400 if you can", path)
 
 
 def _user() -> str:

@@ -1,14 +1,13 @@
 """The first `config.yaml`, for a start with no configuration at all."""
 
-import os
 import secrets
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import bcrypt
 
 from registry_project.configuration.errors import ConfigurationError, Problem
+from tokens import key_file
 
 ADMINISTRATOR = "admin"
 _BCRYPT_COST = 10
@@ -52,34 +51,9 @@ def write_first(path: Path) -> FirstRun | None:
     bcrypt_hash = bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_COST)).decode()
     text = _TEXT.format(name=ADMINISTRATOR, bcrypt_hash=bcrypt_hash)
     try:
-        is_first = _create(path.absolute(), text.encode())
+        is_first = key_file.create(path.absolute(), text.encode())
     except OSError as error:
         found = f"that it can't be written ({(error.strerror or 'an error').lower()})"
         expected = "a folder that can be written, or a configuration file made from config.example.yaml"
         raise ConfigurationError([Problem(path.absolute(), 0, "", found, expected)]) from error
     return FirstRun(path.absolute(), ADMINISTRATOR, password) if is_first else None
-
-
-def _create(path: Path, data: bytes) -> bool:
-    """Write `data` under a name of its own, then link it to `path`, which fails if that exists."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(name, path)
-    except FileExistsError:
-        return False
-    finally:
-        Path(name).unlink()
-    _sync_folder(path.parent)
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

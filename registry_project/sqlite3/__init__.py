@@ -1,0 +1,1 @@
+"""Django's database backend for SQLite, whose files belong to the owner of their folder."""

@@ -1,5 +1,7 @@
 """Secrets in files: made once, whole, for their owner alone."""
 
+import errno
+import os
 import stat
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tokens.key_file import KeyFileError, random_text, read, read_or_create
+from tokens.key_file import KeyFileError, create, random_text, read, read_or_create
 
 MAKE = """
 import sys, time
@@ -56,9 +58,19 @@ def test_a_random_key_has_384_bits() -> None:
     assert len(random_text()) == 64
 
 
-def test_eight_processes_that_start_at_once_agree(tmp_path: Path) -> None:
+# What vfat and some network file systems answer.
+WITHOUT_LINKS = """
+import errno, os
+def refuse(*_):
+    raise OSError(errno.EPERM, "Operation not permitted")
+os.link = refuse
+"""
+
+
+@pytest.mark.parametrize("file_system", ["", WITHOUT_LINKS], ids=["with links", "without links"])
+def test_eight_processes_that_start_at_once_agree(tmp_path: Path, file_system: str) -> None:
     path, start = tmp_path / "keys" / "secret.key", tmp_path / "start"
-    command = [sys.executable, "-c", MAKE, str(path), str(start)]
+    command = [sys.executable, "-c", file_system + MAKE, str(path), str(start)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
 
     start.touch()
@@ -67,6 +79,53 @@ def test_eight_processes_that_start_at_once_agree(tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0] * 8
     assert keys == {path.read_text() + "\n"}
     assert list(path.parent.iterdir()) == [path]
+
+
+def refuse_to_link(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the file system answer `number` to every hard link."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK])
+def test_a_key_is_made_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse_to_link(number, monkeypatch)
+    path = tmp_path / "keys" / "secret.key"
+
+    made = read_or_create(path, random_text)
+
+    assert (made, mode(path)) == (path.read_bytes(), 0o600)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_key_is_never_replaced_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_link(errno.EPERM, monkeypatch)
+    path = tmp_path / "secret.key"
+
+    assert create(path, b"first")
+    assert not create(path, b"second")
+    assert path.read_bytes() == b"first"
+
+
+def test_a_full_disk_is_no_lack_of_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_link(errno.ENOSPC, monkeypatch)
+
+    with pytest.raises(KeyFileError, match="No space left"):
+        read_or_create(tmp_path / "secret.key", random_text)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_that_start_at_once_agree_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_to_link(errno.EPERM, monkeypatch)
+
+    test_threads_that_start_at_once_agree(tmp_path)
 
 
 def test_threads_that_start_at_once_agree(tmp_path: Path) -> None:
@@ -88,6 +147,37 @@ def test_a_key_that_others_may_touch_is_refused_with_the_remedy(wide: int, tmp_p
 
     with pytest.raises(KeyFileError, match=f"other users may read or write this key; run: chmod 600 {path}"):
         read_or_create(path, random_text)
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every folder be one that can't be written, as that of a mounted secret: root is refused nothing else."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+
+
+@pytest.mark.parametrize("mounted", [0o444, 0o644, 0o440, 0o404])
+def test_a_mounted_key_that_others_may_only_read_is_taken_with_one_warning(
+    read_only: None, mounted: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "secret.key"
+    path.write_text("secret")
+    path.chmod(mounted)
+
+    assert [read(path), read(path)] == [b"secret"] * 2
+    assert len(caplog.messages) == 1
+    assert str(path) in caplog.text
+    assert "other users of this system may read this key" in caplog.text
+
+
+@pytest.mark.parametrize("wide", [0o666, 0o446, 0o464, 0o555])
+def test_a_mounted_key_that_others_may_write_is_refused(read_only: None, wide: int, tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.write_text("secret")
+    path.chmod(wide)
+
+    with pytest.raises(KeyFileError, match="chmod 600"):
+        read(path)
 
 
 @pytest.mark.parametrize("narrow", [0o600, 0o400])

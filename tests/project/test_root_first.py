@@ -1,0 +1,64 @@
+"""What root makes in the data folder belongs to the folder's owner, as whom the server runs afterwards."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.project.starting import manage, serving
+
+SERVICE = 65534
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a configuration, whose data belong to the service."""
+    (tmp_path / "data").mkdir(mode=0o700)
+    for path in (tmp_path, tmp_path / "data"):
+        os.chown(path, SERVICE, SERVICE)
+    (tmp_path / "config.yaml").write_text('acl: [{anonymous: true, name: "*", actions: [pull]}]\n')
+    return tmp_path
+
+
+def strangers(folder: Path) -> list[str]:
+    """Return what does not belong to the service."""
+    return [str(path) for path in folder.rglob("*") if path.stat().st_uid != SERVICE]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["migrate"],
+        ["loadconfig"],
+        ["gc"],
+        ["fsck"],
+        ["createsuperuser", "--noinput", "--name", "root"],
+        ["shell", "-c", "from accounts.models import Account; Account.objects.exists()"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_command_as_the_first_of_all_leaves_nothing_of_roots(folder: Path, command: list[str]) -> None:
+    manage(folder, *command)
+
+    assert (folder / "data" / "registry.sqlite3").exists()
+    assert strangers(folder / "data") == []
+
+
+def test_commands_after_the_first_leave_nothing_of_roots(folder: Path) -> None:
+    manage(folder, "migrate")
+
+    assert manage(folder, "loadconfig").returncode == 0
+    assert manage(folder, "createsuperuser", "--noinput", "--name", "root").returncode == 0
+    assert strangers(folder / "data") == []
+
+
+def test_a_start_leaves_nothing_of_roots(folder: Path, database: dict[str, str]) -> None:
+    (folder / "config.yaml").unlink()
+
+    with serving(folder, more=database):
+        found = strangers(folder)
+
+    assert found == [str(folder / "stderr")]
+    assert len(list((folder / "data" / "objects").iterdir())) == 256

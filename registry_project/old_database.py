@@ -22,8 +22,8 @@ _FOLDERS = 8
 
 _WARNING = (
     "warning: the database is older than the storage: no row names the object {key} of {moment}, and every row is "
-    "older. A copy of the SQLite file without its -wal lacks what was pushed last. Stop the server and restore a backup "
-    "made by `manage.py backup`, or let `manage.py fsck` list such objects, which its --repair throws away."
+    "older. A copy of the SQLite file without its -wal lacks what was pushed last. Stop the server and restore what "
+    "`manage.py backup` made, or let `manage.py fsck` list such objects, which its --repair throws away."
 )
 
 

@@ -23,15 +23,13 @@ _OF_NOBODY = {"lost+found"}
 
 def refuse_overlap(folder: Path, others: Iterable[Path]) -> None:
     """Raise BackupError when `folder` is one of `others`, within one or around one; symbolic links are followed."""
-    inner = folder.resolve()
-    for other in others:
-        outer = other.resolve()
-        if _is_within(inner, outer):
-            raise BackupError(
-                f"{folder}: within {other}, which is to be backed up; name a folder outside, best on another disk"
-            )
-        if _is_within(outer, inner):
-            raise BackupError(f"{folder}: holds {other}, which is to be backed up; name a folder of the backup's own")
+    inner, outer = folder.resolve(), {other: other.resolve() for other in others}
+    for other, path in outer.items():
+        if _is_within(inner, path):
+            raise BackupError(f"{folder}: within {other}, which belongs to the registry; name a folder outside of it")
+    for other, path in outer.items():
+        if _is_within(path, inner):
+            raise BackupError(f"{folder}: holds {other}, which belongs to the registry; name a folder of its own")
 
 
 def _is_within(inner: Path, outer: Path) -> bool:
@@ -58,7 +56,23 @@ def opened(folder: Path) -> Iterator[None]:
             f"name a folder that user id {os.geteuid()} may write"
         ) from error
     try:
-        _lock(folder, descriptor)
+        _lock(folder, descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def unchanged(folder: Path) -> Iterator[None]:
+    """Keep backups out of a folder that is read, which may be on a read-only disk. Raises BackupError, OSError."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # A copy without the lock, which no backup is made into without making it first.
+        yield
+        return
+    try:
+        _lock(folder, descriptor, fcntl.LOCK_SH)
         yield
     finally:
         os.close(descriptor)
@@ -66,15 +80,15 @@ def opened(folder: Path) -> Iterator[None]:
 
 def _refuse_strangers(folder: Path) -> None:
     found = {path.name for path in folder.iterdir()} - _OF_NOBODY
-    if found and LOCK not in found:
+    if found and not found & {LOCK, manifest.NAME}:
         raise BackupError(
             f"{folder}: holds {min(found)}, which is no backup's; name an empty folder, or one that does not exist"
         )
 
 
-def _lock(folder: Path, descriptor: int) -> None:
+def _lock(folder: Path, descriptor: int, kind: int) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise BackupError(f"{folder}: another backup or restore is at work in it; wait until it has ended") from error
 

@@ -43,7 +43,7 @@ def restore(path: Path, done: Restore, watch: Watch, *, is_deep: bool, may_link:
     """
     found, state = folder.complete(path)
     done.objects = found.objects if found.has_objects else 0
-    with folder.opened(path):
+    with folder.unchanged(path):
         _refuse_unlike(found)
         _check(path, found, state, watch, is_deep=is_deep)
         _refuse_target(path)

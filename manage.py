@@ -6,7 +6,9 @@ import os
 import sys
 
 from distribution.failpoints import FailpointError
-from registry_project.command_line import configuration_named_in
+from registry_project.backup import first_files
+from registry_project.backup.errors import BackupError
+from registry_project.command_line import configuration_named_in, folder_named_in
 from registry_project.configuration import ConfigurationError
 from registry_project.version import VERSION
 from tokens.key_file import KeyFileError
@@ -20,15 +22,27 @@ def main() -> None:
     # What a command makes, such as a first database with its hashes, is for nobody else to read.
     os.umask(0o077)
     named = configuration_named_in(sys.argv)
-    if named is not None:
-        if not os.path.lexists(named):
-            sys.exit(f"{named}: no such file, or none that this user may see; name the configuration file")
-        os.environ["CONFIG_PATH"] = named
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
     try:
+        if sys.argv[1:2] == ["restore"]:
+            _restore_first_files(sys.argv, named)
+        if named is not None:
+            if not os.path.lexists(named):
+                sys.exit(f"{named}: no such file, or none that this user may see; name the configuration file")
+            os.environ["CONFIG_PATH"] = named
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
         _run(sys.argv)
-    except (ConfigurationError, KeyFileError, FailpointError) as error:
+    except (BackupError, ConfigurationError, KeyFileError, FailpointError) as error:
         sys.exit(str(error))
+
+
+def _restore_first_files(argv: list[str], named: str | None) -> None:
+    """Restore what the settings read: without it they take defaults, and make a key of their own."""
+    folder = folder_named_in(argv)
+    if folder is None:
+        return
+    made = first_files.put_back(folder, named)
+    if made is not None:
+        print(f"configuration: restored as {made}; its paths are those of the backup", flush=True)  # noqa: T201 - a command's answer
 
 
 def _run(argv: list[str]) -> None:

@@ -42,6 +42,13 @@ def ensure(using: str = "default") -> None:
         )
 
 
+def renew(using: str = "default") -> None:
+    """Replace the value: what a process remembers for the one before counts no longer."""
+    database = connections[using]
+    with database.cursor() as cursor:
+        cursor.execute(f"UPDATE accounts_rightsepoch SET value = {_RANDOM[database.vendor]} WHERE id = 1")
+
+
 def watch(using: str, table: str, columns: Sequence[str] = ()) -> None:
     """Replace the epoch with every insert, delete, truncation or update of `table` (of `columns` only, when given).
 

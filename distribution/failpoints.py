@@ -1,4 +1,4 @@
-"""Named steps of a push and of a collection, at which a test kills the process, holds it up or breaks a call.
+"""Named steps of a push, a collection and a backup, at which a test kills the process, holds it up or breaks a call.
 
     REG_FAILPOINTS="upload.after_fsync=kill; upload.write=error:EIO@2; collect.before_link_commit=sleep:5"
 
@@ -65,6 +65,10 @@ NAMES = {
     "reap.before_delete": "an object in the trash is about to be deleted",
     "reap.after_delete": "the object is deleted, its row is there",
     "reap.after_row": "the object and its row are gone, more may be due",
+    "backup.after_database": "the database is copied, none of its objects is",
+    "backup.after_object": "an object is in the backup, more may be missing",
+    "backup.before_manifest": "all is in the backup, but the one before it counts",
+    "backup.after_manifest": "the backup counts, what only the one before it names is still there",
 }
 
 

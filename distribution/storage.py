@@ -10,6 +10,7 @@ A key is named by a committed row before its first byte, so whatever lies here i
 import errno
 import os
 import uuid
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 from django.core.files.storage import FileSystemStorage, Storage, storages
@@ -93,6 +94,10 @@ class BlobStore:
         """Make what must exist before the first upload. Raises OSError."""
         if isinstance(self._storage, DurableFileSystemStorage):
             self._storage.prepare()
+
+    def folder(self) -> Path | None:
+        """Return the folder in which a key is a path, None for a cloud."""
+        return Path(self._storage.path("")) if isinstance(self._storage, FileSystemStorage) else None
 
     def disk(self) -> os.statvfs_result | None:
         """Return the state of the disk that the objects are on, None for a cloud. Raises OSError."""

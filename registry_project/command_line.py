@@ -22,6 +22,15 @@ def configuration_named_in(argv: list[str]) -> str | None:
     return str(Path(named).absolute()) if named else None
 
 
+def folder_named_in(argv: list[str]) -> Path | None:
+    """Return the absolute path of the folder that `argv` names for `backup` or `restore`, or None."""
+    try:
+        options, _ = _parser(has_file=True).parse_known_args(argv[2:])
+    except _UnreadableError:
+        return None
+    return Path(options.file).absolute() if options.file else None
+
+
 class _UnreadableError(Exception):
     """The command line is not one that can be read."""
 

@@ -55,7 +55,7 @@ def migrate() -> None:
         raise
     except DatabaseError as error:
         raise StartError(
-            f"database.url: {_where()}: the tables can't be made or changed ({' '.join(str(error).split())}); "
+            f"database.url: {where()}: the tables can't be made or changed ({' '.join(str(error).split())}); "
             "name a database of the registry's own, whose user may make tables in it (PostgreSQL: its owner may)"
         ) from error
 
@@ -87,10 +87,10 @@ def _explained(*expected: type[Exception]) -> Iterator[None]:
         yield
     except expected as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise StartError(f"database.url: {_where()}: {reason}; {_remedy()}") from error
+        raise StartError(f"database.url: {where()}: {reason}; {_remedy()}") from error
 
 
-def _where() -> str:
+def where() -> str:
     """Return the database's URL without its password."""
     values = connection.settings_dict
     if connection.vendor == "sqlite":

@@ -73,8 +73,11 @@ def _prepare(addresses: Iterable[object]) -> None:
     folders.check(loaded)
     _set_up_django()
     _prepare_keys()
+    had_log = _has_log()
     contents = _prepare_database()
     _prepare_storage(has_blobs=contents.has_blobs)
+    if not had_log:
+        _warn_of_old_database()
     _say_contents(contents)
 
 
@@ -145,6 +148,25 @@ def _prepare_database() -> Contents:
         warnings = importing.idle_rules(in_force())
     imported = "" if outcome.is_applied_already else f"{in_force().path}: {outcome.summary()}"
     return Contents(has_superuser, has_blobs, imported, warnings)
+
+
+def _has_log() -> bool:
+    from registry_project import old_database
+
+    return old_database.has_log()
+
+
+def _warn_of_old_database() -> None:
+    from distribution.storage import blob_store
+    from registry_project import database, old_database
+
+    storage = blob_store().folder()
+    if storage is None:
+        return
+    with database.prepared():
+        warning = old_database.warning(storage)
+    if warning:
+        _say_error(warning)
 
 
 def _say_contents(contents: Contents) -> None:

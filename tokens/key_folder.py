@@ -24,6 +24,8 @@ from tokens import key_file
 from tokens.key_file import KeyFileError
 from tokens.signing_key import SigningKey, from_private_pem, from_public_pem, new_private_pem, public_pem
 
+DEFAULT_STEM = "registry"
+
 
 @dataclass(frozen=True, eq=False)
 class KeyFolder:
@@ -75,10 +77,26 @@ class KeyFolder:
         now = time.time()
         return min((end for end in map(self._end, self._retiring()) if end >= now), default=math.inf)
 
+    def files(self) -> dict[str, Path]:
+        """Return the files that there are, by the names that they have in a folder of the defaults."""
+        retiring = [f"{DEFAULT_STEM}{path.name.removeprefix(self.private.stem)}" for path in self._retiring()]
+        names = [f"{DEFAULT_STEM}.key", f"{DEFAULT_STEM}.next.key", f"{DEFAULT_STEM}.pub", *retiring]
+        return {name: path for name in names if (path := self.file_of(name)).exists()}
+
+    def file_of(self, name: str) -> Path:
+        """Return the file that has this name in a folder of the defaults."""
+        if name == f"{DEFAULT_STEM}.key":
+            return self.private
+        if name == f"{DEFAULT_STEM}.pub":
+            return self.public
+        if name == f"{DEFAULT_STEM}.next.key":
+            return self.next
+        return self.private.with_name(f"{self.private.stem}{name.removeprefix(DEFAULT_STEM)}")
+
     def rotate(self) -> None:
         """Let the next key sign and the active one retire; remove those that have retired. Raises KeyFileError."""
         try:
-            with self._locked():
+            with self.locked():
                 self._rotate()
         except OSError as error:
             raise KeyFileError(f"{self.private.parent}: {error.strerror}; the folder must be writable") from error
@@ -128,8 +146,8 @@ class KeyFolder:
         return path.stat().st_mtime + self.keep_seconds
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep a second rotation waiting; the lock goes with the process."""
+    def locked(self) -> Iterator[None]:
+        """Keep a rotation waiting; the lock goes with the process. Raises OSError."""
         descriptor = os.open(self.private.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

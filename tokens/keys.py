@@ -43,7 +43,7 @@ class KeyRing:
 def ensure_keys() -> None:
     """Make the keys that do not exist yet. Raises KeyFileError with what is wrong, where and what to do."""
     if settings.REGISTRY.auth.signing_method == "rsa":
-        _folder().prepare()
+        key_folder().prepare()
     ring()
 
 
@@ -52,7 +52,7 @@ def ring() -> KeyRing:
     auth = settings.REGISTRY.auth
     if auth.signing_method == "hmac":
         return _hmac_ring(auth.hmac_secret or "")
-    folder = _folder()
+    folder = key_folder()
     try:
         stamp = folder.stamp()
         found = _rsa_ring(folder, stamp)
@@ -89,7 +89,7 @@ def rotate() -> tuple[str, str]:
         raise KeyFileError("auth.hmac_secret: a shared secret is changed in the configuration, then restart")
     ensure_keys()
     before = active_key().kid
-    _folder().rotate()
+    key_folder().rotate()
     return before, active_key().kid
 
 
@@ -104,7 +104,7 @@ def _rsa_ring(folder: KeyFolder, stamp: tuple[int, int]) -> KeyRing:  # noqa: AR
     return replace(KeyRing.of(folder.active(), *folder.others()), good_until=good_until)
 
 
-def _folder() -> KeyFolder:
+def key_folder() -> KeyFolder:
     """Return the folder of the configuration; compared by identity, since comparing it costs more than a token."""
     global _of_configuration  # noqa: PLW0603 - one configuration a process
     configuration, folder = _of_configuration

@@ -20,7 +20,8 @@ INTERVAL_SECONDS = 60.0
 def is_anything_due() -> bool:
     """Tell whether there is something to do that no process is doing."""
     now = clock.now()
-    has_refuse = reap.due_trash(now).exists() or reap.expired_uploads(now).exists()
+    has_trash = reap.due_trash(now).exists() and reap.may_empty_trash()
+    has_refuse = has_trash or reap.expired_uploads(now).exists()
     if has_refuse and not lease.is_held(Job.REAPING):
         return True
     if (requested.is_any() or schedule.is_due() or runs.is_any_open()) and not lease.is_held(Job.COLLECTION):

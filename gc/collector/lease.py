@@ -61,6 +61,11 @@ def hold(job: Job) -> Iterator[Held]:
         remove(Lease.objects.filter(job=job, token=held.token))
 
 
+def abandon(job: Job, token: uuid.UUID | None) -> None:
+    """Remove the lease with this token, whose holder is known to be dead; that of any other stays."""
+    remove(Lease.objects.filter(job=job, token=token))
+
+
 def is_held(job: Job) -> bool:
     """Tell whether a process does the job."""
     return Lease.objects.filter(job=job).exclude(_stale()).exists()

@@ -12,6 +12,7 @@ class Job(models.TextChoices):
     COLLECTION = "collection", "collection"
     REAPING = "reaping", "reaping"
     SCRUBBING = "scrubbing", "scrubbing"
+    BACKUP = "backup", "backup"
 
 
 class Lease(models.Model):

@@ -1,20 +1,19 @@
 """Say on a terminal, or now and then in a log, how far a long run is."""
 
 import time
+from collections.abc import Callable
 from typing import TextIO
-
-from collector.report import Report, size_text
 
 TERMINAL_SECONDS = 0.5
 LOG_SECONDS = 30.0
 
 
 class Progress:
-    """Writes the counts of `report` to `stream`: over and over in one line of a terminal, else one line at times."""
+    """Writes what `text` returns to `stream`: over and over in one line of a terminal, otherwise a line at times."""
 
-    def __init__(self, report: Report, stream: TextIO) -> None:
+    def __init__(self, text: Callable[[], str], stream: TextIO) -> None:
         """Write nothing yet: a short run says nothing."""
-        self._report = report
+        self._text = text
         self._stream = stream
         self._is_terminal = stream.isatty()
         self._interval = TERMINAL_SECONDS if self._is_terminal else LOG_SECONDS
@@ -35,8 +34,3 @@ class Progress:
         if self._has_line:
             self._stream.write("\r\033[K")
             self._stream.flush()
-
-    def _text(self) -> str:
-        total = self._report.total
-        rows = f"{total.manifests} manifests, {total.links} links, {total.blobs} blobs"
-        return f"so far: {rows}, {size_text(total.freed_bytes)}"

@@ -9,7 +9,9 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts.statement import Statement
+from collector import lease
 from collector.findings import Finding, Kind
+from collector.models import Job
 from collector.pace import Pace
 from collector.report import Report
 from collector.walk import BusyError, Walk, by_age
@@ -61,8 +63,19 @@ def expire_uploads(now: datetime, scope: Q, report: Report, pace: Pace) -> None:
     report.failures += len(walk.failed)
 
 
+def may_empty_trash() -> bool:
+    """Tell whether objects may be deleted: not beside a backup, which still reads what its database copy names."""
+    return not lease.is_held(Job.BACKUP)
+
+
 def empty_trash(now: datetime, report: Report, pace: Pace) -> None:
-    """Delete every object that is due, then its row. Raises what the storage raises when it does not answer."""
+    """Delete every object that is due at `now`, then its row; nothing while a backup is made.
+
+    A backup that begins after this was asked names nothing that is due: whatever its database copy names is thrown
+    away later than `now`. Raises what the storage raises when it does not answer.
+    """
+    if not may_empty_trash():
+        return
     # A storage that is not mounted lacks every object: "absent" must not count as deleted then.
     check_storage()
     walk = Walk(due_trash(now), "delete_after", _delete_object)

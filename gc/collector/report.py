@@ -56,6 +56,13 @@ class Report:
         return total
 
 
+def so_far(report: Report) -> str:
+    """Return in one line how far a run is."""
+    total = report.total
+    rows = f"{total.manifests} manifests, {total.links} links, {total.blobs} blobs"
+    return f"so far: {rows}, {size_text(total.freed_bytes)}"
+
+
 def names_of(repository_ids: Iterable[int]) -> dict[int, str]:
     """Return the names of repositories by primary key."""
     names: dict[int, str] = {}

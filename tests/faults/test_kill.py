@@ -1,11 +1,14 @@
-"""kill -9 at each step of push and collection: what was promised is there, and nothing needs a human.
+"""kill -9 at each step of push, collection and backup: what was promised is there, and nothing needs a human.
 
 The next push succeeds, `fsck --deep` finds nothing, and collection gives back whatever the kill left behind.
 """
 
+import json
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +108,8 @@ COLLECTING: dict[str, Act] = {
     **{name: leave_refuse for name in NAMES if name.startswith("collect.")},
     **{name: fill_trash for name in NAMES if name.startswith("reap.")},
 }
+# Steps of a backup, which changes nothing of the registry but its lease.
+BACKING_UP = [name for name in NAMES if name.startswith("backup.")]
 # A step that only another fault leads to.
 WITH = {"upload.before_abandon": "upload.write=error:EIO; "}
 
@@ -132,7 +137,7 @@ def assert_recovered(scene: Scene) -> None:
 
 
 def test_each_failpoint_has_a_kill() -> None:
-    assert SERVING.keys() | COLLECTING.keys() == NAMES.keys()
+    assert SERVING.keys() | COLLECTING.keys() | set(BACKING_UP) == NAMES.keys()
 
 
 @pytest.mark.parametrize("name", SERVING)
@@ -157,3 +162,34 @@ def test_a_collection_killed_at_any_step_loses_and_leaves_nothing(scene: Scene, 
 
     assert killed.status == -signal.SIGKILL, killed.output
     assert_recovered(scene)
+
+
+@pytest.mark.parametrize("name", BACKING_UP)
+def test_a_backup_killed_at_any_step_leaves_a_whole_one_and_the_next_goes_on(
+    scene: Scene, name: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backup"
+    assert scene.commands.run("backup", str(folder)).status == 0
+    push(scene)
+
+    killed = scene.commands.run("backup", str(folder), failpoints=f"{name}=kill")
+    left_whole = is_whole(folder)
+    ended = scene.commands.run("backup", str(folder))
+
+    assert killed.status == -signal.SIGKILL, killed.output
+    assert left_whole
+    assert ended.status == 0, ended.output
+    assert is_whole(folder)
+    assert {str(path.relative_to(folder)) for path in folder.glob("objects/*/*")} == scene.registry.keys()["blobs"]
+    assert len(list(folder.glob("20*"))) == 1
+    assert_recovered(scene)
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether all that the backup in `folder` consists of is there, bit for bit."""
+    said = json.loads((folder / "backup.json").read_text())
+    state = folder / said["state"]
+    lines = [line.split("\t") for line in (state / "objects.tsv").read_text().splitlines()]
+    objects = [f"sha256:{sha256((folder / key).read_bytes()).hexdigest()}" == digest for key, _, digest in lines]
+    database = sha256((state / "database").read_bytes()).hexdigest() == said["database_sha256"]
+    return database and len(objects) == said["objects"] and all(objects)

@@ -34,10 +34,16 @@ def stored_keys(folder: str) -> list[str]:
 
 
 def _orphans(keys: list[str]) -> Iterator[Problem]:
+    for key in unnamed(keys):
+        yield Problem(f"object {key}: no row names it", "put into the trash", partial(trash.put, [key]))
+
+
+def unnamed(keys: list[str]) -> Iterator[str]:
+    """Yield those of `keys`, at most BATCH, that no row names although there is an object."""
     for key in sorted(set(keys) - _named(keys)):
         # What is not there any more was deleted, and then its row.
         if _is_stored(key):
-            yield Problem(f"object {key}: no row names it", "put into the trash", partial(trash.put, [key]))
+            yield key
 
 
 def _named(keys: list[str]) -> set[str]:

@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -22,7 +23,7 @@ from collector.models import Trigger
 from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.progress import Progress
-from collector.report import Report, json_value, names_of, table
+from collector.report import Report, json_value, names_of, so_far, table
 from collector.stopping import Stopper, stopped_by_signal
 from distribution import trash
 
@@ -78,7 +79,7 @@ class Command(BaseCommand):
         """Return why the run was stopped, empty when it was not."""
         if self.is_dry_run:
             return self._rehearse(policy, report, stopper)
-        progress = Progress(report, sys.stderr)
+        progress = Progress(partial(so_far, report), sys.stderr)
 
         def watch() -> None:
             progress.step()

@@ -1,0 +1,5 @@
+"""What ends a backup or a restore."""
+
+
+class BackupError(Exception):
+    """The backup or restore can't be done; the text says what is wrong, where, and what to do."""

@@ -1,0 +1,96 @@
+"""Files that survive a power cut: copied, hashed, written whole."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from tokens.key_file import give_to_owner
+
+Watch = Callable[[], None]
+
+CHUNK_BYTES = 1024 * 1024
+# A single fsync at the end of a large file would be silent for longer than a lease lives.
+SYNC_BYTES = 256 * CHUNK_BYTES
+
+
+def copy(source: Path, target: Path, watch: Watch) -> int:
+    """Copy a file to the new name `target`, durable when this returns, and return its bytes. Raises OSError.
+
+    `watch` is called after each piece; what it raises ends the copy, of which nothing is left.
+    """
+    try:
+        with source.open("rb") as reader, open(target, "xb", buffering=0, opener=_open_private) as writer:
+            give_to_owner(target.parent, writer.fileno())
+            return _copy(reader, writer, watch)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _copy(reader: IO[bytes], writer: IO[bytes], watch: Watch) -> int:
+    size = unsynced = 0
+    while sent := os.sendfile(writer.fileno(), reader.fileno(), size, CHUNK_BYTES):
+        size, unsynced = size + sent, unsynced + sent
+        if unsynced >= SYNC_BYTES:
+            os.fdatasync(writer.fileno())
+            unsynced = 0
+        watch()
+    os.fsync(writer.fileno())
+    return size
+
+
+def digest(path: Path, watch: Watch, algorithm: str = "sha256") -> str:
+    """Return the hexadecimal digest of a file. Raises OSError, and what `watch` raises after each piece."""
+    running = hashlib.new(algorithm)
+    for chunk in _chunks(path):
+        running.update(chunk)
+        watch()
+    return running.hexdigest()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write `path` so that it has the old or the new content after any crash. Raises OSError."""
+    written = path.with_name(f".{path.name}.new")
+    with open(written, "wb", opener=_open_private) as file:
+        give_to_owner(path.parent, file.fileno())
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    written.replace(path)
+    sync_folder(path.parent)
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """Return the files of a folder with their bytes; none when there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries}
+    except FileNotFoundError:
+        return {}
+
+
+def sync(path: Path) -> None:
+    """Make a file that another program wrote durable. Raises OSError."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

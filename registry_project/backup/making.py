@@ -1,0 +1,148 @@
+"""Make a backup: the database first, then the objects that this copy of it names."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+
+from collector import clock, lease
+from collector.lease import Held
+from collector.models import Job
+from distribution.failpoints import failpoint
+from distribution.storage import blob_store, check_storage
+from registry_project.backup import files, folder, listing, manifest, own_files, postgresql, sqlite
+from registry_project.backup.errors import BackupError
+from registry_project.backup.files import Watch
+from registry_project.backup.listing import Totals
+from registry_project.backup.manifest import Manifest
+from registry_project.backup.transfer import BrokenObjectsError, Counts, Transfer
+from registry_project.database import where
+
+DATABASE = "database"
+
+
+@dataclass(slots=True)
+class Backup:
+    """How far a backup is, and in the end what it did."""
+
+    step: str = "copying the database"
+    totals: Totals = field(default_factory=lambda: Totals(0, 0, ""))
+    counts: Counts = field(default_factory=Counts)
+    removed: int = 0
+
+    def so_far(self) -> str:
+        """Return in one line how far it is."""
+        return f"{self.step}{self.counts.bar(self.totals.objects)}"
+
+
+def make(path: Path, backup: Backup, watch: Watch) -> Manifest:
+    """Back up into the folder `path`, counted in `backup`, and return what is complete there.
+
+    `watch` is called all the time; what it raises ends the backup, and the one before it is left as it is. Raises
+    BackupError; HeldError when another backup is made; StopError when another process took over; and what database
+    and storage raise.
+    """
+    folder.refuse_overlap(path, _sources())
+    check_storage()
+    with folder.opened(path):
+        # Its lock is ours: whoever wrote this token is dead, and would be waited for until its lease has run out.
+        lease.abandon(Job.BACKUP, folder.token(path))
+        with lease.hold(Job.BACKUP) as held:
+            folder.write_token(path, held.token)
+            return _make(path, backup, _renewing(held, watch))
+
+
+def _make(path: Path, backup: Backup, watch: Watch) -> Manifest:
+    before = manifest.read(path)
+    _refuse_another(path, before)
+    folder.remove_other_states(path, before.state if before else None)
+    with _new_state(path) as state:
+        made = _fill(path, state, backup, watch)
+        failpoint("backup.before_manifest")
+        made.write(path)
+    failpoint("backup.after_manifest")
+    backup.step = "removing what is not named any more"
+    folder.remove_other_states(path, made.state)
+    if made.has_objects:
+        backup.removed = folder.remove_unnamed(path, made.state, watch)
+    return made
+
+
+def _sources() -> set[Path]:
+    storage = blob_store().folder()
+    return {settings.REGISTRY.server.data_directory, *own_files.folders(), *([] if storage is None else [storage])}
+
+
+def _refuse_another(path: Path, before: Manifest | None) -> None:
+    """Raise BackupError when the folder is another registry's: its objects would be removed as not named any more."""
+    if before is not None and before.registry != where():
+        raise BackupError(
+            f"{path}: holds a backup of another database, {before.registry}; name another folder, "
+            "or remove this one if that backup is of no use any more"
+        )
+
+
+@contextmanager
+def _new_state(path: Path) -> Iterator[Path]:
+    """Make a state; none of it is left when the block fails."""
+    state = folder.new_state(path)
+    try:
+        yield state
+    except BaseException:
+        shutil.rmtree(state, ignore_errors=True)
+        raise
+
+
+def _fill(path: Path, state: Path, backup: Backup, watch: Watch) -> Manifest:
+    made_at, copy = clock.now(), state / DATABASE
+    # Readable by nobody else from its first byte on.
+    copy.touch(0o600)
+    dump = sqlite.dump if connection.vendor == "sqlite" else postgresql.dump
+    totals = backup.totals = dump(copy, state / listing.NAME, watch)
+    failpoint("backup.after_database")
+    own_files.keep(state, watch)
+    folder.sync_tree(state)
+    storage = blob_store().folder()
+    if storage is not None:
+        _bring_objects(path, state, storage, backup, watch)
+    backup.step = "checking the copy of the database"
+    return Manifest(
+        state=state.name,
+        made_at=made_at.isoformat(),
+        registry=where(),
+        storage=settings.REGISTRY.storage.backend,
+        database=connection.vendor,
+        database_bytes=copy.stat().st_size,
+        database_sha256=files.digest(copy, watch),
+        migrations=applied_migrations(),
+        **asdict(totals),
+    )
+
+
+def _bring_objects(path: Path, state: Path, storage: Path, backup: Backup, watch: Watch) -> None:
+    backup.step = "objects"
+    transfer = Transfer(state / listing.NAME, storage, path, backup.counts, may_link=True)
+    try:
+        transfer.run(watch)
+    except BrokenObjectsError as error:
+        raise BackupError(
+            f"{error}\nRun `manage.py fsck --repair`, after which a push heals them, and make the backup again."
+        ) from error
+
+
+def applied_migrations() -> list[str]:
+    """Return the migrations that the database has seen, as "app.name"."""
+    return sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations())
+
+
+def _renewing(held: Held, watch: Watch) -> Callable[[], None]:
+    def watch_all() -> None:
+        held.renew()
+        watch()
+
+    return watch_all

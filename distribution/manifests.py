@@ -5,7 +5,7 @@ first write, in the order Tag → Manifest → Link, each kind by primary key in
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,6 +58,9 @@ INSERT INTO distribution_tag (repository_id, name, manifest_id, updated_at)
 VALUES (%s, %s, %s, statement_timestamp())
 """)
 _LIST = Statement("UPDATE distribution_repository SET is_listed = TRUE WHERE id = %s")
+
+# What is missing beyond these is counted: 20,000 entries would be an answer of four megabytes.
+MISSING_LISTED = 1000
 
 
 class _Tag(NamedTuple):
@@ -130,7 +133,7 @@ def put(
 ) -> Put:
     """Store the manifest and move `tags` to it; `digest` is what the client says it has, None: sha256 of the payload.
 
-    Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each missing descriptor).
+    Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs).
     """
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
     if digest not in (None, actual):
@@ -195,7 +198,14 @@ def _check_media_type(incoming: Put, around: Mapping[str, _Manifest]) -> None:
 def _check_complete(incoming: Put, around: Mapping[str, _Manifest], links: Mapping[str, int]) -> None:
     missing = (incoming.children - around.keys()) | (incoming.blobs - links.keys())
     if missing:
-        raise RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, [{"digest": digest} for digest in sorted(missing)])
+        raise RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, _details(missing))
+
+
+def _details(missing: Collection[str]) -> list[object]:
+    details: list[object] = [{"digest": digest} for digest in sorted(missing)[:MISSING_LISTED]]
+    if len(missing) > MISSING_LISTED:
+        details.append(f"and {len(missing) - MISSING_LISTED} more")
+    return details
 
 
 def _write(incoming: Put, around: Mapping[str, _Manifest], links: list[int]) -> int:

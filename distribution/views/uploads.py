@@ -2,6 +2,8 @@
 
 from django.http import HttpRequest, HttpResponse
 
+from accounts.identity import Identity
+from accounts.throttle import network_of
 from acl.names import InvalidNameError, parse_name
 from distribution import blobs, uploads
 from distribution.digest import ALGORITHMS, Digest, parse_digest
@@ -24,7 +26,9 @@ class UploadsView(RepositoryView):
         digest = request.GET.get("digest")
         if digest is not None:
             return self._whole(request, parse_digest(digest))
-        return session_accepted(uploads.start(self.name, self.bearer.identity.name, _algorithm(request)), 202)
+        identity = self.bearer.identity
+        upload = uploads.start(self.name, identity.name, _algorithm(request), _counted_with(identity, request))
+        return session_accepted(upload, 202)
 
     def _mounted(self, request: HttpRequest) -> Digest | None:
         """Return the digest when the mount worked. No right, no blob and nonsense all go on as an upload."""
@@ -38,8 +42,14 @@ class UploadsView(RepositoryView):
         return digest
 
     def _whole(self, request: HttpRequest, digest: Digest) -> HttpResponse:
-        uploads.receive_whole(self.name, self.bearer.identity.name, Body(request), digest)
+        identity = self.bearer.identity
+        uploads.receive_whole(self.name, identity.name, Body(request), digest, _counted_with(identity, request))
         return created(self.name, digest)
+
+
+def _counted_with(identity: Identity, request: HttpRequest) -> str:
+    """Return the network whose sessions count together: an account's count as its own, wherever it is."""
+    return network_of(request) if identity.is_anonymous else ""
 
 
 def _algorithm(request: HttpRequest) -> str:

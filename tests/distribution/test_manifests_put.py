@@ -96,6 +96,13 @@ def test_what_is_no_tag_is_400(alice: Caller, blobs: None, tag: str) -> None:
     assert not Manifest.objects.exists()
 
 
+def test_a_tag_with_a_plus_is_named_as_it_was_sent(alice: Caller, blobs: None) -> None:
+    response = put(alice, IMAGE, f"{DIGEST}?tag=1.0+2")
+
+    assert error_codes(response) == ["TAG_INVALID"]
+    assert "'1.0+2'" in response.json()["errors"][0]["detail"]
+
+
 @pytest.mark.parametrize("tag", ["a", "_", "A.b-c_d", "0", "a" * 128])
 def test_what_is_a_tag_is_201(alice: Caller, blobs: None, tag: str) -> None:
     assert put(alice, IMAGE, tag).status_code == 201

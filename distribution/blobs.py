@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from typing import IO
 
 from accounts.statement import Statement
+from acl.name_range import covers
 from acl.names import RepositoryName
+from acl.rules import IdentityRules
 from distribution import lookup, repositories, transactions, trash
 from distribution.content import Content
 from distribution.digest import Digest
@@ -21,6 +23,17 @@ logger = logging.getLogger(__name__)
 
 
 _FIND_SOUND = Statement("SELECT id, digest, size, key FROM distribution_blob WHERE digest = %s AND NOT is_corrupt")
+# Few clients mount without saying where from, and whoever asks learns nothing of what it may not see, also not by the
+# time that this takes: of a blob that more repositories link, only as many are looked at.
+MAX_SOURCES = 1000
+_SOURCES = Statement("""
+SELECT repository.name FROM (
+    SELECT repository_id FROM distribution_link
+    WHERE blob_id = (SELECT id FROM distribution_blob WHERE digest = %s AND NOT is_corrupt)
+    ORDER BY repository_id DESC LIMIT %s
+) linked
+JOIN distribution_repository repository ON repository.id = linked.repository_id
+""")
 _LOCK = Statement("SELECT id, key, is_corrupt FROM distribution_blob WHERE digest = %s FOR UPDATE")
 _INSERT = Statement("""
 INSERT INTO distribution_blob (digest, size, key, is_corrupt, created_at)
@@ -98,6 +111,15 @@ def _broken(found: FoundBlob, what: str) -> RegistryError:
 def mark_corrupt(pk: int, key: str) -> None:
     """Let the blob answer 404 until a push heals it, unless it was healed since `key` was read."""
     Blob.objects.filter(pk=pk, key=key).update(is_corrupt=True)
+
+
+def source_of(digest: Digest, rules: IdentityRules) -> RepositoryName | None:
+    """Return a repository that links the blob and may be pulled, None when there is none among MAX_SOURCES."""
+    ranges = rules.ranges("pull")
+    for (name,) in _SOURCES.rows(str(digest), MAX_SOURCES):
+        if covers(ranges, name) and "pull" in rules.actions_on(name):
+            return RepositoryName(name)
+    return None
 
 
 def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:

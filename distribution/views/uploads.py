@@ -4,7 +4,8 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts.identity import Identity
 from accounts.throttle import network_of
-from acl.names import InvalidNameError, parse_name
+from acl.access import Access
+from acl.names import InvalidNameError, RepositoryName, parse_name
 from distribution import blobs, uploads
 from distribution.digest import ALGORITHMS, Digest, parse_digest
 from distribution.views.repository import PULL, PULL_PUSH, RepositoryView
@@ -30,21 +31,42 @@ class UploadsView(RepositoryView):
         upload = uploads.start(self.name, identity.name, _algorithm(request), _counted_with(identity, request))
         return session_accepted(upload, 202)
 
+    def also_wanted(self, request: HttpRequest) -> tuple[Access, ...]:
+        """Return the pull of a mount's source: a client that asks for both at once needs not ask again."""
+        source = _named_source(request) if "mount" in request.GET else None
+        return (Access("repository", source, PULL),) if source not in (None, self.name) else ()
+
     def _mounted(self, request: HttpRequest) -> Digest | None:
         """Return the digest when the mount worked. No right, no blob and nonsense all go on as an upload."""
         try:
             digest = parse_digest(request.GET.get("mount", ""))
-            source = parse_name(request.GET.get("from", ""))
-        except (RegistryError, InvalidNameError):
+        except RegistryError:
             return None
-        if not self.bearer.may(source, PULL) or not blobs.mount(self.name, digest, source):
-            return None
-        return digest
+        source = self._source(request, digest)
+        return digest if source is not None and blobs.mount(self.name, digest, source) else None
+
+    def _source(self, request: HttpRequest, digest: Digest) -> RepositoryName | None:
+        """Return the repository to mount from, as far as the client may pull it.
+
+        Of one that it names the token has to allow that too. Where it names none, what the account may pull now
+        counts, as in the catalog: a token can only be asked for repositories that the client knows.
+        """
+        if "from" not in request.GET:
+            return blobs.source_of(digest, self.bearer.rules)
+        source = _named_source(request)
+        return source if source is not None and self.bearer.may(source, PULL) else None
 
     def _whole(self, request: HttpRequest, digest: Digest) -> HttpResponse:
         identity = self.bearer.identity
         uploads.receive_whole(self.name, identity.name, Body(request), digest, _counted_with(identity, request))
         return created(self.name, digest)
+
+
+def _named_source(request: HttpRequest) -> RepositoryName | None:
+    try:
+        return parse_name(request.GET.get("from", ""))
+    except InvalidNameError:
+        return None
 
 
 def _counted_with(identity: Identity, request: HttpRequest) -> str:

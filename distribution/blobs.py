@@ -16,7 +16,7 @@ from distribution.failpoints import failpoint
 from distribution.lookup import FoundBlob
 from distribution.models import Blob, Link, ManifestBlob, Repository
 from distribution.storage import MissingObjectError, blob_store, check_storage
-from tokens.errors import ErrorCode, RegistryError
+from tokens.errors import ErrorCode, RegistryError, in_use
 from tokens.views.base import unavailable
 
 logger = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def link_into(repository_pk: int, blob_pk: int) -> None:
 
 
 def delete(name: RepositoryName, digest: Digest) -> None:
-    """Take the blob out of the repository. Raises BLOB_UNKNOWN; UNSUPPORTED while a manifest there uses it."""
+    """Take the blob out of the repository. Raises BLOB_UNKNOWN; DENIED, 409, while a manifest there uses it."""
     transactions.run(_delete, name, digest)
     failpoint("blob.after_delete_commit")
 
@@ -186,10 +186,9 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
     )
     if blob is None or link is None:
         raise RegistryError(ErrorCode.BLOB_UNKNOWN, {"digest": str(digest)})
-    users = ManifestBlob.objects.filter(link=link)
-    if users.exists():
-        manifests = list(users.values_list("manifest__digest", flat=True)[:10])
-        raise RegistryError(ErrorCode.UNSUPPORTED, {"reason": "manifests use this blob", "manifests": manifests})
+    users = ManifestBlob.objects.filter(link=link).order_by("pk").values_list("manifest__digest", flat=True)[:10]
+    if users:
+        raise in_use("a manifest names this blob: delete the manifest first", "manifests", list(users))
     unlink(link.pk, blob.pk, blob.key)
     failpoint("blob.before_delete_commit")
 

@@ -19,7 +19,7 @@ from distribution.manifest import ParsedManifest, parse_manifest
 from distribution.models import Manifest, ManifestChild, Repository, Tag, remove
 from distribution.tag import Tag as TagName
 from distribution.transactions import LostRaceError
-from tokens.errors import ErrorCode, RegistryError
+from tokens.errors import ErrorCode, RegistryError, in_use
 
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id FROM distribution_tag
@@ -255,7 +255,7 @@ def _move_tags(incoming: Put, own: int, tags: list[_Tag]) -> None:
 def delete(name: RepositoryName, digest: Digest) -> None:
     """Remove the manifest and all its tags at once.
 
-    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; UNSUPPORTED with the parents' digests while an index lists it.
+    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it.
     """
     transactions.run(_delete, name, digest)
     failpoint("manifest.after_delete_commit")
@@ -283,11 +283,7 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
 def _check_no_parent(row: Manifest) -> None:
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
-        detail = {
-            "reason": "an index lists this manifest: delete the index first",
-            "parents": sorted(parents),
-        }
-        raise RegistryError(ErrorCode.UNSUPPORTED, detail)
+        raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))
 
 
 def unknown(name: RepositoryName, reference: str) -> RegistryError:

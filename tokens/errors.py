@@ -25,7 +25,8 @@ class ErrorCode(Enum):
     """The codes a client may see, each with its HTTP status and message.
 
     Source: OCI Distribution Specification v1.1, "Error Codes", and the Docker registry v2 document for
-    UNKNOWN, UNAVAILABLE, RANGE_INVALID, TAG_INVALID and PAGINATION_NUMBER_INVALID.
+    UNKNOWN, UNAVAILABLE, RANGE_INVALID, TAG_INVALID and PAGINATION_NUMBER_INVALID. The last four are of the token
+    endpoint alone, and of no specification.
     """
 
     UNKNOWN = (500, "unknown error")
@@ -47,6 +48,10 @@ class ErrorCode(Enum):
     BLOB_UPLOAD_UNKNOWN = (404, "blob upload unknown to registry")
     BLOB_UPLOAD_INVALID = (400, "blob upload invalid")
     PAGINATION_NUMBER_INVALID = (400, "invalid number of results requested")
+    TOKEN_REQUEST_INVALID = (400, "invalid token request")
+    SCOPE_INVALID = (400, "invalid scope")
+    SERVICE_INVALID = (400, "another service")
+    GRANT_TYPE_UNSUPPORTED = (400, "unsupported grant type")
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status

@@ -65,4 +65,4 @@ def _action_order(action: str) -> tuple[int, str]:
 
 
 def _scope_error(detail: str) -> RegistryError:
-    return RegistryError(ErrorCode.NAME_INVALID, detail)
+    return RegistryError(ErrorCode.SCOPE_INVALID, detail, message=detail)

@@ -146,7 +146,9 @@ def test_a_scope_of_another_form_is_400(alice: Caller, scope: str) -> None:
     response = alice.ask_token(scope)
 
     assert response.status_code == 400
-    assert error_codes(response)
+    assert error_codes(response) == ["SCOPE_INVALID"]
+    assert "type:name:actions" in response.json()["errors"][0]["message"]
+    assert "error" not in response.json()
 
 
 def test_a_token_that_would_not_fit_into_a_header_is_400_with_its_size(alice: Caller) -> None:
@@ -191,7 +193,8 @@ def test_another_service_is_400() -> None:
     response = ask(service="another registry")
 
     assert response.status_code == 400
-    assert error_codes(response) == ["DENIED"]
+    assert error_codes(response) == ["SERVICE_INVALID"]
+    assert "'Docker Registry'" in response.json()["errors"][0]["message"]
 
 
 def test_no_service_is_taken_for_this_one() -> None:

@@ -37,8 +37,8 @@ class RegistryView(View):
         except RegistryError as error:
             response = self.render(request, error)
         except DisallowedHost:
-            error = RegistryError(ErrorCode.UNKNOWN, "the Host header is not served here", status=400)
-            response = self.render(request, error)
+            other_host = RegistryError(ErrorCode.UNKNOWN, "the Host header is not served here", status=400)
+            response = self.render(request, other_host)
         except SuspiciousOperation as error:
             # Django's own limits, such as the number of parameters in a query.
             response = self.render(request, RegistryError(ErrorCode.UNKNOWN, quoted(str(error)), status=400))

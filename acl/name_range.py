@@ -1,7 +1,9 @@
 """Ranges of names in byte order, so that a database reads only names that some pattern may match."""
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from acl.glob import is_literal, literal_prefix
 
@@ -29,6 +31,15 @@ def ranges_of(patterns: Iterable[str]) -> tuple[NameRange, ...]:
         else:
             merged.append(found)
     return tuple(merged)
+
+
+def covers(ranges: Sequence[NameRange], name: str) -> bool:
+    """Tell whether `name` lies in one of `ranges`, which are in order and apart from each other."""
+    position = bisect_right(ranges, name, key=attrgetter("low")) - 1
+    if position < 0:
+        return False
+    high = ranges[position].high
+    return high is None or name < high
 
 
 def _range_of(pattern: str) -> NameRange:

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from typing import IO
 
 from accounts.statement import Statement
+from acl.name_range import covers
 from acl.names import RepositoryName
+from acl.rules import IdentityRules
 from distribution import lookup, repositories, transactions, trash
 from distribution.content import Content
 from distribution.digest import Digest
@@ -14,13 +16,24 @@ from distribution.failpoints import failpoint
 from distribution.lookup import FoundBlob
 from distribution.models import Blob, Link, ManifestBlob, Repository
 from distribution.storage import MissingObjectError, blob_store, check_storage
-from tokens.errors import ErrorCode, RegistryError
+from tokens.errors import ErrorCode, RegistryError, in_use
 from tokens.views.base import unavailable
 
 logger = logging.getLogger(__name__)
 
 
 _FIND_SOUND = Statement("SELECT id, digest, size, key FROM distribution_blob WHERE digest = %s AND NOT is_corrupt")
+# Few clients mount without saying where from, and whoever asks learns nothing of what it may not see, also not by the
+# time that this takes: of a blob that more repositories link, only as many are looked at.
+MAX_SOURCES = 1000
+_SOURCES = Statement("""
+SELECT repository.name FROM (
+    SELECT repository_id FROM distribution_link
+    WHERE blob_id = (SELECT id FROM distribution_blob WHERE digest = %s AND NOT is_corrupt)
+    ORDER BY repository_id DESC LIMIT %s
+) linked
+JOIN distribution_repository repository ON repository.id = linked.repository_id
+""")
 _LOCK = Statement("SELECT id, key, is_corrupt FROM distribution_blob WHERE digest = %s FOR UPDATE")
 _INSERT = Statement("""
 INSERT INTO distribution_blob (digest, size, key, is_corrupt, created_at)
@@ -100,6 +113,15 @@ def mark_corrupt(pk: int, key: str) -> None:
     Blob.objects.filter(pk=pk, key=key).update(is_corrupt=True)
 
 
+def source_of(digest: Digest, rules: IdentityRules) -> RepositoryName | None:
+    """Return a repository that links the blob and may be pulled, None when there is none among MAX_SOURCES."""
+    ranges = rules.ranges("pull")
+    for (name,) in _SOURCES.rows(str(digest), MAX_SOURCES):
+        if covers(ranges, name) and "pull" in rules.actions_on(name):
+            return RepositoryName(name)
+    return None
+
+
 def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
     """Link the blob of `source` into `name`; False when `source` has no such sound blob."""
     found = lookup.blob(source, digest)
@@ -152,7 +174,7 @@ def link_into(repository_pk: int, blob_pk: int) -> None:
 
 
 def delete(name: RepositoryName, digest: Digest) -> None:
-    """Take the blob out of the repository. Raises BLOB_UNKNOWN; UNSUPPORTED while a manifest there uses it."""
+    """Take the blob out of the repository. Raises BLOB_UNKNOWN; DENIED, 409, while a manifest there uses it."""
     transactions.run(_delete, name, digest)
     failpoint("blob.after_delete_commit")
 
@@ -164,10 +186,9 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
     )
     if blob is None or link is None:
         raise RegistryError(ErrorCode.BLOB_UNKNOWN, {"digest": str(digest)})
-    users = ManifestBlob.objects.filter(link=link)
-    if users.exists():
-        manifests = list(users.values_list("manifest__digest", flat=True)[:10])
-        raise RegistryError(ErrorCode.UNSUPPORTED, {"reason": "manifests use this blob", "manifests": manifests})
+    users = ManifestBlob.objects.filter(link=link).order_by("pk").values_list("manifest__digest", flat=True)[:10]
+    if users:
+        raise in_use("a manifest names this blob: delete the manifest first", "manifests", list(users))
     unlink(link.pk, blob.pk, blob.key)
     failpoint("blob.before_delete_commit")
 

@@ -1,6 +1,26 @@
 """Manifests: which bytes are one, and what they name.
 
-Nothing here knows what the registry holds: whether the blobs and children exist is the caller's question.
+Nothing here knows what the registry holds: whether the blobs and children exist is the caller's question. What is
+refused beside what `json_document` refuses, each with its danger:
+
+    what                                          danger
+    Content-Type and mediaType that differ        bytes that are one thing here and another for who pulls them
+    a media type that is none of the four         text/html would run on the admin's origin
+    an image with manifests, an index with        the same bytes run as an image and as an index (CVE-2021-41190)
+      config or layers; null is none
+    schemaVersion other than 2                    readers take 1 for Docker's old format, whatever the mediaType says
+    `MediaType` for `mediaType`, and so on, of    programs in Go, which ignore case, read a member that others don't
+      a manifest or a descriptor
+    a digest that is none, also of the subject    nothing can be looked up, held or collected by it
+    in an index, a descriptor without mediaType   whether it names a manifest or a blob decides what holds it
+    sizes below 0 or that are not 64-bit          no program in Go reads the manifest; buffers of a size below zero
+      integers; other types of known members
+    own annotations with NUL or lone surrogates,  PostgreSQL can't store them, and referrers are listed from rows
+      such an artifactType or one above 255
+      characters, or of the config's mediaType
+
+Taken though the specification asks for more: a layer without mediaType, a descriptor without size, a missing or null
+`layers` or `manifests`, annotations that are null (""), `fsLayers` beside schemaVersion 2, any media type of a layer.
 """
 
 from __future__ import annotations
@@ -16,17 +36,17 @@ from distribution.spec import (
     INDEX_TYPES,
     MANIFEST_MAX_BYTES,
     MANIFEST_TYPES,
-    MAX_DESCRIPTORS,
     MEDIA_TYPE_MAX_CHARACTERS,
     NONDISTRIBUTABLE_TYPES,
     OCI_TYPES,
     SCHEMA_VERSION,
+    SIZE_MAX,
 )
 from tokens.errors import ErrorCode, RegistryError, quoted
 
 Fields = Mapping[str, object]
 
-_PRINTABLE = re.compile(rf"[ -~]{{1,{MEDIA_TYPE_MAX_CHARACTERS}}}")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def _by_folded_name(*names: str) -> dict[str, str]:
@@ -42,7 +62,6 @@ _MANIFEST_FIELDS = _by_folded_name(
     "manifests",
     "subject",
     "annotations",
-    "fsLayers",
 )
 _DESCRIPTOR_FIELDS = _by_folded_name("mediaType", "digest", "size", "urls", "annotations")
 
@@ -78,7 +97,6 @@ class ParsedManifest:
     children: tuple[Descriptor, ...] = ()
     subject: Descriptor | None = None
     artifact_type: str | None = None
-    config_media_type: str | None = None
     annotations: dict[str, str] = field(default_factory=dict)
 
 
@@ -100,29 +118,28 @@ def parse_manifest(payload: bytes, content_type: str | None) -> ParsedManifest:
 
 
 def _parse_image(document: Fields, media_type: str) -> ParsedManifest:
-    if not {"config", "layers"} <= document.keys() or "manifests" in document:
+    if document.get("manifests") is not None:
         raise _invalid(f"{media_type} has config and layers, and no manifests")
-    layers = _list(document, "layers")
-    _check_count(document, 1 + len(layers))
-    config = _descriptor(document["config"], "config")
-    blobs = (config, *_descriptors(layers, "layers"))
+    config = _descriptor(document.get("config"), "config")
+    blobs = (config, *_descriptors(_list(document, "layers"), "layers"))
+    config_type = _storable(config.media_type, "config.mediaType")
     return ParsedManifest(
         media_type=media_type,
         blobs=tuple(blob for blob in blobs if not blob.may_be_elsewhere),
         optional_blobs=tuple(blob for blob in blobs if blob.may_be_elsewhere),
         subject=_subject(document, media_type),
-        artifact_type=_artifact_type(document, media_type) or config.media_type,
-        config_media_type=config.media_type,
-        annotations=_annotations(document),
+        artifact_type=_artifact_type(document, media_type) or config_type,
+        annotations=_own_annotations(document),
     )
 
 
 def _parse_index(document: Fields, media_type: str) -> ParsedManifest:
-    if "manifests" not in document or {"config", "layers"} & document.keys():
+    if any(document.get(member) is not None for member in ("config", "layers")):
         raise _invalid(f"{media_type} has manifests, and neither config nor layers")
-    manifests = _list(document, "manifests")
-    _check_count(document, len(manifests))
-    named = _descriptors(manifests, "manifests")
+    named = _descriptors(_list(document, "manifests"), "manifests")
+    for position, descriptor in enumerate(named):
+        if not descriptor.media_type:
+            raise _invalid(f"manifests[{position}].mediaType is missing")
     # BuildKit before 0.21 writes its cache as an index of layers and a config, which are blobs.
     blobs = tuple(descriptor for descriptor in named if descriptor.media_type not in MANIFEST_TYPES)
     return ParsedManifest(
@@ -132,7 +149,7 @@ def _parse_index(document: Fields, media_type: str) -> ParsedManifest:
         children=tuple(descriptor for descriptor in named if descriptor.media_type in MANIFEST_TYPES),
         subject=_subject(document, media_type),
         artifact_type=_artifact_type(document, media_type),
-        annotations=_annotations(document),
+        annotations=_own_annotations(document),
     )
 
 
@@ -146,8 +163,9 @@ def _check_spelling(fields: Fields, known: Fields, where: str) -> None:
 def _media_type(document: Fields, content_type: str | None) -> str:
     """Return the media type that the header and the body agree on, one of MANIFEST_TYPES."""
     declared = (content_type or "").partition(";")[0].strip().lower()
-    written = _media_type_field(document, "mediaType")
-    if DOCKER_SCHEMA_1_TYPES & {declared, written} or "fsLayers" in document:
+    written = _text(document, "mediaType")
+    is_schema_1 = document.get("schemaVersion") == 1 and "fsLayers" in document
+    if is_schema_1 or DOCKER_SCHEMA_1_TYPES & {declared, written}:
         raise _invalid("schema 1 manifests are not supported: push the image as Docker schema 2 or OCI")
     if declared and written and declared != written:
         raise _invalid(f"the Content-Type {quoted(declared)} and the mediaType {quoted(written)} differ")
@@ -163,11 +181,6 @@ def _check_version(document: Fields) -> None:
         raise _invalid(f"schemaVersion is not {SCHEMA_VERSION}")
 
 
-def _check_count(document: Fields, count: int) -> None:
-    if count + ("subject" in document) > MAX_DESCRIPTORS:
-        raise _invalid(f"a manifest has at most {MAX_DESCRIPTORS} descriptors")
-
-
 def _subject(document: Fields, media_type: str) -> Descriptor | None:
     # Docker's own types do not define subject: in them it is an unknown field, which may hold anything.
     if media_type not in OCI_TYPES or document.get("subject") is None:
@@ -178,7 +191,7 @@ def _subject(document: Fields, media_type: str) -> Descriptor | None:
 def _artifact_type(document: Fields, media_type: str) -> str | None:
     if media_type not in OCI_TYPES:
         return None
-    return _media_type_field(document, "artifactType") or None
+    return _storable(_text(document, "artifactType"), "artifactType") or None
 
 
 def _descriptors(items: list[object], where: str) -> tuple[Descriptor, ...]:
@@ -192,7 +205,7 @@ def _descriptor(value: object, where: str) -> Descriptor:
     prefix = f"{where}."
     _annotations(value, prefix)
     return Descriptor(
-        media_type=_required_media_type(value, prefix),
+        media_type=_text(value, "mediaType", prefix),
         digest=_digest(value, prefix),
         size=_size(value, prefix),
         urls=_urls(value, prefix),
@@ -211,27 +224,29 @@ def _digest(fields: Fields, prefix: str) -> Digest:
 
 def _size(fields: Fields, prefix: str) -> int:
     size = fields.get("size")
+    if size is None:
+        return 0
     # isinstance would take a JSON true for an integer.
-    if type(size) is not int or size < 0:
+    if type(size) is not int or not 0 <= size <= SIZE_MAX:
         raise _invalid(f"{prefix}size is not a number of bytes")
     return size
 
 
-def _required_media_type(fields: Fields, prefix: str) -> str:
-    media_type = _media_type_field(fields, "mediaType", prefix)
-    if not media_type:
-        raise _invalid(f"{prefix}mediaType is missing")
-    return media_type
-
-
-def _media_type_field(fields: Fields, key: str, prefix: str = "") -> str:
-    """Return a media type; "" where it is missing, null or empty, which programs in Go do not tell apart."""
+def _text(fields: Fields, key: str, prefix: str = "") -> str:
+    """Return a text; "" where it is missing, null or empty, which programs in Go do not tell apart."""
     text = fields.get(key)
-    if text is None or text == "":
+    if text is None:
         return ""
-    if not isinstance(text, str) or _PRINTABLE.fullmatch(text) is None:
-        raise _invalid(f"{prefix}{key} is not a media type: 1 to {MEDIA_TYPE_MAX_CHARACTERS} printable characters")
+    if not isinstance(text, str):
+        raise _invalid(f"{prefix}{key} is not a string")
     return text
+
+
+def _storable(media_type: str, where: str) -> str:
+    """Return what a column holds."""
+    if len(media_type) > MEDIA_TYPE_MAX_CHARACTERS or _UNSTORABLE.search(media_type):
+        raise _invalid(f"{where} is not a media type: at most {MEDIA_TYPE_MAX_CHARACTERS} characters, none of them NUL")
+    return media_type
 
 
 def _urls(fields: Fields, prefix: str) -> tuple[str, ...]:
@@ -251,13 +266,22 @@ def _list(fields: Fields, key: str, prefix: str = "") -> list[object]:
     return value
 
 
+def _own_annotations(document: Fields) -> dict[str, str]:
+    annotations = _annotations(document)
+    for key, text in annotations.items():
+        if _UNSTORABLE.search(key) or _UNSTORABLE.search(text):
+            raise _invalid(f"annotations has NUL or a lone surrogate at {quoted(key)}")
+    return annotations
+
+
 def _annotations(fields: Fields, prefix: str = "") -> dict[str, str]:
+    """Return the annotations; null is an empty text, as programs in Go read it."""
     value = fields.get("annotations")
     if value is None:
         return {}
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+    if not isinstance(value, dict) or not all(text is None or isinstance(text, str) for text in value.values()):
         raise _invalid(f"{prefix}annotations is not an object of strings")
-    return value
+    return {key: text or "" for key, text in value.items()}
 
 
 def _invalid(detail: str, *, status: int | None = None) -> RegistryError:

@@ -5,7 +5,7 @@ first write, in the order Tag → Manifest → Link, each kind by primary key in
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from distribution.manifest import ParsedManifest, parse_manifest
 from distribution.models import Manifest, ManifestChild, Repository, Tag, remove
 from distribution.tag import Tag as TagName
 from distribution.transactions import LostRaceError
-from tokens.errors import ErrorCode, RegistryError
+from tokens.errors import ErrorCode, RegistryError, in_use
 
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id FROM distribution_tag
@@ -58,6 +58,9 @@ INSERT INTO distribution_tag (repository_id, name, manifest_id, updated_at)
 VALUES (%s, %s, %s, statement_timestamp())
 """)
 _LIST = Statement("UPDATE distribution_repository SET is_listed = TRUE WHERE id = %s")
+
+# What is missing beyond these is counted: 20,000 entries would be an answer of four megabytes.
+MISSING_LISTED = 1000
 
 
 class _Tag(NamedTuple):
@@ -130,7 +133,7 @@ def put(
 ) -> Put:
     """Store the manifest and move `tags` to it; `digest` is what the client says it has, None: sha256 of the payload.
 
-    Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each missing descriptor).
+    Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs).
     """
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
     if digest not in (None, actual):
@@ -195,7 +198,14 @@ def _check_media_type(incoming: Put, around: Mapping[str, _Manifest]) -> None:
 def _check_complete(incoming: Put, around: Mapping[str, _Manifest], links: Mapping[str, int]) -> None:
     missing = (incoming.children - around.keys()) | (incoming.blobs - links.keys())
     if missing:
-        raise RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, [{"digest": digest} for digest in sorted(missing)])
+        raise RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, _details(missing))
+
+
+def _details(missing: Collection[str]) -> list[object]:
+    details: list[object] = [{"digest": digest} for digest in sorted(missing)[:MISSING_LISTED]]
+    if len(missing) > MISSING_LISTED:
+        details.append(f"and {len(missing) - MISSING_LISTED} more")
+    return details
 
 
 def _write(incoming: Put, around: Mapping[str, _Manifest], links: list[int]) -> int:
@@ -245,7 +255,7 @@ def _move_tags(incoming: Put, own: int, tags: list[_Tag]) -> None:
 def delete(name: RepositoryName, digest: Digest) -> None:
     """Remove the manifest and all its tags at once.
 
-    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; UNSUPPORTED with the parents' digests while an index lists it.
+    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it.
     """
     transactions.run(_delete, name, digest)
     failpoint("manifest.after_delete_commit")
@@ -273,11 +283,7 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
 def _check_no_parent(row: Manifest) -> None:
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
-        detail = {
-            "reason": "an index lists this manifest: delete the index first",
-            "parents": sorted(parents),
-        }
-        raise RegistryError(ErrorCode.UNSUPPORTED, detail)
+        raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))
 
 
 def unknown(name: RepositoryName, reference: str) -> RegistryError:

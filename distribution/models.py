@@ -193,7 +193,10 @@ class Upload(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     repository = models.ForeignKey(Repository, PROTECT, related_name="uploads")
-    account = models.CharField(max_length=128, blank=True, db_index=True, help_text="empty: anonymous")
+    account = models.CharField(max_length=128, blank=True, help_text="empty: anonymous")
+    network = models.CharField(
+        max_length=45, blank=True, db_default="", help_text="of whom an anonymous client is counted with"
+    )
     algorithm = models.CharField(max_length=16, default="sha256")
     offset = models.BigIntegerField(default=0, help_text="bytes that are durable")
     assembly_key = models.CharField(max_length=80, null=True, blank=True, unique=True)
@@ -201,6 +204,13 @@ class Upload(models.Model):
     leased_until = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(auto_now_add=True)
     active_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        """The open ones are counted whenever one begins."""
+
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["account", "network"], name="distribution_upload_open")
+        ]
 
     def __str__(self) -> str:
         """Name the session."""

@@ -4,7 +4,7 @@ Source: OCI Distribution Specification v1.1, "Listing Tags".
 """
 
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from django.http import QueryDict
 
@@ -33,7 +33,9 @@ class Page:
 
 def next_link(path: str, **parameters: str | int | None) -> dict[str, str]:
     """Return a `Link` header (RFC 8288) to `path` with those of `parameters` that are not None."""
-    query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    given = {name: value for name, value in parameters.items() if value is not None}
+    # A space as %20: not everybody reads a `+` as one.
+    query = urlencode(given, safe="", quote_via=quote)
     return {"Link": f'<{path}?{query}>; rel="next"'}
 
 

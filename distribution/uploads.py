@@ -7,7 +7,7 @@ Publishing a blob is a row that names an object, never a rename or a copy: the s
 
 import uuid
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from accounts.statement import Statement
 from acl.names import RepositoryName
@@ -21,14 +21,24 @@ from distribution.models import Link, Repository, Upload
 from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 
-# Far more than clients at work have open; those that nobody goes on with expire after a day.
+# Far more than clients at work have open.
 MAX_OPEN = 1000
 RETRY_AFTER_SECONDS = 60
+# How long a session lasts after its last activity: one with bytes may be a push over a bad line that goes on tomorrow.
+EXPIRY = timedelta(hours=24)
+EMPTY_EXPIRY = timedelta(hours=1)
 
-_COUNT_OPEN = Statement("SELECT count(*) FROM (SELECT 1 FROM distribution_upload WHERE account = %s LIMIT %s) opened")
+# Those that have expired do not count, whenever the collector comes to them.
+_OPEN = """
+SELECT count(*) FROM (
+    SELECT 1 FROM distribution_upload WHERE account = %s AND network = %s
+    AND ("offset" > 0 OR active_at > statement_timestamp() - interval '{seconds:.0f} seconds') LIMIT %s
+) opened
+"""
+_COUNT_OPEN = Statement(_OPEN.format(seconds=EMPTY_EXPIRY.total_seconds()))
 _INSERT = Statement("""
-INSERT INTO distribution_upload (id, repository_id, account, algorithm, "offset", started_at, active_at)
-VALUES (%s, %s, %s, %s, 0, statement_timestamp(), statement_timestamp())
+INSERT INTO distribution_upload (id, repository_id, account, network, algorithm, "offset", started_at, active_at)
+VALUES (%s, %s, %s, %s, %s, 0, statement_timestamp(), statement_timestamp())
 """)
 _FIND = Statement("""
 SELECT upload.repository_id, upload.algorithm, upload."offset"
@@ -48,24 +58,25 @@ _REMOVE_SEGMENTS = Statement("DELETE FROM distribution_segment WHERE upload_id =
 _REMOVE = Statement("DELETE FROM distribution_upload WHERE id = %s")
 
 
-def start(name: RepositoryName, account: str, algorithm: str = "sha256") -> Upload:
+def start(name: RepositoryName, account: str, algorithm: str = "sha256", network: str = "") -> Upload:
     """Open a session of `account` in the repository, which is made when it is new.
 
-    Raises TOOMANYREQUESTS when the account has MAX_OPEN sessions already; DENIED while the disk's space is low.
+    `network` is where anonymous clients are counted by; the session is not bound to it, since clients roam.
+    Raises TOOMANYREQUESTS when account or network has MAX_OPEN sessions already; DENIED while the disk's space is low.
     """
     reserve.check()
-    if _COUNT_OPEN.value(account, MAX_OPEN) >= MAX_OPEN:
-        raise _too_many_open()
+    if _COUNT_OPEN.value(account, network, MAX_OPEN) >= MAX_OPEN:
+        raise _too_many_open(account)
     repository = repositories.ensure(name)
     failpoint("upload.before_start")
-    upload = Upload(repository=repository, account=account, algorithm=algorithm)
+    upload = Upload(repository=repository, account=account, network=network, algorithm=algorithm)
     transactions.run(_open, upload)
     failpoint("upload.after_start")
     return upload
 
 
 def _open(upload: Upload) -> None:
-    _INSERT.run(upload.pk, upload.repository_id, upload.account, upload.algorithm)
+    _INSERT.run(upload.pk, upload.repository_id, upload.account, upload.network, upload.algorithm)
     segments.name_first(upload)
 
 
@@ -113,12 +124,12 @@ def complete(upload: Upload, body: Body, digest: Digest, start: int | None = Non
     failpoint("upload.after_publish_commit")
 
 
-def receive_whole(name: RepositoryName, account: str, body: Body, digest: Digest) -> None:
+def receive_whole(name: RepositoryName, account: str, body: Body, digest: Digest, network: str = "") -> None:
     """Publish the body under `digest`; whatever happens, no session is left that the client can't know of.
 
     Raises what `complete` raises.
     """
-    upload = start(name, account, digest.algorithm)
+    upload = start(name, account, digest.algorithm, network)
     try:
         complete(upload, body, digest)
     except RegistryError:
@@ -214,8 +225,9 @@ def _discard(pk: uuid.UUID, keys: set[str]) -> None:
     _REMOVE.run(pk)
 
 
-def _too_many_open() -> RegistryError:
-    detail = f"this account has {MAX_OPEN} uploads open; finish or cancel some"
+def _too_many_open(account: str) -> RegistryError:
+    who = "this account" if account else "this address"
+    detail = f"{who} has {MAX_OPEN} uploads open; finish or cancel some"
     return RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 

@@ -16,6 +16,9 @@ import registry_project.urls  # noqa: E402, F401 - before the workers are forked
 from distribution.gate import RegistryGateMiddleware, is_registry_path  # noqa: E402 - once the apps are loaded
 from distribution.transactions import end_request  # noqa: E402
 from registry_project.proxies import TrustedProxyMiddleware  # noqa: E402
+from registry_project.request import BrowserRequest  # noqa: E402
+
+_browsers.request_class = BrowserRequest
 
 
 def _unreachable(_request: HttpRequest) -> HttpResponseBase:

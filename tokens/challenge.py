@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from acl.access import Access
+from tokens.host import host_of
 from tokens.scope import format_access
 
 ChallengeError = Literal["insufficient_scope", "invalid_token"]
@@ -43,7 +44,7 @@ def basic_challenge() -> str:
 def realm(request: HttpRequest) -> str:
     """Return the absolute URL of the token endpoint: of the public URL when it is configured, else of the request."""
     public_url = settings.REGISTRY.server.public_url
-    base = public_url.rstrip("/") if public_url else f"{request.scheme}://{request.get_host()}"
+    base = public_url.rstrip("/") if public_url else f"{request.scheme}://{host_of(request)}"
     return f"{base}/v2/token"
 
 

@@ -13,7 +13,7 @@ The family of exceptions that a view may meet:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, unique
 from typing import Self
 
@@ -25,7 +25,8 @@ class ErrorCode(Enum):
     """The codes a client may see, each with its HTTP status and message.
 
     Source: OCI Distribution Specification v1.1, "Error Codes", and the Docker registry v2 document for
-    UNKNOWN, UNAVAILABLE, RANGE_INVALID, TAG_INVALID and PAGINATION_NUMBER_INVALID.
+    UNKNOWN, UNAVAILABLE, RANGE_INVALID, TAG_INVALID and PAGINATION_NUMBER_INVALID. The last four are of the token
+    endpoint alone, and of no specification.
     """
 
     UNKNOWN = (500, "unknown error")
@@ -47,6 +48,10 @@ class ErrorCode(Enum):
     BLOB_UPLOAD_UNKNOWN = (404, "blob upload unknown to registry")
     BLOB_UPLOAD_INVALID = (400, "blob upload invalid")
     PAGINATION_NUMBER_INVALID = (400, "invalid number of results requested")
+    TOKEN_REQUEST_INVALID = (400, "invalid token request")
+    SCOPE_INVALID = (400, "invalid scope")
+    SERVICE_INVALID = (400, "another service")
+    GRANT_TYPE_UNSUPPORTED = (400, "unsupported grant type")
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status
@@ -62,7 +67,8 @@ class RegistryError(Exception):
     """One refusal, rendered by the base view.
 
     `detail` is any value that JSON can hold: a sentence, or a mapping where clients read one.
-    `status` replaces the status of the table (413 for a manifest that is too large).
+    `status` and `message` replace those of the table: 413 for a manifest that is too large, and what somebody has to
+    read, of whose client the message is all that it prints.
     """
 
     def __init__(
@@ -72,9 +78,11 @@ class RegistryError(Exception):
         *,
         headers: Mapping[str, str] | None = None,
         status: int | None = None,
+        message: str | None = None,
     ) -> None:
         super().__init__(code, detail)
         self.code = code
+        self.message = code.message if message is None else message
         self.detail = detail
         self.headers = dict(headers or {})
         self.status = code.status if status is None else status
@@ -93,7 +101,7 @@ class RegistryError(Exception):
     @property
     def errors(self) -> list[dict[str, object]]:
         """The entries of the body, one per detail."""
-        return [{"code": self.code.code, "message": self.code.message, "detail": detail} for detail in self.details]
+        return [{"code": self.code.code, "message": self.message, "detail": detail} for detail in self.details]
 
     def body(self) -> dict[str, object]:
         """Return the JSON body: `{"errors": [{"code", "message", "detail"}]}`."""
@@ -101,6 +109,17 @@ class RegistryError(Exception):
 
     def __str__(self) -> str:
         return "; ".join(self.code.code if detail is None else f"{self.code.code}: {detail}" for detail in self.details)
+
+
+def in_use(reason: str, key: str, users: Sequence[str]) -> RegistryError:
+    """Return the 409 for what can't go while `users` need it, digests that the detail lists under `key`.
+
+    skopeo prints the message alone, crane the detail too, regctl the status. 409 since the client can resolve the
+    conflict (RFC 9110, section 15.5.10); 403 is read as a right that is missing, 405 as a method that never works.
+    """
+    more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+    message = f"{reason} (in use by {users[0]}{more})"
+    return RegistryError(ErrorCode.DENIED, {"reason": reason, key: list(users)}, status=409, message=message)
 
 
 def quoted(text: str) -> str:

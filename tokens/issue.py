@@ -51,11 +51,8 @@ def issue(identity: Identity, requested: Iterable[Access]) -> IssuedToken:
     claims = _claims(identity, granted, issued_at, lifetime)
     token = jwt.encode(claims, key.signing, algorithm=key.algorithm, headers={"kid": key.kid})
     if len(token) > MAX_TOKEN_BYTES:
-        raise RegistryError(
-            ErrorCode.DENIED,
-            f"the token has {len(token)} bytes, at most {MAX_TOKEN_BYTES} fit; ask for fewer scopes",
-            status=400,
-        )
+        detail = f"the token has {len(token)} bytes, at most {MAX_TOKEN_BYTES} fit; ask for fewer scopes"
+        raise RegistryError(ErrorCode.SCOPE_INVALID, detail, message=detail)
     return IssuedToken(token, datetime.fromtimestamp(issued_at, UTC), lifetime, granted)
 
 

@@ -43,7 +43,7 @@ class BlobView(RepositoryView):
         url = blob_store().redirect_url(found.key)
         if url is not None:
             return HttpResponseRedirect(url, status=307, headers=_headers(found))
-        return _content(found, request.META.get("HTTP_RANGE"))
+        return _content(found, _range_header(request, found))
 
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
         """Take the blob out of this repository."""
@@ -55,10 +55,22 @@ def _headers(found: FoundBlob) -> dict[str, str]:
     return {
         "Content-Type": OCTET_STREAM,
         CONTENT_DIGEST_HEADER: found.digest,
-        "ETag": f'"{found.digest}"',
+        "ETag": _entity_tag(found),
         "Accept-Ranges": "bytes",
         "Cache-Control": "max-age=31536000",
     }
+
+
+def _entity_tag(found: FoundBlob) -> str:
+    return f'"{found.digest}"'
+
+
+def _range_header(request: HttpRequest, found: FoundBlob) -> str | None:
+    """Return the Range that counts: none when If-Range names anything but these bytes (RFC 9110, section 13.1.5)."""
+    if request.META.get("HTTP_IF_RANGE", _entity_tag(found)).strip() != _entity_tag(found):
+        return None
+    header: str | None = request.META.get("HTTP_RANGE")
+    return header
 
 
 def _content(found: FoundBlob, range_header: str | None) -> BlobResponse:

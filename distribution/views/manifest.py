@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from distribution import manifests, tags
 from distribution.digest import Digest
 from distribution.lookup import FoundManifest
+from distribution.query import parameters
 from distribution.spec import CONTENT_DIGEST_HEADER, MANIFEST_MAX_BYTES, SUBJECT_HEADER, TAG_HEADER
 from distribution.tag import Tag, parse_reference, parse_tag
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already
@@ -29,7 +30,7 @@ class ManifestView(RepositoryView):
         """Store the manifest under a tag, or a digest and the tags of `?tag=`."""
         parsed = parse_reference(reference)
         digest = parsed if isinstance(parsed, Digest) else None
-        tag_names = [parse_tag(tag) for tag in dict.fromkeys(request.GET.getlist("tag"))]
+        tag_names = [parse_tag(tag) for tag in dict.fromkeys(parameters(request).getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
         payload = read_whole(request, MANIFEST_MAX_BYTES, _too_large())
         stored = manifests.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)

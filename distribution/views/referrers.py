@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from distribution import referrers
 from distribution.digest import parse_digest
 from distribution.pages import next_link, page_limit, page_start
+from distribution.query import media_type_of, parameters
 from distribution.spec import FILTERS_APPLIED_HEADER, OCI_INDEX
 from distribution.views.repository import PULL, RepositoryView
 
@@ -17,9 +18,10 @@ class ReferrersView(RepositoryView):
     def get(self, request: HttpRequest, digest: str) -> HttpResponse:
         """Answer with a page of descriptors."""
         subject = parse_digest(digest)
-        limit = page_limit(request.GET)
-        artifact_type = request.GET.get("artifactType") or None
-        found, has_more = referrers.page(self.name, subject, artifact_type, limit, page_start(request.GET))
+        query = parameters(request)
+        limit = page_limit(query)
+        artifact_type = media_type_of(query, "artifactType")
+        found, has_more = referrers.page(self.name, subject, artifact_type, limit, page_start(query))
         headers = {}
         if artifact_type is not None:
             headers[FILTERS_APPLIED_HEADER] = "artifactType"

@@ -47,13 +47,17 @@ class RepositoryView(RegistryView):
         """Tell whether `bearer`, whose token has expired, may go on all the same."""
         return False
 
+    def also_wanted(self, request: HttpRequest) -> tuple[Access, ...]:
+        """Return what a challenge asks for beside the access to this repository."""
+        return ()
+
     def _require(self, request: HttpRequest, method: str) -> Bearer:
         """Return who is asking, when token and rules allow the method; raises UNAUTHORIZED otherwise, never DENIED.
 
         Clients read a 401 as "ask for a token with this scope".
         """
         needed = self.actions[method]
-        wanted = (Access("repository", self.name, self.challenged.get(method, needed)),)
+        wanted = (Access("repository", self.name, self.challenged.get(method, needed)), *self.also_wanted(request))
         bearer = bearer_of(request, wanted, self.outlives)
         if not bearer.may(self.name, needed):
             raise _refused(request, bearer, self.name, needed, wanted)

@@ -1,7 +1,7 @@
 """Give back what uploads and removed blobs leave behind: sessions nobody goes on with, objects in the trash."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -20,16 +20,14 @@ from distribution.failpoints import failpoint
 from distribution.models import Trash, Upload
 from distribution.storage import blob_store, check_storage
 
-# An upload ends this long after its last activity.
-UPLOAD_EXPIRY = timedelta(hours=24)
-
 _FIND_OBJECT = Statement("SELECT key FROM distribution_trash WHERE id = %s")
 _FORGET_OBJECT = Statement("DELETE FROM distribution_trash WHERE id = %s")
 
 
 def expired_uploads(now: datetime) -> QuerySet[Upload]:
     """Return the sessions that ended by themselves before `now`."""
-    return Upload.objects.filter(leases.free(), active_at__lt=now - UPLOAD_EXPIRY)
+    is_old = Q(active_at__lt=now - uploads.EXPIRY) | Q(offset=0)
+    return Upload.objects.filter(leases.free(), is_old, active_at__lt=now - uploads.EMPTY_EXPIRY)
 
 
 def due_trash(now: datetime) -> QuerySet[Trash]:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acl.glob import compile_glob
-from acl.name_range import EVERY_NAME, NameRange, ranges_of
+from acl.name_range import EVERY_NAME, NameRange, covers, ranges_of
 from acl.names import InvalidNameError, parse_name
 
 NAMES = st.from_regex(r"[a-c0]([-._/]?[a-c0]){0,6}", fullmatch=True)
@@ -62,3 +62,25 @@ def test_a_literal_holds_no_other_name() -> None:
     (only,) = ranges_of(["a/b"])
 
     assert [name for name in ("a/b", "a/b-c", "a/b/c", "a/b0") if holds((only,), name)] == ["a/b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_covered"),
+    [
+        ("a", False),
+        ("b", True),
+        ("b/x", False),
+        ("c/x", True),
+        ("c0", False),
+        ("d/a", False),
+        ("e/z", True),
+        ("f", False),
+    ],
+)
+def test_a_name_is_covered_by_one_of_the_ranges(name: str, is_covered: bool) -> None:
+    assert covers(ranges_of(["b", "c/*", "e/*"]), name) is is_covered
+
+
+def test_no_ranges_cover_nothing_and_a_star_covers_all() -> None:
+    assert not covers((), "a")
+    assert covers(ranges_of(["*"]), "a")

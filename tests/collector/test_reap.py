@@ -46,6 +46,18 @@ def test_an_upload_is_kept_for_a_day_whatever_the_grace_period(alice: Caller) ->
     assert alice.patch(location, b"two").status_code == 202
 
 
+def test_an_upload_without_bytes_is_kept_for_an_hour(alice: Caller) -> None:
+    location = _start(alice)
+    pass_time(timedelta(minutes=59))
+    collect()
+    assert alice.get(location).status_code == 204
+
+    pass_time(timedelta(minutes=2))
+    collect()
+
+    assert alice.get(location).status_code == 404
+
+
 def test_an_old_upload_that_somebody_writes_to_is_kept(alice: Caller) -> None:
     _start(alice, b"one")
     pass_time()

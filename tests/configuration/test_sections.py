@@ -72,6 +72,7 @@ def test_an_address_is_host_and_port(read: Reader, addr: str, host: str, port: i
         ("https://registry.example.org", "https://registry.example.org"),
         ("https://Registry.example.org:443/", "https://registry.example.org"),
         ("http://[::1]:5000", "http://[::1]:5000"),
+        ("http://my_registry:5000", "http://my_registry:5000"),
     ],
 )
 def test_a_public_url_is_an_origin(read: Reader, given: str, origin: str) -> None:

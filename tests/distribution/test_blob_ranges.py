@@ -3,7 +3,7 @@
 import pytest
 
 from tests.caller import Caller, content, error_codes
-from tests.images import push_blob
+from tests.images import digest_of, push_blob
 
 BYTES = bytes(range(100))
 
@@ -47,6 +47,41 @@ def test_a_range_outside_is_416_with_the_size(alice: Caller, url: str, asked: st
 @pytest.mark.parametrize("asked", ["bytes=5-1", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b", "bytes", "", "bytes=-"])
 def test_what_is_no_single_range_is_ignored(alice: Caller, url: str, asked: str) -> None:
     response = alice.get(url, headers={"Range": asked})
+
+    assert response.status_code == 200
+    assert content(response) == BYTES
+
+
+def test_an_if_range_of_these_bytes_is_206(alice: Caller, url: str) -> None:
+    response = alice.get(url, headers={"Range": "bytes=10-19", "If-Range": f'"{digest_of(BYTES)}"'})
+
+    assert response.status_code == 206
+    assert response["Content-Range"] == "bytes 10-19/100"
+    assert content(response)[:10] == BYTES[10:20]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        '"something else"',
+        f'W/"{digest_of(BYTES)}"',
+        digest_of(BYTES),
+        f'"{digest_of(b"other bytes")}"',
+        "Sat, 29 Oct 2022 19:43:31 GMT",
+        "*",
+        "",
+    ],
+)
+def test_any_other_if_range_gives_the_whole(alice: Caller, url: str, condition: str) -> None:
+    response = alice.get(url, headers={"Range": "bytes=10-19", "If-Range": condition})
+
+    assert response.status_code == 200
+    assert "Content-Range" not in response
+    assert content(response) == BYTES
+
+
+def test_an_if_range_alone_says_nothing(alice: Caller, url: str) -> None:
+    response = alice.get(url, headers={"If-Range": '"something else"'})
 
     assert response.status_code == 200
     assert content(response) == BYTES

@@ -167,14 +167,15 @@ def test_a_blob_deleted_here_stays_elsewhere(alice: Caller) -> None:
     assert content(alice.get(URL.replace("app", "other"))) == BYTES
 
 
-def test_a_blob_that_a_manifest_uses_is_405_and_says_which(alice: Caller, push: Callable[..., Image]) -> None:
+def test_a_blob_that_a_manifest_uses_is_409_and_says_which(alice: Caller, push: Callable[..., Image]) -> None:
     image = push()
 
     response = alice.delete(f"/v2/alice/app/blobs/{image.layers[0]}")
 
-    assert response.status_code == 405
-    assert error_codes(response) == ["UNSUPPORTED"]
+    assert response.status_code == 409
+    assert error_codes(response) == ["DENIED"]
     assert response.json()["errors"][0]["detail"]["manifests"] == [image.digest]
+    assert f"in use by {image.digest}" in response.json()["errors"][0]["message"]
 
 
 def test_a_manifest_elsewhere_does_not_keep_a_blob_here(alice: Caller) -> None:

@@ -61,6 +61,37 @@ def test_a_method_that_a_path_does_not_take_is_405_with_those_it_takes(
     assert set(response["Allow"].split(", ")) == set(allowed.split(", "))
 
 
+PATHS = [
+    "/v2",
+    "/v2/",
+    "/v2/token",
+    "/v2/token/jwks",
+    "/v2/_catalog",
+    "/v2/alice/app/tags/list",
+    "/v2/alice/app/manifests/v1",
+    f"/v2/alice/app/manifests/{DIGEST}",
+    f"/v2/alice/app/blobs/{DIGEST}",
+    f"/v2/alice/app/referrers/{DIGEST}",
+    "/v2/alice/app/blobs/uploads/",
+    "/v2/alice/app/blobs/uploads/00000000-0000-0000-0000-000000000000",
+    "/health",
+    "/api/v1/whoami",
+    "/api/v1/repositories",
+]
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
+@pytest.mark.parametrize("path", PATHS)
+def test_no_405_leaves_out_what_is_allowed(alice: Caller, path: str, method: str) -> None:
+    is_of_api = path.startswith("/api")
+
+    response = alice.send(
+        method, path, token="" if is_of_api else None, headers={"Authorization": alice.basic} if is_of_api else None
+    )
+
+    assert response.status_code != 405 or response["Allow"]
+
+
 ANSWERS = [
     ("GET", "/v2/", 200),
     ("GET", "/v2/nothing", 404),

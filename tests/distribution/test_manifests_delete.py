@@ -60,11 +60,11 @@ def test_a_blob_that_another_manifest_uses_stays_held(alice: Caller, push: Calla
 
     alice.delete(f"/v2/alice/app/manifests/{image.digest}")
 
-    assert alice.delete(f"/v2/alice/app/blobs/{image.layers[0]}").status_code == 405
+    assert alice.delete(f"/v2/alice/app/blobs/{image.layers[0]}").status_code == 409
     assert not Link.objects.get(blob__digest=image.layers[0]).is_idle
 
 
-def test_a_child_is_405_with_the_indexes_that_list_it(alice: Caller, push: Callable[..., Image]) -> None:
+def test_a_child_is_409_with_the_indexes_that_list_it(alice: Caller, push: Callable[..., Image]) -> None:
     image = push()
     one, two = index(image.payload), index(image.payload, image.payload)
     put_manifest(alice, "alice/app", "one", one)
@@ -72,9 +72,11 @@ def test_a_child_is_405_with_the_indexes_that_list_it(alice: Caller, push: Calla
 
     response = alice.delete(f"/v2/alice/app/manifests/{image.digest}")
 
-    assert response.status_code == 405
-    assert error_codes(response) == ["UNSUPPORTED"]
-    assert response.json()["errors"][0]["detail"]["parents"] == sorted([digest_of(one), digest_of(two)])
+    first, second = sorted([digest_of(one), digest_of(two)])
+    assert response.status_code == 409
+    assert error_codes(response) == ["DENIED"]
+    assert response.json()["errors"][0]["detail"]["parents"] == [first, second]
+    assert f"in use by {first} and 1 more" in response.json()["errors"][0]["message"]
     assert alice.get("/v2/alice/app/manifests/v1").status_code == 200
 
 

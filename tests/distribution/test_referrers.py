@@ -84,6 +84,29 @@ def test_the_filter_is_applied_and_said(push: Callable[..., Image], alice: Calle
     assert response["OCI-Filters-Applied"] == "artifactType"
 
 
+@pytest.mark.parametrize(
+    ("artifact_type", "asked"),
+    [
+        ("application/vnd.x+json", "application/vnd.x+json"),
+        ("application/vnd.x+json", "application%2Fvnd.x%2Bjson"),
+        ("application/x; v=1", "application/x;%20v=1"),
+        ("application/x; v=1", "application%2Fx%3B+v%3D1"),
+        ("application/x+json; v=1", "application/x+json;+v=1"),
+        ("\u00e4/b+c", "%C3%A4/b+c"),
+        ("of two words", "of%20two%20words"),
+    ],
+)
+def test_a_plus_in_the_filter_is_a_plus(
+    push: Callable[..., Image], alice: Caller, artifact_type: str, asked: str
+) -> None:
+    image = push("alice/app")
+    wanted = [attach(alice, image.digest, artifactType=artifact_type, annotations={"n": str(n)}) for n in range(2)]
+
+    found = followed(alice, f"/v2/alice/app/referrers/{image.digest}?n=1&artifactType={asked}")
+
+    assert found == sorted(wanted)
+
+
 def test_without_a_filter_none_is_said(push: Callable[..., Image], alice: Caller) -> None:
     response = alice.get(f"/v2/alice/app/referrers/{push().digest}")
 

@@ -1,13 +1,15 @@
 """`POST /v2/<name>/blobs/uploads/`: opening a session."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from django.db.models.functions import Now
 
 from acl.models import Rule
 from distribution import uploads
 from distribution.models import Repository, Upload
-from tests.caller import Caller, error_codes
+from tests.caller import Caller, Response, error_codes
 from tests.distribution.sessions import finish, start
 from tests.images import digest_of
 
@@ -91,3 +93,74 @@ def test_the_sessions_of_others_do_not_count(alice: Caller, bob: Caller, monkeyp
     alice.post("/v2/alice/app/blobs/uploads/")
 
     assert bob.post("/v2/alice/app/blobs/uploads/").status_code == 202
+
+
+def test_a_session_without_bytes_counts_for_an_hour_only(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_OPEN", 2)
+    for _ in range(2):
+        alice.post("/v2/alice/app/blobs/uploads/")
+    assert alice.post("/v2/alice/app/blobs/uploads/").status_code == 429
+
+    Upload.objects.update(active_at=Now() - timedelta(minutes=61))
+
+    assert alice.post("/v2/alice/app/blobs/uploads/").status_code == 202
+
+
+def test_a_session_with_bytes_goes_on_counting(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+    alice.patch(alice.post("/v2/alice/app/blobs/uploads/")["Location"], b"bytes")
+
+    Upload.objects.update(active_at=Now() - timedelta(minutes=61))
+
+    assert alice.post("/v2/alice/app/blobs/uploads/").status_code == 429
+
+
+@pytest.fixture
+def public(anonymous: Caller, monkeypatch: pytest.MonkeyPatch) -> Caller:
+    """Let anybody push, with one session open at a time."""
+    Rule.objects.create(subject_kind="anonymous", subject="", name="open/*", actions="pull,push")
+    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+    return anonymous
+
+
+def open_from(caller: Caller, address: str) -> Response:
+    return caller.post("/v2/open/app/blobs/uploads/", meta={"REMOTE_ADDR": address})
+
+
+@pytest.mark.parametrize(
+    ("one", "another", "status"),
+    [
+        ("192.0.2.1", "192.0.2.1", 429),
+        ("192.0.2.1", "192.0.2.2", 202),
+        ("2001:db8::1", "2001:db8::2", 429),
+        ("2001:db8::1", "2001:db8:0:1::1", 202),
+    ],
+)
+def test_anonymous_sessions_count_by_address(public: Caller, one: str, another: str, status: int) -> None:
+    assert open_from(public, one).status_code == 202
+
+    assert open_from(public, another).status_code == status
+
+
+def test_a_body_that_comes_at_once_counts_by_address_too(public: Caller) -> None:
+    open_from(public, "192.0.2.1")
+    path = f"/v2/open/app/blobs/uploads/?digest={digest_of(b'bytes')}"
+
+    assert public.post(path, b"bytes", meta={"REMOTE_ADDR": "192.0.2.1"}).status_code == 429
+    assert public.post(path, b"bytes", meta={"REMOTE_ADDR": "192.0.2.2"}).status_code == 201
+
+
+def test_an_anonymous_session_goes_on_from_another_address(public: Caller) -> None:
+    location = open_from(public, "192.0.2.1")["Location"]
+
+    response = public.put(f"{location}?digest={digest_of(b'bytes')}", b"bytes", meta={"REMOTE_ADDR": "198.51.100.7"})
+
+    assert response.status_code == 201
+
+
+def test_an_account_is_counted_wherever_it_is(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+    path = "/v2/alice/app/blobs/uploads/"
+    alice.post(path, meta={"REMOTE_ADDR": "192.0.2.1"})
+
+    assert alice.post(path, meta={"REMOTE_ADDR": "192.0.2.2"}).status_code == 429

@@ -71,9 +71,9 @@ class Deleter(Actor):
 
     def delete_below(self, digest: str, body: dict[str, Any], tag: str) -> None:
         """Delete a tag, or its manifest, and try its blobs."""
-        self.delete(TORN, f"manifests/{self.chance.choice([tag, digest])}", (202, 404, 405))
+        self.delete(TORN, f"manifests/{self.chance.choice([tag, digest])}", (202, 404, 409))
         for layer in body.get("layers", []):
-            self.delete(TORN, f"blobs/{layer['digest']}", (202, 404, 405))
+            self.delete(TORN, f"blobs/{layer['digest']}", (202, 404, 409))
 
 
 class Quitter(Actor):

@@ -70,7 +70,7 @@ class Scrapper(Actor):
                 self.put(tag, payload)
             else:
                 what = self.chance.choice([tag or digest_of(payload), digest_of(payload)])
-                self.delete(TORN, f"manifests/{what}", (202, 404, 405))
+                self.delete(TORN, f"manifests/{what}", (202, 404, 409))
 
     def put(self, tag: str, payload: bytes) -> None:
         """Put a manifest, and what it names when that is missing."""

@@ -109,7 +109,36 @@ def test_the_realm_is_where_the_request_went() -> None:
     assert 'realm="http://[::1]:5000/v2/token"' in challenge("GET", "/v2/", HTTP_HOST="[::1]:5000")
 
 
-@pytest.mark.parametrize("public_url", ["https://hub.example", "https://hub.example/", "https://hub.example:8443"])
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        ("qual_registry:5000", "qual_registry:5000"),
+        ("mystack_registry", "mystack_registry"),
+        ("_", "_"),
+        ("My_Registry.example.:5000", "My_Registry.example.:5000"),
+        ("registry:", "registry"),
+        ("127.0.0.1:", "127.0.0.1"),
+        ("[::1]:", "[::1]"),
+    ],
+)
+def test_a_host_with_an_underscore_or_an_empty_port_is_one(host: str, named: str) -> None:
+    assert f'realm="http://{named}/v2/token"' in challenge("GET", "/v2/", HTTP_HOST=host)
+
+
+def test_a_host_that_is_not_ours_is_400(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["my_registry"]
+
+    assert challenge("GET", "/v2/", HTTP_HOST="my_registry:5000")
+    assert Client().get("/v2/", HTTP_HOST="other_registry").status_code == 400
+
+
+def test_a_request_without_a_host_names_the_socket() -> None:
+    assert 'realm="http://testserver:5000/v2/token"' in challenge("GET", "/v2/", SERVER_PORT="5000")
+
+
+@pytest.mark.parametrize(
+    "public_url", ["https://hub.example", "https://my_hub.example", "https://hub.example/", "https://hub.example:8443"]
+)
 def test_the_realm_is_of_the_public_url_when_there_is_one(public_url: str, settings: Settings) -> None:
     configured(settings, public_url=public_url)
 
@@ -153,7 +182,27 @@ def test_what_anybody_else_forwards_does_not(proxies: tuple[object, ...], settin
 
 @pytest.mark.parametrize(
     "host",
-    ['a"b', 'x",realm="http://evil', "a b", "a\\b", "a/b", "", "@", "a:b:c", "é", "[::1", "a\tb", "x" * 70_000 + '"'],
+    [
+        'a"b',
+        'x",realm="http://evil',
+        "a b",
+        "a\\b",
+        "a/b",
+        "",
+        "@",
+        "a:b:c",
+        "é",
+        "[::1",
+        ":",
+        ":80",
+        "a:123456",
+        "a_b@c",
+        "[a_b]",
+        "a%5Fb",
+        "a\n",
+        "a\tb",
+        "x" * 70_000 + '"',
+    ],
 )
 def test_a_host_that_is_none_is_400(host: str) -> None:
     response = Client().get("/v2/", HTTP_HOST=host)

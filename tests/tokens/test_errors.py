@@ -30,6 +30,10 @@ STATUSES = {
     "BLOB_UPLOAD_UNKNOWN": 404,
     "BLOB_UPLOAD_INVALID": 400,
     "PAGINATION_NUMBER_INVALID": 400,
+    "TOKEN_REQUEST_INVALID": 400,
+    "SCOPE_INVALID": 400,
+    "SERVICE_INVALID": 400,
+    "GRANT_TYPE_UNSUPPORTED": 400,
 }
 
 
@@ -63,6 +67,12 @@ def test_docker_shows_the_messages_of_401_and_403_as_they_are() -> None:
 
 def test_a_status_replaces_that_of_the_table() -> None:
     assert RegistryError(ErrorCode.MANIFEST_INVALID, "too large", status=413).status == 413
+
+
+def test_a_message_replaces_that_of_the_table() -> None:
+    error = RegistryError(ErrorCode.SCOPE_INVALID, "why", message="why, for docker")
+
+    assert error.errors == [{"code": "SCOPE_INVALID", "message": "why, for docker", "detail": "why"}]
 
 
 def test_headers_are_a_copy() -> None:

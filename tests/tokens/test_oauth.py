@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
-from accounts.models import Account
+from accounts.models import Account, FailedLogin
 from tests.caller import Caller, error_codes
 from tokens import refresh
 from tokens.models import RefreshToken
@@ -54,27 +54,69 @@ def test_a_wrong_password_is_401(alice: Caller) -> None:
     assert (response.status_code, error_codes(response)) == (401, ["UNAUTHORIZED"])
 
 
-@pytest.mark.parametrize("fields", [{}, {"grant_type": "client_credentials"}, {"grant_type": ""}])
-def test_another_grant_is_400(alice: Caller, fields: dict[str, str]) -> None:
-    assert ask(alice, **fields).status_code == 400
+def refused(response: Any) -> tuple[int, list[str], str]:
+    """Return status, the registry's codes and the word of OAuth2 of an answer that says both."""
+    body = response.json()
+    assert body["error_description"].isascii()
+    assert response["Cache-Control"] == "no-store"
+    return response.status_code, error_codes(response), body["error"]
 
 
-def test_another_service_is_400(alice: Caller) -> None:
-    response = with_password(alice, service="another")
+@pytest.mark.parametrize(
+    ("fields", "code", "word"),
+    [
+        ({}, "TOKEN_REQUEST_INVALID", "invalid_request"),
+        ({"grant_type": ""}, "TOKEN_REQUEST_INVALID", "invalid_request"),
+        ({"grant_type": "client_credentials"}, "GRANT_TYPE_UNSUPPORTED", "unsupported_grant_type"),
+        ({"grant_type": "password", "scope": "nonsense"}, "SCOPE_INVALID", "invalid_scope"),
+        ({"grant_type": "password", "service": "another"}, "SERVICE_INVALID", "invalid_request"),
+    ],
+)
+def test_a_request_that_is_wrong_is_400_in_both_languages(
+    alice: Caller, fields: dict[str, str], code: str, word: str
+) -> None:
+    assert refused(ask(alice, **fields)) == (400, [code], word)
 
-    assert response.status_code == 400
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"grant_type": "password", "username": "alice", "password": "wrong"},
+        {"grant_type": "refresh_token", "refresh_token": "rrt_unknown"},
+    ],
+)
+def test_a_wrong_grant_is_401_in_both_languages(alice: Caller, fields: dict[str, str]) -> None:
+    response = ask(alice, **fields)
+
+    assert refused(response) == (401, ["UNAUTHORIZED"], "invalid_grant")
+    assert response["WWW-Authenticate"].startswith("Basic ")
+
+
+def test_a_description_holds_nothing_that_could_end_it(alice: Caller) -> None:
+    response = ask(alice, grant_type='pass"\\word\u00e4')
+
+    assert set('"\\').isdisjoint(response.json()["error_description"])
+    assert refused(response)[2] == "unsupported_grant_type"
+
+
+def test_too_many_wrong_passwords_are_429_in_both_languages(alice: Caller) -> None:
+    FailedLogin.objects.create(account="alice", network="127.0.0.1", forgiven_at=Now() + timedelta(hours=1))
+
+    response = ask(alice, grant_type="password", username="alice", password="wrong again")
+
+    assert refused(response) == (429, ["TOOMANYREQUESTS"], "temporarily_unavailable")
 
 
 def test_a_form_that_is_too_large_is_413(alice: Caller) -> None:
     response = with_password(alice, padding="x" * FORM_MAX_BYTES)
 
-    assert response.status_code == 413
+    assert refused(response) == (413, ["TOKEN_REQUEST_INVALID"], "invalid_request")
 
 
 def test_a_form_that_is_no_text_is_400(alice: Caller) -> None:
     response = alice.client.post("/v2/token", b"\xff\xfe", content_type=FORM)
 
-    assert response.status_code == 400
+    assert refused(response) == (400, ["TOKEN_REQUEST_INVALID"], "invalid_request")
 
 
 def test_it_needs_no_csrf_token(cast: None) -> None:

@@ -35,21 +35,24 @@ class RegistryView(View):
         try:
             response = self.answer(request, *args, **kwargs)
         except RegistryError as error:
-            response = error_response(error)
+            response = self.render(request, error)
         except DisallowedHost:
-            response = error_response(
-                RegistryError(ErrorCode.UNKNOWN, "the Host header is not served here", status=400)
-            )
+            other_host = RegistryError(ErrorCode.UNKNOWN, "the Host header is not served here", status=400)
+            response = self.render(request, other_host)
         except SuspiciousOperation as error:
             # Django's own limits, such as the number of parameters in a query.
-            response = error_response(RegistryError(ErrorCode.UNKNOWN, quoted(str(error)), status=400))
+            response = self.render(request, RegistryError(ErrorCode.UNKNOWN, quoted(str(error)), status=400))
         except DatabaseFault:
             logger.exception("the database failed", extra={"path": request.path})
-            response = error_response(unavailable("the database does not answer"))
+            response = self.render(request, unavailable("the database does not answer"))
         except Exception:
             logger.exception("unexpected error", extra={"path": request.path, "method": request.method})
-            response = error_response(RegistryError(ErrorCode.UNKNOWN))
+            response = self.render(request, RegistryError(ErrorCode.UNKNOWN))
         return _finished(request, response)
+
+    def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
+        """Return the error as the protocol wants it."""
+        return error_response(error)
 
     def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Return the handler's response. Raises RegistryError."""

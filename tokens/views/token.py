@@ -17,6 +17,7 @@ from tokens.issue import IssuedToken, issue
 from tokens.scope import parse_scopes
 from tokens.views.base import RegistryView
 from tokens.views.login import log_in, wrong_credentials
+from tokens.views.oauth import oauth_error_response
 
 logger = logging.getLogger(__name__)
 
@@ -47,26 +48,40 @@ class TokenView(RegistryView):
             presented = form.get("refresh_token", "")
             return _token_response(issue(_refreshed(request, presented), requested), presented)
         if grant_type != "password":
-            raise _bad_request(f"grant_type is {quoted(grant_type or '')}, expected password or refresh_token")
+            raise _other_grant(grant_type)
         credentials = Credentials(form.get("username", ""), form.get("password", ""))
         is_offline = form.get("access_type") == "offline"
         identity, kept = _logged_in(request, credentials, form, is_offline=is_offline)
         return _token_response(issue(identity, requested), kept)
 
+    def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
+        """Return the error: to a form in the words of OAuth2 too."""
+        return oauth_error_response(error) if request.method == "POST" else super().render(request, error)
+
 
 def _form(request: HttpRequest) -> QueryDict:
     """Return the fields of the form, which must be text."""
-    payload = read_whole(request, FORM_MAX_BYTES, _bad_request("the form is too large", status=413))
+    too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, f"a form has at most {FORM_MAX_BYTES} bytes", status=413)
+    payload = read_whole(request, FORM_MAX_BYTES, too_large)
     try:
         return QueryDict(payload.decode("ascii"))
     except UnicodeDecodeError as error:
-        raise _bad_request("the form is not application/x-www-form-urlencoded") from error
+        detail = "the form is not application/x-www-form-urlencoded"
+        raise RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, detail, message=detail) from error
 
 
 def _check_service(parameters: QueryDict) -> None:
     service, expected = parameters.get("service"), settings.REGISTRY.auth.service
     if service is not None and service != expected:
-        raise _bad_request(f"this token server is for the service {expected!r}")
+        detail = f"this token server is for the service {expected!r}"
+        raise RegistryError(ErrorCode.SERVICE_INVALID, detail, message=detail)
+
+
+def _other_grant(grant_type: str | None) -> RegistryError:
+    # What is missing is another error of RFC 6749 than what is not known.
+    code = ErrorCode.GRANT_TYPE_UNSUPPORTED if grant_type else ErrorCode.TOKEN_REQUEST_INVALID
+    detail = f"grant_type is {quoted(grant_type or '')}, expected password or refresh_token"
+    return RegistryError(code, detail, message=detail)
 
 
 def _basic(request: HttpRequest) -> Credentials | None:
@@ -115,7 +130,3 @@ def _token_response(issued: IssuedToken, refresh_token: str | None) -> JsonRespo
     if refresh_token is not None:
         body["refresh_token"] = refresh_token
     return JsonResponse(body, headers={"Cache-Control": "no-store"})
-
-
-def _bad_request(detail: str, status: int = 400) -> RegistryError:
-    return RegistryError(ErrorCode.DENIED, detail, status=status)

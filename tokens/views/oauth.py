@@ -1,0 +1,32 @@
+"""Errors of `POST /v2/token` as OAuth2 clients read them, beside the `errors` that docker and oras print.
+
+Source: RFC 6749, section 5.2; the words for a server that can't answer now are those of section 4.1.2.1. A wrong
+password is 401, where RFC 6749 has 400: docker and containerd know it by that status.
+"""
+
+import re
+
+from django.http import JsonResponse
+
+from tokens.errors import ErrorCode, RegistryError
+
+_BY_CODE = {
+    ErrorCode.SCOPE_INVALID: "invalid_scope",
+    ErrorCode.GRANT_TYPE_UNSUPPORTED: "unsupported_grant_type",
+    ErrorCode.UNAUTHORIZED: "invalid_grant",
+    ErrorCode.TOOMANYREQUESTS: "temporarily_unavailable",
+    ErrorCode.UNAVAILABLE: "temporarily_unavailable",
+}
+# All but printable ASCII, the double quote and the backslash.
+_FORBIDDEN = re.compile(r'[^ -~]|["\\]')
+
+
+def oauth_error_response(error: RegistryError) -> JsonResponse:
+    """Return the error with `error` and `error_description`."""
+    described = {"error": _word(error), "error_description": _FORBIDDEN.sub("?", str(error.detail or error.message))}
+    headers = {"Cache-Control": "no-store"} | error.headers
+    return JsonResponse(error.body() | described, status=error.status, headers=headers)
+
+
+def _word(error: RegistryError) -> str:
+    return "server_error" if error.status == 500 else _BY_CODE.get(error.code, "invalid_request")

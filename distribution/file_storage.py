@@ -20,6 +20,10 @@ CHUNK_BYTES = 1024 * 1024
 FIRST_CHUNK_BYTES = 64 * 1024
 
 
+class SyncError(OSError):
+    """An fsync failed: what was written since the last one may be lost, though the next one succeeds."""
+
+
 class DurableFileSystemStorage(FileSystemStorage):
     """Write a new file and fsync it, then its folder; append to a file and fsync it.
 
@@ -53,13 +57,18 @@ class DurableFileSystemStorage(FileSystemStorage):
     def append(self, name: str, content: Any, size: int) -> None:
         """Add `content` behind the first `size` bytes of the file; what lay there goes.
 
-        Raises OSError; nothing may be appended to a file on which that failed. Its first `size` bytes are as durable
-        as they were: an earlier fsync has written them, and this one at most writes the same ones again.
+        Raises OSError; nothing may be appended any more after a SyncError. The first `size` bytes are as durable then
+        as they were: an earlier fsync has written them, and this one at most the same ones again.
         """
         with self._opened(name, size) as descriptor:
             failpoint("upload.after_truncate")
             os.lseek(descriptor, size, os.SEEK_SET)
-            _copy(content, descriptor)
+            try:
+                _copy(content, descriptor)
+            except BaseException:
+                # A full disk needs the space.
+                os.ftruncate(descriptor, size)
+                raise
             _sync(descriptor)
 
     def truncate(self, name: str, size: int) -> None:
@@ -119,9 +128,12 @@ def _copy(content: Any, descriptor: int) -> None:
 
 
 def _sync(descriptor: int) -> None:
-    failpoint("upload.fsync")
-    with waiting():
-        os.fsync(descriptor)
+    try:
+        failpoint("upload.fsync")
+        with waiting():
+            os.fsync(descriptor)
+    except OSError as error:
+        raise SyncError(error.errno, error.strerror) from error
 
 
 def _sync_folder(path: str) -> None:

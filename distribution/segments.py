@@ -14,6 +14,7 @@ from distribution import leases, resumable_hash, transactions, trash
 from distribution.content import Content
 from distribution.digest import Digest, RunningHash
 from distribution.failpoints import failpoint
+from distribution.file_storage import SyncError
 from distribution.hashing import HashingReader
 from distribution.leases import Claim, LostLeaseError
 from distribution.models import Blob, Segment, Upload, remove
@@ -129,7 +130,10 @@ def write(upload: Upload, place: Place, reader: Reader) -> None:
         raise
     except Exception as error:
         logger.exception("the storage did not take an upload", extra={"key": place.key})
-        abandon(place.claim, place.key)
+        if isinstance(error, SyncError):
+            abandon(place.claim, place.key)
+        else:
+            _discard(place)
         raise unavailable("the storage did not take the bytes") from error
     failpoint("upload.after_folder_fsync")
 
@@ -142,7 +146,7 @@ def count(upload: Upload, received: Received) -> None:
 
 
 def abandon(claim: Claim, key: str) -> None:
-    """Give up an object on which something failed, and free the upload, if it is still claimed.
+    """Give up an object that can't be trusted any more, and free the upload, if it is still claimed.
 
     An object with bytes that count is sealed, everything else thrown away. Nobody syncs it again: after an fsync that
     failed the kernel takes the pages for clean, the next fsync succeeds, and the bytes are lost all the same. The

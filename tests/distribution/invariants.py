@@ -37,7 +37,9 @@ def _broken_storage(disk: Path) -> Iterator[str]:
     quiet = counted.filter(is_sealed=False, upload__lease=None)
     kept = [*Blob.objects.values_list("key", "size"), *quiet.values_list("key", "size")]
     yield from (f"{key} is missing or has another size" for key, size in kept if _size(disk / key) != size)
-    yield from (f"{key} is short" for key, size in counted.values_list("key", "size") if _size(disk / key) < size)
+    yield from (
+        f"{key} is short" for key, size in counted.values_list("key", "size") if _size(disk / key) < (size or 0)
+    )
 
 
 def _size(path: Path) -> int:

@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -187,31 +188,53 @@ def test_an_object_that_can_not_be_cut_back_gets_no_more_bytes(
     assert_published(disk, alice, ONE + TWO)
 
 
-@pytest.mark.parametrize("call", ["write", "fsync", "ftruncate"])
-def test_an_object_that_the_disk_failed_on_is_never_written_or_synced_again(
-    disk: Path, alice: Caller, location: str, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    """After an fsync that failed the next one succeeds, though the bytes were dropped."""
-    spoiled, touched = first_object(disk), list[str]()
-    real: dict[str, Callable[..., object]] = {name: getattr(os, name) for name in ("write", "fsync", "ftruncate")}
+@pytest.fixture
+def touched(disk: Path, location: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Return a function after which a call fails on the object of the first chunk; its result tells each that came."""
+    watched, calls = first_object(disk), list[str]()
 
-    def watch(name: str, *arguments: int) -> object:
-        if Path(f"/proc/self/fd/{arguments[0]}").readlink() == spoiled:
-            touched.append(name)
-            if name == call:
+    def fail(name: str) -> list[str]:
+        for each in ("write", "fsync", "ftruncate"):
+            monkeypatch.setattr(os, each, partial(watch, each, getattr(os, each), name))
+        return calls
+
+    def watch(name: str, real: Callable[..., object], failing: str, descriptor: int, *arguments: object) -> object:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == watched:
+            calls.append(name)
+            if name == failing and calls.count(name) == 1:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return real[name](*arguments)
+        return real(descriptor, *arguments)
 
-    for name in real:
-        monkeypatch.setattr(os, name, lambda *arguments, name=name: watch(name, *arguments))
+    return fail
+
+
+def test_an_object_whose_fsync_failed_is_never_synced_again(
+    disk: Path, alice: Caller, location: str, touched: Callable[[str], list[str]]
+) -> None:
+    """The next fsync would succeed, though the kernel has dropped the bytes."""
+    calls = touched("fsync")
     failed = alice.patch(location, TWO)
-    at_failure = len(touched)
     resumed = alice.patch(location, TWO)
     ended = finish(alice, location, digest_of(ONE + TWO))
 
     assert (failed.status_code, resumed.status_code, ended.status_code) == (503, 202, 201)
-    assert touched[-1] == call
-    assert len(touched) == at_failure
+    assert calls == ["ftruncate", "write", "fsync"]
+    assert_published(disk, alice, ONE + TWO)
+
+
+def test_an_object_that_the_disk_has_no_space_for_gives_it_back_and_gets_the_chunk_later(
+    disk: Path, alice: Caller, location: str, touched: Callable[[str], list[str]]
+) -> None:
+    calls = touched("write")
+
+    failed = alice.patch(location, TWO)
+
+    assert failed.status_code == 503
+    assert calls[-2:] == ["ftruncate", "fsync"]
+    assert first_object(disk).read_bytes() == ONE
+    assert alice.patch(location, TWO).status_code == 202
+    assert finish(alice, location, digest_of(ONE + TWO)).status_code == 201
+    assert not Trash.objects.exists()
     assert_published(disk, alice, ONE + TWO)
 
 

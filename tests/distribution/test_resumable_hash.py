@@ -1,6 +1,7 @@
 """A hash goes on where its stored state stopped, and never with a state of another make."""
 
 import hashlib
+import importlib
 import sys
 
 import pytest
@@ -116,8 +117,8 @@ def test_without_libcrypto_hashlib_computes_and_no_state_is_stored(monkeypatch: 
 
 @pytest.mark.parametrize("module", ["_hashlib_that_is_not_there", "_ctypes"])
 def test_a_library_without_these_functions_is_not_used(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
-    import_module = resumable_hash.importlib.import_module
-    monkeypatch.setattr(resumable_hash.importlib, "import_module", lambda _name: import_module(module))
+    import_module = importlib.import_module
+    monkeypatch.setattr(importlib, "import_module", lambda _name: import_module(module))
 
     assert resumable_hash._load() == {}
 

@@ -1,44 +1,67 @@
-"""Make one object out of the segments of an upload, in the pass that hashes them."""
+"""Make one object of what an upload has received: mostly it is one already, and its hash is known.
+
+one segment, sealed by nobody, all of it and no more in its object   →  that object, and not a byte is moved
+everything else                                                      →  a copy, in the pass that hashes it again
+"""
 
 import io
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import IO
 
 from django.db.models.functions import Now
 
-from distribution import leases, segments, transactions, trash
+from accounts.statement import Statement
+from distribution import leases, resumable_hash, segments, transactions, trash
 from distribution.content import Content
-from distribution.digest import Digest, parse_digest
+from distribution.digest import Digest, RunningHash
 from distribution.failpoints import failpoint
 from distribution.file_storage import CHUNK_BYTES
 from distribution.hashing import HashingReader
-from distribution.leases import Claim
-from distribution.models import Segment, Upload
+from distribution.models import Upload
+from distribution.segments import Place
 from distribution.storage import blob_store, new_key
+from tokens.errors import RegistryError
 from tokens.views.base import unavailable
 
 logger = logging.getLogger(__name__)
 
+_UPLOAD = Statement("""
+SELECT hash_state, chunk_start, lease IS NULL, leased_until > statement_timestamp()
+FROM distribution_upload WHERE id = %s AND "offset" = %s
+""")
+_SEGMENTS = Statement("""
+SELECT key, size, is_sealed FROM distribution_segment WHERE upload_id = %s AND size IS NOT NULL ORDER BY start
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Bytes of an object, from `first` up to `end`."""
+
+    key: str
+    first: int
+    end: int
+
 
 class JoinedReader:
-    """Read several objects one after the other."""
+    """Read spans of objects one after the other. Raises UNAVAILABLE, with the reason logged, when bytes are lost."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    def __init__(self, spans: list[_Span]) -> None:
         """Open nothing yet."""
-        self._keys = iter(keys)
+        self._spans = iter(spans)
+        self._span = _Span("", 0, 0)
+        self._left = 0
         self._file: IO[bytes] = io.BytesIO()
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes, CHUNK_BYTES when it says none; none at the end."""
-        while not (chunk := self._file.read(size if size >= 0 else CHUNK_BYTES)):
-            self._file.close()
-            key = next(self._keys, None)
-            if key is None:
-                return b""
-            self._file = blob_store().open_at(key)
-        return chunk
+        try:
+            return self._read(size if size >= 0 else CHUNK_BYTES)
+        except Exception as error:
+            raise _unreadable(self._span.key, error) from error
 
     def readinto(self, view: memoryview, /) -> int:
         """Do what `read` does, into `view`: not every storage's files can."""
@@ -50,59 +73,118 @@ class JoinedReader:
         """Close the object that is being read."""
         self._file.close()
 
+    def _read(self, size: int) -> bytes:
+        while not self._left:
+            self._file.close()
+            span = next(self._spans, None)
+            if span is None:
+                return b""
+            self._span, self._left = span, span.end - span.first
+            self._file = blob_store().open_at(span.key, span.first)
+        chunk = self._file.read(min(size, self._left))
+        if not chunk:
+            raise EOFError(f"{self._left} bytes that count are not there")
+        self._left -= len(chunk)
+        return chunk
 
-def assemble(upload: Upload, algorithm: str) -> Content:
-    """Return everything that was appended as one durable object with its digest.
 
-    An upload of one segment is that object already; of several, they are copied into a new one. Raises
-    RANGE_INVALID while another request is writing, UNAVAILABLE when the storage fails.
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What an upload has received: the objects' bytes that count, their hash if it is known, the last chunk."""
+
+    upload: Upload
+    spans: list[_Span]
+    hash_state: bytes | None
+    chunk_start: int
+    may_be_published: bool
+
+    def digest(self, algorithm: str) -> Digest:
+        """Return the digest of all bytes, which are read when their hash was not kept."""
+        running = resumable_hash.resume(self.hash_state, algorithm, self.upload.offset)
+        return _digest_of(self.spans, algorithm) if running is None else Digest(algorithm, running.hexdigest())
+
+    def without_repetition(self) -> Iterator[list[_Span]]:
+        """Yield what the client may have meant if its last chunk had come before: all but that one, or only that."""
+        if self.chunk_start:
+            yield list(self._between(0, self.chunk_start))
+            yield list(self._between(self.chunk_start, self.upload.offset))
+
+    def _between(self, start: int, end: int) -> Iterator[_Span]:
+        at = 0
+        for span in self.spans:
+            first, last = max(start - at, 0), min(end - at, span.end)
+            if first < last:
+                yield _Span(span.key, first, last)
+            at += span.end
+
+
+def assemble(upload: Upload, digest: Digest) -> Content:
+    """Return everything that was appended as one durable object, if that is what `digest` names.
+
+    A client that got no answer to its last PATCH may have sent it again, and nothing told it from another chunk:
+    the bytes without it are returned if those have the digest. To look takes one more reading of them, which only
+    who sends something wrong has to wait for.
+
+    Raises RANGE_INVALID while another request is writing, UNAVAILABLE when the storage fails or has lost bytes,
+    DIGEST_INVALID.
     """
-    parts = list(Segment.objects.filter(upload=upload, size__isnull=False).order_by("start"))
-    if len(parts) == 1:
-        return _single(upload, parts[0], algorithm)
-    claim, key = transactions.run(_claim, upload)
+    stored = _find(upload)
+    actual = stored.digest(digest.algorithm)
+    if actual == digest:
+        return _in_place(stored, digest) or _copy(upload, stored.spans, digest)
+    for spans in stored.without_repetition():
+        if _digest_of(spans, digest.algorithm) == digest:
+            return _copy(upload, spans, digest)
+    raise digest.mismatch(actual)
+
+
+def _find(upload: Upload) -> _Stored:
+    row = _UPLOAD.row(upload.pk, upload.offset)
+    if row is None:
+        raise segments.range_error(upload)
+    hash_state, chunk_start, is_free, is_held = row
+    if is_held:
+        raise segments.range_error(upload)
+    rows = _SEGMENTS.rows(upload.pk)
+    spans = [_Span(key, 0, size) for key, size, _ in rows]
+    may_be_published = bool(is_free) and [bool(is_sealed) for _, _, is_sealed in rows] == [False]
+    return _Stored(upload, spans, hash_state, chunk_start, may_be_published)
+
+
+def _in_place(stored: _Stored, digest: Digest) -> Content | None:
+    """Return the one object that has everything, None when there are more or others may write to it.
+
+    More bytes than count are there when a power cut undid how they were cut off. Raises UNAVAILABLE for fewer: never
+    publish bytes that the storage has lost since they came.
+    """
+    if not stored.may_be_published:
+        return None
+    key, offset = stored.spans[0].key, stored.upload.offset
+    try:
+        size = blob_store().size(key)
+    except Exception as error:
+        raise _unreadable(key, error) from error
+    if size < offset:
+        raise _unreadable(key, EOFError(f"{offset - size} bytes that count are not there"))
+    return Content(key, size, digest, offset, None) if size == offset else None
+
+
+def _copy(upload: Upload, spans: list[_Span], digest: Digest) -> Content:
+    """Copy the bytes, which have the digest, into one new object. Raises UNAVAILABLE when they have it no more."""
+    running = resumable_hash.start(digest.algorithm)
+    place = transactions.run(_claim, upload, running)
     failpoint("upload.after_assembly_claim")
-    with closing(JoinedReader(part.key for part in parts)) as joined:
-        reader = HashingReader(joined, algorithm, claim.renew)
-        segments.write(upload, claim, key, reader)
+    with closing(JoinedReader(spans)) as joined:
+        reader = HashingReader(joined, running, place.claim.renew)
+        segments.write(upload, place, reader)
     failpoint("upload.after_assembly")
-    return Content(key, reader.size, reader.digest, upload.offset, claim.lease)
+    if running.hexdigest() != digest.encoded:
+        segments.abandon(place.claim, place.key)
+        raise _unreadable(place.key, ValueError("the bytes have changed since they came"))
+    return Content(place.key, reader.size, digest, upload.offset, place.claim.lease)
 
 
-def _single(upload: Upload, part: Segment, algorithm: str) -> Content:
-    _check_object(part)
-    digest = parse_digest(part.digest)
-    if digest.algorithm != algorithm:
-        digest = _digest_of(part.key, algorithm)
-    return Content(part.key, part.size or 0, digest, upload.offset, None)
-
-
-def _check_object(part: Segment) -> None:
-    """Never publish bytes that the storage has lost since they came. Raises UNAVAILABLE."""
-    try:
-        size = blob_store().size(part.key)
-    except Exception as error:
-        logger.exception("the storage did not give an upload back", extra={"key": part.key})
-        raise unavailable("the storage did not give the bytes back") from error
-    if size != part.size:
-        logger.error("an upload has lost bytes", extra={"key": part.key, "size": size, "expected": part.size})
-        raise unavailable("the storage did not give the bytes back")
-
-
-def _digest_of(key: str, algorithm: str) -> Digest:
-    transactions.release_connection()
-    try:
-        with closing(JoinedReader([key])) as joined:
-            reader = HashingReader(joined, algorithm)
-            while reader.read():
-                pass
-    except Exception as error:
-        logger.exception("the storage did not give an upload back", extra={"key": key})
-        raise unavailable("the storage did not give the bytes back") from error
-    return reader.digest
-
-
-def _claim(upload: Upload) -> tuple[Claim, str]:
+def _claim(upload: Upload, running: RunningHash) -> Place:
     claim = leases.take(upload.pk, upload.offset)
     if claim is None:
         raise segments.range_error(upload)
@@ -112,4 +194,19 @@ def _claim(upload: Upload) -> tuple[Claim, str]:
         trash.put([row.assembly_key])
     key = new_key()
     Upload.objects.filter(pk=upload.pk).update(assembly_key=key, active_at=Now())
-    return claim, key
+    return Place(claim, key, running)
+
+
+def _digest_of(spans: list[_Span], algorithm: str) -> Digest:
+    """Read the bytes and return their digest. Raises UNAVAILABLE."""
+    transactions.release_connection()
+    running = resumable_hash.start(algorithm)
+    with closing(JoinedReader(spans)) as joined:
+        while chunk := joined.read():
+            running.update(chunk)
+    return Digest(algorithm, running.hexdigest())
+
+
+def _unreadable(key: str, error: Exception) -> RegistryError:
+    logger.error("the storage did not give an upload back", extra={"key": key}, exc_info=error)
+    return unavailable("the storage did not give the bytes back")

@@ -42,6 +42,10 @@ class Digest:
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.encoded}"
 
+    def mismatch(self, actual: Self) -> RegistryError:
+        """Return the error for bytes that were to have this digest and have another."""
+        return RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(self), "actual": str(actual)})
+
 
 def new_hash(algorithm: str = "sha256") -> RunningHash:
     """Return an empty running hash for one of ALGORITHMS."""

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from accounts.statement import Statement
 from distribution import transactions
+from distribution.failpoints import failpoint
 from distribution.models import Upload
 
 logger = logging.getLogger(__name__)
@@ -31,9 +32,16 @@ WHERE id = %s AND "offset" = %s AND {condition}
 """
 _TAKE = Statement(_CLAIM.format(seconds=LEASE.total_seconds(), condition="lease IS NULL"))
 _TAKE_OVER = Statement(_CLAIM.format(seconds=LEASE.total_seconds(), condition="leased_until < statement_timestamp()"))
+_SEAL = Statement("UPDATE distribution_segment SET is_sealed = TRUE WHERE upload_id = %s")
 _ADVANCE = Statement("""
 UPDATE distribution_upload
-SET "offset" = %s, lease = NULL, leased_until = NULL, active_at = statement_timestamp()
+SET "offset" = %s, chunk_start = "offset", hash_state = %s,
+    lease = NULL, leased_until = NULL, active_at = statement_timestamp()
+WHERE id = %s AND lease = %s
+""")
+_RELEASE = Statement("""
+UPDATE distribution_upload
+SET lease = NULL, leased_until = NULL, active_at = statement_timestamp()
 WHERE id = %s AND lease = %s
 """)
 
@@ -79,14 +87,26 @@ def free() -> Q:
 def take(upload_id: uuid.UUID, offset: int) -> Claim | None:
     """Claim the upload, when it stands at `offset` and nobody is writing; None otherwise.
 
-    `is_clean` tells that no writer died with it: what it has begun is as it was left.
+    `is_clean` tells that no writer was left behind. One that was may only be stuck, and write when it wakes: every
+    segment is sealed against it.
     """
     lease = uuid.uuid4()
     if _TAKE.run(lease, upload_id, offset):
         return Claim(upload_id, offset, lease)
-    return Claim(upload_id, offset, lease, is_clean=False) if _TAKE_OVER.run(lease, upload_id, offset) else None
+    if not _TAKE_OVER.run(lease, upload_id, offset):
+        return None
+    _SEAL.run(upload_id)
+    failpoint("upload.before_take_over_commit")
+    return Claim(upload_id, offset, lease, is_clean=False)
 
 
-def advance(claim: Claim, size: int) -> bool:
-    """Add `size` bytes to the upload and end the claim; False when the claim was lost."""
-    return bool(_ADVANCE.run(claim.offset + size, claim.upload_id, claim.lease))
+def advance(claim: Claim, size: int, hash_state: bytes | None) -> bool:
+    """Add a chunk of `size` bytes to the upload and end the claim; False when the claim was lost."""
+    if not size:
+        return release(claim)
+    return bool(_ADVANCE.run(claim.offset + size, hash_state, claim.upload_id, claim.lease))
+
+
+def release(claim: Claim) -> bool:
+    """End the claim, the upload as it was; False when the claim was lost."""
+    return bool(_RELEASE.run(claim.upload_id, claim.lease))

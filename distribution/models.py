@@ -9,6 +9,14 @@
 What holds: every stored object is named by one row (Blob, Segment, Upload.assembly_key or Trash), committed
 before its first byte. A blob has a link after every commit. References are real foreign keys with PROTECT.
 
+The requests of an upload append to one object, whose first `size` bytes count:
+
+    segment    |<──────── size ────────>|<── being written, or left by a request that was cut ──
+    upload     |<─ … ──── offset ──────>|   hash_state covers as much
+
+Whoever takes the upload over from a writer that may still be alive seals its segments: that writer can add to the
+objects at any time, so nobody appends to them any more, and only their first `size` bytes are ever read.
+
 `used_at` is the last moment that something was promised about the row, or that a hold on it ended; `is_idle`
 says that nothing holds it: no tag, parent or subject for a manifest, no manifest for a link. Both are kept by
 the verbs (`manifests`, `blobs`, …), in the order of locks Upload → Tag → Manifest → Blob → Link.
@@ -199,6 +207,8 @@ class Upload(models.Model):
     )
     algorithm = models.CharField(max_length=16, default="sha256")
     offset = models.BigIntegerField(default=0, help_text="bytes that are durable")
+    chunk_start = models.BigIntegerField(default=0, db_default=0, help_text="offset before the last chunk that counts")
+    hash_state = models.BinaryField(null=True, help_text="of all bytes that count; empty: they have to be read again")
     assembly_key = models.CharField(max_length=80, null=True, blank=True, unique=True)
     lease = models.UUIDField(null=True, blank=True, help_text="who is writing")
     leased_until = models.DateTimeField(null=True, blank=True)
@@ -218,13 +228,13 @@ class Upload(models.Model):
 
 
 class Segment(models.Model):
-    """What one PATCH or PUT brought: one object, `digest` over its bytes with the upload's algorithm."""
+    """A run of an upload's bytes in one object: of all its requests, or of one where nothing can be appended."""
 
     upload = models.ForeignKey(Upload, PROTECT, related_name="segments")
     key = models.CharField(max_length=80, unique=True)
     start = models.BigIntegerField(help_text="offset of its first byte")
-    size = models.BigIntegerField(null=True, blank=True, help_text="bytes; empty until they are durable")
-    digest = models.CharField(max_length=140, blank=True)
+    size = models.BigIntegerField(null=True, blank=True, help_text="bytes that count; empty until some are durable")
+    is_sealed = models.BooleanField(default=False, db_default=False, help_text="Somebody else may write behind them.")
 
     def __str__(self) -> str:
         """Name the object."""

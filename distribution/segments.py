@@ -1,12 +1,20 @@
-"""One request's bytes of an upload: named by a row, written, made durable, counted."""
+"""One request's bytes of an upload: their object named by a row, written, made durable, counted.
+
+    claim ── last segment is ours alone ──> append to its object ─┐
+          └─ a new one                  ──> write a new object   ─┴─> fsync ──> COMMIT size, offset and hash state
+
+A storage that can't append gets a new object for each request.
+"""
 
 import logging
 from dataclasses import dataclass
 
 from accounts.statement import Statement
-from distribution import leases, transactions, trash
-from distribution.digest import Digest
+from distribution import leases, resumable_hash, transactions, trash
+from distribution.content import Content
+from distribution.digest import Digest, RunningHash
 from distribution.failpoints import failpoint
+from distribution.file_storage import SyncError
 from distribution.hashing import HashingReader
 from distribution.leases import Claim, LostLeaseError
 from distribution.models import Blob, Segment, Upload, remove
@@ -22,10 +30,19 @@ logger = logging.getLogger(__name__)
 MIN_PREFIX_BYTES = 1024 * 1024
 
 
-_INSERT = Statement("INSERT INTO distribution_segment (upload_id, key, start, digest) VALUES (%s, %s, %s, '')")
+_INSERT = Statement("INSERT INTO distribution_segment (upload_id, key, start) VALUES (%s, %s, %s)")
 _UNFINISHED = Statement("SELECT key FROM distribution_segment WHERE upload_id = %s AND size IS NULL")
+_REMOVE_UNFINISHED = Statement("DELETE FROM distribution_segment WHERE upload_id = %s AND size IS NULL")
+_HASH_STATE = Statement("SELECT hash_state FROM distribution_upload WHERE id = %s")
+_LAST = Statement("""
+SELECT key, size FROM distribution_segment
+WHERE upload_id = %s AND size IS NOT NULL AND NOT is_sealed
+ORDER BY start DESC LIMIT 1
+""")
 _COUNT = Statement("SELECT count(*) FROM distribution_segment WHERE upload_id = %s")
-_FINISH = Statement("UPDATE distribution_segment SET size = %s, digest = %s WHERE key = %s")
+_FINISH = Statement("UPDATE distribution_segment SET size = %s WHERE key = %s")
+_IS_FINISHED = Statement("SELECT 1 FROM distribution_segment WHERE key = %s AND size >= %s")
+_SEAL_FINISHED = Statement("UPDATE distribution_segment SET is_sealed = TRUE WHERE key = %s AND size IS NOT NULL")
 
 
 class _NotNamedError(Exception):
@@ -33,69 +50,108 @@ class _NotNamedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """An object that is durable under `key` but not yet counted as part of its upload."""
+class Place:
+    """Where the next bytes of a claimed upload go: into the object under `key`, behind the `filled` that count.
+
+    `hash` is that of the whole upload; None when nobody knows it so far.
+    """
 
     claim: Claim
     key: str
+    hash: RunningHash | None
+    filled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """`size` bytes at a place, durable but not yet counted as part of their upload."""
+
+    place: Place
     size: int
-    digest: Digest
+
+    def content(self, algorithm: str) -> Content | None:
+        """Return the upload with these bytes, None unless one object has all of them and their hash is known."""
+        place = self.place
+        if place.filled != place.claim.offset or place.hash is None:
+            return None
+        digest = Digest(algorithm, place.hash.hexdigest())
+        return Content(place.key, place.filled + self.size, digest, place.claim.offset, place.claim.lease)
 
 
-def receive(upload: Upload, body: Body, start: int, expected: int | None, *, may_be_first: bool = True) -> Received:
-    """Write the body into an object of its own and return it, the upload still claimed.
+def receive(
+    upload: Upload,
+    body: Body,
+    start: int,
+    expected: int | None,
+    *,
+    keeps_prefix: bool = True,
+    may_be_first: bool = True,
+) -> Received:
+    """Make the body durable behind what the upload has and return it, the upload still claimed.
 
-    `start` is the offset it belongs to; `expected` the size that Content-Range promised, None without one. Unless it
-    `may_be_first`, the object that was named with the session is left alone: somebody has begun to write it.
+    `start` is the offset it belongs to; `expected` the size that Content-Range promised, None without one. A long
+    beginning of a body that was cut is counted if the upload `keeps_prefix`. Unless it `may_be_first`, the object that
+    was named with the session is left alone: somebody has begun to write it.
     Raises RANGE_INVALID when the upload stands elsewhere or another request is writing; SIZE_INVALID when
     the body is not as long as it said; UNAVAILABLE when the storage fails.
     """
-    claim, key = _claim(upload, start, may_be_first=may_be_first)
+    place = _claim(upload, start, may_be_first=may_be_first)
     failpoint("upload.after_claim")
-    reader = HashingReader(body, upload.algorithm, claim.renew)
+    reader = HashingReader(body, place.hash, place.claim.renew)
     try:
-        write(upload, claim, key, reader)
+        write(upload, place, reader)
     except FileExistsError:
         if not may_be_first:
             raise
         # A short body, which claims nothing, was here before. Nothing of this one was read yet.
-        return receive(upload, body, start, expected, may_be_first=False)
-    received = Received(claim, key, reader.size, reader.digest)
-    _check_size(upload, received, body, expected)
+        return receive(upload, body, start, expected, keeps_prefix=keeps_prefix, may_be_first=False)
+    received = Received(place, reader.size)
+    _check_size(upload, received, body, expected, keeps_prefix=keeps_prefix)
     return received
 
 
-def write(upload: Upload, claim: Claim, key: str, reader: Reader) -> None:
-    """Store what `reader` gives under `key`, which a row of the claimed upload names.
+def write(upload: Upload, place: Place, reader: Reader) -> None:
+    """Store what `reader` gives at a place whose object a row of the claimed upload names.
 
     Raises RANGE_INVALID when the claim was lost, UNAVAILABLE when the storage fails, FileExistsError when somebody has
-    begun to write the object; the upload is free then.
+    begun to write the object, what `reader` raises of the protocol's errors; the upload is free then.
     """
     transactions.release_connection()
     try:
-        blob_store().write(key, reader)
+        if place.filled:
+            blob_store().append(place.key, reader, place.filled)
+        else:
+            blob_store().write(place.key, reader)
     except LostLeaseError as error:
-        abandon(claim, key)
+        abandon(place.claim, place.key)
         raise range_error(upload) from error
-    except FileExistsError:
-        abandon(claim, key)
+    except (FileExistsError, RegistryError):
+        abandon(place.claim, place.key)
         raise
     except Exception as error:
-        logger.exception("the storage did not take an upload", extra={"key": key})
-        abandon(claim, key)
+        logger.exception("the storage did not take an upload", extra={"key": place.key})
+        if isinstance(error, SyncError):
+            abandon(place.claim, place.key)
+        else:
+            _discard(place)
         raise unavailable("the storage did not take the bytes") from error
     failpoint("upload.after_folder_fsync")
 
 
 def count(upload: Upload, received: Received) -> None:
-    """Make the object the upload's next segment. Raises RANGE_INVALID when the claim was lost."""
+    """Make the bytes part of the upload. Raises RANGE_INVALID when the claim was lost."""
     if not transactions.run(_count, received):
         raise range_error(upload)
     failpoint("upload.after_count_commit")
 
 
 def abandon(claim: Claim, key: str) -> None:
-    """Throw the object away and free the upload, if it is still claimed."""
+    """Give up an object that can't be trusted any more, and free the upload, if it is still claimed.
+
+    An object with bytes that count is sealed, everything else thrown away. Nobody syncs it again: after an fsync that
+    failed the kernel takes the pages for clean, the next fsync succeeds, and the bytes are lost all the same. The
+    bytes that count were durable before. Completing the upload reads and hashes them, and writes them anew.
+    """
     failpoint("upload.before_abandon")
     transactions.run(_abandon, claim, key)
 
@@ -114,8 +170,8 @@ def name_first(upload: Upload) -> None:
     _INSERT.run(upload.pk, new_key(), 0)
 
 
-def _claim(upload: Upload, start: int, *, may_be_first: bool) -> tuple[Claim, str]:
-    """Claim the upload, and return the key of an object that is to be written."""
+def _claim(upload: Upload, start: int, *, may_be_first: bool) -> Place:
+    """Claim the upload, and return where its next bytes go."""
     if may_be_first and not start and not upload.offset:
         try:
             return transactions.run_volatile(_claim_first, upload)
@@ -124,69 +180,110 @@ def _claim(upload: Upload, start: int, *, may_be_first: bool) -> tuple[Claim, st
     return transactions.run(_claim_next, upload, start)
 
 
-def _claim_first(upload: Upload) -> tuple[Claim, str]:
-    """Claim the upload for the object that was named when it began: that name is durable, the claim need not be."""
+def _claim_first(upload: Upload) -> Place:
+    """Claim the upload for the object that was named when it began: that name is durable, the claim need not be.
+
+    Should a database that restarts forget the claim, the next one finds the object begun, and writes another.
+    """
     claim = leases.take(upload.pk, 0)
     key = _UNFINISHED.value(upload.pk) if claim is not None and claim.is_clean else None
     if claim is None or key is None:
         raise _NotNamedError
-    return claim, key
+    return Place(claim, key, resumable_hash.start(upload.algorithm))
 
 
-def _claim_next(upload: Upload, start: int) -> tuple[Claim, str]:
+def _claim_next(upload: Upload, start: int) -> Place:
+    """Claim the upload, durably: two writers of one object must not come of a database that restarts."""
     claim = leases.take(upload.pk, start)
     if claim is None:
         raise range_error(upload)
     _discard_unfinished(upload)
+    running = _hash_of(upload, start)
+    last = _LAST.row(upload.pk) if blob_store().can_append else None
+    if last is not None:
+        return Place(claim, last[0], running, last[1])
     if _COUNT.value(upload.pk) >= MAX_SEGMENTS:
-        raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, f"an upload has at most {MAX_SEGMENTS} chunks")
+        raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, f"an upload has at most {MAX_SEGMENTS} chunks here")
     key = new_key()
     _INSERT.run(upload.pk, key, start)
-    return claim, key
+    return Place(claim, key, running)
+
+
+def _hash_of(upload: Upload, size: int) -> RunningHash | None:
+    """Return the running hash of the upload, which has `size` bytes; None when only reading them tells."""
+    if not size:
+        return resumable_hash.start(upload.algorithm)
+    return resumable_hash.resume(_HASH_STATE.value(upload.pk), upload.algorithm, size)
 
 
 def _discard_unfinished(upload: Upload) -> None:
     """Throw away what a writer that died left behind."""
-    unfinished = Segment.objects.filter(upload=upload, size__isnull=True)
-    keys = list(unfinished.values_list("key", flat=True))
+    keys = [key for (key,) in _UNFINISHED.rows(upload.pk)]
     if keys:
         trash.put(keys)
-        remove(Segment.objects.filter(key__in=keys))
+        _REMOVE_UNFINISHED.run(upload.pk)
 
 
-def _check_size(upload: Upload, received: Received, body: Body, expected: int | None) -> None:
+def _check_size(upload: Upload, received: Received, body: Body, expected: int | None, *, keeps_prefix: bool) -> None:
     if not body.was_cut and expected in (None, received.size):
         return
-    keep = body.was_cut and received.size >= MIN_PREFIX_BYTES and (expected is None or received.size <= expected)
-    if keep:
+    is_long = received.size >= MIN_PREFIX_BYTES and (expected is None or received.size <= expected)
+    if body.was_cut and keeps_prefix and is_long:
         count(upload, received)
     else:
-        abandon(received.claim, received.key)
+        _discard(received.place)
     detail = {"uuid": str(upload.pk), "received": received.size, "expected": expected or body.length}
     raise cut_error(body, detail)
 
 
+def _discard(place: Place) -> None:
+    """Throw away what was written at the place; an object with bytes that count is as it was before."""
+    if place.filled and _is_truncated(place):
+        transactions.run(leases.release, place.claim)
+    else:
+        abandon(place.claim, place.key)
+
+
+def _is_truncated(place: Place) -> bool:
+    """Cut the object back, durably and before the claim ends: nobody looks for more in it then."""
+    try:
+        blob_store().truncate(place.key, place.filled)
+    except Exception:
+        logger.exception("the storage did not cut an upload back", extra={"key": place.key})
+        return False
+    failpoint("upload.after_cut_back")
+    return True
+
+
 def _count(received: Received) -> bool:
-    if not leases.advance(received.claim, received.size):
-        if Segment.objects.filter(key=received.key, size__isnull=False).exists():
+    place, size = received.place, received.place.filled + received.size
+    if not leases.advance(place.claim, received.size, resumable_hash.state_of(place.hash)):
+        if received.size and _IS_FINISHED.value(place.key, size):
             # An earlier attempt was committed, though the answer to its COMMIT got lost.
             return True
-        _trash(received.key)
+        _trash_new(place)
         return False
     if received.size:
-        _FINISH.run(received.size, str(received.digest), received.key)
+        _FINISH.run(size, place.key)
     else:
-        _trash(received.key)
+        _trash_new(place)
     failpoint("upload.before_count_commit")
     return True
 
 
 def _abandon(claim: Claim, key: str) -> None:
-    leases.advance(claim, 0)
+    leases.release(claim)
+    if _SEAL_FINISHED.run(key):
+        return
     # A COMMIT whose answer got lost may have made it a blob's.
     if not Blob.objects.filter(key=key).exists():
         Upload.objects.filter(pk=claim.upload_id, assembly_key=key).update(assembly_key=None)
         _trash(key)
+
+
+def _trash_new(place: Place) -> None:
+    if not place.filled:
+        _trash(place.key)
 
 
 def _trash(key: str) -> None:

@@ -1,4 +1,4 @@
-"""Where blobs lie: five verbs over whatever storage Django is configured with.
+"""Where blobs lie: a few verbs over whatever storage Django is configured with.
 
     objects/
         ab/abcdef0123456789…   one object an upload segment or blob; the key is a random UUID,
@@ -46,6 +46,11 @@ class BlobStore:
         """Tell whether `write` raises FileExistsError for a key that has an object, or the beginning of one."""
         return isinstance(self._storage, DurableFileSystemStorage)
 
+    @property
+    def can_append(self) -> bool:
+        """Tell whether an object can be given more bytes: `append` and `truncate` work."""
+        return isinstance(self._storage, DurableFileSystemStorage)
+
     def write(self, key: str, reader: Reader) -> None:
         """Store everything that `reader` gives under `key`, durable when this returns.
 
@@ -55,6 +60,22 @@ class BlobStore:
         if saved != key:
             self._storage.delete(saved)
             raise FileExistsError(errno.EEXIST, "the storage chose another name for a new key", key)
+
+    def append(self, key: str, reader: Reader, size: int) -> None:
+        """Add everything that `reader` gives behind the object's first `size` bytes, durable when this returns.
+
+        What lay behind them goes. After an exception bytes of any kind may lie there, and no other may be added.
+        """
+        self._appendable().append(key, _Content(reader), size)
+
+    def truncate(self, key: str, size: int) -> None:
+        """Leave the first `size` bytes of the object, for good."""
+        self._appendable().truncate(key, size)
+
+    def _appendable(self) -> DurableFileSystemStorage:
+        if not isinstance(self._storage, DurableFileSystemStorage):
+            raise TypeError("nothing can be appended in this storage")
+        return self._storage
 
     def size(self, key: str) -> int:
         """Return the object's size in bytes. Raises MissingObjectError."""

@@ -6,6 +6,7 @@ Publishing a blob is a row that names an object, never a rename or a copy: the s
 """
 
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -14,8 +15,10 @@ from acl.names import RepositoryName
 from distribution import blobs, repositories, reserve, segments, short_body, transactions, trash
 from distribution.assembly import assemble
 from distribution.content import Content
-from distribution.digest import Digest
+from distribution.digest import Digest, new_hash
 from distribution.failpoints import failpoint
+from distribution.file_storage import CHUNK_BYTES
+from distribution.hashing import HashingReader
 from distribution.leases import Claim
 from distribution.models import Link, Repository, Upload
 from tokens.body import Body
@@ -46,14 +49,13 @@ FROM distribution_upload upload
 JOIN distribution_repository repository ON repository.id = upload.repository_id
 WHERE upload.id = %s AND repository.name = %s AND upload.account = %s
 """)
-# Of who holds the lease, or of anybody (no lease) while nobody does.
+# Of who holds the lease, or of anybody (no lease) while nobody does. Who let it run out may still write.
 _LOCK = Statement("""
 SELECT assembly_key FROM distribution_upload
-WHERE id = %s AND "offset" = %s
-AND (lease = %s OR (%s::uuid IS NULL AND (lease IS NULL OR leased_until < statement_timestamp())))
+WHERE id = %s AND "offset" = %s AND (lease = %s OR (%s::uuid IS NULL AND lease IS NULL))
 FOR UPDATE
 """)
-_KEYS = Statement("SELECT key FROM distribution_segment WHERE upload_id = %s")
+_SEGMENTS = Statement("SELECT key, is_sealed FROM distribution_segment WHERE upload_id = %s")
 _REMOVE_SEGMENTS = Statement("DELETE FROM distribution_segment WHERE upload_id = %s")
 _REMOVE = Statement("DELETE FROM distribution_upload WHERE id = %s")
 
@@ -109,12 +111,15 @@ def append(upload: Upload, body: Body, start: int | None = None, expected: int |
 def complete(upload: Upload, body: Body, digest: Digest, start: int | None = None, expected: int | None = None) -> None:
     """Add the body, if any, and publish everything under `digest`.
 
-    Raises what `append` raises; DIGEST_INVALID when the bytes have another digest, which ends the session.
+    Raises what `append` raises; DIGEST_INVALID when the bytes have another digest. That ends the session: no client
+    goes on with it, since nothing takes bytes back, and it would lie here for a day.
     """
-    content = _content(upload, body, digest.algorithm, start, expected)
-    if content.digest != digest:
-        cancel(upload)
-        raise RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(digest), "actual": str(content.digest)})
+    try:
+        content = _content(upload, body, digest, start, expected)
+    except RegistryError as error:
+        if error.code is ErrorCode.DIGEST_INVALID:
+            cancel(upload)
+        raise
     blobs.notice_loss(digest)
     try:
         transactions.run(_publish, upload, content)
@@ -144,22 +149,54 @@ def cancel(upload: Upload) -> None:
     failpoint("upload.after_cancel_commit")
 
 
-def _content(upload: Upload, body: Body, algorithm: str, start: int | None, expected: int | None) -> Content:
+def is_repeated_end(name: RepositoryName, body: Body, digest: Digest) -> bool:
+    """Tell whether the body of a closing PUT is a blob of the repository already.
+
+    So it is when the answer to that PUT got lost and its client sends it again, whose session is gone. Who has the
+    bytes and may push is told nothing new. Without a body it may as well be a session that was cancelled.
+    """
+    if body.is_empty:
+        return False
+    try:
+        blobs.find(name, digest)
+    except RegistryError:
+        return False
+    transactions.release_connection()
+    running = new_hash(digest.algorithm)
+    reader, buffer = HashingReader(body, running), memoryview(bytearray(CHUNK_BYTES))
+    while reader.readinto(buffer):
+        pass
+    return reader.size > 0 and not body.was_cut and running.hexdigest() == digest.encoded
+
+
+def _content(upload: Upload, body: Body, digest: Digest, start: int | None, expected: int | None) -> Content:
+    """Return the whole upload as one durable object. Raises DIGEST_INVALID when it has not the digest."""
     if start not in (None, upload.offset):
         raise segments.range_error(upload)
     if body.is_empty and upload.offset:
-        return assemble(upload, algorithm)
+        return assemble(upload, digest)
     may_be_short = not upload.offset and expected is None
-    short = short_body.store(upload, body, algorithm) if may_be_short else None
-    if short is not None:
-        return short
-    received = segments.receive(upload, body, upload.offset, expected, may_be_first=not body.was_put_back)
-    is_whole = not received.claim.offset
-    if is_whole and received.digest.algorithm == algorithm:
-        return Content(received.key, received.size, received.digest, 0, received.claim.lease)
+    content = short_body.store(upload, body, digest.algorithm) if may_be_short else None
+    if content is not None:
+        if content.digest != digest:
+            raise digest.mismatch(content.digest)
+        return content
+    received = segments.receive(
+        upload,
+        body,
+        upload.offset,
+        expected,
+        # A client that does not say where its bytes belong sends them all again.
+        keeps_prefix=expected is not None,
+        may_be_first=not body.was_put_back,
+    )
+    content = received.content(upload.algorithm)
+    if content is not None and content.digest == digest:
+        # Nothing counts before it is published: should that fail, the same PUT can be sent again.
+        return content
     segments.count(upload, received)
     upload.offset += received.size
-    return assemble(upload, algorithm)
+    return assemble(upload, digest)
 
 
 def _publish(upload: Upload, content: Content) -> None:
@@ -186,11 +223,12 @@ def _close(upload: Upload, content: Content) -> bool:
         if _is_published(upload, content):
             return False
         raise segments.range_error(upload)
-    keys = _keys(upload.pk, row[0])
-    if content.key not in keys:
-        # Somebody has claimed the session meanwhile, and thrown away what others had begun.
+    # Asked once the row is locked: nobody seals a segment without it.
+    assembly_key, is_sealed = row[0], _segments(upload.pk)
+    if content.key != assembly_key and is_sealed.get(content.key, True):
+        # Somebody has claimed the session meanwhile, and thrown away what others had begun, or has failed.
         raise segments.range_error(upload)
-    _discard(upload.pk, keys - {content.key})
+    _discard(upload.pk, _keys(is_sealed, assembly_key) - {content.key})
     return True
 
 
@@ -211,12 +249,17 @@ def _cancel(upload: Upload) -> None:
 
 def discard(row: Upload) -> None:
     """Remove the rows of a session, which the caller has locked; every object goes to trash."""
-    _discard(row.pk, _keys(row.pk, row.assembly_key))
+    _discard(row.pk, _keys(_segments(row.pk), row.assembly_key))
 
 
-def _keys(pk: uuid.UUID, assembly_key: str | None) -> set[str]:
+def _segments(pk: uuid.UUID) -> dict[str, bool]:
+    """Return whether the segment is sealed, by its key."""
+    return {key: bool(is_sealed) for key, is_sealed in _SEGMENTS.rows(pk)}
+
+
+def _keys(segment_keys: Iterable[str], assembly_key: str | None) -> set[str]:
     """Return the keys of every object of a session."""
-    return {key for (key,) in _KEYS.rows(pk)} | ({assembly_key} if assembly_key else set())
+    return {*segment_keys} | ({assembly_key} if assembly_key else set())
 
 
 def _discard(pk: uuid.UUID, keys: set[str]) -> None:

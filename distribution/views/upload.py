@@ -38,11 +38,16 @@ class UploadView(RepositoryView):
 
     def put(self, request: HttpRequest, session: str) -> HttpResponse:
         """Append the last chunk, if any, and publish the blob."""
-        upload = self._find(session)
-        digest = parse_digest(request.GET.get("digest", ""))
+        digest, body = parse_digest(request.GET.get("digest", "")), Body(request)
+        try:
+            upload = self._find(session)
+        except RegistryError:
+            if uploads.is_repeated_end(self.name, body, digest):
+                return created(self.name, digest)
+            raise
         try:
             start, expected = _chunk(request)
-            uploads.complete(upload, Body(request), digest, start, expected)
+            uploads.complete(upload, body, digest, start, expected)
         except RegistryError as error:
             raise _with_session(error, upload) from error
         return created(self.name, digest)

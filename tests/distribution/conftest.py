@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from django.core.files.storage import storages
+from django.core.files.storage import InMemoryStorage, storages
 from pytest_django import Settings
 
 
@@ -14,3 +14,16 @@ def disk(settings: Settings, tmp_path: Path) -> Path:
     settings.STORAGES = settings.STORAGES | {"blobs": blobs}
     storages["blobs"].prepare()  # type: ignore[attr-defined]
     return tmp_path
+
+
+@pytest.fixture
+def cloud(cast: None, settings: Settings) -> InMemoryStorage:
+    """Keep blobs in a storage that has addresses of its own, and objects that are written once."""
+    backend = {
+        "BACKEND": "django.core.files.storage.InMemoryStorage",
+        "OPTIONS": {"base_url": "https://storage.example/"},
+    }
+    settings.STORAGES = settings.STORAGES | {"blobs": backend}
+    storage = storages["blobs"]
+    assert isinstance(storage, InMemoryStorage)
+    return storage

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from django.core.files.storage import storages
 from django.core.files.storage.memory import InMemoryStorage
-from pytest_django import Settings
 
 from distribution.models import Blob, Link, Trash
 from tests.caller import Caller, content, error_codes
@@ -203,19 +201,6 @@ def test_pull_is_not_enough_to_delete(alice: Caller, bob: Caller) -> None:
     response = bob.delete(URL)
 
     assert response.status_code == 401
-
-
-@pytest.fixture
-def cloud(cast: None, settings: Settings) -> InMemoryStorage:
-    """Keep blobs in a storage that has addresses of its own."""
-    backend = {
-        "BACKEND": "django.core.files.storage.InMemoryStorage",
-        "OPTIONS": {"base_url": "https://storage.example/"},
-    }
-    settings.STORAGES = settings.STORAGES | {"blobs": backend}
-    storage = storages["blobs"]
-    assert isinstance(storage, InMemoryStorage)
-    return storage
 
 
 def test_a_cloud_s_bytes_come_from_the_cloud(alice: Caller, cloud: InMemoryStorage) -> None:

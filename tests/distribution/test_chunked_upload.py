@@ -1,10 +1,14 @@
 """`PATCH` of an upload session, and the `PUT` that ends it."""
 
-import pytest
+from pathlib import Path
 
-from distribution import segments, short_body
+import pytest
+from django.core.files.storage import InMemoryStorage
+
+from distribution import segments
 from distribution.models import Blob, Segment, Trash
 from tests.caller import Caller, content, error_codes
+from tests.distribution.invariants import broken, objects_on
 from tests.distribution.sessions import chunk, cut, finish, push_in_chunks, start
 from tests.images import digest_of
 
@@ -76,17 +80,47 @@ def test_any_number_of_chunks_makes_one_blob(alice: Caller, pieces: list[bytes],
     assert not Segment.objects.exists()
 
 
-def test_the_segments_of_several_chunks_are_trash_afterwards(alice: Caller) -> None:
-    push_in_chunks(alice, "alice/app", FIRST, SECOND)
+@pytest.mark.parametrize("last", [b"", b"the last chunk"])
+@pytest.mark.parametrize("pieces", [[FIRST], [FIRST, SECOND], [FIRST, SECOND, b"three"]])
+def test_all_chunks_are_added_to_the_object_that_becomes_the_blob(
+    disk: Path, alice: Caller, pieces: list[bytes], last: bytes
+) -> None:
+    location = start(alice)
+    key = Segment.objects.get().key
+    for piece in pieces:
+        alice.patch(location, piece)
 
-    assert Trash.objects.count() == 2
-    assert not Trash.objects.filter(key=Blob.objects.get().key).exists()
+    response = finish(alice, location, digest_of(b"".join(pieces) + last), last)
 
-
-def test_the_segment_of_a_single_chunk_becomes_the_blob(alice: Caller) -> None:
-    push_in_chunks(alice, "alice/app", FIRST)
-
+    assert response.status_code == 201
+    assert Blob.objects.get().key == key
+    assert objects_on(disk) == {key}
     assert not Trash.objects.exists()
+    assert broken(disk) == []
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+@pytest.mark.parametrize("pieces", [[FIRST], [FIRST, SECOND], [FIRST, b"", SECOND, b"last"]])
+def test_a_storage_that_can_not_append_gets_an_object_for_each_chunk(
+    cloud: InMemoryStorage, alice: Caller, pieces: list[bytes], algorithm: str
+) -> None:
+    response = push_in_chunks(alice, "alice/app", *pieces, algorithm=algorithm)
+
+    blob, chunks = Blob.objects.get(), [piece for piece in pieces if piece]
+    assert response.status_code == 201
+    assert cloud.open(blob.key).read() == b"".join(pieces)
+    # Several are copied into one, an empty one is thrown away.
+    assert Trash.objects.count() == (len(pieces) if len(chunks) > 1 else len(pieces) - 1)
+
+
+def test_ten_thousand_chunks_and_more_are_no_more_than_an_upload_may_have(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "MAX_SEGMENTS", 1)
+
+    response = push_in_chunks(alice, "alice/app", b"1", b"2", b"3", b"4")
+
+    assert response.status_code == 201
 
 
 @pytest.mark.parametrize("first", [0, 1, 1023, 1025, 5000])
@@ -184,19 +218,25 @@ def test_a_prefix_of_a_chunk_with_a_place_is_kept_too(alice: Caller, monkeypatch
     assert alice.get(location)["Range"] == "0-1023"
 
 
-def test_a_last_chunk_that_ends_early_does_not_publish(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_last_chunk_with_a_place_that_ends_early_is_kept_and_not_published(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(segments, "MIN_PREFIX_BYTES", 100)
-    monkeypatch.setattr(short_body, "SHORT_BYTES", 100)
     location = start(alice)
 
-    response = finish(alice, location, digest_of(FIRST), b"x", meta=cut(FIRST, 1536))
+    response = finish(
+        alice, location, digest_of(FIRST), b"x", meta=cut(FIRST, 1536), headers={"Content-Range": "0-1535"}
+    )
 
     assert response.status_code == 400
     assert not Blob.objects.exists()
+    assert alice.get(location)["Range"] == "0-1023"
     assert finish(alice, location, digest_of(FIRST)).status_code == 201
 
 
-def test_more_chunks_than_an_upload_may_have_are_400(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_chunks_than_an_upload_may_have_where_each_is_an_object_are_400(
+    cloud: InMemoryStorage, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(segments, "MAX_SEGMENTS", 2)
     location = start(alice)
     alice.patch(location, b"1")

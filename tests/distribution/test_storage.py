@@ -89,6 +89,8 @@ def test_an_end_that_the_disk_refuses_is_503_and_can_be_tried_again(
     location = start(alice)
     alice.patch(location, BYTES[:5])
     alice.patch(location, BYTES[5:])
+    # As if somebody else might write to it, who was overtaken: the end copies it.
+    Segment.objects.update(is_sealed=True)
 
     with failing(*fault):
         response = finish(alice, location, DIGEST)

@@ -54,7 +54,7 @@ def test_what_a_cancelled_session_had_received_is_trash(alice: Caller) -> None:
 
     alice.delete(location)
 
-    assert Trash.objects.count() == 2
+    assert Trash.objects.count() == 1
     assert not Upload.objects.exists()
 
 
@@ -86,13 +86,15 @@ def test_a_session_that_never_was_is_404(alice: Caller) -> None:
     assert error_codes(response) == ["BLOB_UPLOAD_UNKNOWN"]
 
 
-def test_a_finished_session_is_404(alice: Caller) -> None:
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_finished_session_is_404(alice: Caller, *, chunked: bool) -> None:
     location = start(alice)
     finish(alice, location, digest_of(b"bytes"), b"bytes")
 
-    response = finish(alice, location, digest_of(b"bytes"), b"bytes")
+    response = finish(alice, location, digest_of(b"bytes"), chunked=chunked)
 
     assert response.status_code == 404
+    assert error_codes(response) == ["BLOB_UPLOAD_UNKNOWN"]
 
 
 @pytest.mark.parametrize("query", ["", "?digest=", "?digest=nonsense", "?digest=md5:0", "?digest=sha256%3A" + "A" * 64])

@@ -56,6 +56,21 @@ def cancel(scene: Scene) -> None:
     scene.alice.expect(204, "DELETE", location)
 
 
+def push_over_a_stuck_writer(scene: Scene) -> None:
+    """Take an upload over from a request that is not heard of: its object is left alone, and the end copies it."""
+    first, second = scene.image.parts
+    location = scene.alice.expect(202, "PATCH", scene.alice.start(), first).headers["location"]
+    scene.registry.leave_writers_behind()
+    scene.alice.expect(202, "PATCH", location, second)
+    scene.alice.expect(201, "PUT", f"{location}?digest={digest_of(scene.image.layer)}", b"")
+
+
+def be_refused_a_chunk(scene: Scene) -> None:
+    """Send a second chunk that is not as long as it says."""
+    location = scene.alice.expect(202, "PATCH", scene.alice.start(), b"12345").headers["location"]
+    scene.alice.send("PATCH", location, b"67", **{"Content-Range": "5-9"})
+
+
 def push_config(scene: Scene) -> None:
     scene.alice.upload_whole(scene.image.config)
 
@@ -92,6 +107,10 @@ def fill_trash(scene: Scene) -> None:
 # What is done before the kill, and the requests in which it happens.
 SERVING: dict[str, tuple[Act, Act]] = {
     **{name: (nothing, push) for name in NAMES if name.startswith(("upload.", "mount."))},
+    "upload.before_take_over_commit": (nothing, push_over_a_stuck_writer),
+    "upload.after_assembly_claim": (nothing, push_over_a_stuck_writer),
+    "upload.after_assembly": (nothing, push_over_a_stuck_writer),
+    "upload.after_cut_back": (nothing, be_refused_a_chunk),
     "upload.before_cancel_commit": (nothing, cancel),
     "upload.after_cancel_commit": (nothing, cancel),
     "manifest.before_put_commit": (nothing, push),

@@ -47,6 +47,11 @@ class Call:
         """Whether it makes a new object of the storage."""
         return self.name == "openat" and "/objects/" in self.file and "O_CREAT" in self.arguments
 
+    @property
+    def adds_to_object(self) -> bool:
+        """Whether it opens an object of the storage to write more to it."""
+        return self.name == "openat" and "/objects/" in self.file and "O_WRONLY|O_NOFOLLOW" in self.arguments
+
 
 def parse(text: str) -> list[Call]:
     """Return the calls of a trace, in the order in which they began."""

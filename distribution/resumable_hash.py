@@ -1,0 +1,131 @@
+"""Hashes whose state can be stored, so that the next request goes on hashing where the last one stopped.
+
+hashlib keeps its state to itself. libcrypto's SHA-2 keeps all of it in one plain structure, which its public headers
+have declared alike since OpenSSL 0.9.8, and computes as fast. Without a libcrypto that has them, hashlib computes and
+no state is stored: whoever needs the digest reads the bytes again.
+"""
+
+import ctypes
+import hashlib
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from distribution.digest import RunningHash, new_hash
+
+_SIZE_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """A hash function of libcrypto, and the bytes of its digest and of its structure."""
+
+    name: str
+    library: ctypes.CDLL
+    digest_bytes: int
+    state_bytes: int
+
+    def call(self, step: str, *arguments: Any) -> None:
+        """Call `Init`, `Update` or `Final`. Raises OSError when libcrypto refuses."""
+        if not getattr(self.library, f"{self.name}_{step}")(*arguments):
+            raise OSError(f"libcrypto: {self.name}_{step} failed")
+
+    @property
+    def tag(self) -> bytes:
+        """Return what tells a state of this function from one that another, or another machine, has stored."""
+        return f"{self.name} libcrypto {sys.byteorder} {self.state_bytes}:".encode()
+
+
+class ResumableHash:
+    """A running hash by libcrypto."""
+
+    def __init__(self, function: _Function, state: bytes | None = None, size: int = 0) -> None:
+        """Begin, or go on with `state`, which covers `size` bytes."""
+        self._function = function
+        self._state = ctypes.create_string_buffer(state or b"", function.state_bytes)
+        self._update = getattr(function.library, f"{function.name}_Update")
+        self._size = size
+        if state is None:
+            function.call("Init", self._state)
+
+    def update(self, payload: bytes | bytearray | memoryview, /) -> None:
+        """Add bytes, without copying them when they are `bytes` or writable."""
+        size = len(payload)
+        if not size:
+            return
+        if isinstance(payload, memoryview) and payload.readonly:
+            payload = bytes(payload)
+        start = payload if isinstance(payload, bytes) else ctypes.byref(ctypes.c_char.from_buffer(payload))
+        if not self._update(self._state, start, size):
+            raise OSError(f"libcrypto: {self._function.name}_Update failed")
+        self._size += size
+
+    def hexdigest(self) -> str:
+        """Return the hash of all bytes added so far, in lowercase hexadecimal."""
+        # Final ends the state that it is given.
+        ended = ctypes.create_string_buffer(self._state.raw, self._function.state_bytes)
+        digest = ctypes.create_string_buffer(self._function.digest_bytes)
+        self._function.call("Final", digest, ended)
+        return digest.raw.hex()
+
+    def state(self) -> bytes:
+        """Return the state, as `resume` takes it."""
+        return self._function.tag + self._size.to_bytes(_SIZE_BYTES) + self._state.raw
+
+
+def start(algorithm: str) -> RunningHash:
+    """Return an empty running hash for one of ALGORITHMS, by libcrypto if possible."""
+    function = _functions.get(algorithm)
+    return new_hash(algorithm) if function is None else ResumableHash(function)
+
+
+def state_of(running: RunningHash | None) -> bytes | None:
+    """Return the state of a running hash, None when it has none that can be stored."""
+    return running.state() if isinstance(running, ResumableHash) else None
+
+
+def resume(state: bytes | None, algorithm: str, size: int) -> RunningHash | None:
+    """Return the running hash of the first `size` bytes, None when `state` is no state of that made here."""
+    function = _functions.get(algorithm)
+    if state is None or function is None:
+        return None
+    head = function.tag + size.to_bytes(_SIZE_BYTES)
+    if not state.startswith(head) or len(state) != len(head) + function.state_bytes:
+        return None
+    return ResumableHash(function, state[len(head) :], size)
+
+
+def _load() -> dict[str, _Function]:
+    """Return the functions of the libcrypto that hashlib uses too, none when it has not got them."""
+    try:
+        # Through the module that is linked with it: no search for a library, and no second one in the process.
+        library = ctypes.CDLL(getattr(importlib.import_module("_hashlib"), "__file__", None))
+        found = {
+            "sha256": _function(library, "SHA256", hashlib.sha256().digest_size, 112),
+            "sha512": _function(library, "SHA512", hashlib.sha512().digest_size, 216),
+        }
+    except (ImportError, OSError, AttributeError):
+        return {}
+    return found if all(_computes_as_hashlib(name, function) for name, function in found.items()) else {}
+
+
+def _function(library: ctypes.CDLL, name: str, digest_bytes: int, state_bytes: int) -> _Function:
+    """Declare a function. Raises AttributeError when the library has not got it."""
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
+    for step, arguments in (("Init", [pointer]), ("Update", [pointer, pointer, size]), ("Final", [pointer, pointer])):
+        getattr(library, f"{name}_{step}").argtypes = arguments
+    return _Function(name, library, digest_bytes, state_bytes)
+
+
+def _computes_as_hashlib(algorithm: str, function: _Function) -> bool:
+    """Tell whether a state that was stored in the middle of a block leads to the right digest."""
+    first, rest = bytes(range(150)), bytes(range(100))
+    begun = ResumableHash(function)
+    begun.update(first)
+    resumed = ResumableHash(function, begun.state()[-function.state_bytes :], len(first))
+    resumed.update(rest)
+    return resumed.hexdigest() == hashlib.new(algorithm, first + rest).hexdigest()
+
+
+_functions = _load()

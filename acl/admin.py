@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from accounts.models import Account
 from acl import actions as action_list
+from acl import idle
 from acl.forms import RuleForm
 from acl.models import Rule, SubjectKind
 
@@ -43,6 +46,13 @@ class RuleAdmin(ModelAdmin):
     readonly_fields = ("created_at",)
     fields = ("subject_kind", "subject", "actions", "name", "comment", "created_at")
 
+    def save_model(self, request: HttpRequest, obj: Rule, form: object, change: bool) -> None:
+        """Save the rule; tell when it can do nothing."""
+        super().save_model(request, obj, form, change)
+        reason = _idle_reason(obj)
+        if reason is not None:
+            messages.warning(request, f"This rule can do nothing: {reason}.")
+
     @admin.display(ordering="subject", description="who")
     def who(self, rule: Rule) -> str:
         """Say whom the rule is about."""
@@ -62,3 +72,16 @@ class RuleAdmin(ModelAdmin):
     def where(self, rule: Rule) -> str:
         """Say where."""
         return "* (every repository)" if rule.name == "*" else rule.name
+
+
+def _idle_reason(rule: Rule) -> str | None:
+    others = [_candidate(other) for other in Rule.objects.exclude(pk=rule.pk)]
+    accounts = set(Account.objects.values_list("name", flat=True))
+    groups = set(Group.objects.values_list("name", flat=True))
+    # The last one: of two that allow the same, the rule that is being saved is the one too many.
+    return idle.Rules([*others, _candidate(rule)], accounts, groups).reason(len(others))
+
+
+def _candidate(rule: Rule) -> idle.Candidate:
+    actions = action_list.expand(rule.actions.split(","))
+    return idle.Candidate(rule.subject_kind, rule.subject, rule.name, actions, f'the rule "{rule}"')

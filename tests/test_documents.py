@@ -156,6 +156,16 @@ def test_a_missing_superuser_is_said_as_the_document_says(tmp_path: Path) -> Non
     assert said == documents.block("docs/troubleshooting.md", "warning: superuser")
 
 
+def test_an_idle_rule_is_said_at_the_start_as_the_document_says(tmp_path: Path) -> None:
+    user = f'users: {{admin: {{password: "{HASH}", superuser: true}}}}\n'
+    (tmp_path / "config.yaml").write_text(user + 'acl:\n  - {account: developer, name: "*", actions: [pull]}\n')
+
+    with serving(tmp_path):
+        said = (tmp_path / "stderr").read_text()
+
+    assert said == documents.block("docs/troubleshooting.md", "start: idle")
+
+
 def test_the_patience_with_a_connection_is_as_documented() -> None:
     words = " ".join(documents.text("docs/troubleshooting.md").split())
 

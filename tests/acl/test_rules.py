@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.identity import ANONYMOUS, Identity
+from acl.glob import InvalidPatternError
+from acl.name_range import ranges_of
 from acl.rules import compile_rules
 
 ALICE = Identity("alice")
@@ -172,3 +174,62 @@ def test_who_signs_in_may_do_what_anybody_may(rows: list[Row], identity: Identit
     compiled = compile_rules(rows)
 
     assert compiled.of(ANONYMOUS).actions_on(name) <= compiled.of(identity).actions_on(name)
+
+
+# ${account}: the name of whoever asks.
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "identity", "repository", "allowed"),
+    [
+        ("account", "alice", ALICE, "alice/app", True),
+        ("account", "*", ALICE, "alice/app", True),
+        ("account", "*", ALICE, "bob/app", False),
+        ("account", "*", DEVELOPER, "alice/app", False),
+        ("group", "developers", DEVELOPER, "dora/app", True),
+        ("group", "developers", DEVELOPER, "developers/app", False),
+        ("account", "*", ANONYMOUS, "/app", False),
+        ("anonymous", "", ALICE, "alice/app", False),
+        ("anonymous", "", ANONYMOUS, "/app", False),
+        ("account", "*", ALICE, "${account}/app", False),
+    ],
+)
+def test_the_account_in_a_name_is_the_one_that_asks(
+    kind: str, subject: str, identity: Identity, repository: str, allowed: bool
+) -> None:
+    row = Row(kind, subject, "${account}/*", "pull")
+
+    assert actions_on(repository, identity, row) == ("pull" if allowed else "")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("a.b", "axb"), ("a.*+$x", "a.yy+$x"), ("a*", "ab"), ("[ab]", "a"), ("a?", "ab"), ("[!a]", "b")],
+)
+def test_no_character_of_an_accounts_name_widens_its_rule(name: str, other: str) -> None:
+    """Also of characters that no account can have today."""
+    rules = compile_rules([Row("account", "*", "x/${account}/*", "pull")]).of(Identity(name))
+
+    assert rules.actions_on(f"x/{name}/y") == {"pull"}
+    assert rules.actions_on(f"x/{other}/y") == frozenset()
+
+
+def test_an_accounts_name_may_stand_twice_and_beside_stars() -> None:
+    assert actions_on("alice-x/y/alice", ALICE, Row("account", "*", "${account}-*/${account}", "pull")) == "pull"
+
+
+def test_the_catalog_looks_where_the_accounts_name_begins() -> None:
+    rules = compile_rules([Row("account", "*", "${account}/*", "pull")]).of(ALICE)
+
+    assert rules.ranges("pull") == ranges_of(["alice/*"])
+
+
+def test_the_log_names_the_rule_as_it_is_written() -> None:
+    rules = compile_rules([Row("account", "*", "${account}/*", "pull")]).of(ALICE)
+
+    assert rules.matching("alice/app") == ["account * pull ${account}/*"]
+
+
+def test_an_account_within_a_set_is_no_pattern() -> None:
+    with pytest.raises(InvalidPatternError, match="holds"):
+        compile_rules([Row("account", "*", "[${account}]/*", "pull")])

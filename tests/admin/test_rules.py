@@ -73,6 +73,31 @@ def test_a_group_of_any_name_has_rules(admin: Browser) -> None:
     assert response.status_code == 302
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"subject": "nobody"}, "there is no account nobody"),
+        ({"subject_kind": "group", "subject": "no[body"}, "there is no group no[body"),
+        ({"name": "/x"}, "no repository can be called /x"),
+        ({"subject": "alice", "name": "alice/app"}, "alice may * alice/*&quot; allows all of it"),
+    ],
+)
+def test_a_saved_rule_that_can_do_nothing_is_told(admin: Browser, changes: dict[str, str], reason: str) -> None:
+    response = admin.submit(f"{RULES}add/", **{**NEW, **changes}, actions=["pull"])
+
+    assert response.status_code == 302
+    page = admin.text(RULES).replace('"', "&quot;")
+    assert "This rule can do nothing: " in page
+    assert reason in page
+
+
+def test_a_rule_for_whoever_asks_is_taken_without_a_word(admin: Browser) -> None:
+    response = admin.submit(f"{RULES}add/", **{**NEW, "subject": "*", "name": "${account}/*"}, actions=["pull"])
+
+    assert response.status_code == 302
+    assert "can do nothing" not in admin.text(RULES)
+
+
 def test_the_boxes_of_a_rule_are_ticked_as_it_is_stored(admin: Browser) -> None:
     rule = Rule.objects.create(subject_kind="account", subject="charlie", name="team/*", actions="pull,delete")
 

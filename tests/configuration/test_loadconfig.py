@@ -10,13 +10,18 @@ import pytest
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts import epoch
+from accounts.identity import identity_of
 from accounts.models import Account
+from acl import grants
 from acl.models import Rule
 from registry_project.configuration import load
+from registry_project.importing import idle_rules
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +61,92 @@ def load_config(tmp_path: Path, settings: Settings) -> Import:
 def developer() -> Account:
     """Return the imported account."""
     return Account.objects.get(name="developer")
+
+
+def queries_of(load_config: Import, text: str) -> int:
+    """Import `text` and return the number of statements that took."""
+    with CaptureQueriesContext(connection) as queries:
+        load_config(text)
+    return len(queries)
+
+
+def many(count: int, actions: str = "pull") -> str:
+    """Return a file of as many users as rules, in a few groups."""
+    users = [f'  user{i}: {{password: "{HASH}", groups: [team{i % 3}]}}\n' for i in range(count)]
+    rules = [f'  - {{account: user{i}, name: "user{i}/*", actions: [{actions}]}}\n' for i in range(count)]
+    return "".join(["users:\n", *users, "acl:\n", *rules])
+
+
+def test_a_file_in_which_nothing_changed_costs_the_same_statements_for_any_number_of_entries(
+    load_config: Import,
+) -> None:
+    load_config(many(3))
+    few = queries_of(load_config, many(3))
+    load_config(many(600))
+    assert queries_of(load_config, many(600)) == few <= 15
+
+
+def test_600_users_and_rules_are_written_in_a_few_statements(load_config: Import) -> None:
+    first = queries_of(load_config, many(600))
+    changed = queries_of(load_config, many(600, actions="push"))
+    removed = queries_of(load_config, "users: {}\nacl: []\n")
+
+    assert max(first, changed, removed) <= 120
+    assert not Account.objects.filter(is_active=True).exists()
+    assert not Rule.objects.exists()
+
+
+def test_members_are_written_for_each_of_many_accounts(load_config: Import) -> None:
+    load_config(many(30))
+    load_config(many(30).replace("[team0]", "[team0, team1]"))
+
+    groups = {account.name: {group.name for group in account.groups.all()} for account in Account.objects.all()}
+    assert groups["user0"] == groups["user3"] == {"team0", "team1"}
+    assert (groups["user1"], groups["user2"]) == ({"team1"}, {"team2"})
+
+
+def test_a_rule_that_can_do_nothing_is_a_warning_with_its_line(load_config: Import, tmp_path: Path) -> None:
+    Account.objects.create_user("admins-own", "a long password")
+    rules = """\
+acl:
+  - {account: developer, name: "myorg/*", actions: [pull, push]}
+  - {account: admins-own, name: "a/b", actions: [pull]}
+  - {account: nobody, name: "a/b", actions: [pull]}
+  - {group: backend, name: "/x", actions: [pull]}
+  - {group: "[ops", name: "x", actions: [pull]}
+  - {account: developer, name: "myorg/app",
+     actions: [push]}
+  - {account: developer, name: "${account}/*", actions: [pull]}
+"""
+    load_config(USERS + rules)
+
+    path = tmp_path / "config.yaml"
+    assert list(idle_rules(load(path))) == [
+        "config.yaml:6: acl: this rule can do nothing: there is no account nobody",
+        "config.yaml:7: acl: this rule can do nothing: no repository can be called /x",
+        "config.yaml:8: acl: this rule can do nothing: there is no group [ops",
+        "config.yaml:9: acl: this rule can do nothing: the rule of line 4 allows all of it",
+    ]
+
+
+def test_hundreds_of_idle_rules_are_not_all_told(load_config: Import, tmp_path: Path) -> None:
+    load_config(many(300).partition("acl:")[1] + many(300).partition("acl:")[2])
+
+    told = idle_rules(load(tmp_path / "config.yaml"))
+
+    assert len(told) == 51
+    assert told[-1] == "250 more rules can do nothing"
+
+
+def test_the_groups_of_a_rule_may_have_any_name(load_config: Import) -> None:
+    load_config(
+        USERS.replace("backend", '"dev[ops*"') + 'acl:\n  - {group: "dev[ops*", name: "a/*", actions: [pull]}\n'
+    )
+
+    identity = identity_of("developer", epoch.current())
+
+    assert identity is not None
+    assert grants.actions_on(identity, "a/b", epoch.current()) == {"pull"}
 
 
 def test_what_the_file_adds_is_printed(load_config: Import) -> None:

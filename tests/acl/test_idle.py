@@ -1,0 +1,97 @@
+"""Rules that can do nothing."""
+
+import pytest
+
+from acl.actions import expand
+from acl.idle import Candidate, Rules
+
+ACCOUNTS, GROUPS = {"alice", "bob", "ci-1", "Eve"}, {"team", "[x"}
+
+
+def candidates(*rules: str) -> list[Candidate]:
+    """Return `kind subject name actions` as rules, each called by its number."""
+    found = []
+    for number, (kind, subject, name, actions) in enumerate(map(str.split, rules)):
+        about = "" if subject == "-" else subject
+        found.append(Candidate(kind, about, name, expand(actions.split(",")), f"rule {number}"))
+    return found
+
+
+def reasons(*rules: str) -> dict[int, str]:
+    return dict(Rules(candidates(*rules), ACCOUNTS, GROUPS).reasons())
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "account alice a/* pull",
+        "account * a/* pull",
+        "account ci-* a/* pull",
+        "group team a/* pull",
+        "group [x a/* pull",
+        "anonymous - a/* pull",
+        "account alice ${account}/* pull",
+        "account * ${account} pull",
+    ],
+)
+def test_a_rule_that_can_do_something(rule: str) -> None:
+    assert reasons(rule) == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("account charlie a/* pull", "there is no account charlie"),
+        ("account Alice a/* pull", "there is no account Alice"),
+        ("account dev-* a/* pull", "no account's name matches dev-*"),
+        ("group alice a/* pull", "there is no group alice"),
+        ("group te* a/* pull", "there is no group te*"),
+        ("account alice /x pull", "no repository can be called /x"),
+        ("account alice x// pull", "no repository can be called x//"),
+        ("account alice !dev pull", "no repository can be called !dev; ! means something within [ ] only"),
+        ("account Eve ${account}/* pull", "no repository can be called Eve/*"),
+    ],
+)
+def test_a_rule_that_can_do_nothing_says_why(rule: str, reason: str) -> None:
+    assert reasons(rule) == {0: reason}
+
+
+@pytest.mark.parametrize(
+    ("wider", "rule"),
+    [
+        ("account alice a/* pull,push", "account alice a/b pull"),
+        ("account alice * *", "account alice a/* delete"),
+        ("account * a/* pull", "account alice a/* pull"),
+        ("account ci-* a/* pull", "account ci-? a/b pull"),
+        ("account * a/* pull", "group team a/* pull"),
+        ("anonymous - a/* pull", "account * a/* pull"),
+        ("anonymous - a/* pull", "group team a/b pull"),
+        ("account alice a/* *", "account alice a/* pull,push,delete"),
+    ],
+)
+def test_a_rule_that_another_one_contains(wider: str, rule: str) -> None:
+    assert reasons(wider, rule) == {1: "rule 0 allows all of it"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("account alice a/* pull", "account alice a/b push"),
+        ("account alice a/* pull", "account bob a/b pull"),
+        ("account alice a/* pull", "account * a/b pull"),
+        ("group team a/* pull", "account alice a/b pull"),
+        ("account ci-* a/* pull", "group team a/b pull"),
+        ("account * a/* pull", "anonymous - a/b pull"),
+        ("account alice a/* pull", "account alice b/* pull"),
+    ],
+)
+def test_rules_that_differ_somewhere_are_both_needed(one: str, other: str) -> None:
+    assert reasons(one, other) == {}
+
+
+def test_the_place_in_the_file_decides_nothing_when_one_is_wider() -> None:
+    assert reasons("account alice a/b pull", "account alice a/* pull") == {0: "rule 1 allows all of it"}
+
+
+def test_of_two_that_allow_the_same_the_later_one_is_told() -> None:
+    assert reasons("account alice a/* *", "account alice a/** pull,push,delete") == {1: "rule 0 allows all of it"}

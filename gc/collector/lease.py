@@ -61,7 +61,7 @@ def hold(job: Job) -> Iterator[Held]:
         remove(Lease.objects.filter(job=job, token=held.token))
 
 
-def abandon(job: Job, token: uuid.UUID | None) -> None:
+def abandon(job: Job, token: uuid.UUID) -> None:
     """Remove the lease with this token, whose holder is known to be dead; that of any other stays."""
     remove(Lease.objects.filter(job=job, token=token))
 

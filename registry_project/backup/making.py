@@ -51,7 +51,8 @@ def make(path: Path, backup: Backup, watch: Watch) -> Manifest:
     check_storage()
     with folder.opened(path):
         # Its lock is ours: whoever wrote this token is dead, and would be waited for until its lease has run out.
-        lease.abandon(Job.BACKUP, folder.token(path))
+        if token := folder.token(path):
+            lease.abandon(Job.BACKUP, token)
         with lease.hold(Job.BACKUP) as held:
             folder.write_token(path, held.token)
             return _make(path, backup, _renewing(held, watch))

@@ -85,6 +85,7 @@ def test_what_was_acknowledged_before_a_backup_is_in_it(place: Place, tmp_path: 
         with spinning(place, tmp_path / "collector"):
             for client in clients:
                 client.start()
+            acknowledged: list[tuple[Client, list[tuple[Artifact, str]]]] = []
             for _ in range(BACKUPS):
                 wait_for_more(clients)
                 acknowledged = [(client, list(client.kept)) for client in clients]

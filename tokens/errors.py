@@ -117,8 +117,8 @@ def in_use(reason: str, key: str, users: Sequence[str]) -> RegistryError:
     skopeo prints the message alone, crane the detail too, regctl the status. 409 since the client can resolve the
     conflict (RFC 9110, section 15.5.10); 403 is read as a right that is missing, 405 as a method that never works.
     """
-    more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-    message = f"{reason} (in use by {users[0]}{more})"
+    others = " and others" if len(users) > 1 else ""
+    message = f"{reason} (in use by {users[0]}{others})"
     return RegistryError(ErrorCode.DENIED, {"reason": reason, key: list(users)}, status=409, message=message)
 
 

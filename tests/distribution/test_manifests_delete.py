@@ -76,7 +76,7 @@ def test_a_child_is_409_with_the_indexes_that_list_it(alice: Caller, push: Calla
     assert response.status_code == 409
     assert error_codes(response) == ["DENIED"]
     assert response.json()["errors"][0]["detail"]["parents"] == [first, second]
-    assert f"in use by {first} and 1 more" in response.json()["errors"][0]["message"]
+    assert f"in use by {first} and others" in response.json()["errors"][0]["message"]
     assert alice.get("/v2/alice/app/manifests/v1").status_code == 200
 
 

@@ -42,7 +42,7 @@ class Parser(RequestParser):
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> Any:
         """Drop what is left of the body; False when that can't be done, so that the connection has to end."""
         body: Any = self.mesg.body if self.mesg is not None else None
-        if body is None or _is_read(body):
+        if body is None or is_read(body):
             return True
         source: Any = self.unreader
         try:
@@ -125,7 +125,8 @@ class Connection(TConn):
         util.close(self.sock)
 
 
-def _is_read(body: Any) -> bool:
+def is_read(body: Any) -> bool:
+    """Tell whether nothing of a request's body is left to be read."""
     reader = body.reader
     is_at_end = not reader.length if isinstance(reader, LengthReader) else not (reader.parser or reader.buf.tell())
     return is_at_end and not body.buf.tell() and not body.failed

@@ -28,14 +28,29 @@ class Outgoing(Response):
         self._pool = pool
         self._head = b""
         self._wait = Wait.STRANGER
+        self._is_continue_due = False
 
     def expect_client(self, *, is_admitted: bool) -> None:
         """Say whether what is large goes only to a client that may have it."""
         self._wait = Wait.TRANSFER if is_admitted else Wait.STRANGER
 
-    def invite(self) -> None:
-        """Tell a client that waits for it to send the body (RFC 9110, 10.1.1)."""
-        self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    def expect_100_continue(self) -> None:
+        """Take note that the client sends its body only after 100 Continue, or when it has waited for long."""
+        self._is_continue_due = True
+
+    def send_100_continue(self) -> None:
+        """Tell a client that waits for it to send the body, once."""
+        if self._is_continue_due:
+            self._is_continue_due = False
+            self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def should_close(self) -> bool:
+        """Tell whether the connection ends with this response.
+
+        A client that was never told to go on may send its body all the same, or its next request: the two can't be
+        told apart, so nothing more is read as a request.
+        """
+        return self._is_continue_due or super().should_close()
 
     def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Take the header fields of the application. Raises what gunicorn raises for one that is malformed."""

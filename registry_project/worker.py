@@ -24,10 +24,10 @@ from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
 from accounts import waiting
-from registry_project.connection import Connection, frozen
+from registry_project.connection import Connection, frozen, is_read
 from registry_project.outgoing import Outgoing
 from registry_project.pool import CrowdedError, Pool, Wait
-from registry_project.request_body import fast_input
+from registry_project.request_body import AwaitedInput, fast_input
 
 # The client went away.
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF)
@@ -159,8 +159,8 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         """Serve a request whose head is there; return whether the connection is kept."""
-        # gunicorn's own way of saying that the body may come keeps the thread while the client takes nothing.
-        is_invited, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001 - has no setting
+        # gunicorn would send it at once, whatever the application has to say to the request.
+        is_continue_due, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001 - has no setting
         resp: Any
         resp, environ = wsgi.create(
             req, conn.sock, conn.client, conn.server, conn.cfg, response_class=Outgoing, response_args=(self.tpool,)
@@ -168,10 +168,11 @@ class Worker(ThreadWorker):
         is_admitted = _is_for_admitted(environ["PATH_INFO"])
         conn.incoming.expect_body(is_admitted=is_admitted)
         resp.expect_client(is_admitted=is_admitted)
-        if is_invited:
-            resp.invite()
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = fast_input(req.body, conn.incoming) or req.body
+        if is_continue_due and not is_read(req.body):
+            resp.expect_100_continue()
+            environ["wsgi.input"] = AwaitedInput(environ["wsgi.input"], resp.send_100_continue)
         try:
             self._answer(resp, environ)
         except CrowdedError:

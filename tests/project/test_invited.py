@@ -93,7 +93,7 @@ def test_a_client_that_takes_no_invitation_keeps_no_thread(desk: tuple[Desk, soc
     assert is_lent
 
 
-def test_a_client_is_invited_once(desk: tuple[Desk, socket.socket]) -> None:
+def test_a_body_that_is_there_already_is_asked_for_all_the_same(desk: tuple[Desk, socket.socket]) -> None:
     worker, client = desk
     client.sendall(REQUEST + b"body")
 

@@ -30,6 +30,11 @@ def frozen(cfg: Config) -> Any:
 class PlainRequest(Request):
     """A request of a peer that gunicorn believes nothing: `registry_project.proxies` decides whom to believe."""
 
+    def __init__(self, cfg: Any, unreader: Any, *args: Any) -> None:
+        """Parse the head; the arguments are gunicorn's."""
+        unreader.request = self
+        super().__init__(cfg, unreader, *args)
+
     def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
         return {}, []
 
@@ -121,8 +126,10 @@ class Connection(TConn):
 
     def close(self, graceful: bool = False) -> None:
         """Close at once; `end` comes before, where the client is to read the last answer."""
-        self._pool.forget(self)
-        util.close(self.sock)
+        try:
+            self._pool.forget(self)
+        finally:
+            util.close(self.sock)
 
 
 def is_read(body: Any) -> bool:

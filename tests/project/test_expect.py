@@ -37,27 +37,28 @@ def answer_without_body(server: SmallServer, method: str, path: str, *lines: str
 
 @pytest.mark.parametrize("length", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
 @pytest.mark.parametrize(
-    ("method", "path", "authorization", "status"),
+    ("request_line", "authorization", "status"),
     [
-        ("PATCH", "{upload}", "X-Nothing: 1", 401),
-        ("PUT", "{upload}?digest=" + "sha256:" + "a" * 64, "Authorization: Bearer nonsense", 401),
-        ("POST", "/v2/charlie/app/blobs/uploads/?digest=sha256:" + "a" * 64, "{bearer}", 401),
-        ("PATCH", "/v2/alice/app/blobs/uploads/00000000-0000-4000-8000-000000000000", "{bearer}", 404),
-        ("PUT", "{upload}?digest=nonsense", "{bearer}", 400),
-        ("PUT", "/v2/alice/app/manifests/-", "{bearer}", 400),
-        ("PATCH", "{upload}", "{bearer}\r\nContent-Range: 5-9", 416),
-        ("POST", "/v2/alice/app/tags/list", "{bearer}", 405),
-        ("POST", "/admin/login/", "X-Nothing: 1", 403),
+        ("PATCH {upload}", "X-Nothing: 1", 401),
+        ("PUT {upload}?digest=" + "sha256:" + "a" * 64, "Authorization: Bearer nonsense", 401),
+        ("POST /v2/charlie/app/blobs/uploads/?digest=sha256:" + "a" * 64, "{bearer}", 401),
+        ("PATCH /v2/alice/app/blobs/uploads/00000000-0000-4000-8000-000000000000", "{bearer}", 404),
+        ("PUT {upload}?digest=nonsense", "{bearer}", 400),
+        ("PUT /v2/alice/app/manifests/-", "{bearer}", 400),
+        ("PATCH {upload}", "{bearer}\r\nContent-Range: 5-9", 416),
+        ("POST /v2/alice/app/tags/list", "{bearer}", 405),
+        ("POST /admin/login/", "X-Nothing: 1", 403),
     ],
 )
 def test_what_is_decided_without_the_body_is_the_final_status(
-    server: SmallServer, method: str, path: str, authorization: str, status: int, length: str
+    server: SmallServer, request_line: str, authorization: str, status: int, length: str
 ) -> None:
     good = bearer(server)
     upload = open_upload(server, good)
 
+    method, path = request_line.format(upload=upload).split()
     lines = authorization.format(bearer=good).split("\r\n")
-    answer = answer_without_body(server, method, path.format(upload=upload), *lines, length)
+    answer = answer_without_body(server, method, path, *lines, length)
 
     assert answer.status == status
 
@@ -122,7 +123,7 @@ def test_a_form_is_asked_for(server: SmallServer, path: str, lines: tuple[str, .
 
 def test_an_empty_body_is_not_asked_for_and_keeps_the_connection(server: SmallServer) -> None:
     with Talk(server) as talk:
-        talk.send("POST", "/v2/alice/app/blobs/uploads/", bearer(server), "Content-Length: 0", EXPECT)
+        talk.send("POST /v2/alice/app/blobs/uploads/", bearer(server), "Content-Length: 0", EXPECT)
         assert not talk.is_continued()
 
         assert talk.answer().status == 202
@@ -153,7 +154,7 @@ def test_a_client_of_http_1_0_is_not_told_to_go_on(server: SmallServer) -> None:
 
 def test_another_expectation_is_417(server: SmallServer) -> None:
     with Talk(server) as talk:
-        answer = talk.ask("PATCH", "/v2/alice/app/blobs/uploads/x", "Content-Length: 5", "Expect: 200-ok")
+        answer = talk.ask("PATCH /v2/alice/app/blobs/uploads/x", "Content-Length: 5", "Expect: 200-ok")
 
         assert answer.status == 417
         assert json.loads(answer.content)["errors"]  # type: ignore[attr-defined]

@@ -37,8 +37,8 @@ def access_log(form: AccessLog) -> Callable[[Exchange], None] | None:
     write = stderr().write
 
     def log(exchange: Exchange) -> None:
-        is_good_probe = exchange.environ.get("PATH_INFO") == HEALTH_PATH and exchange.status == 200
         # A probe asks every few seconds: that all is well need not be said as often.
+        is_good_probe = exchange.environ.get("PATH_INFO") == HEALTH_PATH and exchange.outcome()[0] == 200
         if exchange.is_one and not is_good_probe:
             write(line(exchange))
 
@@ -49,13 +49,14 @@ def json_line(exchange: Exchange) -> str:
     """Return a JSON object with the keys that all log lines have, and those of a request; null: not known."""
     environ, method, path = exchange.environ, *_target(exchange)
     route, repository, reference = _route(exchange)
+    status, sent, is_aborted = exchange.outcome()
     now = time.time()
-    aborted = ', "aborted": true' if exchange.is_aborted else ""
+    aborted = ', "aborted": true' if is_aborted else ""
     return (
         f'{{"at": "{_iso(int(now))}.{int(now * 1000) % 1000:03d}Z", "level": "info", "logger": "access", '
         f'"message": "request", "method": {_json(method)}, "path": {_json(path)}, "route": {_json(route)}, '
-        f'"repository": {_json(repository)}, "reference": {_json(reference)}, "status": {exchange.status or "null"}, '
-        f'"bytes": {exchange.sent_bytes}, "seconds": {time.monotonic() - exchange.began:.6f}, '
+        f'"repository": {_json(repository)}, "reference": {_json(reference)}, "status": {status or "null"}, '
+        f'"bytes": {sent}, "seconds": {time.monotonic() - exchange.began:.6f}, '
         f'"account": {_json(environ.get(noted.ACCOUNT))}, "client": {_json(_client(exchange))}, '
         f'"token": {_json(environ.get(noted.JTI))}, "agent": {_json(environ.get("HTTP_USER_AGENT"))}, '
         f'"request": {_json(exchange.request_id)}{aborted}}}'
@@ -65,12 +66,13 @@ def json_line(exchange: Exchange) -> str:
 def text_line(exchange: Exchange) -> str:
     """Return the combined format of web servers, and behind it seconds, token id, request id; `-`: not known."""
     environ, method, path = exchange.environ, *_target(exchange)
+    status, sent, is_aborted = exchange.outcome()
     line = f"{method} {path} {environ.get('SERVER_PROTOCOL', 'HTTP/1.1')}" if method else None
     agent = environ.get("HTTP_USER_AGENT")
-    aborted = " aborted" if exchange.is_aborted else ""
+    aborted = " aborted" if is_aborted else ""
     return (
         f"{_bare(_client(exchange))} - {_bare(environ.get(noted.ACCOUNT))} [{_clf(int(time.time()))}] "
-        f'"{_bare(line)}" {exchange.status or "-"} {exchange.sent_bytes} "-" "{_bare(agent)}" '
+        f'"{_bare(line)}" {status or "-"} {sent} "-" "{_bare(agent)}" '
         f"{time.monotonic() - exchange.began:.6f} {_bare(environ.get(noted.JTI))} "
         f"{_bare(exchange.request_id)}{aborted}"
     )

@@ -40,24 +40,19 @@ class Exchange:
         return self._incoming.request
 
     @property
-    def status(self) -> int | None:
-        """The status that was answered; None for a client that went away before there was one."""
-        if self.refusal is not None or self.response is None:
-            return self.refusal
-        return self.response.status_code
-
-    @property
     def is_one(self) -> bool:
         """Tell whether there was a request: a connection also ends without another one."""
         request = self.request
-        return self.status is not None or (request is not None and request.method is not None)
+        return self.refusal is not None or (request is not None and request.method is not None)
 
-    @property
-    def sent_bytes(self) -> int:
-        """How many bytes of the answer's body the kernel took."""
-        return self.sent if self.refusal is not None or self.response is None else self.response.sent
+    def outcome(self) -> tuple[int | None, int, bool]:
+        """Return the status, the bytes of the body that the kernel took, and whether the client did not get all.
 
-    @property
-    def is_aborted(self) -> bool:
-        """Tell whether the client did not get the whole answer."""
-        return self.refusal is None and (self.response is None or not self.response.is_complete)
+        The status is None for a client that went away before there was one.
+        """
+        if self.refusal is not None:
+            return self.refusal, self.sent, False
+        response = self.response
+        if response is None:
+            return None, 0, True
+        return response.status_code, response.sent, not response.is_complete

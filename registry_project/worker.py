@@ -139,9 +139,11 @@ class Worker(ThreadWorker):
             return self._is_ending(conn, is_over=conn.drop())
         conn.quiet_since = None
         exchange = Exchange(conn.sock, conn.client, conn.incoming, next(self._request_ids))
-        is_kept = self._handle(conn, exchange)
-        if self._log_access is not None:
-            self._log_access(exchange)
+        try:
+            is_kept = self._handle(conn, exchange)
+        finally:
+            if self._log_access is not None:
+                self._log_access(exchange)
         is_kept = is_kept and self._is_drained(conn)
         conn.incoming.pace.expect_nothing()
         if not is_kept:
@@ -182,7 +184,7 @@ class Worker(ThreadWorker):
 
     def _serve(self, req: Any, conn: Connection, exchange: Exchange) -> bool:
         """Serve a request whose head is there; return whether the connection is kept."""
-        # gunicorn would send it at once, whatever the application has to say to the request.
+        # gunicorn would send 100 Continue at once, whatever the application has to say to the request.
         is_continue_due, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001 - has no setting
         resp: Any
         resp, environ = wsgi.create(
@@ -194,10 +196,7 @@ class Worker(ThreadWorker):
         conn.incoming.expect_body(is_admitted=is_admitted)
         resp.expect_client(is_admitted=is_admitted)
         environ["wsgi.multithread"] = True
-        environ["wsgi.input"] = fast_input(req.body, conn.incoming) or req.body
-        if is_continue_due and not is_read(req.body):
-            resp.expect_100_continue()
-            environ["wsgi.input"] = AwaitedInput(environ["wsgi.input"], resp.send_100_continue)
+        environ["wsgi.input"] = _input(req, conn, resp, is_continue_due=is_continue_due)
         try:
             self._answer(resp, environ)
         except CrowdedError:
@@ -245,6 +244,15 @@ class Worker(ThreadWorker):
 def _is_for_admitted(path: str) -> bool:
     """Tell whether a view reads the body only once its client may send it; a login tells first who that is."""
     return path.startswith("/v2/") and path.rstrip("/") != "/v2/token"
+
+
+def _input(req: Any, conn: Connection, resp: Outgoing, *, is_continue_due: bool) -> Any:
+    """Return what the application reads the body from."""
+    stream = fast_input(req.body, conn.incoming) or req.body
+    if not is_continue_due or is_read(req.body):
+        return stream
+    resp.expect_100_continue()
+    return AwaitedInput(stream, resp.send_100_continue)
 
 
 def _turn_away(exchange: Exchange) -> None:

@@ -123,7 +123,7 @@ def test_a_form_is_asked_for(server: SmallServer, path: str, lines: tuple[str, .
 
 def test_an_empty_body_is_not_asked_for_and_keeps_the_connection(server: SmallServer) -> None:
     with Talk(server) as talk:
-        talk.send("POST /v2/alice/app/blobs/uploads/", bearer(server), "Content-Length: 0", EXPECT)
+        talk.send("POST", "/v2/alice/app/blobs/uploads/", bearer(server), "Content-Length: 0", EXPECT)
         assert not talk.is_continued()
 
         assert talk.answer().status == 202
@@ -154,7 +154,7 @@ def test_a_client_of_http_1_0_is_not_told_to_go_on(server: SmallServer) -> None:
 
 def test_another_expectation_is_417(server: SmallServer) -> None:
     with Talk(server) as talk:
-        answer = talk.ask("PATCH /v2/alice/app/blobs/uploads/x", "Content-Length: 5", "Expect: 200-ok")
+        answer = talk.ask("PATCH", "/v2/alice/app/blobs/uploads/x", "Content-Length: 5", "Expect: 200-ok")
 
         assert answer.status == 417
         assert json.loads(answer.content)["errors"]  # type: ignore[attr-defined]

@@ -51,8 +51,11 @@ logconfig_dict = {
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "registry_project.json_log.JsonFormatter"}},
     "filters": {"clients": {"()": "registry_project.worker.NoClientFaults"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["clients"]}},
-    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "handlers": {
+        "stderr": {"class": "registry_project.stderr.StderrHandler", "formatter": "json", "filters": ["clients"]}
+    },
+    # As in the settings, which replace it at the start and which SIGHUP replaces by it.
+    "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {"gunicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
 }
 

@@ -5,9 +5,31 @@ from typing import Any, ClassVar
 from django.contrib.auth.forms import UserChangeForm
 from django.core.exceptions import ValidationError
 from django.utils.safestring import SafeString
-from unfold.forms import UserCreationForm
+from unfold.forms import AuthenticationForm, UserCreationForm
 
+from accounts import throttle
+from accounts.login_log import THROTTLED, log_login, log_refusal
 from accounts.models import Account
+
+
+class AdminLoginForm(AuthenticationForm):
+    """The login of the admin, which says when it is not looking at passwords, and logs who came."""
+
+    def clean(self) -> dict[str, Any]:
+        """Check name and password."""
+        name: str = self.cleaned_data.get("username", "")
+        # The backend asks as well, and can only refuse: that would look like a wrong password.
+        if seconds := throttle.wait_seconds(name, self.request):
+            log_refusal(self.request, name, "admin", THROTTLED)
+            raise ValidationError(f"Too many wrong passwords; wait {seconds} s.")
+        try:
+            cleaned: dict[str, Any] = super().clean()
+        except ValidationError:
+            log_refusal(self.request, name, "admin")
+            raise
+        if self.get_user() is not None:
+            log_login(self.request, name, "admin")
+        return cleaned
 
 
 class DistinctName:

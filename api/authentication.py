@@ -7,7 +7,9 @@ from rest_framework.request import Request
 
 from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import Identity
+from accounts.login_log import THROTTLED, log_refusal
 from accounts.models import Account
+from accounts.noted import note_identity
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
 
 
@@ -36,7 +38,9 @@ class RememberedBasicAuthentication(BaseAuthentication):
         # None as well for an account that was deleted or deactivated since.
         account = Account.objects.filter(name=identity.name, is_active=True).first() if identity else None
         if identity is None or account is None:
+            log_refusal(request._request, credentials.name, "api")
             raise AuthenticationFailed("Wrong name or password.")
+        note_identity(request._request, identity)
         return account, identity
 
     def authenticate_header(self, request: Request) -> str:
@@ -50,4 +54,5 @@ def _identify(credentials: Credentials, request: HttpRequest) -> Identity | None
     except BusyError as error:
         raise BusyAPIError from error
     except TooManyFailuresError as error:
+        log_refusal(request, credentials.name, "api", THROTTLED)
         raise Throttled(wait=error.retry_after_seconds) from error

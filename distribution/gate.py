@@ -6,6 +6,7 @@ from functools import lru_cache
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import get_resolver
 
+from accounts.noted import ROUTE
 from distribution.views.unknown import UnknownPathView
 from tokens.errors import ErrorCode
 
@@ -35,7 +36,7 @@ class RegistryGateMiddleware:
         if _has_encoded_slash(request):
             return _encoded_slash(request)
         match = self._remembered(path) if len(path) <= REMEMBERED_CHARACTERS else self._resolver.resolve(path)
-        request.resolver_match = match
+        request.resolver_match = request.META[ROUTE] = match
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
         return response
 

@@ -30,6 +30,11 @@ def frozen(cfg: Config) -> Any:
 class PlainRequest(Request):
     """A request of a peer that gunicorn believes nothing: `registry_project.proxies` decides whom to believe."""
 
+    def __init__(self, cfg: Any, unreader: Any, *args: Any) -> None:
+        """Parse the head; the arguments are gunicorn's."""
+        unreader.request = self
+        super().__init__(cfg, unreader, *args)
+
     def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
         return {}, []
 
@@ -42,7 +47,7 @@ class Parser(RequestParser):
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> Any:
         """Drop what is left of the body; False when that can't be done, so that the connection has to end."""
         body: Any = self.mesg.body if self.mesg is not None else None
-        if body is None or _is_read(body):
+        if body is None or is_read(body):
             return True
         source: Any = self.unreader
         try:
@@ -121,11 +126,14 @@ class Connection(TConn):
 
     def close(self, graceful: bool = False) -> None:
         """Close at once; `end` comes before, where the client is to read the last answer."""
-        self._pool.forget(self)
-        util.close(self.sock)
+        try:
+            self._pool.forget(self)
+        finally:
+            util.close(self.sock)
 
 
-def _is_read(body: Any) -> bool:
+def is_read(body: Any) -> bool:
+    """Tell whether nothing of a request's body is left to be read."""
     reader = body.reader
     is_at_end = not reader.length if isinstance(reader, LengthReader) else not (reader.parser or reader.buf.tell())
     return is_at_end and not body.buf.tell() and not body.failed

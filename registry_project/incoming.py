@@ -85,9 +85,12 @@ class Incoming(SocketUnreader):
         self._pool = pool
         self._wait = Wait.STRANGER
         self.pace = Pace()
+        self.request: Any = None
+        """What is read from here, as far as its parser has come; a request that is malformed has no other holder."""
 
     def expect_head(self) -> None:
         """Wait for a request, whoever sends it."""
+        self.request = None
         self._wait = Wait.STRANGER
         self.pace.expect_head()
 

@@ -28,14 +28,32 @@ class Outgoing(Response):
         self._pool = pool
         self._head = b""
         self._wait = Wait.STRANGER
+        self._is_continue_due = False
+        self.status_code: int | None = None
+        self.request_id = ""
+        self.is_complete = False
 
     def expect_client(self, *, is_admitted: bool) -> None:
         """Say whether what is large goes only to a client that may have it."""
         self._wait = Wait.TRANSFER if is_admitted else Wait.STRANGER
 
-    def invite(self) -> None:
-        """Tell a client that waits for it to send the body (RFC 9110, 10.1.1)."""
-        self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    def expect_100_continue(self) -> None:
+        """Take note that the client sends its body only after 100 Continue, or when it has waited for long."""
+        self._is_continue_due = True
+
+    def send_100_continue(self) -> None:
+        """Tell a client that waits for it to send the body, once."""
+        if self._is_continue_due:
+            self._is_continue_due = False
+            self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def should_close(self) -> bool:
+        """Tell whether the connection ends with this response.
+
+        A client that was never told to go on may send its body all the same, or its next request: the two can't be
+        told apart, so nothing more is read as a request.
+        """
+        return self._is_continue_due or super().should_close()
 
     def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Take the header fields of the application. Raises what gunicorn raises for one that is malformed."""
@@ -53,7 +71,7 @@ class Outgoing(Response):
         lines = [
             f"HTTP/{major}.{minor} {self.status}\r\n",
             f"Server: {self.version}\r\nDate: {_http_date(int(time.time()))}\r\n",
-            f"Connection: {'close' if self.should_close() else 'keep-alive'}\r\n",
+            f"Connection: {'close' if self.should_close() else 'keep-alive'}\r\nX-Request-Id: {self.request_id}\r\n",
         ]
         return [*lines, "Transfer-Encoding: chunked\r\n"] if self.chunked else lines
 
@@ -78,6 +96,7 @@ class Outgoing(Response):
         if not self._omits_body and self.response_length is not None and self.sent < self.response_length:
             raise OSError(f"the body has {self.sent} bytes instead of {self.response_length}")
         self._send(b"0\r\n\r\n" if self.chunked else b"")
+        self.is_complete = True
 
     def write_file(self, respiter: FileWrapper) -> None:
         """Send what the file has from where it stands, as long as Content-Length says.
@@ -97,9 +116,9 @@ class Outgoing(Response):
         offset = os.lseek(descriptor, 0, os.SEEK_CUR)
         if size <= SMALL_BYTES:
             self._send(_exactly(os.pread(descriptor, size, offset), size))
+            self.sent += size
         else:
             self._send_file(descriptor, offset, size)
-        self.sent += size
 
     def _emit_body(self, data: bytes) -> None:
         self._send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
@@ -130,6 +149,7 @@ class Outgoing(Response):
                 if not sent:
                     raise OSError(f"the file ends at {offset} instead of {end}")
                 offset += sent
+                self.sent += sent
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
@@ -36,6 +36,10 @@ class Watched(Protocol):
     @property
     def has_more(self) -> bool:
         """Tell whether there is more to serve that was read already, so that the descriptor does not tell of it."""
+        ...
+
+    def close(self) -> None:
+        """Close the descriptor; the pool calls it when `serve` has failed, and `forget` is called from it."""
         ...
 
 
@@ -95,18 +99,23 @@ class Pool(Generic[Speaker]):
         self._epoll.register(self._end, select.EPOLLIN)
 
     def watch(self, speaker: Speaker) -> None:
-        """Listen to `speaker` until `serve` says otherwise."""
+        """Listen to `speaker` until `serve` says otherwise; when that can't be, close it and raise the reason."""
         descriptor = speaker.fileno()
         self._speakers[descriptor] = speaker
-        self._epoll.register(descriptor, _READABLE_ONCE)
-        with self._lock:
-            self._staff()
+        try:
+            self._epoll.register(descriptor, _READABLE_ONCE)
+            with self._lock:
+                self._staff()
+                _check_some(self._count)
+        except BaseException:
+            self._abandon(speaker)
+            raise
 
     def forget(self, speaker: Speaker) -> None:
         """Listen no longer to the speaker that the calling thread serves: its descriptor is about to be closed."""
         descriptor = speaker.fileno()
-        self._epoll.unregister(descriptor)
         del self._speakers[descriptor]
+        self._epoll.unregister(descriptor)
 
     def speakers(self) -> list[Speaker]:
         """Return all that are listened to or served."""
@@ -144,14 +153,11 @@ class Pool(Generic[Speaker]):
                 self._waiting += 1
                 self._spare.notify()
                 return
-            # Daemons: a stop does not wait for clients beyond gunicorn's graceful timeout.
-            thread = threading.Thread(target=self._work, name=f"requests-{self._count + 1}", daemon=True)
             try:
-                thread.start()
-            except RuntimeError:
+                # Daemons: a stop does not wait for clients beyond gunicorn's graceful timeout.
+                threading.Thread(target=self._work, name=f"requests-{self._count + 1}", daemon=True).start()
+            except (RuntimeError, MemoryError):
                 # The system has no thread to give: those that are there do it in their turn.
-                if not self._count:
-                    raise
                 return
             self._count += 1
             self._waiting += 1
@@ -173,8 +179,15 @@ class Pool(Generic[Speaker]):
         try:
             if self._serve(speaker):
                 self._epoll.modify(speaker.fileno(), _NEXT_TURN if speaker.has_more else _READABLE_ONCE)
-        except Exception:  # a thread that ended by it would be missing for good
+        except BaseException:  # SystemExit too: a thread that ended by it would be missing for good
+            self._abandon(speaker)
             logger.exception("a connection could not be served")
+
+    def _abandon(self, speaker: Speaker) -> None:
+        """Close a speaker that nobody listens to any more: its client would wait for ever, and its place be taken."""
+        if self._speakers.get(speaker.fileno()) is speaker:
+            with suppress(OSError, ValueError):
+                speaker.close()
 
     def _is_called_back(self) -> bool:
         """Stand by for a while: a new thread has a connection to the database to make, which costs a millisecond."""
@@ -193,3 +206,9 @@ class Pool(Generic[Speaker]):
                 return True
             self._waiting += 1
             return False
+
+
+def _check_some(threads: int) -> None:
+    """Raise RuntimeError when there is no thread: what waits for one would wait for ever."""
+    if not threads:
+        raise RuntimeError("can't start new thread")

@@ -1,86 +1,115 @@
 """Believe a reverse proxy's word on scheme, host and client, when the configuration lists that proxy."""
 
+import logging
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.http.request import split_domain_port, validate_host
 
+from accounts.noted import REQUEST_ID
+from registry_project import health
 from registry_project.configuration.values import Network
+from registry_project.forwarded import HEADER, X_HEADERS, claim_of, plain_address
+from registry_project.hourly import Hourly
 
-_FORWARDED = (
-    "HTTP_X_FORWARDED_PROTO",
-    "HTTP_X_FORWARDED_HOST",
-    "HTTP_X_FORWARDED_FOR",
-    "HTTP_X_FORWARDED_PORT",
-)
+logger = logging.getLogger(__name__)
+
+_NO_VIEW_READS = (HEADER, *X_HEADERS, "HTTP_X_FORWARDED_PORT")
+# No name is longer, and what strangers send is not remembered in full.
+MAX_HOST_CHARACTERS = 255
+_REQUEST_ID = re.compile(r"[0-9A-Za-z._:/+=@-]{1,128}")
+
+_SAYS_UNLISTED = Hourly()
+_SAYS_CONTRADICTION = Hourly()
+_SAYS_HOST = Hourly()
 
 
 class TrustedProxyMiddleware:
-    """Apply `X-Forwarded-Proto`, `-Host` and `-For` of a listed peer; take them off any other request.
+    """Apply `Forwarded` or `X-Forwarded-…` and `X-Request-Id` of a listed peer; take them off any other request.
 
     Everything behind reads `wsgi.url_scheme`, `Host` and `REMOTE_ADDR`: one place decides for all.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Read the list of proxies once."""
+        """Read the list of proxies once, and judge each address and name once."""
         self._get_response = get_response
         self._proxies: tuple[Network, ...] = settings.REGISTRY.server.trusted_proxies
+        self._is_proxy = lru_cache(maxsize=4096)(self._is_listed)
+        self._is_public = settings.REGISTRY.server.public_url is not None
+        self._is_served = lru_cache(maxsize=4096)(_is_served)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Rewrite the request's environment, then go on."""
         meta = request.META
-        meta["REMOTE_ADDR"] = _plain(meta.get("REMOTE_ADDR", ""))
-        if self._is_proxy(meta["REMOTE_ADDR"]):
-            self._apply(request)
-        for header in _FORWARDED:
-            meta.pop(header, None)
+        peer = meta["REMOTE_ADDR"] = plain_address(meta.get("REMOTE_ADDR", ""))
+        is_believed = bool(self._proxies) and self._is_proxy(peer)
+        if is_believed:
+            self._apply(meta, peer)
+        for header in _NO_VIEW_READS:
+            if meta.pop(header, None) is not None and not is_believed:
+                _warn_of_unlisted(header, peer)
+        if self._is_public and not self._is_served(meta.get("HTTP_HOST", "")[:MAX_HOST_CHARACTERS]):
+            _warn_of_host(request, peer)
         return self._get_response(request)
 
-    def _apply(self, request: HttpRequest) -> None:
-        meta = request.META
-        scheme = _last(meta.get("HTTP_X_FORWARDED_PROTO", ""))
-        if scheme in ("http", "https"):
-            meta["wsgi.url_scheme"] = scheme
-        host = _last(meta.get("HTTP_X_FORWARDED_HOST", ""))
-        if host:
-            meta["HTTP_HOST"] = host
-        meta["REMOTE_ADDR"] = self._client(meta.get("HTTP_X_FORWARDED_FOR", ""), meta["REMOTE_ADDR"])
+    def _apply(self, meta: dict[str, Any], peer: str) -> None:
+        claim = claim_of(meta, peer, self._is_proxy)
+        meta["wsgi.url_scheme"] = claim.scheme or meta["wsgi.url_scheme"]
+        if claim.host:
+            meta["HTTP_HOST"] = claim.host
+        meta["REMOTE_ADDR"] = claim.client or peer
+        request_id = meta.get("HTTP_X_REQUEST_ID", "")
+        if _REQUEST_ID.fullmatch(request_id):
+            meta[REQUEST_ID] = request_id
+        if claim.client is None:
+            _warn_of_contradiction(peer)
 
-    def _client(self, forwarded: str, peer: str) -> str:
-        """Return the right-most address that no listed proxy has: what stands left of it anyone may write."""
-        client = peer
-        for address in reversed([_plain(part.strip()) for part in forwarded.split(",") if part.strip()]):
-            if not _is_address(address):
-                break
-            client = address
-            if not self._is_proxy(address):
-                break
-        return client
-
-    def _is_proxy(self, address: str) -> bool:
-        if not self._proxies or not _is_address(address):
+    def _is_listed(self, address: str) -> bool:
+        try:
+            parsed = ip_address(address)
+        except ValueError:
             return False
-        parsed = ip_address(address)
         return any(parsed in network for network in self._proxies)
 
 
-def _last(values: str) -> str:
-    """Return the value that the nearest proxy added."""
-    return values.rpartition(",")[2].strip()
+def _is_served(host: str) -> bool:
+    """Tell whether the name in `Host` is one that `server.public_url` lets expect, or missing (HTTP/1.0)."""
+    return not host or validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
 
 
-@lru_cache(maxsize=4096)
-def _plain(address: str) -> str:
-    """Return an IPv4 address as itself: a socket that listens on `::` names it `::ffff:192.0.2.1`."""
-    mapped = getattr(ip_address(address), "ipv4_mapped", None) if _is_address(address) else None
-    return str(mapped or address)
+def _warn_of_unlisted(header: str, peer: str) -> None:
+    if _SAYS_UNLISTED.is_due():
+        logger.warning(
+            "%s of %s does not count, since server.trusted_proxies does not list that address. If it is your reverse "
+            'proxy, and no client asks from there, write `server: {trusted_proxies: ["%s"]}`',
+            header.removeprefix("HTTP_").replace("_", "-").title(),
+            peer,
+            peer,
+        )
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+def _warn_of_contradiction(peer: str) -> None:
+    if _SAYS_CONTRADICTION.is_due():
+        logger.warning(
+            "the proxy %s of server.trusted_proxies sends Forwarded and X-Forwarded-For, and they name different "
+            "clients, so neither counts: let it take off the one that it does not set itself",
+            peer,
+        )
+
+
+def _warn_of_host(request: HttpRequest, peer: str) -> None:
+    """Warn of a name that nobody should have asked for, but not of probes, which ask for the address of a pod."""
+    if request.path_info != health.PATH and _SAYS_HOST.is_due():
+        logger.warning(
+            "%s asked for the host %r, which is not that of server.public_url, %s. If it is your reverse proxy, let it "
+            "pass on Host, or set X-Forwarded-Host and list it in server.trusted_proxies; else correct "
+            "server.public_url, or let the client use it",
+            peer,
+            request.META["HTTP_HOST"][:MAX_HOST_CHARACTERS],
+            settings.REGISTRY.server.public_url,
+        )

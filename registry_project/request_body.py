@@ -5,6 +5,7 @@ length). They stay behind these: for whatever is not the plain case, and for eve
 """
 
 import re
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -29,6 +30,18 @@ class Input(Protocol):
 
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes, none at the end."""
+        ...
+
+    def readline(self, size: int = -1, /) -> bytes:
+        """Return the next line, at most `size` bytes of it."""
+        ...
+
+    def readlines(self, hint: int = -1, /) -> list[bytes]:
+        """Return all lines that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the lines that are left."""
         ...
 
     def receive_into(self, view: memoryview, /) -> int:
@@ -208,6 +221,42 @@ class ChunkedInput(_Plain):
             raise error
         view[: len(data)] = data
         return len(data)
+
+
+class AwaitedInput:
+    """The body of a client that expects 100 Continue, which is sent before the first read (RFC 9110, 10.1.1).
+
+    What method, path and header fields decide is thereby the final status, and no byte of the body is sent for it.
+    """
+
+    def __init__(self, stream: Input, send_100_continue: Callable[[], None]) -> None:
+        """Read from `stream`; `send_100_continue` is called before each read and does nothing but the first time."""
+        self._stream = stream
+        self._send_100_continue = send_100_continue
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        self._send_100_continue()
+        return self._stream.read(size)
+
+    def readline(self, size: int = -1, /) -> bytes:
+        """Return the next line."""
+        self._send_100_continue()
+        return self._stream.readline(size)
+
+    def readlines(self, hint: int = -1, /) -> list[bytes]:
+        """Return all lines that are left."""
+        self._send_100_continue()
+        return self._stream.readlines(hint)
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._send_100_continue()
+        return iter(self._stream)
+
+    def receive_into(self, view: memoryview, /) -> int:
+        """Put what is there into `view`, wait only for the first byte; 0 at the end."""
+        self._send_100_continue()
+        return self._stream.receive_into(view)
 
 
 def fast_input(body: Body, incoming: Incoming) -> Input | None:

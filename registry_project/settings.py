@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "registry_project.noted_account.NotedAccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -173,7 +174,13 @@ SILENCED_SYSTEM_CHECKS = [
     *([] if _is_https else ["security.W004", "security.W012", "security.W016"]),
 ]
 
-UNFOLD = {"SITE_TITLE": "Registry", "SITE_HEADER": "Registry", "SITE_SYMBOL": "deployed_code", "SITE_URL": None}
+UNFOLD = {
+    "SITE_TITLE": "Registry",
+    "SITE_HEADER": "Registry",
+    "SITE_SYMBOL": "deployed_code",
+    "SITE_URL": None,
+    "LOGIN": {"form": "accounts.forms.AdminLoginForm"},
+}
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -188,7 +195,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "registry_project.json_log.JsonFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "handlers": {"stderr": {"class": "registry_project.stderr.StderrHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # Each refusal is logged by the registry itself, with the rule that decided.

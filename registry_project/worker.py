@@ -10,6 +10,7 @@ import logging
 import math
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from operator import itemgetter
@@ -19,16 +20,19 @@ from django.conf import settings
 from django.db import connections
 from gunicorn import util
 from gunicorn.http import wsgi
-from gunicorn.http.errors import NoMoreData
+from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
 from accounts import waiting
+from accounts.noted import REQUEST_ID
 from registry_project import early_signals
-from registry_project.connection import Connection, frozen
+from registry_project.access_log import access_log, request_ids
+from registry_project.connection import Connection, frozen, is_read
+from registry_project.exchange import Exchange
 from registry_project.outgoing import Outgoing
 from registry_project.pool import CrowdedError, Pool, Wait
-from registry_project.request_body import fast_input
+from registry_project.request_body import AwaitedInput, fast_input
 
 # The client went away.
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF)
@@ -47,6 +51,8 @@ class Worker(ThreadWorker):
         self.tpool: Any
         self._settings = frozen(self.cfg)
         self._environ = dict(wsgi.base_environ(self.cfg))
+        self._log_access = access_log(settings.REGISTRY.server.access_log)
+        self._request_ids: Iterator[str] = iter(())
         self._quiet_until = math.inf
         self._looks_at = self._complains_at = 0.0
 
@@ -71,7 +77,10 @@ class Worker(ThreadWorker):
         """Start the worker, with two functions of the registry's that gunicorn has no settings for."""
         from registry_project.unread import write_error
 
-        util.write_error = write_error
+        # Its first argument is what `handle_error` gets as the client.
+        util.write_error = write_error  # type: ignore[assignment]
+        # Only now: the master made the worker, and would hand out the same to all.
+        self._request_ids = request_ids()
         wsgi.base_environ = lambda cfg: self._environ.copy()  # noqa: ARG005 - gunicorn's signature
         super().init_process()
 
@@ -100,13 +109,17 @@ class Worker(ThreadWorker):
             if error.errno in _NO_ROOM:
                 self._complain(error)
             return
-        self.tpool.watch(Connection(self._settings, sock, client, listener.getsockname(), self.tpool))
+        try:
+            self.tpool.watch(Connection(self._settings, sock, client, listener.getsockname(), self.tpool))
+        except (OSError, RuntimeError, MemoryError) as error:
+            sock.close()
+            self._complain(error)
 
-    def _complain(self, error: OSError) -> None:
+    def _complain(self, error: Exception) -> None:
         """Say now and then that there is no room, and pause: the listener tells of its queue again at once."""
         if self._complains_at <= time.monotonic():
             self._complains_at = time.monotonic() + 60
-            self.log.error("connections have to wait: %s", error.strerror)
+            self.log.error("connections have to wait: %s", getattr(error, "strerror", None) or error)
         time.sleep(NO_ROOM_SECONDS)
 
     def murder_keepalived(self, force: bool = False) -> None:
@@ -131,7 +144,13 @@ class Worker(ThreadWorker):
         if conn.ends_at is not None:
             return self._is_ending(conn, is_over=conn.drop())
         conn.quiet_since = None
-        is_kept = self._handle(conn)
+        exchange = Exchange(conn.sock, conn.client, conn.incoming, next(self._request_ids))
+        try:
+            is_kept = self._handle(conn, exchange)
+        finally:
+            if self._log_access is not None:
+                self._log_access(exchange)
+        is_kept = is_kept and self._is_drained(conn)
         conn.incoming.pace.expect_nothing()
         if not is_kept:
             return self._is_ending(conn, is_over=conn.end())
@@ -145,39 +164,45 @@ class Worker(ThreadWorker):
             return False
         return True
 
-    def _handle(self, conn: Connection) -> bool:
+    def _handle(self, conn: Connection, exchange: Exchange) -> bool:
         """Serve one request; return whether another one may follow."""
-        req = None
         conn.incoming.expect_head()
         try:
-            req = next(conn.parser)
-            return self.handle_request(req, conn) and conn.parser.finish_body(_drain_until())
+            return self._serve(next(conn.parser), conn, exchange)
         except (NoMoreData, StopIteration):
             pass
         except CrowdedError:
-            _turn_away(conn.sock)
+            _turn_away(exchange)
         except OSError as error:
             if error.errno not in _GONE:
                 self.log.exception("Socket error processing request.")
-        except Exception as error:  # noqa: BLE001 - gunicorn answers it, and logs what is not the client's fault
-            self.handle_error(req, conn.sock, conn.client, error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - gunicorn answers it, and logs what is no client's fault
+            client: Any = exchange
+            self.handle_error(exchange.request if exchange.environ else None, client, conn.client, error)
         return False
 
-    def handle_request(self, req: Any, conn: Any) -> bool:
+    def _is_drained(self, conn: Connection) -> bool:
+        """Drop what the application left of the body, within bounds; tell whether the next request begins there."""
+        try:
+            return bool(conn.parser.finish_body(time.monotonic() + gthread.DEFAULT_WORKER_DATA_TIMEOUT))
+        except (OSError, ParseException):
+            return False
+
+    def _serve(self, req: Any, conn: Connection, exchange: Exchange) -> bool:
         """Serve a request whose head is there; return whether the connection is kept."""
-        # gunicorn's own way of saying that the body may come keeps the thread while the client takes nothing.
-        is_invited, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001 - has no setting
+        # gunicorn would send 100 Continue at once, whatever the application has to say to the request.
+        is_continue_due, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001 - has no setting
         resp: Any
         resp, environ = wsgi.create(
             req, conn.sock, conn.client, conn.server, conn.cfg, response_class=Outgoing, response_args=(self.tpool,)
         )
+        exchange.response, exchange.environ = resp, environ
+        environ[REQUEST_ID] = exchange.request_id
         is_admitted = _is_for_admitted(environ["PATH_INFO"])
         conn.incoming.expect_body(is_admitted=is_admitted)
         resp.expect_client(is_admitted=is_admitted)
-        if is_invited:
-            resp.invite()
         environ["wsgi.multithread"] = True
-        environ["wsgi.input"] = fast_input(req.body, conn.incoming) or req.body
+        environ["wsgi.input"] = _input(req, conn, resp, is_continue_due=is_continue_due)
         try:
             self._answer(resp, environ)
         except CrowdedError:
@@ -186,7 +211,7 @@ class Worker(ThreadWorker):
             return False
         except OSError:
             raise
-        except Exception:
+        except (Exception, SystemExit):
             if not resp.headers_sent:
                 raise
             # An error page behind the beginning of an answer would be taken for a part of it.
@@ -196,6 +221,7 @@ class Worker(ThreadWorker):
 
     def _answer(self, resp: Any, environ: Any) -> None:
         body = self.wsgi(environ, resp.start_response)
+        resp.request_id = environ[REQUEST_ID]
         if not self.alive:
             resp.force_close()
         try:
@@ -226,17 +252,21 @@ def _is_for_admitted(path: str) -> bool:
     return path.startswith("/v2/") and path.rstrip("/") != "/v2/token"
 
 
-def _drain_until() -> float:
-    """Return until when the rest of a body is waited for, in seconds of the monotonic clock."""
-    return time.monotonic() + gthread.DEFAULT_WORKER_DATA_TIMEOUT
+def _input(req: Any, conn: Connection, resp: Outgoing, *, is_continue_due: bool) -> Any:
+    """Return what the application reads the body from."""
+    stream = fast_input(req.body, conn.incoming) or req.body
+    if not is_continue_due or is_read(req.body):
+        return stream
+    resp.expect_100_continue()
+    return AwaitedInput(stream, resp.send_100_continue)
 
 
-def _turn_away(sock: socket.socket) -> None:
+def _turn_away(exchange: Exchange) -> None:
     """Tell a client that nothing was sent to yet that it can't be waited for."""
     from registry_project.unread import write_busy
 
     with suppress(OSError):
-        write_busy(sock)
+        write_busy(exchange)
 
 
 class NoClientFaults(logging.Filter):

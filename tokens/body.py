@@ -107,7 +107,9 @@ def read_whole(request: HttpRequest, limit: int, too_large: RegistryError) -> by
     """Return the body of `request`, at most `limit` bytes, counted while reading. Raises `too_large`, SIZE_INVALID."""
     body = Body(request)
     if body.length is not None and body.length > limit:
-        _discard(body)
+        # A client that waits for 100 Continue has sent nothing, and would send it all if it were read.
+        if "HTTP_EXPECT" not in request.META:
+            _discard(body)
         raise too_large
     pieces, size = [], 0
     while chunk := body.read(64 * 1024):

@@ -43,6 +43,7 @@ class Claims:
     account_pk: int | None
     expires_at: int
     actions: Mapping[str, frozenset[str]]
+    token_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def _checked(kid: str, claims: dict[str, Any]) -> Claims:
     account_pk = claims.get("account")
     if account_pk is not None and type(account_pk) is not int:
         raise InvalidTokenError("the claim account is not of type int")
-    return Claims(kid, claims["sub"], account_pk, claims["exp"], _actions(claims.get("access", [])))
+    return Claims(kid, claims["sub"], account_pk, claims["exp"], _actions(claims.get("access", [])), claims["jti"])
 
 
 def _actions(entries: object) -> dict[str, frozenset[str]]:

@@ -47,7 +47,9 @@ class BlobView(RepositoryView):
 
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
         """Take the blob out of this repository."""
-        blobs.delete(self.name, parse_digest(digest))
+        parsed = parse_digest(digest)
+        blobs.delete(self.name, parsed)
+        self.log_change(request, "blob deleted", digest=str(parsed))
         return empty(202, {"Content-Length": "0"})
 
 

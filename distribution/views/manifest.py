@@ -34,6 +34,8 @@ class ManifestView(RepositoryView):
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
         payload = read_whole(request, MANIFEST_MAX_BYTES, _too_large())
         stored = manifests.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
+        for tag in stored.tags:
+            self.log_change(request, "tag pushed", tag=tag, digest=str(stored.digest))
         headers = {
             "Location": f"/v2/{self.name}/manifests/{stored.digest}",
             CONTENT_DIGEST_HEADER: str(stored.digest),
@@ -50,8 +52,10 @@ class ManifestView(RepositoryView):
         parsed = self._reference(reference)
         if isinstance(parsed, Digest):
             manifests.delete(self.name, parsed)
+            self.log_change(request, "manifest deleted", digest=str(parsed))
         else:
             tags.delete(self.name, parsed)
+            self.log_change(request, "tag deleted", tag=parsed)
         return empty(202, {"Content-Length": "0"})
 
     def _found(self, request: HttpRequest, reference: str, *, with_payload: bool) -> HttpResponse:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from accounts.noted import ANONYMOUS_NAME
 from acl.access import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from tokens.errors import ErrorCode, RegistryError
@@ -51,6 +52,11 @@ class RepositoryView(RegistryView):
         """Return what a challenge asks for beside the access to this repository."""
         return ()
 
+    def log_change(self, request: HttpRequest, message: str, **what: str) -> None:
+        """Log what was pushed or deleted, by whom and from where."""
+        about = {"account": self.bearer.identity.name or ANONYMOUS_NAME, "client": request.META.get("REMOTE_ADDR")}
+        logger.info(message, extra={"repository": self.name, **what, **about})
+
     def _require(self, request: HttpRequest, method: str) -> Bearer:
         """Return who is asking, when token and rules allow the method; raises UNAUTHORIZED otherwise, never DENIED.
 
@@ -79,7 +85,7 @@ def _refused(
     needed: frozenset[str],
     wanted: tuple[Access, ...],
 ) -> RegistryError:
-    who = bearer.identity.name or "anonymous"
+    who = bearer.identity.name or ANONYMOUS_NAME
     missing = ",".join(action for action in sorted(needed) if not bearer.may(name, frozenset({action})))
     logger.info(
         "access refused",

@@ -5,8 +5,8 @@ import re
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
-from registry_project.configuration.converters import boolean, file_path, integer, list_of, text
-from registry_project.configuration.element import Element, Refused
+from registry_project.configuration.converters import boolean, choice, file_path, integer, list_of, text
+from registry_project.configuration.element import BOOLEAN, Element, Refused
 from registry_project.configuration.section import Key, Section, Values
 from registry_project.configuration.values import Network
 
@@ -60,6 +60,12 @@ def network(element: Element) -> Network:
         raise Refused(_PROXY + _nearest_network(given)) from None
 
 
+def access_log(element: Element) -> str:
+    """Return the form of the access log; `off` without quotes is a boolean to YAML, and is meant all the same."""
+    node = element.node
+    return "off" if node.tag == BOOLEAN and node.value.lower() == "off" else choice("off", "text", "json")(element)
+
+
 def default_workers() -> int:
     """Return one process per core this process may use, at least 2 and at most 4."""
     return max(2, min(len(os.sched_getaffinity(0)), 4))
@@ -104,6 +110,7 @@ SERVER = Section(
         "threads": Key(integer(2, 1024)),
         "transfers": Key(integer(1, 4096)),
         "pin_workers": Key(boolean),
+        "access_log": Key(access_log),
         "data_directory": Key(file_path),
         "watch_config": Key(boolean),
         "secret_key": Key(

@@ -15,6 +15,7 @@ from typing import Literal
 Network = IPv4Network | IPv6Network
 SubjectKind = Literal["account", "group", "anonymous"]
 SigningMethod = Literal["rsa", "hmac"]
+AccessLog = Literal["off", "text", "json"]
 StorageBackend = Literal["filesystem", "s3", "gcs", "azure"]
 
 
@@ -30,6 +31,7 @@ class Server:
     threads: int = 4
     transfers: int = 512
     pin_workers: bool = False
+    access_log: AccessLog = "json"
     data_directory: Path = Path("data")
     watch_config: bool = False
     secret_key: str | None = field(default=None, repr=False)

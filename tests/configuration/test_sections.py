@@ -94,6 +94,13 @@ def test_every_key_of_the_server_is_read(read: Reader, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "form"), [("json", "json"), ("text", "text"), ('"off"', "off"), ("off", "off"), ("OFF", "off")]
+)
+def test_the_access_log_has_a_form_or_is_off(read: Reader, given: str, form: str) -> None:
+    assert read(f"server: {{access_log: {given}}}").server.access_log == form
+
+
 def test_relative_paths_start_at_the_folder_of_the_file(
     read: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

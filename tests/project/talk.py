@@ -64,6 +64,14 @@ class Talk:
         self.send(method, path, *lines, body=body)
         return self.answer(method)
 
+    def is_continued(self) -> bool:
+        """Wait for what comes next and tell whether it is 100 Continue, which is then taken."""
+        is_continue = self._file.peek(1).startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if is_continue:
+            self._file.readline()
+            self._file.readline()
+        return is_continue
+
     def is_ended(self) -> bool:
         """Wait for the end of the connection; False when something else comes."""
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
+from registry_project.access_log import request_ids
 from registry_project.connection import Connection, frozen
 from registry_project.pool import Pool, Wait
 from registry_project.worker import Worker
@@ -40,10 +41,11 @@ class Desk:
         self.connection = Connection(frozen(Config()), sock, ("127.0.0.1", 50000), ("registry", 80), self.pool)
         self._worker: Any = Worker.__new__(Worker)
         self._worker.tpool, self._worker.wsgi, self._worker.alive = self.pool, _echo, True
+        self._worker._request_ids, self._worker._log_access = request_ids(), None
 
     def serve(self) -> None:
         """Serve the next request."""
-        self._worker.handle_request(next(self.connection.parser), self.connection)
+        self._worker.handle(self.connection)
 
 
 def _echo(environ: Any, start_response: Any) -> Iterable[bytes]:
@@ -93,7 +95,7 @@ def test_a_client_that_takes_no_invitation_keeps_no_thread(desk: tuple[Desk, soc
     assert is_lent
 
 
-def test_a_client_is_invited_once(desk: tuple[Desk, socket.socket]) -> None:
+def test_a_body_that_is_there_already_is_asked_for_all_the_same(desk: tuple[Desk, socket.socket]) -> None:
     worker, client = desk
     client.sendall(REQUEST + b"body")
 

@@ -20,12 +20,21 @@ class Task:
 
     has_more = False
 
-    def __init__(self, act: Callable[[], None]) -> None:
+    def __init__(self, act: Callable[[], None], pool: "Pool[Task]") -> None:
         self.act = act
         self.descriptor = os.eventfd(1)
+        self.is_closed = Event()
+        self._pool = pool
 
     def fileno(self) -> int:
         return self.descriptor
+
+    def close(self) -> None:
+        try:
+            self._pool.forget(self)
+        finally:
+            os.close(self.descriptor)
+            self.is_closed.set()
 
 
 class Crew:
@@ -40,12 +49,11 @@ class Crew:
 
     def submit(self, act: Callable[[], None]) -> None:
         """Have `act` done by a thread of the pool."""
-        self.pool.watch(Task(act))
+        self.pool.watch(Task(act, self.pool))
 
     def _serve(self, task: Task) -> bool:
         task.act()
-        self.pool.forget(task)
-        os.close(task.descriptor)
+        task.close()
         return False
 
     def begin(self, *, is_lent: bool = False) -> Event:
@@ -383,17 +391,68 @@ def test_without_a_further_thread_those_that_are_there_go_on(
     third.set()
 
 
-def test_a_task_that_fails_costs_no_thread(crew: Callable[..., Crew]) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, SystemExit, KeyboardInterrupt])
+def test_a_task_that_fails_is_closed_and_costs_no_thread(crew: Callable[..., Crew], error: type[BaseException]) -> None:
     made = crew(threads=1)
+    task = Task(partial(_fail, error), made.pool)
 
-    def fail() -> None:
-        raise ZeroDivisionError
+    made.pool.watch(task)
 
-    made.submit(fail)
-
+    assert task.is_closed.wait(PATIENCE_SECONDS)
+    assert made.pool.speakers() == []
     free = made.begin()
     assert made.are_running(1)
+    assert made.count() == 1
     free.set()
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_a_task_that_fails_while_it_is_lent_leaves_its_place(
+    crew: Callable[..., Crew], error: type[BaseException]
+) -> None:
+    made = crew(threads=1, transfers=1)
+
+    def fail() -> None:
+        with made.pool.lent(Wait.TRANSFER):
+            raise error
+
+    task = Task(fail, made.pool)
+    made.pool.watch(task)
+    assert task.is_closed.wait(PATIENCE_SECONDS)
+
+    free = made.begin(is_lent=True)
+
+    assert made.are_running(1)
+    free.set()
+
+
+def test_a_task_that_can_not_be_listened_to_again_is_closed(
+    crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = crew(threads=1)
+    monkeypatch.setattr(made.pool, "_serve", lambda _: True)
+    # Its event is left, so that it would be served for ever; only the descriptor that comes next can't be waited for.
+    task = Task(lambda: None, made.pool)
+    descriptors = iter([task.descriptor, -1])
+    monkeypatch.setattr(task, "fileno", lambda: next(descriptors, task.descriptor))
+
+    made.pool.watch(task)
+
+    assert task.is_closed.wait(PATIENCE_SECONDS)
+    assert made.pool.speakers() == []
+
+
+def test_what_can_not_be_waited_for_is_closed_and_told(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1)
+    task = Task(lambda: None, made.pool)
+    os.close(task.descriptor)
+    task.descriptor = os.memfd_create("a file is always readable")
+
+    with pytest.raises(PermissionError):
+        made.pool.watch(task)
+
+    assert task.is_closed.is_set()
+    assert made.pool.speakers() == []
 
 
 def test_without_any_thread_the_worker_is_told(crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,6 +461,11 @@ def test_without_any_thread_the_worker_is_told(crew: Callable[..., Crew], monkey
 
     with pytest.raises(RuntimeError, match="can't start new thread"):
         made.begin()
+    assert made.pool.speakers() == []
+
+
+def _fail(error: type[BaseException]) -> None:
+    raise error
 
 
 def _no_thread(_thread: threading.Thread) -> None:

@@ -8,21 +8,38 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from pytest_django import Settings
 
+from accounts.noted import REQUEST_ID
+from registry_project import proxies
 from registry_project.configuration.values import Configuration, Server
 from registry_project.proxies import TrustedProxyMiddleware
 
+PUBLIC_URL = "https://registry.example.org"
 FORWARDED = {
     "HTTP_X_FORWARDED_PROTO": "https",
     "HTTP_X_FORWARDED_HOST": "registry.example.org",
     "HTTP_X_FORWARDED_FOR": "203.0.113.9",
 }
+STANDARD = {"HTTP_FORWARDED": "for=203.0.113.9;proto=https;host=registry.example.org"}
+
+
+@pytest.fixture(autouse=True)
+def _an_hour_later() -> None:
+    """Let each test warn."""
+    for turn in (proxies._SAYS_UNLISTED, proxies._SAYS_CONTRADICTION, proxies._SAYS_HOST):
+        turn.reset()
 
 
 def seen(
-    settings: Settings, peer: str, forwarded: dict[str, str], proxies: tuple[str, ...] = ("10.0.0.0/8",)
+    settings: Settings,
+    peer: str,
+    forwarded: dict[str, str],
+    proxies: tuple[str, ...] = ("10.0.0.0/8",),
+    public_url: str | None = None,
 ) -> HttpRequest:
     """Return the request that the views see, of one that came from `peer`."""
-    settings.REGISTRY = Configuration(server=Server(trusted_proxies=tuple(map(ip_network, proxies))))
+    server = Server(trusted_proxies=tuple(map(ip_network, proxies)), public_url=public_url)
+    settings.REGISTRY = Configuration(server=server)
+    settings.ALLOWED_HOSTS = ["registry.example.org", "localhost", "127.0.0.1", "[::1]"] if public_url else ["*"]
     requests: list[HttpRequest] = []
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -35,19 +52,21 @@ def seen(
 
 
 @pytest.mark.parametrize("peer", ["10.1.2.3", "::ffff:10.1.2.3"])
-def test_a_listed_proxy_is_believed(settings: Settings, peer: str) -> None:
-    request = seen(settings, peer, FORWARDED)
+@pytest.mark.parametrize("forwarded", [FORWARDED, STANDARD], ids=["X-Forwarded", "Forwarded"])
+def test_a_listed_proxy_is_believed(settings: Settings, peer: str, forwarded: dict[str, str]) -> None:
+    request = seen(settings, peer, forwarded)
 
     assert (request.is_secure(), request.META["HTTP_HOST"]) == (True, "registry.example.org")
     assert request.META["REMOTE_ADDR"] == "203.0.113.9"
 
 
-def test_nobody_else_is_believed(settings: Settings) -> None:
-    request = seen(settings, "192.0.2.1", FORWARDED)
+@pytest.mark.parametrize("forwarded", [FORWARDED, STANDARD], ids=["X-Forwarded", "Forwarded"])
+def test_nobody_else_is_believed(settings: Settings, forwarded: dict[str, str]) -> None:
+    request = seen(settings, "192.0.2.1", forwarded)
 
     assert (request.is_secure(), request.META["HTTP_HOST"]) == (False, "inside:5000")
     assert request.META["REMOTE_ADDR"] == "192.0.2.1"
-    assert not [name for name in request.META if name.startswith("HTTP_X_FORWARDED")]
+    assert not [name for name in request.META if "FORWARDED" in name]
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "10.1.2.3", ""])
@@ -78,3 +97,94 @@ def test_an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address(settings: Setting
     request = seen(settings, "::ffff:192.0.2.1", {}, proxies=())
 
     assert request.META["REMOTE_ADDR"] == "192.0.2.1"
+
+
+@pytest.mark.parametrize(
+    ("header", "name"), [("HTTP_X_FORWARDED_FOR", "X-Forwarded-For"), ("HTTP_FORWARDED", "Forwarded")]
+)
+def test_a_header_that_does_not_count_is_a_warning_that_says_what_to_write(
+    settings: Settings, caplog: pytest.LogCaptureFixture, header: str, name: str
+) -> None:
+    seen(settings, "172.18.0.2", {header: "for=203.0.113.9"})
+
+    (line,) = caplog.messages
+    assert line.startswith(f"{name} of 172.18.0.2 does not count")
+    assert 'server: {trusted_proxies: ["172.18.0.2"]}' in line
+
+
+def test_it_is_one_warning_an_hour(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(100):
+        seen(settings, f"172.18.0.{number}", FORWARDED)
+
+    assert len(caplog.messages) == 1
+
+
+def test_a_listed_proxy_is_no_warning(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    seen(settings, "10.0.0.1", FORWARDED, public_url=PUBLIC_URL)
+    seen(settings, "10.0.0.1", STANDARD, public_url=PUBLIC_URL)
+
+    assert caplog.messages == []
+
+
+def test_two_headers_that_name_different_clients_are_a_warning(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = seen(settings, "10.0.0.1", {**FORWARDED, "HTTP_FORWARDED": "for=198.51.100.1"})
+
+    assert request.META["REMOTE_ADDR"] == "10.0.0.1"
+    (line,) = caplog.messages
+    assert "10.0.0.1" in line
+    assert "server.trusted_proxies" in line
+
+
+@pytest.mark.parametrize("host", ["registry:5000", "172.18.0.3:5000", "not a host", "x" * 9000])
+def test_a_host_that_nobody_should_ask_for_is_a_warning_that_names_the_setting(
+    settings: Settings, caplog: pytest.LogCaptureFixture, host: str
+) -> None:
+    seen(settings, "172.18.0.2", {"HTTP_HOST": host}, public_url=PUBLIC_URL)
+    seen(settings, "172.18.0.2", {"HTTP_HOST": host}, public_url=PUBLIC_URL)
+
+    (line,) = caplog.messages
+    assert line.startswith(f"172.18.0.2 asked for the host {host[:255]!r}, which is not that of server.public_url")
+    assert PUBLIC_URL in line
+
+
+@pytest.mark.parametrize(
+    "host", ["registry.example.org", "REGISTRY.example.org:443", "localhost:5000", "127.0.0.1", "[::1]:5000", ""]
+)
+def test_a_host_that_is_served_is_no_warning(settings: Settings, caplog: pytest.LogCaptureFixture, host: str) -> None:
+    seen(settings, "172.18.0.2", {"HTTP_HOST": host}, public_url=PUBLIC_URL)
+
+    assert caplog.messages == []
+
+
+def test_without_a_public_url_every_host_is_as_good(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    seen(settings, "172.18.0.2", {"HTTP_HOST": "registry:5000"})
+
+    assert caplog.messages == []
+
+
+def test_a_probe_may_ask_for_the_address_of_a_pod(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    meta: dict[str, Any] = {"HTTP_HOST": "10.244.1.7:5000", "PATH_INFO": "/health"}
+    seen(settings, "172.18.0.2", meta, public_url=PUBLIC_URL)
+
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("peer", "request_id", "taken"),
+    [
+        ("10.0.0.1", "0f8fad5b-d9cb-469f-a165-70867728950e", "0f8fad5b-d9cb-469f-a165-70867728950e"),
+        ("10.0.0.1", "Root=1-67891233-abcdef012345678912345678", "Root=1-67891233-abcdef012345678912345678"),
+        ("10.0.0.1", "a b", None),
+        ("10.0.0.1", 'a"b', None),
+        ("10.0.0.1", "a" * 129, None),
+        ("192.0.2.1", "0f8fad5b", None),
+    ],
+)
+def test_the_id_of_a_request_is_a_listed_proxys_or_our_own(
+    settings: Settings, peer: str, request_id: str, taken: str | None
+) -> None:
+    request = seen(settings, peer, {"HTTP_X_REQUEST_ID": request_id})
+
+    assert request.META.get(REQUEST_ID) == taken

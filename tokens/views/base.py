@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views import View
 
 from accounts import epoch as rights_epoch
+from accounts.noted import note_identity
 from acl.access import Access
 from tokens.challenge import ChallengeError, bearer_challenge
 from tokens.errors import ErrorCode, RegistryError, quoted
@@ -76,14 +77,16 @@ def bearer_of(
     if scheme.lower() != "bearer":
         raise unauthorized(request, wanted)
     try:
-        return verify(token.strip(), rights_epoch.current())
+        bearer = verify(token.strip(), rights_epoch.current())
     except ExpiredTokenError as error:
-        if may_outlive is not None and may_outlive(error.bearer):
-            return error.bearer
-        raise unauthorized(request, wanted, "invalid_token") from error
+        bearer = error.bearer
+        if may_outlive is None or not may_outlive(bearer):
+            raise unauthorized(request, wanted, "invalid_token") from error
     except InvalidTokenError as error:
         logger.info("token refused", extra={"reason": str(error), "client": request.META.get("REMOTE_ADDR")})
         raise unauthorized(request, wanted, "invalid_token") from error
+    note_identity(request, bearer.identity, bearer.claims.token_id)
+    return bearer
 
 
 def unauthorized(

@@ -1,31 +1,34 @@
 """Check the name and password of a token request, and say no in the protocol's form."""
 
-import logging
-
 from django.http import HttpRequest
 
 from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import Identity
+from accounts.login_log import THROTTLED, log_login, log_refusal
+from accounts.noted import note_identity
 from tokens.challenge import basic_challenge
 from tokens.credentials import Credentials
 from tokens.errors import ErrorCode, RegistryError
 from tokens.views.base import unavailable
 
-logger = logging.getLogger(__name__)
 
+def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identity:
+    """Return who logs in, and log it as by `grant`.
 
-def log_in(request: HttpRequest, credentials: Credentials) -> Identity:
-    """Return who logs in. Raises UNAUTHORIZED, TOOMANYREQUESTS after too many wrong passwords, UNAVAILABLE."""
+    Raises UNAUTHORIZED, TOOMANYREQUESTS after too many wrong passwords, UNAVAILABLE.
+    """
     try:
         identity = identify(credentials.name, credentials.password, request)
     except BusyError as error:
         raise unavailable("too many logins at once") from error
     except TooManyFailuresError as error:
-        _log(request, credentials.name, "login refused after too many wrong passwords")
+        log_refusal(request, credentials.name, grant, THROTTLED)
         raise _too_many_failures(error.retry_after_seconds) from error
     if identity is None:
-        _log(request, credentials.name, "login refused")
+        log_refusal(request, credentials.name, grant)
         raise wrong_credentials()
+    log_login(request, identity.name, grant)
+    note_identity(request, identity)
     return identity
 
 
@@ -39,7 +42,3 @@ def wrong_credentials() -> RegistryError:
 def _too_many_failures(seconds: int) -> RegistryError:
     detail = f"too many wrong passwords for this account from this address; try again in {seconds} s"
     return RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(seconds)})
-
-
-def _log(request: HttpRequest, account: str, message: str) -> None:
-    logger.warning(message, extra={"account": account[:128], "client": request.META.get("REMOTE_ADDR")})

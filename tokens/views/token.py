@@ -3,12 +3,12 @@
 Sources: Docker token authentication specification, "Requesting a token" (GET) and "OAuth2" (POST); RFC 6749.
 """
 
-import logging
-
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse, QueryDict
 
 from accounts.identity import ANONYMOUS, Identity
+from accounts.login_log import log_login, log_refusal
+from accounts.noted import note_identity
 from tokens import refresh
 from tokens.body import read_whole
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
@@ -18,8 +18,6 @@ from tokens.scope import parse_scopes
 from tokens.views.base import RegistryView
 from tokens.views.login import log_in, wrong_credentials
 from tokens.views.oauth import oauth_error_response
-
-logger = logging.getLogger(__name__)
 
 FORM_MAX_BYTES = 64 * 1024
 
@@ -104,7 +102,7 @@ def _logged_in(
     """Return who logs in, and a refresh token when the client wants to stay logged in."""
     # Taken before the password is checked: one that is changed meanwhile ends this login too.
     mark = refresh.password_mark(credentials.name) if is_offline else ""
-    identity = log_in(request, credentials)
+    identity = log_in(request, credentials, "password" if request.method == "POST" else "basic")
     if not is_offline:
         return identity, None
     address = request.META.get("REMOTE_ADDR", "")
@@ -114,8 +112,10 @@ def _logged_in(
 def _refreshed(request: HttpRequest, token: str) -> Identity:
     identity = refresh.redeem(token)
     if identity is None:
-        logger.warning("refresh token refused", extra={"client": request.META.get("REMOTE_ADDR")})
+        log_refusal(request, None, "refresh_token", "refresh token refused")
         raise wrong_credentials()
+    log_login(request, identity.name, "refresh_token")
+    note_identity(request, identity)
     return identity
 
 

@@ -1,0 +1,125 @@
+"""What proxies say about a request: `Forwarded` (RFC 7239), and the `X-Forwarded-…` that were there before it.
+
+Each proxy adds the address that it was asked from to the right of what it got. What stands left of the last proxy that
+is trusted, anyone may have written, so everything is read from the right and no further than that.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import NamedTuple
+
+X_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
+HEADER = "HTTP_FORWARDED"
+# An IPv6 address in brackets and its port, with room for another way to write them. What is longer is not remembered.
+MAX_NODE_CHARACTERS = 64
+
+# `192.0.2.1`, `192.0.2.1:4711`, `[2001:db8::1]`, `[2001:db8::1]:4711`; without brackets a colon is IPv6's.
+_NODE = re.compile(
+    r"\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9A-Za-z._-]+)?|(?P<v4>[0-9.]+):[0-9A-Za-z._-]+|(?P<plain>[^\[\]]+)"
+)
+# A token is more than the RFC lets it be: some proxies write `for=192.0.2.1:4711` without the quotes.
+_PAIR = re.compile(r"\s*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:\"(?P<quoted>[^\"\\]*)\"|(?P<token>[^\s\"\\;,=]+))\s*")
+
+IsProxy = Callable[[str], bool]
+
+
+class Claim(NamedTuple):
+    """What is said of a request; None: nothing, of the client only where two headers contradict each other."""
+
+    scheme: str | None = None
+    host: str | None = None
+    client: str | None = None
+
+
+def claim_of(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:
+    """Return what the proxy `peer`, which is trusted, says of its request.
+
+    A proxy sets one kind of header and passes on the other as its client sent it, and which of the two it sets is not
+    known here. Whichever kind won, somebody could write the other through a proxy that leaves it alone, and be any
+    address. So where both are there, only what both say alike is believed.
+    """
+    by_x = _x_claim(meta, peer, is_proxy) if any(header in meta for header in X_HEADERS) else None
+    if HEADER not in meta:
+        return by_x or Claim(client=peer)
+    standard = _standard_claim(meta[HEADER], peer, is_proxy)
+    if by_x is None:
+        return standard
+    return Claim(*(ours if ours == theirs else None for ours, theirs in zip(by_x, standard, strict=True)))
+
+
+def _x_claim(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:
+    """Return what `X-Forwarded-Proto`, `-Host` and `-For` say; of the first two the nearest proxy's word."""
+    client = peer
+    for part in reversed(meta.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        if not part.strip():
+            continue
+        address = address_of(part)
+        if address is None:
+            break
+        client = address
+        if not is_proxy(address):
+            break
+    scheme, host = (_last(meta.get(f"HTTP_X_FORWARDED_{name}", "")) for name in ("PROTO", "HOST"))
+    return Claim(_scheme(scheme), host or None, client)
+
+
+def _standard_claim(header: str, peer: str, is_proxy: IsProxy) -> Claim:
+    """Return what `Forwarded` says; of scheme and host the word of the outermost proxy that is trusted."""
+    claim = Claim(client=peer)
+    for element in _elements(header):
+        client = address_of(element.get("for", ""))
+        scheme, host = _scheme(element.get("proto", "")) or claim.scheme, element.get("host") or claim.host
+        claim = Claim(scheme, host, client or claim.client)
+        if client is None or not is_proxy(client):
+            break
+    return claim
+
+
+def _elements(header: str) -> Iterator[dict[str, str]]:
+    """Give the elements from the right, up to the first that is malformed.
+
+    A comma ends an element even in quotes: no address, name or scheme has one, and a quote that a client left open
+    would swallow what the proxy wrote behind it.
+    """
+    for text in reversed(header.split(",")):
+        pairs = [_PAIR.fullmatch(pair) for pair in text.split(";") if pair.strip()]
+        element = {pair["name"].lower(): pair["quoted"] or pair["token"] or "" for pair in pairs if pair}
+        # A parameter that stands twice, too, is whatever somebody wants it to be.
+        if not pairs or len(element) < len(pairs):
+            return
+        yield element
+
+
+def address_of(node: str) -> str | None:
+    """Return the address of a node, without its port; None for an unknown or obfuscated one (RFC 7239, 6)."""
+    node = node.strip()
+    return _address_of(node) if len(node) <= MAX_NODE_CHARACTERS else None
+
+
+@lru_cache(maxsize=4096)
+def _address_of(node: str) -> str | None:
+    found = _NODE.fullmatch(node)
+    if found is None:
+        return None
+    try:
+        address = ip_address(found["v6"] or found["v4"] or found["plain"])
+    except ValueError:
+        return None
+    # A socket that listens on `::` names an IPv4 address `::ffff:192.0.2.1`.
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def plain_address(address: str) -> str:
+    """Return an IPv4 address as itself, and what is no address (a unix socket's peer) as it is."""
+    return address_of(address) or address
+
+
+def _scheme(text: str) -> str | None:
+    return text.lower() if text.lower() in ("http", "https") else None
+
+
+def _last(values: str) -> str:
+    """Return the value that the nearest proxy added."""
+    return values.rpartition(",")[2].strip()

@@ -1,0 +1,160 @@
+"""`Expect: 100-continue` on a real server: what is decided without the body needs none (RFC 9110, 10.1.1)."""
+
+import http.client
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.images import digest_of
+from tests.project.talk import SmallServer, Talk, bearer, open_upload
+
+EXPECT = "Expect: 100-continue"
+FORM = b"grant_type=password&service=Docker+Registry&username=alice&password=alice-password"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
+    """Run a server with few threads for the tests of this file."""
+    small = SmallServer(tmp_path_factory.mktemp("small"))
+    try:
+        small.start()
+        yield small
+    finally:
+        small.stop()
+
+
+def answer_without_body(server: SmallServer, method: str, path: str, *lines: str) -> http.client.HTTPResponse:
+    """Send the head of a request that announces a body, and return its answer, before which no other came."""
+    with Talk(server) as talk:
+        talk.send(method, path, *lines, EXPECT)
+        assert not talk.is_continued()
+        answer = talk.answer(method)
+        assert answer.headers["Connection"] == "close"
+        assert talk.is_ended()
+        return answer
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    ("request_line", "authorization", "status"),
+    [
+        ("PATCH {upload}", "X-Nothing: 1", 401),
+        ("PUT {upload}?digest=" + "sha256:" + "a" * 64, "Authorization: Bearer nonsense", 401),
+        ("POST /v2/charlie/app/blobs/uploads/?digest=sha256:" + "a" * 64, "{bearer}", 401),
+        ("PATCH /v2/alice/app/blobs/uploads/00000000-0000-4000-8000-000000000000", "{bearer}", 404),
+        ("PUT {upload}?digest=nonsense", "{bearer}", 400),
+        ("PUT /v2/alice/app/manifests/-", "{bearer}", 400),
+        ("PATCH {upload}", "{bearer}\r\nContent-Range: 5-9", 416),
+        ("POST /v2/alice/app/tags/list", "{bearer}", 405),
+        ("POST /admin/login/", "X-Nothing: 1", 403),
+    ],
+)
+def test_what_is_decided_without_the_body_is_the_final_status(
+    server: SmallServer, request_line: str, authorization: str, status: int, length: str
+) -> None:
+    good = bearer(server)
+    upload = open_upload(server, good)
+
+    method, path = request_line.format(upload=upload).split()
+    lines = authorization.format(bearer=good).split("\r\n")
+    answer = answer_without_body(server, method, path, *lines, length)
+
+    assert answer.status == status
+
+
+def test_a_manifest_that_is_too_large_is_refused_before_it_is_sent(server: SmallServer) -> None:
+    lines = (bearer(server), f"Content-Length: {5 * 2**20}")
+
+    answer = answer_without_body(server, "PUT", "/v2/alice/app/manifests/v1", *lines)
+
+    assert answer.status == 413
+
+
+def test_a_form_that_is_too_large_is_refused_before_it_is_sent(server: SmallServer) -> None:
+    answer = answer_without_body(server, "POST", "/v2/token", "Content-Length: 1000000")
+
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize("expectation", ["100-continue", "100-Continue", "100-CONTINUE"])
+def test_a_body_that_may_come_is_asked_for_once(server: SmallServer, expectation: str) -> None:
+    authorization = bearer(server)
+    path = f"{open_upload(server, authorization)}?digest={digest_of(b'hello')}"
+    with Talk(server) as talk:
+        talk.send("PUT", path, authorization, "Content-Length: 5", f"Expect: {expectation}")
+        assert talk.is_continued()
+        talk.sock.sendall(b"hel")
+        talk.sock.sendall(b"lo")
+
+        assert talk.answer().status == 201
+        assert talk.ask("GET", "/health").status == 200
+
+
+def test_a_body_in_chunks_is_asked_for_once(server: SmallServer) -> None:
+    authorization = bearer(server)
+    with Talk(server) as talk:
+        talk.send("PATCH", open_upload(server, authorization), authorization, "Transfer-Encoding: chunked", EXPECT)
+        assert talk.is_continued()
+        talk.sock.sendall(b"5\r\nhello\r\n")
+        talk.sock.sendall(b"0\r\n\r\n")
+
+        assert talk.answer().headers["Range"] == "0-4"
+        assert talk.ask("GET", "/health").status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "lines", "body", "status"),
+    [
+        ("/v2/token", (), FORM, 200),
+        ("/admin/login/", (f"Cookie: registry_csrf={'a' * 32}",), b"csrfmiddlewaretoken=" + b"a" * 32, 200),
+    ],
+    ids=["token", "admin"],
+)
+def test_a_form_is_asked_for(server: SmallServer, path: str, lines: tuple[str, ...], body: bytes, status: int) -> None:
+    form = "Content-Type: application/x-www-form-urlencoded"
+    with Talk(server) as talk:
+        talk.send("POST", path, *lines, form, f"Content-Length: {len(body)}", EXPECT)
+        assert talk.is_continued()
+        talk.sock.sendall(body)
+
+        assert talk.answer().status == status
+
+
+def test_an_empty_body_is_not_asked_for_and_keeps_the_connection(server: SmallServer) -> None:
+    with Talk(server) as talk:
+        talk.send("POST", "/v2/alice/app/blobs/uploads/", bearer(server), "Content-Length: 0", EXPECT)
+        assert not talk.is_continued()
+
+        assert talk.answer().status == 202
+        assert talk.ask("GET", "/health").status == 200
+
+
+def test_what_follows_a_refusal_is_no_request(server: SmallServer) -> None:
+    """Whether it is the body, sent without waiting any longer, or the next request, nobody can tell."""
+    upload = open_upload(server, bearer(server))
+    with Talk(server) as talk:
+        body = talk.head("GET", "/health")
+        talk.send("PATCH", upload, f"Content-Length: {len(body)}", EXPECT, body=body)
+
+        assert talk.answer().status == 401
+        assert talk.is_ended()
+
+
+def test_a_client_of_http_1_0_is_not_told_to_go_on(server: SmallServer) -> None:
+    authorization = bearer(server)
+    upload = open_upload(server, authorization)
+    head = f"PATCH {upload} HTTP/1.0\r\n{authorization}\r\nContent-Length: 5\r\n{EXPECT}\r\n\r\n"
+    with Talk(server) as talk:
+        talk.sock.sendall(head.encode() + b"hello")
+
+        assert not talk.is_continued()
+        assert talk.answer().status == 202
+
+
+def test_another_expectation_is_417(server: SmallServer) -> None:
+    with Talk(server) as talk:
+        answer = talk.ask("PATCH", "/v2/alice/app/blobs/uploads/x", "Content-Length: 5", "Expect: 200-ok")
+
+        assert answer.status == 417
+        assert json.loads(answer.content)["errors"]  # type: ignore[attr-defined]

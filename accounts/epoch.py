@@ -43,7 +43,7 @@ def ensure(using: str = "default") -> None:
 
 
 def renew(using: str = "default") -> None:
-    """Replace the value: what a process remembers for the one before counts no longer."""
+    """Replace the value: every process judges all rights anew."""
     database = connections[using]
     with database.cursor() as cursor:
         cursor.execute(f"UPDATE accounts_rightsepoch SET value = {_RANDOM[database.vendor]} WHERE id = 1")
@@ -70,13 +70,6 @@ def watch(using: str, table: str, columns: Sequence[str] = ()) -> None:
         for event, clause in events.items():
             install(using, table, event, clause)
     renew(using)
-
-
-def renew(using: str = "default") -> None:
-    """Replace the value: every process judges all rights anew."""
-    database = connections[using]
-    with database.cursor() as cursor:
-        cursor.execute(f"UPDATE accounts_rightsepoch SET value = {_RANDOM[database.vendor]} WHERE id = 1")
 
 
 def _watch_on_sqlite(using: str, table: str, event: str, clause: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
+from accounts.bulk_deletion import BulkDeletionAdmin
 from acl import actions as action_list
 from acl.forms import RuleForm
 from acl.models import Rule, SubjectKind
@@ -31,7 +31,7 @@ class AllowsFilter(admin.SimpleListFilter):
 
 
 @admin.register(Rule)
-class RuleAdmin(ModelAdmin):
+class RuleAdmin(BulkDeletionAdmin):
     """Rules; a change counts for the next request, in every process."""
 
     form = RuleForm

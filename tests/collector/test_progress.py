@@ -1,11 +1,12 @@
 """A long run says how far it is, a short one says nothing."""
 
 import io
+from functools import partial
 
 import pytest
 
 from collector import progress
-from collector.progress import Progress
+from collector.progress import Progress, so_far
 from collector.report import Counts, Report
 
 
@@ -29,7 +30,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_log_gets_lines(at_once: None, report: Report) -> None:
     stream = io.StringIO()
-    shown = Progress(report, stream)
+    shown = Progress(partial(so_far, report), stream)
 
     shown.step()
     shown.end()
@@ -39,7 +40,7 @@ def test_a_log_gets_lines(at_once: None, report: Report) -> None:
 
 def test_a_terminal_gets_one_line_that_is_gone_at_the_end(at_once: None, report: Report) -> None:
     stream = Terminal()
-    shown = Progress(report, stream)
+    shown = Progress(partial(so_far, report), stream)
 
     shown.step()
     shown.end()
@@ -49,7 +50,7 @@ def test_a_terminal_gets_one_line_that_is_gone_at_the_end(at_once: None, report:
 
 def test_a_short_run_says_nothing(report: Report) -> None:
     stream = Terminal()
-    shown = Progress(report, stream)
+    shown = Progress(partial(so_far, report), stream)
 
     shown.step()
     shown.end()

@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -21,7 +22,7 @@ from collector.lease import HeldError
 from collector.models import Trigger
 from collector.pace import Pace, StopError
 from collector.policy import Policy
-from collector.progress import Progress
+from collector.progress import Progress, so_far
 from collector.report import Report, json_value, names_of, table
 from collector.stopping import Stopper, stopped_by_signal
 from distribution import trash
@@ -78,7 +79,7 @@ class Command(BaseCommand):
         """Return why the run was stopped, empty when it was not."""
         if self.is_dry_run:
             return self._rehearse(policy, report, stopper)
-        progress = Progress(report, sys.stderr)
+        progress = Progress(partial(so_far, report), sys.stderr)
 
         def watch() -> None:
             progress.step()
@@ -99,7 +100,7 @@ class Command(BaseCommand):
         return ""
 
     def _print(self, report: Report, stopped: str) -> None:
-        names = names_of(report.repositories)
+        names = names_of(report)
         if self.is_json:
             self.stdout.write(json.dumps(json_value(report, names) | {"dry_run": self.is_dry_run, "stopped": stopped}))
             return
@@ -111,6 +112,8 @@ class Command(BaseCommand):
 def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
     would = "would be " if is_dry_run else ""
     lines = [f"{report.uploads} uploads {would}ended, {report.objects} objects {would}deleted from the storage"]
+    if report.gone:
+        lines.append(f"{len(report.gone)} repositories removed, in which nothing was left")
     if report.total.blobs and not is_dry_run:
         minutes = trash.DELAY // timedelta(minutes=1)
         lines.append(

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 
 from collector import progress
 from collector.management.commands import deleterepository
+from collector.stopping import Stopper
 from distribution import deletion
 from distribution.models import Manifest, Repository
 from tests.caller import Caller
@@ -100,7 +101,7 @@ def test_a_person_who_agrees_sees_a_bar(
 
 
 def test_a_deletion_that_is_told_to_stop_is_left_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Told(deleterepository.Stopper):
+    class Told(Stopper):
         def __init__(self) -> None:
             super().__init__(max_seconds=0)
 

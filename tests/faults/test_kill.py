@@ -105,6 +105,8 @@ COLLECTING: dict[str, Act] = {
     **{name: leave_refuse for name in NAMES if name.startswith("collect.")},
     **{name: fill_trash for name in NAMES if name.startswith("reap.")},
 }
+# What is done before the kill of a command that deletes the repository.
+DELETING: dict[str, Act] = {name: push for name in NAMES if name.startswith("repository.")}
 # A step that only another fault leads to.
 WITH = {"upload.before_abandon": "upload.write=error:EIO; "}
 
@@ -132,7 +134,7 @@ def assert_recovered(scene: Scene) -> None:
 
 
 def test_each_failpoint_has_a_kill() -> None:
-    assert SERVING.keys() | COLLECTING.keys() == NAMES.keys()
+    assert SERVING.keys() | COLLECTING.keys() | DELETING.keys() == NAMES.keys()
 
 
 @pytest.mark.parametrize("name", SERVING)
@@ -154,6 +156,16 @@ def test_a_collection_killed_at_any_step_loses_and_leaves_nothing(scene: Scene, 
     COLLECTING[name](scene)
 
     killed = scene.commands.run(*COLLECT, failpoints=f"{name}=kill")
+
+    assert killed.status == -signal.SIGKILL, killed.output
+    assert_recovered(scene)
+
+
+@pytest.mark.parametrize("name", DELETING)
+def test_a_deletion_killed_at_any_step_is_finished_and_loses_nothing_else(scene: Scene, name: str) -> None:
+    DELETING[name](scene)
+
+    killed = scene.commands.run("deleterepository", scene.alice.repository, failpoints=f"{name}=kill")
 
     assert killed.status == -signal.SIGKILL, killed.output
     assert_recovered(scene)

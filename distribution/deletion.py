@@ -160,8 +160,8 @@ def in_sight(rows: QuerySet[Row]) -> QuerySet[Row]:
     return rows.exclude(repository__in=hidden) if hidden else rows
 
 
-def former_name(repository: Repository) -> str:
-    """Return what a deleted repository was called; of the longest names the last characters are lost."""
+def name_of(repository: Repository) -> str:
+    """Return what a repository is called, or was before its deletion: of the longest the last characters are lost."""
     return repository.name.partition(" ")[2] or repository.name
 
 

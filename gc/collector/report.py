@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
 
+from distribution import deletion
 from distribution.models import Repository
 
 BATCH = 500
@@ -64,7 +65,7 @@ def names_of(report: Report) -> dict[int, str]:
     pks = list(report.repositories.keys() - names.keys())
     for start in range(0, len(pks), BATCH):
         rows = Repository.objects.filter(pk__in=pks[start : start + BATCH])
-        names |= dict(rows.values_list("pk", "name"))
+        names |= {row.pk: deletion.name_of(row) for row in rows}
     return names
 
 

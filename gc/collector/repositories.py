@@ -2,12 +2,14 @@
 
 import logging
 import time
+from collections.abc import Iterator
 
 from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.report import Counts, Report
 from collector.walk import by_pk
 from distribution import deletion, repositories
+from distribution.deletion import Removed
 from distribution.models import Repository
 
 logger = logging.getLogger(__name__)
@@ -16,9 +18,9 @@ logger = logging.getLogger(__name__)
 def finish_deletions(report: Report, pace: Pace) -> None:
     """Go on with every deletion that was begun, counted in `report`. Raises StopError when `pace` does."""
     for repository in by_pk(deletion.unfinished()):
-        report.gone[repository.pk] = deletion.former_name(repository)
         try:
             _finish(repository, report, pace)
+            report.gone[repository.pk] = deletion.name_of(repository)
         except StopError:
             raise
         except Exception:  # whatever is wrong with one repository, the others are still to go
@@ -27,11 +29,17 @@ def finish_deletions(report: Report, pace: Pace) -> None:
 
 
 def _finish(repository: Repository, report: Report, pace: Pace) -> None:
-    began_at = time.monotonic()
-    for removed in deletion.steps(repository.pk):
+    for removed in steps(repository.pk, pace):
         report.uploads += removed.uploads
         counts = Counts(removed.manifests, removed.links, removed.blobs, removed.freed_bytes)
         report.count(repository.pk, counts)
+
+
+def steps(pk: int, pace: Pace) -> Iterator[Removed]:
+    """Go on with the deletion of one repository, and make way for others after each item. Raises StopError."""
+    began_at = time.monotonic()
+    for removed in deletion.steps(pk):
+        yield removed
         pace.rest(began_at)
         began_at = time.monotonic()
 

@@ -10,7 +10,7 @@ from collector import jobs, repositories, runs
 from collector.models import Trigger
 from collector.pace import Pace, StopError
 from collector.policy import Policy
-from collector.report import Report
+from collector.report import Report, names_of
 from distribution import deletion
 from distribution.models import Blob, Manifest, Repository, Trash
 from tests.caller import Caller
@@ -126,10 +126,11 @@ def test_a_run_that_is_stopped_leaves_the_rest_of_a_deletion(interrupted: Image)
     def stop() -> None:
         raise StopError("told to stop")
 
-    run = runs.collect(Policy(DAY, remove_untagged=False), Report(), Trigger.COMMAND, watch=stop)
+    report = Report()
+    run = runs.collect(Policy(DAY, remove_untagged=False), report, Trigger.COMMAND, watch=stop)
 
     assert run.state == "stopped"
-    assert deletion.unfinished().exists()
+    assert (report.gone, names_of(report)) == ({}, {deletion.unfinished().get().pk: APP})
 
 
 def test_a_dry_run_says_nothing_of_what_is_deleted_already(interrupted: Image, alice: Caller) -> None:
@@ -155,7 +156,7 @@ def test_a_deletion_that_fails_keeps_no_other_from_its_turn(push: Push) -> None:
     repositories.finish_deletions(report, Pace())
 
     assert report.failures == 1
-    assert [deletion.former_name(row) for row in deletion.unfinished()] == [APP]
+    assert [deletion.name_of(row) for row in deletion.unfinished()] == [APP]
 
 
 def test_a_deletion_frees_the_objects_of_what_nobody_shares(push: Push, alice: Caller) -> None:

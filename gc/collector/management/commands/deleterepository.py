@@ -1,7 +1,6 @@
 """`manage.py deleterepository`: delete a repository with all that it holds, beside a running server."""
 
 import sys
-import time
 from argparse import ArgumentParser
 from contextlib import suppress
 from datetime import timedelta
@@ -11,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from acl.names import InvalidNameError, RepositoryName, parse_name
+from collector import repositories
 from collector.pace import Pace, StopError
 from collector.progress import Progress, bar
 from collector.report import size_text
@@ -53,24 +53,16 @@ class Command(BaseCommand):
         try:
             pk = deletion.begin(name)
             self.stdout.write(f"{name} is gone for clients.")
-            self._report(_remove(pk, held.rows))
+            _remove(pk, held.rows)
         except RegistryError as error:
             raise CommandError(f"The deletion ended early: {error}") from error
         except (StopError, KeyboardInterrupt) as error:
             rest = "the server removes the rest within a minute, or the next collection"
             raise CommandError(f"The deletion was stopped: {rest}.") from error
-
-    def _report(self, removed: Removed) -> None:
-        rows = f"{removed.tags} tags, {removed.manifests} manifests and {removed.blobs} blobs"
-        self.stdout.write(f"{rows} removed, {size_text(removed.freed_bytes)}")
-        if removed.blobs:
-            minutes = trash.DELAY // timedelta(minutes=1)
-            self.stdout.write(
-                f"Beside a server the bytes come back in {minutes} minutes; else by the first run after that."
-            )
+        self.stdout.write(f"All that it held is removed.{_when(held)}")
 
 
-def _remove(pk: int, total: int) -> Removed:
+def _remove(pk: int, total: int) -> None:
     removed, stopper = Removed(), Stopper()
     progress = Progress(lambda: bar(removed.rows, total), sys.stderr)
 
@@ -78,17 +70,12 @@ def _remove(pk: int, total: int) -> Removed:
         progress.step()
         stopper.watch()
 
-    pace = Pace(watch)
     try:
         with stopped_by_signal(stopper):
-            began_at = time.monotonic()
-            for step in deletion.steps(pk):
+            for step in repositories.steps(pk, Pace(watch)):
                 removed.add(step)
-                pace.rest(began_at)
-                began_at = time.monotonic()
     finally:
         progress.end()
-    return removed
 
 
 def _ask(name: str, *, is_sure: bool) -> None:
@@ -102,6 +89,15 @@ def _ask(name: str, *, is_sure: bool) -> None:
 def _said(held: Contents) -> str:
     own, shared = size_text(held.own_bytes), size_text(held.shared_bytes)
     return f"{held.tags} tags, {held.manifests} manifests, {own} of its own and {shared} that others share"
+
+
+def _when(held: Contents) -> str:
+    """Say when the space of its own comes back, if there is any."""
+    if not held.own_bytes:
+        return ""
+    minutes = trash.DELAY // timedelta(minutes=1)
+    own = size_text(held.own_bytes)
+    return f" Beside a server {own} come back in {minutes} minutes; else by the first run after that."
 
 
 def _find(text: str) -> tuple[RepositoryName, int]:

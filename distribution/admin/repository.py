@@ -54,16 +54,19 @@ class RepositoryAdmin(DeletedByVerbAdmin):
         Repository.objects.filter(pk=obj.pk).update(keeps_untagged=obj.keeps_untagged)
 
     def delete_by_verb(self, row: Repository) -> None:
-        """Delete the repository: at once for clients, and what it holds as far as that takes no longer than a moment.
+        """Delete the repository for clients."""
+        deletion.begin(RepositoryName(row.name))
 
-        A job beside the server does the rest.
-        """
-        ends_at = time.monotonic() + MOMENT_SECONDS
-        removed = deletion.steps(deletion.begin(RepositoryName(row.name)))
-        # That the database is busy is for the job to wait for: the repository is gone.
-        with suppress(RegistryError):
-            while time.monotonic() < ends_at and next(removed, None):
-                pass
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        """Delete one repository, and what it held as far as that takes no longer than a moment."""
+        super().delete_model(request, obj)
+        _go_on_for_a_moment()
+
+    def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
+        """Delete several, and what they held as far as that takes no longer than a moment."""
+        reasons = super().delete_rows(request, rows)
+        _go_on_for_a_moment()
+        return reasons
 
     def name_of(self, row: Repository) -> str:
         """Name the repository, and say what it holds."""
@@ -96,3 +99,14 @@ class RepositoryAdmin(DeletedByVerbAdmin):
         """Say how many bytes its blobs have; what other repositories link too is counted in each."""
         found = Link.objects.filter(repository=repository).aggregate(count=Count("pk"), size=Sum("blob__size"))
         return f"{found['count']}, {cells.size(found['size'] or 0)}"
+
+
+def _go_on_for_a_moment() -> None:
+    """Remove what deleted repositories held; a job beside the server does what is left."""
+    ends_at = time.monotonic() + MOMENT_SECONDS
+    # That the database is busy is for the job to wait for: clients see nothing of it any more.
+    with suppress(RegistryError):
+        for repository in deletion.unfinished():
+            removed = deletion.steps(repository.pk)
+            while time.monotonic() < ends_at and next(removed, None):
+                pass

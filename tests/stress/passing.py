@@ -54,4 +54,5 @@ class Wrecker(Actor):
         )
         if ended.returncode and "There is no repository" not in ended.stderr:
             raise self.tally.fail(f"{' '.join(command)}: {ended.returncode}\n{ended.stdout}{ended.stderr}")
-        self.world.is_over.wait(1)
+        # Each start of the command costs as much as a hundred pushes.
+        self.world.is_over.wait(5)

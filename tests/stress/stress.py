@@ -33,7 +33,7 @@ CAST: dict[type[Actor], int] = {
     crowd.Deleter: 1,
     crowd.Quitter: 1,
     passing.Passer: 2,
-    passing.Wrecked: 2,
+    passing.Wrecked: 1,
     passing.Wrecker: 1,
     slow_and_quick.Waiter: 3,
     slow_and_quick.Scrapper: 4,

@@ -14,9 +14,9 @@ from django.contrib.auth.models import Group
 from django.db.models import Count, ManyToManyField, QuerySet
 from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm
 
+from accounts.bulk_deletion import BulkDeletionAdmin
 from accounts.forms import AccountChangeForm, AccountCreationForm
 from accounts.models import Account
 
@@ -35,7 +35,7 @@ def may_govern(actor: Any, account: Account | None) -> bool:
 
 
 @admin.register(Account)
-class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]  # unfold's types differ from Django's
+class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg]  # unfold's types differ from Django's
     """Who may log in; a change counts for the next request, in every process."""
 
     form = AccountChangeForm
@@ -97,7 +97,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class AccountGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # as above
+class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  # as above
     """Groups, which access rules name and which may hold permissions for this admin."""
 
     list_display = ("name", "member_count", "permission_count")

@@ -9,6 +9,7 @@ PostgreSQL takes it; what SQLite writes otherwise is replaced when it is made:
     statement_timestamp() [± interval 'N seconds']    strftime in the form that Django stores times in
     greatest(a, b)                                    max(a, b)
     FOR UPDATE [OF table] [SKIP LOCKED]               nothing: a transaction has the whole database to itself
+    FOR KEY SHARE                                     the same
 
 PostgreSQL ends every connection when it restarts: a question that was under way is asked again on another one.
 """
@@ -31,7 +32,7 @@ Row = tuple[Any, ...]
 
 _MOMENT = re.compile(r"statement_timestamp\(\)(?: ([+-]) interval '([0-9.]+) seconds')?")
 _CAST = re.compile(r"%s::\w+")
-_LOCK = re.compile(r"\s+FOR UPDATE(?: OF \w+)?(?: SKIP LOCKED)?")
+_LOCK = re.compile(r"\s+FOR (?:KEY SHARE|UPDATE)(?: OF \w+)?(?: SKIP LOCKED)?")
 
 
 class Statement:

@@ -6,8 +6,8 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
+from accounts.bulk_deletion import BulkDeletionAdmin
 from accounts.models import Account
 from acl import actions as action_list
 from acl import idle
@@ -34,7 +34,7 @@ class AllowsFilter(admin.SimpleListFilter):
 
 
 @admin.register(Rule)
-class RuleAdmin(ModelAdmin):
+class RuleAdmin(BulkDeletionAdmin):
     """Rules; a change counts for the next request, in every process."""
 
     form = RuleForm

@@ -14,7 +14,7 @@ from distribution.content import Content
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
 from distribution.lookup import FoundBlob
-from distribution.models import Blob, Link, ManifestBlob, Repository
+from distribution.models import Blob, Link, ManifestBlob
 from distribution.storage import MissingObjectError, blob_store, check_storage
 from tokens.errors import ErrorCode, RegistryError, in_use
 from tokens.views.base import unavailable
@@ -127,7 +127,7 @@ def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
     found = lookup.blob(source, digest)
     if found is None or not _is_readable(found):
         return False
-    is_mounted = transactions.run(_mount, repositories.ensure(name), digest, source)
+    is_mounted = transactions.run(_mount, name, digest, source)
     failpoint("mount.after_commit")
     return is_mounted
 
@@ -141,7 +141,8 @@ def _is_readable(found: FoundBlob) -> bool:
     return True
 
 
-def _mount(repository: Repository, digest: Digest, source: RepositoryName) -> bool:
+def _mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
+    repository = repositories.ensure(name)
     # Whoever holds the blob's row keeps its links from coming and going.
     blob = Blob.objects.select_for_update().filter(digest=str(digest), is_corrupt=False).first()
     if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 VARIABLE = "REG_FAILPOINTS"
 
 NAMES = {
-    "upload.before_start": "the repository is there, the session is not",
+    "upload.before_start": "nothing of the session is there",
     "upload.after_start": "the session is committed, its client does not know it yet",
     "upload.before_take_over_commit": "the session is taken from a writer that may be dead, not committed",
     "upload.after_claim": "the session is claimed and names the object of its next bytes, none of which is there",
@@ -57,6 +57,10 @@ NAMES = {
     "manifest.after_delete_commit": "the manifest is gone, its client does not know it yet",
     "tag.before_delete_commit": "the tag is gone, not committed",
     "tag.after_delete_commit": "the tag is gone, its client does not know it yet",
+    "repository.before_hide_commit": "the deleted repository has another name, not committed",
+    "repository.after_hide_commit": "the deleted repository is hidden, all that it holds is there",
+    "repository.before_step_commit": "some of what a deleted repository holds is gone, not committed",
+    "repository.after_step_commit": "some of what a deleted repository holds is gone, more may be there",
     "collect.after_begin": "the row of the run is committed, nothing was removed",
     "collect.before_manifest_commit": "a manifest is collected, not committed",
     "collect.after_manifest_commit": "a manifest is collected, more may be due",
@@ -64,6 +68,8 @@ NAMES = {
     "collect.after_link_commit": "a link is collected, more may be due",
     "collect.before_expire_commit": "an expired session is gone, not committed",
     "collect.after_expire_commit": "an expired session is gone, more may be due",
+    "collect.before_repository_commit": "the row of an empty repository is gone, not committed",
+    "collect.after_repository_commit": "the row of an empty repository is gone, more may be empty",
     "collect.before_end": "all is collected, the row of the run does not say so",
     "reap.before_delete": "an object in the trash is about to be deleted",
     "reap.after_delete": "the object is deleted, its row is there",

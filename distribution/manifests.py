@@ -1,7 +1,7 @@
 """Manifests: find, put, delete.
 
 What a manifest names in its repository exists as rows: foreign keys say so. Every lock is taken before the
-first write, in the order Tag → Manifest → Link, each kind by primary key in one statement.
+first write, in the order Repository → Tag → Manifest → Link, each kind by primary key in one statement.
 """
 
 import json
@@ -84,7 +84,7 @@ class _Manifest(NamedTuple):
 class Put:
     """A manifest on its way in, checked as far as its bytes alone tell."""
 
-    repository: Repository
+    name: RepositoryName
     digest: Digest
     payload: bytes
     parsed: ParsedManifest
@@ -139,7 +139,7 @@ def put(
     if digest not in (None, actual):
         raise RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(digest), "actual": str(actual)})
     parsed = parse_manifest(payload, content_type)
-    incoming = Put(repositories.ensure(name), actual, payload, parsed, tuple(dict.fromkeys(tags)))
+    incoming = Put(name, actual, payload, parsed, tuple(dict.fromkeys(tags)))
     _put_twice(incoming)
     failpoint("manifest.after_put_commit")
     return incoming
@@ -161,30 +161,30 @@ def _put_twice(incoming: Put) -> None:
 
 def _put(incoming: Put) -> None:
     # A new referrer and its new subject would else not see each other, and the referrer look as if nothing held it.
-    transactions.take_turns(*(f"{incoming.repository.pk} {digest}" for digest in incoming.turns))
-    repository = incoming.repository.pk
-    tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository, list(incoming.tags))] if incoming.tags else []
-    around = _lock_around(incoming, tags)
-    links = {digest: pk for pk, digest in _LOCK_LINKS.rows(repository, [*incoming.blobs, *incoming.optional_blobs])}
+    transactions.take_turns(*(f"{incoming.name} {digest}" for digest in incoming.turns))
+    repository = repositories.ensure(incoming.name)
+    tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
+    around = _lock_around(incoming, repository, tags)
+    links = {digest: pk for pk, digest in _LOCK_LINKS.rows(repository.pk, [*incoming.blobs, *incoming.optional_blobs])}
     _check_media_type(incoming, around)
     _check_complete(incoming, around, links)
-    own = _write(incoming, around, list(links.values()))
+    own = _write(incoming, repository, around, list(links.values()))
     _HOLD_LINKS.run(list(links.values()))
     held = incoming.children | {digest for digest, row in around.items() if row.subject == str(incoming.digest)}
     held.discard(str(incoming.digest))
     if held:
         _HOLD_MANIFESTS.run([around[digest].pk for digest in held])
-    _move_tags(incoming, own, tags)
-    if not incoming.repository.is_listed:
-        _LIST.run(repository)
+    _move_tags(incoming, repository, own, tags)
+    if not repository.is_listed:
+        _LIST.run(repository.pk)
     failpoint("manifest.before_put_commit")
 
 
-def _lock_around(incoming: Put, tags: list[_Tag]) -> dict[str, _Manifest]:
+def _lock_around(incoming: Put, repository: Repository, tags: list[_Tag]) -> dict[str, _Manifest]:
     """Lock every manifest whose state this put changes: itself, children, subject, referrers, old targets of tags."""
     named = incoming.children | {str(incoming.digest)} | ({incoming.subject} if incoming.subject else set())
     targets = [tag.manifest_pk for tag in tags]
-    rows = _LOCK_AROUND.rows(incoming.repository.pk, list(named), str(incoming.digest), targets)
+    rows = _LOCK_AROUND.rows(repository.pk, list(named), str(incoming.digest), targets)
     return {row[1]: _Manifest(*row) for row in rows}
 
 
@@ -208,7 +208,7 @@ def _details(missing: Collection[str]) -> list[object]:
     return details
 
 
-def _write(incoming: Put, around: Mapping[str, _Manifest], links: list[int]) -> int:
+def _write(incoming: Put, repository: Repository, around: Mapping[str, _Manifest], links: list[int]) -> int:
     """Insert the manifest, or promise it again when it is there; return its primary key."""
     own = around.get(str(incoming.digest))
     is_held = bool(incoming.tags) or incoming.subject in around
@@ -217,18 +217,18 @@ def _write(incoming: Put, around: Mapping[str, _Manifest], links: list[int]) -> 
         # A blob that may be elsewhere can have come since the last time.
         _USE.run(own.pk, links)
         return own.pk
-    pk = _insert(incoming, is_idle=not is_held)
+    pk = _insert(incoming, repository, is_idle=not is_held)
     _USE.run(pk, links)
     if incoming.children:
         _ADOPT.run(pk, [around[digest].pk for digest in incoming.children])
     return pk
 
 
-def _insert(incoming: Put, *, is_idle: bool) -> int:
+def _insert(incoming: Put, repository: Repository, *, is_idle: bool) -> int:
     parsed = incoming.parsed
     return int(
         _INSERT.value(
-            incoming.repository.pk,
+            repository.pk,
             str(incoming.digest),
             parsed.media_type,
             incoming.payload,
@@ -241,7 +241,7 @@ def _insert(incoming: Put, *, is_idle: bool) -> int:
     )
 
 
-def _move_tags(incoming: Put, own: int, tags: list[_Tag]) -> None:
+def _move_tags(incoming: Put, repository: Repository, own: int, tags: list[_Tag]) -> None:
     if tags:
         _MOVE_TAGS.run(own, [tag.pk for tag in tags])
     moved = {tag.manifest_pk for tag in tags if tag.manifest_pk != own}
@@ -249,7 +249,7 @@ def _move_tags(incoming: Put, own: int, tags: list[_Tag]) -> None:
         holds.drop_manifests(moved)
     # Sorted: two puts of the same new tags would else wait for each other.
     for name in sorted({*incoming.tags} - {tag.name for tag in tags}):
-        _INSERT_TAG.run(incoming.repository.pk, name, own)
+        _INSERT_TAG.run(repository.pk, name, own)
 
 
 def delete(name: RepositoryName, digest: Digest) -> None:

@@ -19,7 +19,13 @@ objects at any time, so nobody appends to them any more, and only their first `s
 
 `used_at` is the last moment that something was promised about the row, or that a hold on it ended; `is_idle`
 says that nothing holds it: no tag, parent or subject for a manifest, no manifest for a link. Both are kept by
-the verbs (`manifests`, `blobs`, …), in the order of locks Upload → Tag → Manifest → Blob → Link.
+the verbs (`manifests`, `blobs`, …), in the order of locks
+
+    Repository → Upload → Tag → Manifest → Blob → Link
+
+Whoever brings something into a repository shares its row (FOR KEY SHARE, `repositories.ensure`); who hides or removes
+the row has it alone (FOR UPDATE). So it goes only when it is empty, and nothing comes into one that is hidden: its name
+begins with `!` then, and `deletion` removes what it holds.
 """
 
 import uuid

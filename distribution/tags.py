@@ -1,11 +1,15 @@
 """Tags: list, delete. They are moved by `manifests.put`."""
 
+from accounts.statement import Statement
 from acl.names import RepositoryName
 from distribution import holds, lookup, transactions
 from distribution.failpoints import failpoint
 from distribution.models import Manifest, Tag, remove
 from distribution.pages import Page
 from tokens.errors import ErrorCode, RegistryError
+
+_LOCK = Statement("SELECT id, manifest_id FROM distribution_tag WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
+_LOCK_MANIFESTS = Statement("SELECT id FROM distribution_manifest WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
 
 
 def page(name: RepositoryName, limit: int, last: str) -> Page:
@@ -14,6 +18,19 @@ def page(name: RepositoryName, limit: int, last: str) -> Page:
     if repository is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
     return Page.of(lookup.tags(repository, last, limit + 1), limit)
+
+
+def delete_rows(pks: list[int]) -> None:
+    """Remove the tags with these primary keys in one transaction; one that is gone already is no fault."""
+    transactions.run(_delete_rows, pks)
+
+
+def _delete_rows(pks: list[int]) -> None:
+    rows = _LOCK.rows(pks)
+    manifests = list({manifest_pk for _, manifest_pk in rows})
+    _LOCK_MANIFESTS.rows(manifests)
+    remove(Tag.objects.filter(pk__in=[pk for pk, _ in rows]))
+    holds.drop_manifests(manifests)
 
 
 def delete(name: RepositoryName, tag: str) -> None:

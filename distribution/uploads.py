@@ -69,15 +69,15 @@ def start(name: RepositoryName, account: str, algorithm: str = "sha256", network
     reserve.check()
     if _COUNT_OPEN.value(account, network, MAX_OPEN) >= MAX_OPEN:
         raise _too_many_open(account)
-    repository = repositories.ensure(name)
     failpoint("upload.before_start")
-    upload = Upload(repository=repository, account=account, network=network, algorithm=algorithm)
-    transactions.run(_open, upload)
+    upload = Upload(account=account, network=network, algorithm=algorithm)
+    transactions.run(_open, upload, name)
     failpoint("upload.after_start")
     return upload
 
 
-def _open(upload: Upload) -> None:
+def _open(upload: Upload, name: RepositoryName) -> None:
+    upload.repository = repositories.ensure(name)
     _INSERT.run(upload.pk, upload.repository_id, upload.account, upload.network, upload.algorithm)
     segments.name_first(upload)
 
@@ -200,27 +200,29 @@ def _content(upload: Upload, body: Body, digest: Digest, start: int | None, expe
 
 
 def _publish(upload: Upload, content: Content) -> None:
-    if not _close(upload, content):
+    # By its name: what was deleted since the session was found, and made anew, gets the blob.
+    repository = repositories.ensure(RepositoryName(upload.repository.name))
+    if not _close(upload, repository, content):
         return
-    blobs.publish(upload.repository_id, content)
+    blobs.publish(repository.pk, content)
     failpoint("upload.before_publish_commit")
 
 
-def _is_published(upload: Upload, content: Content) -> bool:
+def _is_published(upload: Upload, repository: Repository, content: Content) -> bool:
     """Tell whether an earlier attempt was committed, though the answer to its COMMIT got lost."""
     is_open = Upload.objects.filter(pk=upload.pk).exists()
-    links = Link.objects.filter(repository=upload.repository, blob__key=content.key)
+    links = Link.objects.filter(repository=repository, blob__key=content.key)
     return not is_open and links.exists()
 
 
-def _close(upload: Upload, content: Content) -> bool:
+def _close(upload: Upload, repository: Repository, content: Content) -> bool:
     """Remove the session's rows, every object but the content's goes to trash; False when that was done before.
 
     Raises what `segments.range_error` says when the session stands elsewhere, or another request holds it.
     """
     row = _LOCK.row(upload.pk, content.offset, content.lease, content.lease)
     if row is None:
-        if _is_published(upload, content):
+        if _is_published(upload, repository, content):
             return False
         raise segments.range_error(upload)
     # Asked once the row is locked: nobody seals a segment without it.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
+from accounts.bulk_deletion import BulkDeletionAdmin
 from tokens import refresh
 from tokens.models import RefreshToken
 
 
 @admin.register(RefreshToken)
-class RefreshTokenAdmin(ModelAdmin):
+class RefreshTokenAdmin(BulkDeletionAdmin):
     """Refresh tokens can be looked at and revoked; what they hold can't be seen, made or edited."""
 
     list_display = ("account", "client_id", "address", "created_at", "used_at", "is_good")

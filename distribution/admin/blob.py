@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from distribution import deletion
 from distribution.admin import cells
 from distribution.admin.looking import LookedAtAdmin
 from distribution.models import Blob, Repository
@@ -39,5 +40,5 @@ class BlobAdmin(LookedAtAdmin):
     @admin.display(description="repositories")
     def repositories(self, blob: Blob) -> str:
         """Lead to the repositories through which it is readable."""
-        rows = Repository.objects.filter(links__blob=blob).order_by("name")[: cells.LISTED + 1]
+        rows = deletion.without_hidden(Repository.objects.filter(links__blob=blob)).order_by("name")[: cells.LISTED + 1]
         return cells.lines(cells.page_link(row, row.name) for row in rows)

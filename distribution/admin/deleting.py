@@ -7,53 +7,53 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin as DjangoModelAdmin
-from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.models import DELETION, LogEntry
-from django.contrib.admin.utils import model_ngettext
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
+from accounts.bulk_deletion import LISTED, tell_deleted
 from distribution.admin.looking import LookedAtAdmin
 from tokens.errors import RegistryError
 
-LISTED = 100
-"""How many rows a confirmation or an error message names."""
+REPR_CHARACTERS = 200
+"""As many as the log keeps of what a row is called."""
 
 
 class DeletedByVerbAdmin(LookedAtAdmin):
     """Rows that one verb deletes, one by one: each deletion is whole, or refused with the verb's reason.
 
-    A subclass says `delete_by_verb` and `said`.
+    A subclass says `delete_by_verb` and `name_of`.
     """
 
     def delete_by_verb(self, row: Any) -> None:
         """Delete the row, in a transaction of its own. Raises RegistryError."""
         raise NotImplementedError
 
-    def said(self, row: Any) -> str:
-        """Return what to call the row before it is deleted."""
-        return str(row)
-
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Ask Django's permission."""
         return DjangoModelAdmin.has_delete_permission(self, request, obj)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Replace Django's own deletion of several rows."""
-        actions: dict[str, Any] = super().get_actions(request)
-        if "delete_selected" in actions:
-            actions["delete_selected"] = (_delete_selected, *actions["delete_selected"][1:])
-        return actions
+    def delete_few(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Ask with Django's page, then delete each of the rows that can be, and say what became of all."""
+        if "post" not in request.POST:
+            return super().delete_few(request, queryset)
+        rows = list(queryset)
+        reasons = self.delete_rows(request, rows)
+        tell_deleted(self, request, len(rows) - len(reasons))
+        for said in reasons[:LISTED]:
+            self.message_user(request, said, messages.ERROR)
+        return None
 
     def get_deleted_objects(
         self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         """Return what the confirmation names: nothing cascades, and the verb judges what protects a row."""
         count = objs.count() if isinstance(objs, QuerySet) else len(objs)
-        named = [self.said(row) for row in objs[:LISTED]]
+        named = [self.name_of(row) for row in objs[:LISTED]]
         if count > LISTED:
             named.append(f"… and {count - LISTED} more")
         return named, {str(self.opts.verbose_name_plural): count}, set(), []
@@ -80,19 +80,38 @@ class DeletedByVerbAdmin(LookedAtAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         """Delete one row, then log what it was."""
-        said = self.said(obj)
+        entry = self.entry_of(request, obj)
         self.delete_by_verb(obj)
-        user: Any = request.user.pk
-        LogEntry.objects.log_actions(user, [obj], DELETION, said, single_object=True)
+        entry.save()
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Delete each of the rows that can be, and say what became of all."""
-        rows = list(queryset)
-        refused = self._delete_each(request, rows)
-        if deleted := len(rows) - len(refused):
-            self.message_user(request, f"Deleted {_counted(self, deleted)}.", messages.SUCCESS)
-        for row, error in refused[:LISTED]:
-            self.message_user(request, f"{self.said(row)} is still there: {reason(error)}", messages.ERROR)
+    def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
+        """Delete each of `rows` by the verb, then log what they were; return why each of the others stays."""
+        refused: list[str] = []
+        deleted: list[LogEntry] = []
+        try:
+            for row in rows:
+                entry = self.entry_of(request, row)
+                try:
+                    self.delete_by_verb(row)
+                except RegistryError as error:
+                    refused.append(f"{entry.change_message} is still there: {reason(error)}")
+                else:
+                    deleted.append(entry)
+        finally:
+            LogEntry.objects.bulk_create(deleted)
+        return refused
+
+    def entry_of(self, request: HttpRequest, row: Model) -> LogEntry:
+        """Return the entry of the log for the deletion of `row`, made while there is something to say of it."""
+        user: Any = request.user.pk
+        return LogEntry(
+            user_id=user,
+            content_type=ContentType.objects.get_for_model(row, for_concrete_model=False),
+            object_id=row.pk,
+            object_repr=str(row)[:REPR_CHARACTERS],
+            action_flag=DELETION,
+            change_message=self.name_of(row),
+        )
 
     def log_deletions(self, request: HttpRequest, queryset: Iterable[Any]) -> list[Any]:
         """Log nothing yet: Django asks before the deletion, which the verb may refuse."""
@@ -100,27 +119,6 @@ class DeletedByVerbAdmin(LookedAtAdmin):
 
     def _to_list(self) -> HttpResponse:
         return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
-
-    def _delete_each(self, request: HttpRequest, rows: list[Any]) -> list[tuple[Any, RegistryError]]:
-        """Return the rows that were refused.
-
-        An index has to go before the manifests that it lists; it is younger than they are, and comes first.
-        """
-        refused: list[tuple[Any, RegistryError]] = []
-        for row in rows:
-            try:
-                self.delete_model(request, row)
-            except RegistryError as error:
-                refused.append((row, error))
-        return refused
-
-
-def _delete_selected(admin: DeletedByVerbAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-    """Ask with Django's page, then delete."""
-    if "post" not in request.POST:
-        return delete_selected(admin, request, queryset)
-    admin.delete_queryset(request, queryset)
-    return None
 
 
 def reason(error: RegistryError) -> str:
@@ -131,7 +129,3 @@ def reason(error: RegistryError) -> str:
     said = str(detail.get("reason", error.code.message))
     parents = ", ".join(map(str, detail.get("parents", ())))
     return f"{said} ({parents})" if parents else said
-
-
-def _counted(admin: DeletedByVerbAdmin, count: int) -> str:
-    return f"{count} {model_ngettext(admin.opts, count)}"

@@ -6,10 +6,11 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
+
+from accounts.bulk_deletion import BulkDeletionAdmin
 
 
-class LookedAtAdmin(ModelAdmin):
+class LookedAtAdmin(BulkDeletionAdmin):
     """Lists and pages of rows that only pushes and pulls change.
 
     Lists are ordered by an index, count nothing but the page's own filter, and are sorted by indexes only.

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest
 
 from acl.names import RepositoryName
-from distribution import manifests, spec
+from distribution import deletion, manifests, spec
 from distribution.admin import cells, totals
 from distribution.admin.deleting import DeletedByVerbAdmin
 from distribution.digest import parse_digest
@@ -73,7 +73,7 @@ class ManifestAdmin(DeletedByVerbAdmin):
         """Return manifests with repository and first tags, less their bytes."""
         first = Prefetch("tags", Tag.objects.order_by("name")[: TAGS_SHOWN + 1], to_attr="first_tags")
         rows: QuerySet[Manifest] = super().get_queryset(request).select_related("repository").prefetch_related(first)
-        return rows.annotate(blob_bytes=totals.blob_bytes("pk")).defer("payload", "annotations")
+        return deletion.in_sight(rows).annotate(blob_bytes=totals.blob_bytes("pk")).defer("payload", "annotations")
 
     @admin.display(description="digest")
     def short_digest(self, manifest: Manifest) -> str:
@@ -145,7 +145,7 @@ class ManifestAdmin(DeletedByVerbAdmin):
         """Delete the manifest and its tags."""
         manifests.delete(RepositoryName(row.repository.name), parse_digest(row.digest))
 
-    def said(self, row: Any) -> str:
+    def name_of(self, row: Any) -> str:
         """Name the manifest in its repository, and the tags that go with it."""
         name = f"{row.repository.name}@{row.digest}"
         names = _tag_names(row)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from acl.names import RepositoryName
-from distribution import tags
+from distribution import deletion, tags
 from distribution.admin import cells, totals
-from distribution.admin.deleting import DeletedByVerbAdmin
+from distribution.admin.deleting import DeletedByVerbAdmin, reason
 from distribution.models import Tag
+from tokens.errors import RegistryError
 
 
 @admin.register(Tag)
@@ -30,6 +32,7 @@ class TagAdmin(DeletedByVerbAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
         """Return tags with repository and manifest, less the manifest's bytes."""
         rows: QuerySet[Tag] = super().get_queryset(request).select_related("repository", "manifest")
+        rows = deletion.in_sight(rows)
         rows = rows.annotate(blob_bytes=totals.blob_bytes("manifest"))
         return rows.defer("manifest__payload", "manifest__annotations")
 
@@ -57,6 +60,16 @@ class TagAdmin(DeletedByVerbAdmin):
         """Delete the tag; its manifest stays."""
         tags.delete(RepositoryName(row.repository.name), row.name)
 
-    def said(self, row: Tag) -> str:
+    def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
+        """Delete all of `rows` in one transaction: there may be thousands, and nothing keeps a tag."""
+        entries = [self.entry_of(request, row) for row in rows]
+        try:
+            tags.delete_rows([row.pk for row in rows])
+        except RegistryError as error:
+            return [f"{entry.change_message} is still there: {reason(error)}" for entry in entries]
+        LogEntry.objects.bulk_create(entries)
+        return []
+
+    def name_of(self, row: Tag) -> str:
         """Name the tag in its repository."""
         return f"{row.repository.name}:{row.name}"

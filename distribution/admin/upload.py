@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from distribution import deletion
 from distribution.admin import cells
 from distribution.admin.looking import LookedAtAdmin
 from distribution.models import Upload
@@ -24,7 +25,7 @@ class UploadAdmin(LookedAtAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Upload]:
         """Return uploads with their repositories."""
-        return super().get_queryset(request).select_related("repository")
+        return deletion.in_sight(super().get_queryset(request).select_related("repository"))
 
     @admin.display(description="repository")
     def in_repository(self, upload: Upload) -> str:

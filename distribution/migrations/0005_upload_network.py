@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("distribution", "0003_link_by_blob"),
+        ("distribution", "0004_upload_hash_state"),
     ]
 
     operations = [

@@ -1,10 +1,10 @@
-"""One run: sweep manifests, links and blobs, expire uploads, empty the trash; or find what that would be."""
+"""One run: sweep manifests, links and blobs, expire uploads, remove what is empty then; or find what that would be."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
 
-from collector import clock, reap
+from collector import clock, reap, repositories
 from collector.findings import Finding, Kind
 from collector.mark import Mark
 from collector.pace import Pace
@@ -19,10 +19,12 @@ def collect(policy: Policy, report: Report, pace: Pace) -> None:
     `now` is the database's and taken once, so that a changed grace period applies to everything alike. Raises
     StopError when `pace` does, with `report` saying what was done.
     """
+    repositories.finish_deletions(report, pace)
     now = clock.now()
     sweep(policy, now - policy.grace_period, report, pace)
     for scope in policy.scopes():
         reap.expire_uploads(now, scope, report, pace)
+    repositories.remove_empty(policy, report, pace)
     reap.empty_trash(now, report, pace)
 
 

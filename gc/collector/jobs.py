@@ -6,11 +6,12 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db.models import Q
 
-from collector import clock, lease, reap, requested, runs, schedule, scrub
+from collector import clock, lease, reap, repositories, requested, runs, schedule, scrub
 from collector.lease import Held, HeldError
 from collector.models import Job, Run
 from collector.pace import Pace, StopError
 from collector.report import Report
+from distribution import deletion
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def is_anything_due() -> bool:
     """Tell whether there is something to do that no process is doing."""
     now = clock.now()
     has_trash = reap.due_trash(now).exists() and reap.may_empty_trash()
-    has_refuse = has_trash or reap.expired_uploads(now).exists()
+    has_refuse = has_trash or reap.expired_uploads(now).exists() or deletion.unfinished().exists()
     if has_refuse and not lease.is_held(Job.REAPING):
         return True
     if (requested.is_any() or schedule.is_due() or runs.is_any_open()) and not lease.is_held(Job.COLLECTION):
@@ -54,6 +55,7 @@ def _reap(watch: Callable[[], None] | None) -> bool:
     report, now = Report(), clock.now()
     with lease.hold(Job.REAPING) as held:
         pace = Pace(_renewing(held, watch))
+        repositories.finish_deletions(report, pace)
         reap.expire_uploads(now, Q(), report, pace)
         reap.empty_trash(now, report, pace)
     return not report.failures

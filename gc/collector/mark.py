@@ -22,6 +22,7 @@ from collector.moments import Moments, microseconds
 from collector.pace import Pace
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.walk import BATCH
+from distribution import deletion
 from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
 
 _USED_BY_TAGGED = Exists(ManifestBlob.objects.filter(link=OuterRef("pk"), manifest__tags__isnull=False))
@@ -76,7 +77,7 @@ class Mark:
         """Return the primary keys of those that nothing holds since before the cut, read in one go."""
         idle = Bitmap()
         for scope in self._policy.scopes():
-            due = rows.filter(scope, is_idle=True, used_at__lt=self._cut)
+            due = deletion.in_sight(rows).filter(scope, is_idle=True, used_at__lt=self._cut)
             for pk in due.values_list("pk", flat=True).iterator(BATCH):
                 idle.add(pk)
         return idle

@@ -6,6 +6,7 @@ from typing import TextIO
 
 TERMINAL_SECONDS = 0.5
 LOG_SECONDS = 30.0
+BAR_CHARACTERS = 30
 
 
 class Progress:
@@ -34,3 +35,10 @@ class Progress:
         if self._has_line:
             self._stream.write("\r\033[K")
             self._stream.flush()
+
+
+def bar(done: int, total: int) -> str:
+    """Return how much of `total` is done, as a bar: "[####......] 40%, 4 of 10"."""
+    done = min(done, total)
+    share = done / total if total else 1.0
+    return f"[{'#' * int(share * BAR_CHARACTERS):.<{BAR_CHARACTERS}}] {share:.0%}, {done:,} of {total:,}"

@@ -15,7 +15,7 @@ from collector.models import Job
 from collector.pace import Pace
 from collector.report import Report
 from collector.walk import BusyError, Walk, by_age
-from distribution import leases, transactions, trash, uploads
+from distribution import deletion, leases, transactions, trash, uploads
 from distribution.failpoints import failpoint
 from distribution.models import Trash, Upload
 from distribution.storage import blob_store, check_storage
@@ -37,7 +37,8 @@ def due_trash(now: datetime) -> QuerySet[Trash]:
 
 def find_uploads(now: datetime, scope: Q, pace: Pace) -> Iterator[Finding]:
     """Yield the uploads that `expire_uploads` would end. Raises StopError when `pace` does."""
-    rows = expired_uploads(now).filter(scope).select_related("repository").only("active_at", "repository__name")
+    rows = deletion.in_sight(expired_uploads(now)).filter(scope)
+    rows = rows.select_related("repository").only("active_at", "repository__name")
     for page in by_age(rows, "active_at"):
         for row in page:
             reason = f"no activity since {row.active_at:%Y-%m-%d %H:%M:%S} UTC"

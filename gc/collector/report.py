@@ -1,9 +1,10 @@
 """What a run did: counts for each repository and for the whole registry."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
 
+from distribution import deletion
 from distribution.models import Repository
 
 BATCH = 500
@@ -34,7 +35,8 @@ class Counts:
 class Report:
     """Counts by primary key of the repository, and what belongs to none.
 
-    The bytes of a blob count for the repository that let go of it last.
+    The bytes of a blob count for the repository that let go of it last. `gone` has the names of repositories whose
+    rows are removed.
     """
 
     repositories: dict[int, Counts] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Report:
     objects: int = 0
     busy: int = 0
     failures: int = 0
+    gone: dict[int, str] = field(default_factory=dict)
 
     def count(self, repository_id: int, counts: Counts) -> None:
         """Add `counts` to those of a repository."""
@@ -63,13 +66,13 @@ def so_far(report: Report) -> str:
     return f"so far: {rows}, {size_text(total.freed_bytes)}"
 
 
-def names_of(repository_ids: Iterable[int]) -> dict[int, str]:
-    """Return the names of repositories by primary key."""
-    names: dict[int, str] = {}
-    pks = list(repository_ids)
+def names_of(report: Report) -> dict[int, str]:
+    """Return the names of the report's repositories by primary key."""
+    names = dict(report.gone)
+    pks = list(report.repositories.keys() - names.keys())
     for start in range(0, len(pks), BATCH):
         rows = Repository.objects.filter(pk__in=pks[start : start + BATCH])
-        names |= dict(rows.values_list("pk", "name"))
+        names |= {row.pk: deletion.name_of(row) for row in rows}
     return names
 
 
@@ -109,5 +112,6 @@ def json_value(report: Report, names: Mapping[int, str]) -> dict[str, object]:
     return {
         "repositories": [{"repository": name} | counts for name, counts in rows],
         "total": asdict(report.total),
+        "repositories_removed": sorted(report.gone.values()),
         **{name: getattr(report, name) for name in ("uploads", "objects", "busy", "failures")},
     }

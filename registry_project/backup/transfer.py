@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.progress import bar
 from collector.report import size_text
 from distribution.failpoints import failpoint
 from registry_project.backup import files, listing
@@ -37,11 +38,7 @@ class Counts:
 
     def bar(self, total: int) -> str:
         """Return in a few words how far it is of `total` objects; nothing before that is known."""
-        if not total:
-            return ""
-        share = self.done / total
-        bar = ("#" * int(20 * share)).ljust(20, ".")
-        return f" [{bar}] {share:.0%}, {self.done} of {total}, {size_text(self.done_bytes)}"
+        return f" {bar(self.done, total)}, {size_text(self.done_bytes)}" if total else ""
 
 
 class BrokenObjectsError(Exception):

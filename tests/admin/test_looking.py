@@ -65,7 +65,7 @@ def test_nothing_is_added_or_edited(admin: Browser, image: Image, model: str) ->
     assert 'name="_save"' not in admin.text(first_page_of(model))
 
 
-@pytest.mark.parametrize("model", ["repository", "blob", "upload"])
+@pytest.mark.parametrize("model", ["blob", "upload"])
 def test_what_has_no_verb_is_not_deleted(admin: Browser, image: Image, model: str) -> None:
     response = admin.post(first_page_of(model).replace("change", "delete"), {"post": "yes"})
 

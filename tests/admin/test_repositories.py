@@ -1,9 +1,18 @@
-"""Repositories in the admin: whether what is untagged stays is changed here, and nothing else."""
+"""Repositories in the admin: whether what is untagged stays is changed here, and nothing else; they are deleted."""
+
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 
-from distribution.models import Repository
-from tests.admin.browser import Browser, staff
+from distribution import deletion
+from distribution.admin import repository as repository_admin
+from distribution.admin.repository import RepositoryAdmin
+from distribution.models import Blob, Repository, Tag
+from tests.admin.browser import Browser, messages_of, staff
+from tests.caller import Caller
+from tests.images import Image
 
 REPOSITORIES = "/admin/distribution/repository/"
 
@@ -32,17 +41,30 @@ def test_nothing_else_of_a_repository_is_changed(admin: Browser, page: str) -> N
 
 def test_saving_forgets_no_push_that_came_meanwhile(admin: Browser, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first manifest of the repository comes between reading and writing the row."""
-    save = Repository.save
+    save = RepositoryAdmin.save_model
 
-    def save_after_a_push(row: Repository, **options: object) -> None:
+    def save_after_a_push(*arguments: Any) -> None:
         Repository.objects.update(is_listed=True)
-        save(row, **options)  # type: ignore[arg-type]
+        save(*arguments)
 
-    monkeypatch.setattr(Repository, "save", save_after_a_push)
+    monkeypatch.setattr(RepositoryAdmin, "save_model", save_after_a_push)
 
     admin.submit(page, keeps_untagged="on")
 
-    assert Repository.objects.get().is_listed
+    row = Repository.objects.get()
+    assert (row.is_listed, row.keeps_untagged) == (True, True)
+
+
+def test_saving_what_went_meanwhile_is_no_fault(admin: Browser, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = RepositoryAdmin.save_model
+
+    def save_after_a_collection(*arguments: Any) -> None:
+        Repository.objects.all().delete()
+        save(*arguments)
+
+    monkeypatch.setattr(RepositoryAdmin, "save_model", save_after_a_collection)
+
+    assert admin.submit(page, keeps_untagged="on").status_code == 302
 
 
 def test_no_repository_is_added(admin: Browser) -> None:
@@ -72,3 +94,75 @@ def test_the_list_shows_which_repositories_keep_what_is_untagged(admin: Browser,
     shown = admin.get(REPOSITORIES, keeps_untagged__exact="1").context["cl"].result_list
 
     assert [row.name for row in shown] == ["alice/base"]
+
+
+def deletion_of(name: str) -> str:
+    return f"{REPOSITORIES}{Repository.objects.get(name=name).pk}/delete/"
+
+
+def test_the_page_of_a_repository_leads_to_its_deletion(admin: Browser, page: str) -> None:
+    assert page.replace("change", "delete") in admin.text(page)
+
+
+def test_the_confirmation_says_what_goes_and_when_the_space_comes_back(
+    admin: Browser, push: Callable[..., Image]
+) -> None:
+    push("alice/app", "v1", b"own" * 1000)
+    push("alice/app", "v2", b"own" * 1000)
+    push("alice/app", "v3", b"shared" * 1000)
+    push("alice/other", "v1", b"shared" * 1000)
+
+    asked = admin.text(deletion_of("alice/app")).replace("\xa0", " ")
+
+    assert "alice/app with 3 tags and 2 manifests, 5.9 KB of its own and 11.8 KB that other repositories share" in asked
+    assert "about 15 minutes later" in asked
+
+
+def test_a_repository_is_deleted_with_all_that_it_holds(
+    admin: Browser, push: Callable[..., Image], alice: Caller
+) -> None:
+    push("alice/app", "v1")
+
+    response = admin.submit(deletion_of("alice/app"))
+
+    assert (response.status_code, response["Location"]) == (302, REPOSITORIES)
+    assert alice.get("/v2/alice/app/tags/list").status_code == 404
+    assert not Repository.objects.exists()
+    assert not Blob.objects.exists()
+    assert LogEntry.objects.get().get_change_message().startswith("alice/app with 1 tags and 1 manifests")
+
+
+def test_a_large_repository_is_gone_at_once_and_the_rest_is_left_to_a_job(
+    admin: Browser, push: Callable[..., Image], alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository_admin, "MOMENT_SECONDS", 0)
+    push("alice/app", "v1")
+
+    admin.submit(deletion_of("alice/app"))
+
+    assert deletion.unfinished().exists()
+    assert alice.get("/v2/alice/app/tags/list").status_code == 404
+    # The first page says that it was deleted.
+    pages = [admin.text(f"/admin/distribution/{model}/") for model in ("blob", "repository", "tag", "manifest")]
+    assert not any("alice/app" in page for page in pages[1:])
+
+
+def test_selected_repositories_are_deleted(admin: Browser, push: Callable[..., Image]) -> None:
+    for name in ("alice/a", "alice/b", "alice/c"):
+        push(name)
+    first, second, _ = Repository.objects.order_by("name")
+
+    response = admin.delete_selected(REPOSITORIES, first.pk, second.pk)
+
+    assert messages_of(response) == ["Deleted 2 repositories."]
+    assert Tag.objects.get().repository.name == "alice/c"
+
+
+def test_who_may_not_delete_repositories_does_not(push: Callable[..., Image]) -> None:
+    push("alice/app", "v1")
+    keeper = staff("keeper", "view_repository", "change_repository")
+
+    response = keeper.post(deletion_of("alice/app"), {"post": "yes"})
+
+    assert response.status_code == 403
+    assert Repository.objects.get().name == "alice/app"

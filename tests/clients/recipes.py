@@ -34,9 +34,9 @@ def settings_in(folder: Path) -> dict[str, str]:
     }
 
 
-def tags_of(server: Server, repository: str) -> list[str]:
-    """Return the tags that alice finds in `repository`."""
-    token = server.token("alice", f"repository:{repository}:pull")
+def tags_of(server: Server, repository: str, account: str = "alice") -> list[str]:
+    """Return the tags that the account finds in `repository`."""
+    token = server.token(account, f"repository:{repository}:pull")
     answer = server.request("GET", f"/v2/{repository}/tags/list", authorization=f"Bearer {token}")
     tags: list[str] = json.loads(answer.body)["tags"]
     return tags

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.recipes import settings_in
+from tests.clients.recipes import settings_in, tags_of
 from tests.clients.server import ROOT, Server, password_of
 from tests.clients.terminal import type_in
 from tests.documents import block
@@ -38,6 +38,28 @@ def test_the_image_is_copied_out_and_in_as_typed(server: Server, pushed: str, tm
     shown = type_from_readme("runs: skopeo", server, tmp_path)
 
     assert {"v1", "v2"} <= set(re.findall(r'"(v\d)"', shown))
+
+
+@pytest.mark.client("podman", "skopeo", "curl", "jq")
+def test_one_tag_is_deleted_as_typed_and_then_the_manifest_with_the_others(
+    server: Server, pushed: str, tmp_path: Path
+) -> None:
+    type_from_readme("runs: skopeo", server, tmp_path)
+
+    type_from_readme("runs: delete-tag", server, tmp_path)
+    assert tags_of(server, "myorg/test", "admin") == ["v1"]
+    type_from_readme("runs: delete-manifest", server, tmp_path)
+
+    assert tags_of(server, "myorg/test", "admin") == []
+
+
+@pytest.mark.client("podman")
+def test_a_repository_is_deleted_as_typed(server: Server, pushed: str) -> None:
+    shown = type_from_readme("runs: deleterepository", server, server.folder)
+
+    assert "myorg/test has " in shown
+    assert "Nothing was changed." in shown
+    assert "All that it held is removed." in shown
 
 
 @pytest.mark.client("podman", "curl", "jq")

@@ -129,7 +129,11 @@ def test_what_is_due_is_read_by_age_beside_what_repositories_keep(many: None) ->
 
     assert (found, report.total.manifests) == ([], 0)
     _check(captured, least=2)
-    (sql,) = {q["sql"] for q in captured.captured_queries if re.match(r"SELECT .*keeps_untagged.*LIMIT 500$", q["sql"])}
+    (sql,) = {
+        q["sql"]
+        for q in captured.captured_queries
+        if re.match(r"SELECT .*used_at.*keeps_untagged.*LIMIT 500$", q["sql"])
+    }
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")
         assert "distribution_manifest_idle" in str(cursor.fetchall())

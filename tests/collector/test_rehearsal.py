@@ -84,7 +84,7 @@ def test_a_rehearsal_says_the_table_of_the_run(
     collection.collect(rules, done, Pace())
     collection.foresee(rules, done)
 
-    names = names_of(Repository.objects.values_list("pk", flat=True))
+    names = names_of(done) | names_of(rehearsed)
     assert done.total.freed_bytes + done.total.later_bytes > 0
     assert table(rehearsed, names) == table(done, names)
 

@@ -1,6 +1,6 @@
 """`GET /v2/_catalog`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from django.db.models.functions import Now
@@ -9,6 +9,7 @@ from acl.models import Rule
 from distribution import repositories
 from distribution.models import Manifest, Repository
 from tests.caller import Caller, error_codes
+from tests.images import Image
 
 # Byte order: a dash, a dot and a slash come before letters and digits, an underscore between capitals and small ones.
 NAMES = ["alice/a", "alice/a-b", "alice/a.b", "alice/a/b", "alice/a0", "alice/a_b", "alice/ab", "bob/b", "public/p"]
@@ -127,3 +128,22 @@ def test_a_repository_that_holds_nothing_is_not_listed(alice: Caller) -> None:
     alice.post("/v2/alice/app/blobs/uploads/")
 
     assert listed(alice) == []
+
+
+def test_a_repository_leaves_with_its_last_manifest(push: Callable[..., Image], alice: Caller) -> None:
+    first, second = push("alice/app", "v1"), push("alice/app", "v2", b"another layer")
+    alice.delete(f"/v2/alice/app/manifests/{first.digest}")
+    assert listed(alice) == ["alice/app"]
+
+    alice.delete(f"/v2/alice/app/manifests/{second.digest}")
+
+    assert listed(alice) == []
+
+
+def test_a_repository_that_left_comes_back_with_the_next_manifest(push: Callable[..., Image], alice: Caller) -> None:
+    image = push("alice/app", "v1")
+    alice.delete(f"/v2/alice/app/manifests/{image.digest}")
+
+    push("alice/app", "v1")
+
+    assert listed(alice) == ["alice/app"]

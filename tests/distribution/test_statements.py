@@ -77,8 +77,8 @@ OTHERS: dict[str, tuple[Act, int]] = {
     "list repositories": (get("/v2/_catalog"), 4),
     "ask for a token": (lambda caller, _image: caller.ask_token("repository:alice/app:pull"), 3),
     "mount a blob": (mount, 7),
-    "push a blob in one request": (upload_whole, 15),
-    "push a blob in three requests": (upload, 24),
+    "push a blob in one request": (upload_whole, 16),
+    "push a blob in three requests": (upload, 25),
     "put a manifest again": (put_again, 10),
     "GET /health": (get("/health"), 1),
 }

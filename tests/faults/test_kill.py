@@ -129,6 +129,8 @@ COLLECTING: dict[str, Act] = {
 }
 # Steps of a backup, which changes nothing of the registry but its lease.
 BACKING_UP = [name for name in NAMES if name.startswith("backup.")]
+# What is done before the kill of a command that deletes the repository.
+DELETING: dict[str, Act] = {name: push for name in NAMES if name.startswith("repository.")}
 # A step that only another fault leads to.
 WITH = {"upload.before_abandon": "upload.write=error:EIO; "}
 
@@ -156,7 +158,7 @@ def assert_recovered(scene: Scene) -> None:
 
 
 def test_each_failpoint_has_a_kill() -> None:
-    assert SERVING.keys() | COLLECTING.keys() | set(BACKING_UP) == NAMES.keys()
+    assert SERVING.keys() | COLLECTING.keys() | DELETING.keys() | set(BACKING_UP) == NAMES.keys()
 
 
 @pytest.mark.parametrize("name", SERVING)
@@ -212,3 +214,13 @@ def is_whole(folder: Path) -> bool:
     objects = [f"sha256:{sha256((folder / key).read_bytes()).hexdigest()}" == digest for key, _, digest in lines]
     database = sha256((state / "database").read_bytes()).hexdigest() == said["database_sha256"]
     return database and len(objects) == said["objects"] and all(objects)
+
+
+@pytest.mark.parametrize("name", DELETING)
+def test_a_deletion_killed_at_any_step_is_finished_and_loses_nothing_else(scene: Scene, name: str) -> None:
+    DELETING[name](scene)
+
+    killed = scene.commands.run("deleterepository", scene.alice.repository, failpoints=f"{name}=kill")
+
+    assert killed.status == -signal.SIGKILL, killed.output
+    assert_recovered(scene)

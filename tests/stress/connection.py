@@ -106,4 +106,4 @@ def _what(path: str) -> str:
     """Return which kind of thing a path names."""
     if "/uploads/" in path:
         return "upload"
-    return next(kind for kind in ("blobs", "manifests", "referrers", "tags") if f"/{kind}/" in path)
+    return next((kind for kind in ("blobs", "manifests", "referrers", "tags") if f"/{kind}/" in path), "catalog")

@@ -13,12 +13,12 @@ import psycopg
 
 from tests.clients.server import ROOT, Server
 from tests.images import manifest
-from tests.stress import crowd, owners, slow_and_quick
+from tests.stress import crowd, owners, passing, slow_and_quick
 from tests.stress.actor import Actor
 from tests.stress.client import Client
 from tests.stress.collectors import Collectors
 from tests.stress.tally import FaultError
-from tests.stress.world import GRACE_SECONDS, REPOSITORIES, STRICT, World, moving, pinned
+from tests.stress.world import GRACE_SECONDS, REPOSITORIES, STRICT, WRECKED, World, moving, pinned
 
 # Of a run, with a grace period; the rest has none.
 PROMISED = 0.6
@@ -32,6 +32,9 @@ CAST: dict[type[Actor], int] = {
     crowd.Reader: 1,
     crowd.Deleter: 1,
     crowd.Quitter: 1,
+    passing.Passer: 2,
+    passing.Wrecked: 1,
+    passing.Wrecker: 1,
     slow_and_quick.Waiter: 3,
     slow_and_quick.Scrapper: 4,
 }
@@ -152,6 +155,9 @@ def compare_storage_with_rows(world: World) -> None:
     for table in ("distribution_upload", "distribution_segment", "distribution_trash"):
         if left := world.server.rows(f"SELECT * FROM {table}"):
             world.tally.fail(f"{table} is not empty: {left}")
+    names = {name for (name,) in world.server.rows("SELECT name FROM distribution_repository")}
+    if extra := names - {*REPOSITORIES, WRECKED}:
+        world.tally.fail(f"repositories are left in which nothing is: {extra}")
     for table in ("distribution_manifest", "distribution_link"):
         if left := world.server.rows(f"SELECT id FROM {table} WHERE is_idle"):
             world.tally.fail(f"{table} has rows that nothing holds: {left}")

@@ -14,6 +14,10 @@ STRICT = ("alice/kept-one", "alice/kept-two")
 # Here anybody deletes anything at any time.
 TORN = "alice/torn"
 REPOSITORIES = (*STRICT, TORN)
+# This one is empty at times, and its row collected.
+PASSING = "alice/passing"
+# This one is deleted at any time.
+WRECKED = "alice/wrecked"
 GRACE_SECONDS = 4.0
 PINNED = 3
 """Tags of each strict repository that nobody moves: what they name never goes."""
@@ -51,7 +55,7 @@ class World:
 
     def connect(self) -> Connection:
         """Return a new connection of a client that may do everything."""
-        return Connection(self.server, REPOSITORIES, self.tally)
+        return Connection(self.server, (*REPOSITORIES, PASSING, WRECKED), self.tally)
 
 
 def pinned() -> list[str]:

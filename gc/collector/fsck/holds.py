@@ -9,16 +9,16 @@ from django.db.models.functions import Now
 
 from collector.fsck.problem import Problem
 from collector.walk import by_pk
-from distribution import transactions
+from distribution import deletion, transactions
 from distribution.holds import HELD_LINK, HELD_MANIFEST
 from distribution.models import Link, Manifest
 
 
 def check() -> Iterator[Problem]:
-    """Yield each manifest and link whose `is_idle` is not so."""
-    manifests = Manifest.objects.annotate(named=F("digest"), place=F("repository__name"))
+    """Yield each manifest and link whose `is_idle` is not so; what is being deleted goes whatever it says."""
+    manifests = deletion.in_sight(Manifest.objects.all()).annotate(named=F("digest"), place=F("repository__name"))
     yield from _check(manifests, HELD_MANIFEST, "manifest")
-    links = Link.objects.annotate(named=F("blob__digest"), place=F("repository__name"))
+    links = deletion.in_sight(Link.objects.all()).annotate(named=F("blob__digest"), place=F("repository__name"))
     yield from _check(links, HELD_LINK, "link to blob")
 
 

@@ -6,6 +6,7 @@ from django.db.models import F, Model, QuerySet
 
 from collector.fsck.problem import Problem
 from collector.walk import by_pk
+from distribution import deletion
 from distribution.digest import Digest, parse_digest
 from distribution.manifest import parse_manifest
 from distribution.models import Manifest, ManifestBlob, ManifestChild, Tag
@@ -17,7 +18,7 @@ BATCH = 20
 
 def check() -> Iterator[Problem]:
     """Yield each manifest that is not what its digest says or lacks something that it names."""
-    for row in by_pk(Manifest.objects.select_related("repository"), BATCH):
+    for row in by_pk(deletion.in_sight(Manifest.objects.select_related("repository")), BATCH):
         fault = _fault(row)
         if fault and Manifest.objects.filter(pk=row.pk).exists():
             yield Problem(f"manifest {row.digest} in {row.repository.name}: {fault}", is_loss=True)

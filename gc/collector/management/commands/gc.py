@@ -100,7 +100,7 @@ class Command(BaseCommand):
         return ""
 
     def _print(self, report: Report, stopped: str) -> None:
-        names = names_of(report.repositories)
+        names = names_of(report)
         if self.is_json:
             self.stdout.write(json.dumps(json_value(report, names) | {"dry_run": self.is_dry_run, "stopped": stopped}))
             return
@@ -112,6 +112,8 @@ class Command(BaseCommand):
 def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
     would = "would be " if is_dry_run else ""
     lines = [f"{report.uploads} uploads {would}ended, {report.objects} objects {would}deleted from the storage"]
+    if report.gone:
+        lines.append(f"{len(report.gone)} repositories removed, in which nothing was left")
     if report.total.blobs and not is_dry_run:
         minutes = trash.DELAY // timedelta(minutes=1)
         lines.append(

@@ -1,0 +1,205 @@
+"""Delete any number of rows from a list of the admin: in slices, with a page between them that says how far it is.
+
+    list ── all rows ──> confirmation ── POST ──> slice ──> "400 of 10,000" ── refresh ──> slice ──> … ──> list
+
+Django's confirmation sends each row back as a field of a form, of which there may be a thousand. Here the list's own
+filter is sent, and the newest row that was confirmed: what comes later is not deleted.
+
+Between slices everything stands in the address of the next one, signed for the account that confirmed. So it takes
+neither JavaScript nor a session, ends when the page is closed, and an address that is opened again can only go on
+with what was confirmed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.actions import delete_selected
+from django.contrib.admin.utils import model_ngettext
+from django.core import signing
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from unfold.admin import ModelAdmin
+
+LISTED = 100
+"""How many rows a confirmation names; up to that many are deleted at once, as Django does."""
+
+BATCH = 100
+FIRST_SECONDS = 10.0
+"""How long the answer to the confirmation may take: most deletions end with it."""
+
+SLICE_SECONDS = 2.0
+VALID_SECONDS = 600
+"""How long a confirmation, and the address of the next slice, may be used."""
+
+REASONS = 5
+REASON_CHARACTERS = 200
+
+# An address that is only opened can go on, and never begins.
+_CONFIRMED, _GOING_ON = "confirmed deletion", "deletion under way"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a deletion is: rows of `filters` are left whose key is below `before`."""
+
+    filters: str
+    before: int
+    total: int
+    deleted: int = 0
+    refused: int = 0
+    reasons: tuple[str, ...] = ()
+
+    def after(self, batch: list[Any], reasons: list[str]) -> Progress:
+        """Return how far it is once `batch` is done, of which some rows stay for `reasons`."""
+        return replace(
+            self,
+            before=batch[-1].pk,
+            deleted=self.deleted + len(batch) - len(reasons),
+            refused=self.refused + len(reasons),
+            reasons=(*self.reasons, *(reason[:REASON_CHARACTERS] for reason in reasons))[:REASONS],
+        )
+
+
+class BulkDeletionAdmin(ModelAdmin):
+    """Lists from which all rows that a filter leaves can be deleted, however many they are."""
+
+    def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
+        """Delete those of `rows` that may be, each of them whole; return why each of the others stays."""
+        reasons = {row.pk: self._why_not(request, [row]) for row in rows} if self._why_not(request, rows) else {}
+        kept = {pk: reason for pk, reason in reasons.items() if reason}
+        going: QuerySet[Any] = self.get_queryset(request).filter(pk__in=[row.pk for row in rows if row.pk not in kept])
+        self.log_deletions(request, going)
+        self.delete_queryset(request, going)
+        return [f"{row} is still there: {kept[row.pk]}" for row in rows if row.pk in kept]
+
+    def name_of(self, row: Any) -> str:
+        """Return what to call the row in a confirmation."""
+        return str(row)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Replace Django's own deletion of several rows."""
+        actions: dict[str, Any] = super().get_actions(request)
+        if "delete_selected" in actions:
+            actions["delete_selected"] = (_delete_selected, *actions["delete_selected"][1:])
+        return actions
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page between two slices."""
+        view = self.admin_site.admin_view(self.go_on)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_deleting"
+        return [path("deleting/<str:state>/", view, name=name), *super().get_urls()]
+
+    def delete_few(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Ask with Django's page, then delete at once."""
+        return delete_selected(self, request, queryset)
+
+    def delete_many(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        """Ask with a page that names some of the rows, then delete the first slice."""
+        if "confirmed" not in request.POST:
+            return self._confirmation(request, queryset)
+        try:
+            progress = self._read(request, _CONFIRMED, request.POST["confirmed"])
+        except signing.BadSignature:
+            return self._too_late(request)
+        progress, is_over = self._slice(request, progress, FIRST_SECONDS)
+        return self._end(request, progress) if is_over else HttpResponseRedirect(self._address(request, progress))
+
+    def go_on(self, request: HttpRequest, state: str) -> HttpResponse:
+        """Delete the next slice, and say how far it is with a page that asks for the one after it."""
+        if not self.has_delete_permission(request):
+            raise PermissionDenied
+        try:
+            progress = self._read(request, _GOING_ON, state)
+        except signing.BadSignature:
+            return self._too_late(request)
+        if request.method == "GET":
+            progress, is_over = self._slice(request, progress, SLICE_SECONDS)
+            if is_over:
+                return self._end(request, progress)
+        context = {"progress": progress, "next": self._address(request, progress), "list": self._list(progress)}
+        return self._page(request, "admin/deleting.html", f"Deleting {self.opts.verbose_name_plural}", context)
+
+    def _slice(self, request: HttpRequest, progress: Progress, seconds: float) -> tuple[Progress, bool]:
+        """Delete for that long, and tell whether nothing is left."""
+        ends_at = time.monotonic() + seconds
+        request.GET = QueryDict(progress.filters)
+        # The newest first: what is younger may hold what is older, as an index holds manifests.
+        rows = self.get_changelist_instance(request).get_queryset(request).order_by("-pk")
+        while batch := list(rows.filter(pk__lt=progress.before)[:BATCH]):
+            progress = progress.after(batch, self.delete_rows(request, batch))
+            if time.monotonic() > ends_at:
+                return progress, False
+        return progress, True
+
+    def _end(self, request: HttpRequest, progress: Progress) -> HttpResponse:
+        tell_deleted(self, request, progress.deleted)
+        for reason in progress.reasons:
+            self.message_user(request, reason, messages.ERROR)
+        if progress.refused > len(progress.reasons):
+            self.message_user(request, f"{progress.refused} are still there, for such reasons.", messages.ERROR)
+        return HttpResponseRedirect(self._list(progress))
+
+    def _confirmation(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        rows, total = list(queryset.order_by("-pk")[:LISTED]), queryset.count()
+        progress = Progress(request.GET.urlencode(), rows[0].pk + 1, total)
+        context = {
+            "names": [self.name_of(row) for row in rows],
+            "total": total,
+            "more": total - len(rows),
+            "confirmed": self._signed(request, _CONFIRMED, progress),
+        }
+        return self._page(request, "admin/delete_many.html", "Delete multiple objects", context)
+
+    def _page(self, request: HttpRequest, template: str, title: str, context: dict[str, Any]) -> HttpResponse:
+        shared = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "media": self.media}
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, template, shared | context)
+
+    def _why_not(self, request: HttpRequest, rows: list[Any]) -> str:
+        """Return why Django would not delete all of `rows` and what belongs to them, empty when it would."""
+        _, _, lacking, protected = self.get_deleted_objects(rows, request)
+        if lacking:
+            return f"your account may not delete this {' or '.join(sorted(map(str, lacking)))}"
+        return f"{', '.join(map(str, protected))} needs it" if protected else ""
+
+    def _list(self, progress: Progress | None = None) -> str:
+        address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        return f"{address}?{progress.filters}" if progress and progress.filters else address
+
+    def _address(self, request: HttpRequest, progress: Progress) -> str:
+        state = self._signed(request, _GOING_ON, progress)
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_deleting", args=[state])
+
+    def _signed(self, request: HttpRequest, purpose: str, progress: Progress) -> str:
+        return signing.dumps(asdict(progress), salt=self._salt(request, purpose), compress=True)
+
+    def _read(self, request: HttpRequest, purpose: str, state: str) -> Progress:
+        return Progress(**signing.loads(state, salt=self._salt(request, purpose), max_age=VALID_SECONDS))
+
+    def _salt(self, request: HttpRequest, purpose: str) -> str:
+        return f"{purpose} {self.opts.label} {request.user.pk}"
+
+    def _too_late(self, request: HttpRequest) -> HttpResponse:
+        self.message_user(request, "It is too late to go on: select again what is left.", messages.WARNING)
+        return HttpResponseRedirect(self._list())
+
+
+def _delete_selected(admin: BulkDeletionAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    """Delete what is ticked at once, and all rows of a long list in slices."""
+    is_across = request.POST.get("select_across") == "1"
+    if is_across and ("confirmed" in request.POST or queryset[LISTED : LISTED + 1]):
+        return admin.delete_many(request, queryset)
+    return admin.delete_few(request, queryset)
+
+
+def tell_deleted(admin: ModelAdmin, request: HttpRequest, count: int) -> None:
+    """Say how many rows were deleted, if any."""
+    if count:
+        admin.message_user(request, f"Deleted {count} {model_ngettext(admin.opts, count)}.", messages.SUCCESS)

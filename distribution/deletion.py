@@ -1,0 +1,243 @@
+"""Delete a whole repository: out of sight at once, its rows a bounded number a transaction.
+
+    alice/app ──> !17 alice/app ──> uploads, tags, manifests, links and blobs, some at a time ──> the row itself
+
+Whoever asks for a repository, or an upload session of it, does so by name. So one row that gets a name which the
+grammar does not have hides all that is there, and the next push makes another row. What is left of a deletion that
+was interrupted is found by such names (`unfinished`).
+
+Nothing comes in any more: whoever brings something in has found the row by its name, and the new name had to wait for
+them. Those who are about to take something out lock rows in the same order as here.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+
+from accounts.statement import Statement
+from acl.names import NAME_MAX_CHARACTERS, RepositoryName
+from distribution import blobs, transactions, uploads
+from distribution.failpoints import failpoint
+from distribution.models import Repository, Upload
+from tokens.errors import ErrorCode, RegistryError
+
+UPLOADS = 50
+TAGS = 1000
+LINKS = 200
+MANIFESTS = 100
+# What a manifest names grows with its bytes: ordinary ones have one to three thousand.
+MANIFEST_BYTES = 256 * 1024
+
+# No name has it, and it sorts before all of them.
+_MARK = "!"
+_HIDDEN = Q(name__gte=_MARK, name__lt=chr(ord(_MARK) + 1))
+
+_LOCK_NAMED = Statement("SELECT id FROM distribution_repository WHERE name = %s FOR UPDATE")
+_HIDE = Statement("UPDATE distribution_repository SET name = %s, is_listed = FALSE WHERE id = %s")
+# One at a time takes a step, others wait: each then finds rows that the last one left.
+_LOCK = Statement("SELECT id FROM distribution_repository WHERE id = %s FOR UPDATE")
+_REMOVE = Statement("DELETE FROM distribution_repository WHERE id = %s")
+
+_COUNTS = Statement("""
+SELECT (SELECT count(*) FROM distribution_tag WHERE repository_id = repository.id),
+    (SELECT count(*) FROM distribution_manifest WHERE repository_id = repository.id),
+    (SELECT count(*) FROM distribution_link WHERE repository_id = repository.id),
+    (SELECT count(*) FROM distribution_upload WHERE repository_id = repository.id)
+FROM distribution_repository repository WHERE id = %s
+""")
+_BYTES = Statement("""
+SELECT COALESCE(SUM(CASE WHEN is_shared THEN 0 ELSE size END), 0),
+    COALESCE(SUM(CASE WHEN is_shared THEN size ELSE 0 END), 0)
+FROM (
+    SELECT blob.size AS size, EXISTS (
+        SELECT 1 FROM distribution_link other
+        WHERE other.blob_id = blob.id AND other.repository_id <> link.repository_id
+    ) AS is_shared
+    FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.repository_id = %s
+) linked
+""")
+
+_UPLOADS = Statement("SELECT id FROM distribution_upload WHERE repository_id = %s LIMIT %s")
+
+_TAGS = Statement("SELECT id FROM distribution_tag WHERE repository_id = %s LIMIT %s")
+_LOCK_TAGS = Statement("SELECT id FROM distribution_tag WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
+_REMOVE_TAGS = Statement("DELETE FROM distribution_tag WHERE id = ANY(%s)")
+
+_MANIFESTS = Statement("SELECT id, size FROM distribution_manifest WHERE repository_id = %s LIMIT %s")
+_LOCK_MANIFESTS = Statement("SELECT id FROM distribution_manifest WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
+_REMOVE_MANIFESTS = (
+    Statement("DELETE FROM distribution_manifestblob WHERE manifest_id = ANY(%s)"),
+    Statement("DELETE FROM distribution_manifestchild WHERE parent_id = ANY(%s)"),
+    Statement("DELETE FROM distribution_manifestchild WHERE child_id = ANY(%s)"),
+    Statement("DELETE FROM distribution_manifest WHERE id = ANY(%s)"),
+)
+
+_LINKS = Statement("SELECT id, blob_id FROM distribution_link WHERE repository_id = %s LIMIT %s")
+_LOCK_BLOBS = Statement("SELECT id, key, size FROM distribution_blob WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
+_LOCK_LINKS = Statement("SELECT id, blob_id FROM distribution_link WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
+
+Row = TypeVar("Row", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a repository holds; a blob that no other repository links is its own, the others are shared."""
+
+    tags: int
+    manifests: int
+    links: int
+    uploads: int
+    own_bytes: int
+    shared_bytes: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows `steps` counts as removed in the end."""
+        return self.tags + self.manifests + self.links + self.uploads
+
+
+@dataclass(slots=True)
+class Removed:
+    """Rows that are gone, and the bytes of the blobs among them."""
+
+    uploads: int = 0
+    tags: int = 0
+    manifests: int = 0
+    links: int = 0
+    blobs: int = 0
+    freed_bytes: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows a repository had of them; a blob is of none."""
+        return self.uploads + self.tags + self.manifests + self.links
+
+    def add(self, other: "Removed") -> None:
+        """Add the counts of `other`."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+def contents(pk: int) -> Contents:
+    """Return what there is in a repository; nothing in one that is gone."""
+    tags, manifests, links, sessions = _COUNTS.row(pk) or (0, 0, 0, 0)
+    own, shared = _BYTES.row(pk) or (0, 0)
+    return Contents(tags, manifests, links, sessions, int(own), int(shared))
+
+
+def begin(name: RepositoryName) -> int:
+    """Let the repository be gone for everybody, and return its primary key for `steps`. Raises NAME_UNKNOWN."""
+    pk = transactions.run(_hide, name)
+    failpoint("repository.after_hide_commit")
+    return pk
+
+
+def _hide(name: RepositoryName) -> int:
+    pk = _LOCK_NAMED.value(name)
+    if pk is None:
+        raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
+    _HIDE.run(f"{_MARK}{pk} {name}"[:NAME_MAX_CHARACTERS], pk)
+    failpoint("repository.before_hide_commit")
+    return int(pk)
+
+
+def unfinished() -> QuerySet[Repository]:
+    """Return the repositories that were deleted and of which something is left."""
+    return Repository.objects.filter(_HIDDEN)
+
+
+def without_hidden(rows: QuerySet[Repository]) -> QuerySet[Repository]:
+    """Return those of `rows` that were not deleted."""
+    return rows.exclude(_HIDDEN)
+
+
+def in_sight(rows: QuerySet[Row]) -> QuerySet[Row]:
+    """Return those of `rows`, which belong to repositories, whose repository was not deleted."""
+    # Asked by itself, mostly for nothing: a condition on a joined table would be asked of each row.
+    hidden = list(unfinished().values_list("pk", flat=True))
+    return rows.exclude(repository__in=hidden) if hidden else rows
+
+
+def name_of(repository: Repository) -> str:
+    """Return what a repository is called, or was before its deletion: of the longest the last characters are lost."""
+    return repository.name.partition(" ")[2] or repository.name
+
+
+def steps(pk: int) -> Iterator[Removed]:
+    """Remove what a deleted repository holds, then its row: some rows, one transaction, for each item.
+
+    Any number of processes may do it at once, and whoever stops leaves the rest to be gone on with.
+    """
+    while (removed := transactions.run(_step, pk)) is not None:
+        failpoint("repository.after_step_commit")
+        yield removed
+
+
+def _step(pk: int) -> Removed | None:
+    if _LOCK.row(pk) is None:
+        return None
+    for remove_some in (_remove_uploads, _remove_tags, _remove_manifests, _remove_links):
+        removed = remove_some(pk)
+        if removed is not None:
+            failpoint("repository.before_step_commit")
+            return removed
+    _REMOVE.run(pk)
+    return None
+
+
+def _remove_uploads(pk: int) -> Removed | None:
+    found = _firsts(_UPLOADS.rows(pk, UPLOADS))
+    if not found:
+        return None
+    rows = list(Upload.objects.select_for_update().filter(pk__in=found).order_by("pk"))
+    for row in rows:
+        uploads.discard(row)
+    return Removed(uploads=len(rows))
+
+
+def _remove_tags(pk: int) -> Removed | None:
+    found = _firsts(_TAGS.rows(pk, TAGS))
+    if not found:
+        return None
+    _LOCK_TAGS.rows(found)
+    return Removed(tags=_REMOVE_TAGS.run(found))
+
+
+def _remove_manifests(pk: int) -> Removed | None:
+    found = list(_fitting(_MANIFESTS.rows(pk, MANIFESTS)))
+    if not found:
+        return None
+    _LOCK_MANIFESTS.rows(found)
+    *_, count = (removal.run(found) for removal in _REMOVE_MANIFESTS)
+    return Removed(manifests=count)
+
+
+def _fitting(rows: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """Give the keys of the first manifests that have MANIFEST_BYTES together, and of one at least."""
+    total = 0
+    for pk, size in rows:
+        if total and total + size > MANIFEST_BYTES:
+            return
+        total += size
+        yield pk
+
+
+def _remove_links(pk: int) -> Removed | None:
+    found = _LINKS.rows(pk, LINKS)
+    if not found:
+        return None
+    removed = Removed()
+    locked = {blob_pk: (key, size) for blob_pk, key, size in _LOCK_BLOBS.rows([blob_pk for _, blob_pk in found])}
+    for link_pk, blob_pk in _LOCK_LINKS.rows(_firsts(found)):
+        key, size = locked[blob_pk]
+        removed.links += 1
+        if blobs.unlink(link_pk, blob_pk, key):
+            removed.blobs += 1
+            removed.freed_bytes += size
+    return removed
+
+
+def _firsts(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
+    return [row[0] for row in rows]

@@ -1,0 +1,112 @@
+"""`manage.py deleterepository`: delete a repository with all that it holds, beside a running server."""
+
+import sys
+from argparse import ArgumentParser
+from contextlib import suppress
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from acl.names import InvalidNameError, RepositoryName, parse_name
+from collector import repositories
+from collector.pace import Pace, StopError
+from collector.progress import Progress, bar
+from collector.report import size_text
+from collector.stopping import Stopper, stopped_by_signal
+from distribution import deletion, lookup, trash
+from distribution.deletion import Contents, Removed
+from distribution.models import Repository
+from tokens.errors import RegistryError
+
+SUGGESTED = 3
+
+
+class Command(BaseCommand):
+    """Say what a repository holds, and delete it."""
+
+    # Says so, and what to run, when the tables of this version are not there yet.
+    requires_migrations_checks = True
+    help = (
+        "Delete a repository with its tags, manifests, blobs and open uploads. For clients it is gone at once; what "
+        "it held is removed while pushes go on. At a terminal it asks first. Exit status 1: there is no such "
+        "repository, or the deletion was not finished, which the server or the next collection does."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the name, and what overrides the configuration and questions."""
+        parser.add_argument("name", metavar="NAME", help="The repository, as myorg/app.")
+        parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
+        parser.add_argument("--dry-run", action="store_true", help="Change nothing; say what would go.")
+        parser.add_argument("--yes", action="store_true", help="Do not ask.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Say what there is, ask, delete."""
+        name, pk = _find(options["name"])
+        held = deletion.contents(pk)
+        self.stdout.write(f"{name} has {_said(held)}")
+        if options["dry_run"]:
+            self.stdout.write("Nothing was changed.")
+            return
+        _ask(name, is_sure=options["yes"])
+        try:
+            pk = deletion.begin(name)
+            self.stdout.write(f"{name} is gone for clients.")
+            _remove(pk, held.rows)
+        except RegistryError as error:
+            raise CommandError(f"The deletion ended early: {error}") from error
+        except (StopError, KeyboardInterrupt) as error:
+            rest = "the server removes the rest within a minute, or the next collection"
+            raise CommandError(f"The deletion was stopped: {rest}.") from error
+        self.stdout.write(f"All that it held is removed.{_when(held)}")
+
+
+def _remove(pk: int, total: int) -> None:
+    removed, stopper = Removed(), Stopper()
+    progress = Progress(lambda: f"{bar(removed.rows, total)} rows", sys.stderr)
+
+    def watch() -> None:
+        progress.step()
+        stopper.watch()
+
+    try:
+        with stopped_by_signal(stopper):
+            for step in repositories.steps(pk, Pace(watch)):
+                removed.add(step)
+    finally:
+        progress.end()
+
+
+def _ask(name: str, *, is_sure: bool) -> None:
+    """Let a person at a terminal think again; a script has nobody to ask."""
+    if is_sure or not sys.stdin.isatty():
+        return
+    if input(f"Delete {name}? This can't be undone. [y/N] ").strip().lower() not in ("y", "yes"):
+        raise CommandError("Nothing was changed.")
+
+
+def _said(held: Contents) -> str:
+    own, shared = size_text(held.own_bytes), size_text(held.shared_bytes)
+    return f"{held.tags} tags, {held.manifests} manifests, {own} of its own and {shared} that others share"
+
+
+def _when(held: Contents) -> str:
+    """Say when the space of its own comes back, if there is any."""
+    if not held.own_bytes:
+        return ""
+    minutes = trash.DELAY // timedelta(minutes=1)
+    own = size_text(held.own_bytes)
+    return f" Beside a server {own} come back in {minutes} minutes; else by the first run after that."
+
+
+def _find(text: str) -> tuple[RepositoryName, int]:
+    """Return name and primary key of the repository. Raises CommandError, which suggests names that are there."""
+    with suppress(InvalidNameError):
+        name = parse_name(text)
+        pk = lookup.repository(name)
+        if pk is not None:
+            return name, pk
+    names = deletion.without_hidden(Repository.objects.all()).values_list("name", flat=True)
+    near = get_close_matches(text, names.iterator(), SUGGESTED)
+    raise CommandError(f"There is no repository {text}." + (f" Did you mean {' or '.join(near)}?" if near else ""))

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views import View
 
 from accounts import epoch as rights_epoch
+from accounts.database_fault import report
 from acl.access import Access
 from tokens.challenge import ChallengeError, bearer_challenge
 from tokens.errors import ErrorCode, RegistryError, quoted
@@ -43,9 +44,9 @@ class RegistryView(View):
         except SuspiciousOperation as error:
             # Django's own limits, such as the number of parameters in a query.
             response = error_response(RegistryError(ErrorCode.UNKNOWN, quoted(str(error)), status=400))
-        except DatabaseFault:
-            logger.exception("the database failed", extra={"path": request.path})
-            response = error_response(unavailable("the database does not answer"))
+        except DatabaseFault as error:
+            fault = report(error)
+            response = error_response(unavailable(fault.reason, fault.retry_after_seconds))
         except Exception:
             logger.exception("unexpected error", extra={"path": request.path, "method": request.method})
             response = error_response(RegistryError(ErrorCode.UNKNOWN))

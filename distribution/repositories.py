@@ -7,6 +7,7 @@ from accounts.statement import Statement
 from acl.name_range import NameRange
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
+from distribution import transactions
 from distribution.models import Repository
 from distribution.pages import Page
 
@@ -19,7 +20,7 @@ def ensure(name: RepositoryName) -> Repository:
     """Return the repository called `name`, made now when it is new."""
     row = _FIND.row(name)
     if row is None:
-        return Repository.objects.get_or_create(name=name)[0]
+        return transactions.run(Repository.objects.get_or_create, name=name)[0]
     return Repository.from_db("default", ("id", "name", "is_listed"), (row[0], name, bool(row[1])))
 
 

@@ -9,7 +9,7 @@ from accounts.statement import Statement
 from acl.name_range import covers
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
-from distribution import lookup, repositories, transactions, trash
+from distribution import deferred, lookup, repositories, transactions, trash
 from distribution.content import Content
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
@@ -40,6 +40,7 @@ INSERT INTO distribution_blob (digest, size, key, is_corrupt, created_at)
 VALUES (%s, %s, %s, FALSE, statement_timestamp()) RETURNING id
 """)
 _HEAL = Statement("UPDATE distribution_blob SET key = %s, size = %s, is_corrupt = FALSE WHERE id = %s")
+_MARK_CORRUPT = Statement("UPDATE distribution_blob SET is_corrupt = TRUE WHERE id = %s AND key = %s")
 _LOCK_LINK = Statement("SELECT id FROM distribution_link WHERE repository_id = %s AND blob_id = %s FOR UPDATE")
 _INSERT_LINK = Statement("""
 INSERT INTO distribution_link (repository_id, blob_id, used_at, is_idle)
@@ -66,51 +67,74 @@ def find(name: RepositoryName, digest: Digest) -> FoundBlob:
 def open_at(found: FoundBlob, offset: int = 0) -> IO[bytes]:
     """Open the blob's bytes from `offset` on. Raises UNAVAILABLE when they are gone."""
     with _storage_faults(found):
-        return blob_store().open_at(found.key, offset)
+        try:
+            return blob_store().open_at(found.key, offset)
+        except MissingObjectError:
+            check_storage()
+    raise _broken(found, "is missing")
 
 
 def notice_loss(digest: Digest) -> None:
     """Mark the blob corrupt when its object is gone or short, so that the push under way heals it."""
     row = _FIND_SOUND.row(str(digest))
-    if row is not None:
-        _is_readable(FoundBlob(*row))
+    if row is None:
+        return
+    found = FoundBlob(*row)
+    try:
+        loss = _loss_of(found)
+    except RegistryError:
+        return
+    if loss:
+        _log_loss(found, loss)
+        # At once: the push would else take the blob for sound, and throw its own bytes away.
+        mark_corrupt(found.pk, found.key)
 
 
 def _check_object(found: FoundBlob) -> None:
     """Never promise bytes that are not there: a client that was told so would not send them again."""
+    loss = _loss_of(found)
+    if loss:
+        raise _broken(found, loss)
+
+
+def _loss_of(found: FoundBlob) -> str:
+    """Say what is wrong with the blob's object, empty: nothing. Raises UNAVAILABLE when the storage does not answer."""
     with _storage_faults(found):
-        size = blob_store().size(found.key)
-    if size != found.size:
-        raise _broken(found, f"has {size} bytes instead of {found.size}")
+        try:
+            size = blob_store().size(found.key)
+            loss = "" if size == found.size else f"has {size} bytes instead of {found.size}"
+        except MissingObjectError:
+            loss = "is missing"
+        if loss:
+            # A storage that is not mounted lacks every object: that is no reason to forget them.
+            check_storage()
+    return loss
 
 
 @contextmanager
 def _storage_faults(found: FoundBlob) -> Iterator[None]:
-    """Raise UNAVAILABLE for whatever the storage raises; an object that is missing makes the blob corrupt."""
+    """Raise UNAVAILABLE for whatever the storage raises."""
     try:
         yield
-    except MissingObjectError as error:
-        raise _broken(found, "is missing") from error
     except Exception as error:
         logger.exception("the storage did not answer", extra={"key": found.key})
         raise unavailable("the storage does not answer") from error
 
 
-def _broken(found: FoundBlob, what: str) -> RegistryError:
-    # A storage that is not mounted lacks every object: that is no reason to forget them.
-    try:
-        check_storage()
-    except Exception:
-        logger.exception("the storage did not answer", extra={"key": found.key})
-        return unavailable("the storage does not answer")
-    mark_corrupt(found.pk, found.key)
-    logger.error("object of a blob %s", what, extra={"digest": found.digest, "key": found.key})
+def _broken(found: FoundBlob, loss: str) -> RegistryError:
+    """Let the blob answer 404 from now on, or as soon as that can be written."""
+    _log_loss(found, loss)
+    deferred.write(_MARK_CORRUPT, found.pk, found.key)
     return unavailable(f"the bytes of {found.digest} can't be read; pushing them again heals the blob")
 
 
+def _log_loss(found: FoundBlob, loss: str) -> None:
+    logger.error("object of a blob %s", loss, extra={"digest": found.digest, "key": found.key})
+
+
 def mark_corrupt(pk: int, key: str) -> None:
-    """Let the blob answer 404 until a push heals it, unless it was healed since `key` was read."""
-    Blob.objects.filter(pk=pk, key=key).update(is_corrupt=True)
+    """Let the blob answer 404 until a push heals it, unless it was healed since `key` was read. Raises UNAVAILABLE."""
+    transactions.run(_MARK_CORRUPT.run, pk, key)
 
 
 def source_of(digest: Digest, rules: IdentityRules) -> RepositoryName | None:

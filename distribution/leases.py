@@ -4,22 +4,17 @@ A claim is a compare-and-set on offset and lease. The lease is renewed while byt
 worker that died is free again LEASE after its last bytes.
 """
 
-import logging
 import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db import OperationalError
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.statement import Statement
-from distribution import transactions
+from distribution import deferred
 from distribution.failpoints import failpoint
-from distribution.models import Upload
-
-logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 10.0
@@ -33,6 +28,12 @@ WHERE id = %s AND "offset" = %s AND {condition}
 _TAKE = Statement(_CLAIM.format(seconds=LEASE.total_seconds(), condition="lease IS NULL"))
 _TAKE_OVER = Statement(_CLAIM.format(seconds=LEASE.total_seconds(), condition="leased_until < statement_timestamp()"))
 _SEAL = Statement("UPDATE distribution_segment SET is_sealed = TRUE WHERE upload_id = %s")
+_RENEWAL = """
+UPDATE distribution_upload
+SET leased_until = statement_timestamp() + interval '{seconds:.0f} seconds', active_at = statement_timestamp()
+WHERE id = %s AND lease = %s
+"""
+_RENEW = Statement(_RENEWAL.format(seconds=LEASE.total_seconds()))
 _ADVANCE = Statement("""
 UPDATE distribution_upload
 SET "offset" = %s, chunk_start = "offset", hash_state = %s,
@@ -65,17 +66,8 @@ class Claim:
         if time.monotonic() - self.renewed_at < RENEW_SECONDS:
             return
         self.renewed_at = time.monotonic()
-        try:
-            kept = Upload.objects.filter(pk=self.upload_id, lease=self.lease).update(
-                leased_until=Now() + LEASE, active_at=Now()
-            )
-        except OperationalError:
-            # A database that is busy or restarts ends no upload: whether the claim still stands is asked at its end.
-            logger.warning("could not renew a claim", extra={"upload": str(self.upload_id)}, exc_info=True)
-            transactions.drop_broken_connection()
-            return
-        transactions.release_connection()
-        if not kept:
+        # A database that is busy or restarts ends no upload: whether the claim still stands is asked at its end.
+        if deferred.write(_RENEW, self.upload_id, self.lease) == 0:
             raise LostLeaseError
 
 

@@ -97,14 +97,21 @@ def tags(repository_pk: int, last: str, limit: int) -> list[str]:
 
 def _promised(sql: str, name: str, wanted: str, table: str, make: Callable[[Row], Found]) -> Found | None:
     statement = promises.statement(sql)
+    remembered: int | None = None
     for attempt in range(ATTEMPTS + 1):
         row = statement.row(name, wanted)
         if row is None:
             return None
-        # No row renewed: another request did it, or the collector took the row; the next look tells which.
         # With a grace period of nothing, what others renew again and again looks stale at the last look too.
-        if not row[1] or attempt == ATTEMPTS or promises.renew(table, row[0]):
+        if not row[1] or row[0] == remembered or attempt == ATTEMPTS:
             return make(row)
+        is_renewed = promises.renew(table, row[0])
+        if is_renewed:
+            return make(row)
+        # Another request renewed the row, or the collector took it, before it was kept from that (None) or not: the
+        # next look tells which.
+        if is_renewed is None:
+            remembered = row[0]
     return None
 
 

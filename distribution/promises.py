@@ -2,7 +2,7 @@
 
 A lookup tells whether `used_at` is older than now - grace/2; only then one UPDATE renews it, so a pull writes at
 most twice per grace period. The UPDATE touches a row that is there, or none: it proves that the collector
-has not taken it in between.
+has not taken it in between. Where nothing can be written, the read goes on: see `deferred`.
 """
 
 from datetime import timedelta
@@ -11,7 +11,7 @@ from functools import lru_cache
 from django.conf import settings
 
 from accounts.statement import Statement
-from accounts.waiting import waiting
+from distribution import deferred
 
 _RENEW = {
     "distribution_link": """
@@ -33,8 +33,10 @@ def _statement(sql: str, grace: timedelta) -> Statement:
     return Statement(sql.format(cut=f"(statement_timestamp() - interval '{grace.total_seconds() / 2:.3f} seconds')"))
 
 
-def renew(table: str, pk: int) -> bool:
-    """Promise the row again; False when it is gone, or was renewed by another request just now."""
-    # While another process writes, SQLite lets this one wait.
-    with waiting():
-        return statement(_RENEW[table]).run(pk) == 1
+def renew(table: str, pk: int) -> bool | None:
+    """Promise the row again; False when it is gone, or was renewed by another request just now.
+
+    None: it can't be written now and will be. A row that is found by a look after this stays until then.
+    """
+    rows = deferred.write(statement(_RENEW[table]), pk)
+    return None if rows is None else rows == 1

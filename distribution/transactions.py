@@ -7,8 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import Error, IntegrityError, connection, transaction
 
+from accounts.database_fault import BUSY, report
 from accounts.statement import Statement, database_of_thread
 from accounts.waiting import waiting
 from distribution.writer import SharedTransactionError, write
@@ -20,6 +21,7 @@ PATIENCE_SECONDS = 15.0
 
 _TAKE_TURNS = Statement("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) key")
 _ANSWER_AT_ONCE = Statement("SET LOCAL synchronous_commit = off")
+_GIVE_UP_EARLY = Statement("SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', %s, true)")
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -34,7 +36,8 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
 
     The whole transaction is repeated, since a deferred foreign key is refused at COMMIT on PostgreSQL. On SQLite it
     may be one that other threads share, and the operation run by one of them.
-    Raises RegistryError UNAVAILABLE with a Retry-After when all lost; any other error ends it at once.
+    Raises RegistryError UNAVAILABLE with a Retry-After when all lost a race or their connection, and at once when the
+    database fails in a way that does not pass by itself; any other error ends it at once.
     """
     return _run(partial(operation, *args, **kwargs), is_durable=True)
 
@@ -47,21 +50,37 @@ def run_volatile(operation: Callable[Arguments, Result], *args: Arguments.args, 
     return _run(partial(operation, *args, **kwargs), is_durable=False)
 
 
+def run_once(operation: Callable[[], Result], patience_seconds: float) -> Result:
+    """Return what `operation` returns, run once in a transaction that a power cut may undo. Raises django.db.Error.
+
+    It waits for other writers no longer than `patience_seconds`: on SQLite for those that share the group commit, on
+    PostgreSQL for a lock.
+    """
+    if connection.vendor == "sqlite":
+        return write(operation, is_durable=False, is_alone=False, patience_seconds=patience_seconds)
+    with transaction.atomic():
+        _GIVE_UP_EARLY.value(f"{patience_seconds * 1000:.0f}ms")
+        return operation()
+
+
 def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
     transact = _in_sqlite if connection.vendor == "sqlite" else _in_postgresql
     lost: Exception | None = None
+    fault = BUSY
     begun = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
             with waiting():
                 return transact(operation, is_durable=is_durable, is_alone=isinstance(lost, SharedTransactionError))
-        except (IntegrityError, OperationalError, LostRaceError) as error:
-            lost = error
-        drop_broken_connection()
-        if time.monotonic() - begun > PATIENCE_SECONDS:
+        except (IntegrityError, LostRaceError) as error:
+            lost, fault = error, BUSY
+        except Error as error:
+            lost, fault = error, report(error)
+        drop_broken_connection(is_suspect=not fault.is_passing)
+        if not fault.is_passing or time.monotonic() - begun > PATIENCE_SECONDS:
             break
         time.sleep(random.uniform(0, 0.01) * (attempt + 1))  # noqa: S311 - spreads contenders, hides nothing
-    raise unavailable("the database is busy") from lost
+    raise unavailable(fault.reason, fault.retry_after_seconds) from lost
 
 
 def _in_sqlite(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool) -> Result:
@@ -87,9 +106,16 @@ def take_turns(*names: str) -> None:
     _TAKE_TURNS.rows(keys)
 
 
-def drop_broken_connection() -> None:
-    """Let the next attempt connect anew when the server went away."""
-    if not connection.in_atomic_block:
+def drop_broken_connection(*, is_suspect: bool = False) -> None:
+    """Let the next attempt connect anew when the server went away, or the connection may be of no use for writing.
+
+    SQLite goes on refusing to write through a connection that was opened while the file system was read-only.
+    """
+    if connection.in_atomic_block:
+        return
+    if is_suspect:
+        connection.close()
+    else:
         connection.close_if_unusable_or_obsolete()
 
 

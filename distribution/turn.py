@@ -14,6 +14,7 @@ from queue import SimpleQueue
 
 from django.db import OperationalError
 
+from accounts.database_fault import ConflictError
 from tokens.key_file import give_to_owner
 
 
@@ -57,7 +58,7 @@ class Turn:
 
     @contextmanager
     def taken(self, patience_seconds: float) -> Iterator[None]:
-        """Have the turn. Raises OperationalError when it does not come in time, or can't be had at all."""
+        """Have the turn. Raises ConflictError when it does not come in time, OperationalError when none can be had."""
         self._take(patience_seconds)
         try:
             yield
@@ -79,7 +80,7 @@ class Turn:
         request = _Request()
         self._requests.put(request)
         if not request.wait(seconds):
-            raise OperationalError("another process writes")
+            raise ConflictError("another process writes")
         if request.error is not None:
             raise OperationalError(f"no turn to write: {request.error.strerror}") from request.error
 

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 
+from accounts.database_fault import ConflictError
 from accounts.statement import Statement, database_of_thread
 from distribution.turn import Turn
 
@@ -30,7 +31,7 @@ _WAIT = Statement("PRAGMA synchronous = FULL")
 Result = TypeVar("Result")
 
 
-class SharedTransactionError(OperationalError):
+class SharedTransactionError(ConflictError):
     """Nothing was wrong with this task, but the transaction that it shared with others failed: it tries again alone."""
 
 
@@ -89,7 +90,7 @@ class Writer:
     def write(self, task: Task[Result], patience_seconds: float) -> Result:
         """Return what the task's operation returns, once that is committed.
 
-        Raises what it raises, and OperationalError when its turn does not come within `patience_seconds`.
+        Raises what it raises, and ConflictError when its turn does not come within `patience_seconds`.
         """
         if connection.in_atomic_block:
             with transaction.atomic():
@@ -111,7 +112,7 @@ class Writer:
             with self._lock:
                 if task in self._waiting:
                     self._waiting.remove(task)
-                    raise OperationalError("another thread writes")
+                    raise ConflictError("another thread writes")
             # It was taken at that very moment.
             task.wait()
         return task.leads
@@ -218,10 +219,7 @@ _turn: Turn | None = None
 
 
 def write(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool, patience_seconds: float) -> Result:
-    """Return what `operation` returns, once that is committed: the way to SQLite of whoever pushes or collects.
-
-    What writes a single row by itself, such as a promise or a lease, takes its chance beside.
-    """
+    """Return what `operation` returns, once that is committed: the way to SQLite of all that pushes or collects."""
     return _writer.write(Task(operation, is_durable=is_durable, is_alone=is_alone), patience_seconds)
 
 

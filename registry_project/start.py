@@ -137,6 +137,7 @@ def _storage_remedy(error: Exception) -> str:
 
 def _prepare_database() -> Contents:
     from accounts.models import Account
+    from distribution import fence
     from distribution.models import Blob
     from registry_project import database, importing
 
@@ -145,6 +146,7 @@ def _prepare_database() -> Contents:
         outcome = importing.apply(in_force())
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
         has_blobs = Blob.objects.exists()
+        fence.prepare()
         warnings = importing.idle_rules(in_force())
     imported = "" if outcome.is_applied_already else f"{in_force().path}: {outcome.summary()}"
     return Contents(has_superuser, has_blobs, imported, warnings)

@@ -4,11 +4,11 @@ So runs that fail every ten minutes push out none that removed something, and ru
 last ones say when the next is due.
 """
 
-from django.db import transaction
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from collector.models import Run, RunFinding
+from distribution import transactions
 from distribution.models import remove
 
 KEPT = 1000
@@ -24,6 +24,9 @@ def prune() -> None:
     ended = Run.objects.filter(ended_at__isnull=False).annotate(rank=rank)
     pks = [run.pk for run in ended.filter(rank__gt=KEPT).order_by("started_at", "pk").only("pk")[:STEP]]
     if pks:
-        with transaction.atomic():
-            remove(RunFinding.objects.filter(run__in=pks))
-            remove(Run.objects.filter(pk__in=pks))
+        transactions.run(_remove, pks)
+
+
+def _remove(pks: list[int]) -> None:
+    remove(RunFinding.objects.filter(run__in=pks))
+    remove(Run.objects.filter(pk__in=pks))

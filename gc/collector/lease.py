@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from collector.models import Job, Lease
 from collector.pace import StopError
+from distribution import transactions
 from distribution.models import remove
 
 LIFETIME = timedelta(minutes=2)
@@ -44,7 +44,8 @@ class Held:
         if time.monotonic() - self.renewed_at < RENEW_SECONDS:
             return False
         self.renewed_at = time.monotonic()
-        if not Lease.objects.filter(job=self.job, token=self.token).update(expires_at=Now() + LIFETIME):
+        rows = Lease.objects.filter(job=self.job, token=self.token)
+        if not transactions.run_volatile(rows.update, expires_at=Now() + LIFETIME):
             raise StopError("another process took over")
         return True
 
@@ -53,12 +54,12 @@ class Held:
 def hold(job: Job) -> Iterator[Held]:
     """Hold the lease of `job`. Raises HeldError, which says who holds it."""
     held = Held(job)
-    if not (_insert(held) or _take_over(held)):
+    if not transactions.run_volatile(_take, held):
         raise HeldError(_whose(job))
     try:
         yield held
     finally:
-        remove(Lease.objects.filter(job=job, token=held.token))
+        transactions.run_volatile(remove, Lease.objects.filter(job=job, token=held.token))
 
 
 def abandon(job: Job, token: uuid.UUID) -> None:
@@ -71,20 +72,14 @@ def is_held(job: Job) -> bool:
     return Lease.objects.filter(job=job).exclude(_stale()).exists()
 
 
-def _insert(held: Held) -> bool:
-    try:
-        with transaction.atomic():
-            Lease.objects.create(
-                job=held.job, holder=_name(), token=held.token, taken_at=Now(), expires_at=Now() + LIFETIME
-            )
-    except IntegrityError:
-        return False
+def _take(held: Held) -> bool:
+    """Take the lease if nobody has it, or whoever had it fell silent; of two that insert it at once one comes again."""
+    rows = Lease.objects.filter(job=held.job)
+    taken = {"holder": _name(), "token": held.token, "taken_at": Now(), "expires_at": Now() + LIFETIME}
+    if rows.exists():
+        return bool(rows.filter(_stale()).update(**taken))
+    Lease.objects.create(job=held.job, **taken)
     return True
-
-
-def _take_over(held: Held) -> bool:
-    stale = Lease.objects.filter(_stale(), job=held.job)
-    return bool(stale.update(holder=_name(), token=held.token, taken_at=Now(), expires_at=Now() + LIFETIME))
 
 
 def _stale() -> Q:

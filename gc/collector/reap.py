@@ -109,9 +109,10 @@ def _delete_object(pk: int) -> bool | None:
         blob_store().delete(key)
     except Exception:
         # Else it would be tried, and logged, every minute.
-        Trash.objects.filter(pk=pk).update(delete_after=Now() + trash.DELAY)
+        transactions.run_volatile(Trash.objects.filter(pk=pk).update, delete_after=Now() + trash.DELAY)
         raise
     failpoint("reap.after_delete")
-    _FORGET_OBJECT.run(pk)
+    # Forgotten once more after a power cut: an object that is absent counts as deleted.
+    transactions.run_volatile(_FORGET_OBJECT.run, pk)
     failpoint("reap.after_row")
     return True

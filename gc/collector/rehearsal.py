@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from collector.findings import Finding
 from collector.models import Run, RunFinding, State
+from distribution import transactions
 from distribution.models import remove
 
 LISTED = 10_000
@@ -24,6 +25,11 @@ def keep(run: Run, findings: Iterable[Finding]) -> None:
     for finding in findings:
         if len(rows) < LISTED:
             rows.append(_row(run, finding))
+    transactions.run(_replace, rows)
+
+
+def _replace(rows: list[RunFinding]) -> None:
+    """Insert `rows`, and remove those of runs that are beyond KEPT_RUNS."""
     RunFinding.objects.bulk_create(rows, BATCH)
     done = Run.objects.filter(is_dry_run=True).exclude(state__in=[State.REQUESTED, State.WITHDRAWN])
     kept = done.values_list("pk", flat=True)[:KEPT_RUNS]

@@ -6,13 +6,14 @@ from collector import clock, lease, runs
 from collector.models import Job, Run, State, Trigger
 from collector.policy import Policy
 from collector.report import Report
+from distribution import transactions
 
 
 def add(run: Run, started_by: str) -> None:
     """Ask for `run`, which says what and where, in the name of `started_by`."""
     run.state, run.trigger, run.started_by = State.REQUESTED, Trigger.ADMIN, started_by
     run.started_at = clock.now()
-    run.save(force_insert=True)
+    transactions.run(run.save, force_insert=True)
 
 
 def is_any() -> bool:
@@ -28,7 +29,8 @@ def may_begin() -> bool:
 def withdraw(run: Run, withdrawn_by: str) -> bool:
     """Let the run not happen, in the name of `withdrawn_by`; False when it has begun, or does not wait any more."""
     rows = Run.objects.filter(pk=run.pk, state=State.REQUESTED)
-    return bool(rows.update(state=State.WITHDRAWN, error=f"withdrawn by {withdrawn_by}", ended_at=Now()))
+    ended = {"state": State.WITHDRAWN, "error": f"withdrawn by {withdrawn_by}", "ended_at": Now()}
+    return bool(transactions.run(rows.update, **ended))
 
 
 def perform_next(watch: runs.Watch | None = None) -> Run | None:

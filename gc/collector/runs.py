@@ -11,6 +11,7 @@ from collector.models import Job, Run, State, Trigger
 from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.report import Report
+from distribution import transactions
 from distribution.failpoints import failpoint
 
 Watch = Callable[[], None]
@@ -54,7 +55,7 @@ def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch |
     def watch_all() -> None:
         if held.renew():
             _count(run, report)
-            run.save(update_fields=_COUNTS)
+            transactions.run_volatile(run.save, update_fields=_COUNTS)
         if watch is not None:
             watch()
 
@@ -78,7 +79,8 @@ def is_any_open() -> bool:
 
 def close_interrupted() -> None:
     """Close what a process that was killed left open: whoever holds the lease is the only one running."""
-    Run.objects.filter(state=State.RUNNING).update(state=State.STOPPED, error="the process ended", ended_at=Now())
+    rows = Run.objects.filter(state=State.RUNNING)
+    transactions.run(rows.update, state=State.STOPPED, error="the process ended", ended_at=Now())
 
 
 def _begin(run: Run, policy: Policy) -> None:
@@ -86,9 +88,10 @@ def _begin(run: Run, policy: Policy) -> None:
     run.started_at, run.state = clock.now(), State.RUNNING
     run.grace_period, run.remove_untagged = policy.grace_period, policy.remove_untagged
     run.repository = policy.repository
+    requested = Run.objects.filter(pk=run.pk, state=State.REQUESTED)
     if not is_requested:
-        run.save()
-    elif not Run.objects.filter(pk=run.pk, state=State.REQUESTED).update(state=run.state, started_at=run.started_at):
+        transactions.run(run.save)
+    elif not transactions.run(requested.update, state=run.state, started_at=run.started_at):
         raise WithdrawnError
     failpoint("collect.after_begin")
 
@@ -115,7 +118,7 @@ def _end(run: Run, report: Report) -> None:
     failpoint("collect.before_end")
     _count(run, report)
     run.ended_at = clock.now()
-    run.save()
+    transactions.run(run.save)
 
 
 def _count(run: Run, report: Report) -> None:

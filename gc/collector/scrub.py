@@ -17,6 +17,7 @@ from collector import clock, requested
 from collector.fsck.blobs import fault_of
 from collector.models import Scrub
 from collector.pace import StopError
+from distribution import transactions
 from distribution.blobs import mark_corrupt
 from distribution.models import Blob
 from distribution.storage import check_storage
@@ -64,7 +65,8 @@ def turn(watch: Callable[[], None]) -> bool:
     if period is None:
         return True
     check_storage()
-    row, _ = Scrub.objects.get_or_create(pk=1, defaults={"reached_at": now, "began_at": now})
+    begun = {"reached_at": now, "began_at": now}
+    row, _ = transactions.run(Scrub.objects.get_or_create, pk=1, defaults=begun)
     is_well, ends_at = True, time.monotonic() + TURN_SECONDS
     while time.monotonic() < ends_at and not requested.may_begin():
         found = _next(row, period)
@@ -75,7 +77,7 @@ def turn(watch: Callable[[], None]) -> bool:
         is_well = _check(row, found.blob, watch) and is_well
         row.position, row.reached_at = found.blob.pk, max(found.due_at, now - ARREARS)
         row.checked += 1
-        row.save()
+        transactions.run_volatile(row.save)
     return is_well
 
 

@@ -5,9 +5,10 @@
 A row is locked with SKIP LOCKED in the order of locks (Manifest → Blob → Link) and then looked at again: a
 push never waits for a run, and a run never for a push. What is let go here is let go as of the removed
 manifest's own `used_at`: what was quiet all along goes in the same run, what was touched since keeps its
-grace period.
+grace period. While a process has promises that it could not write, every row is busy (`distribution.fence`).
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -18,7 +19,7 @@ from collector.pace import Pace
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.report import Counts, Report
 from collector.walk import BusyError, Walk
-from distribution import blobs, families, holds, transactions
+from distribution import blobs, families, fence, holds, transactions
 from distribution.failpoints import failpoint
 from distribution.models import Link, Manifest
 from distribution.transactions import LostRaceError
@@ -79,12 +80,15 @@ def _go(walk: Walk[Removed], report: Report, pace: Pace, *, in_passes: bool) -> 
 
 def remove_manifest(pk: int, cut: datetime) -> Removed | None:
     """Remove the manifest if it is still due. Raises BusyError, UNAVAILABLE."""
-    removed = transactions.run(_remove_manifest, pk, cut)
+    with fence.passage() as may_pass:
+        removed = transactions.run(_remove_manifest, pk, cut, may_pass)
     failpoint("collect.after_manifest_commit")
     return removed
 
 
-def _remove_manifest(pk: int, cut: datetime) -> Removed | None:
+def _remove_manifest(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Removed | None:
+    if not may_pass():
+        raise BusyError
     row = _FIND_MANIFEST.row(pk)
     if row is None:
         return None
@@ -111,12 +115,15 @@ def _remove_manifest(pk: int, cut: datetime) -> Removed | None:
 
 def remove_link(pk: int, cut: datetime) -> Removed | None:
     """Remove the link if it is still due, and the blob with its last link. Raises BusyError, UNAVAILABLE."""
-    removed = transactions.run(_remove_link, pk, cut)
+    with fence.passage() as may_pass:
+        removed = transactions.run(_remove_link, pk, cut, may_pass)
     failpoint("collect.after_link_commit")
     return removed
 
 
-def _remove_link(pk: int, cut: datetime) -> Removed | None:
+def _remove_link(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Removed | None:
+    if not may_pass():
+        raise BusyError
     link = _FIND_LINK.row(pk)
     if link is None:
         return None

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
 from distribution import promises
-from distribution.models import Link, Manifest
+from distribution.models import Link, Manifest, Tag
 from tests.caller import Caller, content
 from tests.images import Image, push_blob, push_image, put_manifest
 
@@ -120,13 +120,46 @@ def test_a_row_that_goes_between_look_and_promise_is_404(alice: Caller, monkeypa
     age(Link.objects.all(), days=30)
     real = promises.renew
 
-    def collected_first(table: str, pk: int) -> bool:
+    def collected_first(table: str, pk: int) -> bool | None:
         Link.objects.filter(pk=pk).delete()
         return real(table, pk)
 
     monkeypatch.setattr(promises, "renew", collected_first)
 
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
+
+
+def test_a_row_that_goes_before_it_is_kept_from_the_collector_is_404(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = push_blob(alice, "alice/app", b"")
+    age(Link.objects.all(), days=30)
+
+    def collected_before_it_was_remembered(table: str, pk: int) -> None:
+        Link.objects.filter(pk=pk).delete()
+
+    monkeypatch.setattr(promises, "renew", collected_before_it_was_remembered)
+
+    assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
+
+
+def test_a_tag_that_moves_while_its_promise_is_remembered_promises_what_it_names_now(
+    alice: Caller, push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = push(), push(tag="v2", content=b"another layer")
+    Manifest.objects.update(used_at=now() - timedelta(days=30))
+    asked: list[int] = []
+
+    def move_and_remember(table: str, pk: int) -> None:
+        asked.append(pk)
+        Tag.objects.filter(name="v1").update(manifest=Manifest.objects.get(digest=second.digest))
+
+    monkeypatch.setattr(promises, "renew", move_and_remember)
+
+    answer = alice.head("/v2/alice/app/manifests/v1")
+
+    assert answer["Docker-Content-Digest"] == second.digest
+    assert asked == [Manifest.objects.get(digest=image.digest).pk for image in (first, second)]
 
 
 def queries_of(caller: Caller, method: str, path: str) -> int:

@@ -1,19 +1,44 @@
 """Transactions that lost a race run again, whole; in the end a 503 says when to come back."""
 
+import sqlite3
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import IntegrityError, OperationalError
 
+from accounts import database_fault
+from accounts.database_fault import ConflictError
 from distribution import segments, transactions
 from distribution.models import Repository
 from distribution.transactions import LostRaceError
 from tests.caller import Caller, error_codes
+from tests.database_errors import of_postgresql, of_sqlite
 from tests.distribution.sessions import finish, start
 from tests.images import digest_of, push_blob
 from tokens.errors import ErrorCode, RegistryError
 
-LOST = [IntegrityError("unique"), OperationalError("deadlock"), LostRaceError("came in between")]
+LOST = [
+    IntegrityError("unique"),
+    ConflictError("another thread writes"),
+    LostRaceError("came in between"),
+    of_sqlite(sqlite3.SQLITE_BUSY, "database is locked"),
+    of_postgresql(psycopg.errors.DeadlockDetected("deadlock detected")),
+    of_postgresql(psycopg.OperationalError("server closed the connection unexpectedly")),
+]
+FAILED = [
+    (of_sqlite(sqlite3.SQLITE_FULL, "database or disk is full"), "disk is full"),
+    (of_sqlite(sqlite3.SQLITE_IOERR_WRITE, "disk I/O error"), "its disk fails"),
+    (of_sqlite(sqlite3.SQLITE_READONLY, "attempt to write a readonly database"), "it is read-only"),
+    (of_postgresql(psycopg.errors.ReadOnlySqlTransaction("cannot execute UPDATE")), "it is read-only"),
+    (of_postgresql(psycopg.errors.DiskFull("could not extend file")), "disk is full"),
+    (of_postgresql(psycopg.errors.UndefinedTable("no relation")), "the log of the registry says"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_fault, "_logged_at", {})
 
 
 class Flaky:
@@ -52,6 +77,39 @@ def test_a_race_that_is_lost_every_time_is_unavailable(error: Exception) -> None
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("error", "words"), FAILED)
+def test_a_database_that_fails_is_not_asked_again_and_says_what_is_wrong(
+    caplog: pytest.LogCaptureFixture, error: Exception, words: str
+) -> None:
+    operation = Flaky(error, 99)
+
+    with pytest.raises(RegistryError) as raised:
+        transactions.run(operation, "alice/app")
+
+    assert operation.calls == 1
+    assert words in str(raised.value.detail)
+    assert int(raised.value.headers["Retry-After"]) > 2
+    assert [(record.levelname, record.exc_info[1]) for record in caplog.records if record.exc_info] == [
+        ("ERROR", error)
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (IntegrityError("unique"), "the database is busy"),
+        (of_postgresql(psycopg.errors.AdminShutdown("terminating connection")), "the database does not answer"),
+    ],
+)
+def test_what_was_lost_every_time_is_named(error: Exception, words: str) -> None:
+    with pytest.raises(RegistryError) as raised:
+        transactions.run(Flaky(error, 99), "alice/app")
+
+    assert raised.value.detail == words
+
+
+@pytest.mark.django_db(transaction=True)
 def test_any_other_error_ends_it_at_once_and_undoes_it() -> None:
     operation = Flaky(RegistryError(ErrorCode.BLOB_UNKNOWN), 1)
 
@@ -62,17 +120,21 @@ def test_any_other_error_ends_it_at_once_and_undoes_it() -> None:
     assert not Repository.objects.exists()
 
 
-def test_a_database_that_fails_is_503_with_retry_after(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("failure", "words"), FAILED)
+def test_a_read_that_the_database_fails_is_503_and_says_what_is_wrong(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch, failure: Exception, words: str
+) -> None:
     push_blob(alice, "alice/app", b"")
 
     def fails(*args: Any) -> None:
-        raise OperationalError("gone")
+        raise failure
 
     monkeypatch.setattr("distribution.lookup._promised", fails)
     response = alice.get(f"/v2/alice/app/blobs/{digest_of(b'')}")
 
     assert response.status_code == 503
     assert error_codes(response) == ["UNAVAILABLE"]
+    assert words in response.json()["errors"][0]["detail"]
     assert response["Retry-After"]
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from distribution import transactions, writer
 from distribution.models import Repository
 from distribution.turn import Turn
 from distribution.writer import SharedTransactionError
+from tests.database_errors import of_sqlite
 from tests.distribution.sessions import at_once
 from tokens.errors import ErrorCode, RegistryError
 
@@ -151,9 +153,14 @@ def lose() -> None:
     raise IntegrityError("unique")
 
 
+def be_locked() -> None:
+    """Fail as a table does that another connection of the process holds."""
+    raise of_sqlite(sqlite3.SQLITE_LOCKED, "database table is locked")
+
+
 def break_down() -> None:
     """Fail as a disk does, whose error may end the whole transaction."""
-    raise OperationalError("disk I/O error")
+    raise of_sqlite(sqlite3.SQLITE_IOERR, "disk I/O error")
 
 
 def test_those_that_wait_are_done_by_one_thread(crowd: Crowd) -> None:
@@ -181,7 +188,7 @@ def test_one_that_is_refused_undoes_only_its_own(crowd: Crowd) -> None:
     assert names() == {"alice/first", "alice/last"}
 
 
-@pytest.mark.parametrize("fails", [lose, break_down])
+@pytest.mark.parametrize("fails", [lose, be_locked])
 def test_one_that_fails_once_is_done_once_with_all_others(crowd: Crowd, fails: Callable[[], None]) -> None:
     wanted = ["alice/first", "alice/unlucky", "alice/last"]
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views import View
 
 from accounts import epoch as rights_epoch
+from accounts.database_fault import report
 from accounts.noted import note_identity
 from acl.access import Access
 from tokens.challenge import ChallengeError, bearer_challenge
@@ -43,9 +44,9 @@ class RegistryView(View):
         except SuspiciousOperation as error:
             # Django's own limits, such as the number of parameters in a query.
             response = self.render(request, RegistryError(ErrorCode.UNKNOWN, quoted(str(error)), status=400))
-        except DatabaseFault:
-            logger.exception("the database failed", extra={"path": request.path})
-            response = self.render(request, unavailable("the database does not answer"))
+        except DatabaseFault as error:
+            fault = report(error)
+            response = self.render(request, unavailable(fault.reason, fault.retry_after_seconds))
         except Exception:
             logger.exception("unexpected error", extra={"path": request.path, "method": request.method})
             response = self.render(request, RegistryError(ErrorCode.UNKNOWN))

@@ -80,7 +80,7 @@ def _problem(blob: Blob, fault: str, *, is_deep: bool) -> Problem | None:
 
 
 def _clear_corrupt(pk: int, key: str) -> None:
-    Blob.objects.filter(pk=pk, key=key).update(is_corrupt=False)
+    transactions.run(Blob.objects.filter(pk=pk, key=key).update, is_corrupt=False)
 
 
 def _remove_unlinked(pk: int) -> None:

@@ -1,0 +1,150 @@
+"""What was promised and could not be written is not collected: a lock of the promising process forbids it."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from distribution import deferred, fence
+from distribution.models import Blob, Link, Manifest
+from tests.caller import Caller
+from tests.collector.props import DAY, collect, pass_time
+from tests.images import Image, push_blob
+from tests.unwritable import PATIENCE_SECONDS, unwritable, wait_until_written
+
+APP = "alice/app"
+Push = Callable[..., Image]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Be a process that has promises to write."""
+    guard = fence.guard()
+    guard.hold()
+    try:
+        yield
+    finally:
+        guard.release()
+
+
+@pytest.fixture
+def untagged(push: Push, alice: Caller) -> Image:
+    """Have an image without a tag, unused for two days."""
+    image = push(APP, "v1")
+    alice.delete(f"/v2/{APP}/manifests/v1")
+    pass_time()
+    return image
+
+
+def test_while_a_process_has_promises_to_write_every_row_is_busy(untagged: Image) -> None:
+    Link.objects.update(is_idle=True)
+    links = Link.objects.count()
+
+    with guarded():
+        report = collect()
+
+    assert (report.total.manifests, report.total.links, report.failures) == (0, 0, 0)
+    assert (Manifest.objects.count(), Link.objects.count()) == (1, links)
+    assert report.busy == 1 + links
+
+
+def test_once_they_are_written_collection_goes_on(untagged: Image) -> None:
+    with guarded(), guarded():
+        pass
+
+    assert (collect().total.manifests, Blob.objects.count()) == (1, 0)
+
+
+def test_who_guards_waits_for_the_removal_that_is_under_way() -> None:
+    held: list[str] = []
+
+    def hold() -> None:
+        with guarded():
+            held.append("guard")
+
+    thread = threading.Thread(target=hold)
+    with fence.passage() as may_pass, transaction.atomic():
+        assert may_pass()
+        thread.start()
+        thread.join(0.2)
+        held.append("removal")
+    thread.join(PATIENCE_SECONDS)
+
+    assert held == ["removal", "guard"]
+
+
+def test_a_lock_that_was_lost_is_taken_again() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("a file keeps its lock")
+    guard = fence.AdvisoryGuard()
+    guard.hold()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [fence._KEY]
+        )
+    is_lost = may_collect()
+
+    guard.hold()
+    is_held = not may_collect()
+    guard.release()
+
+    assert (is_lost, is_held) == (True, True)
+
+
+def may_collect() -> bool:
+    """Return whether a collector may remove something now."""
+    with fence.passage() as may_pass, transaction.atomic():
+        return may_pass()
+
+
+def test_a_promise_that_could_not_be_written_holds_when_it_was(alice: Caller) -> None:
+    push_blob(alice, APP, b"asked for while nothing can be written")
+    pass_time()
+    token = alice.token(f"repository:{APP}:pull")
+
+    with unwritable("distribution_link"):
+        answer = alice.head(f"/v2/{APP}/blobs/{Blob.objects.get().digest}", token=token)
+    wait_until_written()
+    kept = collect()
+    pass_time()
+
+    assert answer.status_code == 200
+    assert kept.total.links == 0
+    assert collect(grace=DAY).total.links == 1
+
+
+def test_a_read_is_answered_though_the_lock_can_not_be_had(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = push_blob(alice, APP, b"asked for while nothing can be written")
+    pass_time()
+    token = alice.token(f"repository:{APP}:pull")
+
+    def fails(_guard: object) -> None:
+        raise OSError("no more files")
+
+    monkeypatch.setattr(type(fence.guard()), "hold", fails)
+    monkeypatch.setattr(deferred, "RETRY_SECONDS", 0.05)
+
+    with unwritable("distribution_link"):
+        answer = alice.head(f"/v2/{APP}/blobs/{digest}", token=token)
+    wait_until_written()
+
+    assert answer.status_code == 200
+    assert Link.objects.get().used_at > timezone.now() - DAY
+
+
+def test_a_lock_file_that_root_made_is_the_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "sqlite" or os.geteuid() != 0:
+        pytest.skip("only root makes what is another's")
+    os.chown(tmp_path, 65534, 65534)
+    monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "registry.sqlite3"))
+
+    fence.prepare()
+
+    assert (tmp_path / "registry.sqlite3.renewals").stat().st_uid == 65534

@@ -1,0 +1,85 @@
+"""What writes a single row waits for its turn on SQLite like every push, instead of taking its chance beside them."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from django.core.files.storage import storages
+from django.db import connection, connections
+
+from collector import clock, lease, reap, requested, runs
+from collector.models import Job, Run
+from collector.pace import Pace
+from collector.policy import Policy
+from collector.report import Report
+from distribution import blobs, repositories
+from distribution.models import Trash
+from tests.collector.props import DAY
+from tests.distribution.test_writer import turn_taken
+from tests.unwritable import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _sqlite(transactional_db: None) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL has many writers")
+    storages["blobs"].prepare()  # type: ignore[attr-defined]
+
+
+def take_a_lease() -> None:
+    with lease.hold(Job.REAPING):
+        pass
+
+
+def ask_for_a_run() -> None:
+    requested.add(Run(grace_period=DAY, remove_untagged=False), "root")
+
+
+def withdraw_a_run() -> None:
+    requested.withdraw(Run(pk=1), "root")
+
+
+def empty_the_trash() -> None:
+    reap.empty_trash(clock.now(), Report(), Pace())
+
+
+def begin_a_run() -> None:
+    runs._begin(Run(), Policy(DAY, remove_untagged=False))
+
+
+def end_a_run() -> None:
+    runs._end(Run(pk=1, started_at=clock.now(), grace_period=DAY, remove_untagged=False), Report())
+
+
+def mark_a_blob() -> None:
+    blobs.mark_corrupt(1, "key")
+
+
+def make_a_repository() -> None:
+    repositories.ensure("alice/new")  # type: ignore[arg-type]  # a name that was parsed
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        *(take_a_lease, ask_for_a_run, withdraw_a_run, begin_a_run, end_a_run, runs.close_interrupted),
+        *(empty_the_trash, mark_a_blob, make_a_repository),
+    ],
+)
+def test_while_another_process_writes_it_waits(operation: Callable[[], None]) -> None:
+    Trash.objects.create(key="objects/00/00000000000000000000000000000000", delete_after=clock.now())
+
+    def work() -> None:
+        operation()
+        connections.close_all()
+
+    thread = threading.Thread(target=work)
+    with turn_taken():
+        thread.start()
+        thread.join(0.3)
+        is_waiting = thread.is_alive()
+    thread.join(PATIENCE_SECONDS)
+
+    assert (is_waiting, thread.is_alive()) == (True, False)

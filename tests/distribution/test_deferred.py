@@ -1,0 +1,227 @@
+"""Writes that can't be done now are done later: nobody waits for them, and nothing is collected before."""
+
+import os
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils.timezone import now
+from pytest_django import Settings
+
+from accounts.statement import Statement
+from distribution import deferred, fence, leases
+from distribution.models import Blob, Link, Manifest, Repository
+from distribution.storage import blob_store
+from tests.caller import Caller, content
+from tests.distribution.sessions import at_once, finish, start
+from tests.distribution.test_leases import Interrupted
+from tests.images import digest_of, push_blob, push_image
+from tests.unwritable import PATIENCE_SECONDS, until, unwritable, wait_until_written
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OLD = timedelta(days=30)
+LINKS = "distribution_link"
+_INSERT = Statement("""
+INSERT INTO distribution_repository (name, is_listed, created_at) VALUES (%s, TRUE, statement_timestamp())
+""")
+_LIST = Statement("UPDATE distribution_repository SET is_listed = TRUE WHERE name = %s")
+
+
+@pytest.fixture(autouse=True)
+def _ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(deferred, "RETRY_SECONDS", 0.05)
+    yield
+    wait_until_written()
+
+
+def may_collect() -> bool:
+    """Return whether a collector may remove something now."""
+    with fence.passage() as may_pass, transaction.atomic():
+        return may_pass()
+
+
+def listed() -> set[str]:
+    """Return the names of the repositories that `_LIST` has changed."""
+    return set(Repository.objects.filter(is_listed=True).values_list("name", flat=True))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_old_blob_is_read_while_nothing_can_be_written_and_promised_after(alice: Caller, method: str) -> None:
+    digest = push_blob(alice, "alice/app", b"old")
+    token = alice.token("repository:alice/app:pull")
+    Link.objects.update(used_at=now() - OLD)
+
+    with unwritable(LINKS):
+        answer = alice.send(method, f"/v2/alice/app/blobs/{digest}", token=token)
+        read = content(answer)
+    wait_until_written()
+
+    assert (answer.status_code, read) == (200, b"old" if method == "GET" else b"")
+    assert Link.objects.get().used_at > now() - timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("by", ["tag", "digest"])
+def test_an_old_manifest_is_read_while_nothing_can_be_written_and_promised_after(
+    alice: Caller, method: str, by: str
+) -> None:
+    image = push_image(alice, "alice/app", "v1")
+    token = alice.token("repository:alice/app:pull")
+    Manifest.objects.update(used_at=now() - OLD)
+    reference = "v1" if by == "tag" else image.digest
+
+    with unwritable("distribution_manifest"):
+        answer = alice.send(method, f"/v2/alice/app/manifests/{reference}", token=token)
+    wait_until_written()
+
+    assert answer.status_code == 200
+    assert Manifest.objects.get().used_at > now() - timedelta(minutes=1)
+
+
+def test_a_write_that_can_be_done_says_how_many_rows_it_changed() -> None:
+    Repository.objects.create(name="alice/app")
+
+    assert deferred.write(_LIST, "alice/app") == 1
+    assert deferred.write(_LIST, "alice/none") == 0
+    assert listed() == {"alice/app"}
+
+
+def test_threads_that_write_at_once_are_all_told() -> None:
+    names = [f"alice/{number}" for number in range(20)]
+    Repository.objects.bulk_create(Repository(name=name) for name in names)
+
+    changed = at_once(*(lambda name=name: deferred.write(_LIST, name) for name in names), *[lambda: 1] * 3)
+
+    assert changed == [1] * 23
+    assert listed() == set(names)
+
+
+def test_while_one_can_not_be_done_nobody_waits_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
+
+    with unwritable("distribution_repository"):
+        deferred.write(_LIST, "alice/first")
+        monkeypatch.setattr(deferred, "PATIENCE_SECONDS", 3600.0)
+        second = threading.Thread(target=deferred.write, args=(_LIST, "alice/second"), daemon=True)
+        second.start()
+        second.join(PATIENCE_SECONDS)
+        is_waiting = second.is_alive()
+    wait_until_written()
+
+    assert not is_waiting
+    assert listed() == {"alice/first", "alice/second"}
+
+
+def test_nothing_is_collected_until_what_is_pending_is_written() -> None:
+    Repository.objects.create(name="alice/app")
+    before = may_collect()
+
+    with unwritable("distribution_repository"):
+        changed = deferred.write(_LIST, "alice/app")
+        # The lock of a collector, without the transaction that it could not begin on SQLite.
+        meanwhile = may_collect() if connection.vendor == "postgresql" else is_flock_free()
+    wait_until_written()
+
+    assert changed is None
+    assert (before, meanwhile, may_collect()) == (True, False, True)
+
+
+def is_flock_free() -> bool:
+    """Return whether a collector would get SQLite's lock."""
+    with fence.passage() as may_pass:
+        return may_pass()
+
+
+def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_its_promise_would_have_held(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
+    monkeypatch.setattr(deferred, "MOST_PENDING", 1)
+
+    with unwritable("distribution_repository"):
+        deferred.write(_LIST, "alice/first")
+        changed = deferred.write(_LIST, "alice/second")
+    until(lambda: "alice/first" in listed())
+    may_collect_while_promised = may_collect()
+    deferred._writes._fenced_until = 0.0
+    wait_until_written()
+
+    assert changed is None
+    assert not may_collect_while_promised
+    assert listed() == {"alice/first"}
+    assert may_collect()
+
+
+def test_one_that_the_database_refuses_keeps_no_other_from_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(deferred.BATCH, connection.vendor, 1)
+    Repository.objects.bulk_create(Repository(name=name) for name in ("alice/app", "alice/taken"))
+
+    with unwritable("distribution_repository"):
+        deferred.write(_INSERT, "alice/taken")
+        deferred.write(_LIST, "alice/app")
+    until(lambda: "alice/app" in listed())
+    is_pending = not deferred._writes.is_idle()
+    Repository.objects.get(name="alice/taken").delete()
+    wait_until_written()
+
+    assert is_pending
+    assert listed() == {"alice/app", "alice/taken"}
+
+
+def test_in_a_transaction_it_is_part_of_it() -> None:
+    Repository.objects.create(name="alice/app")
+
+    with transaction.atomic():
+        changed = deferred.write(_LIST, "alice/app")
+        transaction.set_rollback(True)
+
+    assert changed == 1
+    assert listed() == set()
+
+
+def test_what_is_pending_is_left_to_the_process_that_was_forked_from() -> None:
+    Repository.objects.create(name="alice/app")
+
+    with unwritable("distribution_repository"):
+        deferred.write(_LIST, "alice/app")
+        child = os.fork()
+        if not child:
+            os._exit(0 if deferred._writes.is_idle() else 1)
+        status = os.waitpid(child, 0)[1]
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_an_upload_goes_on_while_its_claim_can_not_be_renewed(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", -1.0)
+    location = start(alice)
+    token = alice.token("repository:alice/app:pull,push")
+    writers = unwritable("distribution_upload")
+    body = Interrupted(b"before, ", writers.__enter__, b"")
+    body._pieces[2:] = [b"meanwhile, ", lambda: writers.__exit__(None, None, None), b"after"]
+
+    answer = alice.patch(location, token=token, meta={"wsgi.input": body, "HTTP_TRANSFER_ENCODING": "chunked"})
+    wait_until_written()
+
+    assert answer.status_code == 202
+    assert finish(alice, location, digest_of(b"before, meanwhile, after")).status_code == 201
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_blob_without_bytes_is_the_same_503_while_nothing_can_be_written_and_404_after(
+    alice: Caller, method: str
+) -> None:
+    digest = push_blob(alice, "alice/app", b"lost")
+    token = alice.token("repository:alice/app:pull")
+    blob_store().delete(Blob.objects.get().key)
+
+    with unwritable("distribution_blob"):
+        lost = alice.send(method, f"/v2/alice/app/blobs/{digest}", token=token)
+    wait_until_written()
+
+    assert lost.status_code == 503
+    assert method == "HEAD" or "pushing them again heals the blob" in lost.json()["errors"][0]["detail"]
+    assert alice.send(method, f"/v2/alice/app/blobs/{digest}", token=token).status_code == 404

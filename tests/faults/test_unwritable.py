@@ -1,0 +1,136 @@
+"""Nothing can be written: what was pushed before is pulled, and what was promised meanwhile is not collected after."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.faults.pusher import SHARED, Artifact, Pusher
+from tests.faults.registry import PATIENCE_SECONDS, Registry
+from tests.faults.unwritable import OnVolume, full, locked, read_only_for_good, read_only_server, volume
+from tests.images import digest_of
+from tests.postgresql import Cluster
+
+IMAGE = Artifact(b"a layer", (b"of an image ", b"that nobody has asked for since yesterday"))
+NEW = Artifact(b"a layer", (b"of an image ", b"that is pushed when it can be"))
+ALONE = b"a blob that no manifest names"
+ASKED = f"blobs/{digest_of(ALONE)}"
+
+Fault = Callable[[Registry], AbstractContextManager[None]]
+ON_SQLITE = {"locked": locked, "full": full, "read-only": read_only_for_good}
+REASONS = {
+    "full": b"can't be written: its disk is full",
+    "read-only": b"can't be",
+    "read-only server": b"can't be written: it is read-only",
+}
+
+
+@pytest.fixture
+def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """Run a registry with an old image and an old blob on a database that can break as the test asks."""
+    kind = request.getfixturevalue("kind")
+    if kind == "read-only server":
+        postgresql: Cluster = request.getfixturevalue("postgresql")
+        monkeypatch.setenv("REGISTRY_DATABASE_URL", f"{postgresql.url}/postgres")
+        yield from serving(Registry(tmp_path))
+        return
+    if os.environ.get("REGISTRY_DATABASE_URL"):
+        pytest.skip("SQLite's is tested where no other database is named")
+    with volume(tmp_path) as folder:
+        (folder / "registry").mkdir()
+        yield from serving(OnVolume(folder / "registry", tmp_path / "server.log"))
+
+
+def serving(registry: Registry) -> Iterator[Registry]:
+    try:
+        registry.start()
+        alice = Pusher(registry, SHARED)
+        alice.upload_whole(IMAGE.shared)
+        alice.upload_whole(ALONE)
+        alice.push(IMAGE)
+        registry.pass_time()
+        yield registry
+    finally:
+        registry.end()
+
+
+@pytest.fixture
+def alice(registry: Registry) -> Pusher:
+    """Be somebody with a token."""
+    alice = Pusher(registry, SHARED)
+    assert alice.token
+    return alice
+
+
+@pytest.fixture
+def fault(kind: str) -> Fault:
+    """Return what makes the database unwritable."""
+    return read_only_server if kind == "read-only server" else ON_SQLITE[kind]
+
+
+def signal_worker(registry: Registry, number: signal.Signals) -> None:
+    """Let the one worker stand still, or go on."""
+    (worker,) = registry.workers()
+    os.kill(worker, number)
+    while number == signal.SIGSTOP and not all(is_stopped(task) for task in Path(f"/proc/{worker}/task").iterdir()):
+        time.sleep(0.001)
+
+
+def is_stopped(task: Path) -> bool:
+    """Return whether a thread stands still."""
+    return "State:\tT" in (task / "status").read_text()
+
+
+def used_at(registry: Registry) -> str:
+    """Return the moment of the last promise of the blob that no manifest names."""
+    query = "SELECT used_at FROM distribution_link JOIN distribution_blob blob ON blob.id = blob_id WHERE digest = '{}'"
+    ((moment,),) = registry.rows(query.format(digest_of(ALONE)))
+    return str(moment)
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_an_old_image_is_pulled_and_a_push_is_told_what_is_wrong(
+    registry: Registry, alice: Pusher, fault: Fault, kind: str
+) -> None:
+    paths = ["manifests/v1", f"manifests/{digest_of(IMAGE.payload)}", f"blobs/{digest_of(IMAGE.layer)}", ASKED]
+
+    with fault(registry):
+        heads = [alice.send("HEAD", path).status for path in paths]
+        is_pulled = alice.pull(IMAGE)
+        refused = alice.send("POST", "blobs/uploads/")
+
+    assert heads == [200] * len(paths)
+    assert is_pulled
+    assert (refused.status, int(refused.headers["retry-after"]) > 0) == (503, True)
+    assert REASONS[kind] in refused.body
+
+
+@pytest.mark.parametrize("kind", ["locked", "full", "read-only server"])
+def test_what_was_promised_meanwhile_is_not_collected_once_it_can_be(
+    registry: Registry, alice: Pusher, fault: Fault, kind: str
+) -> None:
+    old = used_at(registry)
+
+    with fault(registry):
+        is_pulled, found = alice.pull(IMAGE), alice.send("HEAD", ASKED).status
+        signal_worker(registry, signal.SIGSTOP)
+    # The very moment: the collector can write, and the worker that has promised could not yet.
+    registry.manage("gc")
+    kept = used_at(registry)
+    signal_worker(registry, signal.SIGCONT)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while used_at(registry) == old:
+        assert time.monotonic() < deadline, "the promise was never written"
+        time.sleep(0.05)
+    registry.pass_time()
+    collected = registry.manage("gc")
+
+    assert is_pulled
+    assert (found, kept) == (200, old)
+    assert (collected.returncode, alice.send("HEAD", ASKED).status) == (0, 404)
+    alice.push(NEW)
+    assert registry.manage("fsck", "--deep").stdout == "no problems\n"

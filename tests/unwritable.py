@@ -1,0 +1,41 @@
+"""A database in which nothing can be written for a while, and what this process remembers of that."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
+
+from distribution import deferred
+from tests.collector.elsewhere import elsewhere
+
+PATIENCE_SECONDS = 30.0
+
+
+@contextmanager
+def unwritable(table: str) -> Iterator[None]:
+    """Let another connection hold the lock that writers of `table` need: on SQLite that of the whole database."""
+    with elsewhere(_lock(table)):
+        yield
+
+
+@contextmanager
+def _lock(table: str) -> Iterator[None]:
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+        yield
+
+
+def wait_until_written() -> None:
+    """Return once nothing is left to be written."""
+    until(deferred._writes.is_idle)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return once `condition` holds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)

@@ -14,6 +14,7 @@ from typing import Any
 import jwt
 import pytest
 
+from tests import documents
 from tests.clients.server import basic
 from tests.images import digest_of
 from tests.project.talk import SmallServer, Talk, bearer, until
@@ -101,6 +102,7 @@ def test_a_line_says_who_asked_for_what_and_what_was_sent(server: LoggingServer,
     assert 0 < line["seconds"] < 60
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["at"])
     assert "aborted" not in line
+    assert [*line] == [*json.loads(documents.block("docs/deployment.md", "log: json"))]
 
 
 def test_an_anonymous_token_is_nobodys(server: LoggingServer) -> None:

@@ -85,7 +85,7 @@ def _reload_on_request(server: Arbiter) -> None:
     configuration = start.configuration()
     reload = Reload([*_manage, "loadconfig", str(configuration.path), "--reload"], marks(configuration))
     reload.install(server)
-    server.reload_of_configuration = reload
+    server.reload_of_configuration = reload  # type: ignore[attr-defined]
     if configuration.path is not None and configuration.server.watch_config:
         watch.install(server, watch.Watch(configuration.path), reload.start)
 

@@ -25,7 +25,7 @@ def keep(server: Arbiter) -> None:
             # The worker leaves this function as well, at its end.
             deliver()
 
-    server.spawn_worker = spawn
+    server.spawn_worker = spawn  # type: ignore[method-assign]
 
 
 def deliver() -> None:

@@ -87,7 +87,8 @@ def _reload_on_request(server: Arbiter) -> None:
     """Let SIGHUP, and with `server.watch_config` a change of the file, import users and rules."""
     # Not the one from above: the first start has written a file since.
     configuration = start.configuration()
-    reload = Reload([*_manage, "loadconfig", str(configuration.path), "--reload"], marks(configuration))
+    command = [*_manage, "loadconfig", str(configuration.path), "--reload", "--skip-checks"]
+    reload = Reload(command, marks(configuration))
     reload.install(server)
     server.reload_of_configuration = reload  # type: ignore[attr-defined]
     if _watch is not None:

@@ -16,7 +16,10 @@ from registry_project import cores, early_signals, listening, open_files, start,
 from registry_project.configuration.restart import marks
 from registry_project.reload import Reload
 
-_server = start.configuration().server
+_configuration = start.configuration()
+_server = _configuration.server
+# What is in the file now, before anything takes its time: what is written from here on is a change.
+_watch = watch.Watch(_configuration.path) if _configuration.path is not None and _server.watch_config else None
 _cores = cores.available()
 _manage = [sys.executable, str(Path(__file__).resolve().parent / "manage.py")]
 
@@ -85,12 +88,14 @@ def when_ready(server: Arbiter) -> None:
 
 def _reload_on_request(server: Arbiter) -> None:
     """Let SIGHUP, and with `server.watch_config` a change of the file, import users and rules."""
+    # Not the one from above: the first start has written a file since.
     configuration = start.configuration()
-    reload = Reload([*_manage, "loadconfig", str(configuration.path), "--reload"], marks(configuration))
+    command = [*_manage, "loadconfig", str(configuration.path), "--reload", "--skip-checks"]
+    reload = Reload(command, marks(configuration))
     reload.install(server)
-    server.reload_of_configuration = reload
-    if configuration.path is not None and configuration.server.watch_config:
-        watch.install(server, watch.Watch(configuration.path), reload.start)
+    server.reload_of_configuration = reload  # type: ignore[attr-defined]
+    if _watch is not None:
+        watch.install(server, _watch, reload.start)
 
 
 def on_exit(server: Arbiter) -> None:
@@ -116,8 +121,6 @@ def post_worker_init(worker: Worker) -> None:
     """Start what is due beside the server: a lease decides among all workers and replicas which one does."""
     from collector.background import Background
 
-    # `systemctl kill -s HUP` sends it to every process of the service, and only the master reloads.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     command = [*_manage, "runjobs", "--once"]
     # A job runs on any core, and not on that of its worker.
     worker.jobs = Background(command, at_start=partial(cores.pin, _cores))  # type: ignore[attr-defined]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
+from django.forms import Form
 from django.http import HttpRequest
 
 from accounts.bulk_deletion import BulkDeletionAdmin
@@ -46,10 +49,10 @@ class RuleAdmin(BulkDeletionAdmin):
     readonly_fields = ("created_at",)
     fields = ("subject_kind", "subject", "actions", "name", "comment", "created_at")
 
-    def save_model(self, request: HttpRequest, obj: Rule, form: object, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Model, form: Form, change: bool) -> None:
         """Save the rule; tell when it can do nothing."""
         super().save_model(request, obj, form, change)
-        reason = _idle_reason(obj)
+        reason = _idle_reason(cast(Rule, obj))
         if reason is not None:
             messages.warning(request, f"This rule can do nothing: {reason}.")
 

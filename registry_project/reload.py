@@ -41,9 +41,9 @@ class Reload:
             self.look()
             Arbiter.handle_chld(server)
 
-        server.handle_hup = self.start
+        server.handle_hup = self.start  # type: ignore[method-assign]
         # gunicorn calls the one or the other: SIGCLD is another name of the signal.
-        server.handle_chld = server.handle_cld = handle_child
+        server.handle_chld = server.handle_cld = handle_child  # type: ignore[method-assign]
 
     def start(self) -> None:
         """Import the file, or do so again after the import that is under way."""

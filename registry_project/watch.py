@@ -46,7 +46,7 @@ def install(server: Arbiter, watch: Watch, then: Callable[[], None]) -> None:
         if watch.has_changed():
             then()
 
-    server.handle_alrm = look
+    server.handle_alrm = look  # type: ignore[attr-defined]  # gunicorn looks for it by the name of the signal
     signal.signal(signal.SIGALRM, server.signal)
     signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
     # At its end Python gives up its handlers first, and the next signal would kill the process.

@@ -8,6 +8,7 @@ gunicorn's own hands each request from its loop to a thread and back.
 import errno
 import logging
 import math
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -87,6 +88,8 @@ class Worker(ThreadWorker):
     def init_signals(self) -> None:
         """Install the worker's handlers, and hear the signals that came before."""
         super().init_signals()
+        # `systemctl kill -s HUP` sends it to every process of the service, and only the master reloads.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         early_signals.deliver()
 
     def set_accept_enabled(self, enabled: bool | None) -> None:

@@ -1,7 +1,9 @@
 """YAML text to nodes, by the strict rules: one document, no aliases, no tags, no key twice, bounded depth."""
 
 import re
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import yaml
 from yaml import MappingNode, Node, ScalarNode
@@ -58,10 +60,15 @@ class _StrictComposer(Composer):
     reading: Reading
     trail: list[Node | int | None]
 
+    @property
+    def parser(self) -> Any:
+        """This object as what gives events, which the class beside this one makes it."""
+        return self
+
     def compose_node(self, parent: Node | None, index: Node | int | None) -> Node | None:
         """Return the next node; one that is refused is marked, so that it is not reported again."""
         if len(self.trail) > MAX_DEPTH:
-            raise _TooDeepError(problem_mark=self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+            raise _TooDeepError(problem_mark=self.parser.peek_event().start_mark)
         self.trail.append(index)
         node = self._compose_checked(parent, index)
         if isinstance(node, MappingNode):
@@ -70,10 +77,10 @@ class _StrictComposer(Composer):
         return node
 
     def _compose_checked(self, parent: Node | None, index: Node | int | None) -> Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.parser.peek_event()
         line = event.start_mark.line + 1
         if isinstance(event, AliasEvent):
-            self.get_event()  # type: ignore[no-untyped-call]
+            self.parser.get_event()
             self._refuse(line, "an alias", _QUOTES_AFTER_STAR)
             return ScalarNode(REFUSED_TAG, "")
         if event.anchor is not None:
@@ -123,9 +130,9 @@ class _StrictLoader(_StrictComposer, yaml.SafeLoader):
 
 
 @cache
-def _quick_loader() -> type[_StrictComposer]:
+def _quick_loader() -> Callable[[str, Reading], _StrictComposer]:
     """Return a loader that reads with libyaml's parser, which PyYAML was built with."""
-    from yaml.cyaml import CParser
+    from yaml._yaml import CParser
 
     class QuickLoader(_StrictComposer, CParser, Resolver):
         def __init__(self, text: str, reading: Reading) -> None:

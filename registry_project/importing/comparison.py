@@ -87,7 +87,7 @@ class Comparison(Generic[Entry, Row]):
     def _record(self, rows: Iterable[Row]) -> None:
         """Remember the entries that are written as applied, and their rows as the import left them."""
         records = [self._applied(key, entry, row) for (key, entry), row in zip(self._pending, rows, strict=True)]
-        new = [record for record in records if record.pk is None]
+        new = [record for record in records if record.key not in self._records]
         ImportedEntry.objects.bulk_create(new)
         known = [record for record in records if record.key in self._records]
         ImportedEntry.objects.bulk_update(known, ["fingerprint", "row_id", "row_fingerprint"], batch_size=BATCH)

@@ -14,12 +14,15 @@ _MAX_SHOWN = 50
 
 
 def idle_rules(configuration: Configuration) -> tuple[str, ...]:
-    """Return one line for each rule of the file that can do nothing with the accounts and groups that there are."""
-    entries = configuration.acl or ()
+    """Return one line for each rule of the file that can do nothing with the accounts and groups that there are.
+
+    Those of the file are, whether they are imported yet or not.
+    """
+    entries, users = configuration.acl or (), configuration.users or ()
     if not entries:
         return ()
-    accounts = set(Account.objects.values_list("name", flat=True))
-    groups = set(Group.objects.values_list("name", flat=True))
+    accounts = {*Account.objects.values_list("name", flat=True), *(user.name for user in users)}
+    groups = {*Group.objects.values_list("name", flat=True), *(group for user in users for group in user.groups)}
     rules = idle.Rules([_candidate(entry) for entry in entries], accounts, groups)
     return tuple(_bounded([_line(configuration, entries[found], why) for found, why in rules.reasons()]))
 

@@ -53,8 +53,9 @@ class Rules(Target[RuleEntry, Rule]):
     def write(self, entries: Sequence[tuple[RuleEntry, Rule | None]]) -> list[Rule]:
         """Write every field of each rule."""
         rules = [_written(entry, row or Rule()) for entry, row in entries]
-        Rule.objects.bulk_create([rule for rule in rules if rule.pk is None], batch_size=BATCH)
+        new = [rule for rule, (_, row) in zip(rules, entries, strict=True) if row is None]
         known = [row for _, row in entries if row is not None]
+        Rule.objects.bulk_create(new, batch_size=BATCH)
         Rule.objects.bulk_update(known, ["subject_kind", "subject", "name", "actions", "comment"], batch_size=BATCH)
         return rules
 

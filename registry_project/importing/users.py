@@ -67,8 +67,9 @@ class Users(Target[UserEntry, Account]):
     def write(self, entries: Sequence[tuple[UserEntry, Account | None]]) -> list[Account]:
         """Write every field of each account; groups are made as needed."""
         accounts = [_written(entry, row or Account()) for entry, row in entries]
-        Account.objects.bulk_create([account for account in accounts if account.pk is None], batch_size=BATCH)
+        new = [account for account, (_, row) in zip(accounts, entries, strict=True) if row is None]
         known = [row for _, row in entries if row is not None]
+        Account.objects.bulk_create(new, batch_size=BATCH)
         Account.objects.bulk_update(known, _FIELDS, batch_size=BATCH)
         write_memberships({account.pk: entry.groups for account, (entry, _) in zip(accounts, entries, strict=True)})
         # Read again: these have the groups of before.

@@ -129,6 +129,13 @@ acl:
     ]
 
 
+def test_users_and_groups_that_are_still_to_be_imported_make_no_rule_idle(load_config: Import, tmp_path: Path) -> None:
+    rules = ACL + "  - {group: backend, name: other, actions: [pull]}\n"
+    load_config(USERS + rules, "--check", status=1)
+
+    assert idle_rules(load(tmp_path / "config.yaml")) == ()
+
+
 def test_hundreds_of_idle_rules_are_not_all_told(load_config: Import, tmp_path: Path) -> None:
     load_config(many(300).partition("acl:")[1] + many(300).partition("acl:")[2])
 

@@ -7,6 +7,8 @@ objects that are in the storage. A crash leaves the log where it was, so that no
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from heapq import nlargest
+from itertools import chain
 from pathlib import Path
 
 from django.db import connection
@@ -39,15 +41,19 @@ def has_log() -> bool:
 
 
 def warning(storage: Path) -> str:
-    """Return what to say about the newest objects in `storage`, empty when rows name them. Raises OSError."""
+    """Return what to say about the newest objects in `storage`, empty when rows name them. Raises OSError.
+
+    However many objects there are, no more than _FOLDERS are listed and BATCH looked up.
+    """
     newest_row = _newest_row()
-    for folder in _changed_since(storage / "objects", newest_row):
-        young = dict(_changed_files(folder, newest_row))
-        for start in range(0, len(young), BATCH):
-            for key in unnamed(list(young)[start : start + BATCH]):
-                moment = datetime.fromtimestamp(young[key], UTC)
-                return _WARNING.format(key=key, moment=f"{moment:%Y-%m-%d %H:%M:%S} UTC")
-    return ""
+    folders = _changed_since(storage / "objects", newest_row)
+    changed = chain.from_iterable(_changed_files(folder, newest_row) for folder in folders)
+    young = {key: moment for moment, key in nlargest(BATCH, changed)}
+    key = next(unnamed(list(young)), None)
+    if key is None:
+        return ""
+    moment = datetime.fromtimestamp(young[key], UTC)
+    return _WARNING.format(key=key, moment=f"{moment:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def _newest_row() -> float:
@@ -67,10 +73,10 @@ def _changed_since(objects: Path, moment: float) -> list[Path]:
     return [path for changed_at, path in sorted(found, reverse=True)[:_FOLDERS] if changed_at > moment]
 
 
-def _changed_files(folder: Path, moment: float) -> Iterator[tuple[str, float]]:
-    """Yield the keys of the objects in one of the 256 folders that were written after `moment`, and when."""
+def _changed_files(folder: Path, moment: float) -> Iterator[tuple[float, str]]:
+    """Yield when objects in one of the 256 folders were written after `moment`, and their keys."""
     with os.scandir(folder) as entries:
         for entry in entries:
             changed_at = entry.stat().st_mtime
             if changed_at > moment:
-                yield f"objects/{folder.name}/{entry.name}", changed_at
+                yield changed_at, f"objects/{folder.name}/{entry.name}"

@@ -49,10 +49,9 @@ def restore(path: Path, done: Restore, watch: Watch, *, is_deep: bool, may_link:
         _refuse_target(path)
         if found.has_objects:
             _put_back_objects(path, state, done, watch, may_link=may_link)
-    done.step = "restoring keys and database"
-    done.has_put_back_keys = own_files.put_back(state, watch)
-    load = sqlite.load if connection.vendor == "sqlite" else postgresql.load
-    load(state / DATABASE, watch)
+        done.step = "restoring keys and database"
+        done.has_put_back_keys = own_files.put_back(state, watch)
+        (sqlite if connection.vendor == "sqlite" else postgresql).load(state / DATABASE, watch)
     _bring_up_to_date()
     return found
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from django.db import connection
@@ -91,9 +91,10 @@ def load(source: Path, watch: Watch) -> None:
     arriving = target.with_name(f"{target.name}.restored")
     arriving.unlink(missing_ok=True)
     files.copy(source, arriving, watch)
+    # What a file that was removed left beside it would be taken for this one's.
+    for ending in ("-wal", "-shm"):
+        target.with_name(f"{target.name}{ending}").unlink(missing_ok=True)
     arriving.rename(target)
-    with suppress(FileNotFoundError):
-        target.with_name(f"{target.name}-wal").unlink()
     files.sync_folder(target.parent)
 
 

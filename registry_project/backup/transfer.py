@@ -20,6 +20,7 @@ _NEVER_LINKED = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS}
 # Too many links of this file, a file of another user, a file system that says so.
 _NOT_LINKED = {errno.EMLINK, errno.EPERM, errno.EACCES}
 _SHOWN = 5
+_PARTIAL = ".partial-"
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class Transfer:
         self._list, self._source, self._target, self._counts = path, source, target, counts
         self._may_link = may_link
         self._broken: list[str] = []
+        # Copies of the folder at hand, under another name until they are durable.
+        self._partial: list[Path] = []
 
     def run(self, watch: Watch) -> None:
         """Bring what is missing, durable when this returns; `watch` is called after each object and piece of a copy.
@@ -81,7 +84,15 @@ class Transfer:
             self._counts.done_bytes += one.size
             failpoint("backup.after_object")
             watch()
+        self._finish_copies(watch)
         files.sync_folder(target)
+
+    def _finish_copies(self, watch: Watch) -> None:
+        for partial in self._partial:
+            files.sync(partial)
+            partial.rename(partial.with_name(partial.name.removeprefix(_PARTIAL)))
+            watch()
+        self._partial.clear()
 
     def _is_brought(self, one: StoredObject, watch: Watch) -> bool:
         source, target = self._source / one.key, self._target / one.key
@@ -92,10 +103,10 @@ class Transfer:
         if self._may_link and self._is_linked(source, target):
             self._counts.linked += 1
         else:
-            partial = target.with_name(f".{target.name}.partial")
+            partial = target.with_name(f"{_PARTIAL}{target.name}")
             partial.unlink(missing_ok=True)
-            files.copy(source, partial, watch)
-            partial.rename(target)
+            files.begin_copy(source, partial, watch)
+            self._partial.append(partial)
             self._counts.copied += 1
         return True
 

@@ -205,6 +205,18 @@ def test_a_storage_with_objects_is_not_written_into(made: Made, target: Place) -
     assert f"storage: {target.data} has objects already, as objects/ab/somebody's" in said
 
 
+def test_a_log_that_an_old_database_left_is_not_taken_for_the_new_ones(made: Made, target: Place) -> None:
+    if not target.database_url.startswith("sqlite"):
+        pytest.skip("PostgreSQL keeps its log itself")
+    log = target.folder / "registry.sqlite3-wal"
+    log.write_bytes(bytes(4096))
+
+    target.does("restore", made.folder)
+
+    assert not log.exists()
+    assert target.does("fsck", "--deep") == "no problems\n"
+
+
 def test_a_server_that_runs_is_not_restored_under(made: Made, target: Place) -> None:
     target.start()
 

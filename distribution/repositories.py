@@ -106,6 +106,7 @@ def _names(wanted: NameRange, last: str, size: int) -> Iterator[str]:
 
 def _batch(wanted: NameRange, last: str, size: int) -> list[str]:
     rows = Repository.objects.filter(is_listed=True, name__gte=wanted.low, name__gt=last).order_by("name")
+    # A manifest was put there once (`is_listed`), and one is there still: that is never written, and so never wrong.
     rows = rows.filter(IsNull(_first_of(Manifest.objects.all()), False))
     if wanted.high is not None:
         rows = rows.filter(name__lt=wanted.high)

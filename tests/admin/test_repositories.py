@@ -119,8 +119,9 @@ def test_the_confirmation_says_what_goes_and_when_the_space_comes_back(
 
 
 def test_a_repository_is_deleted_with_all_that_it_holds(
-    admin: Browser, push: Callable[..., Image], alice: Caller
+    admin: Browser, push: Callable[..., Image], alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(repository_admin, "MOMENT_SECONDS", 60)
     push("alice/app", "v1")
 
     response = admin.submit(deletion_of("alice/app"))

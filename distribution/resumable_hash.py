@@ -44,6 +44,8 @@ class ResumableHash:
         """Begin, or go on with `state`, which covers `size` bytes."""
         self._function = function
         self._state = ctypes.create_string_buffer(state or b"", function.state_bytes)
+        # Passed at each piece: to make the pointer anew takes as long as the call.
+        self._pointer = ctypes.byref(self._state)
         self._update = getattr(function.library, f"{function.name}_Update")
         self._size = size
         if state is None:
@@ -54,10 +56,13 @@ class ResumableHash:
         size = len(payload)
         if not size:
             return
-        if isinstance(payload, memoryview) and payload.readonly:
-            payload = bytes(payload)
-        start = payload if isinstance(payload, bytes) else ctypes.byref(ctypes.c_char.from_buffer(payload))
-        if not self._update(self._state, start, size):
+        start: Any
+        try:
+            start = ctypes.byref(ctypes.c_char.from_buffer(payload))
+        except TypeError:
+            # Read-only, as bytes are, which are taken as they are.
+            start = bytes(payload)
+        if not self._update(self._pointer, start, size):
             raise OSError(f"libcrypto: {self._function.name}_Update failed")
         self._size += size
 

@@ -2,6 +2,7 @@
 
 import io
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from django.utils.timezone import now
 from distribution import leases
 from distribution.models import Blob, Segment, Trash, Upload
 from tests.caller import Caller, error_codes
+from tests.distribution.invariants import broken
 from tests.distribution.sessions import SESSION_HEADERS, at_once, finish, start
 from tests.images import digest_of
 
@@ -120,18 +122,22 @@ def test_a_session_cancelled_while_somebody_writes_is_404(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_eight_chunks_for_one_place_exactly_one_wins(alice: Caller) -> None:
-    location = start(alice)
+@pytest.mark.parametrize("before", [b"", b"the first chunk"])
+def test_of_eight_chunks_for_one_place_exactly_one_wins(disk: Path, alice: Caller, before: bytes) -> None:
+    location, first = start(alice), len(before)
+    if before:
+        alice.patch(location, before)
     token = alice.token("repository:alice/app:pull,push,delete")
 
     def patch() -> object:
         caller = Caller(Client(), alice.name, alice.password)
-        return caller.patch(location, b"12345", token=token, headers={"Content-Range": "0-4"})
+        return caller.patch(location, b"12345", token=token, headers={"Content-Range": f"{first}-{first + 4}"})
 
     responses = at_once(*[patch] * 8)
 
     assert sorted(response.status_code for response in responses) == [202] + [416] * 7
-    assert finish(alice, location, digest_of(b"12345")).status_code == 201
+    assert finish(alice, location, digest_of(before + b"12345")).status_code == 201
+    assert broken(disk) == []
 
 
 def test_an_end_that_died_while_it_joined_chunks_is_succeeded_and_its_object_goes_to_trash(alice: Caller) -> None:

@@ -104,8 +104,12 @@ def resume(state: bytes | None, algorithm: str, size: int) -> RunningHash | None
 def _load() -> dict[str, _Function]:
     """Return the functions of the libcrypto that hashlib uses too, none when it has not got them."""
     try:
-        # Through the module that is linked with it: no search for a library, and no second one in the process.
-        library = ctypes.CDLL(getattr(importlib.import_module("_hashlib"), "__file__", None))
+        module = importlib.import_module("_hashlib")
+        if module.get_fips_mode():
+            # These functions go past the module that is certified.
+            return {}
+        # Through what is linked with it: no search for a library, and no second one in the process.
+        library = ctypes.CDLL(getattr(module, "__file__", None))
         found = {
             "sha256": _function(library, "SHA256", hashlib.sha256().digest_size, 112),
             "sha512": _function(library, "SHA512", hashlib.sha512().digest_size, 216),

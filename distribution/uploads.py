@@ -164,20 +164,19 @@ def _content(upload: Upload, body: Body, digest: Digest, start: int | None, expe
         raise segments.range_error(upload)
     if body.is_empty and upload.offset:
         return assemble(upload, digest)
-    may_be_short = not upload.offset and expected is None
-    content = short_body.store(upload, body, digest.algorithm) if may_be_short else None
-    if content is not None:
-        if content.digest != digest:
-            raise digest.mismatch(content.digest)
-        return content
+    if not upload.offset and expected is None:
+        content = short_body.store(upload, body, digest)
+        if content is not None:
+            return content
+    return _completed(upload, body, digest, expected)
+
+
+def _completed(upload: Upload, body: Body, digest: Digest, expected: int | None) -> Content:
+    """Add the body under a claim, and return the whole upload."""
+    # A client that does not say where its bytes belong sends them all again: nothing of a body that was cut is kept.
+    keeps_prefix, may_be_first = expected is not None, not body.was_put_back
     received = segments.receive(
-        upload,
-        body,
-        upload.offset,
-        expected,
-        # A client that does not say where its bytes belong sends them all again.
-        keeps_prefix=expected is not None,
-        may_be_first=not body.was_put_back,
+        upload, body, upload.offset, expected, keeps_prefix=keeps_prefix, may_be_first=may_be_first
     )
     content = received.content(upload.algorithm)
     if content is not None and content.digest == digest:

@@ -1,6 +1,5 @@
 """One request at a time writes to an upload; a writer that died is succeeded."""
 
-import io
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -13,15 +12,8 @@ from distribution import leases
 from distribution.models import Blob, Segment, Trash, Upload
 from tests.caller import Caller, error_codes
 from tests.distribution.invariants import broken
-from tests.distribution.sessions import SESSION_HEADERS, at_once, finish, start
+from tests.distribution.sessions import SESSION_HEADERS, Interrupted, at_once, claimed, finish, start
 from tests.images import digest_of
-
-
-def claimed(seconds: float) -> None:
-    """Let somebody be writing to the only upload, with a segment begun, until `seconds` from now."""
-    upload = Upload.objects.get()
-    Segment.objects.create(upload=upload, key=f"objects/00/{uuid4().hex}", start=upload.offset)
-    Upload.objects.update(lease=uuid4(), leased_until=now() + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
@@ -55,21 +47,6 @@ def test_after_a_chunk_the_upload_is_free(alice: Caller) -> None:
     upload = Upload.objects.get()
     assert upload.lease is None
     assert upload.leased_until is None
-
-
-class Interrupted(io.RawIOBase):
-    """A body in whose middle something else happens."""
-
-    def __init__(self, before: bytes, happens: object, after: bytes = b"") -> None:
-        self._pieces = [before, happens, after]
-
-    def read(self, size: int = -1) -> bytes:
-        while self._pieces:
-            piece = self._pieces.pop(0)
-            if isinstance(piece, bytes):
-                return piece
-            piece()  # type: ignore[operator]
-        return b""
 
 
 def test_a_writer_that_was_succeeded_is_416_and_what_it_wrote_is_trash(alice: Caller) -> None:

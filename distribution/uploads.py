@@ -143,13 +143,11 @@ def is_repeated_end(name: RepositoryName, body: Body, digest: Digest) -> bool:
 
     So it is when the answer to that PUT got lost and its client sends it again, whose session is gone. Who has the
     bytes and may push is told nothing new. Without a body it may as well be a session that was cancelled.
+    Raises BLOB_UNKNOWN, UNAVAILABLE when the blob is not there.
     """
     if body.is_empty:
         return False
-    try:
-        blobs.find(name, digest)
-    except RegistryError:
-        return False
+    blobs.find(name, digest)
     transactions.release_connection()
     running = new_hash(digest.algorithm)
     reader, buffer = HashingReader(body, running), memoryview(bytearray(CHUNK_BYTES))

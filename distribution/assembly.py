@@ -28,12 +28,14 @@ from tokens.views.base import unavailable
 
 logger = logging.getLogger(__name__)
 
-_UPLOAD = Statement("""
-SELECT hash_state, chunk_start, lease IS NULL, leased_until > statement_timestamp()
-FROM distribution_upload WHERE id = %s AND "offset" = %s
-""")
-_SEGMENTS = Statement("""
-SELECT key, size, is_sealed FROM distribution_segment WHERE upload_id = %s AND size IS NOT NULL ORDER BY start
+# A row for each segment, with what is to be known of the upload.
+_FIND = Statement("""
+SELECT upload.hash_state, upload.chunk_start, upload.lease IS NULL, upload.leased_until > statement_timestamp(),
+    segment.key, segment.size, segment.is_sealed
+FROM distribution_upload upload
+LEFT JOIN distribution_segment segment ON segment.upload_id = upload.id AND segment.size IS NOT NULL
+WHERE upload.id = %s AND upload."offset" = %s
+ORDER BY segment.start
 """)
 
 
@@ -139,15 +141,15 @@ def assemble(upload: Upload, digest: Digest) -> Content:
 
 
 def _find(upload: Upload) -> _Stored:
-    row = _UPLOAD.row(upload.pk, upload.offset)
-    if row is None:
+    rows = _FIND.rows(upload.pk, upload.offset)
+    if not rows:
         raise segments.range_error(upload)
-    hash_state, chunk_start, is_free, is_held = row
+    hash_state, chunk_start, is_free, is_held, *_ = rows[0]
     if is_held:
         raise segments.range_error(upload)
-    rows = _SEGMENTS.rows(upload.pk)
-    spans = [_Span(key, 0, size) for key, size, _ in rows]
-    may_be_published = bool(is_free) and [bool(is_sealed) for _, _, is_sealed in rows] == [False]
+    segment_rows = [row[4:] for row in rows if row[4]]
+    spans = [_Span(key, 0, size) for key, size, _ in segment_rows]
+    may_be_published = bool(is_free) and [bool(is_sealed) for _, _, is_sealed in segment_rows] == [False]
     return _Stored(upload, spans, hash_state, chunk_start, may_be_published)
 
 

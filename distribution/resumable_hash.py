@@ -44,6 +44,8 @@ class ResumableHash:
         """Begin, or go on with `state`, which covers `size` bytes."""
         self._function = function
         self._state = ctypes.create_string_buffer(state or b"", function.state_bytes)
+        # Passed at each piece: to make the pointer anew takes as long as the call.
+        self._pointer = ctypes.byref(self._state)
         self._update = getattr(function.library, f"{function.name}_Update")
         self._size = size
         if state is None:
@@ -54,10 +56,13 @@ class ResumableHash:
         size = len(payload)
         if not size:
             return
-        if isinstance(payload, memoryview) and payload.readonly:
-            payload = bytes(payload)
-        start = payload if isinstance(payload, bytes) else ctypes.byref(ctypes.c_char.from_buffer(payload))
-        if not self._update(self._state, start, size):
+        start: Any
+        try:
+            start = ctypes.byref(ctypes.c_char.from_buffer(payload))
+        except TypeError:
+            # Read-only, as bytes are, which are taken as they are.
+            start = bytes(payload)
+        if not self._update(self._pointer, start, size):
             raise OSError(f"libcrypto: {self._function.name}_Update failed")
         self._size += size
 
@@ -99,8 +104,12 @@ def resume(state: bytes | None, algorithm: str, size: int) -> RunningHash | None
 def _load() -> dict[str, _Function]:
     """Return the functions of the libcrypto that hashlib uses too, none when it has not got them."""
     try:
-        # Through the module that is linked with it: no search for a library, and no second one in the process.
-        library = ctypes.CDLL(getattr(importlib.import_module("_hashlib"), "__file__", None))
+        module = importlib.import_module("_hashlib")
+        if module.get_fips_mode():
+            # These functions go past the module that is certified.
+            return {}
+        # Through what is linked with it: no search for a library, and no second one in the process.
+        library = ctypes.CDLL(getattr(module, "__file__", None))
         found = {
             "sha256": _function(library, "SHA256", hashlib.sha256().digest_size, 112),
             "sha512": _function(library, "SHA512", hashlib.sha512().digest_size, 216),

@@ -29,11 +29,11 @@ WHERE upload.id = %s AND upload."offset" = 0 AND upload.lease IS NULL AND segmen
 """)
 
 
-def store(upload: Upload, body: Body, algorithm: str) -> Content | None:
+def store(upload: Upload, body: Body, digest: Digest) -> Content | None:
     """Return the body as a durable object; None when it has to be stored under a claim, the body as it came.
 
-    Raises SIZE_INVALID when the body is not as long as it said, UNAVAILABLE when the storage fails; the session
-    stands where it stood.
+    Raises SIZE_INVALID when the body is not as long as it said, DIGEST_INVALID, UNAVAILABLE when the storage fails;
+    the session stands where it stood.
     """
     if body.length is None or body.length > SHORT_BYTES or not blob_store().refuses_to_overwrite:
         return None
@@ -48,7 +48,10 @@ def store(upload: Upload, body: Body, algorithm: str) -> Content | None:
     if not _write(key, payload):
         body.put_back(payload)
         return None
-    return Content(key, len(payload), Digest.of(payload, algorithm), 0, None)
+    actual = Digest.of(payload, digest.algorithm)
+    if actual != digest:
+        raise digest.mismatch(actual)
+    return Content(key, len(payload), digest, 0, None)
 
 
 def _write(key: str, payload: bytes) -> bool:

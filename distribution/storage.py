@@ -4,7 +4,8 @@
         ab/abcdef0123456789…   one object an upload segment or blob; the key is a random UUID,
         …                      never anything that a request said
 
-A key is named by a committed row before its first byte, so whatever lies here is known.
+A key is named by a committed row before its first byte, so whatever lies here is known. The object of an open upload
+may be longer than its row says; that of a blob never is, and never changes.
 """
 
 import errno

@@ -154,13 +154,11 @@ def is_repeated_end(name: RepositoryName, body: Body, digest: Digest) -> bool:
 
     So it is when the answer to that PUT got lost and its client sends it again, whose session is gone. Who has the
     bytes and may push is told nothing new. Without a body it may as well be a session that was cancelled.
+    Raises BLOB_UNKNOWN, UNAVAILABLE when the blob is not there.
     """
     if body.is_empty:
         return False
-    try:
-        blobs.find(name, digest)
-    except RegistryError:
-        return False
+    blobs.find(name, digest)
     transactions.release_connection()
     running = new_hash(digest.algorithm)
     reader, buffer = HashingReader(body, running), memoryview(bytearray(CHUNK_BYTES))
@@ -175,20 +173,19 @@ def _content(upload: Upload, body: Body, digest: Digest, start: int | None, expe
         raise segments.range_error(upload)
     if body.is_empty and upload.offset:
         return assemble(upload, digest)
-    may_be_short = not upload.offset and expected is None
-    content = short_body.store(upload, body, digest.algorithm) if may_be_short else None
-    if content is not None:
-        if content.digest != digest:
-            raise digest.mismatch(content.digest)
-        return content
+    if not upload.offset and expected is None:
+        content = short_body.store(upload, body, digest)
+        if content is not None:
+            return content
+    return _completed(upload, body, digest, expected)
+
+
+def _completed(upload: Upload, body: Body, digest: Digest, expected: int | None) -> Content:
+    """Add the body under a claim, and return the whole upload."""
+    # A client that does not say where its bytes belong sends them all again: nothing of a body that was cut is kept.
+    keeps_prefix, may_be_first = expected is not None, not body.was_put_back
     received = segments.receive(
-        upload,
-        body,
-        upload.offset,
-        expected,
-        # A client that does not say where its bytes belong sends them all again.
-        keeps_prefix=expected is not None,
-        may_be_first=not body.was_put_back,
+        upload, body, upload.offset, expected, keeps_prefix=keeps_prefix, may_be_first=may_be_first
     )
     content = received.content(upload.algorithm)
     if content is not None and content.digest == digest:

@@ -1,6 +1,7 @@
 """`/v2/<name>/blobs/uploads/<session>`: an upload session's status, chunks, end."""
 
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from django.http import HttpRequest, HttpResponse
@@ -38,16 +39,18 @@ class UploadView(RepositoryView):
 
     def put(self, request: HttpRequest, session: str) -> HttpResponse:
         """Append the last chunk, if any, and publish the blob."""
-        digest, body = parse_digest(request.GET.get("digest", "")), Body(request)
         try:
             upload = self._find(session)
         except RegistryError:
-            if uploads.is_repeated_end(self.name, body, digest):
-                return created(self.name, digest)
+            with suppress(RegistryError):
+                digest = parse_digest(request.GET.get("digest", ""))
+                if uploads.is_repeated_end(self.name, Body(request), digest):
+                    return created(self.name, digest)
             raise
+        digest = parse_digest(request.GET.get("digest", ""))
         try:
             start, expected = _chunk(request)
-            uploads.complete(upload, body, digest, start, expected)
+            uploads.complete(upload, Body(request), digest, start, expected)
         except RegistryError as error:
             raise _with_session(error, upload) from error
         return created(self.name, digest)

@@ -45,6 +45,14 @@ def test_an_upload_that_lost_its_bytes_is_found_and_ends(
     assert list(fsck.check()) == []
 
 
+def test_bytes_behind_those_that_count_are_no_fault(location: str, alice: Caller) -> None:
+    """They are being written, or were left by a request that was cut, and nobody reads them."""
+    with _object().open("ab") as file:
+        file.write(b" and more")
+
+    assert list(fsck.check()) == []
+
+
 def test_an_object_that_an_upload_names_beside_a_blob_is_found(location: str, alice: Caller) -> None:
     push_blob(alice, APP, BYTES[::-1])
     _object().unlink()

@@ -2,12 +2,16 @@
 
 import io
 from collections.abc import Callable
+from datetime import timedelta
 from threading import Barrier, Thread
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from django.db import connections
+from django.utils.timezone import now
 
+from distribution.models import Segment, Upload
 from tests.caller import Caller, Response
 from tests.images import digest_of
 
@@ -42,6 +46,28 @@ def push_in_chunks(caller: Caller, repository: str, *contents: bytes, algorithm:
 def cut(content: bytes, promised: int) -> dict[str, Any]:
     """Return what the server says of a body that ends after `content` though `promised` bytes were announced."""
     return {"wsgi.input": io.BytesIO(content), "CONTENT_LENGTH": str(promised)}
+
+
+def claimed(seconds: float) -> None:
+    """Let somebody be writing to the only upload, with a segment begun, until `seconds` from now."""
+    upload = Upload.objects.get()
+    Segment.objects.create(upload=upload, key=f"objects/00/{uuid4().hex}", start=upload.offset)
+    Upload.objects.update(lease=uuid4(), leased_until=now() + timedelta(seconds=seconds))
+
+
+class Interrupted(io.RawIOBase):
+    """A body in whose middle something else happens."""
+
+    def __init__(self, before: bytes, happens: object, after: bytes = b"") -> None:
+        self._pieces = [before, happens, after]
+
+    def read(self, size: int = -1) -> bytes:
+        while self._pieces:
+            piece = self._pieces.pop(0)
+            if isinstance(piece, bytes):
+                return piece
+            piece()  # type: ignore[operator]
+        return b""
 
 
 def at_once(*calls: Callable[[], Any]) -> list[Any]:

@@ -17,8 +17,7 @@ from distribution.models import Blob, Segment, Trash, Upload
 from distribution.transactions import LostRaceError
 from tests.caller import Caller, content, error_codes
 from tests.distribution.invariants import broken, objects_on
-from tests.distribution.sessions import chunk, cut, finish, start
-from tests.distribution.test_leases import Interrupted
+from tests.distribution.sessions import Interrupted, chunk, cut, finish, start
 from tests.images import digest_of
 
 ONE, TWO, THREE = b"the first chunk, ", b"the second, ", b"the last"

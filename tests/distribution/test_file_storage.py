@@ -1,13 +1,16 @@
 """The file system storage: written once, synced before it is acknowledged."""
 
+import errno
 import io
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.core.files.storage import InMemoryStorage
 
-from distribution.file_storage import CHUNK_BYTES, FIRST_CHUNK_BYTES, DurableFileSystemStorage
+from distribution.file_storage import CHUNK_BYTES, FIRST_CHUNK_BYTES, DurableFileSystemStorage, SyncError
 from distribution.storage import BlobStore, MissingObjectError, new_key
 
 
@@ -87,6 +90,93 @@ def test_a_symbolic_link_is_not_followed(storage: DurableFileSystemStorage, tmp_
         BlobStore(storage).write(key, io.BytesIO(b"bytes"))
 
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("behind", [b"", b"a", b"more than is added"])
+def test_what_is_added_stands_behind_the_bytes_that_count_and_takes_the_place_of_others(
+    storage: DurableFileSystemStorage, synced: list[str], behind: bytes
+) -> None:
+    key, blobs = new_key(), BlobStore(storage)
+    blobs.write(key, io.BytesIO(b"bytes" + behind))
+    synced.clear()
+
+    blobs.append(key, io.BytesIO(b" and others"), 5)
+
+    assert Path(storage.path(key)).read_bytes() == b"bytes and others"
+    # Its name in the folder is durable already.
+    assert synced == [storage.path(key)]
+
+
+def test_a_file_is_cut_for_good(storage: DurableFileSystemStorage, synced: list[str]) -> None:
+    key, blobs = new_key(), BlobStore(storage)
+    blobs.write(key, io.BytesIO(b"bytes and others"))
+    synced.clear()
+
+    blobs.truncate(key, 5)
+
+    assert Path(storage.path(key)).read_bytes() == b"bytes"
+    assert synced == [storage.path(key)]
+
+
+@pytest.mark.parametrize("lost", [Path.unlink, lambda file: file.write_bytes(b"byt")])
+def test_nothing_is_added_to_a_file_that_has_lost_bytes(
+    storage: DurableFileSystemStorage, lost: Callable[[Path], object]
+) -> None:
+    key, blobs = new_key(), BlobStore(storage)
+    blobs.write(key, io.BytesIO(b"bytes"))
+    lost(Path(storage.path(key)))
+    left = [file.read_bytes() for file in Path(storage.location).rglob(key)]
+
+    with pytest.raises(OSError, match=key[8:]):
+        blobs.append(key, io.BytesIO(b"more"), 5)
+    with pytest.raises(OSError, match=key[8:]):
+        blobs.truncate(key, 5)
+
+    assert [file.read_bytes() for file in Path(storage.location).rglob(key)] == left
+
+
+def test_nothing_is_added_through_a_symbolic_link(storage: DurableFileSystemStorage, tmp_path: Path) -> None:
+    key, elsewhere = new_key(), tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"bytes")
+    Path(storage.path(key)).symlink_to(elsewhere)
+
+    with pytest.raises(OSError, match=key[8:]):
+        BlobStore(storage).append(key, io.BytesIO(b"more"), 5)
+
+    assert elsewhere.read_bytes() == b"bytes"
+
+
+def test_a_reader_that_raises_leaves_what_was_there(storage: DurableFileSystemStorage) -> None:
+    key, blobs = new_key(), BlobStore(storage)
+    blobs.write(key, io.BytesIO(b"bytes"))
+
+    with pytest.raises(ValueError, match="no more"):
+        blobs.append(key, BrokenReader(b" some"), 5)
+
+    assert Path(storage.path(key)).read_bytes() == b"bytes"
+
+
+def test_an_fsync_that_fails_has_an_error_of_its_own(
+    storage: DurableFileSystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = new_key()
+    BlobStore(storage).write(key, io.BytesIO(b"bytes"))
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+
+    with pytest.raises(SyncError, match="Input/output error"):
+        BlobStore(storage).append(key, io.BytesIO(b"more"), 5)
+
+
+def test_another_storage_says_that_nothing_can_be_added() -> None:
+    blobs = BlobStore(InMemoryStorage())
+
+    assert not blobs.can_append
+    with pytest.raises(TypeError, match="nothing can be appended"):
+        blobs.append(new_key(), io.BytesIO(b"more"), 5)
 
 
 class BrokenReader(io.BytesIO):

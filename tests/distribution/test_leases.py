@@ -1,7 +1,7 @@
 """One request at a time writes to an upload; a writer that died is succeeded."""
 
-import io
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,15 +11,9 @@ from django.utils.timezone import now
 from distribution import leases
 from distribution.models import Blob, Segment, Trash, Upload
 from tests.caller import Caller, error_codes
-from tests.distribution.sessions import SESSION_HEADERS, at_once, finish, start
+from tests.distribution.invariants import broken
+from tests.distribution.sessions import SESSION_HEADERS, Interrupted, at_once, claimed, finish, start
 from tests.images import digest_of
-
-
-def claimed(seconds: float) -> None:
-    """Let somebody be writing to the only upload, with a segment begun, until `seconds` from now."""
-    upload = Upload.objects.get()
-    Segment.objects.create(upload=upload, key=f"objects/00/{uuid4().hex}", start=upload.offset)
-    Upload.objects.update(lease=uuid4(), leased_until=now() + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
@@ -53,21 +47,6 @@ def test_after_a_chunk_the_upload_is_free(alice: Caller) -> None:
     upload = Upload.objects.get()
     assert upload.lease is None
     assert upload.leased_until is None
-
-
-class Interrupted(io.RawIOBase):
-    """A body in whose middle something else happens."""
-
-    def __init__(self, before: bytes, happens: object, after: bytes = b"") -> None:
-        self._pieces = [before, happens, after]
-
-    def read(self, size: int = -1) -> bytes:
-        while self._pieces:
-            piece = self._pieces.pop(0)
-            if isinstance(piece, bytes):
-                return piece
-            piece()  # type: ignore[operator]
-        return b""
 
 
 def test_a_writer_that_was_succeeded_is_416_and_what_it_wrote_is_trash(alice: Caller) -> None:
@@ -120,18 +99,22 @@ def test_a_session_cancelled_while_somebody_writes_is_404(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_eight_chunks_for_one_place_exactly_one_wins(alice: Caller) -> None:
-    location = start(alice)
+@pytest.mark.parametrize("before", [b"", b"the first chunk"])
+def test_of_eight_chunks_for_one_place_exactly_one_wins(disk: Path, alice: Caller, before: bytes) -> None:
+    location, first = start(alice), len(before)
+    if before:
+        alice.patch(location, before)
     token = alice.token("repository:alice/app:pull,push,delete")
 
     def patch() -> object:
         caller = Caller(Client(), alice.name, alice.password)
-        return caller.patch(location, b"12345", token=token, headers={"Content-Range": "0-4"})
+        return caller.patch(location, b"12345", token=token, headers={"Content-Range": f"{first}-{first + 4}"})
 
     responses = at_once(*[patch] * 8)
 
     assert sorted(response.status_code for response in responses) == [202] + [416] * 7
-    assert finish(alice, location, digest_of(b"12345")).status_code == 201
+    assert finish(alice, location, digest_of(before + b"12345")).status_code == 201
+    assert broken(disk) == []
 
 
 def test_an_end_that_died_while_it_joined_chunks_is_succeeded_and_its_object_goes_to_trash(alice: Caller) -> None:

@@ -9,8 +9,7 @@ from distribution import segments
 from distribution.models import Blob, Upload
 from tests.caller import Caller, content, error_codes
 from tests.distribution.invariants import broken
-from tests.distribution.sessions import SESSION_HEADERS, chunk, cut, finish, start
-from tests.distribution.test_leases import claimed
+from tests.distribution.sessions import SESSION_HEADERS, chunk, claimed, cut, finish, start
 from tests.images import digest_of, push_blob
 
 # Longer than a short body, or than any prefix that is kept.

@@ -123,6 +123,12 @@ def test_a_library_without_these_functions_is_not_used(monkeypatch: pytest.Monke
     assert resumable_hash._load() == {}
 
 
+def test_a_certified_library_is_not_gone_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("_hashlib"), "get_fips_mode", lambda: 1)
+
+    assert resumable_hash._load() == {}
+
+
 def test_a_library_whose_structure_is_another_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resumable_hash, "_computes_as_hashlib", lambda *_: False)
 

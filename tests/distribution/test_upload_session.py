@@ -47,6 +47,16 @@ def test_a_cancelled_session_is_204_then_404(alice: Caller) -> None:
         assert error_codes(after) == ["BLOB_UPLOAD_UNKNOWN"]
 
 
+@pytest.mark.parametrize("query", ["", "?digest=nonsense"])
+def test_a_cancelled_session_is_404_whatever_else_is_wrong(alice: Caller, query: str) -> None:
+    location = start(alice)
+    alice.delete(location)
+
+    response = alice.put(location + query, b"bytes")
+
+    assert (response.status_code, error_codes(response)) == (404, ["BLOB_UPLOAD_UNKNOWN"])
+
+
 def test_what_a_cancelled_session_had_received_is_trash(alice: Caller) -> None:
     location = start(alice)
     alice.patch(location, b"one")

@@ -177,5 +177,14 @@ def test_a_step_that_is_left_out_or_late_is_seen(trace: str, mangled: Callable[[
     assert any(missing(calls, call) for call in calls if call.makes_object)
 
 
+@pytest.mark.parametrize(
+    "mangled", [without(r" fsync\(\d+<\S+/objects/../\w+>"), without(r" fdatasync\(\d+<\S+-wal>"), written_last]
+)
+def test_a_step_of_an_addition_that_is_left_out_or_late_is_seen(trace: str, mangled: Callable[[str], str]) -> None:
+    calls = parse(mangled(trace))
+
+    assert any(missing(calls, call, is_new=False) for call in calls if call.adds_to_object)
+
+
 def test_an_answer_that_comes_before_its_commit_is_seen(trace: str) -> None:
     assert late(parse(without(r" fdatasync\(\d+<\S+-wal>")(trace)))

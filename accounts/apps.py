@@ -1,9 +1,9 @@
-"""Register the app, keep the triggers of the rights epoch in place, count wrong passwords."""
+"""Register the app, keep the triggers of the rights epoch in place, count wrong passwords, note logins."""
 
 from typing import Any
 
 from django.apps import AppConfig
-from django.contrib.auth.signals import user_login_failed
+from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db.models.signals import post_migrate
 from django.http import HttpRequest
 
@@ -18,6 +18,9 @@ class AccountsConfig(AppConfig):
         """Connect what must hold after every migration, and after every login whichever backend refused it."""
         post_migrate.connect(_watch, sender=self, dispatch_uid="accounts.epoch")
         user_login_failed.connect(_count_failure, dispatch_uid="accounts.throttle")
+        # In place of Django's own, which would refuse the login when it can't be noted.
+        user_logged_in.disconnect(dispatch_uid="update_last_login")
+        user_logged_in.connect(_note_login, dispatch_uid="accounts.last_login")
 
 
 def _watch(**kwargs: Any) -> None:
@@ -36,3 +39,9 @@ def _count_failure(credentials: dict[str, Any], request: HttpRequest | None = No
     name = credentials.get("username")
     if isinstance(name, str):
         throttle.count_failure(name, request)
+
+
+def _note_login(**kwargs: Any) -> None:
+    from accounts import last_login
+
+    last_login.note(**kwargs)

@@ -6,46 +6,63 @@ nothing; from elsewhere the account's owner logs in as ever, and so do those who
 remembers. Nobody waits longer than half a minute, however many tries were refused.
 
 A login does not clear the count: behind a shared address each login of the owner would give a guesser new tries.
+
+While the database can't be written, each process goes on counting in its own memory from what the row says: a guesser
+has at most TRIES in each of them, and the next failure that can be stored takes them over into the row.
 """
 
+import logging
 import math
+from contextlib import suppress
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 
-from django.db import transaction
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.database_fault import report
+from accounts.failure_memory import FailureMemory, Key
 from accounts.models import FailedLogin
 from accounts.names import ACCOUNT_NAME
+from accounts.short_transaction import short_transaction
 
 TRIES = 10
 FORGIVEN_AFTER = timedelta(seconds=30)
 PURGE_BATCH = 100
+# A wrong password is answered this late, at the most, because the database is locked.
+PATIENCE_SECONDS = 1.0
 
 # The failures of a row are not counted but summed up in the moment when the last of them is forgiven.
 _ALLOWANCE = FORGIVEN_AFTER * (TRIES - 1)
 
+logger = logging.getLogger(__name__)
+_unstored = FailureMemory()
+
 
 def wait_seconds(name: str, request: HttpRequest | None) -> int:
     """Return for how many seconds no password of the account is checked from the address of `request`; 0: go on."""
-    row = FailedLogin.objects.filter(account=name, network=network_of(request)).first()
-    return _wait(row.forgiven_at, timezone.now()) if row is not None else 0
+    now = timezone.now()
+    return _wait(_forgiven_at((name, network_of(request)), now), now)
 
 
 def count_failure(name: str, request: HttpRequest | None) -> None:
     """Count a wrong password, and delete what is forgiven. What is no account's name is no guess either."""
     if not ACCOUNT_NAME.fullmatch(name):
         return
-    with transaction.atomic():
+    key = (name, network_of(request))
+    try:
+        with short_transaction(PATIENCE_SECONDS):
+            _store(key)
+    except DatabaseError as error:
+        reason = report(error).reason
+        logger.warning("a wrong password is counted in memory: it can't be stored", extra={"reason": reason})
         now = timezone.now()
-        rows = FailedLogin.objects.select_for_update()
-        row, _ = rows.get_or_create(account=name, network=network_of(request), defaults={"forgiven_at": now})
-        # Tries that were refused unchecked don't count: hammering makes nobody wait longer.
-        if not _wait(row.forgiven_at, now):
-            row.forgiven_at = max(row.forgiven_at, now) + FORGIVEN_AFTER
-            row.save(update_fields=["forgiven_at"])
-    _purge()
+        _unstored.move(key, _forgiven_at(key, now), lambda moment: _one_more(moment, now))
+        return
+    _unstored.forget(key)
+    with suppress(DatabaseError), short_transaction(PATIENCE_SECONDS):
+        _purge()
 
 
 def network_of(request: HttpRequest | None) -> str:
@@ -58,14 +75,40 @@ def network_of(request: HttpRequest | None) -> str:
     return str(IPv6Address(int(address) >> 64 << 64)) if isinstance(address, IPv6Address) else str(address)
 
 
+def _forgiven_at(key: Key, now: datetime) -> datetime:
+    """Return when every failure of `key` is forgiven, `now` when there is none."""
+    account, network = key
+    row = FailedLogin.objects.filter(account=account, network=network).first()
+    return _unstored.get(key, now if row is None else row.forgiven_at)
+
+
+def _store(key: Key) -> None:
+    """Add a failure to the row, and those of which only this process knew."""
+    now = timezone.now()
+    account, network = key
+    rows = FailedLogin.objects.select_for_update()
+    row, _ = rows.get_or_create(account=account, network=network, defaults={"forgiven_at": now})
+    forgiven_at = _one_more(_unstored.get(key, row.forgiven_at), now)
+    if forgiven_at != row.forgiven_at:
+        row.forgiven_at = forgiven_at
+        row.save(update_fields=["forgiven_at"])
+
+
+def _one_more(forgiven_at: datetime, now: datetime) -> datetime:
+    """Return when all is forgiven after another failure.
+
+    A try that was refused unchecked is none: hammering makes nobody wait longer.
+    """
+    return forgiven_at if _wait(forgiven_at, now) else max(forgiven_at, now) + FORGIVEN_AFTER
+
+
 def _wait(forgiven_at: datetime, now: datetime) -> int:
     return max(0, math.ceil((forgiven_at - now - _ALLOWANCE).total_seconds()))
 
 
 def _purge() -> None:
     """Delete rows that say nothing any more: the table holds the failures of the last minutes only."""
-    with transaction.atomic():
-        # Locked rows are in somebody's hands; waiting for them in any order could be a deadlock.
-        forgiven = FailedLogin.objects.select_for_update(skip_locked=True).filter(forgiven_at__lte=timezone.now())
-        pks = list(forgiven.values_list("pk", flat=True)[:PURGE_BATCH])
-        FailedLogin.objects.filter(pk__in=pks).delete()
+    # Locked rows are in somebody's hands; waiting for them in any order could be a deadlock.
+    forgiven = FailedLogin.objects.select_for_update(skip_locked=True).filter(forgiven_at__lte=timezone.now())
+    pks = list(forgiven.values_list("pk", flat=True)[:PURGE_BATCH])
+    FailedLogin.objects.filter(pk__in=pks).delete()

@@ -59,6 +59,7 @@ MIDDLEWARE = [
     "registry_project.noted_account.NotedAccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "registry_project.database_errors.DatabaseErrorMiddleware",
 ]
 
 TEMPLATES = [
@@ -148,6 +149,7 @@ LOGIN_URL = "admin:login"
 # --- the browser's surface ---------------------------------------------------------------------------
 ALLOWED_HOSTS = [_public.hostname, "localhost", "127.0.0.1", "[::1]"] if _public.hostname else ["*"]
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"] if _public.netloc else []
+SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _is_https
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

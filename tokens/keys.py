@@ -21,6 +21,7 @@ from tokens.signing_key import SigningKey, from_secret
 GRACE_SECONDS = 300.0
 
 _of_configuration: tuple[Any, KeyFolder | None] = None, None
+_last_read: "tuple[KeyFolder, KeyRing] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,12 @@ def ring() -> KeyRing:
         return _hmac_ring(auth.hmac_secret or "")
     folder = key_folder()
     try:
-        stamp = folder.stamp()
-        found = _rsa_ring(folder, stamp)
-        if found.good_until >= time.time():
-            return found
-        # No file changes when a key has retired: the ring that was read before would count for ever.
-        _rsa_ring.cache_clear()
-        return _rsa_ring(folder, stamp)
+        return _read(folder)
     except OSError as error:
-        raise KeyFileError(f"{folder.private}: {error.strerror}; it is made when the server starts") from error
+        known = _known(folder, error)
+        if known is None:
+            raise KeyFileError(f"{folder.private}: {error.strerror}; it is made when the server starts") from error
+        return known
 
 
 def active_key() -> SigningKey:
@@ -102,6 +100,31 @@ def _hmac_ring(secret: str) -> KeyRing:
 def _rsa_ring(folder: KeyFolder, stamp: tuple[int, int]) -> KeyRing:  # noqa: ARG001 - a changed stamp reads anew
     good_until = folder.next_end()
     return replace(KeyRing.of(folder.active(), *folder.others()), good_until=good_until)
+
+
+def _read(folder: KeyFolder) -> KeyRing:
+    """Return the keys that lie in the folder. Raises OSError, KeyFileError."""
+    global _last_read  # noqa: PLW0603 - as below
+    stamp = folder.stamp()
+    found = _rsa_ring(folder, stamp)
+    if found.good_until < time.time():
+        # No file changes when a key has retired: the ring that was read before would count for ever.
+        _rsa_ring.cache_clear()
+        found = _rsa_ring(folder, stamp)
+    _last_read = folder, found
+    return found
+
+
+def _known(folder: KeyFolder, error: OSError) -> KeyRing | None:
+    """Return the keys as they were read last, None when there are none or one of them has retired since.
+
+    A disk that went away ends no login. A key whose file alone is missing was taken away on purpose.
+    """
+    is_taken_away = isinstance(error, FileNotFoundError) and folder.private.parent.is_dir()
+    if is_taken_away or _last_read is None:
+        return None
+    of_folder, ring_ = _last_read
+    return ring_ if of_folder is folder and ring_.good_until >= time.time() else None
 
 
 def key_folder() -> KeyFolder:

@@ -5,15 +5,20 @@ plain hash of it is as good as a slow one.
 """
 
 import hashlib
+import logging
 import secrets
 from datetime import timedelta
 
+from django.db import DatabaseError
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from accounts import epoch as rights_epoch
+from accounts.database_fault import report
 from accounts.identity import Identity, identity_of
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
+from accounts.short_transaction import short_transaction
 from tokens.models import RefreshToken
 
 PREFIX = "rrt_"
@@ -22,23 +27,37 @@ IDLE = timedelta(days=90)
 USED_STEP = timedelta(hours=1)
 # Machines log in anew for every job and never say goodbye: beyond this many, the longest unused ones end.
 MAX_PER_ACCOUNT = 1000
+# How long a login waits for the database's lock: for a token that its client keeps, and to note that one is used.
+ISSUE_PATIENCE_SECONDS = 5.0
+USED_PATIENCE_SECONDS = 0.2
+
+_IS_USE_OLD = ExpressionWrapper(Q(used_at__lt=Now() - USED_STEP), output_field=BooleanField())
+
+logger = logging.getLogger(__name__)
 
 
-def issue(identity: Identity, mark: str, client_id: str, address: str) -> str:
-    """Return a new refresh token for the account; forget those of the account that are long unused.
+def issue(identity: Identity, mark: str, client_id: str, address: str) -> str | None:
+    """Return a new refresh token for the account, None when the database can't be written.
 
-    `mark` is the account's `password_mark` from before its password was checked.
+    `mark` is the account's `password_mark` from before its password was checked. Tokens of the account that are
+    long unused are forgotten.
     """
-    token = PREFIX + secrets.token_urlsafe(32)
-    _forget_old(identity.name)
-    RefreshToken.objects.create(
-        token_hash=_hash(token),
+    row = RefreshToken(
         account=identity.name,
         password_mark=mark,
         client_id="".join(filter(str.isprintable, client_id))[:128],  # PostgreSQL takes no NUL
         address=address[:64],
         used_at=Now(),
     )
+    token = PREFIX + secrets.token_urlsafe(32)
+    row.token_hash = _hash(token)
+    try:
+        with short_transaction(ISSUE_PATIENCE_SECONDS):
+            _forget_old(identity.name)
+            row.save(force_insert=True)
+    except DatabaseError as error:
+        logger.warning("login without a refresh token: it can't be stored", extra={"reason": report(error).reason})
+        return None
     return token
 
 
@@ -51,13 +70,22 @@ def _forget_old(account: str) -> None:
 
 def redeem(token: str) -> Identity | None:
     """Return whose login `token` is; None when it is unknown, revoked, unused for IDLE, or its account changed."""
-    row = RefreshToken.objects.filter(
-        token_hash=_hash(token), revoked_at__isnull=True, used_at__gte=Now() - IDLE
-    ).first()
+    good = RefreshToken.objects.filter(revoked_at__isnull=True, used_at__gte=Now() - IDLE)
+    row = good.filter(token_hash=_hash(token)).annotate(is_use_old=_IS_USE_OLD).first()
     if row is None or not secrets.compare_digest(row.password_mark, password_mark(row.account)):
         return None
-    RefreshToken.objects.filter(pk=row.pk, used_at__lt=Now() - USED_STEP).update(used_at=Now())
+    if row.is_use_old:
+        _note_use(row.pk)
     return identity_of(row.account, rights_epoch.current())
+
+
+def _note_use(pk: int) -> None:
+    """Remember that the login is used; the next one tries again when the database can't be written."""
+    try:
+        with short_transaction(USED_PATIENCE_SECONDS):
+            RefreshToken.objects.filter(pk=pk).update(used_at=Now())
+    except DatabaseError as error:
+        logger.warning("the use of a refresh token can't be stored", extra={"reason": report(error).reason})
 
 
 def revoke(pks: list[int]) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import bcrypt
 import pytest
 
-from accounts import authentication
+from accounts import authentication, throttle
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +13,7 @@ def _forgetful() -> None:
     """Start as a process that has just been started."""
     authentication._verified.clear()
     authentication._refused.clear()
+    throttle._unstored.clear()
 
 
 @pytest.fixture

@@ -98,6 +98,25 @@ def test_a_second_start_keeps_the_keys(private: Path) -> None:
     assert keys.active_key().kid == first
 
 
+def test_keys_whose_folder_went_away_sign_and_verify_as_before(private: Path) -> None:
+    keys.ensure_keys()
+    before = keys.active_key().kid
+
+    private.parent.rename(private.parent.with_name("away"))
+
+    assert keys.active_key().kid == before
+    assert keys.verifying_key(before) is not None
+
+
+def test_a_key_that_was_taken_away_counts_no_more(private: Path) -> None:
+    keys.ensure_keys()
+
+    private.unlink()
+
+    with pytest.raises(KeyFileError, match="it is made when the server starts"):
+        keys.ring()
+
+
 def test_eight_processes_that_start_at_once_agree(tmp_path: Path) -> None:
     private, start = tmp_path / "keys" / "registry.key", tmp_path / "start"
     command = [sys.executable, "-c", START, str(private), str(start)]

@@ -1,0 +1,131 @@
+"""Sessions of the admin: rows, as Django's own, or signed cookies while the database takes no row.
+
+A login works on a database that can't be written: its session is then in the cookie, signed with SECRET_KEY and good
+for SIGNED_SECONDS after the login, however it is used. As ever it ends with the account's password, since it holds the
+mark of that.
+
+A cookie can't be taken back. After a logout the browser has none any more, and this process refuses a copy of it.
+Another process accepts a copy of a signed one until it runs out, and a copy of a stored one until its row is deleted,
+which this process tries again with every session that it reads.
+"""
+
+import logging
+import time
+from typing import Any
+
+from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import UpdateError
+from django.core import signing
+from django.db import DatabaseError, InternalError, OperationalError
+
+from accounts.database_fault import report
+from accounts.remembered import ForAWhile
+from accounts.short_transaction import short_transaction
+
+SIGNED_SECONDS = 3600
+PATIENCE_SECONDS = 1.0
+# Logouts whose row is still to be deleted: more than there are administrators.
+MAX_UNDELETED = 1000
+
+_SALT = "accounts.sessions"
+# In every signature, and in no key of a row.
+_SEPARATOR = ":"
+
+logger = logging.getLogger(__name__)
+_ended: ForAWhile[bool] = ForAWhile(SIGNED_SECONDS)
+_undeleted: dict[str, None] = {}
+
+
+class SessionStore(db.SessionStore):
+    """A session whose key is that of its row, or the session itself."""
+
+    # When the login of a signed session was.
+    _began_at = 0
+
+    def load(self) -> dict[str, Any]:
+        """Return what the session holds; of one that ended, nothing."""
+        self._delete_ended()
+        key = self.session_key or ""
+        if key in _undeleted or _ended.get(key):
+            session = None
+        elif _SEPARATOR in key:
+            session = self._signed(key)
+        else:
+            return super().load()
+        if session is None:
+            self._session_key = None
+        return session or {}
+
+    def save(self, must_create: bool = False) -> None:
+        """Store the session. Raises UpdateError when it was deleted meanwhile, and CreateError for a key in use."""
+        if self.session_key is None:
+            self.create()
+        elif _SEPARATOR in self.session_key:
+            self._sign(must_create)
+        elif must_create:
+            self._create_row()
+        else:
+            self._update_row()
+
+    def delete(self, session_key: str | None = None) -> None:
+        """End the session, for this process at least."""
+        key = session_key or self.session_key
+        if key is None:
+            return
+        if _SEPARATOR in key:
+            _ended.put(key, True)
+            return
+        try:
+            with short_transaction(PATIENCE_SECONDS):
+                super().delete(key)
+        except DatabaseError as error:
+            logger.warning("a session's row can't be deleted yet", extra={"reason": report(error).reason})
+            if len(_undeleted) < MAX_UNDELETED:
+                _undeleted[key] = None
+
+    def _signed(self, key: str) -> dict[str, Any] | None:
+        try:
+            began_at, session = signing.loads(key, salt=_SALT)
+        except signing.BadSignature:
+            return None
+        self._began_at = began_at
+        is_good = 0 <= time.time() - began_at <= SIGNED_SECONDS
+        return session if is_good else None
+
+    def _sign(self, must_create: bool) -> None:
+        session = self._get_session(no_load=must_create)  # type: ignore[attr-defined]  # the stubs lack it
+        self._session_key = signing.dumps([self._began_at, session], salt=_SALT)
+
+    def _create_row(self) -> None:
+        try:
+            with short_transaction(PATIENCE_SECONDS):
+                super().save(must_create=True)
+        except DatabaseError as error:
+            logger.warning("a session is kept in its cookie", extra={"reason": report(error).reason})
+            # Kept when a page changes the session and it is signed again: nothing makes it last longer.
+            self._began_at = int(time.time())
+            self._sign(must_create=True)
+
+    def _update_row(self) -> None:
+        try:
+            with short_transaction(PATIENCE_SECONDS):
+                super().save()
+        except (DatabaseError, UpdateError) as error:
+            cause = error.__context__ if isinstance(error, UpdateError) else error
+            # Django raises UpdateError for a row that a logout has deleted, too: it must not come back.
+            if not isinstance(cause, OperationalError | InternalError):
+                raise
+            logger.warning("a session stays as it was", extra={"reason": report(cause).reason})
+
+    def _delete_ended(self) -> None:
+        """Delete the rows of sessions that ended while that could not be done."""
+        if not _undeleted:
+            return
+        keys = list(_undeleted)
+        try:
+            with short_transaction(PATIENCE_SECONDS):
+                self.model.objects.filter(session_key__in=keys).delete()
+        except DatabaseError:
+            return
+        for key in keys:
+            _undeleted.pop(key, None)

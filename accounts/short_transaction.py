@@ -1,0 +1,57 @@
+"""A transaction with a short lock timeout, for bookkeeping that a login neither waits for nor depends on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import transaction
+
+from accounts.statement import database_of_thread
+from accounts.waiting import waiting
+
+
+@contextmanager
+def short_transaction(patience_seconds: float) -> Iterator[None]:
+    """Run a transaction in which each lock is waited for at most `patience_seconds`. Raises django.db.DatabaseError.
+
+    Inside of another transaction it is a savepoint, with the patience of that one.
+    """
+    database = database_of_thread()
+    if database.in_atomic_block:
+        with transaction.atomic():
+            yield
+        return
+    limited = _sqlite if database.vendor == "sqlite" else _postgresql
+    try:
+        with waiting(), limited(database, round(patience_seconds * 1000)):
+            yield
+    finally:
+        # The request goes on: what it reads next must not fail because of a connection that this lost.
+        database.close_if_unusable_or_obsolete()
+
+
+@contextmanager
+def _sqlite(database: Any, milliseconds: int) -> Iterator[None]:
+    usual = _pragma(database, "PRAGMA busy_timeout")
+    _pragma(database, f"PRAGMA busy_timeout = {milliseconds}")
+    try:
+        with transaction.atomic():
+            yield
+    finally:
+        # A connection that was closed meanwhile is made anew with the usual one.
+        if database.connection is not None:
+            _pragma(database, f"PRAGMA busy_timeout = {usual}")
+
+
+def _pragma(database: Any, sql: str) -> int:
+    with database.cursor() as cursor:
+        cursor.execute(sql)
+        return int(cursor.fetchone()[0])
+
+
+@contextmanager
+def _postgresql(database: Any, milliseconds: int) -> Iterator[None]:
+    with transaction.atomic():
+        with database.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {milliseconds}")
+        yield

@@ -9,6 +9,7 @@ may be longer than its row says; that of a blob never is, and never changes.
 """
 
 import errno
+import io
 import os
 import uuid
 from pathlib import Path
@@ -17,6 +18,9 @@ from typing import IO, Any, Protocol
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from distribution.file_storage import DurableFileSystemStorage
+
+# A disk that is full has no room for it.
+_PAGE = bytes(4096)
 
 
 class Reader(Protocol):
@@ -131,6 +135,11 @@ class BlobStore:
             self._storage.listdir("objects/00")
         else:
             self._storage.exists("objects/probe")
+
+    def try_writing(self, key: str) -> None:
+        """Store a little under `key`, durable as an upload, and delete it; raises what the storage's client raises."""
+        self.write(key, io.BytesIO(_PAGE))
+        self.delete(key)
 
 
 class _Content:

@@ -1,22 +1,53 @@
-"""`GET /health`: does the registry reach what it needs?"""
+"""`GET /health`: does the registry reach what it needs?
 
-import logging
+ok            200   pulls and pushes are served
+degraded      200   pulls and logins are served; a part says what does not go on
+unavailable   503   the database or the storage can't be read
+"""
+
 from collections.abc import Callable
-from typing import Any
 
-from django.conf import settings
-from django.db import connection
 from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
 
-from collector import schedule
-from distribution import reserve
-from distribution.storage import check_storage
+from registry_project import probes
+from registry_project.probes import NO_ANSWER, OK, UNAVAILABLE, UNKNOWN
+from registry_project.shared_check import SharedCheck
 from registry_project.version import VERSION
 
 PATH = "/health"
-DATABASE_SECONDS = 3
+# Together less than the health check of the container's image waits for an answer.
+READ_PATIENCE_SECONDS = 3.0
+WRITE_PATIENCE_SECONDS = 4.0
+# Who asks more often gets the last answer about writing, and the disk is left alone.
+FRESH_SECONDS = 5.0
 
-log = logging.getLogger(__name__)
+_SOUND = (OK, "disabled")
+
+
+class Checks:
+    """What one process tries, for all who ask it."""
+
+    def __init__(self) -> None:
+        """Have tried nothing yet."""
+        unread = (UNAVAILABLE, UNKNOWN)
+        self.database = SharedCheck(probes.read_database, unread, READ_PATIENCE_SECONDS)
+        self.storage = SharedCheck(probes.read_storage, unread, READ_PATIENCE_SECONDS)
+        self.row = SharedCheck(probes.write_database, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
+        self.object = SharedCheck(probes.write_storage, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
+
+    def states(self) -> dict[str, str]:
+        """Return each part's state; what can't be read is not written."""
+        self.database.begin()
+        self.storage.begin()
+        database, collection = self.database.result()
+        storage, space = self.storage.result()
+        if database == OK:
+            self.row.begin()
+        if storage == OK:
+            storage = self.object.result()
+        if database == OK:
+            database = self.row.result()
+        return {"database": database, "storage": storage, "space": space, "collection": collection}
 
 
 class HealthMiddleware:
@@ -25,26 +56,21 @@ class HealthMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         """Keep what answers every other path."""
         self._get_response = get_response
+        self._checks = Checks()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer `/health`, pass on the rest."""
-        return health(request) if request.path_info == PATH else self._get_response(request)
+        return _health(request, self._checks) if request.path_info == PATH else self._get_response(request)
 
 
-def health(request: HttpRequest) -> HttpResponseBase:
-    """Answer 200 when database and storage answer, else 503 with which does not; why goes to the log only.
-
-    What pulls and pushes go on without is told and changes no status: collection, and space for uploads.
-    """
+def _health(request: HttpRequest, checks: Checks) -> HttpResponseBase:
+    """Answer with the state of each part, and of all; why something fails goes to the log only."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
-    database, collection = _database()
-    storage = _storage()
-    is_healthy = database == storage == "ok"
-    states = {"database": database, "storage": storage, "space": _space(), "collection": collection}
-    states["version"] = VERSION
+    states = checks.states()
+    status = _status(states)
     response = JsonResponse(
-        {"status": "ok" if is_healthy else "unavailable", **states}, status=200 if is_healthy else 503
+        {"status": status, **states, "version": VERSION}, status=503 if status == UNAVAILABLE else 200
     )
     response["Cache-Control"] = "no-store"
     # Set by a middleware that this answer does not pass; without it gunicorn sends chunks.
@@ -52,44 +78,7 @@ def health(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def _database() -> tuple[str, str]:
-    """Say whether the database answers and, asked in the same statement, whether collection is overdue."""
-    try:
-        is_overdue = _value(schedule.overdue_sql())
-    except Exception:
-        log.warning("the database does not answer", exc_info=True)
-        return "unavailable", "unknown"
-    if not settings.REGISTRY.garbage_collector.is_enabled:
-        return "ok", "disabled"
-    return "ok", "overdue" if is_overdue else "ok"
-
-
-def _value(sql: str) -> Any:
-    """Return the one value that `sql` asks for."""
-    pool = getattr(connection, "pool", None)
-    if pool is None:
-        with connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchone()[0]
-    # A request waits longer for a connection of the pool than who probes waits for the answer.
-    pool.open()
-    with pool.connection(timeout=DATABASE_SECONDS) as pooled:
-        return pooled.execute(sql).fetchone()[0]
-
-
-def _storage() -> str:
-    try:
-        check_storage()
-    except Exception:  # each storage's client has errors of its own, and any of them is the answer
-        log.warning("the storage does not answer", exc_info=True)
-        return "unavailable"
-    return "ok"
-
-
-def _space() -> str:
-    """Say whether uploads are refused since the disk has less free than its reserve."""
-    try:
-        space = reserve.space()
-    except OSError:
-        return "unknown"
-    return "low" if space is not None and space.is_low else "ok"
+def _status(states: dict[str, str]) -> str:
+    if UNAVAILABLE in states.values():
+        return UNAVAILABLE
+    return OK if all(state in _SOUND for state in states.values()) else "degraded"

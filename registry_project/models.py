@@ -1,4 +1,4 @@
-"""What the import of the configuration file remembers."""
+"""What the import of the configuration file remembers, and the row by which `/health` tries to write."""
 
 from typing import ClassVar
 
@@ -38,3 +38,20 @@ class ImportedEntry(models.Model):
     def __str__(self) -> str:
         """Name the entry."""
         return f"{self.section}: {self.key}"
+
+
+class Probe(models.Model):
+    """One row, written to see whether that is possible (`registry_project.probes`)."""
+
+    tried_at = models.DateTimeField()
+
+    class Meta:
+        """One row with pk 1."""
+
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=models.Q(pk=1), name="registry_project_one_probe")
+        ]
+
+    def __str__(self) -> str:
+        """Show the time."""
+        return self.tried_at.isoformat()

@@ -1,0 +1,67 @@
+"""A check that may hang: it runs in a thread of its own, one at a time, and all who ask meanwhile share its result."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from accounts.waiting import waiting
+
+Result = TypeVar("Result")
+
+
+class _Attempt(Generic[Result]):
+    """One run of the check."""
+
+    def __init__(self) -> None:
+        self.begun_at = time.monotonic()
+        self.ended_at: float | None = None
+        self.result: Result | None = None
+        self._has_ended = threading.Event()
+
+    def run(self, check: Callable[[], Result]) -> None:
+        """Run it, in any thread."""
+        try:
+            self.result = check()
+        finally:
+            self.ended_at = time.monotonic()
+            self._has_ended.set()
+
+    def wait(self, patience_seconds: float) -> None:
+        """Wait until it has run for so long, or has ended."""
+        with waiting():
+            self._has_ended.wait(self.begun_at + patience_seconds - time.monotonic())
+
+
+class SharedCheck(Generic[Result]):
+    """A function that is called once at a time, however many ask for its result."""
+
+    def __init__(
+        self, check: Callable[[], Result], late: Result, patience_seconds: float, fresh_seconds: float = 0
+    ) -> None:
+        """Keep a result for `fresh_seconds`; `late` is the result of a check that takes more than its patience."""
+        self._check = check
+        self._late = late
+        self._patience_seconds = patience_seconds
+        self._fresh_seconds = fresh_seconds
+        self._lock = threading.Lock()
+        self._last: _Attempt[Result] | None = None
+
+    def begin(self) -> None:
+        """Start the check, if it does not run already and its last result is old."""
+        self._current()
+
+    def result(self) -> Result:
+        """Return what the check returns, or returned a moment ago."""
+        attempt = self._current()
+        attempt.wait(self._patience_seconds)
+        return self._late if attempt.result is None else attempt.result
+
+    def _current(self) -> _Attempt[Result]:
+        with self._lock:
+            last = self._last
+            if last is None or (last.ended_at is not None and last.ended_at + self._fresh_seconds <= time.monotonic()):
+                last = _Attempt()
+                threading.Thread(target=last.run, args=(self._check,), name="check", daemon=True).start()
+                self._last = last
+            return last

@@ -1,0 +1,74 @@
+"""A check that many ask for: it runs once, and one that hangs holds nobody up."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from registry_project.shared_check import SharedCheck
+
+LONG, SHORT = 60.0, 0.01
+
+
+class Disk:
+    """Something to check that answers when it is let go; `asked` counts the questions."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.is_asked = threading.Event()
+        self.may_answer = threading.Event()
+
+    def answer(self) -> str:
+        self.asked += 1
+        self.is_asked.set()
+        self.may_answer.wait(LONG)
+        return "ok"
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    """Hang until the test lets go, or ends."""
+    disk = Disk()
+    yield disk
+    disk.may_answer.set()
+
+
+def test_all_who_ask_at_once_share_one_result(disk: Disk) -> None:
+    check = SharedCheck(disk.answer, "late", LONG, fresh_seconds=LONG)
+
+    with ThreadPoolExecutor(8) as crowd:
+        asking = [crowd.submit(check.result) for _ in range(8)]
+        disk.is_asked.wait(LONG)
+        disk.may_answer.set()
+        results = [each.result() for each in asking]
+
+    assert (results, disk.asked) == (["ok"] * 8, 1)
+
+
+def test_a_check_that_hangs_is_late_for_everybody_and_runs_once(disk: Disk) -> None:
+    check = SharedCheck(disk.answer, "late", SHORT)
+
+    results = [check.result() for _ in range(20)]
+
+    assert (results, disk.asked) == (["late"] * 20, 1)
+
+
+def test_a_check_that_hung_says_how_it_is_once_it_has_ended(disk: Disk) -> None:
+    check = SharedCheck(disk.answer, "late", SHORT, fresh_seconds=LONG)
+    assert check.result() == "late"
+
+    disk.may_answer.set()
+    while (result := check.result()) == "late":
+        time.sleep(SHORT)
+
+    assert (result, disk.asked) == ("ok", 1)
+
+
+def test_an_old_result_is_asked_for_again(disk: Disk) -> None:
+    disk.may_answer.set()
+    check = SharedCheck(disk.answer, "late", LONG)
+
+    assert [check.result(), check.result()] == ["ok", "ok"]
+    assert disk.asked == 2

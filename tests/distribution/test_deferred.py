@@ -15,8 +15,7 @@ from distribution import deferred, fence, leases
 from distribution.models import Blob, Link, Manifest, Repository
 from distribution.storage import blob_store
 from tests.caller import Caller, content
-from tests.distribution.sessions import at_once, finish, start
-from tests.distribution.test_leases import Interrupted
+from tests.distribution.sessions import Interrupted, at_once, finish, start
 from tests.images import digest_of, push_blob, push_image
 from tests.unwritable import PATIENCE_SECONDS, until, unwritable, wait_until_written
 

@@ -80,7 +80,6 @@ OTHERS: dict[str, tuple[Act, int]] = {
     "push a blob in one request": (upload_whole, 16),
     "push a blob in three requests": (upload, 25),
     "put a manifest again": (put_again, 10),
-    "GET /health": (get("/health"), 1),
 }
 
 

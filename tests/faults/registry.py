@@ -22,6 +22,7 @@ _TIMES = (
     ("distribution_upload", "leased_until"),
     ("distribution_trash", "delete_after"),
     ("gc_lease", "expires_at"),
+    ("tokens_refreshtoken", "used_at"),
 )
 _TWO_DAYS_AGO = {
     "sqlite": "UPDATE {table} SET {column} = strftime('%Y-%m-%d %H:%M:%f', {column}, '-2 days')",

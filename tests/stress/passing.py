@@ -7,10 +7,20 @@ import sys
 from tests.clients.server import ROOT
 from tests.images import digest_of, manifest
 from tests.stress.actor import Actor
-from tests.stress.world import PASSING, WRECKED
+from tests.stress.world import PASSING, WRECKED, World
+
+PAUSE_SECONDS = 3.0
 
 
-class Passer(Actor):
+class _Unhurried(Actor):
+    """Leaves the collectors their turn to write, which on SQLite comes late beside many writers."""
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        self.pause_seconds = PAUSE_SECONDS
+
+
+class Passer(_Unhurried):
     """Pushes an image of its own, finds the repository in the catalog, and deletes the image."""
 
     def round(self) -> None:
@@ -29,7 +39,7 @@ class Passer(Actor):
         return self.name
 
 
-class Wrecked(Actor):
+class Wrecked(_Unhurried):
     """Pushes to a repository that is deleted again and again: it may be told to begin anew, and nothing worse."""
 
     def round(self) -> None:
@@ -43,7 +53,7 @@ class Wrecked(Actor):
         self.client.connection.send("PUT", f"/v2/{WRECKED}/manifests/v1", (201, 400), payload, media_type)
 
 
-class Wrecker(Actor):
+class Wrecker(_Unhurried):
     """Deletes the repository of the others."""
 
     def round(self) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import connection
 
 from distribution.models import Blob, Upload
 from tests.caller import Caller
+from tests.database_errors import of_postgresql
 from tests.distribution.sessions import finish, start
 from tests.images import digest_of
 
@@ -26,7 +28,7 @@ def lost_answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         commit()
         if is_publishing:
             lost.append(True)
-            raise OperationalError("server closed the connection unexpectedly")
+            raise of_postgresql(psycopg.OperationalError("server closed the connection unexpectedly"))
 
     def begin() -> None:
         monkeypatch.setattr(connection, "_commit", commit_silently)

@@ -35,8 +35,8 @@ _UNFINISHED = Statement("SELECT key FROM distribution_segment WHERE upload_id = 
 _REMOVE_UNFINISHED = Statement("DELETE FROM distribution_segment WHERE upload_id = %s AND size IS NULL")
 _HASH_STATE = Statement("SELECT hash_state FROM distribution_upload WHERE id = %s")
 _LAST = Statement("""
-SELECT key, size FROM distribution_segment
-WHERE upload_id = %s AND size IS NOT NULL AND NOT is_sealed
+SELECT key, size, is_sealed FROM distribution_segment
+WHERE upload_id = %s AND size IS NOT NULL
 ORDER BY start DESC LIMIT 1
 """)
 _COUNT = Statement("SELECT count(*) FROM distribution_segment WHERE upload_id = %s")
@@ -200,7 +200,7 @@ def _claim_next(upload: Upload, start: int) -> Place:
     _discard_unfinished(upload)
     running = _hash_of(upload, start)
     last = _LAST.row(upload.pk) if blob_store().can_append else None
-    if last is not None:
+    if last is not None and not last[2]:
         return Place(claim, last[0], running, last[1])
     if _COUNT.value(upload.pk) >= MAX_SEGMENTS:
         raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, f"an upload has at most {MAX_SEGMENTS} chunks here")

@@ -281,6 +281,20 @@ def test_a_state_that_another_machine_stored_is_not_used(disk: Path, alice: Call
     assert_published(disk, alice, ONE + TWO)
 
 
+def test_only_the_last_object_of_several_gets_more_bytes(disk: Path, alice: Caller, location: str) -> None:
+    """One before it may be sealed by nobody, as an earlier version left it."""
+    Segment.objects.update(is_sealed=True)
+    alice.patch(location, TWO)
+    Segment.objects.filter(start=0).update(is_sealed=False)
+    Segment.objects.exclude(start=0).update(is_sealed=True)
+
+    assert alice.patch(location, THREE).status_code == 202
+
+    assert first_object(disk).read_bytes() == ONE
+    assert finish(alice, location, digest_of(ONE + TWO + THREE)).status_code == 201
+    assert_published(disk, alice, ONE + TWO + THREE)
+
+
 @pytest.mark.parametrize("pieces", [[ONE], [ONE, TWO]])
 def test_an_upload_that_an_earlier_version_began_is_completed(disk: Path, alice: Caller, pieces: list[bytes]) -> None:
     """It has an object for each chunk, and no state of a hash."""

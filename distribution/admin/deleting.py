@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from django.views.decorators.csrf import csrf_protect
 from accounts.bulk_deletion import LISTED, tell_deleted
 from distribution.admin.looking import LookedAtAdmin
 from tokens.errors import RegistryError
+
+logger = logging.getLogger(__name__)
 
 REPR_CHARACTERS = 200
 """As many as the log keeps of what a row is called."""
@@ -82,7 +85,7 @@ class DeletedByVerbAdmin(LookedAtAdmin):
         """Delete one row, then log what it was."""
         entry = self.entry_of(request, obj)
         self.delete_by_verb(obj)
-        entry.save()
+        self.record(request, [entry])
 
     def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
         """Delete each of `rows` by the verb, then log what they were; return why each of the others stays."""
@@ -98,8 +101,15 @@ class DeletedByVerbAdmin(LookedAtAdmin):
                 else:
                     deleted.append(entry)
         finally:
-            LogEntry.objects.bulk_create(deleted)
+            self.record(request, deleted)
         return refused
+
+    def record(self, request: HttpRequest, entries: list[LogEntry]) -> None:
+        """Keep the entries of deletions that were done, and log each as those of the API are."""
+        LogEntry.objects.bulk_create(entries)
+        about = {"account": request.user.get_username(), "client": request.META.get("REMOTE_ADDR")}
+        for entry in entries:
+            logger.info("%s deleted", self.opts.verbose_name, extra={"what": entry.change_message, **about})
 
     def entry_of(self, request: HttpRequest, row: Model) -> LogEntry:
         """Return the entry of the log for the deletion of `row`, made while there is something to say of it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -67,7 +66,7 @@ class TagAdmin(DeletedByVerbAdmin):
             tags.delete_rows([row.pk for row in rows])
         except RegistryError as error:
             return [f"{entry.change_message} is still there: {reason(error)}" for entry in entries]
-        LogEntry.objects.bulk_create(entries)
+        self.record(request, entries)
         return []
 
     def name_of(self, row: Tag) -> str:

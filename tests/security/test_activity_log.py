@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from accounts import authentication, throttle
 from accounts.models import Account, FailedLogin
+from distribution.models import Tag
 from registry_project.json_log import JsonFormatter
 from tests.admin.browser import Browser
 from tests.caller import Caller
@@ -161,6 +163,25 @@ def test_a_push_that_is_refused_is_no_line(alice: Caller, events: Events) -> Non
     alice.put("/v2/alice/app/manifests/v1", manifest(b"{}"))
 
     assert events("tag pushed") == []
+
+
+@pytest.mark.parametrize("tags", [1, 3])
+def test_each_deletion_in_the_admin_is_logged(
+    browser: Browser, push: Callable[..., Image], events: Events, tags: int
+) -> None:
+    for number in range(tags):
+        push("alice/app", f"v{number}")
+    browser.log_in("root", "the password of root")
+    pks = Tag.objects.order_by("pk").values_list("pk", flat=True)
+
+    if tags == 1:
+        browser.submit(f"/admin/distribution/tag/{pks[0]}/delete/")
+    else:
+        browser.delete_selected("/admin/distribution/tag/", *pks)
+
+    about = {"level": "info", "account": "root", "client": ADDRESS}
+    deleted = [{"what": f"alice/app:v{number}", **about} for number in range(tags)]
+    assert sorted(events("tag deleted"), key=itemgetter("what")) == deleted
 
 
 def test_each_deletion_is_logged(alice: Caller, push: Callable[..., Image], events: Events) -> None:

@@ -114,8 +114,8 @@ class RegistryError(Exception):
 def in_use(reason: str, key: str, users: Sequence[str]) -> RegistryError:
     """Return the 409 for what can't go while `users` need it, digests that the detail lists under `key`.
 
-    skopeo prints the message alone, crane the detail too, regctl the status. 409 since the client can resolve the
-    conflict (RFC 9110, section 15.5.10); 403 is read as a right that is missing, 405 as a method that never works.
+    The message says why, since that is all that skopeo prints. 409 since the client can resolve the conflict (RFC 9110,
+    section 15.5.10); 403 is read as a right that is missing, 405 as a method that never works.
     """
     others = " and others" if len(users) > 1 else ""
     message = f"{reason} (in use by {users[0]}{others})"

@@ -28,7 +28,7 @@ def cases(kind: str) -> list[ParameterSet]:
     return [pytest.param(path, id=path.stem) for path in sorted((CASES / kind).glob("[0-9]*.py"))]
 
 
-def run(script: Path, *arguments: str, **environment: str) -> None:
+def assert_right(script: Path, *arguments: str, **environment: str) -> None:
     """Run a case; fail with all that it printed."""
     done = subprocess.run(
         [sys.executable, script, *arguments],
@@ -55,10 +55,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.mark.parametrize("script", cases("protocol"))
 def test_protocol(script: Path, server: Server) -> None:
-    run(script, f"http://{server.host}", "admin", password_of("admin"))
+    assert_right(script, f"http://{server.host}", "admin", password_of("admin"))
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="these cases choose their own database, which is SQLite")
 @pytest.mark.parametrize("script", cases("operations"))
 def test_operations(script: Path) -> None:
-    run(script, SRC=str(ROOT))
+    assert_right(script, SRC=str(ROOT))

@@ -100,6 +100,15 @@ def test_what_readers_could_take_differently_is_manifest_invalid(payload: bytes,
     assert detail in str(refusal.value.detail)
 
 
+def test_250_000_values_are_read_and_one_more_is_refused() -> None:
+    # The document, its array, and a bracket and a comma for each item but the first, which has no comma.
+    items = b",".join([b"[]"] * 124_999)
+    parse_document(b'{"a":[%b,0]}' % items)
+
+    with pytest.raises(RegistryError, match="250000 values"):
+        parse_document(b'{"a":[%b,0,0]}' % items)
+
+
 def test_64_levels_are_read_and_one_more_is_refused() -> None:
     parse_document(nested(64))
 

@@ -19,7 +19,8 @@ from distribution.content import Content
 from distribution.digest import Digest, RunningHash
 from distribution.failpoints import failpoint
 from distribution.file_storage import CHUNK_BYTES
-from distribution.hashing import HashingReader
+from distribution.hashing import HashingReader, read_to_end
+from distribution.leases import Claim
 from distribution.models import Upload
 from distribution.segments import Place
 from distribution.storage import blob_store, new_key
@@ -120,7 +121,7 @@ class _Stored:
             at += span.end
 
 
-def assemble(upload: Upload, digest: Digest) -> Content:
+def assemble(upload: Upload, claim: Claim, digest: Digest) -> Content:
     """Return everything that was appended as one durable object, if that is what `digest` names.
 
     A client that got no answer to its last PATCH may have sent it again, and nothing told it from another chunk:
@@ -133,10 +134,10 @@ def assemble(upload: Upload, digest: Digest) -> Content:
     stored = _find(upload)
     actual = stored.digest(digest.algorithm)
     if actual == digest:
-        return _in_place(stored, digest) or _copy(upload, stored.spans, digest)
+        return _in_place(stored, digest) or _copy(upload, claim, stored.spans, digest)
     for spans in stored.without_repetition():
         if _digest_of(spans, digest.algorithm) == digest:
-            return _copy(upload, spans, digest)
+            return _copy(upload, claim, spans, digest)
     raise digest.mismatch(actual)
 
 
@@ -171,28 +172,27 @@ def _in_place(stored: _Stored, digest: Digest) -> Content | None:
     return Content(key, size, digest, offset, None) if size == offset else None
 
 
-def _copy(upload: Upload, spans: list[_Span], digest: Digest) -> Content:
+def _copy(upload: Upload, claim: Claim, spans: list[_Span], digest: Digest) -> Content:
     """Copy the bytes, which have the digest, into one new object. Raises UNAVAILABLE when they have it no more."""
     running = resumable_hash.start(digest.algorithm)
-    place = transactions.run(_claim, upload, running)
+    place = transactions.run(_claim, upload, claim, running)
     failpoint("upload.after_assembly_claim")
     with closing(JoinedReader(spans)) as joined:
-        reader = HashingReader(joined, running, place.claim.renew)
+        reader = HashingReader(joined, running, claim.renew)
         segments.write(upload, place, reader)
     failpoint("upload.after_assembly")
     if running.hexdigest() != digest.encoded:
-        segments.abandon(place.claim, place.key)
+        claim.spoiled_key = place.key
         raise _unreadable(place.key, ValueError("the bytes have changed since they came"))
-    return Content(place.key, reader.size, digest, upload.offset, place.claim.lease)
+    return Content(place.key, reader.size, digest, upload.offset, claim.lease)
 
 
-def _claim(upload: Upload, running: RunningHash) -> Place:
-    claim = leases.take(upload.pk, upload.offset)
-    if claim is None:
+def _claim(upload: Upload, claim: Claim, running: RunningHash) -> Place:
+    if not leases.take(claim, upload.offset):
         raise segments.range_error(upload)
     row = Upload.objects.get(pk=upload.pk)
     if row.assembly_key:
-        # Left by a worker that died while it assembled.
+        # Left by a request that failed or died while it assembled.
         trash.put([row.assembly_key])
     key = new_key()
     Upload.objects.filter(pk=upload.pk).update(assembly_key=key, active_at=Now())
@@ -204,8 +204,7 @@ def _digest_of(spans: list[_Span], algorithm: str) -> Digest:
     transactions.release_connection()
     running = resumable_hash.start(algorithm)
     with closing(JoinedReader(spans)) as joined:
-        while chunk := joined.read():
-            running.update(chunk)
+        read_to_end(joined, running)
     return Digest(algorithm, running.hexdigest())
 
 

@@ -9,7 +9,7 @@ from accounts.statement import Statement
 from acl.name_range import covers
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
-from distribution import deferred, lookup, repositories, transactions, trash
+from distribution import deferred, lookup, removal, repositories, transactions, trash
 from distribution.content import Content
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
@@ -200,7 +200,7 @@ def link_into(repository_pk: int, blob_pk: int) -> None:
 
 def delete(name: RepositoryName, digest: Digest) -> None:
     """Take the blob out of the repository. Raises BLOB_UNKNOWN; DENIED, 409, while a manifest there uses it."""
-    transactions.run(_delete, name, digest)
+    removal.run(_delete, name, digest)
     failpoint("blob.after_delete_commit")
 
 

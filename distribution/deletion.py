@@ -18,7 +18,7 @@ from django.db.models import Model, Q, QuerySet
 
 from accounts.statement import Statement
 from acl.names import NAME_MAX_CHARACTERS, RepositoryName
-from distribution import blobs, transactions, uploads
+from distribution import blobs, removal, transactions, uploads
 from distribution.failpoints import failpoint
 from distribution.models import Repository, Upload
 from tokens.errors import ErrorCode, RegistryError
@@ -129,7 +129,7 @@ def contents(pk: int) -> Contents:
 
 def begin(name: RepositoryName) -> int:
     """Let the repository be gone for everybody, and return its primary key for `steps`. Raises NAME_UNKNOWN."""
-    pk = transactions.run(_hide, name)
+    pk = removal.run(_hide, name)
     failpoint("repository.after_hide_commit")
     return pk
 
@@ -210,7 +210,7 @@ def _remove_manifests(pk: int) -> Removed | None:
     if not found:
         return None
     _LOCK_MANIFESTS.rows(found)
-    *_, count = (removal.run(found) for removal in _REMOVE_MANIFESTS)
+    *_, count = (statement.run(found) for statement in _REMOVE_MANIFESTS)
     return Removed(manifests=count)
 
 

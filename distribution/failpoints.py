@@ -38,7 +38,7 @@ NAMES = {
     "upload.after_folder_fsync": "the object's new bytes are durable, no row counts them",
     "upload.after_cut_back": "the bytes of a request that are not kept are gone, its session is claimed",
     "upload.after_short_body": "the object of a short body is durable, and nobody has claimed its session",
-    "upload.before_abandon": "the object can't be used, its session still names it",
+    "upload.before_abandon": "a request has failed, its session is still claimed and names what it has spoiled",
     "upload.before_count_commit": "the session's offset is moved, not committed",
     "upload.after_count_commit": "the session has its next segment, its client does not know it yet",
     "upload.after_assembly_claim": "the session names the object that its segments are copied into",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from distribution.digest import RunningHash
+from distribution.file_storage import CHUNK_BYTES
 from distribution.storage import Reader
 
 
@@ -34,3 +35,11 @@ class HashingReader:
         self.size += size
         if self._on_read is not None:
             self._on_read()
+
+
+def read_to_end(reader: Reader, running: RunningHash) -> int:
+    """Add all that `reader` gives to a hash, and return how many bytes that was. Raises what the reader raises."""
+    hashing, buffer = HashingReader(reader, running), memoryview(bytearray(CHUNK_BYTES))
+    while hashing.readinto(buffer):
+        pass
+    return hashing.size

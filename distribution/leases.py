@@ -25,7 +25,7 @@ SET lease = %s, leased_until = statement_timestamp() + interval '{seconds:.0f} s
     active_at = statement_timestamp()
 WHERE id = %s AND "offset" = %s AND {condition}
 """
-_TAKE = Statement(_CLAIM.format(seconds=LEASE.total_seconds(), condition="lease IS NULL"))
+_TAKE = Statement(_CLAIM.format(seconds=LEASE.total_seconds(), condition="(lease IS NULL OR lease = %s)"))
 _TAKE_OVER = Statement(_CLAIM.format(seconds=LEASE.total_seconds(), condition="leased_until < statement_timestamp()"))
 _SEAL = Statement("UPDATE distribution_segment SET is_sealed = TRUE WHERE upload_id = %s")
 _RENEWAL = """
@@ -53,12 +53,16 @@ class LostLeaseError(Exception):
 
 @dataclass(slots=True)
 class Claim:
-    """The right to write to one upload from `offset` on."""
+    """The right of one request to write to one upload from `offset` on, once it was taken.
+
+    `is_clean` tells that no writer was left behind. `spoiled_key` is of an object that can't be trusted any more.
+    """
 
     upload_id: uuid.UUID
-    offset: int
-    lease: uuid.UUID
+    lease: uuid.UUID = field(default_factory=uuid.uuid4)
+    offset: int = 0
     is_clean: bool = True
+    spoiled_key: str | None = None
     renewed_at: float = field(default_factory=time.monotonic)
 
     def renew(self) -> None:
@@ -76,29 +80,28 @@ def free() -> Q:
     return Q(leased_until__isnull=True) | Q(leased_until__lt=Now())
 
 
-def take(upload_id: uuid.UUID, offset: int) -> Claim | None:
-    """Claim the upload, when it stands at `offset` and nobody is writing; None otherwise.
+def take(claim: Claim, offset: int) -> bool:
+    """Claim the upload, when it stands at `offset` and nobody else is writing; False otherwise.
 
-    `is_clean` tells that no writer was left behind. One that was may only be stuck, and write when it wakes: every
-    segment is sealed against it.
+    The lease is known before the transaction: one whose COMMIT got no answer finds its own. A writer that was left
+    behind may only be stuck, and write when it wakes: every segment is sealed against it.
     """
-    lease = uuid.uuid4()
-    if _TAKE.run(lease, upload_id, offset):
-        return Claim(upload_id, offset, lease)
-    if not _TAKE_OVER.run(lease, upload_id, offset):
-        return None
-    _SEAL.run(upload_id)
+    claim.offset, claim.renewed_at = offset, time.monotonic()
+    if _TAKE.run(claim.lease, claim.upload_id, offset, claim.lease):
+        return True
+    if not _TAKE_OVER.run(claim.lease, claim.upload_id, offset):
+        return False
+    claim.is_clean = False
+    _SEAL.run(claim.upload_id)
     failpoint("upload.before_take_over_commit")
-    return Claim(upload_id, offset, lease, is_clean=False)
+    return True
 
 
 def advance(claim: Claim, size: int, hash_state: bytes | None) -> bool:
     """Add a chunk of `size` bytes to the upload and end the claim; False when the claim was lost."""
-    if not size:
-        return release(claim)
     return bool(_ADVANCE.run(claim.offset + size, hash_state, claim.upload_id, claim.lease))
 
 
-def release(claim: Claim) -> bool:
-    """End the claim, the upload as it was; False when the claim was lost."""
-    return bool(_RELEASE.run(claim.upload_id, claim.lease))
+def release(claim: Claim) -> None:
+    """End the claim, if there is one, the upload as it was."""
+    _RELEASE.run(claim.upload_id, claim.lease)

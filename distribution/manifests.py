@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from accounts.statement import Statement
 from acl.names import RepositoryName
-from distribution import families, holds, lookup, repositories, transactions
+from distribution import families, holds, lookup, removal, repositories, transactions
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
 from distribution.lookup import FoundManifest
@@ -257,7 +257,7 @@ def delete(name: RepositoryName, digest: Digest) -> None:
 
     Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it.
     """
-    transactions.run(_delete, name, digest)
+    removal.run(_delete, name, digest)
     failpoint("manifest.after_delete_commit")
 
 

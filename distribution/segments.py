@@ -7,7 +7,11 @@ A storage that can't append gets a new object for each request.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+
+from django.db import Error
 
 from accounts.statement import Statement
 from distribution import leases, resumable_hash, transactions, trash
@@ -78,34 +82,39 @@ class Received:
         return Content(place.key, place.filled + self.size, digest, place.claim.offset, place.claim.lease)
 
 
+@contextmanager
+def claiming(upload: Upload) -> Iterator[Claim]:
+    """Yield a claim that is still to be taken, for all that one request does; whatever fails gives it up.
+
+    So the next request need not wait for the lease to run out. Should even that fail, the lease does run out, and who
+    takes the upload over trusts none of its objects.
+    """
+    claim = Claim(upload.pk)
+    try:
+        yield claim
+    except Exception:
+        failpoint("upload.before_abandon")
+        with suppress(RegistryError, Error):
+            transactions.run_volatile(_abandon, claim)
+        raise
+
+
 def receive(
-    upload: Upload,
-    body: Body,
-    start: int,
-    expected: int | None,
-    *,
-    keeps_prefix: bool = True,
-    may_be_first: bool = True,
+    upload: Upload, claim: Claim, body: Body, start: int, expected: int | None, *, keeps_prefix: bool = True
 ) -> Received:
     """Make the body durable behind what the upload has and return it, the upload still claimed.
 
     `start` is the offset it belongs to; `expected` the size that Content-Range promised, None without one. A long
-    beginning of a body that was cut is counted if the upload `keeps_prefix`. Unless it `may_be_first`, the object that
-    was named with the session is left alone: somebody has begun to write it.
+    beginning of a body that was cut is counted if the upload `keeps_prefix`.
     Raises RANGE_INVALID when the upload stands elsewhere or another request is writing; SIZE_INVALID when
     the body is not as long as it said; UNAVAILABLE when the storage fails.
     """
-    place = _claim(upload, start, may_be_first=may_be_first)
-    failpoint("upload.after_claim")
-    reader = HashingReader(body, place.hash, place.claim.renew)
+    place = _claim(upload, claim, start)
     try:
-        write(upload, place, reader)
+        received = _store(upload, place, body)
     except FileExistsError:
-        if not may_be_first:
-            raise
-        # A short body, which claims nothing, was here before. Nothing of this one was read yet.
-        return receive(upload, body, start, expected, keeps_prefix=keeps_prefix, may_be_first=False)
-    received = Received(place, reader.size)
+        # Begun by a short body, which claims nothing, or under a claim that a database forgot. None of this was read.
+        received = _store(upload, transactions.run(_claim_next, upload, claim, start), body)
     _check_size(upload, received, body, expected, keeps_prefix=keeps_prefix)
     return received
 
@@ -113,8 +122,8 @@ def receive(
 def write(upload: Upload, place: Place, reader: Reader) -> None:
     """Store what `reader` gives at a place whose object a row of the claimed upload names.
 
-    Raises RANGE_INVALID when the claim was lost, UNAVAILABLE when the storage fails, FileExistsError when somebody has
-    begun to write the object, what `reader` raises of the protocol's errors; the upload is free then.
+    Raises RANGE_INVALID when the claim was lost, UNAVAILABLE when the storage fails, what `reader` raises of the
+    protocol's errors; FileExistsError, with nothing read, when somebody else has begun to write the object.
     """
     transactions.release_connection()
     try:
@@ -122,38 +131,35 @@ def write(upload: Upload, place: Place, reader: Reader) -> None:
             blob_store().append(place.key, reader, place.filled)
         else:
             blob_store().write(place.key, reader)
-    except LostLeaseError as error:
-        abandon(place.claim, place.key)
-        raise range_error(upload) from error
     except (FileExistsError, RegistryError):
-        abandon(place.claim, place.key)
         raise
+    except LostLeaseError as error:
+        place.claim.spoiled_key = place.key
+        raise range_error(upload) from error
+    except SyncError as error:
+        place.claim.spoiled_key = place.key
+        raise not_taken(place.key, error) from error
     except Exception as error:
-        logger.exception("the storage did not take an upload", extra={"key": place.key})
-        if isinstance(error, SyncError):
-            abandon(place.claim, place.key)
-        else:
-            _discard(place)
-        raise unavailable("the storage did not take the bytes") from error
+        _discard(place)
+        raise not_taken(place.key, error) from error
     failpoint("upload.after_folder_fsync")
+
+
+def not_taken(key: str, error: Exception) -> RegistryError:
+    """Return the 503 for an object that the storage did not take, why in the log."""
+    logger.error("the storage did not take an upload", extra={"key": key}, exc_info=error)
+    return unavailable("the storage did not take the bytes")
 
 
 def count(upload: Upload, received: Received) -> None:
     """Make the bytes part of the upload. Raises RANGE_INVALID when the claim was lost."""
-    if not transactions.run(_count, received):
-        raise range_error(upload)
+    try:
+        transactions.run(_count, received)
+    except LostLeaseError as error:
+        if not received.place.filled:
+            received.place.claim.spoiled_key = received.place.key
+        raise range_error(upload) from error
     failpoint("upload.after_count_commit")
-
-
-def abandon(claim: Claim, key: str) -> None:
-    """Give up an object that can't be trusted any more, and free the upload, if it is still claimed.
-
-    An object with bytes that count is sealed, everything else thrown away. Nobody syncs it again: after an fsync that
-    failed the kernel takes the pages for clean, the next fsync succeeds, and the bytes are lost all the same. The
-    bytes that count were durable before. Completing the upload reads and hashes them, and writes them anew.
-    """
-    failpoint("upload.before_abandon")
-    transactions.run(_abandon, claim, key)
 
 
 def range_error(upload: Upload) -> RegistryError:
@@ -170,36 +176,35 @@ def name_first(upload: Upload) -> None:
     _INSERT.run(upload.pk, new_key(), 0)
 
 
-def _claim(upload: Upload, start: int, *, may_be_first: bool) -> Place:
+def _claim(upload: Upload, claim: Claim, start: int) -> Place:
     """Claim the upload, and return where its next bytes go."""
-    if may_be_first and not start and not upload.offset:
-        try:
-            return transactions.run_volatile(_claim_first, upload)
-        except _NotNamedError:
-            pass
-    return transactions.run(_claim_next, upload, start)
+    if not start and not upload.offset:
+        # Only a disk tells who comes second that the object is begun.
+        run = transactions.run_volatile if blob_store().is_disk else transactions.run
+        with suppress(_NotNamedError):
+            return run(_claim_first, upload, claim)
+    return transactions.run(_claim_next, upload, claim, start)
 
 
-def _claim_first(upload: Upload) -> Place:
+def _claim_first(upload: Upload, claim: Claim) -> Place:
     """Claim the upload for the object that was named when it began: that name is durable, the claim need not be.
 
     Should a database that restarts forget the claim, the next one finds the object begun, and writes another.
     """
-    claim = leases.take(upload.pk, 0)
-    key = _UNFINISHED.value(upload.pk) if claim is not None and claim.is_clean else None
-    if claim is None or key is None:
+    is_clean = leases.take(claim, 0) and claim.is_clean
+    key = _UNFINISHED.value(upload.pk) if is_clean else None
+    if key is None:
         raise _NotNamedError
     return Place(claim, key, resumable_hash.start(upload.algorithm))
 
 
-def _claim_next(upload: Upload, start: int) -> Place:
+def _claim_next(upload: Upload, claim: Claim, start: int) -> Place:
     """Claim the upload, durably: two writers of one object must not come of a database that restarts."""
-    claim = leases.take(upload.pk, start)
-    if claim is None:
+    if not leases.take(claim, start):
         raise range_error(upload)
     _discard_unfinished(upload)
     running = _hash_of(upload, start)
-    last = _LAST.row(upload.pk) if blob_store().can_append else None
+    last = _LAST.row(upload.pk) if blob_store().is_disk else None
     if last is not None and not last[2]:
         return Place(claim, last[0], running, last[1])
     if _COUNT.value(upload.pk) >= MAX_SEGMENTS:
@@ -207,6 +212,13 @@ def _claim_next(upload: Upload, start: int) -> Place:
     key = new_key()
     _INSERT.run(upload.pk, key, start)
     return Place(claim, key, running)
+
+
+def _store(upload: Upload, place: Place, body: Body) -> Received:
+    failpoint("upload.after_claim")
+    reader = HashingReader(body, place.hash, place.claim.renew)
+    write(upload, place, reader)
+    return Received(place, reader.size)
 
 
 def _hash_of(upload: Upload, size: int) -> RunningHash | None:
@@ -237,11 +249,9 @@ def _check_size(upload: Upload, received: Received, body: Body, expected: int | 
 
 
 def _discard(place: Place) -> None:
-    """Throw away what was written at the place; an object with bytes that count is as it was before."""
-    if place.filled and _is_truncated(place):
-        transactions.run(leases.release, place.claim)
-    else:
-        abandon(place.claim, place.key)
+    """Give up what was written at the place; an object with bytes that count is as it was before, if possible."""
+    if not (place.filled and _is_truncated(place)):
+        place.claim.spoiled_key = place.key
 
 
 def _is_truncated(place: Place) -> bool:
@@ -255,35 +265,37 @@ def _is_truncated(place: Place) -> bool:
     return True
 
 
-def _count(received: Received) -> bool:
+def _count(received: Received) -> None:
+    """Raise LostLeaseError, which undoes all of it, for bytes that would be counted without their object."""
     place, size = received.place, received.place.filled + received.size
-    if not leases.advance(place.claim, received.size, resumable_hash.state_of(place.hash)):
-        if received.size and _IS_FINISHED.value(place.key, size):
-            # An earlier attempt was committed, though the answer to its COMMIT got lost.
-            return True
-        _trash_new(place)
-        return False
-    if received.size:
-        _FINISH.run(size, place.key)
-    else:
-        _trash_new(place)
+    if not received.size:
+        leases.release(place.claim)
+        if not place.filled:
+            _trash(place.key)
+    elif leases.advance(place.claim, received.size, resumable_hash.state_of(place.hash)):
+        if not _FINISH.run(size, place.key):
+            raise LostLeaseError
+    elif not _IS_FINISHED.value(place.key, size):
+        # Else an earlier attempt was committed, though the answer to its COMMIT got lost.
+        raise LostLeaseError
     failpoint("upload.before_count_commit")
-    return True
 
 
-def _abandon(claim: Claim, key: str) -> None:
+def _abandon(claim: Claim) -> None:
+    """End the claim, if there is one still, and never without giving up the object that it has spoiled.
+
+    An object with bytes that count is sealed, everything else thrown away. Nobody syncs it again: after an fsync that
+    failed the kernel takes the pages for clean, the next fsync succeeds, and the bytes are lost all the same. The
+    bytes that count were durable before. Completing the upload reads and hashes them, and writes them anew.
+    """
     leases.release(claim)
-    if _SEAL_FINISHED.run(key):
+    key = claim.spoiled_key
+    if key is None or _SEAL_FINISHED.run(key):
         return
     # A COMMIT whose answer got lost may have made it a blob's.
     if not Blob.objects.filter(key=key).exists():
         Upload.objects.filter(pk=claim.upload_id, assembly_key=key).update(assembly_key=None)
         _trash(key)
-
-
-def _trash_new(place: Place) -> None:
-    if not place.filled:
-        _trash(place.key)
 
 
 def _trash(key: str) -> None:

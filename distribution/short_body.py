@@ -4,7 +4,6 @@ A claim keeps two writers from one object, and one that is slow from being overt
 is in memory before anything is written, and a storage that never writes to an object twice tells who came first.
 """
 
-import logging
 from io import BytesIO
 
 from accounts.statement import Statement
@@ -13,11 +12,9 @@ from distribution.content import Content
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
 from distribution.models import Upload
+from distribution.segments import not_taken
 from distribution.storage import blob_store
 from tokens.body import Body, cut_error
-from tokens.views.base import unavailable
-
-logger = logging.getLogger(__name__)
 
 SHORT_BYTES = 64 * 1024
 
@@ -35,7 +32,7 @@ def store(upload: Upload, body: Body, digest: Digest) -> Content | None:
     Raises SIZE_INVALID when the body is not as long as it said, DIGEST_INVALID, UNAVAILABLE when the storage fails;
     the session stands where it stood.
     """
-    if body.length is None or body.length > SHORT_BYTES or not blob_store().refuses_to_overwrite:
+    if body.length is None or body.length > SHORT_BYTES or not blob_store().is_disk:
         return None
     key = _FIRST.value(upload.pk)
     if key is None:
@@ -61,7 +58,6 @@ def _write(key: str, payload: bytes) -> bool:
     except FileExistsError:
         return False
     except Exception as error:
-        logger.exception("the storage did not take an upload", extra={"key": key})
-        raise unavailable("the storage did not take the bytes") from error
+        raise not_taken(key, error) from error
     failpoint("upload.after_short_body")
     return True

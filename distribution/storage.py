@@ -47,13 +47,12 @@ class BlobStore:
         self._storage = storage
 
     @property
-    def refuses_to_overwrite(self) -> bool:
-        """Tell whether `write` raises FileExistsError for a key that has an object, or the beginning of one."""
-        return isinstance(self._storage, DurableFileSystemStorage)
+    def is_disk(self) -> bool:
+        """Tell whether objects are files of this registry's own.
 
-    @property
-    def can_append(self) -> bool:
-        """Tell whether an object can be given more bytes: `append` and `truncate` work."""
+        They can be given more bytes: `append` and `truncate` work. And `write` raises FileExistsError for a key that
+        has an object, or the beginning of one.
+        """
         return isinstance(self._storage, DurableFileSystemStorage)
 
     def write(self, key: str, reader: Reader) -> None:

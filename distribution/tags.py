@@ -2,7 +2,7 @@
 
 from accounts.statement import Statement
 from acl.names import RepositoryName
-from distribution import holds, lookup, transactions
+from distribution import holds, lookup, removal, transactions
 from distribution.failpoints import failpoint
 from distribution.models import Manifest, Tag, remove
 from distribution.pages import Page
@@ -35,7 +35,7 @@ def _delete_rows(pks: list[int]) -> None:
 
 def delete(name: RepositoryName, tag: str) -> None:
     """Remove the tag; its manifest stays. Raises MANIFEST_UNKNOWN."""
-    transactions.run(_delete, name, tag)
+    removal.run(_delete, name, tag)
     failpoint("tag.after_delete_commit")
 
 

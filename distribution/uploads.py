@@ -10,15 +10,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from django.db import Error
+
 from accounts.statement import Statement
 from acl.names import RepositoryName
-from distribution import blobs, repositories, reserve, segments, short_body, transactions, trash
+from distribution import blobs, removal, repositories, reserve, segments, short_body, transactions, trash
 from distribution.assembly import assemble
 from distribution.content import Content
 from distribution.digest import Digest, new_hash
 from distribution.failpoints import failpoint
-from distribution.file_storage import CHUNK_BYTES
-from distribution.hashing import HashingReader
+from distribution.hashing import read_to_end
 from distribution.leases import Claim
 from distribution.models import Link, Repository, Upload
 from tokens.body import Body
@@ -42,6 +43,7 @@ _COUNT_OPEN = Statement(_OPEN.format(seconds=EMPTY_EXPIRY.total_seconds()))
 _INSERT = Statement("""
 INSERT INTO distribution_upload (id, repository_id, account, network, algorithm, "offset", started_at, active_at)
 VALUES (%s, %s, %s, %s, %s, 0, statement_timestamp(), statement_timestamp())
+ON CONFLICT (id) DO NOTHING
 """)
 _FIND = Statement("""
 SELECT upload.repository_id, upload.algorithm, upload."offset"
@@ -78,8 +80,9 @@ def start(name: RepositoryName, account: str, algorithm: str = "sha256", network
 
 def _open(upload: Upload, name: RepositoryName) -> None:
     upload.repository = repositories.ensure(name)
-    _INSERT.run(upload.pk, upload.repository_id, upload.account, upload.network, upload.algorithm)
-    segments.name_first(upload)
+    if _INSERT.run(upload.pk, upload.repository_id, upload.account, upload.network, upload.algorithm):
+        segments.name_first(upload)
+    # Else an earlier attempt was committed, though the answer to its COMMIT got lost.
 
 
 def find(name: RepositoryName, session: uuid.UUID, account: str) -> Upload:
@@ -103,8 +106,9 @@ def append(upload: Upload, body: Body, start: int | None = None, expected: int |
 
     Raises RANGE_INVALID, SIZE_INVALID, BLOB_UPLOAD_INVALID; the session stays usable.
     """
-    received = segments.receive(upload, body, upload.offset if start is None else start, expected)
-    segments.count(upload, received)
+    with segments.claiming(upload) as claim:
+        received = segments.receive(upload, claim, body, upload.offset if start is None else start, expected)
+        segments.count(upload, received)
     upload.offset += received.size
 
 
@@ -114,18 +118,15 @@ def complete(upload: Upload, body: Body, digest: Digest, start: int | None = Non
     Raises what `append` raises; DIGEST_INVALID when the bytes have another digest. That ends the session: no client
     goes on with it, since nothing takes bytes back, and it would lie here for a day.
     """
-    try:
-        content = _content(upload, body, digest, start, expected)
-    except RegistryError as error:
-        if error.code is ErrorCode.DIGEST_INVALID:
-            cancel(upload)
-        raise
-    blobs.notice_loss(digest)
-    try:
+    with segments.claiming(upload) as claim:
+        try:
+            content = _content(upload, claim, body, digest, start=start, expected=expected)
+        except RegistryError as error:
+            if error.code is ErrorCode.DIGEST_INVALID:
+                cancel(upload)
+            raise
+        blobs.notice_loss(digest)
         transactions.run(_publish, upload, content)
-    except RegistryError:
-        _release(upload, content)
-        raise
     failpoint("upload.after_publish_commit")
 
 
@@ -137,15 +138,15 @@ def receive_whole(name: RepositoryName, account: str, body: Body, digest: Digest
     upload = start(name, account, digest.algorithm, network)
     try:
         complete(upload, body, digest)
-    except RegistryError:
-        with suppress(RegistryError):
+    except Exception:
+        with suppress(RegistryError, Error):
             cancel(upload)
         raise
 
 
 def cancel(upload: Upload) -> None:
     """End the session and throw its bytes away. Raises BLOB_UPLOAD_UNKNOWN."""
-    transactions.run(_cancel, upload)
+    removal.run(_cancel, upload)
     failpoint("upload.after_cancel_commit")
 
 
@@ -161,39 +162,36 @@ def is_repeated_end(name: RepositoryName, body: Body, digest: Digest) -> bool:
     blobs.find(name, digest)
     transactions.release_connection()
     running = new_hash(digest.algorithm)
-    reader, buffer = HashingReader(body, running), memoryview(bytearray(CHUNK_BYTES))
-    while reader.readinto(buffer):
-        pass
-    return reader.size > 0 and not body.was_cut and running.hexdigest() == digest.encoded
+    return read_to_end(body, running) > 0 and not body.was_cut and running.hexdigest() == digest.encoded
 
 
-def _content(upload: Upload, body: Body, digest: Digest, start: int | None, expected: int | None) -> Content:
+def _content(
+    upload: Upload, claim: Claim, body: Body, digest: Digest, *, start: int | None, expected: int | None
+) -> Content:
     """Return the whole upload as one durable object. Raises DIGEST_INVALID when it has not the digest."""
     if start not in (None, upload.offset):
         raise segments.range_error(upload)
     if body.is_empty and upload.offset:
-        return assemble(upload, digest)
+        return assemble(upload, claim, digest)
     if not upload.offset and expected is None:
         content = short_body.store(upload, body, digest)
         if content is not None:
             return content
-    return _completed(upload, body, digest, expected)
+    return _completed(upload, claim, body, digest, expected)
 
 
-def _completed(upload: Upload, body: Body, digest: Digest, expected: int | None) -> Content:
+def _completed(upload: Upload, claim: Claim, body: Body, digest: Digest, expected: int | None) -> Content:
     """Add the body under a claim, and return the whole upload."""
     # A client that does not say where its bytes belong sends them all again: nothing of a body that was cut is kept.
-    keeps_prefix, may_be_first = expected is not None, not body.was_put_back
-    received = segments.receive(
-        upload, body, upload.offset, expected, keeps_prefix=keeps_prefix, may_be_first=may_be_first
-    )
+    keeps_prefix = expected is not None
+    received = segments.receive(upload, claim, body, upload.offset, expected, keeps_prefix=keeps_prefix)
     content = received.content(upload.algorithm)
     if content is not None and content.digest == digest:
         # Nothing counts before it is published: should that fail, the same PUT can be sent again.
         return content
     segments.count(upload, received)
     upload.offset += received.size
-    return assemble(upload, digest)
+    return assemble(upload, claim, digest)
 
 
 def _publish(upload: Upload, content: Content) -> None:
@@ -206,9 +204,12 @@ def _publish(upload: Upload, content: Content) -> None:
 
 
 def _is_published(upload: Upload, repository: Repository, content: Content) -> bool:
-    """Tell whether an earlier attempt was committed, though the answer to its COMMIT got lost."""
+    """Tell whether an earlier attempt was committed, though the answer to its COMMIT got lost.
+
+    Not by the object: of a blob that was there already it is thrown away.
+    """
     is_open = Upload.objects.filter(pk=upload.pk).exists()
-    links = Link.objects.filter(repository=repository, blob__key=content.key)
+    links = Link.objects.filter(repository=repository, blob__digest=str(content.digest), blob__is_corrupt=False)
     return not is_open and links.exists()
 
 
@@ -229,13 +230,6 @@ def _close(upload: Upload, repository: Repository, content: Content) -> bool:
         raise segments.range_error(upload)
     _discard(upload.pk, _keys(is_sealed, assembly_key) - {content.key})
     return True
-
-
-def _release(upload: Upload, content: Content) -> None:
-    """Let the session go on at once rather than when the lease of this request runs out."""
-    if content.lease is not None:
-        with suppress(RegistryError):
-            segments.abandon(Claim(upload.pk, content.offset, content.lease), content.key)
 
 
 def _cancel(upload: Upload) -> None:

@@ -30,7 +30,6 @@ class Body:
         self.was_cut = False
         self.has_stalled = False
         self.was_refused = False
-        self.was_put_back = False
         self._left = self.length
 
     @property
@@ -78,7 +77,6 @@ class Body:
         """Let `payload`, which was read, be what is read next."""
         self._stream, self._receive_into = io.BytesIO(payload), None
         self._left = len(payload)
-        self.was_put_back = True
 
     def _receive(self, receive_into: Callable[[memoryview], int], view: memoryview) -> int:
         try:

@@ -174,7 +174,7 @@ def test_an_fsync_that_fails_has_an_error_of_its_own(
 def test_another_storage_says_that_nothing_can_be_added() -> None:
     blobs = BlobStore(InMemoryStorage())
 
-    assert not blobs.can_append
+    assert not blobs.is_disk
     with pytest.raises(TypeError, match="nothing can be appended"):
         blobs.append(new_key(), io.BytesIO(b"more"), 5)
 

@@ -1,16 +1,20 @@
 """One request at a time writes to an upload; a writer that died is succeeded."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from uuid import uuid4
 
 import pytest
+from django.core.files.storage import InMemoryStorage
+from django.db import connections
 from django.test import Client
 from django.utils.timezone import now
 
-from distribution import leases
+from distribution import leases, segments, transactions
 from distribution.models import Blob, Segment, Trash, Upload
-from tests.caller import Caller, error_codes
+from tests.caller import Caller, Response, content, error_codes
 from tests.distribution.invariants import broken
 from tests.distribution.sessions import SESSION_HEADERS, Interrupted, at_once, claimed, finish, start
 from tests.images import digest_of
@@ -139,3 +143,66 @@ def test_joining_chunks_while_somebody_writes_is_416(alice: Caller) -> None:
 
     assert response.status_code == 416
     assert response["Range"] == "0-5"
+
+
+def chunked(body: Interrupted) -> dict[str, object]:
+    """Return what the server says of a body without a length."""
+    return {"wsgi.input": body, "HTTP_TRANSFER_ENCODING": "chunked"}
+
+
+def test_bytes_whose_segment_went_are_416_and_the_offset_stays(disk: Path, alice: Caller) -> None:
+    location = start(alice)
+    body = Interrupted(b"mine, ", lambda: Segment.objects.all().delete(), b"and lost")
+
+    response = alice.patch(location, meta=chunked(body))
+
+    assert (response.status_code, response["Range"]) == (416, "0-0")
+    assert Upload.objects.get().offset == 0
+    assert alice.patch(location, b"again").status_code == 202
+    assert finish(alice, location, digest_of(b"again")).status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_writer_whose_claim_the_database_forgot_takes_nothing_from_the_next(
+    disk: Path, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location, token = start(alice), alice.token("repository:alice/app:pull,push,delete")
+    is_claimed, may_write = Event(), Event()
+
+    def stand_still(name: str) -> None:
+        if name == "upload.after_claim" and not is_claimed.is_set():
+            is_claimed.set()
+            may_write.wait(60)
+
+    def write_late() -> Response:
+        try:
+            return Caller(Client(), alice.name, alice.password).patch(location, b"late", token=token)
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr(segments, "failpoint", stand_still)
+    with ThreadPoolExecutor(1) as threads:
+        late = threads.submit(write_late)
+        assert is_claimed.wait(60)
+        # What a crash of PostgreSQL undoes, since no disk was waited for.
+        Upload.objects.update(lease=None, leased_until=None)
+
+        def go_on() -> None:
+            may_write.set()
+            late.result()
+
+        taken = alice.patch(location, meta=chunked(Interrupted(b"what ", go_on, b"counts")))
+
+    assert (late.result().status_code, taken.status_code) == (416, 202)
+    assert finish(alice, location, digest_of(b"what counts")).status_code == 201
+    assert content(alice.get(f"/v2/alice/app/blobs/{digest_of(b'what counts')}")) == b"what counts"
+    assert broken(disk) == []
+
+
+def test_a_claim_is_durable_where_a_write_replaces_an_object(
+    cloud: InMemoryStorage, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location, token = start(alice), alice.token("repository:alice/app:pull,push")
+    monkeypatch.delattr(transactions, "run_volatile")
+
+    assert alice.patch(location, b"bytes", token=token).status_code == 202

@@ -1,4 +1,4 @@
-"""A COMMIT that the database made and whose answer never came."""
+"""A COMMIT that the database made and whose answer never came: what runs again knows what it did before."""
 
 from collections.abc import Callable
 
@@ -6,46 +6,170 @@ import psycopg
 import pytest
 from django.db import connection
 
-from distribution.models import Blob, Upload
-from tests.caller import Caller
+from acl.names import RepositoryName
+from distribution import deletion
+from distribution.models import Blob, Link, Manifest, Repository, Tag, Trash, Upload
+from tests.caller import Caller, content
 from tests.database_errors import of_postgresql
 from tests.distribution.sessions import finish, start
-from tests.images import digest_of
+from tests.images import digest_of, push_blob, push_image
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BYTES = b"bytes that are published and nobody says so"
 
+LoseAnswer = Callable[[Callable[[], bool]], list[bool]]
+
 
 @pytest.fixture
-def lost_answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Let the answer get lost to the COMMIT that makes the first blob."""
+def lose_answer(monkeypatch: pytest.MonkeyPatch) -> LoseAnswer:
+    """Return a function that lets the answer get lost to the first COMMIT of what makes a condition true.
+
+    It returns a list, which is empty until that has happened.
+    """
     commit = connection._commit  # type: ignore[attr-defined]
-    lost: list[bool] = []
 
-    def commit_silently() -> None:
-        is_publishing = not lost and not Upload.objects.exists() and Blob.objects.exists()
-        commit()
-        if is_publishing:
-            lost.append(True)
-            raise of_postgresql(psycopg.OperationalError("server closed the connection unexpectedly"))
+    def begin(condition: Callable[[], bool]) -> list[bool]:
+        lost: list[bool] = []
 
-    def begin() -> None:
+        def commit_silently() -> None:
+            is_it = not lost and condition()
+            commit()
+            if is_it:
+                lost.append(True)
+                raise of_postgresql(psycopg.OperationalError("server closed the connection unexpectedly"))
+
         monkeypatch.setattr(connection, "_commit", commit_silently)
+        return lost
 
     return begin
 
 
+def is_published() -> bool:
+    """Tell whether there is a blob, and no session any more."""
+    return Blob.objects.exists() and not Upload.objects.exists()
+
+
+def is_claimed() -> bool:
+    """Tell whether somebody writes to a session."""
+    return Upload.objects.filter(lease__isnull=False).exists()
+
+
 @pytest.mark.parametrize("in_chunks", [True, False])
-def test_a_blob_whose_commit_was_not_answered_is_201(
-    alice: Caller, lost_answer: Callable[[], None], *, in_chunks: bool
-) -> None:
+@pytest.mark.parametrize("is_there_before", [True, False])
+def test_a_blob_is_201(alice: Caller, lose_answer: LoseAnswer, *, in_chunks: bool, is_there_before: bool) -> None:
+    if is_there_before:
+        push_blob(alice, "alice/app", BYTES)
     location = start(alice)
     if in_chunks:
         alice.patch(location, BYTES)
-    lost_answer()
+    lost = lose_answer(is_published)
 
     response = finish(alice, location, digest_of(BYTES), b"" if in_chunks else BYTES)
 
+    assert lost
     assert response.status_code == 201
     assert alice.head(f"/v2/alice/app/blobs/{digest_of(BYTES)}").status_code == 200
+
+
+def test_a_session_that_is_opened_is_202_and_takes_the_blob(alice: Caller, lose_answer: LoseAnswer) -> None:
+    lost = lose_answer(Upload.objects.exists)
+
+    location = start(alice)
+
+    assert lost
+    assert finish(alice, location, digest_of(BYTES), BYTES).status_code == 201
+
+
+@pytest.mark.parametrize("before", [b"", b"what came before: "])
+def test_a_session_that_is_claimed_takes_the_chunk(alice: Caller, lose_answer: LoseAnswer, before: bytes) -> None:
+    location = start(alice)
+    if before:
+        alice.patch(location, before)
+    lost = lose_answer(is_claimed)
+
+    response = alice.patch(location, BYTES)
+
+    assert lost
+    assert response.status_code == 202
+    assert finish(alice, location, digest_of(before + BYTES)).status_code == 201
+    assert content(alice.get(f"/v2/alice/app/blobs/{digest_of(before + BYTES)}")) == before + BYTES
+
+
+def test_a_chunk_without_bytes_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
+    location = start(alice)
+    lost = lose_answer(Trash.objects.exists)
+
+    response = alice.patch(location, b"")
+
+    assert lost
+    assert response.status_code == 202
+    assert finish(alice, location, digest_of(BYTES), BYTES).status_code == 201
+
+
+def test_a_session_that_is_cancelled_is_204(alice: Caller, lose_answer: LoseAnswer) -> None:
+    location = start(alice)
+    lost = lose_answer(lambda: not Upload.objects.exists())
+
+    response = alice.delete(location)
+
+    assert lost
+    assert response.status_code == 204
+
+
+def test_another_digest_is_400_though_its_session_was_ended_before(alice: Caller, lose_answer: LoseAnswer) -> None:
+    location = start(alice)
+    lost = lose_answer(lambda: not Upload.objects.exists())
+
+    response = finish(alice, location, digest_of(b"another"), BYTES)
+
+    assert lost
+    assert response.status_code == 400
+
+
+def test_a_blob_that_is_deleted_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
+    digest = push_blob(alice, "alice/app", BYTES)
+    lost = lose_answer(lambda: not Link.objects.exists())
+
+    response = alice.delete(f"/v2/alice/app/blobs/{digest}")
+
+    assert lost
+    assert response.status_code == 202
+
+
+def test_a_tag_that_is_deleted_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
+    push_image(alice, "alice/app", "v1")
+    lost = lose_answer(lambda: not Tag.objects.exists())
+
+    response = alice.delete("/v2/alice/app/manifests/v1")
+
+    assert lost
+    assert response.status_code == 202
+
+
+def test_a_manifest_that_is_deleted_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
+    image = push_image(alice, "alice/app", "v1")
+    lost = lose_answer(lambda: not Manifest.objects.exists())
+
+    response = alice.delete(f"/v2/alice/app/manifests/{image.digest}")
+
+    assert lost
+    assert response.status_code == 202
+
+
+def test_a_repository_that_is_deleted_is_gone_on_with(alice: Caller, lose_answer: LoseAnswer) -> None:
+    push_image(alice, "alice/app", "v1")
+    lost = lose_answer(lambda: not Repository.objects.filter(name="alice/app").exists())
+
+    for _ in deletion.steps(deletion.begin(RepositoryName("alice/app"))):
+        pass
+
+    assert lost
+    assert not Repository.objects.exists()
+
+
+def test_what_was_never_there_is_404(alice: Caller) -> None:
+    push_blob(alice, "alice/app", BYTES)
+
+    for path in ("manifests/v1", f"manifests/{digest_of(b'none')}", f"blobs/{digest_of(b'none')}"):
+        assert alice.delete(f"/v2/alice/app/{path}").status_code == 404

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import Error, connection, connections
 
 from accounts.database_fault import report
+from accounts.pooled_connection import release_connection
 from accounts.statement import Statement, database_of_thread
 from accounts.waiting import waiting
 from distribution import fence, transactions
@@ -128,7 +129,7 @@ class DeferredWrites:
                 self._put_back(batch)
                 return False
             self._tell(batch, rows)
-        transactions.release_connection()
+        release_connection()
         return True
 
     def _batch(self) -> list[_Write]:
@@ -192,7 +193,7 @@ def write(statement: Statement, *parameters: object) -> int | None:
     if database.in_atomic_block:
         return statement.run(*parameters)
     # The thread may need the connection.
-    transactions.release_connection()
+    release_connection()
     return _writes.write(statement, *parameters)
 
 

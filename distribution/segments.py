@@ -9,6 +9,7 @@ A storage that can't append gets a new object for each request.
 import logging
 from dataclasses import dataclass
 
+from accounts.pooled_connection import release_connection
 from accounts.statement import Statement
 from distribution import leases, resumable_hash, transactions, trash
 from distribution.content import Content
@@ -116,7 +117,7 @@ def write(upload: Upload, place: Place, reader: Reader) -> None:
     Raises RANGE_INVALID when the claim was lost, UNAVAILABLE when the storage fails, FileExistsError when somebody has
     begun to write the object, what `reader` raises of the protocol's errors; the upload is free then.
     """
-    transactions.release_connection()
+    release_connection()
     try:
         if place.filled:
             blob_store().append(place.key, reader, place.filled)

@@ -159,7 +159,6 @@ def is_repeated_end(name: RepositoryName, body: Body, digest: Digest) -> bool:
     if body.is_empty:
         return False
     blobs.find(name, digest)
-    transactions.release_connection()
     running = new_hash(digest.algorithm)
     reader, buffer = HashingReader(body, running), memoryview(bytearray(CHUNK_BYTES))
     while reader.readinto(buffer):

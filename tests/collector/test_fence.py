@@ -1,5 +1,6 @@
 """What was promised and could not be written is not collected: a lock of the promising process forbids it."""
 
+import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from distribution import deferred, fence
@@ -96,6 +97,35 @@ def test_a_lock_that_was_lost_is_taken_again() -> None:
     guard.release()
 
     assert (is_lost, is_held) == (True, True)
+
+
+def test_a_lock_that_was_not_had_in_time_is_taken_at_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("a file's lock is waited for without end")
+    guard = fence.AdvisoryGuard()
+    monkeypatch.setitem(guard._database.settings_dict["OPTIONS"], "options", "-c lock_timeout=100ms")
+
+    with fence.passage() as may_pass, transaction.atomic():
+        assert may_pass()
+        with pytest.raises(OperationalError):
+            guard.hold()
+    guard.hold()
+    is_held = not may_collect()
+    guard.release()
+
+    assert is_held
+
+
+def test_the_collectors_lock_is_on_a_file_open_for_writing_as_nfs_wants_it() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL has locks of its own")
+
+    with fence.passage():
+        files = Path("/proc/self/fd").iterdir()
+        locks = [int(file.name) for file in files if os.path.realpath(file).endswith(".renewals")]
+        modes = [fcntl.fcntl(lock, fcntl.F_GETFL) & os.O_ACCMODE for lock in locks]
+
+    assert modes == [os.O_RDWR]
 
 
 def may_collect() -> bool:

@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from django.utils.timezone import now
 from pytest_django import Settings
 
 from accounts.statement import Statement
-from distribution import deferred, fence, leases
+from distribution import deferred, fence, leases, transactions
 from distribution.models import Blob, Link, Manifest, Repository
 from distribution.storage import blob_store
 from tests.caller import Caller, content
@@ -126,6 +127,30 @@ def test_nothing_is_collected_until_what_is_pending_is_written() -> None:
 
     assert changed is None
     assert (before, meanwhile, may_collect()) == (True, False, True)
+
+
+def test_who_is_told_later_can_rely_on_the_fence_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"alice/{number}" for number in range(30)]
+    Repository.objects.bulk_create(Repository(name=name) for name in names)
+    run_once = transactions.run_once
+
+    def run_slowly(operation: Callable[[], list[int]], patience_seconds: float) -> list[int]:
+        time.sleep(0.1)
+        return run_once(operation, patience_seconds)
+
+    def is_told_later(name: str) -> tuple[bool, bool]:
+        is_later = deferred.write(_LIST, name) is None
+        return is_later, is_later and (may_collect() if connection.vendor == "postgresql" else is_flock_free())
+
+    monkeypatch.setitem(deferred.BATCH, connection.vendor, 1)
+    monkeypatch.setattr(transactions, "run_once", run_slowly)
+
+    told = at_once(*(lambda name=name: is_told_later(name) for name in names))
+    wait_until_written()
+
+    assert (True, False) in told
+    assert (True, True) not in told
+    assert listed() == set(names)
 
 
 def is_flock_free() -> bool:

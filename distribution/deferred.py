@@ -31,6 +31,8 @@ FIRST_ATTEMPT_SECONDS = 0.4
 RETRY_SECONDS = 2.0
 # Of some 300 bytes each.
 MOST_PENDING = 10_000
+# Of one too many only the moment is kept: a promise of it holds as long as a push takes from its question on.
+FORGOTTEN_SECONDS = 3600.0
 # PostgreSQL locks rows: one each transaction waits for nobody while others wait for it.
 BATCH = {"sqlite": 500, "postgresql": 1}
 
@@ -65,7 +67,8 @@ class DeferredWrites:
     def write(self, statement: Statement, *parameters: object) -> int | None:
         """Return how many rows the statement changed; None when that takes longer than PATIENCE_SECONDS, or fails.
 
-        Beyond MOST_PENDING a write is dropped: it may be a promise, so the fence stays as long as that would have held.
+        Beyond MOST_PENDING a write is dropped: it may be a promise, so the fence stays for FORGOTTEN_SECONDS, or half
+        the grace period if that is less.
         """
         with waiting(), self._lock:
             write = self._remembered((statement, parameters))
@@ -81,7 +84,8 @@ class DeferredWrites:
 
     def _remembered(self, key: _Key) -> _Write | None:
         if key not in self._pending and len(self._pending) >= MOST_PENDING:
-            self._fenced_until = time.monotonic() + settings.REGISTRY.garbage_collector.grace_period.total_seconds() / 2
+            half_of_grace = settings.REGISTRY.garbage_collector.grace_period.total_seconds() / 2
+            self._fenced_until = time.monotonic() + min(half_of_grace, FORGOTTEN_SECONDS)
             return None
         return self._pending.setdefault(key, _Write(*key))
 

@@ -91,7 +91,7 @@ def guard() -> Guard:
 
 @contextmanager
 def passage() -> Iterator[Callable[[], bool]]:
-    """Yield what a transaction that removes calls first: False says that nothing may be removed now.
+    """Yield what a transaction that removes calls first: False says that nothing at all may be removed now.
 
     The lock is kept until the end of the context, which has to come after COMMIT. Raises OSError when there can be no
     lock; nothing is removed then.

@@ -11,6 +11,10 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
+from collector import runs
+from collector.models import State, Trigger
+from collector.policy import Policy
+from collector.report import Report
 from distribution import deferred, fence
 from distribution.models import Blob, Link, Manifest
 from tests.caller import Caller
@@ -44,16 +48,17 @@ def untagged(push: Push, alice: Caller) -> Image:
     return image
 
 
-def test_while_a_process_has_promises_to_write_every_row_is_busy(untagged: Image) -> None:
+def test_while_a_process_has_promises_to_write_a_run_stops_at_the_first_row(untagged: Image) -> None:
     Link.objects.update(is_idle=True)
-    links = Link.objects.count()
+    links, report, steps = Link.objects.count(), Report(), []
 
     with guarded():
-        report = collect()
+        run = runs.collect(Policy(DAY, remove_untagged=True), report, Trigger.COMMAND, watch=lambda: steps.append(1))
 
-    assert (report.total.manifests, report.total.links, report.failures) == (0, 0, 0)
+    assert (run.state, run.error) == (State.STOPPED, "a server has still to write down what it promised")
+    assert (report.total.manifests, report.total.links, report.busy, report.failures) == (0, 0, 0, 0)
     assert (Manifest.objects.count(), Link.objects.count()) == (1, links)
-    assert report.busy == 1 + links
+    assert steps == []
 
 
 def test_once_they_are_written_collection_goes_on(untagged: Image) -> None:
@@ -88,7 +93,8 @@ def test_a_lock_that_was_lost_is_taken_again() -> None:
     guard.hold()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [fence._KEY]
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
+            [fence._KEY],
         )
     is_lost = may_collect()
 

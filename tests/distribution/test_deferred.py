@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 from django.utils.timezone import now
-from pytest_django import Settings
 
 from accounts.statement import Statement
 from distribution import deferred, fence, leases, transactions
@@ -159,8 +158,8 @@ def is_flock_free() -> bool:
         return may_pass()
 
 
-def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_its_promise_would_have_held(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings
+def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_a_push_may_take(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
     monkeypatch.setattr(deferred, "MOST_PENDING", 1)
@@ -176,6 +175,21 @@ def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_its_promis
     assert changed is None
     assert not may_collect_while_promised
     assert listed() == {"alice/first"}
+    assert may_collect()
+
+
+def test_after_a_write_too_many_collection_goes_on_long_before_half_of_the_grace_period(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
+    monkeypatch.setattr(deferred, "MOST_PENDING", 1)
+    monkeypatch.setattr(deferred, "FORGOTTEN_SECONDS", 0.5)
+
+    with unwritable("distribution_repository"):
+        deferred.write(_LIST, "alice/first")
+        deferred.write(_LIST, "alice/second")
+    wait_until_written()
+
     assert may_collect()
 
 

@@ -13,6 +13,7 @@ from typing import IO
 
 from django.db.models.functions import Now
 
+from accounts.pooled_connection import release_connection
 from accounts.statement import Statement
 from distribution import leases, resumable_hash, segments, transactions, trash
 from distribution.content import Content
@@ -163,6 +164,7 @@ def _in_place(stored: _Stored, digest: Digest) -> Content | None:
     if not stored.may_be_published:
         return None
     key, offset = stored.spans[0].key, stored.upload.offset
+    release_connection()
     try:
         size = blob_store().size(key)
     except Exception as error:
@@ -201,7 +203,7 @@ def _claim(upload: Upload, claim: Claim, running: RunningHash) -> Place:
 
 def _digest_of(spans: list[_Span], algorithm: str) -> Digest:
     """Read the bytes and return their digest. Raises UNAVAILABLE."""
-    transactions.release_connection()
+    release_connection()
     running = resumable_hash.start(algorithm)
     with closing(JoinedReader(spans)) as joined:
         read_to_end(joined, running)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from accounts.pooled_connection import release_connection
 from accounts.statement import Statement
 from acl.name_range import covers
 from acl.names import RepositoryName
@@ -99,6 +100,7 @@ def _check_object(found: FoundBlob) -> None:
 
 def _loss_of(found: FoundBlob) -> str:
     """Say what is wrong with the blob's object, empty: nothing. Raises UNAVAILABLE when the storage does not answer."""
+    release_connection()
     with _storage_faults(found):
         try:
             size = blob_store().size(found.key)

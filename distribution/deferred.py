@@ -1,7 +1,7 @@
 """Write-behind for single rows: whoever asks goes on when the database can't be written, and the write is done later.
 
     request ──> pending ──> one thread: all that is pending in one transaction ──> request: so many rows were changed
-                              └─ fails: fence, "later" to every request, again and again until nothing is pending
+                              └─ fails or takes long: fence, then "later" to every request, until nothing is pending
 
 Each write is a statement that may be run twice, or late: the renewal of a row that was read, or a compare-and-set. What
 is pending is lost with its process: a push that was told of a row then finds it gone, and sends it again.
@@ -10,23 +10,29 @@ is pending is lost with its process: a push that was told of a row then finds it
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from math import inf
 
 from django.conf import settings
 from django.db import Error, connection, connections
 
 from accounts.database_fault import report
+from accounts.pooled_connection import release_connection
 from accounts.statement import Statement, database_of_thread
 from accounts.waiting import waiting
 from distribution import fence, transactions
 
-# A request waits no longer than this, whatever the disk does; the first attempt and the fence fit in.
+# A request waits no longer than this, whatever the disk does; what was waited for without the fence, another attempt
+# and the fence fit in.
 PATIENCE_SECONDS = 1.0
+UNFENCED_SECONDS = 0.3
 FIRST_ATTEMPT_SECONDS = 0.4
 RETRY_SECONDS = 2.0
 # Of some 300 bytes each.
 MOST_PENDING = 10_000
+# Of one too many only the moment is kept: a promise of it holds as long as a push takes from its question on.
+FORGOTTEN_SECONDS = 3600.0
 # PostgreSQL locks rows: one each transaction waits for nobody while others wait for it.
 BATCH = {"sqlite": 500, "postgresql": 1}
 
@@ -43,6 +49,7 @@ class _Write:
     statement: Statement
     parameters: tuple[object, ...]
     rows: int | None = None
+    begun_at: float = field(default_factory=time.monotonic)
 
 
 class DeferredWrites:
@@ -53,21 +60,21 @@ class DeferredWrites:
         self._progress = threading.Condition(self._lock)
         self._pending: dict[_Key, _Write] = {}
         self._thread: threading.Thread | None = None
-        # What fails or takes long is waited for by nobody but the thread.
+        # With the fence had, or asked for in vain, what is pending is waited for by nobody but the thread.
         self._is_late = False
         self._fenced_until = 0.0
 
     def write(self, statement: Statement, *parameters: object) -> int | None:
         """Return how many rows the statement changed; None when that takes longer than PATIENCE_SECONDS, or fails.
 
-        Beyond MOST_PENDING a write is dropped: it may be a promise, so the fence stays as long as that would have held.
+        Beyond MOST_PENDING a write is dropped: it may be a promise, so the fence stays for FORGOTTEN_SECONDS, or half
+        the grace period if that is less.
         """
         with waiting(), self._lock:
             write = self._remembered((statement, parameters))
             if not self._has_thread() or write is None:
                 return None
-            if not self._progress.wait_for(lambda: self._is_late or write.rows is not None, PATIENCE_SECONDS):
-                self._is_late = self._thread is not None
+            self._progress.wait_for(lambda: self._is_late or write.rows is not None, PATIENCE_SECONDS)
             return write.rows
 
     def is_idle(self) -> bool:
@@ -77,7 +84,8 @@ class DeferredWrites:
 
     def _remembered(self, key: _Key) -> _Write | None:
         if key not in self._pending and len(self._pending) >= MOST_PENDING:
-            self._fenced_until = time.monotonic() + settings.REGISTRY.garbage_collector.grace_period.total_seconds() / 2
+            half_of_grace = settings.REGISTRY.garbage_collector.grace_period.total_seconds() / 2
+            self._fenced_until = time.monotonic() + min(half_of_grace, FORGOTTEN_SECONDS)
             return None
         return self._pending.setdefault(key, _Write(*key))
 
@@ -94,7 +102,7 @@ class DeferredWrites:
 
     def _work(self) -> None:
         try:
-            while self._has_written(FIRST_ATTEMPT_SECONDS):
+            while self._has_written(FIRST_ATTEMPT_SECONDS, UNFENCED_SECONDS):
                 if self._is_over():
                     return
             self._write_late()
@@ -109,6 +117,7 @@ class DeferredWrites:
         guard = fence.guard()
         try:
             while True:
+                release_connection()
                 _hold(guard)
                 self._tell_later()
                 if self._has_written(transactions.PATIENCE_SECONDS) and self._is_over():
@@ -117,9 +126,11 @@ class DeferredWrites:
         finally:
             guard.release()
 
-    def _has_written(self, patience_seconds: float) -> bool:
-        """Write what is pending; False as soon as something can't be written."""
+    def _has_written(self, patience_seconds: float, longest_seconds: float = inf) -> bool:
+        """Write what is pending; False as soon as something can't be written, or has been pending for too long."""
         while batch := self._batch():
+            if time.monotonic() - batch[0].begun_at > longest_seconds:
+                return False
             try:
                 rows = _run_all(batch, patience_seconds)
             except Exception as error:  # noqa: BLE001 - reported; without this thread nothing would be tried again
@@ -128,7 +139,7 @@ class DeferredWrites:
                 self._put_back(batch)
                 return False
             self._tell(batch, rows)
-        transactions.release_connection()
+        release_connection()
         return True
 
     def _batch(self) -> list[_Write]:
@@ -185,14 +196,14 @@ def write(statement: Statement, *parameters: object) -> int | None:
     """Return how many rows the statement changed, within PATIENCE_SECONDS.
 
     None: the database can't be written now. The statement is run as soon as it can, and no collector removes anything
-    from before this returns until then, unless the fence itself can't be had in that time. Inside a transaction the
-    statement is run at once, and what goes wrong is raised.
+    from before this returns until then, unless the fence itself can't be had in that time: a collector's transaction or
+    the disk stands still. Inside a transaction the statement is run at once, and what goes wrong is raised.
     """
     database = database_of_thread()
     if database.in_atomic_block:
         return statement.run(*parameters)
     # The thread may need the connection.
-    transactions.release_connection()
+    release_connection()
     return _writes.write(statement, *parameters)
 
 

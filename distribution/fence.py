@@ -49,7 +49,7 @@ class FileGuard:
     def hold(self) -> None:
         """Wait for the collector's transaction, and have the lock. Raises OSError."""
         if self._file is None:
-            self._file = _open()
+            self._file = _open(os.O_RDONLY)
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
     def release(self) -> None:
@@ -71,8 +71,13 @@ class AdvisoryGuard:
         if self._database.connection is not None and self._database.is_usable():
             return
         self._database.close()
-        with self._database.cursor() as cursor:
-            cursor.execute(_HOLD, [_KEY])
+        try:
+            with self._database.cursor() as cursor:
+                cursor.execute(_HOLD, [_KEY])
+        except BaseException:
+            # A session that goes on without the lock would be taken for one that has it.
+            self._database.close()
+            raise
 
     def release(self) -> None:
         """End the session, and with it the lock."""
@@ -86,7 +91,7 @@ def guard() -> Guard:
 
 @contextmanager
 def passage() -> Iterator[Callable[[], bool]]:
-    """Yield what a transaction that removes calls first: False says that nothing may be removed now.
+    """Yield what a transaction that removes calls first: False says that nothing at all may be removed now.
 
     The lock is kept until the end of the context, which has to come after COMMIT. Raises OSError when there can be no
     lock; nothing is removed then.
@@ -94,7 +99,8 @@ def passage() -> Iterator[Callable[[], bool]]:
     if connection.vendor == "postgresql":
         yield _may_pass_in_postgresql
         return
-    file = _open()
+    # NFS gives an exclusive lock only to who may write.
+    file = _open(os.O_RDWR)
     try:
         yield partial(_may_pass, file)
     finally:
@@ -104,7 +110,7 @@ def passage() -> Iterator[Callable[[], bool]]:
 def prepare() -> None:
     """Make SQLite's file while it can be made. Raises OSError."""
     if connection.vendor == "sqlite":
-        os.close(_open())
+        os.close(_open(os.O_RDWR))
 
 
 def _may_pass_in_postgresql() -> bool:
@@ -119,12 +125,12 @@ def _may_pass(file: int) -> bool:
     return True
 
 
-def _open() -> int:
+def _open(access: int) -> int:
     path = f"{connection.settings_dict['NAME']}.renewals"
     try:
         # The file of a full disk or a read-only file system opens without O_CREAT only.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, access | os.O_CLOEXEC)
     except FileNotFoundError:
-        file = os.open(path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600)
+        file = os.open(path, access | os.O_CREAT | os.O_CLOEXEC, 0o600)
     give_to_owner(Path(path).parent, file)
     return file

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from django.db import Error
 
+from accounts.pooled_connection import release_connection
 from accounts.statement import Statement
 from distribution import leases, resumable_hash, transactions, trash
 from distribution.content import Content
@@ -125,7 +126,7 @@ def write(upload: Upload, place: Place, reader: Reader) -> None:
     Raises RANGE_INVALID when the claim was lost, UNAVAILABLE when the storage fails, what `reader` raises of the
     protocol's errors; FileExistsError, with nothing read, when somebody else has begun to write the object.
     """
-    transactions.release_connection()
+    release_connection()
     try:
         if place.filled:
             blob_store().append(place.key, reader, place.filled)

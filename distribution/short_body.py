@@ -6,8 +6,8 @@ is in memory before anything is written, and a storage that never writes to an o
 
 from io import BytesIO
 
+from accounts.pooled_connection import release_connection
 from accounts.statement import Statement
-from distribution import transactions
 from distribution.content import Content
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
@@ -37,8 +37,8 @@ def store(upload: Upload, body: Body, digest: Digest) -> Content | None:
     key = _FIRST.value(upload.pk)
     if key is None:
         return None
-    # A slow client must not hold it while its bytes come.
-    transactions.release_connection()
+    # Neither a slow client nor a slow disk may hold it.
+    release_connection()
     payload = body.read_all()
     if body.was_cut:
         raise cut_error(body, {"uuid": str(upload.pk), "received": len(payload), "expected": body.length})

@@ -119,17 +119,6 @@ def drop_broken_connection(*, is_suspect: bool = False) -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-def release_connection() -> None:
-    """Give the database connection back to the pool, before bytes come in or go out.
-
-    A slow client would else hold it: four slow downloads exhausted a pool of four. Without a pool (SQLite)
-    a thread has a connection of its own, which nobody waits for.
-    """
-    has_pool = bool(connection.settings_dict["OPTIONS"].get("pool"))
-    if has_pool and not connection.in_atomic_block:
-        connection.close()
-
-
 def end_request() -> None:
     """Give the database connection back to the pool, or look whether it is still good if something went wrong."""
     database = database_of_thread()

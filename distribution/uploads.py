@@ -160,7 +160,6 @@ def is_repeated_end(name: RepositoryName, body: Body, digest: Digest) -> bool:
     if body.is_empty:
         return False
     blobs.find(name, digest)
-    transactions.release_connection()
     running = new_hash(digest.algorithm)
     return read_to_end(body, running) > 0 and not body.was_cut and running.hexdigest() == digest.encoded
 

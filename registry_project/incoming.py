@@ -8,6 +8,7 @@ from typing import Any
 
 from gunicorn.http.unreader import SocketUnreader
 
+from accounts.pooled_connection import release_connection
 from registry_project.pool import Pool, Wait
 
 HEAD_SECONDS = 15.0
@@ -105,7 +106,7 @@ class Incoming(SocketUnreader):
         try:
             data: bytes = self.sock.recv(size, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            with self._pool.lent(self._wait), self.pace.waiting():
+            with self._waiting():
                 data = self.sock.recv(size)
         self.pace.count(len(data))
         return data
@@ -115,10 +116,17 @@ class Incoming(SocketUnreader):
         try:
             size = self.sock.recv_into(view, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            with self._pool.lent(self._wait), self.pace.waiting():
+            with self._waiting():
                 size = self.sock.recv_into(view)
         self.pace.count(size)
         return size
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Wait for the client, with neither a place among those who serve nor a connection to the database."""
+        release_connection()
+        with self._pool.lent(self._wait), self.pace.waiting():
+            yield
 
     def lent(self) -> AbstractContextManager[None]:
         """Let another thread serve while this one drops what nobody asked for. Raises CrowdedError."""

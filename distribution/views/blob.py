@@ -2,7 +2,8 @@
 
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 
-from distribution import blobs, transactions
+from accounts.pooled_connection import release_connection
+from distribution import blobs
 from distribution.content_range import parse_range
 from distribution.digest import parse_digest
 from distribution.lookup import FoundBlob
@@ -82,5 +83,5 @@ def _content(found: FoundBlob, range_header: str | None) -> BlobResponse:
     if asked:
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
     file = blobs.open_at(found, first)
-    transactions.release_connection()
+    release_connection()
     return BlobResponse(file, status=206 if asked else 200, headers=headers)

@@ -5,7 +5,8 @@
 A row is locked with SKIP LOCKED in the order of locks (Manifest → Blob → Link) and then looked at again: a
 push never waits for a run, and a run never for a push. What is let go here is let go as of the removed
 manifest's own `used_at`: what was quiet all along goes in the same run, what was touched since keeps its
-grace period. While a process has promises that it could not write, every row is busy (`distribution.fence`).
+grace period. While a process has promises that it could not write, nothing may go (`distribution.fence`): the run
+ends, and is tried again soon.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from functools import partial
 from django.db.models import Q
 
 from accounts.statement import Statement
-from collector.pace import Pace
+from collector.pace import Pace, StopError
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.report import Counts, Report
 from collector.walk import BusyError, Walk
@@ -46,7 +47,7 @@ def sweep(policy: Policy, cut: datetime, report: Report, pace: Pace) -> None:
     """Remove every manifest (when `policy` says so) and link that is idle since before `cut`, and their blobs.
 
     Manifests stay where the repository keeps what is untagged. What was busy is tried once more at the end; what
-    still is waits for the next run.
+    still is waits for the next run. Raises StopError when `pace` does, and while nothing may be removed.
     """
     for scope in policy.scopes():
         _sweep(policy, cut, scope, report, pace)
@@ -78,8 +79,14 @@ def _go(walk: Walk[Removed], report: Report, pace: Pace, *, in_passes: bool) -> 
             has_removed = in_passes
 
 
+def _pass(may_pass: Callable[[], bool]) -> None:
+    """Begin a transaction that removes. Raises StopError: the next row would be refused as well."""
+    if not may_pass():
+        raise StopError("a server has still to write down what it promised")
+
+
 def remove_manifest(pk: int, cut: datetime) -> Removed | None:
-    """Remove the manifest if it is still due. Raises BusyError, UNAVAILABLE."""
+    """Remove the manifest if it is still due. Raises BusyError, StopError, UNAVAILABLE."""
     with fence.passage() as may_pass:
         removed = transactions.run(_remove_manifest, pk, cut, may_pass)
     failpoint("collect.after_manifest_commit")
@@ -87,8 +94,7 @@ def remove_manifest(pk: int, cut: datetime) -> Removed | None:
 
 
 def _remove_manifest(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Removed | None:
-    if not may_pass():
-        raise BusyError
+    _pass(may_pass)
     row = _FIND_MANIFEST.row(pk)
     if row is None:
         return None
@@ -114,7 +120,7 @@ def _remove_manifest(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Re
 
 
 def remove_link(pk: int, cut: datetime) -> Removed | None:
-    """Remove the link if it is still due, and the blob with its last link. Raises BusyError, UNAVAILABLE."""
+    """Remove the link if it is still due, and the blob with its last link. Raises BusyError, StopError, UNAVAILABLE."""
     with fence.passage() as may_pass:
         removed = transactions.run(_remove_link, pk, cut, may_pass)
     failpoint("collect.after_link_commit")
@@ -122,8 +128,7 @@ def remove_link(pk: int, cut: datetime) -> Removed | None:
 
 
 def _remove_link(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Removed | None:
-    if not may_pass():
-        raise BusyError
+    _pass(may_pass)
     link = _FIND_LINK.row(pk)
     if link is None:
         return None

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from django.db.models import Model, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
-from collector.pace import Pace
+from collector.pace import Pace, StopError
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Walk(Generic[Removed]):
 
     `remove` takes a primary key and looks at the row again: it removes it and returns what that was, or
     returns None when the row is not due after all. A row that fails is logged and counted, and the walk goes
-    on. Memory is that of one batch and of the rows that were busy, failed or left, which are few.
+    on; a StopError ends it. Memory is that of one batch and of the rows that were busy, failed or left, which are few.
     """
 
     def __init__(self, rows: QuerySet[Any], moment: str, remove: Callable[[Any], Removed | None]) -> None:
@@ -91,6 +91,8 @@ class Walk(Generic[Removed]):
     def _try(self, pk: Any) -> Removed | None:
         try:
             return self._remove(pk)
+        except StopError:
+            raise
         except BusyError:
             self.busy.add(pk)
         except Exception:  # whatever is wrong with one row, the others are still to go

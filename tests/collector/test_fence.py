@@ -1,5 +1,6 @@
 """What was promised and could not be written is not collected: a lock of the promising process forbids it."""
 
+import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -7,9 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
+from collector import runs
+from collector.models import State, Trigger
+from collector.policy import Policy
+from collector.report import Report
 from distribution import deferred, fence
 from distribution.models import Blob, Link, Manifest
 from tests.caller import Caller
@@ -43,16 +48,17 @@ def untagged(push: Push, alice: Caller) -> Image:
     return image
 
 
-def test_while_a_process_has_promises_to_write_every_row_is_busy(untagged: Image) -> None:
+def test_while_a_process_has_promises_to_write_a_run_stops_at_the_first_row(untagged: Image) -> None:
     Link.objects.update(is_idle=True)
-    links = Link.objects.count()
+    links, report, steps = Link.objects.count(), Report(), []
 
     with guarded():
-        report = collect()
+        run = runs.collect(Policy(DAY, remove_untagged=True), report, Trigger.COMMAND, watch=lambda: steps.append(1))
 
-    assert (report.total.manifests, report.total.links, report.failures) == (0, 0, 0)
+    assert (run.state, run.error) == (State.STOPPED, "a server has still to write down what it promised")
+    assert (report.total.manifests, report.total.links, report.busy, report.failures) == (0, 0, 0, 0)
     assert (Manifest.objects.count(), Link.objects.count()) == (1, links)
-    assert report.busy == 1 + links
+    assert steps == []
 
 
 def test_once_they_are_written_collection_goes_on(untagged: Image) -> None:
@@ -87,7 +93,8 @@ def test_a_lock_that_was_lost_is_taken_again() -> None:
     guard.hold()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", [fence._KEY]
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
+            [fence._KEY],
         )
     is_lost = may_collect()
 
@@ -96,6 +103,35 @@ def test_a_lock_that_was_lost_is_taken_again() -> None:
     guard.release()
 
     assert (is_lost, is_held) == (True, True)
+
+
+def test_a_lock_that_was_not_had_in_time_is_taken_at_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("a file's lock is waited for without end")
+    guard = fence.AdvisoryGuard()
+    monkeypatch.setitem(guard._database.settings_dict["OPTIONS"], "options", "-c lock_timeout=100ms")
+
+    with fence.passage() as may_pass, transaction.atomic():
+        assert may_pass()
+        with pytest.raises(OperationalError):
+            guard.hold()
+    guard.hold()
+    is_held = not may_collect()
+    guard.release()
+
+    assert is_held
+
+
+def test_the_collectors_lock_is_on_a_file_open_for_writing_as_nfs_wants_it() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL has locks of its own")
+
+    with fence.passage():
+        files = Path("/proc/self/fd").iterdir()
+        locks = [int(file.name) for file in files if os.path.realpath(file).endswith(".renewals")]
+        modes = [fcntl.fcntl(lock, fcntl.F_GETFL) & os.O_ACCMODE for lock in locks]
+
+    assert modes == [os.O_RDWR]
 
 
 def may_collect() -> bool:

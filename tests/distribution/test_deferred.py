@@ -2,16 +2,16 @@
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
 from django.utils.timezone import now
-from pytest_django import Settings
 
 from accounts.statement import Statement
-from distribution import deferred, fence, leases
+from distribution import deferred, fence, leases, transactions
 from distribution.models import Blob, Link, Manifest, Repository
 from distribution.storage import blob_store
 from tests.caller import Caller, content
@@ -128,14 +128,38 @@ def test_nothing_is_collected_until_what_is_pending_is_written() -> None:
     assert (before, meanwhile, may_collect()) == (True, False, True)
 
 
+def test_who_is_told_later_can_rely_on_the_fence_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"alice/{number}" for number in range(30)]
+    Repository.objects.bulk_create(Repository(name=name) for name in names)
+    run_once = transactions.run_once
+
+    def run_slowly(operation: Callable[[], list[int]], patience_seconds: float) -> list[int]:
+        time.sleep(0.1)
+        return run_once(operation, patience_seconds)
+
+    def is_told_later(name: str) -> tuple[bool, bool]:
+        is_later = deferred.write(_LIST, name) is None
+        return is_later, is_later and (may_collect() if connection.vendor == "postgresql" else is_flock_free())
+
+    monkeypatch.setitem(deferred.BATCH, connection.vendor, 1)
+    monkeypatch.setattr(transactions, "run_once", run_slowly)
+
+    told = at_once(*(lambda name=name: is_told_later(name) for name in names))
+    wait_until_written()
+
+    assert (True, False) in told
+    assert (True, True) not in told
+    assert listed() == set(names)
+
+
 def is_flock_free() -> bool:
     """Return whether a collector would get SQLite's lock."""
     with fence.passage() as may_pass:
         return may_pass()
 
 
-def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_its_promise_would_have_held(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings
+def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_a_push_may_take(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
     monkeypatch.setattr(deferred, "MOST_PENDING", 1)
@@ -151,6 +175,21 @@ def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_its_promis
     assert changed is None
     assert not may_collect_while_promised
     assert listed() == {"alice/first"}
+    assert may_collect()
+
+
+def test_after_a_write_too_many_collection_goes_on_long_before_half_of_the_grace_period(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
+    monkeypatch.setattr(deferred, "MOST_PENDING", 1)
+    monkeypatch.setattr(deferred, "FORGOTTEN_SECONDS", 0.5)
+
+    with unwritable("distribution_repository"):
+        deferred.write(_LIST, "alice/first")
+        deferred.write(_LIST, "alice/second")
+    wait_until_written()
+
     assert may_collect()
 
 

@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from distribution.models import Blob, Segment, Upload
-from distribution.storage import new_key
+from distribution.storage import BlobStore, new_key
 from tests.caller import Caller, Response, content, error_codes
 from tests.distribution.invariants import broken, objects_on
 from tests.distribution.sessions import finish, start
@@ -203,3 +204,41 @@ def test_no_key_is_made_twice() -> None:
 
     assert len(keys) == 1000
     assert all(key.startswith(f"objects/{key[11:13]}/") for key in keys)
+
+
+@pytest.fixture
+def _pool(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let connections come from a pool, as in a server on PostgreSQL."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite's connections are nobody else's")
+    connection.close()
+    with monkeypatch.context() as patch:
+        patch.setitem(connection.settings_dict["OPTIONS"], "pool", {"min_size": 0, "max_size": 1})
+        yield
+        connection.close()
+        connection.close_pool()
+
+
+@pytest.mark.usefixtures("_pool")
+def test_a_storage_that_is_slow_keeps_no_connection_to_the_database(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_blob(alice, "alice/app", BYTES)
+    location = start(alice)
+    alice.patch(location, b"more bytes")
+    kept: list[bool] = []
+    size = BlobStore.size
+
+    def slow_size(store: BlobStore, key: str) -> int:
+        kept.append(connection.connection is not None)
+        return size(store, key)
+
+    monkeypatch.setattr(BlobStore, "size", slow_size)
+
+    alice.head(URL)
+    scopes = ["repository:alice/other:pull,push", "repository:alice/app:pull"]
+    alice.post(f"/v2/alice/other/blobs/uploads/?mount={DIGEST}&from=alice/app", scopes=scopes)
+    finish(alice, location, digest_of(b"more bytes"))
+    push_blob(alice, "alice/app", BYTES)
+
+    assert kept == [False] * 4

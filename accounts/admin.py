@@ -94,6 +94,8 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
 
 
 admin.site.unregister(Group)
+# Another name than Django's: a template of that name is found in the admin's theme first.
+admin.site.logout_template = "admin/logged_out.html"
 
 
 @admin.register(Group)

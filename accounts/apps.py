@@ -1,11 +1,10 @@
-"""Register the app, keep the triggers of the rights epoch in place, count wrong passwords, note logins."""
+"""Register the app, keep the triggers of the rights epoch in place, note logins."""
 
 from typing import Any
 
 from django.apps import AppConfig
-from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import post_migrate
-from django.http import HttpRequest
 
 
 class AccountsConfig(AppConfig):
@@ -15,9 +14,8 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect what must hold after every migration, and after every login whichever backend refused it."""
+        """Connect what must hold after every migration, and after every login."""
         post_migrate.connect(_watch, sender=self, dispatch_uid="accounts.epoch")
-        user_login_failed.connect(_count_failure, dispatch_uid="accounts.throttle")
         # In place of Django's own, which would refuse the login when it can't be noted.
         user_logged_in.disconnect(dispatch_uid="update_last_login")
         user_logged_in.connect(_note_login, dispatch_uid="accounts.last_login")
@@ -31,14 +29,6 @@ def _watch(**kwargs: Any) -> None:
     epoch.watch(using, "accounts_account", ("name", "password", "is_active", "is_staff", "is_superuser"))
     epoch.watch(using, "accounts_account_groups")
     epoch.watch(using, "auth_group", ("name",))
-
-
-def _count_failure(credentials: dict[str, Any], request: HttpRequest | None = None, **_kwargs: Any) -> None:
-    from accounts import throttle
-
-    name = credentials.get("username")
-    if isinstance(name, str):
-        throttle.count_failure(name, request)
 
 
 def _note_login(**kwargs: Any) -> None:

@@ -62,10 +62,11 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     if verified is None:
         if _refused.get((epoch, fingerprint)):
             return None
-        with waiting(), _place():
-            # Whoever waited may find that another thread has checked the same meanwhile.
+        with place():
+            # Another thread may have checked the same while this one waited.
             verified = _verified.get(fingerprint) or _checked(name, password, request)
         if verified is None:
+            _count_failure(name, request)
             _refused.put((epoch, fingerprint), True)
             return None
         _verified.put(fingerprint, verified)
@@ -73,18 +74,22 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
 
 
 @contextmanager
-def _place() -> Iterator[None]:
-    """Wait until a password may be checked. Raises BusyError, at once when too many wait already."""
+def place() -> Iterator[None]:
+    """Wait until a password may be checked, whichever way it came; BusyError at once when too many wait already.
+
+    A failure is counted after it: the count may wait for the database, and holds up no other login there.
+    """
     logins = _login_places()
     if not logins.acquire(blocking=False):
         raise BusyError
     try:
-        if not _bcrypt_places.acquire(timeout=QUEUE_SECONDS):
-            raise BusyError
-        try:
-            yield
-        finally:
-            _bcrypt_places.release()
+        with waiting():
+            if not _bcrypt_places.acquire(timeout=QUEUE_SECONDS):
+                raise BusyError
+            try:
+                yield
+            finally:
+                _bcrypt_places.release()
     finally:
         logins.release()
 
@@ -102,10 +107,14 @@ def _checked(name: str, password: str, request: HttpRequest | None) -> str | Non
         return None
     _raise_if_throttled(name, request)
     account = authenticate(request, username=name, password=password)
-    if account is None:
-        # The backend asks too, and its refusal would look like a wrong password, which this one may not be.
-        _raise_if_throttled(name, request)
     return account.get_username() if account is not None else None
+
+
+def _count_failure(name: str, request: HttpRequest | None) -> None:
+    if ACCOUNT_NAME.fullmatch(name):
+        throttle.count_failure(name, request)
+        # The backend asks the throttle too, and its refusal looks like a wrong password, which this one may not be.
+        _raise_if_throttled(name, request)
 
 
 def _raise_if_throttled(name: str, request: HttpRequest | None) -> None:

@@ -3,11 +3,11 @@
     list ── all rows ──> confirmation ── POST ──> slice ──> "400 of 10,000" ── refresh ──> slice ──> … ──> list
 
 Django's confirmation sends each row back as a field of a form, of which there may be a thousand. Here the list's own
-filter is sent, and the newest row that was confirmed: what comes later is not deleted.
+filter is sent, and the newest row that was confirmed: rows added later are kept. Each slice evaluates the filter again.
 
 Between slices everything stands in the address of the next one, signed for the account that confirmed. So it takes
 neither JavaScript nor a session, ends when the page is closed, and an address that is opened again can only go on
-with what was confirmed.
+with what was confirmed, for TOTAL_SECONDS at most.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from django.contrib.admin.utils import model_ngettext
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
@@ -38,6 +38,9 @@ SLICE_SECONDS = 2.0
 VALID_SECONDS = 600
 """How long a confirmation, and the address of the next slice, may be used."""
 
+TOTAL_SECONDS = 6 * 3600
+"""How long after its confirmation a deletion may go on: two million rows, at a hundred a second."""
+
 REASONS = 5
 REASON_CHARACTERS = 200
 
@@ -52,6 +55,7 @@ class Progress:
     filters: str
     before: int
     total: int
+    confirmed_at: float = 0.0
     deleted: int = 0
     refused: int = 0
     reasons: tuple[str, ...] = ()
@@ -105,9 +109,10 @@ class BulkDeletionAdmin(ModelAdmin):
         if "confirmed" not in request.POST:
             return self._confirmation(request, queryset)
         try:
-            progress = self._read(request, _CONFIRMED, request.POST["confirmed"])
+            asked = self._read(request, _CONFIRMED, request.POST["confirmed"])
         except signing.BadSignature:
-            return self._too_late(request)
+            return self._expired(request)
+        progress = replace(asked, confirmed_at=time.time())
         progress, is_over = self._slice(request, progress, FIRST_SECONDS)
         return self._end(request, progress) if is_over else HttpResponseRedirect(self._address(request, progress))
 
@@ -115,14 +120,17 @@ class BulkDeletionAdmin(ModelAdmin):
         """Delete the next slice, and say how far it is with a page that asks for the one after it."""
         if not self.has_delete_permission(request):
             raise PermissionDenied
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
         try:
             progress = self._read(request, _GOING_ON, state)
         except signing.BadSignature:
-            return self._too_late(request)
-        if request.method == "GET":
-            progress, is_over = self._slice(request, progress, SLICE_SECONDS)
-            if is_over:
-                return self._end(request, progress)
+            return self._expired(request)
+        if time.time() - progress.confirmed_at > TOTAL_SECONDS:
+            return self._expired(request)
+        progress, is_over = self._slice(request, progress, SLICE_SECONDS)
+        if is_over:
+            return self._end(request, progress)
         context = {"progress": progress, "next": self._address(request, progress), "list": self._list(progress)}
         return self._page(request, "admin/deleting.html", f"Deleting {self.opts.verbose_name_plural}", context)
 
@@ -142,12 +150,15 @@ class BulkDeletionAdmin(ModelAdmin):
         tell_deleted(self, request, progress.deleted)
         for reason in progress.reasons:
             self.message_user(request, reason, messages.ERROR)
-        if progress.refused > len(progress.reasons):
-            self.message_user(request, f"{progress.refused} are still there, for such reasons.", messages.ERROR)
+        if more := progress.refused - len(progress.reasons):
+            self.message_user(request, f"{more} more were not deleted, for similar reasons.", messages.ERROR)
         return HttpResponseRedirect(self._list(progress))
 
     def _confirmation(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         rows, total = list(queryset.order_by("-pk")[:LISTED]), queryset.count()
+        if not rows:
+            self.message_user(request, "None of the selected rows exists any more.", messages.WARNING)
+            return HttpResponseRedirect(request.get_full_path())
         progress = Progress(request.GET.urlencode(), rows[0].pk + 1, total)
         context = {
             "names": [self.name_of(row) for row in rows],
@@ -186,8 +197,9 @@ class BulkDeletionAdmin(ModelAdmin):
     def _salt(self, request: HttpRequest, purpose: str) -> str:
         return f"{purpose} {self.opts.label} {request.user.pk}"
 
-    def _too_late(self, request: HttpRequest) -> HttpResponse:
-        self.message_user(request, "It is too late to go on: select again what is left.", messages.WARNING)
+    def _expired(self, request: HttpRequest) -> HttpResponse:
+        expired = "This confirmation has expired. Select the remaining rows again."
+        self.message_user(request, expired, messages.WARNING)
         return HttpResponseRedirect(self._list())
 
 

@@ -8,7 +8,8 @@ from django.utils.safestring import SafeString
 from unfold.forms import AuthenticationForm, UserCreationForm
 
 from accounts import throttle
-from accounts.login_log import THROTTLED, log_login, log_refusal
+from accounts.authentication import BusyError, place
+from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
 from accounts.models import Account
 
 
@@ -23,8 +24,15 @@ class AdminLoginForm(AuthenticationForm):
             log_refusal(self.request, name, "admin", THROTTLED)
             raise ValidationError(f"Too many wrong passwords; wait {seconds} s.")
         try:
-            cleaned: dict[str, Any] = super().clean()
+            with place():
+                cleaned: dict[str, Any] = super().clean()
+        except BusyError as error:
+            log_refusal(self.request, name, "admin", BUSY)
+            raise ValidationError("Too many logins at once; try again in a moment.") from error
         except ValidationError:
+            # The password of an account that may not open the admin was right.
+            if self.get_user() is None:
+                throttle.count_failure(name, self.request)
             log_refusal(self.request, name, "admin")
             raise
         if self.get_user() is not None:

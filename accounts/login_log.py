@@ -7,6 +7,7 @@ from django.http import HttpRequest
 logger = logging.getLogger(__name__)
 
 THROTTLED = "login refused after too many wrong passwords"
+BUSY = "login refused: too many passwords are being checked"
 MAX_NAME_CHARACTERS = 128
 
 

@@ -4,9 +4,9 @@ A login works on a database that can't be written: its session is then in the co
 for SIGNED_SECONDS after the login, however it is used. As ever it ends with the account's password, since it holds the
 mark of that.
 
-A cookie can't be taken back. After a logout the browser has none any more, and this process refuses a copy of it.
-Another process accepts a copy of a signed one until it runs out, and a copy of a stored one until its row is deleted,
-which this process tries again with every session that it reads.
+A logout removes the cookie from the browser. A session that it can't delete, because its row stays or because it is
+signed, outlives the logout: this process refuses copies of it for SIGNED_SECONDS, and any other accepts them until the
+session expires. The page after the logout says so; a change of the password ends every copy.
 """
 
 import logging
@@ -24,8 +24,6 @@ from accounts.short_transaction import short_transaction
 
 SIGNED_SECONDS = 3600
 PATIENCE_SECONDS = 1.0
-# Logouts whose row is still to be deleted: more than there are administrators.
-MAX_UNDELETED = 1000
 
 _SALT = "accounts.sessions"
 # In every signature, and in no key of a row.
@@ -33,20 +31,21 @@ _SEPARATOR = ":"
 
 logger = logging.getLogger(__name__)
 _ended: ForAWhile[bool] = ForAWhile(SIGNED_SECONDS)
-_undeleted: dict[str, None] = {}
 
 
 class SessionStore(db.SessionStore):
     """A session whose key is that of its row, or the session itself."""
+
+    has_outlived_logout = False
+    """Whether a copy of the cookie may open the session that was deleted last."""
 
     # When the login of a signed session was.
     _began_at = 0
 
     def load(self) -> dict[str, Any]:
         """Return what the session holds; of one that ended, nothing."""
-        self._delete_ended()
         key = self.session_key or ""
-        if key in _undeleted or _ended.get(key):
+        if _ended.get(key):
             session = None
         elif _SEPARATOR in key:
             session = self._signed(key)
@@ -72,16 +71,19 @@ class SessionStore(db.SessionStore):
         key = session_key or self.session_key
         if key is None:
             return
-        if _SEPARATOR in key:
-            _ended.put(key, True)
-            return
+        _ended.put(key, True)
+        self.has_outlived_logout = _SEPARATOR in key or not self._is_row_deleted(key)
+
+    def _is_row_deleted(self, key: str) -> bool:
         try:
             with short_transaction(PATIENCE_SECONDS):
                 super().delete(key)
         except DatabaseError as error:
-            logger.warning("a session's row can't be deleted yet", extra={"reason": report(error).reason})
-            if len(_undeleted) < MAX_UNDELETED:
-                _undeleted[key] = None
+            logger.warning(
+                "a session can't be deleted: a change of the password ends it", extra={"reason": report(error).reason}
+            )
+            return False
+        return True
 
     def _signed(self, key: str) -> dict[str, Any] | None:
         try:
@@ -116,16 +118,3 @@ class SessionStore(db.SessionStore):
             if not isinstance(cause, OperationalError | InternalError):
                 raise
             logger.warning("a session stays as it was", extra={"reason": report(cause).reason})
-
-    def _delete_ended(self) -> None:
-        """Delete the rows of sessions that ended while that could not be done."""
-        if not _undeleted:
-            return
-        keys = list(_undeleted)
-        try:
-            with short_transaction(PATIENCE_SECONDS):
-                self.model.objects.filter(session_key__in=keys).delete()
-        except DatabaseError:
-            return
-        for key in keys:
-            _undeleted.pop(key, None)

@@ -13,7 +13,10 @@ has at most TRIES in each of them, and the next failure that can be stored takes
 
 import logging
 import math
-from contextlib import suppress
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 
@@ -38,12 +41,15 @@ _ALLOWANCE = FORGIVEN_AFTER * (TRIES - 1)
 
 logger = logging.getLogger(__name__)
 _unstored = FailureMemory()
+# Failures that a thread is about to store, which may take PATIENCE_SECONDS: nobody guesses on meanwhile.
+_being_stored: Counter[Key] = Counter()
+_being_stored_lock = threading.Lock()
 
 
 def wait_seconds(name: str, request: HttpRequest | None) -> int:
     """Return for how many seconds no password of the account is checked from the address of `request`; 0: go on."""
-    now = timezone.now()
-    return _wait(_forgiven_at((name, network_of(request)), now), now)
+    key, now = (name, network_of(request)), timezone.now()
+    return _wait(max(_forgiven_at(key, now), now) + FORGIVEN_AFTER * _being_stored[key], now)
 
 
 def count_failure(name: str, request: HttpRequest | None) -> None:
@@ -51,6 +57,29 @@ def count_failure(name: str, request: HttpRequest | None) -> None:
     if not ACCOUNT_NAME.fullmatch(name):
         return
     key = (name, network_of(request))
+    with _counted_at_once(key):
+        is_stored = _is_stored(key)
+    if is_stored:
+        with suppress(DatabaseError), short_transaction(PATIENCE_SECONDS):
+            _purge()
+
+
+@contextmanager
+def _counted_at_once(key: Key) -> Iterator[None]:
+    """Let this process count the failure while the database may be locked."""
+    with _being_stored_lock:
+        _being_stored[key] += 1
+    try:
+        yield
+    finally:
+        with _being_stored_lock:
+            _being_stored[key] -= 1
+            if not _being_stored[key]:
+                del _being_stored[key]
+
+
+def _is_stored(key: Key) -> bool:
+    """Store a failure, in memory when the database does not take it; tell whether the database did."""
     try:
         with short_transaction(PATIENCE_SECONDS):
             _store(key)
@@ -59,10 +88,9 @@ def count_failure(name: str, request: HttpRequest | None) -> None:
         logger.warning("a wrong password is counted in memory: it can't be stored", extra={"reason": reason})
         now = timezone.now()
         _unstored.move(key, _forgiven_at(key, now), lambda moment: _one_more(moment, now))
-        return
+        return False
     _unstored.forget(key)
-    with suppress(DatabaseError), short_transaction(PATIENCE_SECONDS):
-        _purge()
+    return True
 
 
 def network_of(request: HttpRequest | None) -> str:

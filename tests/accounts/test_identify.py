@@ -241,16 +241,16 @@ def test_logins_that_wait_are_refused_before_they_take_every_thread() -> None:
 
 
 def test_who_waited_finds_what_another_checked_meanwhile(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    place = authentication._place
+    place = authentication.place
 
     @contextmanager
     def after_another() -> Iterator[None]:
-        monkeypatch.setattr(authentication, "_place", place)
+        monkeypatch.setattr(authentication, "place", place)
         identify("alice", RIGHT)
         with place():
             yield
 
-    monkeypatch.setattr(authentication, "_place", after_another)
+    monkeypatch.setattr(authentication, "place", after_another)
 
     assert identify("alice", RIGHT) is not None
     assert len(checks) == 1

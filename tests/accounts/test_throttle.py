@@ -1,16 +1,17 @@
 """Wrong passwords are slowed down, per account and address, and nobody is locked out."""
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 import bcrypt
 import pytest
-from django.contrib.auth import authenticate
 from django.contrib.auth.backends import BaseBackend
-from django.db import connections
+from django.db import connections, transaction
 from django.http import HttpRequest
 from django.test import Client, RequestFactory
 from django.utils import timezone
@@ -20,6 +21,7 @@ from accounts import authentication, throttle
 from accounts.hashers import stored_form
 from accounts.models import Account, FailedLogin
 from tests.caller import Caller, Response, error_codes
+from tests.collector.elsewhere import elsewhere
 from tests.conftest import PASSWORDS, hashed
 
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
@@ -53,6 +55,11 @@ def login(password: str, name: str = "alice", address: str = HOME) -> Response:
 
 def guess(count: int, name: str = "alice", address: str = HOME, word: str = "guess") -> list[int]:
     return [login(f"{word} {number}", name, address).status_code for number in range(count)]
+
+
+def guess_at_the_admin(count: int) -> None:
+    for number in range(count):
+        Client(REMOTE_ADDR=HOME).post("/admin/login/", {"username": "alice", "password": f"guess {number}"})
 
 
 def is_accepted(name: str = "alice", address: str = HOME) -> bool:
@@ -228,11 +235,8 @@ def test_the_form_of_oauth_answers_429_too() -> None:
 
 @pytest.mark.usefixtures("cheap_cast", "tick")
 def test_guesses_count_wherever_they_are_made() -> None:
-    request = RequestFactory().get("/", REMOTE_ADDR=HOME)
-    for number in range(10):
-        assert authenticate(request, username="alice", password=f"guess {number}") is None
+    guess_at_the_admin(10)
 
-    assert authenticate(request, username="alice", password=PASSWORDS["alice"]) is None
     assert login("a guess").status_code == 429
 
 
@@ -254,9 +258,7 @@ def test_the_login_form_of_the_admin_is_slowed_down_too() -> None:
 
 @pytest.mark.usefixtures("cheap_cast")
 def test_hammering_at_the_login_form_makes_nobody_wait_longer(tick: Callable[[float], None]) -> None:
-    request = RequestFactory().get("/", REMOTE_ADDR=HOME)
-    for number in range(30):
-        authenticate(request, username="alice", password=f"guess {number}")
+    guess_at_the_admin(30)
 
     tick(30)
 
@@ -336,6 +338,66 @@ def test_failures_and_forgiving_at_the_same_moment_do_not_lock_each_other(tick: 
 
     expected = timezone.now() + 8 * throttle.FORGIVEN_AFTER
     assert set(FailedLogin.objects.values_list("forgiven_at", flat=True)) == {expected}
+
+
+@contextmanager
+def row_held(row: FailedLogin) -> Iterator[None]:
+    """Write to the row, and let the others that want to wait."""
+    with transaction.atomic():
+        FailedLogin.objects.filter(pk=row.pk).update(forgiven_at=row.forgiven_at)
+        yield
+
+
+@pytest.fixture
+def counting(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Return how to begin a wrong login of alice, whose count then waits for a lock until the test ends."""
+    monkeypatch.setattr(throttle, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(authentication, "_bcrypt_places", threading.BoundedSemaphore(1))
+    Account.objects.create(name="alice", password=hashed(PASSWORDS["alice"]))
+    row = FailedLogin.objects.create(account="alice", network=HOME, forgiven_at=timezone.now())
+
+    def fail() -> None:
+        try:
+            login("a guess")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as threads, elsewhere(row_held(row)):
+
+        def begin() -> None:
+            checked = len(checks)
+            threads.submit(fail)
+            while len(checks) == checked:
+                time.sleep(0.01)
+
+        yield begin
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wrong_password_that_waits_to_be_counted_holds_up_no_right_one(
+    counting: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting()
+
+    monkeypatch.setattr(authentication, "QUEUE_SECONDS", 2)
+
+    assert is_accepted()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_failures_that_wait_to_be_counted_count(
+    counting: Callable[[], None], checks: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "TRIES", 2)
+    monkeypatch.setattr(throttle, "_ALLOWANCE", throttle.FORGIVEN_AFTER)
+    counting()
+    counting()
+    while throttle.wait_seconds("alice", RequestFactory().get("/", REMOTE_ADDR=HOME)) == 0:
+        time.sleep(0.01)
+
+    response = login("another guess")
+
+    assert (response.status_code, len(checks)) == (429, 2)
 
 
 @pytest.mark.django_db(transaction=True)

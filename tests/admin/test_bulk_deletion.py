@@ -1,13 +1,14 @@
 """All rows of a list are deleted, however many: in slices, with a page between them."""
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
 
 from accounts import bulk_deletion
@@ -163,6 +164,72 @@ def test_an_address_that_is_opened_again_deletes_nothing_new(
     assert Tag.objects.get().name == "late"
 
 
+def test_a_deletion_ends_some_time_after_its_confirmation(
+    admin: Browser, push: Callable[..., Image], slices: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push("alice/app", "v1")
+    many_tags(199)
+    address = delete_all(admin, TAGS)["Location"]
+    monkeypatch.setattr(bulk_deletion, "TOTAL_SECONDS", 900)
+    confirmed_at = time.time()
+    monkeypatch.setattr(time, "time", lambda: confirmed_at + 500)
+    address = next_of(admin.get(address))
+    monkeypatch.setattr(time, "time", lambda: confirmed_at + 1000)
+
+    response = admin.get(address)
+
+    assert (response.status_code, response["Location"]) == (302, TAGS)
+    assert Tag.objects.count() == 120
+    assert messages_of(admin.get(TAGS)) == ["This confirmation has expired. Select the remaining rows again."]
+
+
+def test_a_confirmation_ends_some_time_after_its_page(
+    admin: Browser, push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push("alice/app", "v1")
+    many_tags(119)
+    asked = form_of(admin.post(TAGS, ALL).content.decode())
+    late = time.time() + bulk_deletion.VALID_SECONDS + 60
+    monkeypatch.setattr(time, "time", lambda: late)
+
+    admin.client.post(TAGS, dict(asked))
+
+    assert Tag.objects.count() == 120
+
+
+@pytest.mark.parametrize("method", ["head", "post"])
+def test_only_get_goes_on(admin: Browser, push: Callable[..., Image], slices: None, method: str) -> None:
+    push("alice/app", "v1")
+    many_tags(119)
+    address = delete_all(admin, TAGS)["Location"]
+    token = form_of(admin.text("/admin/password_change/"))["csrfmiddlewaretoken"]
+
+    response = getattr(admin.client, method)(address, {"csrfmiddlewaretoken": token})
+
+    assert (response.status_code, response["Allow"], response.content) == (405, "GET", b"")
+    assert Tag.objects.count() == 80
+
+
+def test_rows_that_go_before_the_confirmation_are_no_fault(
+    admin: Browser, push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push("alice/app", "v1")
+    many_tags(119)
+    name_rows = QuerySet.order_by
+
+    def after_another(rows: QuerySet[Tag], *fields: str) -> QuerySet[Tag]:
+        if fields == ("-pk",):
+            Tag.objects.all().delete()
+        return name_rows(rows, *fields)
+
+    monkeypatch.setattr(QuerySet, "order_by", after_another)
+
+    response = admin.post(TAGS, ALL)
+
+    assert (response.status_code, response["Location"]) == (302, TAGS)
+    assert messages_of(admin.get(TAGS)) == ["None of the selected rows exists any more."]
+
+
 def test_nobody_goes_on_with_what_another_confirmed(admin: Browser, push: Callable[..., Image], slices: None) -> None:
     push("alice/app", "v1")
     many_tags(119)
@@ -227,7 +294,7 @@ def test_rows_that_are_refused_stay_and_some_reasons_are_said(
     done, first, more = messages_of(helper.get(response["Location"]))
     assert done == "Deleted 10 accounts."
     assert "your account may not delete this account" in first
-    assert more == "5 are still there, for such reasons."
+    assert more == "4 more were not deleted, for similar reasons."
 
 
 def accounts() -> None:

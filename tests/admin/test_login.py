@@ -1,7 +1,10 @@
 """The door of the admin."""
 
+import threading
+
 import pytest
 
+from accounts import authentication
 from accounts.models import Account
 from tests.admin.browser import Browser
 from tests.caller import Caller
@@ -42,6 +45,18 @@ def test_an_inactive_superuser_does_not_log_in(browser: Browser, root: Account) 
 
     browser.log_in("root", "the password of root")
 
+    assert browser.get("/admin/").status_code == 302
+
+
+def test_the_login_waits_for_a_place_as_every_password_does(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "_bcrypt_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0.01)
+
+    with authentication._bcrypt_places:
+        response = browser.log_in("root", "the password of root")
+
+    assert response.status_code == 200
+    assert "Too many logins at once; try again in a moment." in response.content.decode()
     assert browser.get("/admin/").status_code == 302
 
 

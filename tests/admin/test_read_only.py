@@ -14,7 +14,6 @@ from django.test import Client
 from accounts import sessions
 from accounts.models import Account
 from tests.admin.browser import Browser
-from tests.admin.form import form_of
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.images import Image
@@ -22,6 +21,9 @@ from tests.read_only import read_only_database
 
 PASSWORD = "the password of root"
 COOKIE = "registry_session"
+OUTLIVED = (
+    "You are signed out in this browser; the session could not be deleted: change the password to end copies of it."
+)
 PAGES = [
     *("accounts/account/", "accounts/account/add/", "auth/group/", "acl/rule/", "tokens/refreshtoken/"),
     *("distribution/repository/", "distribution/manifest/", "distribution/tag/", "distribution/blob/"),
@@ -30,10 +32,9 @@ PAGES = [
 
 
 @pytest.fixture(autouse=True)
-def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+def _forgetful() -> None:
     """Remember no logout of another test."""
     sessions._ended.clear()
-    monkeypatch.setattr(sessions, "_undeleted", {})
 
 
 @pytest.fixture
@@ -125,21 +126,44 @@ def test_a_logout_ends_the_session_and_its_copies(browser: Browser) -> None:
     assert not is_inside(with_cookie(value))
 
 
-def test_a_logout_ends_a_stored_session_and_its_row_goes_once_that_is_possible(admin: Browser) -> None:
-    value = admin.client.cookies[COOKIE].value
-    with read_only_database():
-        log_out(admin)
-        assert not is_inside(with_cookie(value))
-    assert Session.objects.exists()
+def log_out(browser: Browser) -> str:
+    """Log out, and return the page that says so."""
+    response = browser.post("/admin/logout/", {})
+    assert response.status_code == 200
+    return str(response.content.decode())
 
+
+def test_a_logout_whose_session_stays_says_how_to_end_its_copies(
+    admin: Browser, root: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    value = admin.client.cookies[COOKIE].value
+
+    with read_only_database():
+        page = log_out(admin)
+
+    assert OUTLIVED in page
+    assert "a session can't be deleted: a change of the password ends it" in caplog.messages
+    assert not is_inside(admin.client)
+    assert not is_inside(with_cookie(value))
+    # As in a process that was started since.
+    sessions._ended.clear()
+    assert is_inside(with_cookie(value))
+    root.set_password("another password")
+    root.save()
     assert not is_inside(with_cookie(value))
 
-    assert not Session.objects.exists()
+
+def test_a_logout_of_a_signed_session_says_so_too(browser: Browser) -> None:
+    assert OUTLIVED in log_out(browser)
 
 
-def log_out(browser: Browser) -> None:
-    token = form_of(browser.text("/admin/password_change/"))["csrfmiddlewaretoken"]
-    assert browser.client.post("/admin/logout/", {"csrfmiddlewaretoken": token}).status_code in (200, 302)
+def test_a_logout_whose_session_is_deleted_says_nothing_of_copies(admin: Browser) -> None:
+    value = admin.client.cookies[COOKIE].value
+
+    page = log_out(admin)
+
+    assert "copies" not in page
+    assert not Session.objects.filter(session_key=value).exists()
 
 
 def test_a_signed_session_ends_an_hour_after_its_login(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:

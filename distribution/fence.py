@@ -14,13 +14,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from django.db import connection
 
 from accounts.statement import Statement
-from tokens.key_file import give_to_owner
+from tokens.lock_file import open_lock_file
 
 # Any number that no other program takes as a lock in the same database; these are the letters "fenc".
 _KEY = 0x66656E63
@@ -126,11 +125,4 @@ def _may_pass(file: int) -> bool:
 
 
 def _open(access: int) -> int:
-    path = f"{connection.settings_dict['NAME']}.renewals"
-    try:
-        # The file of a full disk or a read-only file system opens without O_CREAT only.
-        return os.open(path, access | os.O_CLOEXEC)
-    except FileNotFoundError:
-        file = os.open(path, access | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    give_to_owner(Path(path).parent, file)
-    return file
+    return open_lock_file(f"{connection.settings_dict['NAME']}.renewals", access)

@@ -5,17 +5,15 @@ waits, and whoever needs the turn waits for that one no longer than it wants to.
 """
 
 import fcntl
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from queue import SimpleQueue
 
 from django.db import OperationalError
 
 from accounts.database_fault import ConflictError
-from tokens.key_file import give_to_owner
+from tokens.lock_file import open_lock_file
 
 
 class _Request:
@@ -51,8 +49,7 @@ class Turn:
     def __init__(self, path: str) -> None:
         """Open the file `path`, made when it is new. Raises OSError."""
         # Not the database: closing that would end SQLite's own locks on it.
-        self._file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        give_to_owner(Path(path).parent, self._file)
+        self._file = open_lock_file(path)
         self._requests: SimpleQueue[_Request] = SimpleQueue()
         self._waiter: threading.Thread | None = None
 

@@ -3,6 +3,7 @@
 Made without the logging framework and without a dictionary: either costs more than the line.
 """
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,15 @@ from registry_project.exchange import Exchange
 from registry_project.forwarded import plain_address
 from registry_project.stderr import stderr
 
-# What a client chooses is cut: a line of up to 4096 bytes is written whole.
-MAX_CHARACTERS = 512
+# What a client chooses is cut once it is escaped, which makes six bytes of one: a line of up to 4096 bytes (PIPE_BUF)
+# is written whole, and the longest one has fewer.
+MAX_BYTES = 256
+MAX_TARGET_BYTES = 1024
+MAX_AGENT_BYTES = 512
+# Whole escapes of JSON.
+_WHOLE = re.compile(r"(?:[^\\]|\\u[0-9a-f]{4}|\\[^u])*")
+# Name and password of a URL whose scheme is missing or wrong, which is taken for a path.
+_USER_INFO = re.compile(r"(^|//)[^/]*@")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -51,14 +59,15 @@ def json_line(exchange: Exchange) -> str:
     route, repository, reference = _route(exchange)
     status, sent, is_aborted = exchange.outcome()
     now = time.time()
+    agent = environ.get("HTTP_USER_AGENT")
     aborted = ', "aborted": true' if is_aborted else ""
     return (
         f'{{"at": "{_iso(int(now))}.{int(now * 1000) % 1000:03d}Z", "level": "info", "logger": "access", '
-        f'"message": "request", "method": {_json(method)}, "path": {_json(path)}, "route": {_json(route)}, '
-        f'"repository": {_json(repository)}, "reference": {_json(reference)}, "status": {status or "null"}, '
-        f'"bytes": {sent}, "seconds": {time.monotonic() - exchange.began:.6f}, '
+        f'"message": "request", "method": {_json(method)}, "path": {_json(path, MAX_TARGET_BYTES)}, '
+        f'"route": {_json(route)}, "repository": {_json(repository)}, "reference": {_json(reference)}, '
+        f'"status": {status or "null"}, "bytes": {sent}, "seconds": {time.monotonic() - exchange.began:.6f}, '
         f'"account": {_json(environ.get(noted.ACCOUNT))}, "client": {_json(_client(exchange))}, '
-        f'"token": {_json(environ.get(noted.JTI))}, "agent": {_json(environ.get("HTTP_USER_AGENT"))}, '
+        f'"token": {_json(environ.get(noted.JTI))}, "agent": {_json(agent, MAX_AGENT_BYTES)}, '
         f'"request": {_json(exchange.request_id)}{aborted}}}'
     )
 
@@ -72,7 +81,7 @@ def text_line(exchange: Exchange) -> str:
     aborted = " aborted" if is_aborted else ""
     return (
         f"{_bare(_client(exchange))} - {_bare(environ.get(noted.ACCOUNT))} [{_clf(int(time.time()))}] "
-        f'"{_bare(line)}" {status or "-"} {sent} "-" "{_bare(agent)}" '
+        f'"{_bare(line, MAX_TARGET_BYTES)}" {status or "-"} {sent} "-" "{_bare(agent, MAX_AGENT_BYTES)}" '
         f"{time.monotonic() - exchange.began:.6f} {_bare(environ.get(noted.JTI))} "
         f"{_bare(exchange.request_id)}{aborted}"
     )
@@ -81,10 +90,13 @@ def text_line(exchange: Exchange) -> str:
 def _target(exchange: Exchange) -> tuple[str | None, str | None]:
     """Return method and path, as far as they could be read.
 
-    Never the query, in which a client may have put a secret, nor the name and password of an absolute URL.
+    Never the query, in which a client may have put a secret, nor the name and password of a URL.
     """
     request = exchange.request
-    return (request.method, request.path) if request is not None else (None, None)
+    if request is None:
+        return None, None
+    path = request.path
+    return request.method, _USER_INFO.sub(r"\1", path) if path and "@" in path else path
 
 
 def _route(exchange: Exchange) -> tuple[str | None, str | None, str | None]:
@@ -102,13 +114,24 @@ def _client(exchange: Exchange) -> str:
     return address if address is not None else plain_address(exchange.client[0] if exchange.client else "")
 
 
-def _json(value: str | None) -> str:
-    return "null" if value is None else quoted(value[:MAX_CHARACTERS])
+def _json(value: str | None, limit: int = MAX_BYTES) -> str:
+    return "null" if value is None else f'"{_escaped(value, limit)}"'
 
 
-def _bare(value: str | None) -> str:
+def _bare(value: str | None, limit: int = MAX_BYTES) -> str:
     """Escape as in JSON: quotes, control characters, what is not ASCII."""
-    return quoted(value[:MAX_CHARACTERS])[1:-1] if value else "-"
+    return _escaped(value, limit) if value else "-"
+
+
+def _escaped(value: str, limit: int) -> str:
+    escaped = quoted(value[:limit])[1:-1]
+    return escaped if len(escaped) <= limit else _whole(escaped[:limit])
+
+
+def _whole(escaped: str) -> str:
+    """Return the text without an escape that was cut at its end."""
+    found = _WHOLE.match(escaped)
+    return found[0] if found is not None else ""
 
 
 @lru_cache(maxsize=2)

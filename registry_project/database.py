@@ -4,7 +4,6 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from django.conf import settings
 from django.core.management import call_command
@@ -12,7 +11,7 @@ from django.db import DatabaseError, OperationalError, connection, connections
 
 from registry_project.sqlite3.base import make_file
 from registry_project.start_error import StartError
-from tokens.key_file import give_to_owner
+from tokens.lock_file import open_lock_file
 
 # Any number that no other program takes as a lock in the same database; these are the letters "regi".
 _ADVISORY_LOCK = 0x72656769
@@ -118,11 +117,19 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _alone_in_folder() -> Iterator[None]:
-    path = Path(f"{connection.settings_dict['NAME']}.lock")
-    with path.open("w") as file:
-        give_to_owner(path.parent, file.fileno())
+    path = f"{connection.settings_dict['NAME']}.lock"
+    try:
+        file = open_lock_file(path)
+    except OSError as error:
+        raise StartError(
+            f"{path}: {error.strerror}; remove it if it is a link, and make it and its folder writable "
+            f"for user id {os.geteuid()}"
+        ) from error
+    try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(file)
 
 
 @contextmanager

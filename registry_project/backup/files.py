@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -68,13 +69,18 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write `path` so that it has the old or the new content after any crash. Raises OSError."""
-    written = path.with_name(f".{path.name}.new")
-    with open(written, "wb", opener=_open_private) as file:
-        give_to_owner(path.parent, file.fileno())
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    written.replace(path)
+    # A name that nobody can guess: one that is known could be a link to a file of somebody else.
+    descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            give_to_owner(path.parent, file.fileno())
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(written).replace(path)
+    except BaseException:
+        Path(written).unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 

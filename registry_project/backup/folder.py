@@ -13,6 +13,7 @@ from uuid import UUID
 from registry_project.backup import files, listing, manifest
 from registry_project.backup.errors import BackupError
 from registry_project.backup.files import Watch
+from tokens.lock_file import open_lock_file
 
 LOCK = "backup.lock"
 OBJECTS = "objects"
@@ -49,7 +50,7 @@ def opened(folder: Path) -> Iterator[None]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _refuse_strangers(folder)
         folder.chmod(0o700)
-        descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        descriptor = open_lock_file(folder / LOCK)
     except OSError as error:
         raise BackupError(
             f"{folder}: can't be written ({(error.strerror or str(error)).lower()}); "
@@ -66,7 +67,7 @@ def opened(folder: Path) -> Iterator[None]:
 def unchanged(folder: Path) -> Iterator[None]:
     """Keep backups out of a folder that is read, which may be on a read-only disk. Raises BackupError, OSError."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         # A copy without the lock, which no backup is made into without making it first.
         yield
@@ -103,7 +104,9 @@ def token(folder: Path) -> UUID | None:
 
 def write_token(folder: Path, token: UUID) -> None:
     """Remember the token of the lease. Raises OSError."""
-    (folder / LOCK).write_text(str(token))
+    with os.fdopen(open_lock_file(folder / LOCK), "r+") as file:
+        file.truncate()
+        file.write(str(token))
 
 
 def new_state(folder: Path) -> Path:

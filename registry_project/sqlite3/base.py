@@ -25,7 +25,7 @@ def make_file(path: str) -> None:
     """Make an empty database at `path`, unless there is one. Raises OSError.
 
     Nobody else may read it from its first byte on, and what a command of root makes belongs to the owner of the folder,
-    as whom the server runs. SQLite gives the files beside it the same mode and owner.
+    as whom the server runs. SQLite gives the files beside it the same mode and owner, and follows no link to make them.
     """
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)

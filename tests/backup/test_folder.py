@@ -8,6 +8,7 @@ from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
 from registry_project.backup import folder as backup_folder
+from registry_project.backup import manifest
 from registry_project.backup.errors import BackupError
 from registry_project.backup.transfer import Counts, Transfer
 from tests.backup.conftest import BackUp
@@ -108,3 +109,17 @@ def test_what_does_not_fit_is_said_before_it_is_copied(push: Push, folder: Path,
 
     with pytest.raises(BackupError, match=r"2048.0 PiB have to be copied there and .* are free; make room"):
         Transfer(listed, storage(), folder, Counts(), may_link=False).run(lambda: None)
+
+
+def test_no_link_in_the_folder_leads_a_backup_to_another_file(prepared: None, folder: Path, tmp_path: Path) -> None:
+    call_command("backup", str(folder))
+    victim = tmp_path / "shadow"
+    victim.write_text("root:x")
+    (folder / f".{manifest.NAME}.new").symlink_to(victim)
+    call_command("backup", str(folder))
+    (folder / backup_folder.LOCK).unlink()
+    (folder / backup_folder.LOCK).symlink_to(victim)
+
+    refused(folder)
+
+    assert victim.read_text() == "root:x"

@@ -4,16 +4,20 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jwt
 import pytest
 
+from accounts import noted
+from registry_project.access_log import json_line, text_line
 from tests import documents
 from tests.clients.server import basic
 from tests.images import digest_of
@@ -194,6 +198,8 @@ def test_no_line_holds_a_secret(server: LoggingServer) -> None:
     with Talk(server) as talk:
         talk.ask("GET", f"/v2/token?password={secret}", f"Authorization: {basic('alice')}")
         talk.ask("GET", f"http://alice:{secret}@{server.host}/v2/", authorization)
+        talk.ask("GET", f"//alice:{secret}@{server.host}/v2/", authorization)
+        talk.ask("GET", f"/x//alice:{secret}@{server.host}/v2/", authorization)
         talk.ask("GET", f"/admin/?token={secret}", f"Cookie: registry_session={secret}", f"Referer: http://x/{secret}")
         answer = talk.ask("POST", "/v2/token", f"Content-Length: {len(form)}", body=form)
         server.line_of(answer)
@@ -210,6 +216,36 @@ def test_control_characters_forge_no_line(server: LoggingServer) -> None:
         line = server.line_of(talk.answer())
 
     assert (line["path"], line["agent"]) == ("/v2/%0A%22x", '"\\\xff\t\x80"')
+
+
+@pytest.mark.parametrize("character", ["\xff", '"', "x"], ids=["not ASCII", "quote", "plain"])
+def test_the_longest_line_is_written_in_one_piece(server: LoggingServer, character: str) -> None:
+    long = character * 4000
+    with Talk(server) as talk:
+        request = f"GET /v2/{'x' * 4000} HTTP/1.1\r\nHost: x\r\nUser-Agent: {long}\r\n\r\n"
+        talk.sock.sendall(request.encode("latin-1"))
+        line = server.line_of(talk.answer())
+
+    (text,) = [text for text in server.log_file.read_bytes().splitlines() if line["request"].encode() in text]
+    assert len(text) < select.PIPE_BUF
+    assert set(line["agent"]) == {character}
+
+
+def test_a_line_whose_every_value_is_long_is_written_in_one_piece() -> None:
+    long = "\xff" * 4000
+    named = SimpleNamespace(url_name="manifest", kwargs={"name": long, "reference": long})
+    environ = {noted.ROUTE: named, noted.ACCOUNT: long, noted.JTI: long, "HTTP_USER_AGENT": long, "REMOTE_ADDR": long}
+    exchange: Any = SimpleNamespace(
+        environ=environ,
+        request=SimpleNamespace(method=long, path=long),
+        request_id=long,
+        began=0.0,
+        outcome=lambda: (206, 10**18, True),
+    )
+
+    for line in (json_line(exchange), text_line(exchange)):
+        assert len(line.encode()) < select.PIPE_BUF
+    assert json.loads(json_line(exchange))["repository"] == "\xff" * 42
 
 
 def test_the_id_of_a_stranger_is_not_taken_over(server: LoggingServer) -> None:

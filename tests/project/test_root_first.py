@@ -1,6 +1,7 @@
 """What root makes in the data folder belongs to the folder's owner, as whom the server runs afterwards."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,20 @@ def test_a_start_leaves_nothing_of_roots(folder: Path, database: dict[str, str])
 
     assert found == [str(folder / "stderr")]
     assert len(list((folder / "data" / "objects").iterdir())) == 256
+
+
+@pytest.mark.parametrize("suffix", [".lock", ".turn", ".renewals", "-wal", "-shm"])
+def test_a_link_of_the_service_leads_root_to_no_other_file(folder: Path, suffix: str) -> None:
+    manage(folder, "migrate")
+    victim = folder / "shadow"
+    victim.write_text("root:x")
+    link = folder / "data" / f"registry.sqlite3{suffix}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(victim)
+
+    for command in (["migrate"], ["loadconfig"], ["gc"], ["createsuperuser", "--noinput", "--name", "root"]):
+        manage(folder, *command)
+    with suppress(AssertionError), serving(folder):
+        pass
+
+    assert (victim.read_text(), victim.stat().st_uid) == ("root:x", 0)

@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import re
 from collections.abc import Callable
 
 import pytest
@@ -152,6 +153,16 @@ def test_an_exception_is_one_line() -> None:
     assert "\n" not in line
     assert json.loads(line)["message"] == "it\nbroke"
     assert "Traceback (most recent call last):\n" in json.loads(line)["exception"]
+
+
+@pytest.mark.parametrize("created", [0.0, 1_700_000_000.123456])
+def test_the_time_has_milliseconds_as_in_the_access_log(created: float) -> None:
+    record = logging.LogRecord("x", logging.INFO, "x", 1, "it", (), None)
+    record.created = created
+
+    at = json.loads(JsonFormatter().format(record))["at"]
+
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", at)
 
 
 def test_a_broken_rule_is_logged_with_its_number(bob: Caller, lines: Callable[[], list[str]]) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
-from django.db.migrations.recorder import MigrationRecorder
 
 from collector import clock, lease
 from collector.lease import Held
 from collector.models import Job
 from distribution.failpoints import failpoint
 from distribution.storage import blob_store, check_storage
+from registry_project import schema
 from registry_project.backup import files, folder, listing, manifest, own_files, postgresql, sqlite
 from registry_project.backup.errors import BackupError
 from registry_project.backup.files import Watch
@@ -120,7 +120,7 @@ def _fill(path: Path, state: Path, backup: Backup, watch: Watch) -> Manifest:
         database=connection.vendor,
         database_bytes=copy.stat().st_size,
         database_sha256=files.digest(copy, watch),
-        migrations=applied_migrations(),
+        migrations=sorted(schema.applied()),
         **asdict(totals),
     )
 
@@ -134,11 +134,6 @@ def _bring_objects(path: Path, state: Path, storage: Path, backup: Backup, watch
         raise BackupError(
             f"{error}\nRun `manage.py fsck --repair`, after which a push heals them, and make the backup again."
         ) from error
-
-
-def applied_migrations() -> list[str]:
-    """Return the migrations that the database has seen, as "app.name"."""
-    return sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations())
 
 
 def _renewing(held: Held, watch: Watch) -> Callable[[], None]:

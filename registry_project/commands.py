@@ -4,10 +4,11 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, ManagementUtility, get_commands
+from django.core.management import BaseCommand, ManagementUtility, get_commands
 
+from accounts import database_fault
 from registry_project import database
-from registry_project.start_error import StartError
+from registry_project.explained import explained
 
 # Those of Django that an operator needs; the rest is for who develops.
 _OF_USE = ("changepassword", "check", "createsuperuser", "dbshell", "migrate", "shell")
@@ -21,7 +22,6 @@ _WRITING = frozenset(
         "deleterepository",
         "fsck",
         "gc",
-        "loadconfig",
         "migrate",
         "runjobs",
     )
@@ -48,6 +48,8 @@ class Commands(ManagementUtility):
     def fetch_command(self, subcommand: str) -> BaseCommand:
         """Return the command; what it can't do it says in one line."""
         command = super().fetch_command(subcommand)
+        # The log would say it before the command does; jobs go on to the next one, and have nothing but the log.
+        database_fault.logger.disabled = subcommand != "runjobs"
         command.execute = _guarded(command.execute, is_writing=subcommand in _WRITING)  # type: ignore[method-assign]
         return command
 
@@ -59,14 +61,12 @@ class Commands(ManagementUtility):
 
 
 def _guarded(execute: Callable[..., str | None], *, is_writing: bool) -> Callable[..., str | None]:
-    """Return `execute`, done only on a database that may be written by this version."""
+    """Return `execute`, done only on a database that this version may write."""
 
     def guarded(*args: Any, **options: Any) -> str | None:
-        try:
+        with explained():
             if is_writing:
                 database.refuse_newer()
             return execute(*args, **options)
-        except StartError as error:
-            raise CommandError(str(error)) from error
 
     return guarded

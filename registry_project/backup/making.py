@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection
+from django.db import Error, connection
 
+from accounts.database_fault import FULL, READ_ONLY, fault_of
 from collector import clock, lease
 from collector.lease import Held
 from collector.models import Job
@@ -22,8 +23,10 @@ from registry_project.backup.listing import Totals
 from registry_project.backup.manifest import Manifest
 from registry_project.backup.transfer import BrokenObjectsError, Counts, Transfer
 from registry_project.database import where
+from tokens.errors import RegistryError
 
 DATABASE = "database"
+_UNWRITABLE = (FULL, READ_ONLY)
 
 
 @dataclass(slots=True)
@@ -49,13 +52,30 @@ def make(path: Path, backup: Backup, watch: Watch) -> Manifest:
     """
     folder.refuse_overlap(path, _sources())
     check_storage()
-    with folder.opened(path):
+    with folder.opened(path), ExitStack() as stack:
+        held = _hold(path, stack)
+        if held is None:
+            return _make(path, backup, watch)
+        folder.write_token(path, held.token)
+        return _make(path, backup, _renewing(held, watch))
+
+
+def _hold(path: Path, stack: ExitStack) -> Held | None:
+    """Keep objects from being deleted, and other backups away; None when the database can't be written.
+
+    Nothing can be deleted then: an object that the copy names has to be written into the trash first, and waits there
+    for `trash.DELAY`. Should both come to pass meanwhile, the object is missed when it is brought: the backup fails.
+    """
+    try:
         # Its lock is ours: whoever wrote this token is dead, and would be waited for until its lease has run out.
         if token := folder.token(path):
             lease.abandon(Job.BACKUP, token)
-        with lease.hold(Job.BACKUP) as held:
-            folder.write_token(path, held.token)
-            return _make(path, backup, _renewing(held, watch))
+        return stack.enter_context(lease.hold(Job.BACKUP))
+    except (Error, RegistryError) as error:
+        cause = error if isinstance(error, Error) else error.__cause__
+        if isinstance(cause, Error) and fault_of(cause) in _UNWRITABLE:
+            return None
+        raise
 
 
 def _make(path: Path, backup: Backup, watch: Watch) -> Manifest:

@@ -201,3 +201,17 @@ def test_a_reload_says_what_is_wrong_with_the_database(registry: Registry, fault
     (line,) = [line for line in said.splitlines() if "not reloaded" in line]
     assert _CAUSE.search(line)
     assert "Error" not in line
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_a_backup_is_made_although_the_database_cannot_be_written(
+    registry: Registry, fault: Fault, kind: str, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+
+    with fault(registry):
+        ended = registry.manage("backup", str(backup))
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "complete in" in ended.stdout
+    assert {str(path.relative_to(backup)) for path in backup.glob("objects/*/*")} == registry.objects()

@@ -59,6 +59,9 @@ _CONNECTION_EXCEPTION = "08"
 
 _FILE = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: READ_ONLY, errno.EACCES: READ_ONLY, errno.EIO: DISK}
 
+# What these need is known without a traceback.
+_CLEAR = (BUSY, AWAY, FULL, READ_ONLY)
+
 _logged_at: dict[str, float] = {}
 
 
@@ -80,9 +83,9 @@ def fault_of(error: BaseException) -> Fault:
 
 
 def report(error: BaseException) -> Fault:
-    """Return the kind of `error`; log it with its cause, unless it is a conflict or was logged a moment ago."""
+    """Return the kind of `error`; log it, unless it is a conflict or was logged a moment ago."""
     fault, now = fault_of(error), time.monotonic()
     if fault is not BUSY and now - _logged_at.get(fault.reason, -LOG_SECONDS) >= LOG_SECONDS:
         _logged_at[fault.reason] = now
-        logger.error(fault.reason, exc_info=error)
+        logger.error(fault.reason, exc_info=None if fault in _CLEAR else error)
     return fault

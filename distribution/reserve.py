@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from distribution.size import size_text
 from distribution.storage import blob_store
 from tokens.errors import ErrorCode, RegistryError
 from tokens.views.base import unavailable
@@ -53,4 +54,6 @@ def check() -> None:
     if found is not None and found.is_low:
         logger.warning("upload refused: the disk is full", extra={"free": found.free, "reserve": found.reserve})
         detail = {"reason": _REASON, "free_bytes": found.free, "reserve_bytes": found.reserve}
-        raise RegistryError(ErrorCode.DENIED, detail)
+        # All that podman prints.
+        sizes = f"{size_text(found.free)} free, {size_text(found.reserve)} kept free by storage.min_free"
+        raise RegistryError(ErrorCode.DENIED, detail, message=f"the disk of the registry is full: {sizes}")

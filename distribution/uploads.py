@@ -263,7 +263,9 @@ def _discard(pk: uuid.UUID, keys: set[str]) -> None:
 def _too_many_open(account: str) -> RegistryError:
     who = "this account" if account else "this address"
     detail = f"{who} has {MAX_OPEN} uploads open; finish or cancel some"
-    return RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return RegistryError(
+        ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, message=detail
+    )
 
 
 def _unknown(session: uuid.UUID) -> RegistryError:

@@ -1,13 +1,31 @@
 """`manage.py help`: the registry's own commands first, each with what it does."""
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
-from django.core.management import ManagementUtility, get_commands
+from django.core.management import BaseCommand, ManagementUtility, get_commands
+
+from accounts import database_fault
+from registry_project import database
+from registry_project.explained import explained
 
 # Those of Django that an operator needs; the rest is for who develops.
 _OF_USE = ("changepassword", "check", "createsuperuser", "dbshell", "migrate", "shell")
 _FOREIGN = ("django", "rest_framework", "unfold")
+# Those that write in the database, of this version or an older one.
+_WRITING = frozenset(
+    (
+        "backup",
+        "changepassword",
+        "createsuperuser",
+        "deleterepository",
+        "fsck",
+        "gc",
+        "migrate",
+        "runjobs",
+    )
+)
 _VERSION = "Print the version of the registry."
 
 
@@ -27,8 +45,28 @@ class Commands(ManagementUtility):
         lines += ["Django's others:", textwrap.fill(" ".join(others), 100, initial_indent="  ", subsequent_indent="  ")]
         return "\n".join(lines)
 
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        """Return the command; what it can't do it says in one line."""
+        command = super().fetch_command(subcommand)
+        # The log would say it before the command does; jobs go on to the next one, and have nothing but the log.
+        database_fault.logger.disabled = subcommand != "runjobs"
+        command.execute = _guarded(command.execute, is_writing=subcommand in _WRITING)  # type: ignore[method-assign]
+        return command
+
     def _described(self, names: Iterable[str]) -> Iterator[str]:
         for name in sorted(names):
             text = _VERSION if name == "version" else self.fetch_command(name).help
             first_sentence = f"{text.partition('. ')[0].removesuffix('.')}."
             yield f"  {name:<16} {textwrap.shorten(first_sentence, 100, placeholder='…')}"
+
+
+def _guarded(execute: Callable[..., str | None], *, is_writing: bool) -> Callable[..., str | None]:
+    """Return `execute`, done only on a database that this version may write."""
+
+    def guarded(*args: Any, **options: Any) -> str | None:
+        with explained():
+            if is_writing:
+                database.refuse_newer()
+            return execute(*args, **options)
+
+    return guarded

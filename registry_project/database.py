@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, connections
 
+from registry_project import schema
 from registry_project.sqlite3.base import make_file
 from registry_project.start_error import StartError
 from tokens.lock_file import open_lock_file
@@ -42,14 +43,26 @@ def lock_until_commit() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
 
 
-def migrate() -> None:
-    """Bring the schema to this version.
+def refuse_newer() -> None:
+    """Raise StartError when the database is of a newer version: what this one writes may break it."""
+    if unknown := schema.newer(schema.applied()):
+        raise StartError(
+            f"database.url: {where()}: the database is of a newer version of the registry ({unknown[0]}); "
+            "start that version, or restore a backup"
+        )
+
+
+def migrate() -> list[str]:
+    """Bring the schema to this version, and return the migrations that this took; none for a new database.
 
     Always, not only when a migration is missing: what a crash left out behind the last migration (the
-    triggers of the rights epoch) is made good. Raises StartError when the database refuses it.
+    triggers of the rights epoch) is made good. Raises StartError when the database is of a newer version or refuses it.
     """
     try:
+        before = schema.applied()
+        refuse_newer()
         call_command("migrate", interactive=False, verbosity=0)
+        return sorted(schema.applied() - before) if before else []
     except OperationalError:
         raise
     except DatabaseError as error:

@@ -35,9 +35,11 @@ _NO_SUPERUSER = (
 class Contents(NamedTuple):
     """What the database holds after the import.
 
-    `imported` says what that changed, empty for nothing; `warnings` are about rules that can do nothing.
+    `migrated` are the migrations of an upgrade; `imported` says what the import changed, empty for nothing; `warnings`
+    are about rules that can do nothing.
     """
 
+    migrated: list[str]
     has_superuser: bool
     has_blobs: bool
     imported: str
@@ -142,14 +144,14 @@ def _prepare_database() -> Contents:
     from registry_project import database, importing
 
     with database.prepared():
-        database.migrate()
+        migrated = database.migrate()
         outcome = importing.apply(in_force())
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
         has_blobs = Blob.objects.exists()
         fence.prepare()
         warnings = importing.idle_rules(in_force())
     imported = "" if outcome.is_applied_already else f"{in_force().path}: {outcome.summary()}"
-    return Contents(has_superuser, has_blobs, imported, warnings)
+    return Contents(migrated, has_superuser, has_blobs, imported, warnings)
 
 
 def _has_log() -> bool:
@@ -172,6 +174,8 @@ def _warn_of_old_database() -> None:
 
 
 def _say_contents(contents: Contents) -> None:
+    if contents.migrated:
+        _say(f"database: applied {', '.join(contents.migrated)}")
     if contents.imported:
         _say(contents.imported)
     for warning in contents.warnings:

@@ -21,7 +21,7 @@ from collector import background, rehearsal, requested
 from collector.findings import Kind
 from collector.forms import RunForm
 from collector.models import Run, RunFinding, Scrub
-from collector.report import size_text
+from distribution.size import size_text
 
 
 class _LookedAtAdmin(ModelAdmin):

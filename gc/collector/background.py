@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable, Sequence
 from weakref import WeakSet
 
-from django.db import connection
+from django.db import Error, connection
 
+from accounts import database_fault
 from collector import jobs
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,10 @@ class Background:
     def _is_anything_due(self) -> bool:
         try:
             return jobs.is_anything_due()
-        except Exception:  # the database may be away for a while; this thread outlives that
+        except Error as error:  # the database may be away for a while; this thread outlives that
+            database_fault.report(error)
+            return False
+        except Exception:  # as above
             logger.warning("could not look for jobs", exc_info=True)
             return False
         finally:
@@ -102,5 +106,6 @@ class Background:
         status = self._child.wait()
         with self._lock:
             self._child = None
-        if status:
+        # With FAILED the process has said what failed; one that was killed says nothing.
+        if status not in (0, jobs.FAILED):
             logger.warning("jobs ended with an error", extra={"status": status})

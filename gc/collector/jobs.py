@@ -4,18 +4,23 @@ import logging
 from collections.abc import Callable
 
 from django.conf import settings
+from django.db import Error
 from django.db.models import Q
 
+from accounts import database_fault
 from collector import clock, lease, reap, repositories, requested, runs, schedule, scrub
 from collector.lease import Held, HeldError
 from collector.models import Job, Run
 from collector.pace import Pace, StopError
 from collector.report import Report
 from distribution import deletion
+from tokens.errors import RegistryError
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 60.0
+# Exit status of a process of which a job failed.
+FAILED = 1
 
 
 def is_anything_due() -> bool:
@@ -46,9 +51,21 @@ def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[
         return True
     except StopError:
         raise
+    except (Error, RegistryError) as error:
+        _log_fault(error)
+        return False
     except Exception:  # one job that fails doesn't keep the other from its turn
         logger.exception("a job failed")
         return False
+
+
+def _log_fault(error: Error | RegistryError) -> None:
+    """Log what the database can't do, once for all jobs; a RegistryError is what became of its error."""
+    cause = error if isinstance(error, Error) else error.__cause__
+    if not isinstance(cause, Error):
+        logger.error("a job failed", exc_info=error)
+    elif database_fault.report(cause) is database_fault.BUSY:
+        logger.warning("a job waits for its next turn: %s", database_fault.BUSY.reason)
 
 
 def _reap(watch: Callable[[], None] | None) -> bool:

@@ -6,10 +6,9 @@ from operator import itemgetter
 
 from distribution import deletion
 from distribution.models import Repository
+from distribution.size import size_text
 
 BATCH = 500
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 @dataclass(slots=True)
@@ -74,15 +73,6 @@ def names_of(report: Report) -> dict[int, str]:
         rows = Repository.objects.filter(pk__in=pks[start : start + BATCH])
         names |= {row.pk: deletion.name_of(row) for row in rows}
     return names
-
-
-def size_text(size: int) -> str:
-    """Return a number of bytes as people read it: "0 B", "1.5 MiB"."""
-    amount, unit = float(size), 0
-    while amount >= 1024 and unit < len(_UNITS) - 1:
-        amount /= 1024
-        unit += 1
-    return f"{amount:.1f} {_UNITS[unit]}" if unit else f"{size} B"
 
 
 def table(report: Report, names: Mapping[int, str]) -> str:

@@ -3,3 +3,7 @@
 
 class BackupError(Exception):
     """The backup or restore can't be done; the text says what is wrong, where, and what to do."""
+
+
+class BusyFolderError(BackupError):
+    """Another backup or restore is at work in the folder."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID
 
 from registry_project.backup import files, listing, manifest
-from registry_project.backup.errors import BackupError
+from registry_project.backup.errors import BackupError, BusyFolderError
 from registry_project.backup.files import Watch
 from tokens.lock_file import open_lock_file
 
@@ -44,7 +44,7 @@ def _is_within(inner: Path, outer: Path) -> bool:
 def opened(folder: Path) -> Iterator[None]:
     """Make the folder when it is missing, and keep other backups out of it.
 
-    Raises BackupError when it holds something else, can't be written, or another backup is at work in it.
+    Raises BackupError when it holds something else or can't be written; BusyFolderError when another backup is at work.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -91,7 +91,9 @@ def _lock(folder: Path, descriptor: int, kind: int) -> None:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise BackupError(f"{folder}: another backup or restore is at work in it; wait until it has ended") from error
+        raise BusyFolderError(
+            f"{folder}: another backup or restore is at work in it; wait until it has ended"
+        ) from error
 
 
 def token(folder: Path) -> UUID | None:

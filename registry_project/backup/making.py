@@ -2,19 +2,20 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection
-from django.db.migrations.recorder import MigrationRecorder
+from django.db import Error, connection
 
+from accounts.database_fault import FULL, READ_ONLY, fault_of
 from collector import clock, lease
 from collector.lease import Held
 from collector.models import Job
 from distribution.failpoints import failpoint
 from distribution.storage import blob_store, check_storage
+from registry_project import schema
 from registry_project.backup import files, folder, listing, manifest, own_files, postgresql, sqlite
 from registry_project.backup.errors import BackupError
 from registry_project.backup.files import Watch
@@ -22,8 +23,10 @@ from registry_project.backup.listing import Totals
 from registry_project.backup.manifest import Manifest
 from registry_project.backup.transfer import BrokenObjectsError, Counts, Transfer
 from registry_project.database import where
+from tokens.errors import RegistryError
 
 DATABASE = "database"
+_UNWRITABLE = (FULL, READ_ONLY)
 
 
 @dataclass(slots=True)
@@ -49,13 +52,30 @@ def make(path: Path, backup: Backup, watch: Watch) -> Manifest:
     """
     folder.refuse_overlap(path, _sources())
     check_storage()
-    with folder.opened(path):
+    with folder.opened(path), ExitStack() as stack:
+        held = _hold(path, stack)
+        if held is None:
+            return _make(path, backup, watch)
+        folder.write_token(path, held.token)
+        return _make(path, backup, _renewing(held, watch))
+
+
+def _hold(path: Path, stack: ExitStack) -> Held | None:
+    """Keep objects from being deleted, and other backups away; None when the database can't be written.
+
+    Nothing can be deleted then: an object that the copy names has to be written into the trash first, and waits there
+    for `trash.DELAY`. Should both come to pass meanwhile, the object is missed when it is brought: the backup fails.
+    """
+    try:
         # Its lock is ours: whoever wrote this token is dead, and would be waited for until its lease has run out.
         if token := folder.token(path):
             lease.abandon(Job.BACKUP, token)
-        with lease.hold(Job.BACKUP) as held:
-            folder.write_token(path, held.token)
-            return _make(path, backup, _renewing(held, watch))
+        return stack.enter_context(lease.hold(Job.BACKUP))
+    except (Error, RegistryError) as error:
+        cause = error if isinstance(error, Error) else error.__cause__
+        if isinstance(cause, Error) and fault_of(cause) in _UNWRITABLE:
+            return None
+        raise
 
 
 def _make(path: Path, backup: Backup, watch: Watch) -> Manifest:
@@ -120,7 +140,7 @@ def _fill(path: Path, state: Path, backup: Backup, watch: Watch) -> Manifest:
         database=connection.vendor,
         database_bytes=copy.stat().st_size,
         database_sha256=files.digest(copy, watch),
-        migrations=applied_migrations(),
+        migrations=sorted(schema.applied()),
         **asdict(totals),
     )
 
@@ -134,11 +154,6 @@ def _bring_objects(path: Path, state: Path, storage: Path, backup: Backup, watch
         raise BackupError(
             f"{error}\nRun `manage.py fsck --repair`, after which a push heals them, and make the backup again."
         ) from error
-
-
-def applied_migrations() -> list[str]:
-    """Return the migrations that the database has seen, as "app.name"."""
-    return sorted(f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations())
 
 
 def _renewing(held: Held, watch: Watch) -> Callable[[], None]:

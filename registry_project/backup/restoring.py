@@ -5,11 +5,10 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.migrations.loader import MigrationLoader
 
 from accounts import epoch
 from distribution.storage import blob_store
-from registry_project import database, folders, listening
+from registry_project import database, folders, listening, schema
 from registry_project.backup import files, folder, listing, own_files, passing, postgresql, sqlite
 from registry_project.backup.errors import BackupError
 from registry_project.backup.files import Watch
@@ -68,10 +67,9 @@ def _refuse_unlike(found: Manifest) -> None:
             f"storage: the backup is of a registry with its objects in {found.storage}, and the configuration names "
             f"{backend}; restore with storage.{found.storage}, and move the objects afterwards"
         )
-    known = {f"{app}.{name}" for app, name in MigrationLoader(None).disk_migrations}
-    if newer := set(found.migrations) - known:
+    if newer := schema.newer(found.migrations):
         raise BackupError(
-            f"The backup was made by a newer version of the registry ({min(newer)} is unknown here); "
+            f"The backup was made by a newer version of the registry ({newer[0]} is unknown here); "
             "restore it with that version"
         )
 

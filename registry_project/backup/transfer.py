@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collector.progress import bar
-from collector.report import size_text
 from distribution.failpoints import failpoint
+from distribution.size import size_text
 from registry_project.backup import files, listing
 from registry_project.backup.errors import BackupError
 from registry_project.backup.files import Watch

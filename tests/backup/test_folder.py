@@ -97,8 +97,13 @@ def test_the_backup_of_another_registry_is_not_overwritten(push: Push, back_up: 
 
 
 def test_a_folder_in_which_another_backup_is_at_work_is_refused(prepared: None, folder: Path) -> None:
-    with backup_folder.opened(folder):
-        assert "another backup or restore is at work in it" in refused(folder)
+    with (
+        backup_folder.opened(folder),
+        pytest.raises(CommandError, match="another backup or restore is at work in it") as refusal,
+    ):
+        call_command("backup", str(folder))
+
+    assert refusal.value.returncode == 3
 
 
 def test_what_does_not_fit_is_said_before_it_is_copied(push: Push, folder: Path, tmp_path: Path) -> None:

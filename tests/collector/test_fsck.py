@@ -196,7 +196,7 @@ def test_a_tag_of_another_repository_is_found(push: Push) -> None:
 
 
 def test_a_storage_that_is_not_there_is_no_reason_to_forget_blobs(db: None) -> None:
-    with pytest.raises(CommandError, match="ended early"):
+    with pytest.raises(CommandError, match="has no folder `objects`: is the disk mounted"):
         fsck("--repair")
 
 

@@ -65,6 +65,7 @@ def test_the_refusal_says_how_much_is_free_and_what_to_do(alice: Caller, fill: C
 
     (error,) = json.loads(alice.post(UPLOADS).content)["errors"]
 
+    assert error["message"] == "the disk of the registry is full: 3.9 MiB free, 3.9 MiB kept free by storage.min_free"
     assert error["detail"]["free_bytes"] == FREE * BLOCK
     assert error["detail"]["reserve_bytes"] == FREE * BLOCK + 1
     assert "storage.min_free" in error["detail"]["reason"]

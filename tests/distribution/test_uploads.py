@@ -82,6 +82,7 @@ def test_an_account_has_a_bounded_number_of_sessions_open(alice: Caller, monkeyp
     refused = alice.post("/v2/alice/app/blobs/uploads/")
 
     assert (refused.status_code, error_codes(refused)) == (429, ["TOOMANYREQUESTS"])
+    assert b'"message": "this account has 2 uploads open; finish or cancel some"' in refused.content
     assert refused["Retry-After"] == "60"
     alice.delete(sessions[0])
     assert alice.post("/v2/alice/app/blobs/uploads/").status_code == 202

@@ -1,6 +1,7 @@
 """Nothing can be written: what was pushed before is pulled, and what was promised meanwhile is not collected after."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.faults.pusher import SHARED, Artifact, Pusher
 from tests.faults.registry import PATIENCE_SECONDS, Registry
@@ -134,3 +136,82 @@ def test_what_was_promised_meanwhile_is_not_collected_once_it_can_be(
     assert (collected.returncode, alice.send("HEAD", ASKED).status) == (0, 404)
     alice.push(NEW)
     assert registry.manage("fsck", "--deep").stdout == "no problems\n"
+
+
+COMMANDS = (
+    "gc",
+    "loadconfig new.yaml",
+    f"deleterepository {SHARED} --yes",
+    "createsuperuser --noinput --name new",
+    "rotatekey",
+)
+_CAUSE = re.compile(r"can't be (written|opened)|No space left on device|Read-only file system")
+
+
+def new_configuration(registry: Registry, path: Path) -> Path:
+    """Write to `path` the configuration with a rule that the database has not."""
+    rule = {"anonymous": True, "name": "new/*", "actions": ["pull"]}
+    path.write_text(yaml.safe_dump(registry.configuration() | {"acl": [rule]}))
+    return path
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_a_command_says_in_one_line_what_is_wrong(
+    registry: Registry, fault: Fault, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    new_configuration(registry, tmp_path / "new.yaml")
+    # Keys are files, which PostgreSQL has no part in.
+    commands = COMMANDS[:-1] if kind == "read-only server" else COMMANDS
+
+    with fault(registry):
+        ended = {words: registry.manage(*words.split()) for words in commands}
+
+    assert {words: (end.returncode, end.stderr.count("\n")) for words, end in ended.items()} == dict.fromkeys(
+        commands, (1, 1)
+    ), ended
+    assert [end for end in ended.values() if not _CAUSE.search(end.stderr)] == []
+    assert [end for end in ended.values() if "UNAVAILABLE" in end.stderr] == []
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_jobs_log_a_known_fault_once_without_a_traceback(registry: Registry, fault: Fault, kind: str) -> None:
+    with fault(registry):
+        ended = registry.manage("runjobs", "--once")
+
+    (line,) = ended.stderr.splitlines()
+    assert ended.returncode == 1
+    assert REASONS[kind].decode() in line
+    assert "Traceback" not in line
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_a_reload_says_what_is_wrong_with_the_database(registry: Registry, fault: Fault, kind: str) -> None:
+    new_configuration(registry, registry.folder / "config.yaml")
+    before = len(registry.log_file.read_text())
+
+    with fault(registry):
+        assert registry.process
+        registry.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while "not reloaded" not in (said := registry.log_file.read_text()[before:]):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.05)
+
+    (line,) = [line for line in said.splitlines() if "not reloaded" in line]
+    assert _CAUSE.search(line)
+    assert "Error" not in line
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_a_backup_is_made_although_the_database_cannot_be_written(
+    registry: Registry, fault: Fault, kind: str, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+
+    with fault(registry):
+        ended = registry.manage("backup", str(backup))
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "complete in" in ended.stdout
+    assert {str(path.relative_to(backup)) for path in backup.glob("objects/*/*")} == registry.objects()

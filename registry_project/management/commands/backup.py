@@ -14,9 +14,9 @@ from django.db import DatabaseError
 from collector.lease import HeldError
 from collector.pace import StopError
 from collector.progress import Progress
-from collector.report import size_text
 from collector.stopping import Stopper, stopped_by_signal
-from registry_project.backup.errors import BackupError
+from distribution.size import size_text
+from registry_project.backup.errors import BackupError, BusyFolderError
 from registry_project.backup.making import Backup, make
 from registry_project.backup.manifest import Manifest
 
@@ -51,6 +51,8 @@ class Command(BaseCommand):
                 made = make(options["folder"].absolute(), backup, watch)
         except HeldError as error:
             raise CommandError(f"Another backup is being made: {error}", returncode=3) from error
+        except BusyFolderError as error:
+            raise CommandError(str(error), returncode=3) from error
         except BackupError as error:
             raise CommandError(str(error)) from error
         except (StopError, DatabaseError, sqlite3.Error, psycopg.Error, OSError) as error:

@@ -7,12 +7,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connection
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from registry_project import importing
+from registry_project import database, importing
 from registry_project.configuration import Configuration, ConfigurationError
 from registry_project.configuration.restart import DATABASE, changed_keys
+from registry_project.explained import explained
 from registry_project.importing.outcome import Outcome
 
 MAX_TOLD = 50
@@ -39,6 +40,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Import and print what was done."""
+        try:
+            with explained():
+                self._load(options)
+        except CommandError as error:
+            if options["reload"]:
+                # For the log of the server: not for Django, which puts the name of the class before it.
+                sys.exit(str(error))
+            raise
+
+    def _load(self, options: dict[str, Any]) -> None:
         configuration = _configuration(options["file"] or options["config"])
         changed = changed_keys(json.load(sys.stdin), configuration) if options["reload"] else []
         if DATABASE in changed:
@@ -46,8 +57,8 @@ class Command(BaseCommand):
         try:
             _require_schema()
             outcome = (importing.compare if options["check"] else importing.apply)(configuration)
-        except (ConfigurationError, OperationalError) as error:
-            raise CommandError(str(error).strip()) from error
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
         if options["reload"]:
             self._print_for_server(configuration, outcome, changed)
             return
@@ -84,6 +95,7 @@ def _configuration(named: str | None) -> Configuration:
 
 
 def _require_schema() -> None:
+    database.refuse_newer()
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise CommandError("The database has not the tables of this version; run: manage.py migrate")

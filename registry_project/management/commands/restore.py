@@ -13,8 +13,8 @@ from django.db import DatabaseError
 
 from collector.pace import StopError
 from collector.progress import Progress
-from collector.report import size_text
 from collector.stopping import Stopper, stopped_by_signal
+from distribution.size import size_text
 from registry_project.backup.errors import BackupError
 from registry_project.backup.manifest import Manifest
 from registry_project.backup.restoring import Restore, restore

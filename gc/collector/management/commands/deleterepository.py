@@ -13,12 +13,11 @@ from acl.names import InvalidNameError, RepositoryName, parse_name
 from collector import repositories
 from collector.pace import Pace, StopError
 from collector.progress import Progress, bar
-from collector.report import size_text
 from collector.stopping import Stopper, stopped_by_signal
 from distribution import deletion, lookup, trash
 from distribution.deletion import Contents, Removed
 from distribution.models import Repository
-from tokens.errors import RegistryError
+from distribution.size import size_text
 
 SUGGESTED = 3
 
@@ -54,8 +53,6 @@ class Command(BaseCommand):
             pk = deletion.begin(name)
             self.stdout.write(f"{name} is gone for clients.")
             _remove(pk, held.rows)
-        except RegistryError as error:
-            raise CommandError(f"The deletion ended early: {error}") from error
         except (StopError, KeyboardInterrupt) as error:
             rest = "the server removes the rest within a minute, or the next collection"
             raise CommandError(f"The deletion was stopped: {rest}.") from error

@@ -5,11 +5,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connection
+from django.db import IntegrityError, connection
 
 from collector import fsck
 from collector.fsck import Problem
-from distribution.storage import check_storage
+from distribution.storage import blob_store, check_storage
 
 
 class Command(BaseCommand):
@@ -31,15 +31,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Check, print, and exit with 1 when something is broken."""
         found = left = 0
-        try:
-            # Without its storage every blob would seem lost.
-            check_storage()
-            _check_references()
-            for problem in fsck.check(is_deep=options["deep"]):
-                found += 1
-                left += not self._is_mended(problem, may_repair=options["repair"])
-        except (DatabaseError, OSError) as error:
-            raise CommandError(f"The check ended early: {error}") from error
+        _check_storage()
+        _check_references()
+        for problem in fsck.check(is_deep=options["deep"]):
+            found += 1
+            left += not self._is_mended(problem, may_repair=options["repair"])
         self.stdout.write(f"{found} problems, {found - left} repaired" if found else "no problems")
         if left:
             sys.exit(1)
@@ -53,7 +49,18 @@ class Command(BaseCommand):
         return not problem.is_loss
 
 
+def _check_storage() -> None:
+    """Raise CommandError when the storage is not there: every blob would seem lost."""
+    if not blob_store().is_prepared():
+        raise CommandError(f"storage: {blob_store().folder()} has no folder `objects`: is the disk mounted?")
+    check_storage()
+
+
 def _check_references() -> None:
-    """Raise IntegrityError when a foreign key leads nowhere, which only SQLite without its checks lets happen."""
-    if connection.vendor == "sqlite":
+    """Raise CommandError when a foreign key leads nowhere, which only SQLite without its checks lets happen."""
+    if connection.vendor != "sqlite":
+        return
+    try:
         connection.check_constraints()
+    except IntegrityError as error:
+        raise CommandError(f"The database is damaged, nothing else was checked: {error}") from error

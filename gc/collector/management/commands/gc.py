@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
 
 from accounts.durations import InvalidDurationError, parse_duration
 from acl.glob import InvalidPatternError, compile_glob
@@ -69,8 +68,6 @@ class Command(BaseCommand):
             stopped = self._run(_policy(options), report, Stopper(options["max_seconds"]))
         except HeldError as error:
             raise CommandError(f"Another run is at work: {error}", returncode=3) from error
-        except (DatabaseError, OSError) as error:
-            raise CommandError(f"The run ended early: {error}") from error
         self._print(report, stopped)
         if report.failures:
             sys.exit(1)

@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 connection.close_if_unusable_or_obsolete()
                 is_well = _run(stopper)
         if options["once"] and not is_well:
-            sys.exit(1)
+            sys.exit(jobs.FAILED)
 
 
 def _run(stopper: Stopper) -> bool:

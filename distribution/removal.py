@@ -1,12 +1,11 @@
 """Run a transaction that removes what a client names, and know its own removal when it runs again."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import ParamSpec, TypeVar
 
 from distribution import transactions
 from tokens.errors import RegistryError
-
-_NOT_FOUND = 404
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -24,7 +23,7 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
         try:
             removed.append(operation(*args, **kwargs))
         except RegistryError as error:
-            if not removed or error.code.status != _NOT_FOUND:
+            if not removed or error.code.status != HTTPStatus.NOT_FOUND:
                 raise
         return removed[-1]
 

@@ -173,17 +173,19 @@ def range_error(upload: Upload) -> RegistryError:
 
 
 def name_first(upload: Upload) -> None:
-    """Name the object of a new session's first bytes, in the transaction that opens it."""
-    _INSERT.run(upload.pk, new_key(), 0)
+    """Name the object of a new session's first bytes, in the transaction that opens it.
+
+    Where a write replaces an object, nothing tells who comes second that it is begun: there each claim names its own.
+    """
+    if blob_store().is_disk:
+        _INSERT.run(upload.pk, new_key(), 0)
 
 
 def _claim(upload: Upload, claim: Claim, start: int) -> Place:
     """Claim the upload, and return where its next bytes go."""
-    if not start and not upload.offset:
-        # Only a disk tells who comes second that the object is begun.
-        run = transactions.run_volatile if blob_store().is_disk else transactions.run
+    if not start and not upload.offset and blob_store().is_disk:
         with suppress(_NotNamedError):
-            return run(_claim_first, upload, claim)
+            return transactions.run_volatile(_claim_first, upload, claim)
     return transactions.run(_claim_next, upload, claim, start)
 
 

@@ -8,7 +8,6 @@ A key is named by a committed row before its first byte, so whatever lies here i
 may be longer than its row says; that of a blob never is, and never changes.
 """
 
-import errno
 import io
 import os
 import uuid
@@ -39,6 +38,10 @@ class MissingObjectError(Exception):
     """The storage has no object under a key that a row names."""
 
 
+class RenamedObjectError(Exception):
+    """The storage, not a disk, has read all of an object and stored it under a name that no row has."""
+
+
 class BlobStore:
     """Objects under keys. What the storage's own client raises on a fault comes through as it is."""
 
@@ -63,7 +66,7 @@ class BlobStore:
         saved = self._storage.save(key, _Content(reader))  # type: ignore[arg-type]  # what a storage needs of a File
         if saved != key:
             self._storage.delete(saved)
-            raise FileExistsError(errno.EEXIST, "the storage chose another name for a new key", key)
+            raise RenamedObjectError(f"the storage stored {key} as {saved}")
 
     def append(self, key: str, reader: Reader, size: int) -> None:
         """Add everything that `reader` gives behind the object's first `size` bytes, durable when this returns.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.storage import InMemoryStorage
 from django.db import OperationalError
 from django.utils.timezone import now
 
@@ -105,6 +106,19 @@ def test_of_a_blob_in_one_request_no_session_is_left(
     assert not Upload.objects.exists()
     assert alice.post(path, BYTES).status_code == 201
     assert broken(disk) == []
+
+
+def test_a_chunk_that_a_cloud_stores_under_another_name_is_503_and_taken_when_it_comes_again(
+    cloud: InMemoryStorage, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = start(alice)
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud, "get_available_name", lambda name, **_options: f"{name}_2")
+        failed = alice.patch(location, BYTES)
+
+    assert failed.status_code == 503
+    assert alice.patch(location, BYTES).status_code == 202
+    assert finish(alice, location, digest_of(BYTES)).status_code == 201
 
 
 def test_a_file_whose_sync_failed_is_free_for_nobody_until_it_is_sealed(

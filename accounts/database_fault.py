@@ -48,8 +48,8 @@ _PRIMARY = 0xFF
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRESQL = {
-    **dict.fromkeys(("40001", "40P01", "55P03"), BUSY),
-    **dict.fromkeys(("53300", "57P01", "57P02", "57P03", "57P05"), AWAY),
+    **dict.fromkeys(("40001", "40P01", "55P03", "57014", "53200", "53400"), BUSY),
+    **dict.fromkeys(("53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"), AWAY),
     **dict.fromkeys(("XX001", "XX002"), DAMAGED),
     "25006": READ_ONLY,
     "53100": FULL,

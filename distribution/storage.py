@@ -18,6 +18,8 @@ from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from distribution.file_storage import DurableFileSystemStorage
 
+# Beside the folder of objects.
+_PROBE = "probe-"
 # A disk that is full has no room for it.
 _PAGE = bytes(4096)
 
@@ -138,8 +140,17 @@ class BlobStore:
         else:
             self._storage.exists("objects/probe")
 
-    def try_writing(self, key: str) -> None:
-        """Store a little under `key`, durable as an upload, and delete it; raises what the storage's client raises."""
+    def try_writing(self) -> None:
+        """Store a little, durable as an upload, and delete it; raises what the storage's client raises.
+
+        What was left by a process that was killed, or could not delete it, goes first. That may be what another process
+        stores at this moment, to which an object that is gone counts as deleted.
+        """
+        _, names = self._storage.listdir("")
+        for left in names:
+            if left.startswith(_PROBE):
+                self.delete(left)
+        key = f"{_PROBE}{uuid.uuid4().hex}"
         self.write(key, io.BytesIO(_PAGE))
         self.delete(key)
 

@@ -52,6 +52,9 @@ class Turn:
         self._file = open_lock_file(path)
         self._requests: SimpleQueue[_Request] = SimpleQueue()
         self._waiter: threading.Thread | None = None
+        # The kernel gives the file's lock to the process: which thread has it, and whether any, is known here.
+        self._lock = threading.Lock()
+        self._is_taken = False
 
     @contextmanager
     def taken(self, patience_seconds: float) -> Iterator[None]:
@@ -60,11 +63,15 @@ class Turn:
         try:
             yield
         finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            with self._lock:
+                self._is_taken = False
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _take(self, seconds: float) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with self._lock:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._is_taken = True
         except BlockingIOError:
             self._wait(seconds)
         except OSError as error:
@@ -72,14 +79,21 @@ class Turn:
 
     def _wait(self, seconds: float) -> None:
         if self._waiter is None:
-            self._waiter = threading.Thread(target=self._serve, name="turn", daemon=True)
-            self._waiter.start()
+            self._waiter = self._started()
         request = _Request()
         self._requests.put(request)
         if not request.wait(seconds):
             raise ConflictError("another process writes")
         if request.error is not None:
             raise OperationalError(f"no turn to write: {request.error.strerror}") from request.error
+
+    def _started(self) -> threading.Thread:
+        waiter = threading.Thread(target=self._serve, name="turn", daemon=True)
+        try:
+            waiter.start()
+        except RuntimeError as error:
+            raise ConflictError("another process writes, and there is no thread to wait for it") from error
+        return waiter
 
     def _serve(self) -> None:
         while True:
@@ -88,5 +102,9 @@ class Turn:
                 fcntl.flock(self._file, fcntl.LOCK_EX)
             except OSError as error:
                 request.error = error
-            if not request.give():
-                fcntl.flock(self._file, fcntl.LOCK_UN)
+            with self._lock:
+                if request.give():
+                    self._is_taken = request.error is None
+                elif not self._is_taken:
+                    # Nobody wants it any more, nor has another thread taken it meanwhile.
+                    fcntl.flock(self._file, fcntl.LOCK_UN)

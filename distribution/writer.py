@@ -165,9 +165,9 @@ def _commit(tasks: list[Task[Any]]) -> None:
 
 
 def _check_open() -> None:
-    """Raise OperationalError when SQLite has ended the transaction: it does after some errors, whoever caught them."""
+    """Raise ConflictError when SQLite has ended the transaction: it does after some errors, whoever caught them."""
     if not database_of_thread().connection.in_transaction:
-        raise OperationalError("the database ended the transaction")
+        raise ConflictError("the database ended the transaction")
 
 
 @contextmanager

@@ -5,8 +5,6 @@ Each is a short word: strangers may read it. Why something fails goes to the log
 
 import errno
 import logging
-import uuid
-from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -111,15 +109,9 @@ def read_storage() -> tuple[str, str]:
 def write_storage() -> str:
     """Say whether an object can be written and deleted."""
     try:
-        blob_store().try_writing(_own_key())
+        blob_store().try_writing()
     except Exception as error:  # as above
         log.warning("the storage can't be written", exc_info=True)
         number = error.errno if isinstance(error, OSError) else None
         return f"not writable: {_STORAGE_REASONS.get(number or 0, _OTHER)}"
     return OK
-
-
-@cache
-def _own_key() -> str:
-    """Return a key that no other process writes, beside those of objects."""
-    return f"probe-{uuid.uuid4().hex}"

@@ -61,7 +61,14 @@ class SharedCheck(Generic[Result]):
         with self._lock:
             last = self._last
             if last is None or (last.ended_at is not None and last.ended_at + self._fresh_seconds <= time.monotonic()):
-                last = _Attempt()
-                threading.Thread(target=last.run, args=(self._check,), name="check", daemon=True).start()
-                self._last = last
+                last = self._last = self._begun()
             return last
+
+    def _begun(self) -> _Attempt[Result]:
+        """Start the check; one for which there is no thread is late at once."""
+        attempt: _Attempt[Result] = _Attempt()
+        try:
+            threading.Thread(target=attempt.run, args=(self._check,), name="check", daemon=True).start()
+        except RuntimeError:
+            attempt.run(lambda: self._late)
+        return attempt

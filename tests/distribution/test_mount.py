@@ -7,7 +7,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from acl.models import Rule
-from distribution import blobs
+from acl.names import RepositoryName
+from distribution import blobs, deletion
 from distribution.models import Blob, Link, Repository, Upload
 from distribution.storage import blob_store
 from tests.caller import Caller, Response, content
@@ -248,6 +249,16 @@ def test_mounts_go_as_the_conformance_suites_want_them(alice: Caller) -> None:
     assert named.status_code == 201
     assert named["Location"] == f"/v2/alice/crossmount/blobs/{DIGEST}"
     assert alice.post(f"{uploads}?mount={DIGEST}", scopes=scopes[:1]).status_code == 201
+
+
+def test_a_blob_of_a_deleted_repository_is_not_mounted(alice: Caller) -> None:
+    Rule.objects.create(subject_kind="account", subject="alice", name="**", actions="pull")
+    push_blob(alice, "alice/base", BYTES)
+    deletion.begin(RepositoryName("alice/base"))
+
+    response = mount(alice, query="", scopes=["repository:alice/app:pull,push"])
+
+    assert response.status_code == 202
 
 
 def test_a_corrupt_blob_is_not_mounted(alice: Caller) -> None:

@@ -216,7 +216,7 @@ def _pool(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         patch.setitem(connection.settings_dict["OPTIONS"], "pool", {"min_size": 0, "max_size": 1})
         yield
         connection.close()
-        connection.close_pool()
+        connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL has it
 
 
 @pytest.mark.usefixtures("_pool")

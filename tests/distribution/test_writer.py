@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from django.db import IntegrityError, OperationalError, connection, connections
 
+from accounts.database_fault import ConflictError
 from accounts.statement import Statement
 from distribution import transactions, writer
 from distribution.models import Repository
@@ -319,6 +320,50 @@ def test_a_turn_that_does_not_come_is_not_waited_for_longer_than_one_wants(tmp_p
         pass
     with other.taken(PATIENCE_SECONDS):
         pass
+
+
+def test_a_turn_that_came_too_late_ends_no_other_of_its_process(tmp_path: Path) -> None:
+    ours, other = Turn(str(tmp_path / "turn")), Turn(str(tmp_path / "turn"))
+
+    for _ in range(20):
+        with other.taken(PATIENCE_SECONDS), pytest.raises(ConflictError), ours.taken(0.0):
+            pass
+        # Its lock comes now, and nobody waits for it.
+        with ours.taken(PATIENCE_SECONDS), pytest.raises(ConflictError), other.taken(0.05):
+            pass
+
+
+def test_a_turn_is_waited_for_again_once_there_are_threads_to_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, other = Turn(str(tmp_path / "turn")), Turn(str(tmp_path / "turn"))
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with other.taken(PATIENCE_SECONDS):
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(ConflictError), ours.taken(PATIENCE_SECONDS):
+                pass
+        with pytest.raises(ConflictError), ours.taken(0.0):
+            pass
+    with ours.taken(PATIENCE_SECONDS):
+        pass
+
+
+def test_a_transaction_that_the_database_ended_is_run_again() -> None:
+    ended: list[str] = []
+
+    def write() -> str:
+        if not ended:
+            ended.append("by SQLite, as after some errors")
+            connection.connection.execute("ROLLBACK")
+            return "lost"
+        return Repository.objects.create(name="alice/app").name
+
+    assert transactions.run(write) == "alice/app"
+    assert names() == {"alice/app"}
 
 
 def test_a_turn_that_root_made_is_the_servers(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`GET /health`."""
 
+import errno
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -20,6 +21,7 @@ from pytest_django import Settings
 
 from collector.models import Run
 from distribution import failpoints
+from registry_project import probes
 from registry_project.configuration.values import Reserve
 from registry_project.models import Probe
 from registry_project.version import VERSION
@@ -148,6 +150,30 @@ def test_what_was_written_to_the_storage_is_gone(prepared_storage: None, client:
     client.get("/health")
 
     assert sorted(folder.rglob("*")) == before
+
+
+def test_what_a_killed_process_left_goes_with_the_next_probe(prepared_storage: None, client: Client) -> None:
+    left = Path(storages["blobs"].path("probe-0123456789abcdef"))
+    left.write_bytes(b"")
+
+    answer = client.get("/health")
+
+    assert answer.json() == {"status": "ok"} | OK
+    assert not left.exists()
+
+
+def test_a_storage_in_which_something_could_once_not_be_deleted_is_ok_again(
+    prepared_storage: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def fail(_storage: object, _name: str) -> None:
+            raise OSError(errno.EIO, "input/output error")
+
+        patch.setattr(type(storages["blobs"]), "delete", fail)
+        then = probes.write_storage()
+
+    assert (then, probes.write_storage()) == ("not writable: disk failed", "ok")
 
 
 def test_probes_at_short_intervals_write_once(prepared_storage: None, client: Client) -> None:

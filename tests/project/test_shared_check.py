@@ -66,6 +66,22 @@ def test_a_check_that_hung_says_how_it_is_once_it_has_ended(disk: Disk) -> None:
     assert (result, disk.asked) == ("ok", 1)
 
 
+def test_a_check_for_which_there_is_no_thread_is_late_and_tried_again(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.may_answer.set()
+    check = SharedCheck(disk.answer, "late", LONG)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        then = check.result()
+
+    assert (then, check.result()) == ("late", "ok")
+
+
 def test_an_old_result_is_asked_for_again(disk: Disk) -> None:
     disk.may_answer.set()
     check = SharedCheck(disk.answer, "late", LONG)

@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 
 # Another program may have cut the password when it made the hash, and only its owner can tell.
 _TOO_LONG = (
-    "login refused: the password has more than 72 bytes, and bcrypt looks at the first 72 only, so that the hash "
-    "can't tell it from another; choose a password of at most 72 bytes (make its hash with `manage.py hashpassword`)"
+    "login refused: the password has more than 72 bytes, and bcrypt ignores everything after byte 72; choose a "
+    "password of at most 72 bytes (make its hash with `manage.py hashpassword`)"
 )
 
 

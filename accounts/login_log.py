@@ -7,6 +7,7 @@ from django.http import HttpRequest
 logger = logging.getLogger(__name__)
 
 THROTTLED = "login refused after too many wrong passwords"
+MALFORMED = "login refused: the Authorization header is not Basic with a name and a password"
 BUSY = "login refused: too many passwords are being checked"
 MAX_NAME_CHARACTERS = 128
 
@@ -17,7 +18,7 @@ def log_login(request: HttpRequest | None, account: str, grant: str) -> None:
 
 
 def log_refusal(request: HttpRequest | None, account: str | None, grant: str, message: str = "login refused") -> None:
-    """Log that somebody said to be `account`, None where a wrong token tells no name."""
+    """Log that somebody said to be `account`, None where nothing tells a name."""
     logger.warning(message, extra=_about(request, account, grant))
 
 

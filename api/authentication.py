@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import Identity
-from accounts.login_log import THROTTLED, log_refusal
+from accounts.login_log import BUSY, MALFORMED, THROTTLED, log_refusal
 from accounts.models import Account
 from accounts.noted import note_identity
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
@@ -31,6 +31,7 @@ class RememberedBasicAuthentication(BaseAuthentication):
         try:
             credentials = basic_credentials(request._request)
         except MalformedCredentialsError as error:
+            log_refusal(request._request, None, "api", MALFORMED)
             raise AuthenticationFailed("The Authorization header is not Basic with a name and a password.") from error
         if credentials is None:
             return None
@@ -52,6 +53,7 @@ def _identify(credentials: Credentials, request: HttpRequest) -> Identity | None
     try:
         return identify(credentials.name, credentials.password, request)
     except BusyError as error:
+        log_refusal(request, credentials.name, "api", BUSY)
         raise BusyAPIError from error
     except TooManyFailuresError as error:
         log_refusal(request, credentials.name, "api", THROTTLED)

@@ -40,7 +40,7 @@ def _outcome(request: HttpRequest, fault: Fault) -> str:
         return ""
     if fault in _NOTHING_WRITTEN:
         return " Nothing was changed."
-    return " Whether the change was made is not known: look before you make it again."
+    return " Whether the change was made is not known: check before you try again."
 
 
 def _json(detail: str) -> HttpResponse:

@@ -50,7 +50,7 @@ class ErrorCode(Enum):
     PAGINATION_NUMBER_INVALID = (400, "invalid number of results requested")
     TOKEN_REQUEST_INVALID = (400, "invalid token request")
     SCOPE_INVALID = (400, "invalid scope")
-    SERVICE_INVALID = (400, "another service")
+    SERVICE_INVALID = (400, "unknown service")
     GRANT_TYPE_UNSUPPORTED = (400, "unsupported grant type")
 
     def __init__(self, status: int, message: str) -> None:

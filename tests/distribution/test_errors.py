@@ -146,6 +146,7 @@ def test_a_thousand_parameters_are_a_bad_request(alice: Caller) -> None:
 
     assert response.status_code == 400
     assert error_codes(response) == ["UNKNOWN"]
+    assert response.json()["errors"][0]["message"] == "the request has more than 1000 parameters"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import authentication, throttle
+from accounts import authentication, login_log, throttle
 from accounts.models import Account, FailedLogin
 from distribution.models import Tag
 from registry_project.json_log import JsonFormatter
@@ -19,6 +20,7 @@ from tests.admin.browser import Browser
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.images import Image, manifest, push_blob, put_manifest
+from tokens.views.token import OTHER_ACCOUNT
 
 ADDRESS = "192.0.2.5"
 Events = Callable[[str], list[dict[str, Any]]]
@@ -101,6 +103,38 @@ def test_a_wrong_password_for_the_api_is_logged(elsewhere: Client, events: Event
     elsewhere.get("/api/v1/whoami", headers={"Authorization": Caller(elsewhere, "alice", "wrong").basic})
 
     assert events("login refused") == [about("alice", "api", "warning")]
+
+
+@pytest.mark.parametrize(("path", "grant"), [("/v2/token", "basic"), ("/api/v1/whoami", "api")])
+def test_a_malformed_header_is_logged(elsewhere: Client, events: Events, path: str, grant: str) -> None:
+    elsewhere.get(path, headers={"Authorization": "Basic !"})
+
+    assert events(login_log.MALFORMED) == [about(None, grant, "warning")]
+
+
+def test_a_login_for_another_account_is_logged(elsewhere: Client, events: Events) -> None:
+    Caller(elsewhere, "alice", PASSWORDS["alice"]).ask_token(account="bob")
+
+    assert events(OTHER_ACCOUNT) == [about("alice", "basic", "warning")]
+
+
+def test_a_login_that_finds_no_place_is_logged(
+    elsewhere: Client, browser: Browser, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = Caller(elsewhere, "alice", "not checked before")
+    monkeypatch.setattr(authentication, "_bcrypt_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0.01)
+
+    with authentication._bcrypt_places:
+        alice.ask_token()
+        elsewhere.get("/api/v1/whoami", headers={"Authorization": alice.basic})
+        browser.log_in("root", "the password of root")
+
+    assert events(login_log.BUSY) == [
+        about("alice", "basic", "warning"),
+        about("alice", "api", "warning"),
+        about("root", "admin", "warning"),
+    ]
 
 
 def shut(client: Client, account: str) -> None:

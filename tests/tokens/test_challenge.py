@@ -209,6 +209,7 @@ def test_a_host_that_is_none_is_400(host: str) -> None:
 
     assert response.status_code == 400
     assert error_codes(response) == ["UNKNOWN"]
+    assert response.json()["errors"][0]["message"] == "the Host header is not served here"
 
 
 def test_a_proxy_that_forwards_nonsense_is_400(settings: Settings) -> None:

@@ -119,6 +119,15 @@ def test_a_form_that_is_no_text_is_400(alice: Caller) -> None:
     assert refused(response) == (400, ["TOKEN_REQUEST_INVALID"], "invalid_request")
 
 
+def test_a_form_with_too_many_fields_is_400(alice: Caller) -> None:
+    response = alice.client.post("/v2/token", "a&" * 1001, content_type="application/x-www-form-urlencoded")
+
+    assert response.status_code == 400
+    assert error_codes(response) == ["TOKEN_REQUEST_INVALID"]
+    assert response.json()["error"] == "invalid_request"
+    assert response.json()["error_description"] == "the request has more than 1000 parameters"
+
+
 def test_it_needs_no_csrf_token(cast: None) -> None:
     strict = Caller(Client(enforce_csrf_checks=True), "alice", "alice's password")
 
@@ -163,7 +172,10 @@ def test_an_unknown_one_is_401(alice: Caller, token: str) -> None:
 def test_a_revoked_one_is_401(alice: Caller, kept: str) -> None:
     refresh.revoke([RefreshToken.objects.get().pk])
 
-    assert ask(alice, grant_type="refresh_token", refresh_token=kept).status_code == 401
+    response = ask(alice, grant_type="refresh_token", refresh_token=kept)
+
+    assert response.status_code == 401
+    assert response.json()["errors"][0]["detail"] == "this login has ended: log in again"
 
 
 def test_one_that_was_unused_for_too_long_is_401(alice: Caller, kept: str) -> None:

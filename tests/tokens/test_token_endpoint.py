@@ -183,7 +183,11 @@ def test_scopes_without_end_are_400(alice: Caller) -> None:
 
 
 def test_too_many_parameters_are_400() -> None:
-    assert Client().get("/v2/token?" + "a&" * 1001).status_code == 400
+    response = Client().get("/v2/token?" + "a&" * 1001)
+
+    assert response.status_code == 400
+    assert error_codes(response) == ["TOKEN_REQUEST_INVALID"]
+    assert response.json()["errors"][0]["message"] == "the request has more than 1000 parameters"
 
 
 # ------------------------------------------------------------------ service

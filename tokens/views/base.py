@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from django.core.exceptions import DisallowedHost, SuspiciousOperation
+from django.conf import settings
+from django.core.exceptions import DisallowedHost, SuspiciousOperation, TooManyFieldsSent
 from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views import View
@@ -14,7 +15,7 @@ from accounts.database_fault import report
 from accounts.noted import note_identity
 from acl.access import Access
 from tokens.challenge import ChallengeError, bearer_challenge
-from tokens.errors import ErrorCode, RegistryError, quoted
+from tokens.errors import ErrorCode, RegistryError
 from tokens.verify import Bearer, ExpiredTokenError, InvalidTokenError, verify
 
 logger = logging.getLogger(__name__)
@@ -32,18 +33,17 @@ class RegistryView(View):
 
     http_method_names: ClassVar[list[str]] = ["get", "head", "post", "put", "patch", "delete"]  # type: ignore[misc]
 
+    malformed_code: ClassVar[ErrorCode] = ErrorCode.UNKNOWN
+    """The code for a request that Django refuses to parse."""
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Call the method's handler and give its answer, or its error, the headers of every answer."""
         try:
             response = self.answer(request, *args, **kwargs)
         except RegistryError as error:
             response = self.render(request, error)
-        except DisallowedHost:
-            other_host = RegistryError(ErrorCode.UNKNOWN, "the Host header is not served here", status=400)
-            response = self.render(request, other_host)
         except SuspiciousOperation as error:
-            # Django's own limits, such as the number of parameters in a query.
-            response = self.render(request, RegistryError(ErrorCode.UNKNOWN, quoted(str(error)), status=400))
+            response = self.render(request, _malformed(self.malformed_code, error))
         except DatabaseFault as error:
             fault = report(error)
             response = self.render(request, unavailable(fault.reason, fault.retry_after_seconds))
@@ -105,6 +105,18 @@ def unauthorized(
 def unavailable(reason: str, retry_after_seconds: int = 2) -> RegistryError:
     """Return a 503 that says when to come back."""
     return RegistryError(ErrorCode.UNAVAILABLE, reason, headers={"Retry-After": str(retry_after_seconds)})
+
+
+def _malformed(code: ErrorCode, error: SuspiciousOperation) -> RegistryError:
+    """Return the 400 in words of our own, since Django's name its settings."""
+    if isinstance(error, DisallowedHost):
+        code, detail = ErrorCode.UNKNOWN, "the Host header is not served here"
+    elif isinstance(error, TooManyFieldsSent):
+        detail = f"the request has more than {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS} parameters"
+    else:
+        detail = "the request is malformed"
+    # The message is all that docker prints.
+    return RegistryError(code, detail, status=400, message=detail)
 
 
 def error_response(error: RegistryError) -> JsonResponse:

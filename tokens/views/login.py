@@ -4,7 +4,7 @@ from django.http import HttpRequest
 
 from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import Identity
-from accounts.login_log import THROTTLED, log_login, log_refusal
+from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
 from accounts.noted import note_identity
 from tokens.challenge import basic_challenge
 from tokens.credentials import Credentials
@@ -20,6 +20,7 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
     try:
         identity = identify(credentials.name, credentials.password, request)
     except BusyError as error:
+        log_refusal(request, credentials.name, grant, BUSY)
         raise unavailable("too many logins at once") from error
     except TooManyFailuresError as error:
         log_refusal(request, credentials.name, grant, THROTTLED)
@@ -32,10 +33,9 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
     return identity
 
 
-def wrong_credentials() -> RegistryError:
+def wrong_credentials(detail: str = "wrong account or password") -> RegistryError:
     """Return the 401 that asks for a name and a password."""
     # Without a detail docker prints the bare word "unauthorized".
-    detail = "wrong account or password"
     return RegistryError(ErrorCode.UNAUTHORIZED, detail, headers={"WWW-Authenticate": basic_challenge()})
 
 

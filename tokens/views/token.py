@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, JsonResponse, QueryDict
 
 from accounts.identity import ANONYMOUS, Identity
-from accounts.login_log import log_login, log_refusal
+from accounts.login_log import MALFORMED, log_login, log_refusal
 from accounts.noted import note_identity
 from tokens import refresh
 from tokens.body import read_whole
@@ -20,10 +20,13 @@ from tokens.views.login import log_in, wrong_credentials
 from tokens.views.oauth import oauth_error_response
 
 FORM_MAX_BYTES = 64 * 1024
+OTHER_ACCOUNT = "login refused: the parameter account names another account than the Authorization header"
 
 
 class TokenView(RegistryView):
     """Issue tokens; 401 for wrong credentials, never 403, from which some clients don't recover."""
+
+    malformed_code = ErrorCode.TOKEN_REQUEST_INVALID
 
     def get(self, request: HttpRequest) -> JsonResponse:
         """Answer with a token for what was asked and is allowed."""
@@ -87,11 +90,13 @@ def _basic(request: HttpRequest) -> Credentials | None:
     try:
         credentials = basic_credentials(request)
     except MalformedCredentialsError as error:
+        log_refusal(request, None, "basic", MALFORMED)
         raise wrong_credentials() from error
     if credentials is None or credentials.are_blank:
         return None
     account = request.GET.get("account")
     if account and account != credentials.name:
+        log_refusal(request, credentials.name, "basic", OTHER_ACCOUNT)
         raise wrong_credentials()
     return credentials
 
@@ -113,7 +118,7 @@ def _refreshed(request: HttpRequest, token: str) -> Identity:
     identity = refresh.redeem(token)
     if identity is None:
         log_refusal(request, None, "refresh_token", "refresh token refused")
-        raise wrong_credentials()
+        raise wrong_credentials("this login has ended: log in again")
     log_login(request, identity.name, "refresh_token")
     note_identity(request, identity)
     return identity

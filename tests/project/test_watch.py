@@ -1,12 +1,13 @@
 """What counts as a change of a file that is watched."""
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from registry_project.watch import Watch
+from registry_project.watch import MAX_BYTES, Watch
 
 
 @pytest.fixture
@@ -83,3 +84,45 @@ def test_the_same_content_written_again_is_no_change(watched: Path) -> None:
     watched.write_text("old")
 
     assert not any(watch.has_changed() for _ in range(3))
+
+
+def test_what_is_no_file_is_not_waited_for(watched: Path) -> None:
+    watch = Watch(watched)
+    watched.unlink()
+    os.mkfifo(watched)
+    writer = os.open(watched, os.O_RDWR)
+    try:
+        assert not any(watch.has_changed() for _ in range(3))
+    finally:
+        os.close(writer)
+
+
+def test_a_file_without_an_end_is_read_to_a_limit(watched: Path) -> None:
+    watch = Watch(watched)
+    with watched.open("wb") as file:
+        file.truncate(1 << 36)
+    tracemalloc.start()
+    try:
+        assert [watch.has_changed() for _ in range(2)] == [False, True]
+        assert tracemalloc.get_traced_memory()[1] < 3 * MAX_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(watched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.utime(watched, (0, 0))
+    watch = Watch(watched)
+    opened: list[Path] = []
+    really_open = os.open
+
+    def noting_open(path: Path, flags: int) -> int:
+        opened.append(path)
+        return really_open(path, flags)
+
+    monkeypatch.setattr(os, "open", noting_open)
+
+    assert not any(watch.has_changed() for _ in range(3))
+    assert opened == []
+    watched.write_text("new")
+    assert [watch.has_changed() for _ in range(2)] == [False, True]
+    assert opened

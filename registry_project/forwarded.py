@@ -26,11 +26,12 @@ IsProxy = Callable[[str], bool]
 
 
 class Claim(NamedTuple):
-    """What is said of a request; None: nothing, of the client only where two headers contradict each other."""
+    """What is said of a request; None: nothing, or what two headers contradict each other about, the `disputed`."""
 
     scheme: str | None = None
     host: str | None = None
     client: str | None = None
+    disputed: tuple[str, ...] = ()
 
 
 def claim_of(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:
@@ -38,7 +39,7 @@ def claim_of(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:
 
     A proxy sets one kind of header and passes on the other as its client sent it, and which of the two it sets is not
     known here. Whichever kind won, somebody could write the other through a proxy that leaves it alone, and be any
-    address. So where both are there, only what both say alike is believed.
+    address. So where both are there, nothing is believed that they contradict each other about.
     """
     by_x = _x_claim(meta, peer, is_proxy) if any(header in meta for header in X_HEADERS) else None
     if HEADER not in meta:
@@ -46,7 +47,21 @@ def claim_of(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:
     standard = _standard_claim(meta[HEADER], peer, is_proxy)
     if by_x is None:
         return standard
-    return Claim(*(ours if ours == theirs else None for ours, theirs in zip(by_x, standard, strict=True)))
+    return _merged(by_x, standard)
+
+
+def _merged(one: Claim, other: Claim) -> Claim:
+    """Return what the two say together.
+
+    Scheme and host that only one kind names are believed, though it may be the client's own: behind a proxy that sets
+    neither, a client can name them with one kind alone, and names the host by `Host` anyway. Both only shape the answer
+    to that very request, no page can make a browser send these headers, and the names are checked as `Host` is. The
+    client, for which limits and logs stand, is always named by both: one that says nothing says that it is the peer.
+    """
+    pairs = {name: (getattr(one, name), getattr(other, name)) for name in ("scheme", "host", "client")}
+    disputed = tuple(name for name, (this, that) in pairs.items() if this and that and this != that)
+    scheme, host, client = (None if name in disputed else this or that for name, (this, that) in pairs.items())
+    return Claim(scheme, host, client, disputed)
 
 
 def _x_claim(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:

@@ -2,20 +2,20 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
-from django.http.request import split_domain_port, validate_host
 
 from accounts.noted import REQUEST_ID
 from registry_project import health
 from registry_project.configuration.values import Network
 from registry_project.forwarded import HEADER, X_HEADERS, claim_of, plain_address
 from registry_project.hourly import Hourly
+from tokens.host import is_served
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class TrustedProxyMiddleware:
         request_id = meta.get("HTTP_X_REQUEST_ID", "")
         if _REQUEST_ID.fullmatch(request_id):
             meta[REQUEST_ID] = request_id
-        if claim.client is None:
-            _warn_of_contradiction(peer)
+        if claim.disputed:
+            _warn_of_contradiction(peer, claim.disputed)
 
     def _is_listed(self, address: str) -> bool:
         try:
@@ -79,26 +79,26 @@ class TrustedProxyMiddleware:
 
 def _is_served(host: str) -> bool:
     """Tell whether the name in `Host` is one that `server.public_url` lets expect, or missing (HTTP/1.0)."""
-    return not host or validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
+    return not host or is_served(host)
 
 
 def _warn_of_unlisted(header: str, peer: str) -> None:
     if _SAYS_UNLISTED.is_due():
         logger.warning(
-            "%s of %s does not count, since server.trusted_proxies does not list that address. If it is your reverse "
-            'proxy, and no client asks from there, write `server: {trusted_proxies: ["%s"]}`',
+            "%s of %s does not count, since server.trusted_proxies does not list that address. Any client can send "
+            "this header: list the address only if it is your reverse proxy's, and no client asks from there",
             header.removeprefix("HTTP_").replace("_", "-").title(),
-            peer,
             peer,
         )
 
 
-def _warn_of_contradiction(peer: str) -> None:
+def _warn_of_contradiction(peer: str, disputed: Sequence[str]) -> None:
     if _SAYS_CONTRADICTION.is_due():
         logger.warning(
-            "the proxy %s of server.trusted_proxies sends Forwarded and X-Forwarded-For, and they name different "
-            "clients, so neither counts: let it take off the one that it does not set itself",
+            "the proxy %s of server.trusted_proxies sends Forwarded and X-Forwarded-…, and they contradict each other "
+            "about the %s, so neither counts: configure it to remove the header that it does not set",
             peer,
+            " and the ".join(disputed),
         )
 
 
@@ -107,8 +107,8 @@ def _warn_of_host(request: HttpRequest, peer: str) -> None:
     if request.path_info != health.PATH and _SAYS_HOST.is_due():
         logger.warning(
             "%s asked for the host %r, which is not that of server.public_url, %s. If it is your reverse proxy, let it "
-            "pass on Host, or set X-Forwarded-Host and list it in server.trusted_proxies; else correct "
-            "server.public_url, or let the client use it",
+            "pass on Host, or set X-Forwarded-Host and list it in server.trusted_proxies; otherwise "
+            "correct server.public_url",
             peer,
             request.META["HTTP_HOST"][:MAX_HOST_CHARACTERS],
             settings.REGISTRY.server.public_url,

@@ -21,10 +21,15 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 def host_of(request: HttpRequest) -> str:
     """Return host and port, without a port that is empty. Raises DisallowedHost for what is none, or not ours."""
     text = _named(request)
-    match = _HOST.fullmatch(text)
-    if match is None or not validate_host(match[1].lower().removesuffix("."), settings.ALLOWED_HOSTS):
+    if not is_served(text):
         raise DisallowedHost(f"the Host header {text[:100]!a} is not served here")
     return text.removesuffix(":")
+
+
+def is_served(host: str) -> bool:
+    """Tell whether a host, with or without a port, is one that the registry answers to."""
+    match = _HOST.fullmatch(host)
+    return match is not None and validate_host(match[1].lower().removesuffix("."), settings.ALLOWED_HOSTS)
 
 
 def _named(request: HttpRequest) -> str:

@@ -126,12 +126,32 @@ def test_what_both_kinds_say_is_believed() -> None:
     ],
     ids=["by a proxy that sets X-Forwarded", "by a proxy that sets Forwarded", "by one that tells no client"],
 )
-def test_nothing_is_smuggled_in_by_the_header_that_a_proxy_leaves_alone(
+def test_no_address_is_smuggled_in_by_the_header_that_a_proxy_leaves_alone(
     forwarded: str, x_forwarded: dict[str, str]
 ) -> None:
     claim = claimed(forwarded, **x_forwarded)
 
-    assert claim == Claim(None, None, None)
+    assert (claim.client, claim.disputed) == (None, ("client",))
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "x_forwarded", "claim"),
+    [
+        ("for=203.0.113.9", {"for": CLIENT, "proto": "https", "host": "r"}, Claim("https", "r", CLIENT)),
+        ("for=203.0.113.9;proto=https;host=r", {"for": CLIENT}, Claim("https", "r", CLIENT)),
+        ("for=192.168.1.5", {"for": CLIENT, "proto": "https"}, Claim("https", None, None, ("client",))),
+    ],
+)
+def test_scheme_and_host_are_those_of_the_kind_that_names_them(
+    forwarded: str, x_forwarded: dict[str, str], claim: Claim
+) -> None:
+    assert claimed(forwarded, **x_forwarded) == claim
+
+
+def test_schemes_and_hosts_that_contradict_each_other_are_not_believed() -> None:
+    claim = claimed("for=203.0.113.9;proto=https;host=a", **{"for": CLIENT, "proto": "http", "host": "b"})
+
+    assert claim == Claim(None, None, CLIENT, ("scheme", "host"))
 
 
 def test_a_header_that_is_long_is_read_in_little_time() -> None:

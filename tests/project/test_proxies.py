@@ -39,7 +39,9 @@ def seen(
     """Return the request that the views see, of one that came from `peer`."""
     server = Server(trusted_proxies=tuple(map(ip_network, proxies)), public_url=public_url)
     settings.REGISTRY = Configuration(server=server)
-    settings.ALLOWED_HOSTS = ["registry.example.org", "localhost", "127.0.0.1", "[::1]"] if public_url else ["*"]
+    settings.ALLOWED_HOSTS = (
+        ["registry.example.org", "my_registry", "localhost", "127.0.0.1", "[::1]"] if public_url else ["*"]
+    )
     requests: list[HttpRequest] = []
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -102,14 +104,16 @@ def test_an_ipv4_client_of_an_ipv6_socket_has_its_ipv4_address(settings: Setting
 @pytest.mark.parametrize(
     ("header", "name"), [("HTTP_X_FORWARDED_FOR", "X-Forwarded-For"), ("HTTP_FORWARDED", "Forwarded")]
 )
-def test_a_header_that_does_not_count_is_a_warning_that_says_what_to_write(
+def test_a_header_that_does_not_count_is_a_warning_that_names_the_setting(
     settings: Settings, caplog: pytest.LogCaptureFixture, header: str, name: str
 ) -> None:
     seen(settings, "172.18.0.2", {header: "for=203.0.113.9"})
 
     (line,) = caplog.messages
     assert line.startswith(f"{name} of 172.18.0.2 does not count")
-    assert 'server: {trusted_proxies: ["172.18.0.2"]}' in line
+    assert "server.trusted_proxies" in line
+    # Whoever asks can send the header: what is said is nothing to copy.
+    assert line.count("172.18.0.2") == 1
 
 
 def test_it_is_one_warning_an_hour(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
@@ -117,6 +121,36 @@ def test_it_is_one_warning_an_hour(settings: Settings, caplog: pytest.LogCapture
         seen(settings, f"172.18.0.{number}", FORWARDED)
 
     assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "about"), [("for=203.0.113.9;proto=http", "scheme"), ("for=203.0.113.9;host=other", "host")]
+)
+def test_a_contradiction_about_scheme_or_host_is_a_warning(
+    settings: Settings, caplog: pytest.LogCaptureFixture, header: str, about: str
+) -> None:
+    seen(settings, "10.0.0.1", {**FORWARDED, "HTTP_FORWARDED": header})
+
+    (line,) = caplog.messages
+    assert f"contradict each other about the {about}, so neither counts" in line
+
+
+def test_https_is_not_lost_by_a_kind_that_does_not_name_it(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = seen(settings, "10.0.0.1", {**FORWARDED, "HTTP_FORWARDED": "for=203.0.113.9"})
+
+    assert (request.is_secure(), request.META["HTTP_HOST"]) == (True, "registry.example.org")
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("host", ["my_registry", "my_registry:5000", "my_registry:"])
+def test_a_name_with_an_underscore_or_an_empty_port_is_served(
+    settings: Settings, caplog: pytest.LogCaptureFixture, host: str
+) -> None:
+    seen(settings, "172.18.0.2", {"HTTP_HOST": host}, public_url=PUBLIC_URL)
+
+    assert caplog.messages == []
 
 
 def test_a_listed_proxy_is_no_warning(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

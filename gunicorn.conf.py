@@ -69,7 +69,7 @@ def on_starting(server: Arbiter) -> None:
     signal.signal(signal.SIGHUP, server.signal)
     early_signals.keep(server)
     open_files.allow_all()
-    start.prepare(server.cfg.address)
+    server.said_at_start = start.prepare(server.cfg.address)  # type: ignore[attr-defined]
     server.app.wsgi()
     # What is loaded stays: no worker looks at it again for garbage, so its pages stay shared.
     gc.collect()
@@ -91,7 +91,7 @@ def _reload_on_request(server: Arbiter) -> None:
     # Not the one from above: the first start has written a file since.
     configuration = start.configuration()
     command = [*_manage, "loadconfig", str(configuration.path), "--reload", "--skip-checks"]
-    reload = Reload(command, marks(configuration))
+    reload = Reload(command, marks(configuration), server.said_at_start)  # type: ignore[attr-defined]
     reload.install(server)
     server.reload_of_configuration = reload  # type: ignore[attr-defined]
     if _watch is not None:
@@ -99,7 +99,7 @@ def _reload_on_request(server: Arbiter) -> None:
 
 
 def on_exit(server: Arbiter) -> None:
-    """Take an import that is under way along."""
+    """Stop a running import."""
     if hasattr(server, "reload_of_configuration"):
         server.reload_of_configuration.stop()
 

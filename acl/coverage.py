@@ -76,7 +76,21 @@ def name_covers(wide: str, narrow: str) -> bool:
 
 def account_covers(wide: str, narrow: str) -> bool:
     """Tell whether the pattern `wide` of accounts matches all that `narrow` matches; True is always right."""
-    return covers(places(wide, _ACCOUNT_CHARACTERS), places(narrow, _ACCOUNT_CHARACTERS))
+    return covers(_account_places(wide), _account_places(narrow))
+
+
+def work_of(wide: str, narrow: str) -> int:
+    """Return about how many characters `wide` and `narrow` make a comparison look at.
+
+    Up to the first run of `wide` one place is reached at a time, behind it all may be.
+    """
+    behind_run = len(wide) - wide.index("*") if "*" in wide else 0
+    return len(wide) + len(narrow) * (1 + behind_run)
+
+
+@lru_cache(maxsize=10_000)
+def _account_places(pattern: str) -> list[frozenset[str] | None]:
+    return places(pattern, _ACCOUNT_CHARACTERS)
 
 
 @lru_cache(maxsize=10_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 PATTERN_MAX_CHARACTERS = 255
 
@@ -78,8 +78,13 @@ def places(pattern: str, alphabet: str) -> list[frozenset[str] | None]:
         elif token["literal"]:
             found.append(frozenset(token["literal"]))
         else:
-            found.append(frozenset(re.findall(_one_character(token), alphabet)))
+            found.append(_those_of(_one_character(token), alphabet))
     return found
+
+
+@lru_cache(maxsize=1000)
+def _those_of(expression: str, alphabet: str) -> frozenset[str]:
+    return frozenset(re.findall(expression, alphabet))
 
 
 def covers(wide: list[frozenset[str] | None], narrow: list[frozenset[str] | None]) -> bool:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from acl.coverage import account_covers, matches_some_name, name_covers
+from acl.coverage import account_covers, matches_some_name, name_covers, work_of
 from acl.glob import ACCOUNT, compile_glob, for_account, is_literal, literal_prefix
 
 # Of rules that begin alike, and of patterns of accounts, so many are looked at for one that allows the same.
 _MAX_LOOKED_AT = 20
+# Characters that are compared, in all: some seconds, and far more than the rules of a busy registry need.
+MAX_WORK = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class Candidate:
         return self.subject_kind == "account" and not is_literal(self.subject)
 
 
+class _TooMuchWorkError(Exception):
+    """The rules are too many and too alike for all to be compared."""
+
+
 Subject = tuple[str, str]
 _EVERYBODY: Subject = ("anonymous", "")
 
@@ -42,6 +48,12 @@ class Rules:
         self._accounts = accounts
         self._groups = groups
         self._wider: dict[Subject, list[Subject]] = {}
+        self._work_left = MAX_WORK
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Tell whether MAX_WORK was not enough for what was asked; then no more reasons are found."""
+        return self._work_left < 0
 
     def reasons(self) -> Iterator[tuple[int, str]]:
         """Yield the position of each rule that can do nothing, and why."""
@@ -51,9 +63,17 @@ class Rules:
                 yield position, reason
 
     def reason(self, position: int) -> str | None:
-        """Return why the rule at `position` can do nothing, None when it can."""
+        """Return why the rule at `position` can do nothing, None when it can or there was no work left to find out."""
         rule = self._rules[position]
-        return self._unknown(rule) or _impossible(rule) or self._contained(position, rule)
+        try:
+            return self._unknown(rule) or self._impossible(rule) or self._contained(position, rule)
+        except _TooMuchWorkError:
+            return None
+
+    def _spend(self, work: int) -> None:
+        self._work_left -= work
+        if self._work_left < 0:
+            raise _TooMuchWorkError
 
     def _unknown(self, rule: Candidate) -> str | None:
         if rule.subject_kind == "group" and rule.subject not in self._groups:
@@ -65,12 +85,19 @@ class Rules:
         return None if self._is_about_somebody(rule.subject) else f"no account's name matches {rule.subject}"
 
     def _is_about_somebody(self, pattern: str) -> bool:
-        return pattern == "*" or any(map(compile_glob(pattern), self._accounts))
+        if pattern == "*":
+            return True
+        matches = compile_glob(pattern)
+        for account in self._accounts:
+            self._spend(len(pattern))
+            if matches(account):
+                return True
+        return False
 
     def _contained(self, position: int, rule: Candidate) -> str | None:
         for other in self._alike(rule):
             wider = self._rules[other]
-            if other == position or not _allows_all_of(wider, rule):
+            if other == position or not self._allows_all_of(wider, rule):
                 continue
             if other > position and self._is_as_wide(rule, wider):
                 # Of two that allow the same, the later one is not needed.
@@ -80,7 +107,7 @@ class Rules:
 
     def _is_as_wide(self, rule: Candidate, other: Candidate) -> bool:
         subject = rule.subject_kind, rule.subject
-        return subject in self._subjects_around(other) and _allows_all_of(rule, other)
+        return subject in self._subjects_around(other) and self._allows_all_of(rule, other)
 
     def _alike(self, rule: Candidate) -> Iterator[int]:
         """Yield the rules about the same accounts or more, whose pattern begins as the name of `rule` does."""
@@ -100,9 +127,26 @@ class Rules:
             return
         yield _EVERYBODY
         for pattern in self._account_patterns:
+            self._spend(work_of(pattern, name))
             is_wider = pattern == "*" if kind == "group" else account_covers(pattern, name)
             if is_wider and pattern != name:
                 yield "account", pattern
+
+    def _allows_all_of(self, wider: Candidate, rule: Candidate) -> bool:
+        if not wider.actions >= rule.actions:
+            return False
+        self._spend(work_of(wider.name, rule.name))
+        return name_covers(wider.name, rule.name)
+
+    def _impossible(self, rule: Candidate) -> str | None:
+        name = rule.name
+        if ACCOUNT in name and rule.subject_kind == "account" and not rule.has_account_pattern:
+            name = for_account(name, rule.subject)
+        self._spend(len(name))
+        if matches_some_name(name):
+            return None
+        hint = "; ! means something within [ ] only" if "!" in name and "[!" not in name else ""
+        return f"no repository can be called {name}{hint}"
 
     @cached_property
     def _account_patterns(self) -> list[str]:
@@ -116,17 +160,3 @@ class Rules:
             key = (rule.subject_kind, rule.subject), literal_prefix(rule.name)
             found.setdefault(key, []).append(position)
         return found
-
-
-def _allows_all_of(wider: Candidate, rule: Candidate) -> bool:
-    return wider.actions >= rule.actions and name_covers(wider.name, rule.name)
-
-
-def _impossible(rule: Candidate) -> str | None:
-    name = rule.name
-    if ACCOUNT in name and rule.subject_kind == "account" and not rule.has_account_pattern:
-        name = for_account(name, rule.subject)
-    if matches_some_name(name):
-        return None
-    hint = "; ! means something within [ ] only" if "!" in name and "[!" not in name else ""
-    return f"no repository can be called {name}{hint}"

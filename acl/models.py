@@ -79,7 +79,7 @@ class Rule(models.Model):
         if (self.subject_kind == SubjectKind.ANONYMOUS) == bool(self.subject):
             raise ValidationError({"subject": "An account or a group needs a subject, everybody has none."})
         if self.subject_kind == SubjectKind.ANONYMOUS and ACCOUNT in self.name:
-            raise ValidationError({"name": f"Everybody has no account, whose name {ACCOUNT} could be."})
+            raise ValidationError({"name": f"{ACCOUNT} needs an account; this rule is for everybody."})
         if self.subject_kind == SubjectKind.ACCOUNT:
             # A group's name is no pattern: it may have any character.
             _validate_subject(self.subject)

@@ -41,8 +41,11 @@ class Commands(ManagementUtility):
         others = sorted(known.keys() - own - set(_OF_USE))
         lines = [f"Type '{self.prog_name} help COMMAND' for more about a command.", ""]
         lines += ["The registry's commands:", *self._described({*own, "version"}), ""]
-        lines += ["Django's, of use here:", *self._described(_OF_USE), ""]
-        lines += ["Django's others:", textwrap.fill(" ".join(others), 100, initial_indent="  ", subsequent_indent="  ")]
+        lines += ["Useful Django commands:", *self._described(_OF_USE), ""]
+        lines += [
+            "Other Django commands:",
+            textwrap.fill(" ".join(others), 100, initial_indent="  ", subsequent_indent="  "),
+        ]
         return "\n".join(lines)
 
     def fetch_command(self, subcommand: str) -> BaseCommand:

@@ -105,12 +105,12 @@ class Connection(TConn):
         return True
 
     def cut(self) -> None:
-        """Let whoever serves it, now or next, find the end of the stream."""
+        """Shut the socket down so that the thread that serves it reads end of file."""
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
     def end_quiet(self) -> None:
-        """Let whoever serves it next find the end of the stream, unless a request has come that waits for a thread.
+        """Shut the socket down so that its thread reads end of file, unless a request has come that waits for one.
 
         What comes this very moment can be answered still: only the side that is read is closed.
         """

@@ -58,9 +58,10 @@ def _merged(one: Claim, other: Claim) -> Claim:
     to that very request, no page can make a browser send these headers, and the names are checked as `Host` is. The
     client, for which limits and logs stand, is always named by both: one that says nothing says that it is the peer.
     """
-    members = list(zip(("scheme", "host", "client"), one, other, strict=False))
-    disputed = tuple(name for name, this, that in members if this and that and this != that)
-    return Claim(*(None if name in disputed else this or that for name, this, that in members), disputed=disputed)
+    pairs = {name: (getattr(one, name), getattr(other, name)) for name in ("scheme", "host", "client")}
+    disputed = tuple(name for name, (this, that) in pairs.items() if this and that and this != that)
+    scheme, host, client = (None if name in disputed else this or that for name, (this, that) in pairs.items())
+    return Claim(scheme, host, client, disputed)
 
 
 def _x_claim(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:

@@ -7,7 +7,7 @@ unavailable   503   the database or the storage can't be read
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from registry_project import probes
 from registry_project.probes import NO_ANSWER, OK, UNAVAILABLE, UNKNOWN
@@ -66,12 +66,16 @@ class HealthMiddleware:
 def _health(request: HttpRequest, checks: Checks) -> HttpResponseBase:
     """Answer with the state of each part, and of all; why something fails goes to the log only."""
     if request.method not in ("GET", "HEAD"):
-        return HttpResponseNotAllowed(["GET", "HEAD"])
+        response = _response({"error": "method not allowed"}, 405)
+        response["Allow"] = "GET, HEAD"
+        return response
     states = checks.states()
     status = _status(states)
-    response = JsonResponse(
-        {"status": status, **states, "version": VERSION}, status=503 if status == UNAVAILABLE else 200
-    )
+    return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
+
+
+def _response(content: dict[str, str], status: int) -> JsonResponse:
+    response = JsonResponse(content, status=status)
     response["Cache-Control"] = "no-store"
     # Set by a middleware that this answer does not pass; without it gunicorn sends chunks.
     response["Content-Length"] = str(len(response.content))

@@ -51,9 +51,12 @@ class Outgoing(Response):
         """Tell whether the connection ends with this response.
 
         A client that was never told to go on may send its body all the same, or its next request: the two can't be
-        told apart, so nothing more is read as a request.
+        told apart, so nothing more is read as a request. Nor is it known where the next one begins when the body has
+        failed.
         """
-        return self._is_continue_due or super().should_close()
+        body = getattr(self.req, "body", None)
+        has_failed = body is not None and body.failed
+        return has_failed or self._is_continue_due or super().should_close()
 
     def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Take the header fields of the application. Raises what gunicorn raises for one that is malformed."""

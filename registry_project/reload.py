@@ -6,15 +6,16 @@ process of its own imports the file, and the workers notice by the rights epoch.
     SIGHUP ──> master: starts `loadconfig --reload` ──> SIGCHLD: logs what that one printed
 
 The master has no threads, since it forks workers. So the process writes into files, which are read when it has ended;
-gunicorn may collect its exit status before this module asks for it, so the status decides nothing.
+gunicorn may collect its exit status before this module asks for it, so the status only explains.
 """
 
 import json
 import logging
+import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from typing import IO, NamedTuple
 
 from gunicorn.arbiter import Arbiter
@@ -27,9 +28,10 @@ _MAX_LINES = 50
 class Reload:
     """Imports, one at a time; what is asked for meanwhile is one more, after it."""
 
-    def __init__(self, command: Sequence[str], running: Mapping[str, str]) -> None:
-        """Keep the command to run and the marks of the settings that this server runs with."""
+    def __init__(self, command: Sequence[str], running: Mapping[str, str], said: Collection[str] = ()) -> None:
+        """Keep the command to run, the marks of the settings that this server runs with, and the warnings it `said`."""
         self._command = command
+        self._said = said
         self._running = json.dumps(running).encode()
         self._import: _Import | None = None
         self._is_due_again = False
@@ -60,7 +62,7 @@ class Reload:
         """Log how the import ended, if it has."""
         if self._import is None or not self._import.is_over():
             return
-        self._import.log()
+        self._said = self._import.log(self._said)
         self._import = None
         if self._is_due_again:
             self.start()
@@ -87,15 +89,22 @@ class _Import:
         with ExitStack() as stack:
             self._told = stack.enter_context(tempfile.TemporaryFile())
             self._complaints = stack.enter_context(tempfile.TemporaryFile())
-            # A file and no pipe for the input too: nobody waits until the process reads it.
-            given = stack.enter_context(tempfile.TemporaryFile())
-            given.write(running)
-            given.seek(0)
             self._process = subprocess.Popen(  # noqa: S603 - the project's own
-                command, stdin=given, stdout=self._told, stderr=self._complaints
+                command,
+                stdin=subprocess.PIPE,
+                stdout=self._told,
+                stderr=self._complaints,
+                # `systemctl kill -s HUP` sends it to every process of the service.
+                preexec_fn=_ignore_hangup,  # noqa: PLW1509 - the master has no threads
             )
-            given.close()
             self._files = stack.pop_all()
+        self._give(running)
+
+    def _give(self, running: bytes) -> None:
+        """Write the marks, which a pipe takes at once: nobody waits until the process reads them."""
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        with suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe.write(running)
 
     def is_over(self) -> bool:
         return self._process.poll() is not None
@@ -103,16 +112,24 @@ class _Import:
     def stop(self) -> None:
         self._process.terminate()
 
-    def log(self) -> None:
-        """Say in one line how it ended: with an outcome, or with what it complained about."""
+    def log(self, said: Collection[str]) -> Collection[str]:
+        """Say in one line how it ended: with an outcome, or with what it complained about.
+
+        Return the warnings that are said by then, of which only those are told that were not `said` before.
+        """
         with self._files:
             told, complaints = _content(self._told), _content(self._complaints)
         try:
             outcome = _Outcome(**json.loads(told))
         except (ValueError, TypeError):
-            _log_failure(complaints.splitlines() or ["the import ended without a word"])
-        else:
-            _log_success(outcome)
+            _log_failure(complaints.splitlines() or ["the import exited without output"], self._cause())
+            return said
+        _log_success(outcome, [warning for warning in outcome.warnings if warning not in said])
+        return frozenset(outcome.warnings)
+
+    def _cause(self) -> str:
+        code = self._process.returncode
+        return f" (signal {-code}, {signal.Signals(-code).name})" if code < 0 else ""
 
 
 def _content(file: IO[bytes]) -> str:
@@ -120,16 +137,20 @@ def _content(file: IO[bytes]) -> str:
     return file.read().decode(errors="replace")
 
 
-def _log_success(outcome: _Outcome) -> None:
+def _ignore_hangup() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _log_success(outcome: _Outcome, warnings: Sequence[str]) -> None:
     changed = outcome.needs_restart
-    level = logging.WARNING if changed or outcome.warnings else logging.INFO
+    level = logging.WARNING if changed or warnings else logging.INFO
     more = f"; only a restart brings into effect: {', '.join(changed)}" if changed else ""
-    told = {"changes": outcome.changes, "warnings": outcome.warnings, "needs_restart": changed}
+    told = {"changes": outcome.changes, "warnings": warnings[:_MAX_LINES], "needs_restart": changed}
     logger.log(level, "configuration reloaded: %s%s", outcome.summary, more, extra=told)
 
 
-def _log_failure(lines: Sequence[str]) -> None:
-    told = "configuration not reloaded, users and rules stay as they were: %s"
+def _log_failure(lines: Sequence[str], cause: str = "") -> None:
+    told = "configuration not reloaded, users and rules stay as they were: %s%s"
     # A traceback says at its end what it is.
     first = lines[-1] if lines[0].startswith("Traceback") else lines[0]
-    logger.error(told, first, extra={"problems": lines[-_MAX_LINES:]})
+    logger.error(told, first, cause, extra={"problems": lines[-_MAX_LINES:]})

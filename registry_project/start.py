@@ -54,20 +54,23 @@ def configuration() -> Configuration:
         sys.exit(str(error))
 
 
-def prepare(addresses: Iterable[object]) -> None:
-    """Make everything ready to serve on gunicorn's `addresses`; exit with status 1 if something is wrong."""
+def prepare(addresses: Iterable[object]) -> tuple[str, ...]:
+    """Make everything ready to serve on gunicorn's `addresses`; exit with status 1 if something is wrong.
+
+    Return the warnings about the configuration that were said.
+    """
     try:
-        _prepare(addresses)
+        return _prepare(addresses)
     except (ConfigurationError, KeyFileError, StartError, FailpointError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _prepare(addresses: Iterable[object]) -> None:
+def _prepare(addresses: Iterable[object]) -> tuple[str, ...]:
     listening.check_free(addresses, in_force())
     if in_force().path is None:
-        _write_firstin_force()
+        _write_first_configuration()
     loaded = in_force()
     for warning in loaded.warnings:
         _say_error(f"warning: {warning}")
@@ -81,9 +84,10 @@ def _prepare(addresses: Iterable[object]) -> None:
     if not had_log:
         _warn_of_old_database()
     _say_contents(contents)
+    return *loaded.warnings, *contents.warnings
 
 
-def _write_firstin_force() -> None:
+def _write_first_configuration() -> None:
     made = write_first(FIRST_CONFIGURATION)
     in_force.cache_clear()
     if made is not None:

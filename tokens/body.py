@@ -30,6 +30,7 @@ class Body:
         self.was_cut = False
         self.has_stalled = False
         self.was_refused = False
+        self.is_malformed = False
         self._left = self.length
 
     @property
@@ -98,6 +99,7 @@ class Body:
         """Remember why the body ended: a broken chunk, a reset, or somebody's patience ran out."""
         self.was_cut = True
         self.has_stalled = isinstance(error, BlockingIOError | TimeoutError)
+        self.is_malformed = isinstance(error, ParseException)
         self.was_refused = getattr(error, "errno", None) == errno.EBUSY
 
 
@@ -134,6 +136,8 @@ def cut_error(body: Body, detail: object) -> RegistryError:
     """
     if body.was_refused:
         return too_many_slow_clients()
+    if body.is_malformed:
+        return RegistryError(ErrorCode.SIZE_INVALID, detail, message="the chunked body is malformed")
     return RegistryError(ErrorCode.SIZE_INVALID, detail, status=408 if body.has_stalled else None)
 
 

@@ -135,9 +135,10 @@ def _sync_folder(path: Path) -> None:
 
 
 def _is_mounted_secret(path: Path, mode: int) -> bool:
-    """Tell whether others may only read the key, and nobody here could change that; warn of it.
+    """Tell whether others may only read the key, and its folder can't be written here; warn of it.
 
-    Orchestrators mount secrets so (swarm: 0444, Kubernetes: 0644), in a folder that can't be written.
+    Orchestrators mount secrets so (swarm: 0444, Kubernetes: 0644). That the folder can't be written is the whole test,
+    not that its file system is read-only: a folder of root's is as good to a server that is somebody else.
     """
     may_write_others = mode & 0o033
     if may_write_others or os.access(path.parent, os.W_OK):

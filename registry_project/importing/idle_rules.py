@@ -24,7 +24,10 @@ def idle_rules(configuration: Configuration) -> tuple[str, ...]:
     accounts = {*Account.objects.values_list("name", flat=True), *(user.name for user in users)}
     groups = {*Group.objects.values_list("name", flat=True), *(group for user in users for group in user.groups)}
     rules = idle.Rules([_candidate(entry) for entry in entries], accounts, groups)
-    return tuple(_bounded([_line(configuration, entries[found], why) for found, why in rules.reasons()]))
+    lines = [*_bounded([_line(configuration, entries[found], why) for found, why in rules.reasons()])]
+    if rules.is_exhausted:
+        lines.append(f"{configuration.path}: acl: not all rules were compared: they are too many and too alike")
+    return tuple(lines)
 
 
 def _candidate(entry: RuleEntry) -> idle.Candidate:

@@ -95,3 +95,26 @@ def test_the_place_in_the_file_decides_nothing_when_one_is_wider() -> None:
 
 def test_of_two_that_allow_the_same_the_later_one_is_told() -> None:
     assert reasons("account alice a/* *", "account alice a/** pull,push,delete") == {1: "rule 0 allows all of it"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "accounts"),
+    [
+        ([f"account alice {'*a?' * 80}{'b' * (number % 9)}{number} pull" for number in range(200)], ACCOUNTS),
+        ([f"account {number}-*x*y*z a/* pull" for number in range(300)], {f"a{n}" for n in range(8000)}),
+    ],
+    ids=["names", "accounts"],
+)
+def test_rules_that_take_long_to_compare_are_not_all_compared(rules: list[str], accounts: set[str]) -> None:
+    found = Rules(candidates(*rules), accounts, GROUPS)
+
+    assert len(list(found.reasons())) < len(rules)
+    assert found.is_exhausted
+
+
+def test_thousands_of_common_rules_are_all_compared() -> None:
+    rules = [f"account user-{number} team-{number % 50}/app-{number}/* pull" for number in range(5000)]
+    found = Rules(candidates(*rules), {f"user-{number}" for number in range(5000)}, GROUPS)
+
+    assert list(found.reasons()) == []
+    assert not found.is_exhausted

@@ -158,3 +158,16 @@ def test_another_expectation_is_417(server: SmallServer) -> None:
 
         assert answer.status == 417
         assert json.loads(answer.content)["errors"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("end", ["zz\r\n", "5\r\nhelloXX"], ids=["size", "terminator"])
+def test_a_malformed_chunk_is_named_and_ends_the_connection(server: SmallServer, end: str) -> None:
+    authorization = bearer(server)
+    with Talk(server) as talk:
+        talk.send("PATCH", open_upload(server, authorization), authorization, "Transfer-Encoding: chunked")
+        talk.sock.sendall(f"3\r\nabc\r\n{end}".encode())
+        answer = talk.answer()
+
+        assert (answer.status, answer.headers["Connection"]) == (400, "close")
+        assert b"the chunked body is malformed" in answer.content  # type: ignore[attr-defined]
+        assert talk.is_ended()

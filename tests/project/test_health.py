@@ -250,3 +250,5 @@ def test_other_methods_are_405(client: Client) -> None:
     response = client.post("/health")
 
     assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
+    assert response.json() == {"error": "method not allowed"}
+    assert response["Content-Length"] == str(len(response.content))

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -158,12 +158,12 @@ def test_a_watched_file_is_imported_when_it_changes(tmp_path: Path, database: di
 class Imports:
     """Imports by a program that says when it begins, and ends when it is told to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warnings: Sequence[str] = (), said: Sequence[str] = ()) -> None:
         self.begun, self.gate = folder / "begun", folder / "gate"
         os.mkfifo(self.gate)
-        told = json.dumps({"summary": "nothing", "changes": [], "warnings": [], "needs_restart": []})
+        told = json.dumps({"summary": "nothing", "changes": [], "warnings": [*warnings], "needs_restart": []})
         script = f"open({str(self.begun)!r}, 'a').write('x'); open({str(self.gate)!r}).read(); print({told!r})"
-        self.reload = Reload([sys.executable, "-c", script], {})
+        self.reload = Reload([sys.executable, "-c", script], {}, said)
 
     def count(self) -> int:
         return len(self.begun.read_text()) if self.begun.exists() else 0
@@ -215,7 +215,43 @@ def test_an_import_that_dies_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
     imports.reload._import._process.wait()
     imports.reload.look()
 
-    assert caplog.messages[0].endswith("the import ended without a word")
+    assert caplog.messages[0].endswith("the import exited without output (signal 15, SIGTERM)")
+
+
+def test_an_import_goes_on_when_the_signal_is_sent_to_every_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    imports = Imports(tmp_path)
+    imports.reload.start()
+
+    assert imports.reload._import is not None
+    imports.reload._import._process.send_signal(signal.SIGHUP)
+    imports.end_one()
+
+    assert caplog.messages == ["configuration reloaded: nothing"]
+
+
+def test_only_warnings_that_were_not_said_yet_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    imports = Imports(tmp_path, warnings=["old", "new"], said=["old"])
+
+    for _ in range(2):
+        imports.reload.start()
+        imports.end_one()
+
+    told = [(record.levelname, vars(record)["warnings"]) for record in caplog.records]
+    assert told == [("WARNING", ["new"]), ("INFO", [])]
+
+
+def test_a_warning_of_the_start_is_not_said_again(tmp_path: Path, database: dict[str, str]) -> None:
+    weak = f'  weak: {{password: "{bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()}"}}'
+    write(tmp_path, users=weak)
+    with serving(tmp_path, more=database) as server:
+        said = reload(server, tmp_path)
+
+    assert "weak" in (tmp_path / "stderr").read_text()
+    assert (said["level"], said["warnings"]) == ("info", [])
 
 
 def test_an_import_that_can_not_be_started_is_told_and_the_next_one_is_tried(

@@ -112,9 +112,14 @@ def test_a_file_without_an_end_is_read_to_a_limit(watched: Path) -> None:
 def test_a_file_that_has_not_changed_is_not_read_again(watched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.utime(watched, (0, 0))
     watch = Watch(watched)
-    opened: list[str | Path] = []
+    opened: list[Path] = []
     really_open = os.open
-    monkeypatch.setattr(os, "open", lambda path, flags: opened.append(path) or really_open(path, flags))
+
+    def noting_open(path: Path, flags: int) -> int:
+        opened.append(path)
+        return really_open(path, flags)
+
+    monkeypatch.setattr(os, "open", noting_open)
 
     assert not any(watch.has_changed() for _ in range(3))
     assert opened == []

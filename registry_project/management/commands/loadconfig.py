@@ -70,7 +70,7 @@ class Command(BaseCommand):
         told = {
             "summary": outcome.summary(),
             "changes": [str(step) for step in outcome.steps[:MAX_TOLD]],
-            "warnings": [*configuration.warnings, *importing.idle_rules(configuration)][:MAX_TOLD],
+            "warnings": [*configuration.warnings, *importing.idle_rules(configuration)],
             "needs_restart": changed,
         }
         self.stdout.write(json.dumps(told))

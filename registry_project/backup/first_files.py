@@ -44,7 +44,8 @@ def _put_back_secret(state: Path, wanted: Path, undo: ExitStack) -> None:
     server = load(wanted if os.path.lexists(wanted) else None).server
     target, kept = server.data_directory / KEYS / SECRET, state / KEYS / SECRET
     if server.secret_key is None and kept.exists() and not target.exists():
-        for path in [target.parent, *target.parent.parents]:
+        # Undone in the opposite order.
+        for path in reversed([target.parent, *target.parent.parents]):
             if not path.exists():
                 undo.callback(_remove_folder, path)
         undo.callback(target.unlink, missing_ok=True)

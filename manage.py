@@ -4,6 +4,7 @@
 import gc
 import os
 import sys
+from pathlib import Path
 
 from distribution.failpoints import FailpointError
 from registry_project.backup import first_files
@@ -23,29 +24,29 @@ def main() -> None:
     os.umask(0o077)
     named = configuration_named_in(sys.argv)
     try:
-        if sys.argv[1:2] == ["restore"]:
-            _restore_first_files(sys.argv, named)
-        if named is not None:
-            if not os.path.lexists(named):
-                sys.exit(f"{named}: no such file, or none that this user may see; name the configuration file")
-            os.environ["CONFIG_PATH"] = named
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
-        _run(sys.argv)
+        folder = folder_named_in(sys.argv) if sys.argv[1:2] == ["restore"] else None
+        if folder is None:
+            _run(sys.argv, named)
+        else:
+            _restore(folder, sys.argv, named)
     except (BackupError, ConfigurationError, KeyFileError, FailpointError) as error:
         sys.exit(str(error))
 
 
-def _restore_first_files(argv: list[str], named: str | None) -> None:
-    """Restore what the settings read: without it they take defaults, and make a key of their own."""
-    folder = folder_named_in(argv)
-    if folder is None:
-        return
-    made = first_files.put_back(folder, named)
+def _restore(folder: Path, argv: list[str], named: str | None) -> None:
+    """Restore first what the settings read: without it they take defaults, and make a key of their own."""
+    with first_files.put_back(folder, named) as made:
+        _run(argv, named)
     if made is not None:
-        print(f"configuration: restored as {made}; its paths are those of the backup", flush=True)  # noqa: T201 - a command's answer
+        print(f"configuration: restored as {made}; its paths are those of the backup")  # noqa: T201 - a command's answer
 
 
-def _run(argv: list[str]) -> None:
+def _run(argv: list[str], named: str | None) -> None:
+    if named is not None:
+        if not os.path.lexists(named):
+            sys.exit(f"{named}: no such file, or none that this user may see; name the configuration file")
+        os.environ["CONFIG_PATH"] = named
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
     if argv[1:2] in (["version"], ["--version"]):
         print(VERSION)  # noqa: T201 - the answer
     elif argv[1:2] == ["hashpassword"]:

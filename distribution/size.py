@@ -1,4 +1,4 @@
-"""A number of bytes as people read it."""
+"""Numbers as people read them."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -10,3 +10,8 @@ def size_text(size: int) -> str:
         amount /= 1024
         unit += 1
     return f"{amount:.1f} {_UNITS[unit]}" if unit else f"{size} B"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: "1 tag", "2 tags"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

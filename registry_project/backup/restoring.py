@@ -15,6 +15,7 @@ from registry_project.backup.files import Watch
 from registry_project.backup.making import DATABASE
 from registry_project.backup.manifest import Manifest
 from registry_project.backup.transfer import Counts, Transfer, fault_of
+from registry_project.start_error import StartError
 
 _SHOWN = 5
 
@@ -97,16 +98,37 @@ def _check(path: Path, found: Manifest, state: Path, watch: Watch, *, is_deep: b
 def _refuse_target(path: Path) -> None:
     """Raise BackupError or StartError unless the place of the configuration is empty and no server is at work there."""
     configuration = settings.REGISTRY
-    listening.check_free([(configuration.server.host or "0.0.0.0", configuration.server.port)], configuration)  # noqa: S104 - as `:5000` says
-    folders.check(configuration)
+    _refuse_server()
     storage = blob_store().folder()
     folder.refuse_overlap(path, {configuration.server.data_directory, *([] if storage is None else [storage])})
-    if storage is not None and (used := next(storage.glob("objects/*/*"), None)):
-        raise BackupError(
-            f"storage: {storage} has objects already, as {used.relative_to(storage)}; "
-            "name an empty storage.filesystem.rootdirectory, or remove the folder `objects` there"
-        )
-    (sqlite if connection.vendor == "sqlite" else postgresql).refuse_target()
+    in_the_way = [] if storage is None else _objects_in(storage)
+    try:
+        (sqlite if connection.vendor == "sqlite" else postgresql).refuse_target()
+    except BackupError as error:
+        in_the_way.append(str(error))
+    if in_the_way:
+        raise BackupError("\n".join(in_the_way))
+    # The last check, since it makes what is missing.
+    folders.check(configuration)
+
+
+def _refuse_server() -> None:
+    server = settings.REGISTRY.server
+    try:
+        listening.check_free([(server.host or "0.0.0.0", server.port)], settings.REGISTRY)  # noqa: S104 - as `:5000` says
+    except StartError as error:
+        raise BackupError(f"Stop the server first, if it is the one to restore. {error}") from error
+
+
+def _objects_in(storage: Path) -> list[str]:
+    """Return what to say about the objects that are there already, if any."""
+    used = next(storage.glob("objects/*/*"), None)
+    if used is None:
+        return []
+    return [
+        f"storage: {storage} has objects already, as {used.relative_to(storage)}; "
+        "name an empty storage.filesystem.rootdirectory, or remove the folder `objects` there"
+    ]
 
 
 def _put_back_objects(path: Path, state: Path, done: Restore, watch: Watch, *, may_link: bool) -> None:

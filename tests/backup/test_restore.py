@@ -161,16 +161,47 @@ def test_keys_that_are_there_stay(made: Made, target: Place) -> None:
     assert {path.read_text() for path in keys.iterdir()} == {"another key, of 32 characters and more\n"}
 
 
-def test_a_missing_configuration_is_restored(made: Made, target: Place) -> None:
+def test_a_missing_configuration_is_restored(target: Place, copy: Path) -> None:
+    kept = state(copy) / "config.yaml"
+    kept.write_bytes(target.config.read_bytes())
     target.config.unlink()
 
-    ended = target.manage("restore", made.folder)
+    said = target.does("restore", copy)
 
-    # Its paths are those of the registry that was backed up, which is there still.
-    assert f"configuration: restored as {target.config}" in ended.stdout
-    assert ended.returncode == 1
-    assert target.config.read_bytes() == made.place.config.read_bytes()
+    assert f"configuration: restored as {target.config}; its paths are those of the backup" in said
+    assert target.config.read_bytes() == kept.read_bytes()
     assert stat.S_IMODE(target.config.stat().st_mode) == 0o600
+
+
+def test_a_restore_that_is_refused_leaves_nothing(target: Place, copy: Path) -> None:
+    (state(copy) / "config.yaml").write_bytes(target.config.read_bytes())
+    broken = next(copy.glob("objects/*/*"))
+    broken.write_bytes(b"more")
+    target.config.unlink()
+
+    target.refuses("restore", copy)
+
+    assert [path for path in target.folder.rglob("*") if path != target.log_file] == []
+
+
+def test_all_that_is_in_the_way_is_named(made: Made, target: Place) -> None:
+    target.does("migrate")
+    target.does("loadconfig", target.config)
+    (target.data / "objects" / "ab").mkdir(parents=True)
+    (target.data / "objects" / "ab" / "somebody's").touch()
+
+    said = target.refuses("restore", made.folder)
+
+    assert "has objects already" in said
+    assert "this database has" in said
+
+
+def test_what_is_to_be_done_next_names_the_configuration_too(made: Made, target: Place) -> None:
+    named = target.config.rename(target.folder / "other.yaml")
+
+    said = target.does("restore", made.folder, "--config", named)
+
+    assert f"`manage.py fsck --deep --config {named}`" in said
 
 
 def test_objects_are_copied_unless_links_are_asked_for(made: Made, target: Place, tmp_path: Path) -> None:
@@ -222,6 +253,7 @@ def test_a_server_that_runs_is_not_restored_under(made: Made, target: Place) -> 
 
     said = target.refuses("restore", made.folder)
 
+    assert "Stop the server first" in said
     assert f"port {target.port} of 127.0.0.1 is in use" in said
 
 

@@ -94,6 +94,15 @@ def test_gc_prints_a_table_of_what_it_removed(untagged: Image, alice: Caller) ->
     assert lines[3][:4] == ["total", "1", "2", "2"]
 
 
+def test_gc_says_what_waits_in_the_trash(alice: Caller) -> None:
+    push_blob(alice, APP, b"bytes")
+    pass_time()
+
+    said = gc()
+
+    assert "1 object in the trash: deleted 15 minutes after" in said
+
+
 def test_a_dry_run_lists_what_would_go_and_changes_nothing(untagged: Image) -> None:
     output = gc("--delete-untagged", "--dry-run")
 

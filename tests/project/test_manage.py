@@ -50,6 +50,18 @@ def test_a_database_that_a_command_makes_is_for_nobody_else_to_read(tmp_path: Pa
     assert {path.stat().st_mode & 0o077 for path in made} == {0}
 
 
+def test_check_names_the_file_and_counts_its_warnings(tmp_path: Path) -> None:
+    rule = '{anonymous: true, name: "*", actions: [pull]}'
+    (tmp_path / "config.yaml").write_text(f"acl:\n  - {rule}\n  - {rule}\n")
+
+    checked = manage(tmp_path, "check")
+
+    assert checked.returncode == 0
+    assert f"configuration: {tmp_path}/config.yaml\n" in checked.stdout
+    assert "the rule of line 2 again" in checked.stderr
+    assert "identified 1 issue " in checked.stderr + checked.stdout
+
+
 def test_loadconfig_without_a_file_says_so(tmp_path: Path) -> None:
     ended = manage(tmp_path, "loadconfig")
 

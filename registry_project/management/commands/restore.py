@@ -58,11 +58,11 @@ class Command(BaseCommand):
             raise CommandError(f"The restore ended early: {error}; remove what it made, and run it again") from error
         finally:
             progress.end()
-        for line in _summary(found, done):
+        for line in _summary(found, done, options["config"]):
             self.stdout.write(line)
 
 
-def _summary(found: Manifest, done: Restore) -> list[str]:
+def _summary(found: Manifest, done: Restore, named: str | None) -> list[str]:
     """Say what was restored, and what comes next."""
     counts, storage = done.counts, settings.REGISTRY.storage
     lines = [f"database: {where()}, as of {found.made_at}"]
@@ -72,4 +72,5 @@ def _summary(found: Manifest, done: Restore) -> list[str]:
     else:
         lines.append(f"objects: {found.objects} have to be in {storage.backend}; `manage.py fsck` says which are not")
     lines.append("keys: restored" if done.has_put_back_keys else "keys: there were some already, they stay")
-    return [*lines, "next: start the server, then `manage.py fsck --deep`; uploads that were open begin anew"]
+    check = "manage.py fsck --deep" + (f" --config {named}" if named else "")
+    return [*lines, f"next: start the server, then `{check}`; uploads that were open begin anew"]

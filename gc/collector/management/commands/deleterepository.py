@@ -17,7 +17,7 @@ from collector.stopping import Stopper, stopped_by_signal
 from distribution import deletion, lookup, trash
 from distribution.deletion import Contents, Removed
 from distribution.models import Repository
-from distribution.size import size_text
+from distribution.size import counted, size_text
 
 SUGGESTED = 3
 
@@ -48,7 +48,9 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.stdout.write("Nothing was changed.")
             return
-        _ask(name, is_sure=options["yes"])
+        if not (options["yes"] or _is_agreed(name)):
+            self.stdout.write("Nothing was changed.")
+            return
         try:
             pk = deletion.begin(name)
             self.stdout.write(f"{name} is gone for clients.")
@@ -75,17 +77,17 @@ def _remove(pk: int, total: int) -> None:
         progress.end()
 
 
-def _ask(name: str, *, is_sure: bool) -> None:
+def _is_agreed(name: str) -> bool:
     """Let a person at a terminal think again; a script has nobody to ask."""
-    if is_sure or not sys.stdin.isatty():
-        return
-    if input(f"Delete {name}? This can't be undone. [y/N] ").strip().lower() not in ("y", "yes"):
-        raise CommandError("Nothing was changed.")
+    if not sys.stdin.isatty():
+        return True
+    return input(f"Delete {name}? This can't be undone. [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _said(held: Contents) -> str:
     own, shared = size_text(held.own_bytes), size_text(held.shared_bytes)
-    return f"{held.tags} tags, {held.manifests} manifests, {own} of its own and {shared} that others share"
+    counts = f"{counted(held.tags, 'tag')}, {counted(held.manifests, 'manifest')}"
+    return f"{counts}, {own} of its own and {shared} that others share"
 
 
 def _when(held: Contents) -> str:
@@ -94,7 +96,7 @@ def _when(held: Contents) -> str:
         return ""
     minutes = trash.DELAY // timedelta(minutes=1)
     own = size_text(held.own_bytes)
-    return f" Beside a server {own} come back in {minutes} minutes; else by the first run after that."
+    return f" Its {own} are free in {minutes} minutes if a server runs; otherwise run `manage.py gc` after that."
 
 
 def _find(text: str) -> tuple[RepositoryName, int]:

@@ -25,6 +25,8 @@ from collector.progress import Progress
 from collector.report import Report, json_value, names_of, so_far, table
 from collector.stopping import Stopper, stopped_by_signal
 from distribution import trash
+from distribution.models import Trash
+from distribution.size import counted
 
 
 class Command(BaseCommand):
@@ -111,10 +113,11 @@ def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
     lines = [f"{report.uploads} uploads {would}ended, {report.objects} objects {would}deleted from the storage"]
     if report.gone:
         lines.append(f"{len(report.gone)} repositories removed, in which nothing was left")
-    if report.total.blobs and not is_dry_run:
+    if waiting := Trash.objects.count():
         minutes = trash.DELAY // timedelta(minutes=1)
         lines.append(
-            f"Beside a server the freed bytes come back in {minutes} minutes; else by the first run after that."
+            f"{counted(waiting, 'object')} in the trash: deleted {minutes} minutes after it came there if a server "
+            "runs, otherwise by the first `manage.py gc` after that"
         )
     if stopped:
         rest = "not all is listed" if is_dry_run else "the rest is left for the next run"

@@ -1,0 +1,23 @@
+"""`manage.py check`: what is wrong with the configuration, and what its author may not expect."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Warning, register  # noqa: A004 - Django's name for it
+from django.core.management.commands import check
+
+
+class Command(check.Command):
+    """Django's, which says which file it read and counts what was noticed in it."""
+
+    def handle(self, *app_labels: Any, **options: Any) -> None:
+        """Check, and print what was found."""
+        # Here only: a start prints them itself, and other commands are about something else.
+        register(_noticed)
+        self.stdout.write(f"configuration: {settings.REGISTRY.path or 'no file, so all is as by default'}")
+        super().handle(*app_labels, **options)
+
+
+def _noticed(**_kwargs: Any) -> list[CheckMessage]:
+    """Return the warnings of the configuration, each with file, line and key."""
+    return [Warning(warning, id="registry.W003") for warning in settings.REGISTRY.warnings]

@@ -8,12 +8,13 @@ import logging
 import time
 from dataclasses import dataclass
 
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError
 
 logger = logging.getLogger(__name__)
 
 # The same fault is logged once in this time, however many requests meet it.
 LOG_SECONDS = 60.0
+MAX_REMEMBERED = 100
 
 
 class ConflictError(OperationalError):
@@ -67,7 +68,7 @@ _logged_at: dict[str, float] = {}
 
 def fault_of(error: BaseException) -> Fault:
     """Return the kind of an error of Django's, whose cause is that of the driver or of a file beside the database."""
-    if isinstance(error, ConflictError | IntegrityError):
+    if isinstance(error, ConflictError):
         return BUSY
     cause = error.__cause__
     if isinstance(cause, OSError):
@@ -84,8 +85,18 @@ def fault_of(error: BaseException) -> Fault:
 
 def report(error: BaseException) -> Fault:
     """Return the kind of `error`; log it, unless it is a conflict or was logged a moment ago."""
-    fault, now = fault_of(error), time.monotonic()
-    if fault is not BUSY and now - _logged_at.get(fault.reason, -LOG_SECONDS) >= LOG_SECONDS:
-        _logged_at[fault.reason] = now
-        logger.error(fault.reason, exc_info=None if fault in _CLEAR else error)
+    fault = fault_of(error)
+    if fault is not BUSY:
+        _log(fault, error)
     return fault
+
+
+def _log(fault: Fault, error: BaseException) -> None:
+    """Log a clear fault once in LOG_SECONDS, any other once for each text of its error."""
+    key, now = fault.reason if fault in _CLEAR else f"{fault.reason} {error}", time.monotonic()
+    if now - _logged_at.get(key, -LOG_SECONDS) < LOG_SECONDS:
+        return
+    if len(_logged_at) >= MAX_REMEMBERED:
+        _logged_at.clear()
+    _logged_at[key] = now
+    logger.error(fault.reason, exc_info=None if fault in _CLEAR else error)

@@ -24,9 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 _FIND_SOUND = Statement("SELECT id, digest, size, key FROM distribution_blob WHERE digest = %s AND NOT is_corrupt")
-# Few clients mount without saying where from, and whoever asks learns nothing of what it may not see, also not by the
-# time that this takes: of a blob that more repositories link, only as many are looked at. Every name comes after "!",
-# with which those begin that deleted repositories have (`deletion`).
+# Few clients mount without saying where from: of a blob that more repositories link, only as many are looked at. Every
+# name comes after "!", with which those begin that deleted repositories have (`deletion`).
 MAX_SOURCES = 1000
 _SOURCES = Statement("""
 SELECT repository.name FROM (

@@ -80,6 +80,9 @@ def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
         if not fault.is_passing or time.monotonic() - begun > PATIENCE_SECONDS:
             break
         time.sleep(random.uniform(0, 0.01) * (attempt + 1))  # noqa: S311 - spreads contenders, hides nothing
+    if isinstance(lost, IntegrityError):
+        # A race is lost once or twice. What is refused every time breaks a constraint.
+        fault = report(lost)
     raise unavailable(fault.reason, fault.retry_after_seconds) from lost
 
 

@@ -11,8 +11,10 @@ gunicorn may collect its exit status before this module asks for it, so the stat
 
 import json
 import logging
+import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -37,13 +39,19 @@ class Reload:
         self._is_due_again = False
 
     def install(self, server: Arbiter) -> None:
-        """Let `server` reload at SIGHUP."""
+        """Let `server` reload at SIGHUP, and stop when that comes of a terminal that was closed."""
+        has_terminal = os.isatty(sys.stdin.fileno())
+
+        def handle_hangup() -> None:
+            if has_terminal and not os.isatty(sys.stdin.fileno()):
+                server.handle_term()
+            self.start()
 
         def handle_child() -> None:
             self.look()
             Arbiter.handle_chld(server)
 
-        server.handle_hup = self.start  # type: ignore[method-assign]
+        server.handle_hup = handle_hangup  # type: ignore[method-assign]
         # gunicorn calls the one or the other: SIGCLD is another name of the signal.
         server.handle_chld = server.handle_cld = handle_child  # type: ignore[method-assign]
 

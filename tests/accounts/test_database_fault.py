@@ -43,7 +43,7 @@ KNOWN: list[tuple[DatabaseError, Fault]] = [
     (of_postgresql(psycopg.ProgrammingError("the query has 0 placeholders but 1 parameters were passed")), OTHER),
     (caused_by(OSError(errno.EROFS, os.strerror(errno.EROFS)), OperationalError), READ_ONLY),
     (caused_by(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OperationalError), FULL),
-    (IntegrityError("unique"), BUSY),
+    (IntegrityError("unique"), OTHER),
     (ConflictError("another process writes"), BUSY),
     (OperationalError("who knows"), OTHER),
 ]

@@ -94,17 +94,28 @@ def test_a_database_that_fails_is_not_asked_again_and_says_what_is_wrong(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "fault"),
     [
-        (IntegrityError("unique"), "the database is busy"),
-        (of_postgresql(psycopg.errors.AdminShutdown("terminating connection")), "the database does not answer"),
+        (LostRaceError(), database_fault.BUSY),
+        (IntegrityError("a constraint fails"), database_fault.OTHER),
+        (of_postgresql(psycopg.errors.AdminShutdown("terminating connection")), database_fault.AWAY),
     ],
 )
-def test_what_was_lost_every_time_is_named(error: Exception, words: str) -> None:
+def test_what_was_lost_every_time_is_named(error: Exception, fault: database_fault.Fault) -> None:
     with pytest.raises(RegistryError) as raised:
         transactions.run(Flaky(error, 99), "alice/app")
 
-    assert raised.value.detail == words
+    assert raised.value.detail == fault.reason
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_constraint_that_fails_every_time_is_logged_with_its_cause(caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("one", "another"):
+        with pytest.raises(RegistryError):
+            transactions.run(Flaky(IntegrityError(f"the constraint {name} fails"), 99), "alice/app")
+
+    causes = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert causes == ["the constraint one fails", "the constraint another fails"]
 
 
 @pytest.mark.django_db(transaction=True)

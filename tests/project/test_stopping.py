@@ -1,11 +1,16 @@
 """What becomes of connections when the server is asked to stop."""
 
+import os
+import pty
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from tests.project.starting import ANY_PORT, environment, gunicorn, wait_for
 from tests.project.talk import PATIENCE_SECONDS, SmallServer, Talk, bearer, open_upload, until
 
 
@@ -67,3 +72,22 @@ def test_the_last_answer_says_that_the_connection_ends(stop: Stop) -> None:
 
 def test_the_server_has_stopped_as_it_was_asked_to(stop: Stop) -> None:
     assert stop.exit_status == 0
+
+
+def test_a_terminal_that_is_closed_stops_the_server_that_was_started_at_it(
+    tmp_path: Path, database: dict[str, str]
+) -> None:
+    """Its SIGHUP is no wish to reload: nobody would know of the server that goes on."""
+    terminal, end = pty.openpty()
+    command = ["setsid", "--ctty", "--wait", *gunicorn(*ANY_PORT)]
+    with (tmp_path / "stderr").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment(database), stdin=end, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    os.close(end)
+    wait_for(process, tmp_path)
+
+    os.close(terminal)
+
+    process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0

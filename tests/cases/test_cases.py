@@ -17,6 +17,7 @@ from _pytest.mark import ParameterSet
 from django.db import connection
 
 from tests.clients.server import ROOT, Server, password_of
+from tests.project.starting import environment
 
 CASES = Path(os.environ.get("REGISTRY_CASES") or ROOT.parent / "shared" / "cases")
 # One waits 40 seconds with a push that is under way, and starts four servers.
@@ -28,11 +29,11 @@ def cases(kind: str) -> list[ParameterSet]:
     return [pytest.param(path, id=path.stem) for path in sorted((CASES / kind).glob("[0-9]*.py"))]
 
 
-def assert_right(script: Path, *arguments: str, **environment: str) -> None:
+def assert_right(script: Path, *arguments: str, **more: str) -> None:
     """Run a case; fail with all that it printed."""
     done = subprocess.run(
         [sys.executable, script, *arguments],
-        env=os.environ | environment,
+        env=environment(more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -21,7 +21,8 @@ def private(skopeo: LogIn, tmp_path: Path) -> str:
 def refusal(answer: Answer, repository: str) -> tuple[int, dict[str, str], bytes]:
     """Return what a client can tell from a refusal, without the name that it asked for itself."""
     headers = {name: value.replace(repository, "<name>") for name, value in answer.headers.items()}
-    headers.pop("date")
+    for name in ("date", "x-request-id"):
+        headers.pop(name)
     return answer.status, headers, answer.body.replace(repository.encode(), b"<name>")
 
 

@@ -12,7 +12,7 @@ from collector.models import Job, Run
 from collector.pace import Pace
 from collector.policy import Policy
 from collector.report import Report
-from distribution import blobs, repositories
+from distribution import blobs
 from distribution.models import Trash
 from tests.collector.props import DAY
 from tests.distribution.test_writer import turn_taken
@@ -57,15 +57,11 @@ def mark_a_blob() -> None:
     blobs.mark_corrupt(1, "key")
 
 
-def make_a_repository() -> None:
-    repositories.ensure("alice/new")  # type: ignore[arg-type]  # a name that was parsed
-
-
 @pytest.mark.parametrize(
     "operation",
     [
         *(take_a_lease, ask_for_a_run, withdraw_a_run, begin_a_run, end_a_run, runs.close_interrupted),
-        *(empty_the_trash, mark_a_blob, make_a_repository),
+        *(empty_the_trash, mark_a_blob),
     ],
 )
 def test_while_another_process_writes_it_waits(operation: Callable[[], None]) -> None:

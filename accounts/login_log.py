@@ -7,7 +7,7 @@ from django.http import HttpRequest
 logger = logging.getLogger(__name__)
 
 THROTTLED = "login refused after too many wrong passwords"
-MALFORMED = "login refused: the Authorization header is not Basic with a name and a password"
+MALFORMED = "login refused: the credentials are not Basic with a name and a password"
 BUSY = "login refused: too many passwords are being checked"
 MAX_NAME_CHARACTERS = 128
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -86,7 +86,7 @@ def test_an_empty_database_is_made_as_typed(tmp_path: Path) -> None:
     connection = {"PGHOST": str(parts.hostname), "PGPORT": str(parts.port), "PGUSER": str(parts.username)}
     subprocess.run([programs() / command[0], *command[1:-1], name], env=os.environ | connection, check=True)
 
-    made = url.replace(parts.path, f"/{name}")
+    made = urlunsplit(parts._replace(path=f"/{name}"))
     try:
         with psycopg.connect(made) as database:
             assert database.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)

@@ -15,8 +15,8 @@ from tests.clients.server import ROOT
 from tests.faults.pusher import CONNECTION_ERRORS, Artifact, Pusher, RefusedError
 
 CLIENTS = 4
-KEPT_BEFORE = 12
-BACKUPS = 3
+KEPT_BEFORE = 8
+BACKUPS = 2
 
 
 class Client(threading.Thread):

@@ -257,9 +257,8 @@ def test_the_id_of_a_stranger_is_not_taken_over(server: LoggingServer) -> None:
 
 def test_the_log_goes_on_after_a_reload(server: LoggingServer) -> None:
     assert server.process is not None
-    (worker,) = server.workers()
     server.process.send_signal(signal.SIGHUP)
-    until(lambda: worker not in server.workers() and server.is_healthy())
+    until(lambda: '"logger": "registry_project.reload"' in server.log_file.read_text())
 
     server.request("GET", "/v2/token", authorization=basic("developer"))
 

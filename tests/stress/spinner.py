@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -43,7 +44,7 @@ def main() -> None:
 def spin(grace: timedelta, pace: str, file: Path) -> None:
     """Collect everything that is due under `grace`; look ahead now and then, as a run and a dry run do."""
     from collector import collection
-    from collector.pace import Pace
+    from collector.pace import Pace, StopError
     from collector.policy import Policy
     from collector.report import Report
 
@@ -66,8 +67,10 @@ def spin(grace: timedelta, pace: str, file: Path) -> None:
             write()
 
     while True:
-        collection.collect(policy, report, Hurry() if pace == "hurry" else Pace(write))
-        runs += 1
+        # While a server has renewals that it could not write in time, a run ends; the job tries again as well.
+        with suppress(StopError):
+            collection.collect(policy, report, Hurry() if pace == "hurry" else Pace(write))
+            runs += 1
         write()
         if runs % RUNS_A_LOOK == 0:
             hasten()

@@ -30,4 +30,7 @@ else:
     # The test runner drops the database, which an idle connection of a pool would keep it from.
     DATABASES["default"]["OPTIONS"].pop("pool")
 
+# Each test client loads the middleware anew: it need not look for all static files each time.
+WHITENOISE_AUTOREFRESH = True
+
 LOGGING["root"] = {"handlers": [], "level": "INFO"}  # noqa: F405 - read by caplog

@@ -9,6 +9,7 @@ from django.test import Client
 
 from accounts.models import Account
 from tests.admin.form import form_of
+from tests.conftest import hashed
 
 Response = Any
 
@@ -54,7 +55,7 @@ class Browser:
 
 def staff(name: str, *permissions: str) -> Browser:
     """Return somebody at work in the admin who is no superuser and has `permissions`, as `change_account`."""
-    account = Account.objects.create_user(name, "a password of staff", is_staff=True)
+    account = Account.objects.create(name=name, password=hashed("a password of staff"), is_staff=True)
     account.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     browser = Browser()
     browser.client.force_login(account)

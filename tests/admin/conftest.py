@@ -5,13 +5,15 @@ import pytest
 from accounts.models import Account
 from tests.admin.browser import Browser, staff
 from tests.caller import Caller
+from tests.conftest import hashed
 from tests.images import Image, digest_of, index, manifest, push_blob, put_manifest
 
 
 @pytest.fixture
 def root(cast: None) -> Account:
     """Make a superuser, who has no rule."""
-    return Account.objects.create_superuser("root", "the password of root")
+    password = hashed("the password of root")
+    return Account.objects.create(name="root", password=password, is_staff=True, is_superuser=True)
 
 
 @pytest.fixture

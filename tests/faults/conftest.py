@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,18 +17,25 @@ __all__ = ["pytest_runtest_setup"]
 KEPT = Artifact(b"a layer that others mount", (b"a layer ", b"in two pieces"))
 
 
-@pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Run a registry for all tests that break it, with one image that has to survive them."""
-    registry = Registry(tmp_path_factory.mktemp("faults"))
+@contextmanager
+def serving(registry: Registry) -> Iterator[Pusher]:
+    """Run the registry with one image, KEPT; the pusher is who pushed it."""
     try:
         registry.start()
         alice = Pusher(registry, SHARED)
         alice.upload_whole(KEPT.shared)
         alice.push(KEPT, "kept")
-        yield registry
+        yield alice
     finally:
         registry.stop()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Run a registry for all tests that break it, with one image that has to survive them."""
+    registry = Registry(tmp_path_factory.mktemp("faults"))
+    with serving(registry):
+        yield registry
 
 
 @pytest.fixture(scope="session")

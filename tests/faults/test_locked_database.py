@@ -1,10 +1,9 @@
 """A writer that holds SQLite's one lock: pulls go on, pushes get a 503, and nothing that they brought is lost."""
 
 import fcntl
-import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,18 +12,10 @@ from tests.faults.commands import Commands
 from tests.faults.conftest import KEPT
 from tests.faults.pusher import SHARED, Pusher
 from tests.faults.registry import Registry
+from tests.faults.unwritable import locked
 from tests.images import digest_of, manifest
 
 CONTENT = b"whole before the database was locked"
-
-
-@contextmanager
-def locked(registry: Registry) -> Iterator[None]:
-    """Write, and take one's time over it."""
-    with closing(sqlite3.connect(registry.folder / "registry.sqlite3", isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.faults.conftest import KEPT, serving
 from tests.faults.pusher import SHARED, Artifact, Pusher
 from tests.faults.registry import PATIENCE_SECONDS, Registry
 from tests.postgresql import Cluster
 
-KEPT = Artifact(b"a layer that others mount", (b"kept",))
 NEW = Artifact(KEPT.shared, (b"pushed after the restart",))
 # What the pool of a worker has room for.
 POOLED = 8
@@ -27,15 +27,9 @@ def registry(postgresql: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     registry = Registry(tmp_path)
     # Else it may forget what it has said was committed; the cluster of tests is set up so.
     registry.execute(f'ALTER DATABASE "{registry.database_url.rpartition("/")[2]}" SET synchronous_commit = on')
-    try:
-        registry.start()
-        alice = Pusher(registry, SHARED)
-        alice.upload_whole(KEPT.shared)
-        alice.push(KEPT, "kept")
-        fill_pool(alice, registry.database_url)
+    with serving(registry) as pusher:
+        fill_pool(pusher, registry.database_url)
         yield registry
-    finally:
-        registry.end()
 
 
 @pytest.fixture

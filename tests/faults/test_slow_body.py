@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import KEPT
+from tests.faults.conftest import serving
 from tests.faults.pusher import SHARED, Pusher
 from tests.faults.registry import Registry
 
@@ -30,14 +30,8 @@ class SmallRegistry(Registry):
 def small(tmp_path: Path) -> Iterator[SmallRegistry]:
     """Run it with one image."""
     registry = SmallRegistry(tmp_path)
-    try:
-        registry.start()
-        alice = Pusher(registry, SHARED)
-        alice.upload_whole(KEPT.shared)
-        alice.push(KEPT, "kept")
+    with serving(registry):
         yield registry
-    finally:
-        registry.stop()
 
 
 def slow_clients(registry: Registry, line: str, *headers: str) -> ExitStack:

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATABASE ?= sqlite
+# Two processes take the tests in turn: most of a test is waiting, for a server to start or for time to pass.
+SIDE_BY_SIDE := --numprocesses=2 --dist=worksteal
 # For tools that load the settings: not the configuration of this folder, and no key or database in ./data.
 FOR_TOOLS := CONFIG_PATH=config.container.yaml \
 	REGISTRY_SERVER_SECRET_KEY=signs-nothing-for-these-tools-only-read-the-settings \
@@ -17,13 +19,13 @@ run: .venv/run ## serve the registry, as config.yaml says (made on the first run
 	exec $(BIN)/gunicorn
 
 test: .venv/dev ## run the tests, with those of the client programs that are installed
-	$(ON_DATABASE) $(BIN)/pytest
+	$(ON_DATABASE) $(BIN)/pytest $(SIDE_BY_SIDE)
 
 coverage: .venv/dev ## run the tests and show the lines that none of them reached; takes almost twice as long
 	$(ON_DATABASE) $(BIN)/pytest --cov
 
 clients: .venv/dev ## run the tests of the real clients; a missing client is a failure
-	REGISTRY_REQUIRE_CLIENTS=1 $(ON_DATABASE) $(BIN)/pytest tests/clients
+	REGISTRY_REQUIRE_CLIENTS=1 $(ON_DATABASE) $(BIN)/pytest $(SIDE_BY_SIDE) tests/clients
 
 lint: .venv/dev ## look for mistakes in Python and in the Dockerfile
 	$(BIN)/ruff check

@@ -1,10 +1,14 @@
-"""The cast and its props.
+"""The cast and its props, and what becomes of a test whose program is not installed.
 
 alice owns alice/*; bob may pull it; charlie may do nothing; everybody may pull public/*, which alice owns too.
 """
 
+import os
+import shutil
+import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -18,6 +22,41 @@ from tests.images import Image, push_image
 from tokens import keys
 
 PASSWORDS = {"alice": "alice's password", "bob": "bob's password", "charlie": "charlie's password"}
+
+NOT_INSTALLED = "not installed"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave a test out when its program is missing; with REGISTRY_REQUIRE_CLIENTS, fail it."""
+    named = [program for marker in item.iter_markers("client") for program in marker.args]
+    missing = ", ".join(program for program in named if where(program) is None)
+    if not missing:
+        return
+    message = f"{NOT_INSTALLED}: {missing}"
+    if os.environ.get("REGISTRY_REQUIRE_CLIENTS"):
+        pytest.fail(message, pytrace=False)
+    item.user_properties.append((NOT_INSTALLED, missing))
+    pytest.skip(message)
+
+
+def where(program: str) -> str | None:
+    """Return the path of a program, which may be a package of requirements-dev.txt; None when it is not installed."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    return shutil.which(program, path=os.pathsep.join(folders))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were left out, so that a green run does not promise what it did not try."""
+    properties = (dict(report.user_properties) for report in terminalreporter.stats.get("skipped", []))
+    left_out = [found[NOT_INSTALLED].split(", ") for found in properties if NOT_INSTALLED in found]
+    if not left_out:
+        return
+    names = sorted({name for names in left_out for name in names})
+    tests = "1 client test" if len(left_out) == 1 else f"{len(left_out)} client tests"
+    verb, pronoun = ("is", "it") if len(names) == 1 else ("are", "them")
+    names_them = f"{', '.join(names)} {verb} {NOT_INSTALLED} (make clients needs {pronoun})"
+    terminalreporter.write_line(f"{tests} left out: {names_them}", yellow=True)
 
 
 @cache

@@ -8,8 +8,8 @@ import yaml
 
 from tests.clients.background import running
 from tests.clients.browser import Browser
-from tests.clients.conftest import where
 from tests.clients.nginx import Proxied
+from tests.conftest import where
 
 
 def static(server: Proxied, folder: Path) -> dict[str, object]:

@@ -215,7 +215,7 @@ def test_the_order_of_groups_and_actions_is_no_change(load_config: Import) -> No
 @pytest.mark.parametrize(
     ("old", "new", "printed"),
     [
-        (HASH, OTHER_HASH, "~ user developer"),
+        pytest.param(HASH, OTHER_HASH, "~ user developer", id="password"),
         ("groups: [backend, web]", "groups: []", "~ user developer"),
         ("groups: [backend, web]", "superuser: true", "~ user developer"),
         ("groups: [backend, web]", "active: false", "~ user developer"),

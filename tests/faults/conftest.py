@@ -6,13 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.clients.conftest import pytest_runtest_setup
 from tests.faults.commands import Commands
 from tests.faults.pusher import SHARED, Artifact, Pusher
 from tests.faults.registry import Registry
 from tests.postgresql import Cluster, cluster
-
-__all__ = ["pytest_runtest_setup"]
 
 KEPT = Artifact(b"a layer that others mount", (b"a layer ", b"in two pieces"))
 

@@ -141,7 +141,9 @@ def test_a_claim_of_another_type_is_refused(name: str, value: object) -> None:
 
 @pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
 @pytest.mark.parametrize(
-    "value", [str(NOW + 60), float(NOW + 60), NOW + 0.5, [NOW], float("inf"), float("nan"), "soon", -1e400]
+    "value",
+    [str(NOW + 60), float(NOW + 60), NOW + 0.5, [NOW], float("inf"), float("nan"), "soon", -1e400],
+    ids=["text", "float", "fraction", "list", "infinity", "nan", "word", "minus infinity"],
 )
 def test_a_time_is_an_integer(name: str, value: object) -> None:
     assert is_refused(send(forge.signed(forge.claims(**{name: value}))))

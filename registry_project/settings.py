@@ -45,13 +45,14 @@ INSTALLED_APPS = [
     "registry_project.apps.RegistryProjectConfig",
 ]
 
-# The first three answer or prepare every request; the rest is for the browser and never sees /v2/.
+# The first four answer or prepare every request; the rest is for the browser and never sees /v2/.
 MIDDLEWARE = [
     "registry_project.proxies.TrustedProxyMiddleware",
     "registry_project.health.HealthMiddleware",
+    "registry_project.admin_door.AdminDoorMiddleware",
     "distribution.gate.RegistryGateMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "registry_project.admin_door.AdminFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -147,10 +148,17 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 
 # --- the browser's surface ---------------------------------------------------------------------------
-ALLOWED_HOSTS = [_public.hostname, "localhost", "127.0.0.1", "[::1]"] if _public.hostname else ["*"]
-CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"] if _public.netloc else []
+_admin = REGISTRY.admin
+_named = [url for url in (_server.public_url, _admin.public_url) if url]
+# An address of the admin's own needs no name: browsers of its network open it by the address.
+_own_host = [f"[{_admin.host}]" if ":" in _admin.host else _admin.host] if _admin.host else []
+_hosts = [urlsplit(url).hostname for url in _named]
+ALLOWED_HOSTS = [*_hosts, *_own_host, "localhost", "127.0.0.1", "[::1]"] if _public.hostname else ["*"]
+CSRF_TRUSTED_ORIGINS = _named
 SESSION_ENGINE = "accounts.sessions"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _is_https
+# What the admin's own address is reached by decides, and not what the registry is.
+_admin_is_https = (_admin.public_url or "").startswith("https:") if _admin.port else _is_https
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _admin_is_https
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
@@ -172,8 +180,9 @@ SILENCED_SYSTEM_CHECKS = [
     # It wants 50 characters, which says little: `openssl rand -base64 32` gives 256 random bits in 44.
     # Below 32 characters the configuration refuses the key.
     "security.W009",
-    # Without an https public_url the site is plain http: no HSTS, and secure cookies would never be sent.
-    *([] if _is_https else ["security.W004", "security.W012", "security.W016"]),
+    # Where a site is plain http: no HSTS, and secure cookies would never be sent. Our own checks name it.
+    *([] if _is_https else ["security.W004"]),
+    *([] if _admin_is_https else ["security.W012", "security.W016"]),
 ]
 
 UNFOLD = {

@@ -9,7 +9,7 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Protocol
 
-from registry_project.configuration.values import Admin, Configuration, Server
+from registry_project.configuration.values import Admin, Configuration
 from registry_project.start_error import StartError
 
 LISTENER = "registry.listener"

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
+from django.urls import reverse_lazy
 
 from registry_project.configuration import Configuration, in_force
 from tokens.key_file import random_text, read_or_create
@@ -28,9 +29,9 @@ USE_I18N = False
 
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin.apps.SimpleAdminConfig",
+    "registry_project.apps.RegistryAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -197,6 +198,7 @@ UNFOLD = {
     "SITE_SYMBOL": "deployed_code",
     "SITE_URL": None,
     "LOGIN": {"form": "accounts.forms.AdminLoginForm"},
+    "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("admin:second_factor")}]},
 }
 
 REST_FRAMEWORK = {

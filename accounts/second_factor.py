@@ -19,6 +19,7 @@ import time
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
@@ -49,7 +50,7 @@ _accepted: ForAWhile[bool] = ForAWhile((2 * SKEW_STEPS + 1) * STEP_SECONDS)
 _accepting = threading.Lock()
 
 
-def factor_of(account: Account) -> SecondFactor | None:
+def factor_of(account: Account | AnonymousUser) -> SecondFactor | None:
     """Return the account's second factor, None without one."""
     return getattr(account, "second_factor", None)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import segno
 from django.contrib.auth import REDIRECT_FIELD_NAME, logout
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.safestring import SafeString
@@ -33,22 +33,21 @@ class RegistryAdminSite(UnfoldAdminSite):
         """Tell whether the session opens the pages."""
         return super().has_permission(request) and second_factor.is_passed(request)
 
-    def get_urls(self) -> list[URLPattern]:
+    def get_urls(self) -> list[Any]:
         """Return the site's paths; those for the second factor open with the password alone."""
         own = [path("code/", self.code, name="code"), path("second-factor/", self.second_factor, name="second_factor")]
         return [*own, *super().get_urls()]
 
     @method_decorator(never_cache)
-    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Ask for the password, and lead to what is still to be shown."""
         if request.method == "GET" and super().has_permission(request) and not second_factor.is_passed(request):
             following = "second_factor" if second_factor.factor_of(request.user) is None else "code"
             return _redirect(following, request)
-        response: HttpResponseBase = super().login(request, extra_context)
-        return response
+        return super().login(request, extra_context)
 
     @_private
-    def code(self, request: HttpRequest) -> HttpResponseBase:
+    def code(self, request: HttpRequest) -> HttpResponse:
         """Ask for the code of a session that has shown the password."""
         factor = second_factor.factor_of(request.user) if super().has_permission(request) else None
         if factor is None:
@@ -66,7 +65,7 @@ class RegistryAdminSite(UnfoldAdminSite):
         return self._page(request, "admin/code.html", "Second factor", form=form)
 
     @_private
-    def second_factor(self, request: HttpRequest) -> HttpResponseBase:
+    def second_factor(self, request: HttpRequest) -> HttpResponse:
         """Set the second factor up, renew its recovery codes, or remove it."""
         if not super().has_permission(request):
             return _redirect("login", request)
@@ -75,7 +74,7 @@ class RegistryAdminSite(UnfoldAdminSite):
             return self._set_up(request)
         return self._manage(request, factor) if second_factor.is_passed(request) else _redirect("code", request)
 
-    def _set_up(self, request: HttpRequest) -> HttpResponseBase:
+    def _set_up(self, request: HttpRequest) -> HttpResponse:
         account: Any = request.user
         seed = request.session.setdefault(_SEED, second_factor.new_seed())
         form = FirstCodeForm(account, seed, request.POST or None)
@@ -90,7 +89,7 @@ class RegistryAdminSite(UnfoldAdminSite):
         secret = second_factor.secret_text(seed)
         return self._page(request, "admin/second_factor_setup.html", "Second factor", form=form, secret=secret, **shown)
 
-    def _manage(self, request: HttpRequest, factor: SecondFactor) -> HttpResponseBase:
+    def _manage(self, request: HttpRequest, factor: SecondFactor) -> HttpResponse:
         form = CodeForm(factor, request, request.POST or None)
         if form.is_valid() and "remove" in request.POST:
             second_factor.remove(factor.account)
@@ -103,7 +102,7 @@ class RegistryAdminSite(UnfoldAdminSite):
         left = factor.recovery_codes.count()
         return self._page(request, "admin/second_factor.html", "Second factor", form=form, factor=factor, left=left)
 
-    def _recovery_codes(self, request: HttpRequest, codes: list[str]) -> HttpResponseBase:
+    def _recovery_codes(self, request: HttpRequest, codes: list[str]) -> HttpResponse:
         return self._page(request, "admin/recovery_codes.html", "Recovery codes", codes=codes)
 
     def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:

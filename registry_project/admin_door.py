@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponseBase
@@ -36,7 +37,12 @@ class AdminDoorMiddleware:
         self._own_listener = admin_listener(self._admin)
         self._networks: tuple[Network, ...] = self._admin.allowed_networks
         self._is_allowed = lru_cache(maxsize=4096)(self._is_listed)
-        self._urls = {(True, True): None, (True, False): urls.ADMIN, (False, True): urls.API, (False, False): ()}
+        self._urls: dict[tuple[bool, bool], Any] = {
+            (True, True): None,
+            (True, False): urls.ADMIN,
+            (False, True): urls.API,
+            (False, False): (),
+        }
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer, or go on."""
@@ -45,7 +51,7 @@ class AdminDoorMiddleware:
         request.META[_IS_OPEN] = is_open
         urls = self._urls[is_open, not is_own]
         if urls is not None:
-            request.urlconf = urls  # type: ignore[attr-defined]  # Django's name for URLs of one request
+            request.urlconf = urls
         if is_own and is_registry_path(request.path_info):
             raise Http404
         return self._get_response(request)
@@ -67,11 +73,14 @@ class AdminDoorMiddleware:
         return any(address in network for network in self._networks)
 
 
-class AdminFilesMiddleware(WhiteNoiseMiddleware):
+class AdminFilesMiddleware:
     """Serve the admin's static files where its pages are."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        """Find the files once."""
+        self._get_response = get_response
+        self._files: Callable[[HttpRequest], HttpResponseBase] = WhiteNoiseMiddleware(get_response)  # type: ignore[no-untyped-call]
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer, or go on."""
-        if not request.META.get(_IS_OPEN):
-            return self.get_response(request)  # type: ignore[no-any-return]
-        return super().__call__(request)  # type: ignore[no-any-return]
+        return self._files(request) if request.META.get(_IS_OPEN) else self._get_response(request)

@@ -159,8 +159,8 @@ _admin = REGISTRY.admin
 _named = [url for url in (_server.public_url, _admin.public_url) if url]
 # An address of the admin's own needs no name: browsers of its network open it by the address.
 _own_host = [f"[{_admin.host}]" if ":" in _admin.host else _admin.host] if _admin.host else []
-_hosts = [urlsplit(url).hostname for url in _named]
-ALLOWED_HOSTS = [*_hosts, *_own_host, "localhost", "127.0.0.1", "[::1]"] if _public.hostname else ["*"]
+_hosts = [urlsplit(url).hostname or "" for url in _named]
+ALLOWED_HOSTS: list[str] = [*_hosts, *_own_host, "localhost", "127.0.0.1", "[::1]"] if _public.hostname else ["*"]
 CSRF_TRUSTED_ORIGINS = _named
 SESSION_ENGINE = "accounts.sessions"
 # What the admin's own address is reached by decides, and not what the registry is.

@@ -59,7 +59,7 @@ def set_up(browser: Browser) -> Device:
 @contextmanager
 def at(moment: float) -> Iterator[None]:
     """Let the codes be those of another time."""
-    with patch.object(second_factor.time, "time", lambda: moment):
+    with patch.object(time, "time", lambda: moment):
         yield
 
 

@@ -16,6 +16,7 @@ from django.contrib.sessions.models import Session
 from django.core import serializers
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
+from django.test import RequestFactory
 from pytest_django import Settings
 
 from accounts import second_factor
@@ -406,3 +407,24 @@ def test_a_code_opens_the_admin_while_the_database_cannot_be_written_and_counts_
 
     assert opens(browser)
     assert not opens(other)
+
+
+def test_a_code_that_was_used_does_not_count_when_the_database_cannot_be_written_since(
+    browser: Browser, device: Device
+) -> None:
+    browser.submit(CODE_PAGE, code=device.code())
+    other = Browser()
+    other.log_in("root", PASSWORD)
+
+    with patch.object(second_factor, "short_transaction", side_effect=OperationalError("disk is full")):
+        other.submit(CODE_PAGE, code=device.code())
+
+    assert not opens(other)
+
+
+def test_of_two_processes_that_get_a_code_at_once_one_takes_it(device: Device) -> None:
+    one, other = SecondFactor.objects.get(), SecondFactor.objects.get()
+    request = RequestFactory().get("/")
+
+    assert second_factor.is_right(one, device.code(), request)
+    assert not second_factor.is_right(other, device.code(), request)

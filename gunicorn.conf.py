@@ -24,7 +24,7 @@ _cores = cores.available()
 _manage = [sys.executable, str(Path(__file__).resolve().parent / "manage.py")]
 
 wsgi_app = "registry_project.wsgi:application"
-bind = listening.bind_address(_server)
+bind = listening.bind_addresses(_configuration)
 workers = _server.workers
 threads = _server.threads
 

@@ -14,10 +14,13 @@ from django.contrib.auth.models import Group
 from django.db.models import Count, ManyToManyField, QuerySet
 from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
+from django.utils.formats import date_format
 from unfold.forms import AdminPasswordChangeForm
 
+from accounts import second_factor
 from accounts.bulk_deletion import BulkDeletionAdmin
 from accounts.forms import AccountChangeForm, AccountCreationForm
+from accounts.login_log import log_event
 from accounts.models import Account
 
 POWERS = ("is_staff", "is_superuser", "user_permissions")
@@ -43,16 +46,17 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
     change_password_form = AdminPasswordChangeForm
     list_display = ("name", "is_active", "is_staff", "is_superuser", "group_names", "last_login", "created_at")
     list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    actions = ("remove_second_factor",)
     search_fields = ("name",)
     ordering = ("name",)
-    readonly_fields = ("last_login", "created_at")
+    readonly_fields = ("second_factor_state", "last_login", "created_at")
     filter_horizontal = ("user_permissions",)
     fieldsets = (
         (None, {"fields": ("name", "password", "is_active", "groups")}),
         (
             "This admin",
             {
-                "fields": POWERS,
+                "fields": (*POWERS, "second_factor_state"),
                 "description": "What the account may do here. Pulling and pushing are allowed by access rules alone.",
             },
         ),
@@ -64,6 +68,25 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
     def group_names(self, account: Account) -> str:
         """Name the account's groups."""
         return ", ".join(sorted(group.name for group in account.groups.all()))
+
+    @admin.display(description="second factor")
+    def second_factor_state(self, account: Account) -> str:
+        """Tell since when there is one."""
+        factor = second_factor.factor_of(account)
+        return f"set up on {date_format(factor.created_at, 'DATETIME_FORMAT')}" if factor else "none"
+
+    @admin.action(description="Remove the second factor of selected accounts", permissions=["remove_second_factor"])
+    def remove_second_factor(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
+        """Let who has lost the device log in with the password alone, and set it up again."""
+        removed = [account for account in accounts if second_factor.remove(account)]
+        for account in removed:
+            self.log_change(request, account, "Removed the second factor.")
+            log_event(request, account.name, "second factor removed")
+        self.message_user(request, f"Removed the second factor of {len(removed)} accounts.")
+
+    def has_remove_second_factor_permission(self, request: HttpRequest) -> bool:
+        """Leave it to superusers: it is one half of the login of others."""
+        return bool(request.user.is_superuser)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         """Return accounts with their groups."""

@@ -22,6 +22,11 @@ def log_refusal(request: HttpRequest | None, account: str | None, grant: str, me
     logger.warning(message, extra=_about(request, account, grant))
 
 
+def log_event(request: HttpRequest | None, account: str, message: str) -> None:
+    """Log what happened to the credentials of `account`."""
+    logger.info(message, extra=_about(request, account, "admin"))
+
+
 def _about(request: HttpRequest | None, account: str | None, grant: str) -> dict[str, str | None]:
     name = account[:MAX_NAME_CHARACTERS] if account is not None else None
     client = request.META.get("REMOTE_ADDR") if request is not None else None

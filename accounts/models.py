@@ -95,3 +95,47 @@ class FailedLogin(models.Model):
     def __str__(self) -> str:
         """Say who failed where."""
         return f"{self.account} from {self.network or 'nowhere'}"
+
+
+class SecondFactor(models.Model):
+    """The codes that an account shows in the admin besides its password; see `accounts.second_factor`.
+
+    A row stands for one setting up: sessions remember its key, so another setting up ends them.
+    """
+
+    account = models.OneToOneField(Account, models.CASCADE, related_name="second_factor")
+    seed = models.CharField(max_length=64)
+    """What the secret is derived from, together with SECRET_KEY: a copy of the table opens nothing."""
+
+    last_step = models.BigIntegerField()
+    """The 30 seconds whose code was accepted last: each code counts once."""
+
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        """No permissions: no page of the admin shows a row."""
+
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        """Name the account."""
+        return str(self.account)
+
+
+class RecoveryCode(models.Model):
+    """A code that counts once, for who has lost the device."""
+
+    factor = models.ForeignKey(SecondFactor, models.CASCADE, related_name="recovery_codes")
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        """One row per code."""
+
+        default_permissions = ()
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["factor", "digest"], name="accounts_one_recovery_code")
+        ]
+
+    def __str__(self) -> str:
+        """Name the account."""
+        return str(self.factor)

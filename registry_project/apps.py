@@ -1,12 +1,21 @@
 """Register the app and its system checks."""
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import SimpleAdminConfig
+
+
+class RegistryAdminConfig(SimpleAdminConfig):
+    """Django's admin with a site that knows a second factor."""
+
+    default = False
+    default_site = "accounts.site.RegistryAdminSite"
 
 
 class RegistryProjectConfig(AppConfig):
     """Join the apps into one server."""
 
     name = "registry_project"
+    default = True
     verbose_name = "registry"
     default_auto_field = "django.db.models.BigAutoField"
 

@@ -1,12 +1,26 @@
-"""System checks: a configuration that is valid and still does not do what its author expects."""
+"""System checks: a configuration that is valid and still does not do what its author expects.
 
+`check_proxies` is for every start, the rest for `manage.py check --deploy`: docs/deployment.md lists them.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register  # noqa: A004 - Django's name for it
+from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004 - Django's name for it
+
+from registry_project.configuration.values import Admin, Configuration
 
 # Wider than any private range (10.0.0.0/8, fc00::/7): what is left are clients.
 _WIDEST = {4: 8, 6: 7}
+# `openssl rand -base64 32` has some 30 different characters, a word that is repeated has few.
+_FEWEST_CHARACTERS = 12
+_SHARED_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph")
 
 
 @register
@@ -33,3 +47,142 @@ def check_proxies(**_kwargs: Any) -> list[CheckMessage]:
             )
         )
     return messages
+
+
+@register(Tags.security, deploy=True)
+def check_network(**_kwargs: Any) -> Iterator[CheckMessage]:
+    """Name what travels without TLS, and proxies that hide their clients."""
+    server = settings.REGISTRY.server
+    is_https = (server.public_url or "").startswith("https:")
+    if server.public_url and not is_https and not _is_loopback(urlsplit(server.public_url).hostname or ""):
+        yield Warning(
+            "server.public_url is http: passwords, tokens and images travel in clear.",
+            hint="Put a reverse proxy with TLS in front, and set server.public_url to its https URL.",
+            id="registry.W010",
+        )
+    if not server.public_url and not _is_loopback(server.host):
+        yield Warning(
+            "server.addr is open to the network and server.public_url is not set: passwords travel in clear.",
+            hint="Set server.public_url to the https URL of the reverse proxy, or listen on 127.0.0.1 alone.",
+            id="registry.W011",
+        )
+    if is_https and not server.trusted_proxies:
+        yield Warning(
+            "server.public_url is https and server.trusted_proxies is empty: every client has the address of the "
+            "proxy, so they share one limit, and all of them are in admin.allowed_networks or none.",
+            hint="List the address of the reverse proxy in server.trusted_proxies.",
+            id="registry.W012",
+        )
+    if server.access_log == "off":
+        yield Warning(
+            "server.access_log is off: nobody can tell afterwards who pulled or pushed what.",
+            hint='Set server.access_log to "json" or "text".',
+            id="registry.W013",
+        )
+
+
+@register(Tags.security, deploy=True)
+def check_admin(**_kwargs: Any) -> Iterator[CheckMessage]:
+    """Name an admin that a password alone opens from anywhere, or whose password travels in clear."""
+    admin: Admin = settings.REGISTRY.admin
+    if not admin.is_enabled:
+        return
+    server = settings.REGISTRY.server
+    is_local = _is_loopback(server.host if admin.port is None else admin.host) and not (
+        server.public_url if admin.port is None else admin.public_url
+    )
+    if not admin.allowed_networks and not admin.require_second_factor and not is_local:
+        yield Warning(
+            "The admin is open to every address, and a password is all that it asks for.",
+            hint="Set admin.require_second_factor to true, or restrict it by admin.allowed_networks or admin.addr.",
+            id="registry.W014",
+        )
+    has_own_address = admin.port is not None and not _is_loopback(admin.host)
+    if has_own_address and not (admin.public_url or "").startswith("https:"):
+        yield Warning(
+            "admin.addr is open to the network without https: the administrators' passwords travel in clear.",
+            hint="Listen on 127.0.0.1, or put a reverse proxy with TLS in front and set admin.public_url to its URL.",
+            id="registry.W015",
+        )
+
+
+@register(Tags.security, deploy=True)
+def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
+    """Name secrets that others may read, guess, or make tokens with."""
+    configuration: Configuration = settings.REGISTRY
+    path = configuration.path
+    if path is not None and _has_secrets(configuration) and path.stat().st_mode & stat.S_IROTH:
+        yield Warning(
+            f"{path} has passwords' hashes or other secrets, and every user of this machine may read it.",
+            hint=f"Make it the server's own, then run: chmod o-rwx {path}",
+            id="registry.W016",
+        )
+    given = {"server.secret_key": configuration.server.secret_key, "auth.hmac_secret": configuration.auth.hmac_secret}
+    for key, secret in given.items():
+        if secret is not None and len(set(secret)) < _FEWEST_CHARACTERS:
+            yield Warning(
+                f"{key} is made of few different characters, and easy to guess.",
+                hint="Make one by: openssl rand -base64 32",
+                id="registry.W017",
+            )
+    is_shared = (configuration.database.url or "").startswith("postgres")
+    if configuration.auth.signing_method == "hmac" and is_shared:
+        yield Warning(
+            "auth.signing_method is hmac on a database that several servers may share: each has the secret that makes "
+            "tokens, and so has everything that checks them.",
+            hint='Set auth.signing_method to "rsa", with a folder of keys that the servers have in common.',
+            id="registry.W018",
+        )
+
+
+@register(Tags.security, deploy=True)
+def check_machine(**_kwargs: Any) -> Iterator[CheckMessage]:
+    """Name a server of root's, and a SQLite file on a disk whose locks it can't rely on."""
+    folder = settings.REGISTRY.server.data_directory
+    if _owner(folder) == 0:
+        yield Warning(
+            f"{folder} belongs to root, so the server runs as root: whoever gets into it has the machine.",
+            hint="Run it as a user of its own, as docs/deployment.md does, and give the folder to that user.",
+            id="registry.W019",
+        )
+    database = settings.DATABASES["default"]
+    if "sqlite" in database["ENGINE"] and (kind := _file_system(Path(database["NAME"]))) in _SHARED_FILE_SYSTEMS:
+        yield Warning(
+            f"The SQLite database {database['NAME']} is on {kind}: its locks do not hold there, and it breaks.",
+            hint="Set server.data_directory to a folder of a local disk, or database.url to a PostgreSQL.",
+            id="registry.W020",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _has_secrets(configuration: Configuration) -> bool:
+    secrets = configuration.server.secret_key, configuration.auth.hmac_secret, configuration.database.url
+    return bool(configuration.users) or any(secrets)
+
+
+def _owner(folder: Path) -> int:
+    try:
+        return folder.stat().st_uid
+    except FileNotFoundError:
+        return os.geteuid()
+
+
+def _file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """Return the type of the file system that `path` is on, "" where the kernel does not tell."""
+    try:
+        lines = mounts.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    # The last of the deepest: a mount hides what was mounted there before.
+    found = ("", "")
+    for _, folder, kind, *_ in (line.split(" ") for line in lines):
+        place = folder.replace("\\040", " ")
+        if path.absolute().is_relative_to(place) and len(place) >= len(found[0]):
+            found = (place, kind)
+    return found[1]

@@ -23,6 +23,7 @@ _WRITING = frozenset(
         "fsck",
         "gc",
         "migrate",
+        "removesecondfactor",
         "runjobs",
     )
 )
@@ -60,7 +61,7 @@ class Commands(ManagementUtility):
         for name in sorted(names):
             text = _VERSION if name == "version" else self.fetch_command(name).help
             first_sentence = f"{text.partition('. ')[0].removesuffix('.')}."
-            yield f"  {name:<16} {textwrap.shorten(first_sentence, 100, placeholder='…')}"
+            yield f"  {name:<18} {textwrap.shorten(first_sentence, 100, placeholder='…')}"
 
 
 def _guarded(execute: Callable[..., str | None], *, is_writing: bool) -> Callable[..., str | None]:

@@ -1,14 +1,19 @@
-"""The address that the server listens on, and how long its connections may stand still."""
+"""The addresses that the server listens on, and how long its connections may stand still."""
 
 import errno
 import os
 import socket
 import struct
 from collections.abc import Iterable
+from functools import cache
+from ipaddress import ip_address
 from typing import Protocol
 
-from registry_project.configuration.values import Configuration, Server
+from registry_project.configuration.values import Admin, Configuration
 from registry_project.start_error import StartError
+
+LISTENER = "registry.listener"
+"""The name in a request's environment of the address that its connection was accepted on, as `getsockname` has it."""
 
 READ_SECONDS = 30
 WRITE_SECONDS = 60
@@ -17,24 +22,50 @@ WRITE_SECONDS = 60
 UNSENT_BYTES = 512 * 1024
 
 _REASONS = {
-    errno.EADDRINUSE: "is in use; stop what listens there, or set another server.addr",
-    errno.EACCES: "needs more rights than this user has; set a server.addr with a port above 1023",
-    errno.EADDRNOTAVAIL: "is no address of this machine; set another server.addr",
+    errno.EADDRINUSE: "is in use; stop what listens there, or set another {key}",
+    errno.EACCES: "needs more rights than this user has; set a {key} with a port above 1023",
+    errno.EADDRNOTAVAIL: "is no address of this machine; set another {key}",
 }
 
 
 class Listener(Protocol):
     """What gunicorn has for a listening socket."""
 
+    def getsockname(self) -> object:
+        """Return the address of the socket."""
+        ...
+
     def setsockopt(self, level: int, option: int, value: bytes, /) -> None:
         """Set an option of the socket."""
         ...
 
 
-def bind_address(server: Server) -> str:
-    """Return `server.addr` as gunicorn writes it; no host is every address, of IPv6 and of IPv4."""
-    host = server.host or ("::" if _takes_both_families() else "0.0.0.0")  # noqa: S104 - what `:5000` asks for
-    return f"[{host}]:{server.port}" if ":" in host else f"{host}:{server.port}"
+def bind_addresses(configuration: Configuration) -> list[str]:
+    """Return `server.addr`, and `admin.addr` where there is one, as gunicorn writes addresses."""
+    server, admin = configuration.server, configuration.admin
+    addresses = [_bind_address(server.host, server.port)]
+    if admin.is_enabled and admin.port is not None:
+        addresses.append(_bind_address(admin.host, admin.port))
+    return addresses
+
+
+def _bind_address(host: str, port: int) -> str:
+    host = host or _every_address()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@cache
+def _every_address() -> str:
+    """Return the host that stands for every address, of IPv6 and of IPv4."""
+    return "::" if _takes_both_families() else "0.0.0.0"  # noqa: S104 - what `:5000` asks for
+
+
+def admin_listener(admin: Admin) -> tuple[object, ...] | None:
+    """Return the name that the socket of `admin.addr` has (LISTENER); None without such an address."""
+    if not admin.is_enabled or admin.port is None:
+        return None
+    host = "127.0.0.1" if admin.host == "localhost" else str(ip_address(admin.host or _every_address()))
+    return (host, admin.port, 0, 0) if ":" in host else (host, admin.port)
 
 
 def _takes_both_families() -> bool:
@@ -68,9 +99,14 @@ def _check_free(host: str, port: int, configuration: Configuration) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, f"can't be listened on ({error.strerror}); set another server.addr")
-        shown = f"port {port}" + (f" of {host}" if configuration.server.host else "")
-        raise StartError(f"server.addr: {shown} {reason} in {configuration.path or 'config.yaml'}") from error
+        is_admin = port == configuration.admin.port
+        key, named = (
+            ("admin.addr", configuration.admin.host) if is_admin else ("server.addr", configuration.server.host)
+        )
+        other = f"can't be listened on ({error.strerror}); set another {key}"
+        reason = _REASONS.get(error.errno or 0, other).format(key=key)
+        shown = f"port {port}" + (f" of {host}" if named else "")
+        raise StartError(f"{key}: {shown} {reason} in {configuration.path or 'config.yaml'}") from error
 
 
 def limit_standstill(listeners: Iterable[Listener]) -> None:

@@ -1,9 +1,11 @@
 """Django's settings, made from the one configuration file (`registry_project.configuration`)."""
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
+from django.urls import reverse_lazy
 
 from registry_project.configuration import Configuration, in_force
 from tokens.key_file import random_text, read_or_create
@@ -27,9 +29,9 @@ USE_I18N = False
 
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin.apps.SimpleAdminConfig",
+    "registry_project.apps.RegistryAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -45,13 +47,15 @@ INSTALLED_APPS = [
     "registry_project.apps.RegistryProjectConfig",
 ]
 
-# The first three answer or prepare every request; the rest is for the browser and never sees /v2/.
+# The first five answer or prepare every request; the rest is for the browser and never sees /v2/.
 MIDDLEWARE = [
+    "registry_project.browser_headers.BrowserHeadersMiddleware",
     "registry_project.proxies.TrustedProxyMiddleware",
     "registry_project.health.HealthMiddleware",
+    "registry_project.admin_door.AdminDoorMiddleware",
     "distribution.gate.RegistryGateMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "registry_project.admin_door.AdminFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -62,9 +66,12 @@ MIDDLEWARE = [
     "registry_project.database_errors.DatabaseErrorMiddleware",
 ]
 
+# Before the packages' own: what a Content-Security-Policy makes different in the admin's theme.
+_THEME = Path(__file__).parent / "theme"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [_THEME / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -131,6 +138,7 @@ STORAGES = {
 }
 
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [_THEME / "static"]
 # The packages' own folders are served as they are: no collectstatic before the first start.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
@@ -147,10 +155,17 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 
 # --- the browser's surface ---------------------------------------------------------------------------
-ALLOWED_HOSTS = [_public.hostname, "localhost", "127.0.0.1", "[::1]"] if _public.hostname else ["*"]
-CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"] if _public.netloc else []
+_admin = REGISTRY.admin
+_named = [url for url in (_server.public_url, _admin.public_url) if url]
+# An address of the admin's own needs no name: browsers of its network open it by the address.
+_own_host = [f"[{_admin.host}]" if ":" in _admin.host else _admin.host] if _admin.host else []
+_hosts = [urlsplit(url).hostname or "" for url in _named]
+ALLOWED_HOSTS: list[str] = [*_hosts, *_own_host, "localhost", "127.0.0.1", "[::1]"] if _public.hostname else ["*"]
+CSRF_TRUSTED_ORIGINS = _named
 SESSION_ENGINE = "accounts.sessions"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _is_https
+# What the admin's own address is reached by decides, and not what the registry is.
+_admin_is_https = (_admin.public_url or "").startswith("https:") if _admin.port else _is_https
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _admin_is_https
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
@@ -172,8 +187,9 @@ SILENCED_SYSTEM_CHECKS = [
     # It wants 50 characters, which says little: `openssl rand -base64 32` gives 256 random bits in 44.
     # Below 32 characters the configuration refuses the key.
     "security.W009",
-    # Without an https public_url the site is plain http: no HSTS, and secure cookies would never be sent.
-    *([] if _is_https else ["security.W004", "security.W012", "security.W016"]),
+    # Where a site is plain http: no HSTS, and secure cookies would never be sent. Our own checks name it.
+    *([] if _is_https else ["security.W004"]),
+    *([] if _admin_is_https else ["security.W012", "security.W016"]),
 ]
 
 UNFOLD = {
@@ -182,6 +198,7 @@ UNFOLD = {
     "SITE_SYMBOL": "deployed_code",
     "SITE_URL": None,
     "LOGIN": {"form": "accounts.forms.AdminLoginForm"},
+    "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("admin:second_factor")}]},
 }
 
 REST_FRAMEWORK = {

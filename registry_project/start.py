@@ -196,7 +196,14 @@ def _say_error(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - as above
 
 
-def say_listening(listeners: Iterable[object]) -> None:
+def say_listening(listeners: Iterable[listening.Listener]) -> None:
     """Say that the server takes connections, and where."""
+    own = listening.admin_listener(configuration().admin)
+    public = ", ".join(str(listener) for listener in listeners if listener.getsockname() != own)
     public_url = configuration().server.public_url
-    _say(f"registry listening on {', '.join(map(str, listeners))}" + (f", for {public_url}" if public_url else ""))
+    _say(f"registry listening on {public}" + (f", for {public_url}" if public_url else ""))
+    admins = [f"{listener}/admin/" for listener in listeners if listener.getsockname() == own]
+    if admins:
+        _say(f"the admin alone is at {admins[0]}")
+    elif own is not None:
+        _say_error("warning: admin.addr is not listened on, so the admin is nowhere: start gunicorn without --bind")

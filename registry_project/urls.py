@@ -7,8 +7,6 @@ from django.views.generic import RedirectView
 # Here rather than when the apps are loaded: a command needs no admin, whose modules take a third of its memory.
 admin.autodiscover()
 
-urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
-    path("admin/", admin.site.urls),
-    path("api/v1/", include("api.urls")),
-]
+ADMIN = (path("", RedirectView.as_view(pattern_name="admin:index")), path("admin/", admin.site.urls))
+API = (path("api/v1/", include("api.urls")),)
+urlpatterns = [*ADMIN, *API]

@@ -31,6 +31,7 @@ from registry_project import early_signals
 from registry_project.access_log import access_log, request_ids
 from registry_project.connection import Connection, frozen, is_read
 from registry_project.exchange import Exchange
+from registry_project.listening import LISTENER
 from registry_project.outgoing import Outgoing
 from registry_project.pool import CrowdedError, Pool, Wait
 from registry_project.request_body import AwaitedInput, fast_input
@@ -201,6 +202,8 @@ class Worker(ThreadWorker):
         )
         exchange.response, exchange.environ = resp, environ
         environ[REQUEST_ID] = exchange.request_id
+        # SERVER_NAME and SERVER_PORT are the Host header's on a unix socket.
+        environ[LISTENER] = conn.server
         is_admitted = _is_for_admitted(environ["PATH_INFO"])
         conn.incoming.expect_body(is_admitted=is_admitted)
         resp.expect_client(is_admitted=is_admitted)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -15,10 +16,12 @@ _browsers = get_wsgi_application()
 import registry_project.urls  # noqa: E402, F401 - before the workers are forked, which share it
 from distribution.gate import RegistryGateMiddleware, is_registry_path  # noqa: E402 - once the apps are loaded
 from distribution.transactions import end_request  # noqa: E402
+from registry_project.listening import LISTENER, admin_listener  # noqa: E402
 from registry_project.proxies import TrustedProxyMiddleware  # noqa: E402
 from registry_project.request import BrowserRequest  # noqa: E402
 
 _browsers.request_class = BrowserRequest
+_admin_listener = admin_listener(settings.REGISTRY.admin)
 
 
 def _unreachable(_request: HttpRequest) -> HttpResponseBase:
@@ -27,6 +30,10 @@ def _unreachable(_request: HttpRequest) -> HttpResponseBase:
 
 # What settings.MIDDLEWARE begins with, for these paths: each link of Django's chain, and its signals, cost more.
 _registry = TrustedProxyMiddleware(RegistryGateMiddleware(_unreachable))
+
+
+def _is_at_admins_address(environ: dict[str, Any]) -> bool:
+    return _admin_listener is not None and environ.get(LISTENER) == _admin_listener
 
 
 def _answer_of(handler: Callable[..., Any], *args: object) -> Any:
@@ -39,7 +46,7 @@ def _answer_of(handler: Callable[..., Any], *args: object) -> Any:
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer a request: `/v2/` straight, everything else as Django does."""
-    if not is_registry_path(environ["PATH_INFO"]):
+    if not is_registry_path(environ["PATH_INFO"]) or _is_at_admins_address(environ):
         page: Iterable[bytes] = _answer_of(_browsers, environ, start_response)
         return page
     response = _answer_of(_registry, WSGIHandler.request_class(environ))

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from registry_project.configuration import document
+from registry_project.configuration.admin import ADMIN
 from registry_project.configuration.auth import AUTH
 from registry_project.configuration.database import DATABASE
 from registry_project.configuration.element import Element, Reading, Refused
@@ -18,7 +19,7 @@ from registry_project.configuration.server import SERVER
 from registry_project.configuration.storage import STORAGE
 from registry_project.configuration.text_file import read_text
 from registry_project.configuration.users import users
-from registry_project.configuration.values import Configuration, Server, Storage
+from registry_project.configuration.values import Admin, Configuration, Server, Storage
 
 MAX_BYTES = 16 * 1024 * 1024
 
@@ -60,9 +61,17 @@ def _build(values: Values, element: Element) -> Configuration:
     return Configuration(path=element.reading.path, **(values | {"storage": storage, "server": server}))
 
 
+def _check(values: Values, element: Element) -> None:
+    admin, server = values.get("admin"), values.get("server")
+    # One port, one kind of answer: a firewall then needs no more than its number.
+    if isinstance(admin, Admin) and isinstance(server, dict) and admin.port == server.get("port", Server().port):
+        element.members()["admin"].members()["addr"].report("another port than that of server.addr")
+
+
 CONFIGURATION = Section(
     {
         "server": Key(SERVER, is_always=True),
+        "admin": Key(ADMIN),
         "users": Key(users),
         "acl": Key(rules),
         "storage": Key(STORAGE),
@@ -71,4 +80,5 @@ CONFIGURATION = Section(
         "auth": Key(AUTH, is_always=True),
     },
     _build,
+    _check,
 )

@@ -12,6 +12,9 @@ DATABASE = "database.url"
 _KEYS = {
     "server.host": "server.addr",
     "server.port": "server.addr",
+    "admin.is_enabled": "admin.enabled",
+    "admin.host": "admin.addr",
+    "admin.port": "admin.addr",
     "storage.backend": "storage",
     "storage.options": "storage",
     "storage.rootdirectory": "storage.filesystem.rootdirectory",
@@ -31,7 +34,7 @@ def changed_keys(before: Mapping[str, str], configuration: Configuration) -> lis
 
 
 def _values(configuration: Configuration) -> Iterator[tuple[str, object]]:
-    for section in ("server", "storage", "garbage_collector", "auth"):
+    for section in ("server", "admin", "storage", "garbage_collector", "auth"):
         values = getattr(configuration, section)
         for field in fields(values):
             yield f"{section}.{field.name}", getattr(values, field.name)

@@ -39,6 +39,22 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Admin:
+    """Who reaches the admin, and where.
+
+    `port` None: at `server.addr`, as everything else; otherwise at an address that serves nothing else. `public_url`
+    is the URL of that address. `allowed_networks` empty: every client.
+    """
+
+    is_enabled: bool = True
+    host: str = ""
+    port: int | None = None
+    public_url: str | None = None
+    allowed_networks: tuple[Network, ...] = ()
+    require_second_factor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class UserEntry:
     """One entry of `users`; `password` is a bcrypt hash as written in the file."""
 
@@ -128,6 +144,7 @@ class Configuration:
 
     path: Path | None = None
     server: Server = Server()
+    admin: Admin = Admin()
     users: tuple[UserEntry, ...] | None = None
     acl: tuple[RuleEntry, ...] | None = None
     storage: Storage = field(default_factory=Storage)

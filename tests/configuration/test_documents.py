@@ -61,6 +61,7 @@ def test_the_example_shows_the_defaults(read: Reader, tmp_path: Path) -> None:
     default = load(None)
 
     assert shown.server == default.server
+    assert shown.admin == default.admin
     assert shown.storage == default.storage
     assert shown.database == default.database
     assert shown.garbage_collector == GarbageCollector()

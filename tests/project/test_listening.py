@@ -3,22 +3,50 @@
 import socket
 import struct
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
-from registry_project.configuration.values import Server
-from registry_project.listening import READ_SECONDS, UNSENT_BYTES, WRITE_SECONDS, bind_address, limit_standstill
+from registry_project.configuration.values import Admin, Configuration, Server
+from registry_project.listening import (
+    READ_SECONDS,
+    UNSENT_BYTES,
+    WRITE_SECONDS,
+    admin_listener,
+    bind_addresses,
+    limit_standstill,
+)
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize(
     ("host", "expected"), [("127.0.0.1", "127.0.0.1:5000"), ("::1", "[::1]:5000"), ("localhost", "localhost:5000")]
 )
 def test_a_host_is_listened_on_as_it_is_named(host: str, expected: str) -> None:
-    assert bind_address(Server(host=host)) == expected
+    assert bind_addresses(Configuration(server=Server(host=host))) == [expected]
 
 
 def test_no_host_is_every_address_of_both_families() -> None:
-    assert bind_address(Server()) in ("[::]:5000", "0.0.0.0:5000")
+    assert bind_addresses(Configuration()) in (["[::]:5000"], ["0.0.0.0:5000"])
+
+
+def test_an_admin_with_an_address_of_its_own_is_listened_for() -> None:
+    configuration = Configuration(server=Server(host="127.0.0.1"), admin=Admin(host="::1", port=5001))
+
+    assert bind_addresses(configuration) == ["127.0.0.1:5000", "[::1]:5001"]
+    assert bind_addresses(replace(configuration, admin=Admin(is_enabled=False, port=5001))) == ["127.0.0.1:5000"]
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1", "localhost", "::1", "0:0::1"])
+def test_the_admins_listener_is_known_by_the_name_of_its_socket(host: str) -> None:
+    port = free_port()
+    (_, address) = bind_addresses(Configuration(admin=Admin(host=host, port=port)))
+    family = socket.AF_INET6 if "[" in address else socket.AF_INET
+
+    with socket.socket(family) as listener:
+        listener.bind((address.rpartition(":")[0].strip("[]"), port))
+
+        assert admin_listener(Admin(host=host, port=port)) == listener.getsockname()
 
 
 def test_the_kernel_keeps_little_for_a_client_that_takes_nothing() -> None:

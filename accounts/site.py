@@ -1,0 +1,125 @@
+"""The admin's site, which asks for a code after the password: `accounts.second_factor`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import segno
+from django.contrib.auth import REDIRECT_FIELD_NAME, logout
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.safestring import SafeString
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from unfold.sites import UnfoldAdminSite
+
+from accounts import second_factor
+from accounts.code_forms import CodeForm, FirstCodeForm
+from accounts.login_log import log_event, log_login
+from accounts.models import SecondFactor
+
+_SEED = "second_factor_seed"
+
+_private = method_decorator([never_cache, sensitive_post_parameters("code")])
+
+
+class RegistryAdminSite(UnfoldAdminSite):
+    """Pages for those who have shown their password and, where it is asked for, a code."""
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the session opens the pages."""
+        return super().has_permission(request) and second_factor.is_passed(request)
+
+    def get_urls(self) -> list[Any]:
+        """Return the site's paths; those for the second factor open with the password alone."""
+        own = [path("code/", self.code, name="code"), path("second-factor/", self.second_factor, name="second_factor")]
+        return [*own, *super().get_urls()]
+
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Ask for the password, and lead to what is still to be shown."""
+        if request.method == "GET" and super().has_permission(request) and not second_factor.is_passed(request):
+            following = "second_factor" if second_factor.factor_of(request.user) is None else "code"
+            return _redirect(following, request)
+        return super().login(request, extra_context)
+
+    @_private
+    def code(self, request: HttpRequest) -> HttpResponse:
+        """Ask for the code of a session that has shown the password."""
+        factor = second_factor.factor_of(request.user) if super().has_permission(request) else None
+        if factor is None:
+            return _redirect("login", request)
+        if second_factor.is_passed(request):
+            return HttpResponseRedirect(_following(request))
+        if request.method == "POST" and "leave" in request.POST:
+            logout(request)
+            return _redirect("login", request)
+        form = CodeForm(factor, request, request.POST or None)
+        if form.is_valid():
+            second_factor.pass_session(request, factor)
+            log_login(request, factor.account.name, "admin code")
+            return HttpResponseRedirect(_following(request))
+        return self._page(request, "admin/code.html", "Second factor", form=form)
+
+    @_private
+    def second_factor(self, request: HttpRequest) -> HttpResponse:
+        """Set the second factor up, renew its recovery codes, or remove it."""
+        if not super().has_permission(request):
+            return _redirect("login", request)
+        factor = second_factor.factor_of(request.user)
+        if factor is None:
+            return self._set_up(request)
+        return self._manage(request, factor) if second_factor.is_passed(request) else _redirect("code", request)
+
+    def _set_up(self, request: HttpRequest) -> HttpResponse:
+        account: Any = request.user
+        seed = request.session.setdefault(_SEED, second_factor.new_seed())
+        form = FirstCodeForm(account, seed, request.POST or None)
+        if form.is_valid():
+            factor, codes = form.made
+            del request.session[_SEED]
+            second_factor.pass_session(request, factor)
+            log_event(request, account.name, "second factor set up")
+            return self._recovery_codes(request, codes)
+        uri = second_factor.uri(seed, account, request.get_host())
+        shown = {"qr": SafeString(segno.make(uri, micro=False).svg_inline(scale=5, light="white")), "uri": uri}
+        secret = second_factor.secret_text(seed)
+        return self._page(request, "admin/second_factor_setup.html", "Second factor", form=form, secret=secret, **shown)
+
+    def _manage(self, request: HttpRequest, factor: SecondFactor) -> HttpResponse:
+        form = CodeForm(factor, request, request.POST or None)
+        if form.is_valid() and "remove" in request.POST:
+            second_factor.remove(factor.account)
+            log_event(request, factor.account.name, "second factor removed")
+            return _redirect("second_factor", request)
+        if form.is_valid():
+            codes = second_factor.renew_recovery_codes(factor)
+            log_event(request, factor.account.name, "recovery codes renewed")
+            return self._recovery_codes(request, codes)
+        left = factor.recovery_codes.count()
+        return self._page(request, "admin/second_factor.html", "Second factor", form=form, factor=factor, left=left)
+
+    def _recovery_codes(self, request: HttpRequest, codes: list[str]) -> HttpResponse:
+        return self._page(request, "admin/recovery_codes.html", "Recovery codes", codes=codes)
+
+    def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
+        common = self.each_context(request) | {"title": title}
+        if not self.has_permission(request):
+            common |= {"available_apps": [], "sidebar_navigation": []}
+        return TemplateResponse(request, template, common | context)
+
+
+def _redirect(name: str, request: HttpRequest) -> HttpResponseRedirect:
+    """Lead to another step of the login, which knows the page that was asked for."""
+    query = urlencode({REDIRECT_FIELD_NAME: _following(request)})
+    return HttpResponseRedirect(f"{reverse(f'admin:{name}')}?{query}")
+
+
+def _following(request: HttpRequest) -> str:
+    """Return where the login leads: to the page that was asked for, if it is one of this site."""
+    asked = request.GET.get(REDIRECT_FIELD_NAME, "")
+    is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
+    return asked if is_ours else reverse("admin:index")

@@ -1,0 +1,86 @@
+"""Where the admin is served, and to whom: anybody else gets the answer of a page that does not exist.
+
+    listener of the connection, address of the client ──> which URLs there are ──> resolver, static files
+
+The listener is the socket that the kernel accepted the connection on. No header names it.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponseBase
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+from distribution.gate import is_registry_path
+from registry_project.configuration.values import Network
+from registry_project.listening import LISTENER, admin_listener
+
+PREFIX = "/admin/"
+_IS_OPEN = "registry.admin_is_open"
+
+logger = logging.getLogger(__name__)
+
+
+class AdminDoorMiddleware:
+    """Choose the URLs that there are for a request."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        """Read the networks once, and judge each address once."""
+        from registry_project import urls
+
+        self._get_response = get_response
+        self._admin = settings.REGISTRY.admin
+        self._own_listener = admin_listener(self._admin)
+        self._networks: tuple[Network, ...] = self._admin.allowed_networks
+        self._is_allowed = lru_cache(maxsize=4096)(self._is_listed)
+        self._urls: dict[tuple[bool, bool], Any] = {
+            (True, True): None,
+            (True, False): urls.ADMIN,
+            (False, True): urls.API,
+            (False, False): (),
+        }
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer, or go on."""
+        is_own = self._own_listener is not None and request.META.get(LISTENER) == self._own_listener
+        is_open = self._is_open(request, is_own=is_own)
+        request.META[_IS_OPEN] = is_open
+        urls = self._urls[is_open, not is_own]
+        if urls is not None:
+            request.urlconf = urls
+        if is_own and is_registry_path(request.path_info):
+            raise Http404
+        return self._get_response(request)
+
+    def _is_open(self, request: HttpRequest, *, is_own: bool) -> bool:
+        if not self._admin.is_enabled or is_own != (self._own_listener is not None):
+            return False
+        client = request.META["REMOTE_ADDR"]
+        is_allowed = not self._networks or self._is_allowed(client)
+        if not is_allowed and request.path_info.startswith(PREFIX):
+            logger.warning("admin refused: admin.allowed_networks does not list the client", extra={"client": client})
+        return is_allowed
+
+    def _is_listed(self, client: str) -> bool:
+        try:
+            address = ip_address(client)
+        except ValueError:
+            return False  # a unix socket's peer, whose proxy is not listed
+        return any(address in network for network in self._networks)
+
+
+class AdminFilesMiddleware:
+    """Serve the admin's static files where its pages are."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        """Find the files once."""
+        self._get_response = get_response
+        self._files: Callable[[HttpRequest], HttpResponseBase] = WhiteNoiseMiddleware(get_response)  # type: ignore[no-untyped-call]
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer, or go on."""
+        return self._files(request) if request.META.get(_IS_OPEN) else self._get_response(request)

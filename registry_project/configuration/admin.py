@@ -1,0 +1,35 @@
+"""The section `admin`."""
+
+from registry_project.configuration.converters import boolean, list_of
+from registry_project.configuration.element import Element
+from registry_project.configuration.section import Key, Section, Values
+from registry_project.configuration.server import address, network, public_url
+from registry_project.configuration.values import Admin
+
+_NETWORKS = 'a list of IP addresses and networks, as ["10.0.0.0/8"]'
+
+
+def _check(values: Values, element: Element) -> None:
+    if "public_url" in values and "addr" not in values:
+        expected = "no such key: without admin.addr the admin is at server.public_url"
+        element.members()["public_url"].report(expected)
+
+
+def _build(values: Values, _element: Element) -> Admin:
+    fields = {"is_enabled" if name == "enabled" else name: value for name, value in values.items()}
+    if "addr" in fields:
+        fields["host"], fields["port"] = fields.pop("addr")
+    return Admin(**fields)
+
+
+ADMIN = Section(
+    {
+        "enabled": Key(boolean),
+        "addr": Key(address),
+        "public_url": Key(public_url),
+        "allowed_networks": Key(list_of(network, _NETWORKS)),
+        "require_second_factor": Key(boolean),
+    },
+    _build,
+    _check,
+)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db import Error
 
+from accounts.identity import Identity
 from accounts.statement import Statement
 from acl.names import RepositoryName
 from distribution import blobs, removal, repositories, reserve, segments, short_body, transactions, trash
@@ -35,21 +36,22 @@ EMPTY_EXPIRY = timedelta(hours=1)
 # Those that have expired do not count, whenever the collector comes to them.
 _OPEN = """
 SELECT count(*) FROM (
-    SELECT 1 FROM distribution_upload WHERE account = %s AND network = %s
+    SELECT 1 FROM distribution_upload WHERE account_pk = %s AND network = %s
     AND ("offset" > 0 OR active_at > statement_timestamp() - interval '{seconds:.0f} seconds') LIMIT %s
 ) opened
 """
 _COUNT_OPEN = Statement(_OPEN.format(seconds=EMPTY_EXPIRY.total_seconds()))
 _INSERT = Statement("""
-INSERT INTO distribution_upload (id, repository_id, account, network, algorithm, "offset", started_at, active_at)
-VALUES (%s, %s, %s, %s, %s, 0, statement_timestamp(), statement_timestamp())
+INSERT INTO distribution_upload
+    (id, repository_id, account, account_pk, network, algorithm, "offset", started_at, active_at)
+VALUES (%s, %s, %s, %s, %s, %s, 0, statement_timestamp(), statement_timestamp())
 ON CONFLICT (id) DO NOTHING
 """)
 _FIND = Statement("""
 SELECT upload.repository_id, upload.algorithm, upload."offset"
 FROM distribution_upload upload
 JOIN distribution_repository repository ON repository.id = upload.repository_id
-WHERE upload.id = %s AND repository.name = %s AND upload.account = %s
+WHERE upload.id = %s AND repository.name = %s AND upload.account_pk = %s
 """)
 # Of who holds the lease, or of anybody (no lease) while nobody does. Who let it run out may still write.
 _LOCK = Statement("""
@@ -62,17 +64,17 @@ _REMOVE_SEGMENTS = Statement("DELETE FROM distribution_segment WHERE upload_id =
 _REMOVE = Statement("DELETE FROM distribution_upload WHERE id = %s")
 
 
-def start(name: RepositoryName, account: str, algorithm: str = "sha256", network: str = "") -> Upload:
-    """Open a session of `account` in the repository, which is made when it is new.
+def start(name: RepositoryName, owner: Identity, algorithm: str = "sha256", network: str = "") -> Upload:
+    """Open a session of `owner` in the repository, which is made when it is new.
 
     `network` is where anonymous clients are counted by; the session is not bound to it, since clients roam.
     Raises TOOMANYREQUESTS when account or network has MAX_OPEN sessions already; DENIED while the disk's space is low.
     """
     reserve.check()
-    if _COUNT_OPEN.value(account, network, MAX_OPEN) >= MAX_OPEN:
-        raise _too_many_open(account)
+    if _COUNT_OPEN.value(owner.account_pk, network, MAX_OPEN) >= MAX_OPEN:
+        raise _too_many_open(owner)
     failpoint("upload.before_start")
-    upload = Upload(account=account, network=network, algorithm=algorithm)
+    upload = Upload(account=owner.name, account_pk=owner.account_pk, network=network, algorithm=algorithm)
     transactions.run(_open, upload, name)
     failpoint("upload.after_start")
     return upload
@@ -80,25 +82,29 @@ def start(name: RepositoryName, account: str, algorithm: str = "sha256", network
 
 def _open(upload: Upload, name: RepositoryName) -> None:
     upload.repository = repositories.ensure(name)
-    if _INSERT.run(upload.pk, upload.repository_id, upload.account, upload.network, upload.algorithm):
+    owner = (upload.account, upload.account_pk)
+    if _INSERT.run(upload.pk, upload.repository_id, *owner, upload.network, upload.algorithm):
         segments.name_first(upload)
     # Else an earlier attempt was committed, though the answer to its COMMIT got lost.
 
 
-def find(name: RepositoryName, session: uuid.UUID, account: str) -> Upload:
-    """Return the session. Raises BLOB_UPLOAD_UNKNOWN, also for one of another repository or account."""
-    row = _FIND.row(session, name, account)
+def find(name: RepositoryName, session: uuid.UUID, owner: Identity) -> Upload:
+    """Return the session. Raises BLOB_UPLOAD_UNKNOWN, also for one of another repository or account.
+
+    An account that was made anew under the name of a deleted one is another.
+    """
+    row = _FIND.row(session, name, owner.account_pk)
     if row is None:
         raise _unknown(session)
     repository_pk, algorithm, offset = row
     repository = Repository.from_db("default", ("id", "name"), (repository_pk, name))
-    return Upload(pk=session, repository=repository, account=account, algorithm=algorithm, offset=offset)
+    return Upload(pk=session, repository=repository, account_pk=owner.account_pk, algorithm=algorithm, offset=offset)
 
 
-def was_opened(name: RepositoryName, session: uuid.UUID, account: str, *, before: datetime) -> bool:
-    """Tell whether `account` opened the session before that moment."""
-    rows = Upload.objects.filter(pk=session, repository__name=name, account=account, started_at__lt=before)
-    return rows.exists()
+def was_opened(name: RepositoryName, session: uuid.UUID, owner: Identity, *, before: datetime) -> bool:
+    """Tell whether `owner` opened the session before that moment."""
+    rows = Upload.objects.filter(pk=session, repository__name=name, account_pk=owner.account_pk)
+    return rows.filter(started_at__lt=before).exists()
 
 
 def append(upload: Upload, body: Body, start: int | None = None, expected: int | None = None) -> None:
@@ -130,12 +136,12 @@ def complete(upload: Upload, body: Body, digest: Digest, start: int | None = Non
     failpoint("upload.after_publish_commit")
 
 
-def receive_whole(name: RepositoryName, account: str, body: Body, digest: Digest, network: str = "") -> None:
+def receive_whole(name: RepositoryName, owner: Identity, body: Body, digest: Digest, network: str = "") -> None:
     """Publish the body under `digest`; whatever happens, no session is left that the client can't know of.
 
     Raises what `complete` raises.
     """
-    upload = start(name, account, digest.algorithm, network)
+    upload = start(name, owner, digest.algorithm, network)
     try:
         complete(upload, body, digest)
     except Exception:
@@ -260,8 +266,8 @@ def _discard(pk: uuid.UUID, keys: set[str]) -> None:
     _REMOVE.run(pk)
 
 
-def _too_many_open(account: str) -> RegistryError:
-    who = "this account" if account else "this address"
+def _too_many_open(owner: Identity) -> RegistryError:
+    who = "this address" if owner.is_anonymous else "this account"
     detail = f"{who} has {MAX_OPEN} uploads open; finish or cancel some"
     return RegistryError(
         ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, message=detail

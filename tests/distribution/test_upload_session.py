@@ -5,8 +5,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 from django.utils.timezone import now
 
+from accounts.models import Account
+from distribution import uploads
 from distribution.models import Blob, Trash, Upload
 from tests.caller import Caller, error_codes
 from tests.distribution.invariants import objects_on
@@ -87,6 +90,32 @@ def test_a_session_is_unknown_to_another_account(alice: Caller, bob: Caller) -> 
 
     assert response.status_code == 404
     assert error_codes(response) == ["BLOB_UPLOAD_UNKNOWN"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
+def test_a_session_is_unknown_to_an_account_that_was_made_anew(alice: Caller, method: str) -> None:
+    location = start(alice)
+    account = Account.objects.get(name="alice")
+    account.delete()
+    Account.objects.create(name="alice", password=account.password)
+    again = Caller(Client(), "alice", alice.password)
+
+    response = again.send(method, f"{location}?digest={digest_of(b'')}")
+
+    assert (response.status_code, error_codes(response)) == (404, ["BLOB_UPLOAD_UNKNOWN"])
+    assert Upload.objects.count() == 1
+
+
+def test_sessions_of_an_account_that_is_gone_do_not_count_for_the_next_of_its_name(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+    start(alice)
+    account = Account.objects.get(name="alice")
+    account.delete()
+    Account.objects.create(name="alice", password=account.password)
+
+    assert start(Caller(Client(), "alice", alice.password))
 
 
 def test_a_session_that_never_was_is_404(alice: Caller) -> None:

@@ -6,13 +6,15 @@ Publishing a blob is a row that names an object, never a rename or a copy: the s
 """
 
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from django.db import Error
 
 from accounts.identity import Identity
+from accounts.pooled_connection import release_connection
 from accounts.statement import Statement
 from acl.names import RepositoryName
 from distribution import blobs, removal, repositories, reserve, segments, short_body, transactions, trash
@@ -23,10 +25,11 @@ from distribution.failpoints import failpoint
 from distribution.hashing import read_to_end
 from distribution.leases import Claim
 from distribution.models import Link, Repository, Upload
+from distribution.storage import blob_store
 from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 
-# Far more than clients at work have open.
+# Of one account, or of one network's anonymous clients: far more than clients at work have open.
 MAX_OPEN = 1000
 RETRY_AFTER_SECONDS = 60
 # How long a session lasts after its last activity: one with bytes may be a push over a bad line that goes on tomorrow.
@@ -110,9 +113,10 @@ def was_opened(name: RepositoryName, session: uuid.UUID, owner: Identity, *, bef
 def append(upload: Upload, body: Body, start: int | None = None, expected: int | None = None) -> None:
     """Add the body to the session at offset `start` (None: where it stands), and move its offset.
 
-    Raises RANGE_INVALID, SIZE_INVALID, BLOB_UPLOAD_INVALID; the session stays usable.
+    Raises RANGE_INVALID, SIZE_INVALID, BLOB_UPLOAD_INVALID, and the session stays usable; what `admission.check` raises
+    ends it.
     """
-    with segments.claiming(upload) as claim:
+    with segments.claiming(upload) as claim, _ended_when_refused(upload, body):
         received = segments.receive(upload, claim, body, upload.offset if start is None else start, expected)
         segments.count(upload, received)
     upload.offset += received.size
@@ -125,15 +129,26 @@ def complete(upload: Upload, body: Body, digest: Digest, start: int | None = Non
     goes on with it, since nothing takes bytes back, and it would lie here for a day.
     """
     with segments.claiming(upload) as claim:
-        try:
+        with _ended_when_refused(upload, body):
             content = _content(upload, claim, body, digest, start=start, expected=expected)
-        except RegistryError as error:
-            if error.code is ErrorCode.DIGEST_INVALID:
-                cancel(upload)
-            raise
         blobs.notice_loss(digest)
         transactions.run(_publish, upload, content)
     failpoint("upload.after_publish_commit")
+
+
+@contextmanager
+def _ended_when_refused(upload: Upload, body: Body) -> Iterator[None]:
+    """End the session when its bytes can never become a blob here, or when the disk needs their room."""
+    try:
+        yield
+    except RegistryError as error:
+        is_too_large = error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        if is_too_large or error.code in (ErrorCode.DIGEST_INVALID, ErrorCode.DENIED):
+            with suppress(RegistryError, Error):
+                cancel(upload)
+            release_connection()
+            body.discard()
+        raise
 
 
 def receive_whole(name: RepositoryName, owner: Identity, body: Body, digest: Digest, network: str = "") -> None:
@@ -151,9 +166,14 @@ def receive_whole(name: RepositoryName, owner: Identity, body: Body, digest: Dig
 
 
 def cancel(upload: Upload) -> None:
-    """End the session and throw its bytes away. Raises BLOB_UPLOAD_UNKNOWN."""
-    removal.run(_cancel, upload)
+    """End the session and give its bytes back, a repository that holds nothing too. Raises BLOB_UPLOAD_UNKNOWN."""
+    keys = removal.run(_cancel, upload)
     failpoint("upload.after_cancel_commit")
+    # The session has ended: what of this fails now is for the collector.
+    with suppress(RegistryError, Error, OSError):
+        for key in trash.waiting(keys):
+            blob_store().free(key)
+        repositories.remove_if_empty(upload.repository.pk)
 
 
 def is_repeated_end(name: RepositoryName, body: Body, digest: Digest) -> bool:
@@ -237,17 +257,20 @@ def _close(upload: Upload, repository: Repository, content: Content) -> bool:
     return True
 
 
-def _cancel(upload: Upload) -> None:
+def _cancel(upload: Upload) -> set[str]:
     row = Upload.objects.select_for_update().filter(pk=upload.pk).first()
     if row is None:
         raise _unknown(upload.pk)
-    discard(row)
+    keys = discard(row)
     failpoint("upload.before_cancel_commit")
+    return keys
 
 
-def discard(row: Upload) -> None:
-    """Remove the rows of a session, which the caller has locked; every object goes to trash."""
-    _discard(row.pk, _keys(_segments(row.pk), row.assembly_key))
+def discard(row: Upload) -> set[str]:
+    """Remove the rows of a session, which the caller has locked; every object goes to trash. Return their keys."""
+    keys = _keys(_segments(row.pk), row.assembly_key)
+    _discard(row.pk, keys)
+    return keys
 
 
 def _segments(pk: uuid.UUID) -> dict[str, bool]:

@@ -10,11 +10,11 @@ from django.utils.timezone import now
 
 from accounts.models import Account
 from distribution import uploads
-from distribution.models import Blob, Trash, Upload
+from distribution.models import Blob, Repository, Trash, Upload
 from tests.caller import Caller, error_codes
 from tests.distribution.invariants import objects_on
 from tests.distribution.sessions import SESSION_HEADERS, finish, start
-from tests.images import digest_of
+from tests.images import digest_of, push_blob
 
 
 def test_the_status_is_204_with_the_place_and_how_far_it_has_come(alice: Caller) -> None:
@@ -116,6 +116,24 @@ def test_sessions_of_an_account_that_is_gone_do_not_count_for_the_next_of_its_na
     Account.objects.create(name="alice", password=account.password)
 
     assert start(Caller(Client(), "alice", alice.password))
+
+
+def test_a_cancelled_session_takes_the_repository_that_it_made_with_it(alice: Caller) -> None:
+    for number in range(3):
+        alice.delete(start(alice, f"alice/{number}"))
+
+    assert not Repository.objects.exists()
+
+
+def test_a_cancelled_session_leaves_a_repository_that_holds_something(alice: Caller) -> None:
+    push_blob(alice, "alice/app", b"bytes")
+    other = start(alice, "alice/other")
+    start(alice, "alice/other")
+
+    alice.delete(start(alice))
+    alice.delete(other)
+
+    assert sorted(Repository.objects.values_list("name", flat=True)) == ["alice/app", "alice/other"]
 
 
 def test_a_session_that_never_was_is_404(alice: Caller) -> None:

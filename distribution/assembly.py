@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from accounts.pooled_connection import release_connection
 from accounts.statement import Statement
 from distribution import leases, resumable_hash, segments, transactions, trash
+from distribution.admission import Growth
 from distribution.content import Content
 from distribution.digest import Digest, RunningHash
 from distribution.failpoints import failpoint
@@ -175,12 +176,15 @@ def _in_place(stored: _Stored, digest: Digest) -> Content | None:
 
 
 def _copy(upload: Upload, claim: Claim, spans: list[_Span], digest: Digest) -> Content:
-    """Copy the bytes, which have the digest, into one new object. Raises UNAVAILABLE when they have it no more."""
+    """Copy the bytes, which have the digest, into one new object.
+
+    Raises UNAVAILABLE when they have it no more; what `Growth` raises: for a while they are there twice.
+    """
     running = resumable_hash.start(digest.algorithm)
     place = transactions.run(_claim, upload, claim, running)
     failpoint("upload.after_assembly_claim")
     with closing(JoinedReader(spans)) as joined:
-        reader = HashingReader(joined, running, claim.renew)
+        reader = HashingReader(joined, running, Growth(upload, claim, 0).add)
         segments.write(upload, place, reader)
     failpoint("upload.after_assembly")
     if running.hexdigest() != digest.encoded:

@@ -10,7 +10,7 @@ from accounts.statement import Statement
 from acl.name_range import covers
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
-from distribution import deferred, lookup, removal, repositories, transactions, trash
+from distribution import deferred, lookup, removal, repositories, reserve, transactions, trash
 from distribution.content import Content
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
@@ -150,7 +150,11 @@ def source_of(digest: Digest, rules: IdentityRules) -> RepositoryName | None:
 
 
 def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
-    """Link the blob of `source` into `name`; False when `source` has no such sound blob."""
+    """Link the blob of `source` into `name`; False when `source` has no such sound blob.
+
+    Raises DENIED when the disk of the database is full.
+    """
+    reserve.check_rows()
     found = lookup.blob(source, digest)
     if found is None or not _is_readable(found):
         return False

@@ -94,6 +94,11 @@ class DurableFileSystemStorage(FileSystemStorage):
         with suppress(FileNotFoundError):
             _sync_folder(os.path.dirname(self.path(name)))  # noqa: PTH120 - as below
 
+    def free(self, name: str) -> None:
+        """Give the file's bytes back at once, if it is there; a power cut may undo that. Raises OSError."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.path(name))  # noqa: PTH108 - as below
+
     def _save(self, name: str, content: Any) -> str:
         path = self.path(name)
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -108,7 +113,7 @@ class DurableFileSystemStorage(FileSystemStorage):
             failpoint("upload.after_fsync")
             _sync_folder(os.path.dirname(path))  # noqa: PTH120 - a Path costs more than the call it is for
         except BaseException:
-            os.unlink(path)  # noqa: PTH108 - as above
+            self.free(name)
             raise
         return name
 

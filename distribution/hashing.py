@@ -8,9 +8,11 @@ from distribution.storage import Reader
 
 
 class HashingReader:
-    """Pass a reader's bytes on, count them and add them to a hash; `on_read` is called after each piece."""
+    """Pass a reader's bytes on, count them and add them to a hash; `on_read` is called with the size of each piece."""
 
-    def __init__(self, reader: Reader, running: RunningHash | None, on_read: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, reader: Reader, running: RunningHash | None, on_read: Callable[[int], None] | None = None
+    ) -> None:
         """Wrap `reader`; None as hash: only count."""
         self._reader = reader
         self._hash = running
@@ -34,7 +36,7 @@ class HashingReader:
             self._hash.update(piece)
         self.size += size
         if self._on_read is not None:
-            self._on_read()
+            self._on_read(size)
 
 
 def read_to_end(reader: Reader, running: RunningHash) -> int:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from accounts.statement import Statement
 from acl.names import RepositoryName
-from distribution import families, holds, lookup, removal, repositories, transactions
+from distribution import families, holds, lookup, removal, repositories, reserve, transactions
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
 from distribution.lookup import FoundManifest
@@ -133,8 +133,10 @@ def put(
 ) -> Put:
     """Store the manifest and move `tags` to it; `digest` is what the client says it has, None: sha256 of the payload.
 
-    Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs).
+    Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs);
+    DENIED when the disk of the database, which has the payloads, is full.
     """
+    reserve.check_rows()
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
     if digest not in (None, actual):
         raise RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(digest), "actual": str(actual)})

@@ -208,6 +208,8 @@ class Upload(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     repository = models.ForeignKey(Repository, PROTECT, related_name="uploads")
     account = models.CharField(max_length=128, blank=True, help_text="empty: anonymous")
+    # No foreign key: an account is deleted whatever it has begun. Neither database gives a key twice.
+    account_pk = models.BigIntegerField(default=0, db_default=0, help_text="of the account's row; 0: anonymous")
     network = models.CharField(
         max_length=45, blank=True, db_default="", help_text="of whom an anonymous client is counted with"
     )
@@ -225,7 +227,7 @@ class Upload(models.Model):
         """The open ones are counted whenever one begins."""
 
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["account", "network"], name="distribution_upload_open")
+            models.Index(fields=["account_pk", "network"], name="distribution_upload_open")
         ]
 
     def __str__(self) -> str:

@@ -60,6 +60,8 @@ def remove_if_empty(pk: int) -> bool:
 
     One that keeps what is untagged stays: a person has said so, of what is pushed later too.
     """
+    if _HOLDS_SOMETHING.value(pk):
+        return False
     is_removed = transactions.run(_remove_if_empty, pk)
     failpoint("collect.after_repository_commit")
     return is_removed

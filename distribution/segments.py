@@ -15,7 +15,8 @@ from django.db import Error
 
 from accounts.pooled_connection import release_connection
 from accounts.statement import Statement
-from distribution import leases, resumable_hash, transactions, trash
+from distribution import admission, leases, resumable_hash, transactions, trash
+from distribution.admission import Growth
 from distribution.content import Content
 from distribution.digest import Digest, RunningHash
 from distribution.failpoints import failpoint
@@ -108,9 +109,11 @@ def receive(
     `start` is the offset it belongs to; `expected` the size that Content-Range promised, None without one. A long
     beginning of a body that was cut is counted if the upload `keeps_prefix`.
     Raises RANGE_INVALID when the upload stands elsewhere or another request is writing; SIZE_INVALID when
-    the body is not as long as it said; UNAVAILABLE when the storage fails.
+    the body is not as long as it said; what `admission.check` raises; UNAVAILABLE when the storage fails.
     """
     place = _claim(upload, claim, start)
+    announced = body.length if body.length is not None else expected or 0
+    admission.check(upload, claim.offset + announced, announced)
     try:
         received = _store(upload, place, body)
     except FileExistsError:
@@ -132,7 +135,10 @@ def write(upload: Upload, place: Place, reader: Reader) -> None:
             blob_store().append(place.key, reader, place.filled)
         else:
             blob_store().write(place.key, reader)
-    except (FileExistsError, RegistryError):
+    except FileExistsError:
+        raise
+    except RegistryError:
+        _discard(place)
         raise
     except LostLeaseError as error:
         place.claim.spoiled_key = place.key
@@ -219,7 +225,7 @@ def _claim_next(upload: Upload, claim: Claim, start: int) -> Place:
 
 def _store(upload: Upload, place: Place, body: Body) -> Received:
     failpoint("upload.after_claim")
-    reader = HashingReader(body, place.hash, place.claim.renew)
+    reader = HashingReader(body, place.hash, Growth(upload, place.claim, place.claim.offset).add)
     write(upload, place, reader)
     return Received(place, reader.size)
 
@@ -261,6 +267,9 @@ def _is_truncated(place: Place) -> bool:
     """Cut the object back, durably and before the claim ends: nobody looks for more in it then."""
     try:
         blob_store().truncate(place.key, place.filled)
+    except FileNotFoundError:
+        # The session was cancelled, and its bytes are given back.
+        return False
     except Exception:
         logger.exception("the storage did not cut an upload back", extra={"key": place.key})
         return False

@@ -8,6 +8,7 @@ from io import BytesIO
 
 from accounts.pooled_connection import release_connection
 from accounts.statement import Statement
+from distribution import admission
 from distribution.content import Content
 from distribution.digest import Digest
 from distribution.failpoints import failpoint
@@ -29,14 +30,15 @@ WHERE upload.id = %s AND upload."offset" = 0 AND upload.lease IS NULL AND segmen
 def store(upload: Upload, body: Body, digest: Digest) -> Content | None:
     """Return the body as a durable object; None when it has to be stored under a claim, the body as it came.
 
-    Raises SIZE_INVALID when the body is not as long as it said, DIGEST_INVALID, UNAVAILABLE when the storage fails;
-    the session stands where it stood.
+    Raises SIZE_INVALID when the body is not as long as it said, DIGEST_INVALID, UNAVAILABLE when the storage fails,
+    what `admission.check` raises; the session stands where it stood.
     """
     if body.length is None or body.length > SHORT_BYTES or not blob_store().is_disk:
         return None
     key = _FIRST.value(upload.pk)
     if key is None:
         return None
+    admission.check(upload, body.length, body.length)
     # Neither a slow client nor a slow disk may hold it.
     release_connection()
     payload = body.read_all()

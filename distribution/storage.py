@@ -97,6 +97,14 @@ class BlobStore:
         """Delete the object; an absent one counts as deleted."""
         self._storage.delete(key)
 
+    def free(self, key: str) -> None:
+        """Give back at once the space of an object that waits in the trash; a cloud has enough. Raises OSError.
+
+        The trash deletes it once more, for good: until then whoever still writes may make it anew.
+        """
+        if isinstance(self._storage, DurableFileSystemStorage):
+            self._storage.free(key)
+
     def open_at(self, key: str, offset: int = 0) -> IO[bytes]:
         """Open the object for reading from byte `offset` on. Raises MissingObjectError."""
         try:

@@ -16,6 +16,13 @@ ON CONFLICT (key) DO NOTHING
 """
 _PUT = Statement(_INSERT.format(seconds=DELAY.total_seconds()))
 
+_WAITING = Statement("SELECT key FROM distribution_trash WHERE key = ANY(%s)")
+
+
+def waiting(keys: Iterable[str]) -> list[str]:
+    """Return those of `keys` that are here, and so no upload's or blob's any more."""
+    return [key for (key,) in _WAITING.rows(list(keys))]
+
 
 def put(keys: Iterable[str]) -> None:
     """Let the objects under `keys` be deleted after DELAY; a key that waits already goes on waiting."""

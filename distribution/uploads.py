@@ -6,12 +6,15 @@ Publishing a blob is a row that names an object, never a rename or a copy: the s
 """
 
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from django.db import Error
 
+from accounts.identity import Identity
+from accounts.pooled_connection import release_connection
 from accounts.statement import Statement
 from acl.names import RepositoryName
 from distribution import blobs, removal, repositories, reserve, segments, short_body, transactions, trash
@@ -22,10 +25,11 @@ from distribution.failpoints import failpoint
 from distribution.hashing import read_to_end
 from distribution.leases import Claim
 from distribution.models import Link, Repository, Upload
+from distribution.storage import blob_store
 from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 
-# Far more than clients at work have open.
+# Of one account, or of one network's anonymous clients: far more than clients at work have open.
 MAX_OPEN = 1000
 RETRY_AFTER_SECONDS = 60
 # How long a session lasts after its last activity: one with bytes may be a push over a bad line that goes on tomorrow.
@@ -35,21 +39,22 @@ EMPTY_EXPIRY = timedelta(hours=1)
 # Those that have expired do not count, whenever the collector comes to them.
 _OPEN = """
 SELECT count(*) FROM (
-    SELECT 1 FROM distribution_upload WHERE account = %s AND network = %s
+    SELECT 1 FROM distribution_upload WHERE account_pk = %s AND network = %s
     AND ("offset" > 0 OR active_at > statement_timestamp() - interval '{seconds:.0f} seconds') LIMIT %s
 ) opened
 """
 _COUNT_OPEN = Statement(_OPEN.format(seconds=EMPTY_EXPIRY.total_seconds()))
 _INSERT = Statement("""
-INSERT INTO distribution_upload (id, repository_id, account, network, algorithm, "offset", started_at, active_at)
-VALUES (%s, %s, %s, %s, %s, 0, statement_timestamp(), statement_timestamp())
+INSERT INTO distribution_upload
+    (id, repository_id, account, account_pk, network, algorithm, "offset", started_at, active_at)
+VALUES (%s, %s, %s, %s, %s, %s, 0, statement_timestamp(), statement_timestamp())
 ON CONFLICT (id) DO NOTHING
 """)
 _FIND = Statement("""
 SELECT upload.repository_id, upload.algorithm, upload."offset"
 FROM distribution_upload upload
 JOIN distribution_repository repository ON repository.id = upload.repository_id
-WHERE upload.id = %s AND repository.name = %s AND upload.account = %s
+WHERE upload.id = %s AND repository.name = %s AND upload.account_pk = %s
 """)
 # Of who holds the lease, or of anybody (no lease) while nobody does. Who let it run out may still write.
 _LOCK = Statement("""
@@ -62,17 +67,17 @@ _REMOVE_SEGMENTS = Statement("DELETE FROM distribution_segment WHERE upload_id =
 _REMOVE = Statement("DELETE FROM distribution_upload WHERE id = %s")
 
 
-def start(name: RepositoryName, account: str, algorithm: str = "sha256", network: str = "") -> Upload:
-    """Open a session of `account` in the repository, which is made when it is new.
+def start(name: RepositoryName, owner: Identity, algorithm: str = "sha256", network: str = "") -> Upload:
+    """Open a session of `owner` in the repository, which is made when it is new.
 
     `network` is where anonymous clients are counted by; the session is not bound to it, since clients roam.
     Raises TOOMANYREQUESTS when account or network has MAX_OPEN sessions already; DENIED while the disk's space is low.
     """
     reserve.check()
-    if _COUNT_OPEN.value(account, network, MAX_OPEN) >= MAX_OPEN:
-        raise _too_many_open(account)
+    if _COUNT_OPEN.value(owner.account_pk, network, MAX_OPEN) >= MAX_OPEN:
+        raise _too_many_open(owner)
     failpoint("upload.before_start")
-    upload = Upload(account=account, network=network, algorithm=algorithm)
+    upload = Upload(account=owner.name, account_pk=owner.account_pk, network=network, algorithm=algorithm)
     transactions.run(_open, upload, name)
     failpoint("upload.after_start")
     return upload
@@ -80,33 +85,38 @@ def start(name: RepositoryName, account: str, algorithm: str = "sha256", network
 
 def _open(upload: Upload, name: RepositoryName) -> None:
     upload.repository = repositories.ensure(name)
-    if _INSERT.run(upload.pk, upload.repository_id, upload.account, upload.network, upload.algorithm):
+    owner = (upload.account, upload.account_pk)
+    if _INSERT.run(upload.pk, upload.repository_id, *owner, upload.network, upload.algorithm):
         segments.name_first(upload)
     # Else an earlier attempt was committed, though the answer to its COMMIT got lost.
 
 
-def find(name: RepositoryName, session: uuid.UUID, account: str) -> Upload:
-    """Return the session. Raises BLOB_UPLOAD_UNKNOWN, also for one of another repository or account."""
-    row = _FIND.row(session, name, account)
+def find(name: RepositoryName, session: uuid.UUID, owner: Identity) -> Upload:
+    """Return the session. Raises BLOB_UPLOAD_UNKNOWN, also for one of another repository or account.
+
+    An account that was made anew under the name of a deleted one is another.
+    """
+    row = _FIND.row(session, name, owner.account_pk)
     if row is None:
         raise _unknown(session)
     repository_pk, algorithm, offset = row
     repository = Repository.from_db("default", ("id", "name"), (repository_pk, name))
-    return Upload(pk=session, repository=repository, account=account, algorithm=algorithm, offset=offset)
+    return Upload(pk=session, repository=repository, account_pk=owner.account_pk, algorithm=algorithm, offset=offset)
 
 
-def was_opened(name: RepositoryName, session: uuid.UUID, account: str, *, before: datetime) -> bool:
-    """Tell whether `account` opened the session before that moment."""
-    rows = Upload.objects.filter(pk=session, repository__name=name, account=account, started_at__lt=before)
-    return rows.exists()
+def was_opened(name: RepositoryName, session: uuid.UUID, owner: Identity, *, before: datetime) -> bool:
+    """Tell whether `owner` opened the session before that moment."""
+    rows = Upload.objects.filter(pk=session, repository__name=name, account_pk=owner.account_pk)
+    return rows.filter(started_at__lt=before).exists()
 
 
 def append(upload: Upload, body: Body, start: int | None = None, expected: int | None = None) -> None:
     """Add the body to the session at offset `start` (None: where it stands), and move its offset.
 
-    Raises RANGE_INVALID, SIZE_INVALID, BLOB_UPLOAD_INVALID; the session stays usable.
+    Raises RANGE_INVALID, SIZE_INVALID, BLOB_UPLOAD_INVALID, and the session stays usable; what `admission.check` raises
+    ends it.
     """
-    with segments.claiming(upload) as claim:
+    with segments.claiming(upload) as claim, _ended_when_refused(upload, body):
         received = segments.receive(upload, claim, body, upload.offset if start is None else start, expected)
         segments.count(upload, received)
     upload.offset += received.size
@@ -119,23 +129,34 @@ def complete(upload: Upload, body: Body, digest: Digest, start: int | None = Non
     goes on with it, since nothing takes bytes back, and it would lie here for a day.
     """
     with segments.claiming(upload) as claim:
-        try:
+        with _ended_when_refused(upload, body):
             content = _content(upload, claim, body, digest, start=start, expected=expected)
-        except RegistryError as error:
-            if error.code is ErrorCode.DIGEST_INVALID:
-                cancel(upload)
-            raise
         blobs.notice_loss(digest)
         transactions.run(_publish, upload, content)
     failpoint("upload.after_publish_commit")
 
 
-def receive_whole(name: RepositoryName, account: str, body: Body, digest: Digest, network: str = "") -> None:
+@contextmanager
+def _ended_when_refused(upload: Upload, body: Body) -> Iterator[None]:
+    """End the session when its bytes can never become a blob here, or when the disk needs their room."""
+    try:
+        yield
+    except RegistryError as error:
+        is_too_large = error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        if is_too_large or error.code in (ErrorCode.DIGEST_INVALID, ErrorCode.DENIED):
+            with suppress(RegistryError, Error):
+                cancel(upload)
+            release_connection()
+            body.discard()
+        raise
+
+
+def receive_whole(name: RepositoryName, owner: Identity, body: Body, digest: Digest, network: str = "") -> None:
     """Publish the body under `digest`; whatever happens, no session is left that the client can't know of.
 
     Raises what `complete` raises.
     """
-    upload = start(name, account, digest.algorithm, network)
+    upload = start(name, owner, digest.algorithm, network)
     try:
         complete(upload, body, digest)
     except Exception:
@@ -145,9 +166,14 @@ def receive_whole(name: RepositoryName, account: str, body: Body, digest: Digest
 
 
 def cancel(upload: Upload) -> None:
-    """End the session and throw its bytes away. Raises BLOB_UPLOAD_UNKNOWN."""
-    removal.run(_cancel, upload)
+    """End the session and give its bytes back, a repository that holds nothing too. Raises BLOB_UPLOAD_UNKNOWN."""
+    keys = removal.run(_cancel, upload)
     failpoint("upload.after_cancel_commit")
+    # The session has ended: what of this fails now is for the collector.
+    with suppress(RegistryError, Error, OSError):
+        for key in trash.waiting(keys):
+            blob_store().free(key)
+        repositories.remove_if_empty(upload.repository.pk)
 
 
 def is_repeated_end(name: RepositoryName, body: Body, digest: Digest) -> bool:
@@ -231,17 +257,20 @@ def _close(upload: Upload, repository: Repository, content: Content) -> bool:
     return True
 
 
-def _cancel(upload: Upload) -> None:
+def _cancel(upload: Upload) -> set[str]:
     row = Upload.objects.select_for_update().filter(pk=upload.pk).first()
     if row is None:
         raise _unknown(upload.pk)
-    discard(row)
+    keys = discard(row)
     failpoint("upload.before_cancel_commit")
+    return keys
 
 
-def discard(row: Upload) -> None:
-    """Remove the rows of a session, which the caller has locked; every object goes to trash."""
-    _discard(row.pk, _keys(_segments(row.pk), row.assembly_key))
+def discard(row: Upload) -> set[str]:
+    """Remove the rows of a session, which the caller has locked; every object goes to trash. Return their keys."""
+    keys = _keys(_segments(row.pk), row.assembly_key)
+    _discard(row.pk, keys)
+    return keys
 
 
 def _segments(pk: uuid.UUID) -> dict[str, bool]:
@@ -260,8 +289,8 @@ def _discard(pk: uuid.UUID, keys: set[str]) -> None:
     _REMOVE.run(pk)
 
 
-def _too_many_open(account: str) -> RegistryError:
-    who = "this account" if account else "this address"
+def _too_many_open(owner: Identity) -> RegistryError:
+    who = "this address" if owner.is_anonymous else "this account"
     detail = f"{who} has {MAX_OPEN} uploads open; finish or cancel some"
     return RegistryError(
         ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, message=detail

@@ -143,7 +143,7 @@ def _storage_remedy(error: Exception) -> str:
 
 def _prepare_database() -> Contents:
     from accounts.models import Account
-    from distribution import fence
+    from distribution import ballast, fence
     from distribution.models import Blob
     from registry_project import database, importing
 
@@ -153,6 +153,7 @@ def _prepare_database() -> Contents:
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
         has_blobs = Blob.objects.exists()
         fence.prepare()
+        ballast.make()
         warnings = importing.idle_rules(in_force())
     imported = "" if outcome.is_applied_already else f"{in_force().path}: {outcome.summary()}"
     return Contents(migrated, has_superuser, has_blobs, imported, warnings)

@@ -32,6 +32,8 @@ class Body:
         self.was_refused = False
         self.is_malformed = False
         self._left = self.length
+        # A client that waits for 100 Continue has sent nothing, and would send it all if it were read.
+        self._is_awaited = "HTTP_EXPECT" in meta
 
     @property
     def is_empty(self) -> bool:
@@ -43,6 +45,7 @@ class Body:
 
         One that stood still for as long as the listener waits sets `has_stalled` too.
         """
+        self._is_awaited = False
         if self._left is None:
             return self._read(size)
         wanted = 0 if self.was_cut else self._left if size < 0 else min(size, self._left)
@@ -59,6 +62,7 @@ class Body:
             return len(chunk)
         if self.was_cut or self._left == 0:
             return 0
+        self._is_awaited = False
         size = self._receive(self._receive_into, view if self._left is None else view[: self._left])
         if self._left is not None:
             self._left -= size
@@ -73,6 +77,12 @@ class Body:
         while piece := self.readinto(buffer[size:]):
             size += piece
         return bytes(buffer[:size])
+
+    def discard(self) -> None:
+        """Read what is left of a body that was refused, at most DISCARDED_BYTES."""
+        left = 0 if self._is_awaited else DISCARDED_BYTES
+        while left > 0 and (chunk := self.read(64 * 1024)):
+            left -= len(chunk)
 
     def put_back(self, payload: bytes) -> None:
         """Let `payload`, which was read, be what is read next."""
@@ -107,26 +117,18 @@ def read_whole(request: HttpRequest, limit: int, too_large: RegistryError) -> by
     """Return the body of `request`, at most `limit` bytes, counted while reading. Raises `too_large`, SIZE_INVALID."""
     body = Body(request)
     if body.length is not None and body.length > limit:
-        # A client that waits for 100 Continue has sent nothing, and would send it all if it were read.
-        if "HTTP_EXPECT" not in request.META:
-            _discard(body)
+        body.discard()
         raise too_large
     pieces, size = [], 0
     while chunk := body.read(64 * 1024):
         size += len(chunk)
         if size > limit:
-            _discard(body)
+            body.discard()
             raise too_large
         pieces.append(chunk)
     if body.was_cut:
         raise cut_error(body, "the body ended before its length")
     return b"".join(pieces)
-
-
-def _discard(body: Body) -> None:
-    left = DISCARDED_BYTES
-    while left > 0 and (chunk := body.read(64 * 1024)):
-        left -= len(chunk)
 
 
 def cut_error(body: Body, detail: object) -> RegistryError:

@@ -63,10 +63,10 @@ class UploadView(RepositoryView):
     def outlives(self, bearer: Bearer) -> bool:
         """Let an upload be finished by who opened it with a token that was good then, and no other."""
         expired_at = datetime.fromtimestamp(bearer.claims.expires_at + LEEWAY_SECONDS, UTC)
-        return uploads.was_opened(self.name, uuid.UUID(self.kwargs["session"]), bearer.identity.name, before=expired_at)
+        return uploads.was_opened(self.name, uuid.UUID(self.kwargs["session"]), bearer.identity, before=expired_at)
 
     def _find(self, session: str) -> Upload:
-        return uploads.find(self.name, uuid.UUID(session), self.bearer.identity.name)
+        return uploads.find(self.name, uuid.UUID(session), self.bearer.identity)
 
 
 def _chunk(request: HttpRequest) -> tuple[int | None, int | None]:

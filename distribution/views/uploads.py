@@ -28,7 +28,7 @@ class UploadsView(RepositoryView):
         if digest is not None:
             return self._whole(request, parse_digest(digest))
         identity = self.bearer.identity
-        upload = uploads.start(self.name, identity.name, _algorithm(request), _counted_with(identity, request))
+        upload = uploads.start(self.name, identity, _algorithm(request), _counted_with(identity, request))
         return session_accepted(upload, 202)
 
     def also_wanted(self, request: HttpRequest) -> tuple[Access, ...]:
@@ -58,7 +58,7 @@ class UploadsView(RepositoryView):
 
     def _whole(self, request: HttpRequest, digest: Digest) -> HttpResponse:
         identity = self.bearer.identity
-        uploads.receive_whole(self.name, identity.name, Body(request), digest, _counted_with(identity, request))
+        uploads.receive_whole(self.name, identity, Body(request), digest, _counted_with(identity, request))
         return created(self.name, digest)
 
 

@@ -13,7 +13,7 @@ from collector.lease import Held, HeldError
 from collector.models import Job, Run
 from collector.pace import Pace, StopError
 from collector.report import Report
-from distribution import deletion
+from distribution import ballast, deletion
 from tokens.errors import RegistryError
 
 logger = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ FAILED = 1
 
 def is_anything_due() -> bool:
     """Tell whether there is something to do that no process is doing."""
+    if ballast.is_due():
+        return True
     now = clock.now()
     has_trash = reap.due_trash(now).exists() and reap.may_empty_trash()
     has_refuse = has_trash or reap.expired_uploads(now).exists() or deletion.unfinished().exists()
@@ -40,7 +42,7 @@ def run_due(watch: Callable[[], None] | None = None) -> bool:
 
     `watch` is called after each step; a StopError from it comes through from reaping, and ends a run.
     """
-    return all([_attempt(job, watch) for job in (_reap, _close, _collect, _do_requested, _scrub)])  # noqa: C419 - each of them
+    return all([_attempt(job, watch) for job in (_reap, _close, _collect, _do_requested, _scrub, _make_ballast)])  # noqa: C419 - each of them
 
 
 def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[], None] | None) -> bool:
@@ -83,6 +85,11 @@ def _close(_watch: Callable[[], None] | None) -> bool:
     if runs.is_any_open() and not lease.is_held(Job.COLLECTION):
         with lease.hold(Job.COLLECTION):
             runs.close_interrupted()
+    return True
+
+
+def _make_ballast(_watch: Callable[[], None] | None) -> bool:
+    ballast.make()
     return True
 
 

@@ -15,9 +15,9 @@ from collector.models import Job
 from collector.pace import Pace
 from collector.report import Report
 from collector.walk import BusyError, Walk, by_age
-from distribution import deletion, leases, transactions, trash, uploads
+from distribution import deletion, leases, repositories, transactions, trash, uploads
 from distribution.failpoints import failpoint
-from distribution.models import Trash, Upload
+from distribution.models import Repository, Trash, Upload
 from distribution.storage import blob_store, check_storage
 
 _FIND_OBJECT = Statement("SELECT key FROM distribution_trash WHERE id = %s")
@@ -55,8 +55,11 @@ def find_objects(now: datetime, pace: Pace) -> Iterator[Finding]:
 
 
 def expire_uploads(now: datetime, scope: Q, report: Report, pace: Pace) -> None:
-    """End every upload within `scope` that expired, and put its objects into the trash."""
-    walk = Walk(expired_uploads(now).filter(scope), "active_at", partial(_expire, now=now))
+    """End every upload within `scope` that expired: its objects go into the trash, a repository with nothing else goes.
+
+    So there are never more empty repositories than open uploads, which are bounded.
+    """
+    walk = Walk(expired_uploads(now).filter(scope), "active_at", partial(_expire, now=now, report=report))
     report.uploads += sum(walk.go(pace))
     report.busy += len(walk.busy)
     report.failures += len(walk.failed)
@@ -82,22 +85,26 @@ def empty_trash(now: datetime, report: Report, pace: Pace) -> None:
     report.failures += len(walk.failed)
 
 
-def _expire(pk: UUID, now: datetime) -> bool | None:
-    is_ended = transactions.run(_expire_locked, pk, now)
+def _expire(pk: UUID, now: datetime, report: Report) -> bool | None:
+    repository = transactions.run(_expire_locked, pk, now)
     failpoint("collect.after_expire_commit")
-    return is_ended
+    if repository is None:
+        return None
+    if repositories.remove_if_empty(repository.pk):
+        report.gone[repository.pk] = repository.name
+    return True
 
 
-def _expire_locked(pk: UUID, now: datetime) -> bool | None:
-    rows = Upload.objects.filter(pk=pk)
-    upload = rows.select_for_update(skip_locked=True).first()
+def _expire_locked(pk: UUID, now: datetime) -> Repository | None:
+    rows = Upload.objects.filter(pk=pk).select_related("repository")
+    upload = rows.select_for_update(of=("self",), skip_locked=True).first()
     if upload is None:
         raise BusyError
     if not expired_uploads(now).filter(pk=pk).exists():
         return None
     uploads.discard(upload)
     failpoint("collect.before_expire_commit")
-    return True
+    return upload.repository
 
 
 def _delete_object(pk: int) -> bool | None:

@@ -13,7 +13,9 @@ from accounts.database_fault import FULL, READ_ONLY, fault_of
 from collector import clock, lease
 from collector.lease import Held
 from collector.models import Job
+from distribution import reserve
 from distribution.failpoints import failpoint
+from distribution.size import size_text
 from distribution.storage import blob_store, check_storage
 from registry_project import schema
 from registry_project.backup import files, folder, listing, manifest, own_files, postgresql, sqlite
@@ -47,12 +49,13 @@ def make(path: Path, backup: Backup, watch: Watch) -> Manifest:
     """Back up into the folder `path`, counted in `backup`, and return what is complete there.
 
     `watch` is called all the time; what it raises ends the backup, and the one before it is left as it is. Raises
-    BackupError; HeldError when another backup is made; StopError when another process took over; and what database
-    and storage raise.
+    BackupError, also when the disk of the registry has no room for it; HeldError when another backup is made; StopError
+    when another process took over; and what database and storage raise.
     """
     folder.refuse_overlap(path, _sources())
     check_storage()
     with folder.opened(path), ExitStack() as stack:
+        watch = _leaving_room(path, watch)
         held = _hold(path, stack)
         if held is None:
             return _make(path, backup, watch)
@@ -154,6 +157,23 @@ def _bring_objects(path: Path, state: Path, storage: Path, backup: Backup, watch
         raise BackupError(
             f"{error}\nRun `manage.py fsck --repair`, after which a push heals them, and make the backup again."
         ) from error
+
+
+def _leaving_room(path: Path, watch: Watch) -> Watch:
+    """Return a watch that ends a backup which takes the room that the registry keeps on its own disk."""
+    if not reserve.is_on_own_disk(path):
+        return watch
+
+    def watch_all() -> None:
+        watch()
+        found = reserve.space_of(path)
+        if found.room < 0:
+            raise BackupError(
+                f"{path}: on the disk of the registry, which has {size_text(found.free)} free, less than half of "
+                "storage.min_free; name a folder on another disk, or make room: docs/troubleshooting.md says how"
+            )
+
+    return watch_all
 
 
 def _renewing(held: Held, watch: Watch) -> Callable[[], None]:

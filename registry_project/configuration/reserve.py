@@ -1,4 +1,4 @@
-"""How much of a disk stays free: "1GiB", "500MiB", "5%", "0"."""
+"""Sizes, as "500MiB", and how much of a disk stays free: a size, "5%", "0"."""
 
 import re
 from fractions import Fraction
@@ -7,6 +7,7 @@ from registry_project.configuration.element import Element, Refused
 from registry_project.configuration.values import Reserve
 
 _EXPECTED = 'a size as "1GiB" or "500MiB", a share of the disk as "5%", or "0"'
+_SIZE = 'a size as "10GiB" or "500MiB"'
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _RESERVE = re.compile(rf"([0-9]{{1,9}}(?:\.[0-9]{{1,3}})?)({'|'.join(_UNITS)}|%)")
 
@@ -25,3 +26,14 @@ def reserve(element: Element) -> Reserve:
     if number >= 100:
         raise Refused(f"{_EXPECTED}; the share is below 100%")
     return Reserve(None, number / 100)
+
+
+def size(element: Element) -> int:
+    """Return the bytes that the text says, at least one."""
+    match = _RESERVE.fullmatch(element.text(_SIZE))
+    if match is None or match[2] == "%":
+        raise Refused(_SIZE)
+    found = int(Fraction(match[1]) * _UNITS[match[2]])
+    if not found:
+        raise Refused(f"{_SIZE}, above 0")
+    return found

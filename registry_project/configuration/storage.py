@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from registry_project.configuration.converters import boolean, duration, file_path, integer, plain, text
 from registry_project.configuration.element import Element, Refused
-from registry_project.configuration.reserve import reserve
+from registry_project.configuration.reserve import reserve, size
 from registry_project.configuration.section import Key, Section, Values, below
 from registry_project.configuration.values import Storage, StorageBackend
 
@@ -138,7 +138,7 @@ def _check(values: Values, element: Element) -> None:
     if len(chosen) != 1:
         element.report(f"one of {', '.join(_BACKENDS)}", " and ".join(chosen) or "none of them")
     elif "min_free" in values and chosen != ["filesystem"]:
-        below(element, "min_free").warn(f"not used: {chosen[0]} has no disk to keep free")
+        below(element, "min_free").warn(f"for a SQLite database only: {chosen[0]} has no disk to keep free")
 
 
 def _build(values: Values, _element: Element) -> Storage:
@@ -155,6 +155,7 @@ STORAGE = Section(
         "gcs": Key(GCS),
         "azure": Key(AZURE),
         "min_free": Key(reserve),
+        "max_blob_size": Key(size),
         "scrub": Key(duration(timedelta(hours=1), "of at least 1h")),
     },
     _build,

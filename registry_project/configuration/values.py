@@ -96,7 +96,8 @@ class Reserve:
 class Storage:
     """Where blobs lie: a folder, or a cloud with the options of its django-storages backend.
 
-    `min_free` is about the disk of the folder; a cloud has none. `scrub` is the time in which each blob is read
+    `min_free` is about the disk of the folder and that of a SQLite database; a cloud has none. `max_blob_size` is in
+    bytes, None: as large as comes. `scrub` is the time in which each blob is read
     once and compared with its digest; None: never.
     """
 
@@ -104,6 +105,7 @@ class Storage:
     rootdirectory: Path = Path("data")
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
     min_free: Reserve = Reserve()
+    max_blob_size: int | None = None
     scrub: timedelta | None = None
 
 

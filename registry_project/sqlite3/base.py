@@ -1,4 +1,7 @@
-"""The backend that `ENGINE` names: Django's, whose files belong to the owner of their folder."""
+"""The backend that `ENGINE` names: Django's, whose files belong to the owner of their folder.
+
+On a full disk it writes in the room that `distribution.ballast` has kept.
+"""
 
 import os
 from contextlib import suppress
@@ -6,6 +9,7 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
+from distribution import ballast
 from tokens.key_file import give_to_owner
 
 
@@ -18,7 +22,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if os.path.isabs(path):  # noqa: PTH117 - a text, and perhaps no file but a database in memory
             with suppress(OSError):  # which SQLite meets next, and reports
                 make_file(path)
+        # The files beside it may have to be made.
+        ballast.yield_room(path)
         return super().get_new_connection(conn_params)
+
+    def _start_transaction_under_autocommit(self) -> None:
+        """Begin; a COMMIT that finds the disk full would have to be tried again."""
+        ballast.yield_room(str(self.settings_dict["NAME"]))
+        super()._start_transaction_under_autocommit()  # type: ignore[misc]  # not in the stubs
 
 
 def make_file(path: str) -> None:

@@ -21,6 +21,7 @@ from collector.models import Job, Lease
 from collector.pace import StopError
 from distribution.models import Blob, Trash, Upload
 from registry_project.backup.making import Backup, make
+from registry_project.configuration.values import Reserve
 from tests.backup.conftest import BackUp
 from tests.caller import Caller
 from tests.collector.props import collect, pass_time
@@ -65,6 +66,24 @@ def test_objects_are_linked_where_that_can_be(push: Push, back_up: BackUp, folde
 
     assert "2 linked, 0 copied, 0 there already, 0 removed" in said[1]
     assert {path.stat().st_nlink for path in folder.glob("objects/*/*")} == {2}
+
+
+def test_a_backup_leaves_the_room_that_the_registry_keeps_on_its_own_disk(
+    push: Push, back_up: BackUp, folder: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push("alice/app", "v1")
+    back_up()
+    before = manifest_of(folder)
+    section = replace(settings.REGISTRY.storage, min_free=Reserve(2**62, None))
+    settings.REGISTRY = replace(settings.REGISTRY, storage=section)
+
+    with pytest.raises(CommandError, match=r"which has .* free, less than half of storage\.min_free") as error:
+        back_up()
+
+    assert "name a folder on another disk" in str(error.value)
+    assert manifest_of(folder) == before
+    # Nothing of the one that was begun.
+    assert [path.name for path in folder.iterdir() if path.name.endswith("Z")] == [before["state"]]
 
 
 def test_objects_are_copied_where_they_cannot_be_linked(

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
+from accounts.identity import Identity
 from acl.names import RepositoryName
 from distribution import manifests, repositories, tags, uploads
 from distribution.digest import Digest
@@ -49,7 +50,7 @@ class Graph:
         for number in range(12):
             if self.chance.random() < self.untagged:
                 tags.delete(name, f"v{number}")
-        uploads.start(name, "alice")
+        uploads.start(name, Identity("alice"))
 
     def _link(self, name: RepositoryName, content: bytes) -> None:
         """Link a blob whose bytes do not matter."""

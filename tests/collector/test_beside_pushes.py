@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test import RequestFactory
 
+from accounts.identity import Identity
 from acl.names import RepositoryName
 from collector import collection, fsck
 from collector.pace import Pace
@@ -69,7 +70,7 @@ class Pusher:
     def push(self, name: RepositoryName, contents: list[bytes], payload: bytes) -> None:
         for content in contents:
             request = RequestFactory().post("/", content, content_type="application/octet-stream")
-            uploads.receive_whole(name, "alice", Body(request), Digest.of(content))
+            uploads.receive_whole(name, Identity("alice"), Body(request), Digest.of(content))
         manifests.put(name, payload, None)
         manifests.put(name, index(payload), None, tags=[self.tag])
 

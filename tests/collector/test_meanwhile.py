@@ -9,7 +9,7 @@ from django.db.models import Q
 from collector import clock, reap, sweep
 from collector.pace import Pace
 from collector.report import Report
-from distribution.models import Link, Manifest, Upload
+from distribution.models import Link, Manifest, Repository, Upload
 from tests.caller import Caller
 from tests.collector.props import DAY, collect, pass_time
 from tests.images import Image, push_blob
@@ -79,7 +79,7 @@ def test_an_upload_that_somebody_goes_on_with_after_a_run_has_found_it_stays(
     pass_time()
     expire = reap._expire_locked
 
-    def go_on_and_expire(*args: object) -> bool | None:
+    def go_on_and_expire(*args: object) -> Repository | None:
         assert alice.patch(location, b"bytes", content_type="application/octet-stream").status_code == 202
         return expire(*args)  # type: ignore[arg-type]
 

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 from django.core.files.storage import storages
+from django.db.models import Q
 from django.db.models.functions import Now
 
-from distribution.models import Trash, Upload
+from collector import clock, reap
+from collector.pace import Pace
+from collector.report import Report
+from distribution.models import Repository, Trash, Upload
 from tests.caller import Caller
 from tests.collector.props import DAY, collect, pass_time
 from tests.collector.storage import objects
+from tests.images import push_blob
 
 APP = "alice/app"
 
@@ -56,6 +61,18 @@ def test_an_upload_without_bytes_is_kept_for_an_hour(alice: Caller) -> None:
     collect()
 
     assert alice.get(location).status_code == 404
+
+
+def test_an_upload_that_ends_takes_the_repository_that_it_made_with_it(alice: Caller) -> None:
+    _start(alice, b"one")
+    push_blob(alice, "alice/kept", b"bytes")
+    alice.post("/v2/alice/kept/blobs/uploads/")
+    pass_time()
+
+    reap.expire_uploads(clock.now(), Q(), Report(), Pace())
+
+    assert not Upload.objects.exists()
+    assert list(Repository.objects.values_list("name", flat=True)) == ["alice/kept"]
 
 
 def test_an_old_upload_that_somebody_writes_to_is_kept(alice: Caller) -> None:

@@ -225,6 +225,12 @@ def test_a_reserve_is_a_size_or_a_share(read: Reader, given: str, kept: Reserve)
     assert read(f'storage: {{filesystem: {{}}, min_free: "{given}"}}').storage.min_free == kept
 
 
+@pytest.mark.parametrize(("given", "size"), [("10GiB", 10 * 2**30), ("1.5MiB", 3 * 2**19)])
+def test_the_largest_blob_has_a_size(read: Reader, given: str, size: int) -> None:
+    assert read(f'storage: {{s3: {{bucket_name: b}}, max_blob_size: "{given}"}}').storage.max_blob_size == size
+    assert read("{}").storage.max_blob_size is None
+
+
 @pytest.mark.parametrize(("total", "kept"), [(10 * 2**30, 2**29), (2**40, 2**30)])
 def test_the_reserve_by_default_is_a_gibibyte_or_a_twentieth(read: Reader, total: int, kept: int) -> None:
     assert read("{}").storage.min_free.of(total) == kept
@@ -233,7 +239,7 @@ def test_the_reserve_by_default_is_a_gibibyte_or_a_twentieth(read: Reader, total
 def test_a_reserve_of_a_cloud_is_a_warning(read: Reader) -> None:
     warnings = read("storage: {s3: {bucket_name: b}, min_free: 1GiB}").warnings
 
-    assert warnings == ("config.yaml:1: storage.min_free: not used: s3 has no disk to keep free",)
+    assert warnings == ("config.yaml:1: storage.min_free: for a SQLite database only: s3 has no disk to keep free",)
 
 
 def test_blobs_are_read_again_when_told_to(read: Reader) -> None:

@@ -37,6 +37,7 @@ def reserving(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Reserving:
 
     def keep(kept: Reserve) -> None:
         monkeypatch.setattr(os, "statvfs", statvfs)
+        monkeypatch.setattr(reserve, "_unlooked", reserve._Unlooked())
         section = replace(settings.REGISTRY.storage, min_free=kept)
         settings.REGISTRY = replace(settings.REGISTRY, storage=section)
 
@@ -141,6 +142,7 @@ def test_a_storage_that_is_gone_is_503_before_any_body(alice: Caller, settings: 
 def test_a_cloud_has_no_end(monkeypatch: pytest.MonkeyPatch, fill: Callable[[], None]) -> None:
     fill()
     monkeypatch.setattr(reserve, "blob_store", lambda: BlobStore(InMemoryStorage()))
+    monkeypatch.setattr(reserve, "database_file", lambda: None)
 
     reserve.check()
 

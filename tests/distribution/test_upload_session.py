@@ -5,13 +5,16 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 from django.utils.timezone import now
 
-from distribution.models import Blob, Trash, Upload
+from accounts.models import Account
+from distribution import uploads
+from distribution.models import Blob, Repository, Trash, Upload
 from tests.caller import Caller, error_codes
 from tests.distribution.invariants import objects_on
 from tests.distribution.sessions import SESSION_HEADERS, finish, start
-from tests.images import digest_of
+from tests.images import digest_of, push_blob
 
 
 def test_the_status_is_204_with_the_place_and_how_far_it_has_come(alice: Caller) -> None:
@@ -87,6 +90,50 @@ def test_a_session_is_unknown_to_another_account(alice: Caller, bob: Caller) -> 
 
     assert response.status_code == 404
     assert error_codes(response) == ["BLOB_UPLOAD_UNKNOWN"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
+def test_a_session_is_unknown_to_an_account_that_was_made_anew(alice: Caller, method: str) -> None:
+    location = start(alice)
+    account = Account.objects.get(name="alice")
+    account.delete()
+    Account.objects.create(name="alice", password=account.password)
+    again = Caller(Client(), "alice", alice.password)
+
+    response = again.send(method, f"{location}?digest={digest_of(b'')}")
+
+    assert (response.status_code, error_codes(response)) == (404, ["BLOB_UPLOAD_UNKNOWN"])
+    assert Upload.objects.count() == 1
+
+
+def test_sessions_of_an_account_that_is_gone_do_not_count_for_the_next_of_its_name(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+    start(alice)
+    account = Account.objects.get(name="alice")
+    account.delete()
+    Account.objects.create(name="alice", password=account.password)
+
+    assert start(Caller(Client(), "alice", alice.password))
+
+
+def test_a_cancelled_session_takes_the_repository_that_it_made_with_it(alice: Caller) -> None:
+    for number in range(3):
+        alice.delete(start(alice, f"alice/{number}"))
+
+    assert not Repository.objects.exists()
+
+
+def test_a_cancelled_session_leaves_a_repository_that_holds_something(alice: Caller) -> None:
+    push_blob(alice, "alice/app", b"bytes")
+    other = start(alice, "alice/other")
+    start(alice, "alice/other")
+
+    alice.delete(start(alice))
+    alice.delete(other)
+
+    assert sorted(Repository.objects.values_list("name", flat=True)) == ["alice/app", "alice/other"]
 
 
 def test_a_session_that_never_was_is_404(alice: Caller) -> None:

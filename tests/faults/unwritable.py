@@ -71,6 +71,14 @@ def locked(registry: Registry) -> Iterator[None]:
 
 @contextmanager
 def full(registry: Registry) -> Iterator[None]:
+    """Let another program take all the space that is free, the database's ballast too."""
+    registry.folder.joinpath("registry.sqlite3.ballast").unlink(missing_ok=True)
+    with fill(registry):
+        yield
+
+
+@contextmanager
+def fill(registry: Registry) -> Iterator[None]:
     """Let another program take all the space that is free."""
     files = [registry.folder / f"another-program-{size}" for size in (1 << 20, 512)]
     for file in files:

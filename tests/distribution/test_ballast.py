@@ -1,0 +1,118 @@
+"""A file beside SQLite's database, given up when the disk is nearly full and made again when it is not."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from django.db import connection, transaction
+from pytest_django import Settings
+
+from collector import jobs
+from distribution import ballast
+from distribution.storage import blob_store
+from registry_project.configuration.values import Reserve
+
+BLOCK = 4096
+SIZE = ballast.SIZE
+
+pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="the disk of another database is its own")
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where the ballast of a database of this test's own is."""
+    monkeypatch.setattr(ballast, "database_file", lambda: str(tmp_path / "registry.sqlite3"))
+    return tmp_path / "registry.sqlite3.ballast"
+
+
+@pytest.fixture
+def free(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have a disk of a GiB with so many bytes free, of which 64 MiB are to be kept."""
+    section = replace(settings.REGISTRY.storage, min_free=Reserve(64 * 2**20, None))
+    settings.REGISTRY = replace(settings.REGISTRY, storage=section)
+
+    def free(size: int) -> None:
+        disk = SimpleNamespace(f_frsize=BLOCK, f_blocks=2**30 // BLOCK, f_bavail=size // BLOCK)
+        monkeypatch.setattr(os, "statvfs", lambda _path: disk)
+
+    return free
+
+
+def test_it_takes_its_space_on_the_disk(file: Path, free: Callable[[int], None]) -> None:
+    free(2**29)
+
+    ballast.make()
+
+    assert (file.stat().st_size, file.stat().st_blocks * 512) == (SIZE, SIZE)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not ballast.is_due()
+
+
+def test_it_is_not_made_of_what_is_to_stay_free(file: Path, free: Callable[[int], None]) -> None:
+    free(64 * 2**20 + SIZE - BLOCK)
+
+    ballast.make()
+
+    assert not file.exists()
+
+
+def test_one_that_a_crash_left_empty_is_made_whole(file: Path, free: Callable[[int], None]) -> None:
+    file.touch()
+    free(2**29)
+
+    ballast.make()
+
+    assert file.stat().st_size == SIZE
+
+
+def test_a_disk_that_refuses_leaves_nothing_and_ends_nothing(
+    file: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    free(2**29)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+
+    ballast.make()
+
+    assert not file.exists()
+    assert caplog.messages == ["no ballast for the database"]
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(SIZE // 4, True), (SIZE // 4 - BLOCK, False), (0, False)])
+def test_it_is_given_up_when_less_is_free_than_a_quarter_of_it(
+    file: Path, free: Callable[[int], None], size: int, *, is_kept: bool
+) -> None:
+    file.touch()
+    free(size)
+
+    ballast.yield_room(str(file.with_suffix("")))
+
+    assert file.exists() == is_kept
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_transaction_gives_it_up(free: Callable[[int], None]) -> None:
+    file = Path(f"{connection.settings_dict['NAME']}.ballast")
+    file.touch()
+    free(0)
+
+    with transaction.atomic():
+        assert not file.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_jobs_make_it_again(file: Path, free: Callable[[int], None]) -> None:
+    blob_store().prepare()
+    free(2**29)
+    was_due = jobs.is_anything_due()
+
+    assert jobs.run_due()
+
+    assert was_due
+    assert file.exists()
+    assert not jobs.is_anything_due()

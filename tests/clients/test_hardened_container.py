@@ -105,10 +105,6 @@ def test_an_image_is_pushed_and_pulled(container: Container, alice: Program, tmp
     assert (tmp_path / "pulled" / "manifest.json").is_file()
 
 
-def test_commands_run_beside_it(container: Container) -> None:
-    container.docker.run("exec", "registry", sys.executable, "manage.py", "gc")
-
-
 def test_a_reload_finds_room_for_its_files(container: Container) -> None:
     rules = [*RULES, {"account": "bob", "name": "bob/*", "actions": ["*"]}]
     (container.folder / "config.yaml").write_text(yaml.safe_dump(container.configuration() | {"acl": rules}))

@@ -4,7 +4,6 @@ The numbers are smaller than those of the document; all else is as it stands the
 """
 
 import socket
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -129,17 +128,13 @@ def test_more_requests_at_once_are_refused(proxied: Proxied) -> None:
     with ExitStack() as stack:
         # A few more: the proxy may still count an earlier request.
         for _ in range(AT_ONCE + 3):
+            client = stack.enter_context(proxied.tls.wrap_socket(socket.socket(), server_hostname="localhost"))
             with suppress(OSError):
-                stack.enter_context(connected(proxied)).sendall(head.encode())
+                client.connect(("127.0.0.1", proxied.proxy_port))
+                client.sendall(head.encode())
         until(lambda: is_refused(proxied))
 
     until(lambda: not is_refused(proxied))
-
-
-def connected(proxied: Proxied) -> ssl.SSLSocket:
-    """Return a connection to the proxy, whose handshake comes with the first bytes."""
-    plain = socket.create_connection(("127.0.0.1", proxied.proxy_port), timeout=30)
-    return proxied.tls.wrap_socket(plain, do_handshake_on_connect=False, server_hostname="localhost")
 
 
 def is_refused(proxied: Proxied) -> bool:

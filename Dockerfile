@@ -1,10 +1,13 @@
-FROM python:3.13-slim-bookworm AS packages
+# `make base-image` adds the digest that this tag has now, or renews it.
+ARG BASE=docker.io/library/python:3.13-slim-bookworm
+
+FROM ${BASE} AS packages
 COPY requirements.txt /
 RUN python -m venv /opt/registry \
- && /opt/registry/bin/pip install --no-cache-dir --requirement /requirements.txt
+ && /opt/registry/bin/pip install --no-cache-dir --require-hashes --requirement /requirements.txt
 
 
-FROM python:3.13-slim-bookworm
+FROM ${BASE}
 # Both folders belong to user 10001 before they become volumes: a new volume takes over the owner.
 RUN useradd --uid 10001 --no-create-home --home-dir /srv/registry --shell /usr/sbin/nologin registry \
  && install --directory --owner=registry --group=registry --mode=0700 /data/registry /data/keys

@@ -9,8 +9,13 @@ FOR_TOOLS := CONFIG_PATH=config.container.yaml \
 	REGISTRY_SERVER_SECRET_KEY=signs-nothing-for-these-tools-only-read-the-settings \
 	REGISTRY_DATABASE_URL=sqlite:///$(CURDIR)/.venv/tools.sqlite3
 ON_DATABASE := $(if $(filter postgresql,$(DATABASE)),$(BIN)/python -m tests.postgresql)
+# For all that the project runs on, whatever this machine is.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	--emit-build-options --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+ENGINE ?= docker
 
 .PHONY: help run test coverage test-on-sqlite test-on-postgresql clients lint fmt types arch migrations check bench bench-smoke clean
+.PHONY: lock audit sbom base-image
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +35,7 @@ clients: .venv/dev ## run the tests of the real clients; a missing client is a f
 lint: .venv/dev ## look for mistakes in Python and in the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive .
 	$(BIN)/hadolint Dockerfile
 
 fmt: .venv/dev ## format the code, and mend what can be mended safely
@@ -45,7 +51,7 @@ arch: .venv/dev ## check which module imports which
 migrations: .venv/dev
 	$(FOR_TOOLS) $(BIN)/python manage.py makemigrations --check --dry-run
 
-check: lint types arch migrations ## run all that CI runs: these, then test and clients on SQLite and PostgreSQL
+check: lint types arch migrations audit ## run all that CI runs: these, then test and clients on SQLite and PostgreSQL
 	REGISTRY_REQUIRE_CLIENTS=1 $(MAKE) --jobs=2 --keep-going --output-sync=recurse test-on-sqlite test-on-postgresql
 
 # Side by side: a test waits more than it computes, and one that another disturbs is a defect.
@@ -59,16 +65,33 @@ bench: .venv/dev ## measure our speed beside that of docker-registry (ten minute
 bench-smoke: .venv/dev ## try a few operations of every row that `make bench` measures
 	$(BIN)/pytest tests/bench
 
+# Also where a lock has to be made before it can be installed, as after a merge.
+lock: .venv/bin/uv ## lock what requirements*.in ask for, with hashes; UPGRADE=1 renews what follows from them
+	$(LOCK) requirements.in --output-file requirements.txt
+	$(LOCK) requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt
+
+audit: .venv/dev ## ask for known vulnerabilities of the locked packages; it says so when nobody answers
+	$(BIN)/python -m supply.audit
+
+sbom: .venv/dev ## write the bill of materials; IMAGE=… (and ENGINE=podman) adds what that image holds
+	$(BIN)/python -m supply.sbom $(if $(IMAGE),--image $(IMAGE) --engine $(ENGINE))
+
+base-image: ## pin the Dockerfile to the digest that the tag of its base image has now
+	$(PYTHON) -m supply.base_image
+
 clean: ## remove what the commands above made, but no data and no configuration
 	rm -rf .venv .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/run: requirements.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
 	touch $@
 
-.venv/dev: requirements-dev.txt requirements.txt
+.venv/dev: requirements-dev.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
 	touch $@ .venv/run
+
+.venv/bin/uv:
+	$(MAKE) .venv/dev

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 NAMES = [
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")),
 ]
 

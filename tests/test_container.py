@@ -28,15 +28,19 @@ def declared_volumes() -> list[str]:
     return folders
 
 
+def services(compose_file: str) -> dict[str, dict[str, Any]]:
+    named: dict[str, dict[str, Any]] = yaml.safe_load((BASE_DIR / compose_file).read_text())["services"]
+    return named
+
+
 def registry_service(compose_file: str) -> dict[str, Any]:
-    service: dict[str, Any] = yaml.safe_load((BASE_DIR / compose_file).read_text())["services"]["registry"]
-    return service
+    return services(compose_file)["registry"]
 
 
 def test_the_image_holds_every_app() -> None:
     allowed = (BASE_DIR / ".dockerignore").read_text().splitlines()
 
-    ours = {path.parent.name for path in BASE_DIR.glob("*/__init__.py")} - {"bench", "tests"}
+    ours = {path.parent.name for path in BASE_DIR.glob("*/__init__.py")} - {"bench", "supply", "tests"}
     assert {f"!{name}" for name in ours | {"gc"}} <= set(allowed)
 
 
@@ -69,6 +73,49 @@ def test_compose_mounts_the_configuration_where_the_image_looks(compose_file: st
 
     assert looked_for
     assert f"./config.yaml:{looked_for[1]}:ro" in registry_service(compose_file)["volumes"]
+
+
+@pytest.mark.parametrize("compose_file", COMPOSE_FILES)
+def test_compose_confines_every_service(compose_file: str) -> None:
+    for service in services(compose_file).values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "/tmp:size=64m" in service["tmpfs"]
+
+
+@pytest.mark.parametrize("compose_file", COMPOSE_FILES)
+def test_compose_gives_only_a_port_below_1024_a_capability(compose_file: str) -> None:
+    for service in services(compose_file).values():
+        guarded = [port for port in service.get("ports", []) if int(port.split(":")[-1]) < 1024]
+
+        assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if guarded else [])
+
+
+@pytest.mark.parametrize("compose_file", COMPOSE_FILES)
+def test_compose_kills_nothing_that_the_server_still_lets_end(compose_file: str) -> None:
+    promised = re.search(r"^graceful_timeout = (\d+)$", (BASE_DIR / "gunicorn.conf.py").read_text(), re.MULTILINE)
+
+    assert promised
+    for service in services(compose_file).values():
+        assert int(service["stop_grace_period"].removesuffix("s")) > int(promised[1])
+
+
+def test_traefik_waits_for_the_registry_when_it_stops() -> None:
+    (grace,) = [word for word in services("docker-compose.traefik.yml")["traefik"]["command"] if "graceTimeOut" in word]
+
+    assert 30 < int(grace.partition("=")[2].removesuffix("s")) < 40
+
+
+def test_the_image_installs_only_what_has_a_known_hash() -> None:
+    (installing,) = re.findall(r"pip install (.+)$", (BASE_DIR / "Dockerfile").read_text(), re.MULTILINE)
+
+    assert "--require-hashes" in installing
+
+
+def test_every_stage_of_the_image_stands_on_the_one_base_that_is_pinned() -> None:
+    assert {line.split()[0] for line in instructions("FROM")} == {"${BASE}"}
+    assert len(instructions("ARG")) == 1
 
 
 @pytest.mark.parametrize("status", [200, 503])

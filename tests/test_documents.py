@@ -93,7 +93,7 @@ def test_every_link_to_a_section_finds_its_heading(name: str) -> None:
 def test_every_make_target_is_in_the_makefile(name: str) -> None:
     makefile = (documents.ROOT / "Makefile").read_text()
 
-    for target in documents.commands(name, r"(?m)^make (?:-C \S+ )?([\w./]+)"):
+    for target in documents.commands(name, r"(?m)^make (?:-C \S+ )?([\w./-]+)"):
         assert re.search(rf"(?m)^{re.escape(target)}:", makefile), target
 
 

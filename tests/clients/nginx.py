@@ -58,8 +58,11 @@ def make_certificate(folder: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def configuration(server: Proxied, folder: Path) -> str:
-    """Return the server block of the document with the ports and files of this test, and what nginx needs around it."""
+def configuration(server: Proxied, folder: Path, before: str, within: str) -> str:
+    """Return the server block of the document with the ports and files of this test, and what nginx needs around it.
+
+    `before` and `within` are more lines before and in that block.
+    """
     changed = {
         "listen 443 ssl": f"listen 127.0.0.1:{server.proxy_port} ssl",
         "server_name registry.example.com": "server_name localhost",
@@ -71,13 +74,14 @@ def configuration(server: Proxied, folder: Path) -> str:
     for old, new in changed.items():
         assert site.count(old) == 1, old
         site = site.replace(old, new)
-    return HTTP.format(folder=folder, server=site)
+    begin = "    client_max_body_size 0;\n"
+    return HTTP.format(folder=folder, server=before + site.replace(begin, begin + within))
 
 
 @contextmanager
-def nginx(server: Proxied, folder: Path) -> Iterator[Path]:
+def nginx(server: Proxied, folder: Path, before: str = "", within: str = "") -> Iterator[Path]:
     """Run nginx in front of `server`, and yield its error log."""
-    (folder / "nginx.conf").write_text(configuration(server, folder))
+    (folder / "nginx.conf").write_text(configuration(server, folder, before, within))
     process = subprocess.Popen(
         ["nginx", "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]
     )

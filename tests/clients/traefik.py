@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -21,7 +22,7 @@ def static(server: Proxied, folder: Path) -> dict[str, object]:
     }
 
 
-def routes(server: Proxied) -> dict[str, object]:
+def routes(server: Proxied) -> dict[str, Any]:
     """Return where Traefik sends requests, with nothing said about headers: its defaults have to do."""
     router = {"rule": "PathPrefix(`/`)", "entryPoints": ["websecure"], "service": "registry", "tls": {}}
     service = {"loadBalancer": {"servers": [{"url": f"http://{server.host}"}]}}
@@ -33,10 +34,10 @@ def routes(server: Proxied) -> dict[str, object]:
 
 
 @contextmanager
-def traefik(server: Proxied, folder: Path) -> Iterator[None]:
-    """Run Traefik in front of `server`."""
+def traefik(server: Proxied, folder: Path, dynamic: dict[str, Any] | None = None) -> Iterator[None]:
+    """Run Traefik in front of `server`, with `routes` unless others are given."""
     (folder / "traefik.yml").write_text(yaml.safe_dump(static(server, folder)))
-    (folder / "routes.yml").write_text(yaml.safe_dump(routes(server)))
+    (folder / "routes.yml").write_text(yaml.safe_dump(dynamic or routes(server)))
 
     def is_ready() -> bool:
         try:

@@ -1,0 +1,76 @@
+"""The bill of materials."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry_project import BASE_DIR
+from supply import lock, sbom
+
+(DJANGO,) = [pin.version for pin in lock.read(BASE_DIR / "requirements.txt") if pin.name == "django"]
+INSIDE = {
+    "python": "3.13.9",
+    "packages": {"Django": DJANGO, "pip": "26.0"},
+    "debian": ["libc6:amd64 2.36-9+deb12u14 amd64", "openssl 3.0.18-1~deb12u2 amd64"],
+    "release": {"ID": "debian", "VERSION_ID": "12"},
+}
+
+
+@pytest.fixture(scope="module")
+def bill(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the bill that `make sbom` writes."""
+    file = tmp_path_factory.mktemp("bill") / "registry.cdx.json"
+    assert sbom.main([f"--output={file}"]) == 0
+    read: dict[str, Any] = json.loads(file.read_text())
+    return read
+
+
+def test_it_has_every_locked_package_of_this_platform(bill: dict[str, Any]) -> None:
+    locked = [pin for pin in lock.read(BASE_DIR / "requirements.txt") if pin.is_for_this_platform]
+
+    named = {component["purl"] for component in bill["components"]}
+    assert named == {f"pkg:pypi/{pin.name}@{pin.version}" for pin in locked}
+
+
+def test_it_says_what_asks_for_what(bill: dict[str, Any]) -> None:
+    asks = {entry["ref"].partition("@")[0]: entry.get("dependsOn", []) for entry in bill["dependencies"]}
+
+    assert any(name.startswith("pkg:pypi/django@") for name in asks["registry"])
+    assert [name.partition("@")[0] for name in asks["pkg:pypi/cryptography"]] == ["pkg:pypi/cffi"]
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """Return a stand-in for docker, which answers as an image would."""
+    engine = tmp_path / "engine"
+    engine.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(INSIDE)}\nEND\n")
+    engine.chmod(0o755)
+    return engine
+
+
+def test_that_of_an_image_has_its_python_and_its_debian(image: Path, tmp_path: Path) -> None:
+    status = sbom.main([f"--output={tmp_path / 'bill'}", "--image=registry", f"--engine={image}"])
+
+    assert status == 0
+    named = {component["purl"] for component in json.loads((tmp_path / "bill").read_text())["components"]}
+    assert named == {
+        "pkg:generic/python@3.13.9",
+        f"pkg:pypi/django@{DJANGO}",
+        "pkg:pypi/pip@26.0",
+        "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch=amd64&distro=debian-12",
+        "pkg:deb/debian/openssl@3.0.18-1~deb12u2?arch=amd64&distro=debian-12",
+    }
+
+
+def test_an_image_of_other_packages_than_the_locked_ones_is_refused(
+    image: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image.write_text(image.read_text().replace(DJANGO, "5.2.1"))
+
+    status = sbom.main([f"--output={tmp_path / 'bill'}", "--image=registry", f"--engine={image}"])
+
+    assert status == 1
+    assert "registry holds what requirements.txt does not lock: Django 5.2.1" in capfd.readouterr().err
+    assert not (tmp_path / "bill").exists()

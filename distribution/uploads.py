@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import Error
 
 from accounts.statement import Statement
@@ -25,8 +26,6 @@ from distribution.models import Link, Repository, Upload
 from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 
-# Far more than clients at work have open.
-MAX_OPEN = 1000
 RETRY_AFTER_SECONDS = 60
 # How long a session lasts after its last activity: one with bytes may be a push over a bad line that goes on tomorrow.
 EXPIRY = timedelta(hours=24)
@@ -66,11 +65,13 @@ def start(name: RepositoryName, account: str, algorithm: str = "sha256", network
     """Open a session of `account` in the repository, which is made when it is new.
 
     `network` is where anonymous clients are counted by; the session is not bound to it, since clients roam.
-    Raises TOOMANYREQUESTS when account or network has MAX_OPEN sessions already; DENIED while the disk's space is low.
+    Raises TOOMANYREQUESTS when account or network has all that `server.limits` lets it have; DENIED while the disk's
+    space is low.
     """
     reserve.check()
-    if _COUNT_OPEN.value(account, network, MAX_OPEN) >= MAX_OPEN:
-        raise _too_many_open(account)
+    most = settings.REGISTRY.server.limits.uploads_per_account
+    if _COUNT_OPEN.value(account, network, most) >= most:
+        raise _too_many_open(account, most)
     failpoint("upload.before_start")
     upload = Upload(account=account, network=network, algorithm=algorithm)
     transactions.run(_open, upload, name)
@@ -260,9 +261,9 @@ def _discard(pk: uuid.UUID, keys: set[str]) -> None:
     _REMOVE.run(pk)
 
 
-def _too_many_open(account: str) -> RegistryError:
+def _too_many_open(account: str, most: int) -> RegistryError:
     who = "this account" if account else "this address"
-    detail = f"{who} has {MAX_OPEN} uploads open; finish or cancel some"
+    detail = f"{who} has {most} uploads open; finish or cancel some"
     return RegistryError(
         ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, message=detail
     )

@@ -4,11 +4,13 @@ alice owns alice/*; bob may pull it; charlie may do nothing; everybody may pull 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.models import Account
 from acl.models import Rule
@@ -76,3 +78,15 @@ def push(alice: Caller) -> Callable[..., Image]:
         return push_image(alice, repository, tag, content)
 
     return push_as_alice
+
+
+@pytest.fixture
+def limit(settings: Settings) -> Callable[..., None]:
+    """Set keys of `server.limits`: `limit(uploads_per_account=2)`."""
+
+    def set_limits(**limits: int) -> None:
+        registry = settings.REGISTRY
+        server = replace(registry.server, limits=replace(registry.server.limits, **limits))
+        settings.REGISTRY = replace(registry, server=server)
+
+    return set_limits

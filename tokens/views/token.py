@@ -19,7 +19,6 @@ from tokens.views.base import RegistryView
 from tokens.views.login import log_in, wrong_credentials
 from tokens.views.oauth import oauth_error_response
 
-FORM_MAX_BYTES = 64 * 1024
 OTHER_ACCOUNT = "login refused: the parameter account names another account than the Authorization header"
 
 
@@ -62,8 +61,9 @@ class TokenView(RegistryView):
 
 def _form(request: HttpRequest) -> QueryDict:
     """Return the fields of the form, which must be text."""
-    too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, f"a form has at most {FORM_MAX_BYTES} bytes", status=413)
-    payload = read_whole(request, FORM_MAX_BYTES, too_large)
+    limit = settings.REGISTRY.server.limits.form_size
+    too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, f"a form has at most {limit} bytes", status=413)
+    payload = read_whole(request, limit, too_large)
     try:
         return QueryDict(payload.decode("ascii"))
     except UnicodeDecodeError as error:

@@ -45,9 +45,10 @@ INSTALLED_APPS = [
     "registry_project.apps.RegistryProjectConfig",
 ]
 
-# The first three answer or prepare every request; the rest is for the browser and never sees /v2/.
+# The first four answer or prepare every request; the rest is for the browser and never sees /v2/.
 MIDDLEWARE = [
     "registry_project.proxies.TrustedProxyMiddleware",
+    "registry_project.login_rate.LoginRateMiddleware",
     "registry_project.health.HealthMiddleware",
     "distribution.gate.RegistryGateMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -101,7 +101,9 @@ class _AsShipped(Server):
         shipped = super().configuration()
         hashed = bcrypt.hashpw(password_of(LOGIN_ACCOUNT).encode(), bcrypt.gensalt(LOGIN_COST)).decode()
         users: dict[str, object] = shipped["users"]  # type: ignore[assignment]
-        return shipped | {"users": users | {LOGIN_ACCOUNT: {"password": hashed}}}
+        # One client, which asks for thousands of tokens a minute.
+        server = {"addr": self.host, "limits": {"logins_per_minute": 0}}
+        return shipped | {"server": server, "users": users | {LOGIN_ACCOUNT: {"password": hashed}}}
 
 
 class Reference:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
+from django.conf import settings
 from django.db import Error
 
 from accounts.identity import Identity
@@ -29,8 +30,6 @@ from distribution.storage import blob_store
 from tokens.body import Body
 from tokens.errors import ErrorCode, RegistryError
 
-# Of one account, or of one network's anonymous clients: far more than clients at work have open.
-MAX_OPEN = 1000
 RETRY_AFTER_SECONDS = 60
 # How long a session lasts after its last activity: one with bytes may be a push over a bad line that goes on tomorrow.
 EXPIRY = timedelta(hours=24)
@@ -71,11 +70,13 @@ def start(name: RepositoryName, owner: Identity, algorithm: str = "sha256", netw
     """Open a session of `owner` in the repository, which is made when it is new.
 
     `network` is where anonymous clients are counted by; the session is not bound to it, since clients roam.
-    Raises TOOMANYREQUESTS when account or network has MAX_OPEN sessions already; DENIED while the disk's space is low.
+    Raises TOOMANYREQUESTS when account or network has all that `server.limits` lets it have; DENIED while the disk's
+    space is low.
     """
     reserve.check()
-    if _COUNT_OPEN.value(owner.account_pk, network, MAX_OPEN) >= MAX_OPEN:
-        raise _too_many_open(owner)
+    most = settings.REGISTRY.server.limits.uploads_per_account
+    if _COUNT_OPEN.value(owner.account_pk, network, most) >= most:
+        raise _too_many_open(owner, most)
     failpoint("upload.before_start")
     upload = Upload(account=owner.name, account_pk=owner.account_pk, network=network, algorithm=algorithm)
     transactions.run(_open, upload, name)
@@ -289,9 +290,9 @@ def _discard(pk: uuid.UUID, keys: set[str]) -> None:
     _REMOVE.run(pk)
 
 
-def _too_many_open(owner: Identity) -> RegistryError:
+def _too_many_open(owner: Identity, most: int) -> RegistryError:
     who = "this address" if owner.is_anonymous else "this account"
-    detail = f"{who} has {MAX_OPEN} uploads open; finish or cancel some"
+    detail = f"{who} has {most} uploads open; finish or cancel some"
     return RegistryError(
         ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, message=detail
     )

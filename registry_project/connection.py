@@ -13,7 +13,10 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn
 
+from registry_project.client import Client
 from registry_project.incoming import MAX_BYTES, Incoming
+from registry_project.open_connections import OpenConnections
+from registry_project.outgoing import Drain
 from registry_project.pool import CrowdedError, Pool
 
 # How long a client may take to end a connection that has ended here, and what it may still send.
@@ -61,11 +64,23 @@ class Parser(RequestParser):
 class Connection(TConn):
     """A connection that one thread at a time serves, and that only its thread closes."""
 
-    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any, pool: Pool[Any]) -> None:
+    def __init__(
+        self,
+        cfg: Any,
+        sock: socket.socket,
+        client: Any,
+        server: Any,
+        pool: Pool[Any],
+        *,
+        peer: Client,
+        opened: OpenConnections,
+    ) -> None:
         """Serve `client` on `sock` with the `frozen` settings."""
         super().__init__(cfg, sock, client, server)
         sock.setblocking(True)
-        self.incoming = Incoming(sock, pool)
+        self.peer = peer
+        self.incoming = Incoming(sock, pool, peer)
+        self.drain = Drain(sock, peer)
         self.parser: Any = Parser(cfg, sock, client)
         self.parser.unreader = self.incoming
         # Since when nobody serves it, and when it is closed at the latest.
@@ -73,6 +88,8 @@ class Connection(TConn):
         self.ends_at: float | None = None
         self._may_drop = DROPPED_BYTES
         self._pool = pool
+        self._opened = opened
+        opened.add(self)
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
@@ -109,7 +126,7 @@ class Connection(TConn):
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
-    def end_quiet(self) -> None:
+    def end_quiet(self) -> bool:
         """Shut the socket down so that its thread reads end of file, unless a request has come that waits for one.
 
         What comes this very moment can be answered still: only the side that is read is closed.
@@ -119,6 +136,17 @@ class Connection(TConn):
                 self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             except BlockingIOError:
                 self.sock.shutdown(socket.SHUT_RD)
+                return True
+        return False
+
+    def end_idle(self) -> bool:
+        """End a connection that asks nothing, or half of something; tell whether it is one."""
+        if self.quiet_since is not None:
+            return self.end_quiet()
+        is_half = self.incoming.pace.awaits_head
+        if is_half:
+            self.cut()
+        return is_half
 
     def is_late(self, now: float) -> bool:
         """Tell whether its client takes too long: for a request, or to end it too."""
@@ -126,6 +154,7 @@ class Connection(TConn):
 
     def close(self, graceful: bool = False) -> None:
         """Close at once; `end` comes before, where the client is to read the last answer."""
+        self._opened.remove(self)
         try:
             self._pool.forget(self)
         finally:

@@ -5,9 +5,9 @@ is trusted, anyone may have written, so everything is read from the right and no
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
 X_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
@@ -129,6 +129,30 @@ def _address_of(node: str) -> str | None:
 def plain_address(address: str) -> str:
     """Return an IPv4 address as itself, and what is no address (a unix socket's peer) as it is."""
     return address_of(address) or address
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """Return who a client is by its address: that of IPv4, the /64 of IPv6, since every home has a whole one."""
+    plain = plain_address(address)
+    try:
+        return str(IPv6Address(int(IPv6Address(plain)) >> 64 << 64))
+    except ValueError:
+        return plain
+
+
+def listed_in(networks: Sequence[IPv4Network | IPv6Network]) -> IsProxy:
+    """Return what tells whether an address, as a socket has it, is in one of `networks`; it judges each once."""
+
+    @lru_cache(maxsize=4096)
+    def is_listed(address: str) -> bool:
+        try:
+            parsed = ip_address(plain_address(address))
+        except ValueError:
+            return False
+        return any(parsed in network for network in networks)
+
+    return is_listed
 
 
 def _scheme(text: str) -> str | None:

@@ -3,12 +3,13 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from gunicorn.http.unreader import SocketUnreader
 
 from accounts.pooled_connection import release_connection
+from registry_project.client import Client
 from registry_project.pool import Pool, Wait
 
 HEAD_SECONDS = 15.0
@@ -36,6 +37,11 @@ class Pace:
     def expect_head(self) -> None:
         """Begin to wait for the head of a request."""
         self._head_until = self._clock() + HEAD_SECONDS
+
+    @property
+    def awaits_head(self) -> bool:
+        """Tell whether a head has begun that is not there yet."""
+        return self._head_until is not None
 
     def expect_body(self) -> None:
         """Begin to count a body: the head is there."""
@@ -80,10 +86,11 @@ class Incoming(SocketUnreader):
     A read that takes longer than the listener allows raises BlockingIOError, one too many that waits CrowdedError.
     """
 
-    def __init__(self, sock: socket.socket, pool: Pool[Any]) -> None:
+    def __init__(self, sock: socket.socket, pool: Pool[Any], client: Client) -> None:
         """Read from `sock`, which blocks."""
         super().__init__(sock)
         self._pool = pool
+        self._client = client
         self._wait = Wait.STRANGER
         self.pace = Pace()
         self.request: Any = None
@@ -125,12 +132,22 @@ class Incoming(SocketUnreader):
     def _waiting(self) -> Iterator[None]:
         """Wait for the client, with neither a place among those who serve nor a connection to the database."""
         release_connection()
-        with self._pool.lent(self._wait), self.pace.waiting():
+        with self._pool.lent(self._wait, self), self.pace.waiting():
             yield
+
+    @property
+    def client(self) -> str:
+        """Who is waited for."""
+        return self._client.name
+
+    def evict(self) -> None:
+        """Let the read that waits end; what is to be said about it can still be sent."""
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RD)
 
     def lent(self) -> AbstractContextManager[None]:
         """Let another thread serve while this one drops what nobody asked for. Raises CrowdedError."""
-        return self._pool.lent(Wait.STRANGER)
+        return self._pool.lent(Wait.STRANGER, self)
 
     @property
     def is_ahead(self) -> bool:

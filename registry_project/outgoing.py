@@ -2,8 +2,10 @@
 
 import os
 import socket
+import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -11,10 +13,69 @@ from typing import Any
 from gunicorn import util
 from gunicorn.http.wsgi import FileWrapper, Response
 
+from registry_project.client import Client
+from registry_project.incoming import MIN_BYTES_PER_SECOND, WINDOW_SECONDS
 from registry_project.pool import Pool, Wait
 
 # A socket takes this much at once; with more the client may have to be waited for.
 SMALL_BYTES = 64 * 1024
+# Where `tcpi_bytes_acked` stands in `struct tcp_info` (linux/tcp.h), and how long that is at least.
+_ACKNOWLEDGED_AT = 120
+_TCP_INFO_BYTES = 128
+
+
+class Drain:
+    """How fast a client takes what it is sent. One that takes a byte now and then would hold a place for ever.
+
+    The kernel counts: a thread that sends a file is in one system call until all of it is out.
+    """
+
+    def __init__(self, sock: socket.socket, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
+        """Expect nothing yet of `client` on `sock`."""
+        self._sock = sock
+        self._client = client
+        self._clock = clock
+        self._window: _Window | None = None
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Expect the client to take what is sent in the block."""
+        self._window = _Window(self._clock(), _acknowledged(self._sock))
+        try:
+            yield
+        finally:
+            self._window = None
+
+    def is_too_slow(self) -> bool:
+        """Tell whether it took less in WINDOW_SECONDS than is the least acceptable. Another thread asks."""
+        window, now = self._window, self._clock()
+        if window is None or now - window.since < WINDOW_SECONDS:
+            return False
+        before, window.acknowledged = window.acknowledged, _acknowledged(self._sock)
+        window.since = now
+        # A system that counts nothing, as some sandboxes, says 0. A client that takes nothing meets TCP_USER_TIMEOUT.
+        return 0 < window.acknowledged < before + WINDOW_SECONDS * MIN_BYTES_PER_SECOND
+
+    @property
+    def client(self) -> str:
+        """Who is waited for."""
+        return self._client.name
+
+    def evict(self) -> None:
+        """Reset the connection: closed as ever, the kernel would keep what is unsent for as long as a client likes."""
+        with suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Window:
+    """Since when a client is watched, and how many bytes it had acknowledged then."""
+
+    __slots__ = ("acknowledged", "since")
+
+    def __init__(self, since: float, acknowledged: int) -> None:
+        self.since = since
+        self.acknowledged = acknowledged
 
 
 class Outgoing(Response):
@@ -22,10 +83,11 @@ class Outgoing(Response):
 
     _omits_body: bool
 
-    def __init__(self, req: Any, sock: socket.socket, cfg: Any, pool: Pool[Any]) -> None:
+    def __init__(self, req: Any, sock: socket.socket, cfg: Any, pool: Pool[Any], drain: Drain) -> None:
         """Answer `req` on `sock`."""
         super().__init__(req, sock, cfg)
         self._pool = pool
+        self._drain = drain
         self._head = b""
         self._wait = Wait.STRANGER
         self._is_continue_due = False
@@ -131,7 +193,7 @@ class Outgoing(Response):
         data = self._head + data if self._head else data
         sent = self._send_now(data) if data else 0
         if sent < len(data):
-            with self._pool.lent(self._wait):
+            with self._pool.lent(self._wait, self._drain), self._drain.waiting():
                 self.sock.sendall(memoryview(data)[sent:])
 
     def _send_now(self, data: bytes) -> int:
@@ -144,7 +206,7 @@ class Outgoing(Response):
     def _send_file(self, descriptor: int, offset: int, size: int) -> None:
         out, end = self.sock.fileno(), offset + size
         # Lent before the head goes out: when too many are already, there is still another answer to give.
-        with self._pool.lent(Wait.TRANSFER):
+        with self._pool.lent(Wait.TRANSFER, self._drain), self._drain.waiting():
             head, self._head = self._head, b""
             self.sock.sendall(head, socket.MSG_MORE)
             while offset < end:
@@ -153,6 +215,17 @@ class Outgoing(Response):
                     raise OSError(f"the file ends at {offset} instead of {end}")
                 offset += sent
                 self.sent += sent
+
+
+def _acknowledged(sock: socket.socket) -> int:
+    """Return how many bytes the other side has taken; 0 where that is not known."""
+    try:
+        found: int = struct.unpack_from(
+            "Q", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES), _ACKNOWLEDGED_AT
+        )[0]
+    except (OSError, struct.error):
+        return 0
+    return found
 
 
 @lru_cache(maxsize=1024)

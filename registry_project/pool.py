@@ -2,8 +2,9 @@
 
 So many serve at once, and one that waits for its client or the disk does not count: another takes its place. A
 hundred slow pushes leave the others as many threads as before, and who waits for one thing takes no place from those
-that wait for another. Threads are started when they are needed and
-end when they are too many. No connection is handed from thread to thread: that costs as much as a small request.
+that wait for another. Waits for clients take places, which `registry_project.places` shares among them. Threads are
+started when they are needed and end when they are too many. No connection is handed from thread to thread: that costs
+as much as a small request.
 """
 
 import errno
@@ -16,11 +17,15 @@ from contextlib import contextmanager, suppress
 from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
+from registry_project.hourly import Hourly
+from registry_project.places import Places, Waiter
+
 # How long a thread that is too many stays at hand.
 SPARE_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
 
+_SAYS_EVICTED = Hourly()
 _READABLE_ONCE = select.EPOLLIN | select.EPOLLONESHOT
 # A connection that can take an answer is at once in the queue, behind all that are in it.
 _NEXT_TURN = _READABLE_ONCE | select.EPOLLOUT
@@ -47,16 +52,10 @@ Speaker = TypeVar("Speaker", bound=Watched)
 
 
 class Wait(Enum):
-    """What a thread is lent for; each has places of its own."""
+    """Which client a thread is lent for; each kind has places of its own."""
 
-    TRANSFER = auto()  # a client that sends or takes what it may
-    STRANGER = auto()  # a client that has not said yet who it is, or what it wants
-    WORK = auto()  # the disk, the database, a password's check
-
-    @property
-    def is_refusable(self) -> bool:
-        """Tell whether one too many is turned away; else it waits and keeps its thread."""
-        return self is not Wait.WORK
+    TRANSFER = auto()  # one that sends or takes what it may
+    STRANGER = auto()  # one that has not said yet who it is, or what it wants
 
 
 class CrowdedError(OSError):
@@ -68,7 +67,7 @@ class CrowdedError(OSError):
 
 
 class Pool(Generic[Speaker]):
-    """`threads` that serve, and up to `lendable` more for each `Wait`, in place of those that wait."""
+    """`threads` that serve, and up to `lendable` more for each `Wait` and for work, in place of those that wait."""
 
     def __init__(
         self,
@@ -77,14 +76,18 @@ class Pool(Generic[Speaker]):
         serve: Callable[[Speaker], bool],
         at_end: Callable[[], None] = lambda: None,
         spare_seconds: float = SPARE_SECONDS,
+        *,
+        most: int | None = None,
     ) -> None:
         """Start nothing yet.
 
         `serve` is called in one thread at a time with a speaker that has spoken, and tells whether it is to be
-        listened to further; `at_end` is called in each thread that ends.
+        listened to further; `at_end` is called in each thread that ends. `most` is the share of one client in each
+        kind of wait while others need places; None means a quarter.
         """
         self._threads = threads
-        self._places = dict.fromkeys(Wait, lendable)
+        self._places = {wait: Places(lendable, most or max(1, lendable // 4)) for wait in Wait}
+        self._work_places = lendable
         self._serve = serve
         self._at_end = at_end
         self._epoll = select.epoll()
@@ -117,27 +120,55 @@ class Pool(Generic[Speaker]):
         del self._speakers[descriptor]
         self._epoll.unregister(descriptor)
 
+    @property
+    def size(self) -> int:
+        """How many are listened to or served."""
+        return len(self._speakers)
+
     def speakers(self) -> list[Speaker]:
         """Return all that are listened to or served."""
         return list(self._speakers.values())
 
     @contextmanager
-    def lent(self, wait: Wait) -> Iterator[None]:
-        """Let another thread serve while the calling one waits. Raises CrowdedError for a wait that is refusable."""
+    def lent(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
+        """Let another thread serve while the calling one waits for a client.
+
+        Raises CrowdedError when there is no place, or at the end when another client was given it meanwhile.
+        """
+        places, client = self._places[wait], waiter.client
         with self._lock:
-            has_room = self._places[wait] > 0
+            if not places.take(client, waiter):
+                raise CrowdedError
+            self._lent += 1
+            self._staff()
+        try:
+            yield
+        finally:
+            with self._lock:
+                is_evicted = not places.leave(client, waiter)
+                self._lent -= 1
+            if is_evicted:
+                _warn_of_eviction(client)
+                raise CrowdedError
+
+    @contextmanager
+    def lent_to_work(self) -> Iterator[None]:
+        """Let another thread serve while the calling one waits for the disk, the database or a password's check.
+
+        One too many waits all the same, and keeps its thread.
+        """
+        with self._lock:
+            has_room = self._work_places > 0
             if has_room:
-                self._places[wait] -= 1
+                self._work_places -= 1
                 self._lent += 1
                 self._staff()
-        if not has_room and wait.is_refusable:
-            raise CrowdedError
         try:
             yield
         finally:
             if has_room:
                 with self._lock:
-                    self._places[wait] += 1
+                    self._work_places += 1
                     self._lent -= 1
 
     def shutdown(self, wait: bool = False) -> None:
@@ -212,3 +243,12 @@ def _check_some(threads: int) -> None:
     """Raise RuntimeError when there is no thread: what waits for one would wait for ever."""
     if not threads:
         raise RuntimeError("can't start new thread")
+
+
+def _warn_of_eviction(client: str) -> None:
+    if _SAYS_EVICTED.is_due():
+        logger.warning(
+            "%s has more than its share of the slow clients that a process waits for, while others need places: its "
+            "oldest transfers end for them. Raise server.transfers if it is a client of yours, or block its address",
+            client,
+        )

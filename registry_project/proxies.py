@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 from accounts.noted import REQUEST_ID
 from registry_project import health
 from registry_project.configuration.values import Network
-from registry_project.forwarded import HEADER, X_HEADERS, claim_of, plain_address
+from registry_project.forwarded import HEADER, X_HEADERS, claim_of, listed_in, plain_address
 from registry_project.hourly import Hourly
 from tokens.host import is_served
 
@@ -39,7 +38,7 @@ class TrustedProxyMiddleware:
         """Read the list of proxies once, and judge each address and name once."""
         self._get_response = get_response
         self._proxies: tuple[Network, ...] = settings.REGISTRY.server.trusted_proxies
-        self._is_proxy = lru_cache(maxsize=4096)(self._is_listed)
+        self._is_proxy = listed_in(self._proxies)
         self._is_public = settings.REGISTRY.server.public_url is not None
         self._is_served = lru_cache(maxsize=4096)(_is_served)
 
@@ -68,13 +67,6 @@ class TrustedProxyMiddleware:
             meta[REQUEST_ID] = request_id
         if claim.disputed:
             _warn_of_contradiction(peer, claim.disputed)
-
-    def _is_listed(self, address: str) -> bool:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._proxies)
 
 
 def _is_served(host: str) -> bool:

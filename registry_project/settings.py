@@ -47,10 +47,11 @@ INSTALLED_APPS = [
     "registry_project.apps.RegistryProjectConfig",
 ]
 
-# The first five answer or prepare every request; the rest is for the browser and never sees /v2/.
+# The first six answer or prepare every request; the rest is for the browser and never sees /v2/.
 MIDDLEWARE = [
     "registry_project.browser_headers.BrowserHeadersMiddleware",
     "registry_project.proxies.TrustedProxyMiddleware",
+    "registry_project.login_rate.LoginRateMiddleware",
     "registry_project.health.HealthMiddleware",
     "registry_project.admin_door.AdminDoorMiddleware",
     "distribution.gate.RegistryGateMiddleware",

@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -29,11 +28,15 @@ from accounts import waiting
 from accounts.noted import REQUEST_ID
 from registry_project import early_signals
 from registry_project.access_log import access_log, request_ids
+from registry_project.client import Client
 from registry_project.connection import Connection, frozen, is_read
 from registry_project.exchange import Exchange
+from registry_project.forwarded import listed_in
+from registry_project.hourly import Hourly
 from registry_project.listening import LISTENER
+from registry_project.open_connections import OpenConnections
 from registry_project.outgoing import Outgoing
-from registry_project.pool import CrowdedError, Pool, Wait
+from registry_project.pool import CrowdedError, Pool
 from registry_project.request_body import AwaitedInput, fast_input
 
 # The client went away.
@@ -42,6 +45,12 @@ _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF)
 # There is no room for another connection.
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_ROOM_SECONDS = 0.1
+# How often connections are looked at for those that are quiet.
+QUIET_SECONDS = 0.5
+
+_SAYS_CONNECTIONS = Hourly()
+
+logger = logging.getLogger(__name__)
 
 
 class Worker(ThreadWorker):
@@ -55,13 +64,16 @@ class Worker(ThreadWorker):
         self._environ = dict(wsgi.base_environ(self.cfg))
         self._log_access = access_log(settings.REGISTRY.server.access_log)
         self._request_ids: Iterator[str] = iter(())
+        self._is_proxy = listed_in(settings.REGISTRY.server.trusted_proxies)
+        limits = settings.REGISTRY.server.limits
+        self._opened = OpenConnections(self.worker_connections, limits.connections_per_client)
         self._quiet_until = math.inf
-        self._looks_at = self._complains_at = 0.0
+        self._looks_at = self._complains_at = self._ends_quiet_at = 0.0
 
     @property
     def nr_conns(self) -> int:
         """How many connections there are: gunicorn's loop accepts no more than so many, and stops with the last."""
-        return len(self.tpool.speakers()) if self.tpool is not None else 0
+        return self.tpool.size if self.tpool is not None else 0
 
     @nr_conns.setter
     def nr_conns(self, value: int) -> None:
@@ -69,10 +81,15 @@ class Worker(ThreadWorker):
 
     def get_thread_pool(self) -> Any:
         """Make the pool: gunicorn's `threads` are what serves at once."""
+        server = settings.REGISTRY.server
         pool: Pool[Connection] = Pool(
-            self.cfg.threads, settings.REGISTRY.server.transfers, self.handle, connections.close_all
+            self.cfg.threads,
+            server.transfers,
+            self.handle,
+            connections.close_all,
+            most=server.limits.transfers_per_client,
         )
-        waiting.lend_by(partial(pool.lent, Wait.WORK))
+        waiting.lend_by(pool.lent_to_work)
         return pool
 
     def init_process(self) -> None:
@@ -113,8 +130,23 @@ class Worker(ThreadWorker):
             if error.errno in _NO_ROOM:
                 self._complain(error)
             return
+        peer = Client(client, self._is_proxy)
+        if not self._opened.has_room(peer.network, self.nr_conns):
+            sock.close()
+            _warn_of_connections(peer.network)
+            return
         try:
-            self.tpool.watch(Connection(self._settings, sock, client, listener.getsockname(), self.tpool))
+            self.tpool.watch(
+                Connection(
+                    self._settings,
+                    sock,
+                    client,
+                    listener.getsockname(),
+                    self.tpool,
+                    peer=peer,
+                    opened=self._opened,
+                )
+            )
         except (OSError, RuntimeError, MemoryError) as error:
             sock.close()
             self._complain(error)
@@ -127,7 +159,13 @@ class Worker(ThreadWorker):
         time.sleep(NO_ROOM_SECONDS)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """End the connections that were quiet for too long, and the quietest when there are too many."""
+        """End the connections that were quiet for too long, and the quietest when there are too many.
+
+        gunicorn asks after each event, so for each connection that comes; all of them are looked at now and then.
+        """
+        if time.monotonic() < self._ends_quiet_at and not force:
+            return
+        self._ends_quiet_at = time.monotonic() + QUIET_SECONDS
         speakers = self.tpool.speakers()
         quiet = [(since, conn) for conn in speakers if (since := conn.quiet_since) is not None]
         quiet.sort(key=itemgetter(0))
@@ -156,6 +194,7 @@ class Worker(ThreadWorker):
                 self._log_access(exchange)
         is_kept = is_kept and self._is_drained(conn)
         conn.incoming.pace.expect_nothing()
+        conn.peer.environ = None
         if not is_kept:
             return self._is_ending(conn, is_over=conn.end())
         conn.quiet_since = time.monotonic()
@@ -198,9 +237,16 @@ class Worker(ThreadWorker):
         is_continue_due, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001 - has no setting
         resp: Any
         resp, environ = wsgi.create(
-            req, conn.sock, conn.client, conn.server, conn.cfg, response_class=Outgoing, response_args=(self.tpool,)
+            req,
+            conn.sock,
+            conn.client,
+            conn.server,
+            conn.cfg,
+            response_class=Outgoing,
+            response_args=(self.tpool, conn.drain),
         )
         exchange.response, exchange.environ = resp, environ
+        conn.peer.environ = environ
         environ[REQUEST_ID] = exchange.request_id
         # SERVER_NAME and SERVER_PORT are the Host header's on a unix socket.
         environ[LISTENER] = conn.server
@@ -251,6 +297,8 @@ class Worker(ThreadWorker):
         for conn in self.tpool.speakers():
             if conn.is_late(now):
                 conn.cut()
+            elif conn.drain.is_too_slow():
+                conn.drain.evict()
 
 
 def _is_for_admitted(path: str) -> bool:
@@ -265,6 +313,16 @@ def _input(req: Any, conn: Connection, resp: Outgoing, *, is_continue_due: bool)
         return stream
     resp.expect_100_continue()
     return AwaitedInput(stream, resp.send_100_continue)
+
+
+def _warn_of_connections(network: str) -> None:
+    if _SAYS_CONNECTIONS.is_due():
+        logger.warning(
+            "%s has more than its share of the connections that a process takes (server.limits.connections_per_client),"
+            " and none that is idle: further ones are closed. If it is a reverse proxy, list it in "
+            "server.trusted_proxies; otherwise block it",
+            network,
+        )
 
 
 def _turn_away(exchange: Exchange) -> None:

@@ -7,12 +7,14 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.test import Client
+from pytest_django import Settings
 
 from accounts.models import Account
 from acl.models import Rule
@@ -115,3 +117,15 @@ def push(alice: Caller) -> Callable[..., Image]:
         return push_image(alice, repository, tag, content)
 
     return push_as_alice
+
+
+@pytest.fixture
+def limit(settings: Settings) -> Callable[..., None]:
+    """Set keys of `server.limits`: `limit(uploads_per_account=2)`."""
+
+    def set_limits(**limits: int) -> None:
+        registry = settings.REGISTRY
+        server = replace(registry.server, limits=replace(registry.server.limits, **limits))
+        settings.REGISTRY = replace(registry, server=server)
+
+    return set_limits

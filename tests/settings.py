@@ -13,8 +13,10 @@ _FOLDER = Path(tempfile.mkdtemp(prefix="registry-tests-"))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 
 _CONFIGURATION = _FOLDER / "config.yaml"
-# No reserve: how full the disk of this machine is must not matter.
-_CONFIGURATION.write_text("storage:\n  filesystem:\n    rootdirectory: data\n  min_free: '0'\n")
+# No reserve: how full the disk of this machine is must not matter. No bound on logins: the tests share an address.
+_CONFIGURATION.write_text(
+    "server: {limits: {logins_per_minute: 0}}\nstorage:\n  filesystem:\n    rootdirectory: data\n  min_free: '0'\n"
+)
 os.environ["CONFIG_PATH"] = str(_CONFIGURATION)
 
 from registry_project.settings import *  # noqa: E402, F403

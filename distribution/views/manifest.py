@@ -1,12 +1,13 @@
 """`/v2/<name>/manifests/<reference>`: a manifest, by tag or digest."""
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from distribution import manifests, tags
 from distribution.digest import Digest
 from distribution.lookup import FoundManifest
 from distribution.query import parameters
-from distribution.spec import CONTENT_DIGEST_HEADER, MANIFEST_MAX_BYTES, SUBJECT_HEADER, TAG_HEADER
+from distribution.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
 from distribution.tag import Tag, parse_reference, parse_tag
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already
 from tokens.body import read_whole
@@ -32,7 +33,7 @@ class ManifestView(RepositoryView):
         digest = parsed if isinstance(parsed, Digest) else None
         tag_names = [parse_tag(tag) for tag in dict.fromkeys(parameters(request).getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
-        payload = read_whole(request, MANIFEST_MAX_BYTES, _too_large())
+        payload = read_whole(request, settings.REGISTRY.server.limits.manifest_size, _too_large())
         stored = manifests.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
         for tag in stored.tags:
             self.log_change(request, "tag pushed", tag=tag, digest=str(stored.digest))
@@ -83,4 +84,5 @@ def _headers(found: FoundManifest) -> dict[str, str]:
 
 
 def _too_large() -> RegistryError:
-    return RegistryError(ErrorCode.MANIFEST_INVALID, f"a manifest has at most {MANIFEST_MAX_BYTES} bytes", status=413)
+    limit = settings.REGISTRY.server.limits.manifest_size
+    return RegistryError(ErrorCode.MANIFEST_INVALID, f"a manifest has at most {limit} bytes", status=413)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from registry_project.configuration.converters import boolean, choice, file_path, integer, list_of, text
 from registry_project.configuration.element import BOOLEAN, Element, Refused
+from registry_project.configuration.limits import LIMITS
 from registry_project.configuration.section import Key, Section, Values
 from registry_project.configuration.values import Network
 
@@ -109,6 +110,7 @@ SERVER = Section(
         "workers": Key(integer(1, 64)),
         "threads": Key(integer(2, 1024)),
         "transfers": Key(integer(1, 4096)),
+        "limits": Key(LIMITS),
         "pin_workers": Key(boolean),
         "access_log": Key(access_log),
         "data_directory": Key(file_path),

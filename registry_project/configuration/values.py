@@ -20,6 +20,18 @@ StorageBackend = Literal["filesystem", "s3", "gcs", "azure"]
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may have or ask for. Sizes are in bytes; None: a quarter of what a process has."""
+
+    connections_per_client: int | None = None
+    transfers_per_client: int | None = None
+    logins_per_minute: int = 3000
+    uploads_per_account: int = 1000
+    manifest_size: int = 4 * 2**20
+    form_size: int = 64 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """Where and how the server listens. `host` is an address without brackets, `""` for every one."""
 
@@ -30,6 +42,7 @@ class Server:
     workers: int = 2
     threads: int = 4
     transfers: int = 512
+    limits: Limits = Limits()
     pin_workers: bool = False
     access_log: AccessLog = "json"
     data_directory: Path = Path("data")

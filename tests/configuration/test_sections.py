@@ -13,6 +13,7 @@ from registry_project.configuration.values import (
     Auth,
     Configuration,
     GarbageCollector,
+    Limits,
     Reserve,
     RuleEntry,
     Server,
@@ -92,6 +93,15 @@ def test_every_key_of_the_server_is_read(read: Reader, tmp_path: Path) -> None:
         secret_key="k" * 32,
         trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("::1")),
     )
+
+
+def test_every_limit_is_read(read: Reader) -> None:
+    limits = read(
+        """server: {limits: {connections_per_client: 1, transfers_per_client: 2, logins_per_minute: 0,
+             uploads_per_account: 3, manifest_size: "64KiB", form_size: "1MiB"}}"""
+    ).server.limits
+
+    assert limits == Limits(1, 2, 0, 3, 64 * 1024, 1024 * 1024)
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,15 @@ def test_a_manifest_above_4_mib_is_413(alice: Caller, *, chunked: bool) -> None:
     assert error_codes(response) == ["MANIFEST_INVALID"]
 
 
+def test_less_than_4_mib_is_413_where_the_configuration_says_so(alice: Caller, limit: Callable[..., None]) -> None:
+    limit(manifest_size=1024)
+
+    response = put(alice, b" " * 1025)
+
+    assert (response.status_code, error_codes(response)) == (413, ["MANIFEST_INVALID"])
+    assert b"at most 1024 bytes" in response.content
+
+
 def test_a_manifest_of_4_mib_is_taken(alice: Caller, blobs: None) -> None:
     payload = IMAGE + b" " * (4 * 1024 * 1024 - len(IMAGE))
 

@@ -1,5 +1,6 @@
 """`POST /v2/<name>/blobs/uploads/`: opening a session."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -7,7 +8,6 @@ import pytest
 from django.db.models.functions import Now
 
 from acl.models import Rule
-from distribution import uploads
 from distribution.models import Repository, Upload
 from tests.caller import Caller, Response, error_codes
 from tests.distribution.sessions import finish, start
@@ -75,8 +75,8 @@ def test_a_body_without_a_digest_opens_a_session_all_the_same(alice: Caller) -> 
     assert response["Range"] == "0-0"
 
 
-def test_an_account_has_a_bounded_number_of_sessions_open(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MAX_OPEN", 2)
+def test_an_account_has_a_bounded_number_of_sessions_open(alice: Caller, limit: Callable[..., None]) -> None:
+    limit(uploads_per_account=2)
     sessions = [alice.post("/v2/alice/app/blobs/uploads/")["Location"] for _ in range(2)]
 
     refused = alice.post("/v2/alice/app/blobs/uploads/")
@@ -88,16 +88,16 @@ def test_an_account_has_a_bounded_number_of_sessions_open(alice: Caller, monkeyp
     assert alice.post("/v2/alice/app/blobs/uploads/").status_code == 202
 
 
-def test_the_sessions_of_others_do_not_count(alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+def test_the_sessions_of_others_do_not_count(alice: Caller, bob: Caller, limit: Callable[..., None]) -> None:
+    limit(uploads_per_account=1)
     Rule.objects.create(subject_kind="account", subject="bob", name="alice/*", actions="push")
     alice.post("/v2/alice/app/blobs/uploads/")
 
     assert bob.post("/v2/alice/app/blobs/uploads/").status_code == 202
 
 
-def test_a_session_without_bytes_counts_for_an_hour_only(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MAX_OPEN", 2)
+def test_a_session_without_bytes_counts_for_an_hour_only(alice: Caller, limit: Callable[..., None]) -> None:
+    limit(uploads_per_account=2)
     for _ in range(2):
         alice.post("/v2/alice/app/blobs/uploads/")
     assert alice.post("/v2/alice/app/blobs/uploads/").status_code == 429
@@ -107,8 +107,8 @@ def test_a_session_without_bytes_counts_for_an_hour_only(alice: Caller, monkeypa
     assert alice.post("/v2/alice/app/blobs/uploads/").status_code == 202
 
 
-def test_a_session_with_bytes_goes_on_counting(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+def test_a_session_with_bytes_goes_on_counting(alice: Caller, limit: Callable[..., None]) -> None:
+    limit(uploads_per_account=1)
     alice.patch(alice.post("/v2/alice/app/blobs/uploads/")["Location"], b"bytes")
 
     Upload.objects.update(active_at=Now() - timedelta(minutes=61))
@@ -117,10 +117,10 @@ def test_a_session_with_bytes_goes_on_counting(alice: Caller, monkeypatch: pytes
 
 
 @pytest.fixture
-def public(anonymous: Caller, monkeypatch: pytest.MonkeyPatch) -> Caller:
+def public(anonymous: Caller, limit: Callable[..., None]) -> Caller:
     """Let anybody push, with one session open at a time."""
     Rule.objects.create(subject_kind="anonymous", subject="", name="open/*", actions="pull,push")
-    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+    limit(uploads_per_account=1)
     return anonymous
 
 
@@ -159,8 +159,8 @@ def test_an_anonymous_session_goes_on_from_another_address(public: Caller) -> No
     assert response.status_code == 201
 
 
-def test_an_account_is_counted_wherever_it_is(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+def test_an_account_is_counted_wherever_it_is(alice: Caller, limit: Callable[..., None]) -> None:
+    limit(uploads_per_account=1)
     path = "/v2/alice/app/blobs/uploads/"
     alice.post(path, meta={"REMOTE_ADDR": "192.0.2.1"})
 

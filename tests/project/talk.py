@@ -27,9 +27,11 @@ class SmallServer(Server):
 class Talk:
     """One connection to a server."""
 
-    def __init__(self, server: Server, receive_buffer: int | None = None) -> None:
+    def __init__(self, server: Server, receive_buffer: int | None = None, source: str = "") -> None:
         self.server = server
         self.sock = socket.socket()
+        if source:
+            self.sock.bind((source, 0))
         if receive_buffer is not None:
             # Before the connection is made: later the kernel has promised more already.
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -105,10 +107,10 @@ class _Open:
 
 
 @contextmanager
-def talks(server: Server, number: int) -> Iterator[list[Talk]]:
-    """Open so many connections."""
+def talks(server: Server, number: int, receive_buffer: int | None = None, source: str = "") -> Iterator[list[Talk]]:
+    """Open so many connections, from the address `source` of this machine."""
     with ExitStack() as stack:
-        yield [stack.enter_context(Talk(server)) for _ in range(number)]
+        yield [stack.enter_context(Talk(server, receive_buffer, source)) for _ in range(number)]
 
 
 def bearer(server: Server, repository: str = "alice/app") -> str:

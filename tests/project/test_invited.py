@@ -12,8 +12,11 @@ from gunicorn.config import Config
 
 from registry_project.access_log import request_ids
 from registry_project.connection import Connection, frozen
+from registry_project.open_connections import OpenConnections
+from registry_project.places import Waiter
 from registry_project.pool import Pool, Wait
 from registry_project.worker import Worker
+from tests.project.wire import CLIENT, PEER
 
 PATIENCE_SECONDS = 10
 REQUEST = b"PUT / HTTP/1.1\r\nHost: registry\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
@@ -27,9 +30,9 @@ class Lender(Pool[Any]):
         self.has_lent = Event()
 
     @contextmanager
-    def lent(self, wait: Wait) -> Iterator[None]:
+    def lent(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
         self.has_lent.set()
-        with super().lent(wait):
+        with super().lent(wait, waiter):
             yield
 
 
@@ -38,7 +41,9 @@ class Desk:
 
     def __init__(self, sock: socket.socket) -> None:
         self.pool = Lender()
-        self.connection = Connection(frozen(Config()), sock, ("127.0.0.1", 50000), ("registry", 80), self.pool)
+        self.connection = Connection(
+            frozen(Config()), sock, CLIENT, ("registry", 80), self.pool, peer=PEER, opened=OpenConnections(10)
+        )
         self._worker: Any = Worker.__new__(Worker)
         self._worker.tpool, self._worker.wsgi, self._worker.alive = self.pool, _echo, True
         self._worker._request_ids, self._worker._log_access = request_ids(), None

@@ -14,9 +14,9 @@ from gunicorn.config import Config
 from gunicorn.http.wsgi import FileWrapper
 
 from registry_project.connection import frozen
-from registry_project.outgoing import SMALL_BYTES, Outgoing
+from registry_project.outgoing import SMALL_BYTES, Drain, Outgoing
 from registry_project.pool import CrowdedError, Pool
-from tests.project.wire import Lender
+from tests.project.wire import PEER, Lender
 
 PATIENCE_SECONDS = 30
 LARGE = os.urandom(4 * 1024 * 1024)
@@ -40,13 +40,16 @@ class Sink:
     def sendall(self, data: bytes, flags: int = 0) -> None:
         self.sends.append(bytes(data))
 
+    def getsockopt(self, *_option: int) -> bytes:
+        raise OSError("this one counts nothing")
+
 
 def response(
     sock: Any, headers: dict[str, str], status: str = "200 OK", *, method: str = "GET", pool: Pool[Any] | None = None
 ) -> Any:
     """Return a response to a request of HTTP/1.1 whose application has called `start_response`."""
     request = SimpleNamespace(method=method, version=(1, 1), should_close=lambda: False)
-    made: Any = Outgoing(request, sock, _SETTINGS, pool or Pool(1, 10, lambda _: False))
+    made: Any = Outgoing(request, sock, _SETTINGS, pool or Pool(1, 10, lambda _: False), Drain(sock, PEER))
     made.start_response(status, list(headers.items()))
     return made
 

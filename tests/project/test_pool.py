@@ -37,6 +37,17 @@ class Task:
             self.is_closed.set()
 
 
+class Guest:
+    """A wait for a client, which ends when it is told to, or when another client needs the place."""
+
+    def __init__(self, client: str = "alice") -> None:
+        self.client = client
+        self.is_over = Event()
+
+    def evict(self) -> None:
+        self.is_over.set()
+
+
 class Crew:
     """A pool whose tasks wait until they are told to go on."""
 
@@ -67,7 +78,7 @@ class Crew:
         back = Event()
 
         def lend_then_serve() -> None:
-            with self.pool.lent(Wait.TRANSFER):
+            with self.pool.lent(Wait.TRANSFER, Guest()):
                 self.running.release()
                 assert back.wait(PATIENCE_SECONDS)
             self.running.release()
@@ -83,7 +94,7 @@ class Crew:
         self.done.release()
 
     def _lend(self, free: Event) -> None:
-        with self.pool.lent(Wait.TRANSFER):
+        with self.pool.lent(Wait.TRANSFER, Guest()):
             self._hold(free)
 
     def are_running(self, number: int) -> bool:
@@ -199,7 +210,7 @@ def test_a_task_that_waits_gets_its_thread_when_another_is_lent(crew: Callable[.
     def serve_then_lend() -> None:
         made.running.release()
         assert lend.wait(PATIENCE_SECONDS)
-        with made.pool.lent(Wait.TRANSFER):
+        with made.pool.lent(Wait.TRANSFER, Guest()):
             assert over.wait(PATIENCE_SECONDS)
 
     made.submit(serve_then_lend)
@@ -234,7 +245,7 @@ def test_one_more_that_is_lent_than_there_may_be_is_refused(crew: Callable[..., 
     refused = Event()
 
     def lend() -> None:
-        with pytest.raises(CrowdedError), made.pool.lent(Wait.TRANSFER):
+        with pytest.raises(CrowdedError), made.pool.lent(Wait.TRANSFER, Guest()):
             pass
         refused.set()
 
@@ -245,15 +256,15 @@ def test_one_more_that_is_lent_than_there_may_be_is_refused(crew: Callable[..., 
         free.set()
 
 
-@pytest.mark.parametrize("other", [Wait.STRANGER, Wait.WORK])
-def test_who_waits_for_something_else_takes_no_place(crew: Callable[..., Crew], other: Wait) -> None:
+@pytest.mark.parametrize("is_work", [False, True], ids=["a stranger", "work"])
+def test_who_waits_for_something_else_takes_no_place(crew: Callable[..., Crew], is_work: bool) -> None:
     made = crew(threads=1, transfers=2)
     lent = [made.begin(is_lent=True) for _ in range(2)]
     assert made.are_running(2)
     has_begun = Event()
 
     def lend() -> None:
-        with made.pool.lent(other):
+        with made.pool.lent_to_work() if is_work else made.pool.lent(Wait.STRANGER, Guest()):
             has_begun.set()
 
     made.submit(lend)
@@ -268,7 +279,7 @@ def test_one_too_many_that_works_goes_on_in_its_own_place(crew: Callable[..., Cr
     begun, over = [Event(), Event(), Event()], Event()
 
     def work(index: int) -> None:
-        with made.pool.lent(Wait.WORK):
+        with made.pool.lent_to_work():
             begun[index].set()
             assert over.wait(PATIENCE_SECONDS)
 
@@ -298,8 +309,41 @@ def test_a_wait_that_fails_leaves_its_place(crew: Callable[..., Crew]) -> None:
     made = crew(threads=1, transfers=1)
 
     for _ in range(2):
-        with pytest.raises(TimeoutError), made.pool.lent(Wait.TRANSFER):
+        with pytest.raises(TimeoutError), made.pool.lent(Wait.TRANSFER, Guest()):
             raise TimeoutError
+
+
+def test_who_has_none_gets_the_place_of_who_has_all_and_both_are_told(crew: Callable[..., Crew]) -> None:
+    made = crew(threads=1, transfers=4)
+    guests, told, go_on = [Guest("greedy") for _ in range(4)], Semaphore(0), Event()
+
+    def wait(guest: Guest) -> None:
+        try:
+            with made.pool.lent(Wait.TRANSFER, guest):
+                made.running.release()
+                assert guest.is_over.wait(PATIENCE_SECONDS)
+        except CrowdedError:
+            told.release()
+
+    def wait_in_its_place() -> None:
+        with made.pool.lent(Wait.TRANSFER, Guest("modest")):
+            made.running.release()
+            assert go_on.wait(PATIENCE_SECONDS)
+        made.done.release()
+
+    for guest in guests:
+        made.submit(partial(wait, guest))
+        assert made.are_running(1)
+
+    made.submit(wait_in_its_place)
+
+    assert made.are_running(1)
+    assert told.acquire(timeout=PATIENCE_SECONDS)
+    assert [guest.is_over.is_set() for guest in guests] == [True, False, False, False]
+    go_on.set()
+    assert made.are_done(1)
+    for guest in guests[1:]:
+        guest.evict()
 
 
 def test_threads_that_are_too_many_end_and_say_so(crew: Callable[..., Crew]) -> None:
@@ -413,7 +457,7 @@ def test_a_task_that_fails_while_it_is_lent_leaves_its_place(
     made = crew(threads=1, transfers=1)
 
     def fail() -> None:
-        with made.pool.lent(Wait.TRANSFER):
+        with made.pool.lent(Wait.TRANSFER, Guest()):
             raise error
 
     task = Task(fail, made.pool)

@@ -11,8 +11,10 @@ from typing import Any
 from gunicorn.config import Config
 
 from registry_project.connection import Connection, frozen
+from registry_project.open_connections import OpenConnections
 from registry_project.pool import Pool
 from registry_project.worker import Worker
+from tests.project.wire import CLIENT, PEER
 
 PATIENCE_SECONDS = 30
 REQUEST = b"GET /v2/ HTTP/1.1\r\nHost: registry\r\n\r\n"
@@ -24,11 +26,19 @@ class Crowd:
 
     def __init__(self, near: list[socket.socket]) -> None:
         pool: Pool[Any] = Pool(1, 10, lambda _: False)
-        self.connections = [Connection(_SETTINGS, sock, ("127.0.0.1", 50000), "registry:80", pool) for sock in near]
+        opened = OpenConnections(100)
+        self.connections = [
+            Connection(_SETTINGS, sock, CLIENT, "registry:80", pool, peer=PEER, opened=opened) for sock in near
+        ]
         cfg = SimpleNamespace(keepalive=0)
         everyone = SimpleNamespace(speakers=lambda: self.connections)
         self._worker: Any = SimpleNamespace(
-            tpool=everyone, cfg=cfg, nr_conns=len(near), worker_connections=100, _quiet_until=math.inf
+            tpool=everyone,
+            cfg=cfg,
+            nr_conns=len(near),
+            worker_connections=100,
+            _quiet_until=math.inf,
+            _ends_quiet_at=0.0,
         )
 
     def end_quiet(self) -> None:

@@ -53,10 +53,10 @@ class Quiet:
 def worker_with(*connections: Quiet, at_most: int) -> Any:
     """Return a worker that has these connections."""
     worker: Any = object.__new__(Worker)
-    worker.tpool = SimpleNamespace(speakers=lambda: list(connections))
+    worker.tpool = SimpleNamespace(speakers=lambda: list(connections), size=len(connections))
     worker.cfg = SimpleNamespace(keepalive=75)
     worker.worker_connections = at_most
-    worker._quiet_until = math.inf
+    worker._quiet_until, worker._ends_quiet_at = math.inf, 0.0
     return worker
 
 

@@ -10,12 +10,15 @@ from gunicorn.config import Config
 from gunicorn.http.errors import ParseException
 from gunicorn.http.parser import RequestParser
 
+from registry_project.client import Client
 from registry_project.connection import Parser, frozen
 from registry_project.incoming import Incoming
+from registry_project.places import Waiter
 from registry_project.pool import CrowdedError, Pool, Wait
 from registry_project.request_body import fast_input
 
 CLIENT = ("127.0.0.1", 50000)
+PEER = Client(CLIENT, lambda _address: False)
 _SETTINGS = frozen(Config())
 
 
@@ -49,7 +52,7 @@ class Lender(Pool[Any]):
         self.times = 0
 
     @contextmanager
-    def lent(self, wait: Wait) -> Iterator[None]:
+    def lent(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
         if not self.transfers:
             raise CrowdedError
         self.times += 1
@@ -70,7 +73,7 @@ class Steps:
 
     def __init__(self, pieces: Iterable[bytes], view_bytes: int = 64, pool: Pool[Any] | None = None) -> None:
         wire: Any = Wire(pieces)
-        incoming = Incoming(wire, pool or Pool(1, 10, lambda _: False))
+        incoming = Incoming(wire, pool or Pool(1, 10, lambda _: False), PEER)
         self.parser: Any = Parser(_SETTINGS, wire, CLIENT)
         self.parser.unreader = incoming
         body: Any = next(self.parser).body

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.conf import settings
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -13,7 +14,6 @@ from tests.caller import Caller, error_codes
 from tokens import refresh
 from tokens.models import RefreshToken
 from tokens.views.login import log_in
-from tokens.views.token import FORM_MAX_BYTES
 
 FORM = "application/x-www-form-urlencoded"
 SERVICE = "Docker Registry"
@@ -108,7 +108,7 @@ def test_too_many_wrong_passwords_are_429_in_both_languages(alice: Caller) -> No
 
 
 def test_a_form_that_is_too_large_is_413(alice: Caller) -> None:
-    response = with_password(alice, padding="x" * FORM_MAX_BYTES)
+    response = with_password(alice, padding="x" * settings.REGISTRY.server.limits.form_size)
 
     assert refused(response) == (413, ["TOKEN_REQUEST_INVALID"], "invalid_request")
 

@@ -3,11 +3,14 @@
 Sources: Docker token authentication specification, "Requesting a token" (GET) and "OAuth2" (POST); RFC 6749.
 """
 
+from typing import Any
+
 from django.conf import settings
-from django.http import HttpRequest, JsonResponse, QueryDict
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 
 from accounts.identity import ANONYMOUS, Identity
 from accounts.login_log import MALFORMED, log_login, log_refusal
+from accounts.login_rate import login_rate
 from accounts.noted import note_identity
 from tokens import refresh
 from tokens.body import read_whole
@@ -19,7 +22,6 @@ from tokens.views.base import RegistryView
 from tokens.views.login import log_in, wrong_credentials
 from tokens.views.oauth import oauth_error_response
 
-FORM_MAX_BYTES = 64 * 1024
 OTHER_ACCOUNT = "login refused: the parameter account names another account than the Authorization header"
 
 
@@ -27,6 +29,15 @@ class TokenView(RegistryView):
     """Issue tokens; 401 for wrong credentials, never 403, from which some clients don't recover."""
 
     malformed_code = ErrorCode.TOKEN_REQUEST_INVALID
+
+    def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, unless the client asks too often: before anything is read or computed."""
+        if seconds := login_rate.wait_seconds(request):
+            detail = f"too many token requests from this address; try again in {seconds} s"
+            headers = {"Retry-After": str(seconds)}
+            raise RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers=headers, message=detail)
+        login_rate.count(request)
+        return super().answer(request, *args, **kwargs)
 
     def get(self, request: HttpRequest) -> JsonResponse:
         """Answer with a token for what was asked and is allowed."""
@@ -62,8 +73,9 @@ class TokenView(RegistryView):
 
 def _form(request: HttpRequest) -> QueryDict:
     """Return the fields of the form, which must be text."""
-    too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, f"a form has at most {FORM_MAX_BYTES} bytes", status=413)
-    payload = read_whole(request, FORM_MAX_BYTES, too_large)
+    limit = settings.REGISTRY.server.limits.form_size
+    too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, f"a form has at most {limit} bytes", status=413)
+    payload = read_whole(request, limit, too_large)
     try:
         return QueryDict(payload.decode("ascii"))
     except UnicodeDecodeError as error:

@@ -1,0 +1,145 @@
+"""A client that takes its answer slower than is acceptable is cut; one that takes it slowly is not."""
+
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http.wsgi import FileWrapper
+
+from registry_project.access_log import request_ids
+from registry_project.connection import Connection, frozen
+from registry_project.incoming import MIN_BYTES_PER_SECOND, WINDOW_SECONDS
+from registry_project.open_connections import OpenConnections
+from registry_project.outgoing import Drain
+from registry_project.pool import Pool
+from registry_project.worker import Worker
+from tests.project.talk import PATIENCE_SECONDS, until
+from tests.project.wire import CLIENT, PEER
+
+BLOB_BYTES = 32 * 1024 * 1024
+LEAST_BYTES = int(WINDOW_SECONDS * MIN_BYTES_PER_SECOND)
+
+
+class Clock:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@contextmanager
+def line() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Return the two ends of a connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as far:
+        far.connect(listener.getsockname())
+        far.settimeout(PATIENCE_SECONDS)
+        near, _ = listener.accept()
+        with near:
+            yield near, far
+
+
+def judged(taken: int, seconds: float) -> bool:
+    """Tell whether a client is too slow that takes so many bytes in so many seconds."""
+    clock = Clock()
+    with line() as (near, far):
+        drain = Drain(near, PEER, clock)
+        near.sendall(b"x")
+        assert far.recv(1)
+        with drain.waiting():
+            near.sendall(bytes(taken))
+            assert not taken or len(far.recv(taken, socket.MSG_WAITALL)) == taken
+            clock.now += seconds
+            return drain.is_too_slow()
+
+
+def test_a_client_that_takes_less_is_too_slow() -> None:
+    assert judged(LEAST_BYTES - 1, WINDOW_SECONDS)
+
+
+def test_a_client_that_takes_nothing_is_too_slow() -> None:
+    assert judged(0, WINDOW_SECONDS)
+
+
+def test_the_least_that_is_acceptable_is_accepted() -> None:
+    assert not judged(LEAST_BYTES, WINDOW_SECONDS)
+
+
+def test_it_has_its_time_before() -> None:
+    assert not judged(0, WINDOW_SECONDS - 1)
+
+
+def test_what_was_taken_long_ago_excuses_nothing() -> None:
+    clock = Clock()
+    with line() as (near, far):
+        drain = Drain(near, PEER, clock)
+        with drain.waiting():
+            near.sendall(bytes(LEAST_BYTES))
+            assert far.recv(LEAST_BYTES, socket.MSG_WAITALL)
+            clock.now += WINDOW_SECONDS
+            assert not drain.is_too_slow()
+            clock.now += WINDOW_SECONDS
+
+            assert drain.is_too_slow()
+
+
+def test_a_connection_to_which_nothing_is_sent_is_not_too_slow() -> None:
+    clock = Clock()
+    with line() as (near, _):
+        drain = Drain(near, PEER, clock)
+        with drain.waiting():
+            near.sendall(b"x")
+
+        clock.now += 10 * WINDOW_SECONDS
+
+        assert not drain.is_too_slow()
+
+
+def test_a_system_that_does_not_count_cuts_nobody() -> None:
+    clock = Clock()
+    near, far = socket.socketpair()
+    with near, far:
+        drain = Drain(near, PEER, clock)
+        with drain.waiting():
+            clock.now += WINDOW_SECONDS
+
+            assert not drain.is_too_slow()
+
+
+def test_the_loop_resets_the_connection_of_who_takes_a_blob_too_slowly(tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(bytes(BLOB_BYTES))
+    clock = Clock()
+
+    def application(_environ: Any, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Length", str(BLOB_BYTES))])
+        return FileWrapper((tmp_path / "blob").open("rb"))
+
+    worker: Any = Worker.__new__(Worker)
+    worker.wsgi, worker.alive, worker.tmp = application, True, SimpleNamespace(notify=lambda: None)
+    worker._request_ids, worker._log_access, worker._looks_at = request_ids(), None, 0.0
+    worker.tpool = pool = Pool(1, 10, worker.handle)
+    with line() as (near, far):
+        connection = Connection(
+            frozen(Config()), near, CLIENT, ("registry", 80), pool, peer=PEER, opened=OpenConnections(10)
+        )
+        connection.drain = Drain(near, PEER, clock)
+        pool.watch(connection)
+        far.sendall(b"GET / HTTP/1.1\r\nHost: registry\r\n\r\n")
+        until(lambda: connection.drain._window is not None)
+
+        clock.now += WINDOW_SECONDS
+        worker.notify()
+
+        until(lambda: not pool.speakers())
+        pool.shutdown()
+        # What the client's own system has taken is there still.
+        assert len(far.recv(BLOB_BYTES, socket.MSG_WAITALL)) < BLOB_BYTES
+        with pytest.raises(ConnectionResetError):
+            far.recv(1)

@@ -1,0 +1,117 @@
+"""Who gets a place when all are taken, and whose it is."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from registry_project.places import LEAST_SHARE, Places
+
+
+@dataclass(eq=False)
+class Wait:
+    """A wait that takes note of being ended."""
+
+    client: str
+    is_evicted: bool = False
+
+    def evict(self) -> None:
+        self.is_evicted = True
+
+
+def taken(places: Places, client: str, number: int) -> list[Wait]:
+    """Take so many places for a client; fail when there are not as many."""
+    waits = [Wait(client) for _ in range(number)]
+    assert all(places.take(client, wait) for wait in waits)
+    return waits
+
+
+def full(*clients: str, each: int, most: int) -> tuple[Places, list[Wait]]:
+    """Return places that are taken by these clients, and their waits."""
+    places = Places(each * len(clients), most)
+    return places, [wait for client in clients for wait in taken(places, client, each)]
+
+
+def test_one_client_alone_takes_all() -> None:
+    places, waits = full("greedy", each=40, most=10)
+
+    assert not places.take("greedy", Wait("greedy"))
+    assert not any(wait.is_evicted for wait in waits)
+
+
+def test_a_client_with_less_than_its_share_gets_the_oldest_of_the_one_with_the_most() -> None:
+    places = Places(40, most=10)
+    fair, greedy = taken(places, "fair", 10), taken(places, "greedy", 30)
+
+    taken(places, "newcomer", 1)
+
+    assert [wait.is_evicted for wait in greedy] == [True] + [False] * 29
+    assert not any(wait.is_evicted for wait in fair)
+
+
+def test_a_client_gets_its_share_and_no_more() -> None:
+    places, waits = full("greedy", each=40, most=10)
+
+    taken(places, "newcomer", 10)
+
+    assert not places.take("newcomer", Wait("newcomer"))
+    assert sum(wait.is_evicted for wait in waits) == 10
+
+
+def test_many_clients_have_smaller_shares() -> None:
+    """An attacker with many addresses keeps nobody out by staying below a quarter with each."""
+    places, waits = full(*map(str, range(20)), each=20, most=100)
+
+    taken(places, "newcomer", 1)
+
+    assert sum(wait.is_evicted for wait in waits) == 1
+
+
+def test_a_server_that_is_merely_full_ends_nothing_for_newcomers() -> None:
+    places, waits = full(*map(str, range(50)), each=LEAST_SHARE, most=100)
+
+    assert not places.take("newcomer", Wait("newcomer"))
+    assert not any(wait.is_evicted for wait in waits)
+
+
+def test_a_client_that_is_not_known_loses_no_place() -> None:
+    places, waits = full("", each=10, most=2)
+
+    assert not places.take("newcomer", Wait("newcomer"))
+    assert not any(wait.is_evicted for wait in waits)
+
+
+def test_a_client_that_is_not_known_gets_a_place_as_one_that_has_none() -> None:
+    places, waits = full("greedy", each=10, most=2)
+
+    taken(places, "", 3)
+
+    assert sum(wait.is_evicted for wait in waits) == 3
+
+
+def test_a_place_that_was_left_is_free() -> None:
+    places, waits = full("greedy", each=2, most=1)
+    places.leave("greedy", waits[0])
+
+    taken(places, "greedy", 1)
+
+
+@pytest.mark.parametrize("client", ["greedy", ""])
+def test_who_leaves_a_place_had_it(client: str) -> None:
+    places, waits = full(client, each=2, most=1)
+
+    assert [places.leave(client, wait) for wait in waits] == [True, True]
+
+
+def test_who_lost_its_place_gives_none_back() -> None:
+    places, waits = full("greedy", each=2, most=1)
+    (mine,) = taken(places, "newcomer", 1)
+
+    assert not places.leave("greedy", waits[0])
+
+    assert not places.take("greedy", Wait("greedy"))
+    assert places.leave("newcomer", mine)
+    taken(places, "greedy", 1)
+
+
+def test_without_any_place_nobody_gets_one() -> None:
+    assert not Places(0, most=1).take("anybody", Wait("anybody"))

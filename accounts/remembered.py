@@ -56,13 +56,14 @@ class ForAWhile(Generic[Value]):
         """Remember `value`; when the memory is full, drop what is too old, then everything."""
         now = time.monotonic()
         with self._lock:
+            _, _, replaced = self._values.get(key, (0, None, 0))
+            self._weight -= replaced
             if self._weight + weight > self._limit:
-                self._keep({k: v for k, v in self._values.items() if v[0] >= now})
+                self._keep({k: v for k, v in self._values.items() if v[0] >= now and k != key})
                 if self._weight + weight > self._limit:
                     self._keep({})
-            _, _, replaced = self._values.get(key, (0, None, 0))
             self._values[key] = (now + self._seconds, value, weight)
-            self._weight += weight - replaced
+            self._weight += weight
 
     def clear(self) -> None:
         """Forget everything."""

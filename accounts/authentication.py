@@ -9,9 +9,7 @@ right changes: a machine that goes on with an old password is one guess, and not
 import hmac
 import os
 import secrets
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
 
 from django.conf import settings
@@ -20,11 +18,12 @@ from django.http import HttpRequest
 
 from accounts import epoch as rights_epoch
 from accounts import hashers, throttle
-from accounts.identity import Identity, identity_of
-from accounts.models import Account
+from accounts.identity import Identity, credential_of, identity_of
 from accounts.names import ACCOUNT_NAME
+from accounts.password_queue import BusyError, PasswordQueue
 from accounts.remembered import ForAWhile, PerEpoch
-from accounts.waiting import waiting
+
+__all__ = ["BusyError", "TooManyFailuresError", "identify", "place"]
 
 REMEMBER_SECONDS = 300
 QUEUE_SECONDS = 10
@@ -32,17 +31,11 @@ QUEUE_SECONDS = 10
 _secret = secrets.token_bytes(32)
 _verified: ForAWhile[str] = ForAWhile(REMEMBER_SECONDS)
 _refused: ForAWhile[bool] = ForAWhile(REMEMBER_SECONDS)
-_stored: PerEpoch[str] = PerEpoch()
-# More bcrypt at once than cores only makes every login slower, and every other request with them.
-_bcrypt_places = threading.BoundedSemaphore(os.cpu_count() or 1)
-
-
-class BusyError(Exception):
-    """Too many passwords are being checked; asking again in a moment helps."""
+_credentials: PerEpoch[str] = PerEpoch()
 
 
 class TooManyFailuresError(Exception):
-    """Too many wrong passwords came for this account from this address."""
+    """Too many wrong passwords came for this account, or any, from this address."""
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__(retry_after_seconds)
@@ -57,12 +50,15 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     """
     epoch = rights_epoch.current()
     # Taken before the check: a password changed meanwhile must not be remembered under its new hash.
-    fingerprint = _fingerprint(name, password, epoch)
+    credential = _credential(name, epoch)
+    fingerprint = _fingerprint(name, password, credential)
     verified = _verified.get(fingerprint)
     if verified is None:
         if _refused.get((epoch, fingerprint)):
             return None
-        with place():
+        # Before it waits, so that guessers don't fill the queue; again after it, since others failed meanwhile.
+        _raise_if_throttled(name, request)
+        with place(request):
             # Another thread may have checked the same while this one waited.
             verified = _verified.get(fingerprint) or _checked(name, password, request)
         if verified is None:
@@ -70,51 +66,47 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
             _refused.put((epoch, fingerprint), True)
             return None
         _verified.put(fingerprint, verified)
-    return identity_of(verified, rights_epoch.current())
+    identity = identity_of(verified, rights_epoch.current())
+    if identity is not None and credential and identity.credential != credential:
+        # Changed while it was checked: what was right then opens nothing now.
+        return None
+    return identity
 
 
-@contextmanager
-def place() -> Iterator[None]:
-    """Wait until a password may be checked, whichever way it came; BusyError at once when too many wait already.
+def place(request: HttpRequest | None = None) -> AbstractContextManager[None]:
+    """Wait until a password may be checked, whichever way it came. Entering it raises BusyError.
 
     A failure is counted after it: the count may wait for the database, and holds up no other login there.
     """
-    logins = _login_places()
-    if not logins.acquire(blocking=False):
-        raise BusyError
-    try:
-        with waiting():
-            if not _bcrypt_places.acquire(timeout=QUEUE_SECONDS):
-                raise BusyError
-            try:
-                yield
-            finally:
-                _bcrypt_places.release()
-    finally:
-        logins.release()
+    return _queue().place(throttle.network_of(request), QUEUE_SECONDS)
 
 
 @cache
-def _login_places() -> threading.BoundedSemaphore:
-    """Let guessers fill a quarter of the places of those that wait, and leave the others to pushes and pulls."""
-    return threading.BoundedSemaphore(max(1, settings.REGISTRY.server.transfers // 4))
+def _queue() -> PasswordQueue:
+    """Return the queue of this process.
+
+    Guessers fill a quarter of the places of those that wait, and leave the others to pushes and pulls; one network
+    fills a quarter of that quarter.
+    """
+    server = settings.REGISTRY.server
+    length = max(1, server.transfers // 4)
+    return PasswordQueue(max(1, len(os.sched_getaffinity(0)) // server.workers), length, max(1, length // 4))
 
 
 def _checked(name: str, password: str, request: HttpRequest | None) -> str | None:
     """Return the name of the account that `name` and `password` are right for."""
+    _raise_if_throttled(name, request)
     if not ACCOUNT_NAME.fullmatch(name):
         hashers.burn(password)
         return None
-    _raise_if_throttled(name, request)
     account = authenticate(request, username=name, password=password)
     return account.get_username() if account is not None else None
 
 
 def _count_failure(name: str, request: HttpRequest | None) -> None:
-    if ACCOUNT_NAME.fullmatch(name):
-        throttle.count_failure(name, request)
-        # The backend asks the throttle too, and its refusal looks like a wrong password, which this one may not be.
-        _raise_if_throttled(name, request)
+    throttle.count_failure(name, request)
+    # The backend asks the throttle too, and its refusal looks like a wrong password, which this one may not be.
+    _raise_if_throttled(name, request)
 
 
 def _raise_if_throttled(name: str, request: HttpRequest | None) -> None:
@@ -123,13 +115,11 @@ def _raise_if_throttled(name: str, request: HttpRequest | None) -> None:
         raise TooManyFailuresError(seconds)
 
 
-def _fingerprint(name: str, password: str, epoch: str) -> bytes:
-    stored = _stored.get(epoch, name, lambda: _stored_password(name))
-    message = "\0".join((name, stored, password)).encode("utf-8", "surrogatepass")
+def _credential(name: str, epoch: str) -> str:
+    """Return the account's credential; what is no account's name is asked for nowhere and remembered nowhere."""
+    return _credentials.get(epoch, name, lambda: credential_of(name)) if ACCOUNT_NAME.fullmatch(name) else ""
+
+
+def _fingerprint(name: str, password: str, credential: str) -> bytes:
+    message = "\0".join((name, credential, password)).encode("utf-8", "surrogatepass")
     return hmac.digest(_secret, message, "sha256")
-
-
-def _stored_password(name: str) -> str:
-    if not ACCOUNT_NAME.fullmatch(name):
-        return ""
-    return Account.objects.filter(name=name).values_list("password", flat=True).first() or ""

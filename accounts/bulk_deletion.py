@@ -27,6 +27,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
 
+from accounts.declared_filters import DeclaredFiltersAdmin
+
 LISTED = 100
 """How many rows a confirmation names; up to that many are deleted at once, as Django does."""
 
@@ -71,7 +73,7 @@ class Progress:
         )
 
 
-class BulkDeletionAdmin(ModelAdmin):
+class BulkDeletionAdmin(DeclaredFiltersAdmin):
     """Lists from which all rows that a filter leaves can be deleted, however many they are."""
 
     def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:

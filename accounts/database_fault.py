@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 # The same fault is logged once in this time, however many requests meet it.
 LOG_SECONDS = 60.0
 MAX_REMEMBERED = 100
+MAX_REMEMBERED_CHARACTERS = 1000
 
 
 class ConflictError(OperationalError):
@@ -93,7 +94,8 @@ def report(error: BaseException) -> Fault:
 
 def _log(fault: Fault, error: BaseException) -> None:
     """Log a clear fault once in LOG_SECONDS, any other once for each text of its error."""
-    key, now = fault.reason if fault in _CLEAR else f"{fault.reason} {error}", time.monotonic()
+    text = fault.reason if fault in _CLEAR else f"{fault.reason} {error}"
+    key, now = text[:MAX_REMEMBERED_CHARACTERS], time.monotonic()
     if now - _logged_at.get(key, -LOG_SECONDS) < LOG_SECONDS:
         return
     if len(_logged_at) >= MAX_REMEMBERED:

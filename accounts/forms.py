@@ -24,7 +24,7 @@ class AdminLoginForm(AuthenticationForm):
             log_refusal(self.request, name, "admin", THROTTLED)
             raise ValidationError(f"Too many wrong passwords; wait {seconds} s.")
         try:
-            with place():
+            with place(self.request):
                 cleaned: dict[str, Any] = super().clean()
         except BusyError as error:
             log_refusal(self.request, name, "admin", BUSY)

@@ -1,5 +1,6 @@
 """Who somebody is, as rules see them: a name and the groups it belongs to."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 from accounts.models import Account
@@ -11,12 +12,14 @@ from accounts.remembered import PerEpoch
 class Identity:
     """An account that may act, or nobody in particular (`name` is empty).
 
-    `account_pk` tells it from another account that had the name before; 0 for nobody in particular.
+    `account_pk` tells it from another account that had the name before; 0 for nobody in particular. `credential`
+    changes with the account and its password, and is empty for nobody in particular.
     """
 
     name: str
     groups: frozenset[str] = frozenset()
     account_pk: int = field(default=0, compare=False)
+    credential: str = field(default="", compare=False, repr=False)
 
     @property
     def is_anonymous(self) -> bool:
@@ -46,4 +49,17 @@ def _read(name: str) -> Identity | None:
     account = Account.objects.filter(name=name, is_active=True).first()
     if account is None:
         return None
-    return Identity(account.name, frozenset(account.groups.values_list("name", flat=True)), account.pk)
+    groups = frozenset(account.groups.values_list("name", flat=True))
+    return Identity(account.name, groups, account.pk, _credential(account.pk, account.password))
+
+
+def credential_of(name: str) -> str:
+    """Return what changes with the account's password, and with the account that has the name; "" without one."""
+    known = Account.objects.filter(name=name) if ACCOUNT_NAME.fullmatch(name) else Account.objects.none()
+    found = known.values_list("pk", "password").first()
+    return _credential(*found) if found else ""
+
+
+def _credential(pk: int, password: str) -> str:
+    # Of a hash with a random salt: nobody can guess the password by it.
+    return hashlib.sha256(f"{pk} {password}".encode("utf-8", "surrogatepass")).hexdigest()

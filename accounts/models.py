@@ -79,7 +79,7 @@ class RightsEpoch(models.Model):
 
 
 class FailedLogin(models.Model):
-    """Wrong passwords for one account from one address; `accounts.throttle` counts and forgives them."""
+    """Wrong passwords for one account from one address, or for any, or from any; see `accounts.throttle`."""
 
     account = models.CharField(max_length=128)
     network = models.CharField(max_length=45, blank=True)

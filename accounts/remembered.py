@@ -1,4 +1,7 @@
-"""Process-local memory with bounds: what was worked out once need not be worked out for each request."""
+"""Process-local memory with bounds: what was worked out once need not be worked out for each request.
+
+What a stranger chooses becomes a key, or part of a value, once it is known to be of bounded length.
+"""
 
 import threading
 import time
@@ -32,13 +35,14 @@ class PerEpoch(Generic[Value]):
 
 
 class ForAWhile(Generic[Value]):
-    """Values that are forgotten `seconds` after they were put, and at the latest when `limit` is reached."""
+    """Values that are forgotten `seconds` after they were put, and at the latest when their weights reach `limit`."""
 
     def __init__(self, seconds: float, limit: int = 10_000) -> None:
-        """Remember for `seconds` of monotonic time, at most `limit` values."""
+        """Remember for `seconds` of monotonic time values that weigh at most `limit` together."""
         self._seconds = seconds
         self._limit = limit
-        self._values: dict[object, tuple[float, Value]] = {}
+        self._values: dict[object, tuple[float, Value, int]] = {}
+        self._weight = 0
         self._lock = threading.Lock()
 
     def get(self, key: object) -> Value | None:
@@ -48,16 +52,24 @@ class ForAWhile(Generic[Value]):
             return None
         return found[1]
 
-    def put(self, key: object, value: Value) -> None:
+    def put(self, key: object, value: Value, weight: int = 1) -> None:
         """Remember `value`; when the memory is full, drop what is too old, then everything."""
         now = time.monotonic()
         with self._lock:
-            if len(self._values) >= self._limit:
-                fresh = {k: v for k, v in self._values.items() if v[0] >= now}
-                self._values = fresh if len(fresh) < self._limit else {}
-            self._values[key] = (now + self._seconds, value)
+            _, _, replaced = self._values.get(key, (0, None, 0))
+            self._weight -= replaced
+            if self._weight + weight > self._limit:
+                self._keep({k: v for k, v in self._values.items() if v[0] >= now and k != key})
+                if self._weight + weight > self._limit:
+                    self._keep({})
+            self._values[key] = (now + self._seconds, value, weight)
+            self._weight += weight
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._values = {}
+            self._keep({})
+
+    def _keep(self, values: dict[object, tuple[float, Value, int]]) -> None:
+        self._values = values
+        self._weight = sum(weight for _, _, weight in values.values())

@@ -9,6 +9,7 @@ signed, outlives the logout: this process refuses copies of it for SIGNED_SECOND
 session expires. The page after the logout says so; a change of the password ends every copy.
 """
 
+import hashlib
 import logging
 import time
 from typing import Any
@@ -45,7 +46,7 @@ class SessionStore(db.SessionStore):
     def load(self) -> dict[str, Any]:
         """Return what the session holds; of one that ended, nothing."""
         key = self.session_key or ""
-        if _ended.get(key):
+        if _ended.get(_digest(key)):
             session = None
         elif _SEPARATOR in key:
             session = self._signed(key)
@@ -71,7 +72,7 @@ class SessionStore(db.SessionStore):
         key = session_key or self.session_key
         if key is None:
             return
-        _ended.put(key, True)
+        _ended.put(_digest(key), True)
         self.has_outlived_logout = _SEPARATOR in key or not self._is_row_deleted(key)
 
     def _is_row_deleted(self, key: str) -> bool:
@@ -118,3 +119,8 @@ class SessionStore(db.SessionStore):
             if not isinstance(cause, OperationalError | InternalError):
                 raise
             logger.warning("a session stays as it was", extra={"reason": report(cause).reason})
+
+
+def _digest(key: str) -> bytes:
+    """Return what a key is remembered by: that of a signed session is as long as a cookie may be."""
+    return hashlib.sha256(key.encode()).digest()

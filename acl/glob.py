@@ -76,10 +76,16 @@ def places(pattern: str, alphabet: str) -> list[frozenset[str] | None]:
         if token["star"]:
             found.append(None)
         elif token["literal"]:
-            found.append(frozenset(token["literal"]))
+            found.append(_only(token["literal"]))
         else:
             found.append(_those_of(_one_character(token), alphabet))
     return found
+
+
+@lru_cache(maxsize=1000)
+def _only(character: str) -> frozenset[str]:
+    """Return the set of one character: one object for all patterns, of which thousands are kept."""
+    return frozenset(character)
 
 
 @lru_cache(maxsize=1000)

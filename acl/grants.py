@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 
 from accounts.identity import Identity
 from accounts.remembered import PerEpoch
+from acl import actions as action_list
 from acl.models import Rule
 from acl.rules import CompiledRules, IdentityRules, compile_rules
 
@@ -13,7 +14,8 @@ logger = logging.getLogger(__name__)
 
 _compiled: PerEpoch[CompiledRules] = PerEpoch()
 _of_identity: PerEpoch[IdentityRules] = PerEpoch()
-_actions: PerEpoch[frozenset[str]] = PerEpoch(limit=50_000)
+# Ten megabytes: whoever asks for tokens chooses the names, of up to 255 characters.
+_actions: PerEpoch[frozenset[str]] = PerEpoch(limit=20_000)
 
 
 def rules_of(identity: Identity, epoch: str) -> IdentityRules:
@@ -23,7 +25,7 @@ def rules_of(identity: Identity, epoch: str) -> IdentityRules:
 
 def actions_on(identity: Identity, name: str, epoch: str) -> frozenset[str]:
     """Return the concrete actions that `identity` is allowed on the repository called `name` at `epoch`."""
-    return _actions.get(epoch, (identity, name), lambda: rules_of(identity, epoch).actions_on(name))
+    return _actions.get(epoch, (identity, name), lambda: action_list.shared(rules_of(identity, epoch).actions_on(name)))
 
 
 def _compile() -> CompiledRules:

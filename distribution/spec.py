@@ -46,8 +46,8 @@ FILTERS_APPLIED_HEADER = "OCI-Filters-Applied"
 MANIFEST_MAX_BYTES = 4 * 1024 * 1024
 MEDIA_TYPE_MAX_CHARACTERS = 255
 JSON_MAX_DEPTH = 64
-# Nearly twice what 20,000 layers with two annotations each have.
-JSON_MAX_VALUES = 250_000
+# What 20,000 layers with two annotations each have, and a little more: at the worst a fifth of a second to read.
+JSON_MAX_VALUES = 150_000
 SIZE_MAX = 2**63 - 1
 MAX_SEGMENTS = 10_000
 PAGE_MAX = 1000

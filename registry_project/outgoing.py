@@ -19,6 +19,8 @@ from registry_project.pool import Pool, Wait
 
 # A socket takes this much at once; with more the client may have to be waited for.
 SMALL_BYTES = 64 * 1024
+# What is answered again and again is short, and what repeats a request of a stranger's may be long.
+REMEMBERED_CHARACTERS = 1024
 # Where `tcpi_bytes_acked` stands in `struct tcp_info` (linux/tcp.h), and how long that is at least.
 _ACKNOWLEDGED_AT = 120
 _TCP_INFO_BYTES = 128
@@ -124,7 +126,8 @@ class Outgoing(Response):
         """Take the header fields of the application. Raises what gunicorn raises for one that is malformed."""
         fields: Any = self.headers
         for name, value in headers:
-            judged = _judged(name, value)
+            is_short = len(value) <= REMEMBERED_CHARACTERS
+            judged = _judged(name, value) if is_short else _judged.__wrapped__(name, value)
             fields += judged.headers
             if judged.response_length is not None:
                 self.response_length = judged.response_length

@@ -15,9 +15,7 @@ from django.db.models.functions import Now
 
 from accounts import epoch as rights_epoch
 from accounts.database_fault import report
-from accounts.identity import Identity, identity_of
-from accounts.models import Account
-from accounts.names import ACCOUNT_NAME
+from accounts.identity import Identity, credential_of, identity_of
 from accounts.short_transaction import short_transaction
 from tokens.models import RefreshToken
 
@@ -39,7 +37,7 @@ logger = logging.getLogger(__name__)
 def issue(identity: Identity, mark: str, client_id: str, address: str) -> str | None:
     """Return a new refresh token for the account, None when the database can't be written.
 
-    `mark` is the account's `password_mark` from before its password was checked. Tokens of the account that are
+    `mark` is the account's `credential_of` from before its password was checked. Tokens of the account that are
     long unused are forgotten.
     """
     row = RefreshToken(
@@ -72,7 +70,7 @@ def redeem(token: str) -> Identity | None:
     """Return whose login `token` is; None when it is unknown, revoked, unused for IDLE, or its account changed."""
     good = RefreshToken.objects.filter(revoked_at__isnull=True, used_at__gte=Now() - IDLE)
     row = good.filter(token_hash=_hash(token)).annotate(is_use_old=_IS_USE_OLD).first()
-    if row is None or not secrets.compare_digest(row.password_mark, password_mark(row.account)):
+    if row is None or not secrets.compare_digest(row.password_mark, credential_of(row.account)):
         return None
     if row.is_use_old:
         _note_use(row.pk)
@@ -91,13 +89,6 @@ def _note_use(pk: int) -> None:
 def revoke(pks: list[int]) -> int:
     """End these logins and return how many were still good; tokens that they gave out run out by themselves."""
     return RefreshToken.objects.filter(pk__in=pks, revoked_at__isnull=True).update(revoked_at=Now())
-
-
-def password_mark(name: str) -> str:
-    """Return what changes with the account's password, and with the account that has the name."""
-    known = Account.objects.filter(name=name) if ACCOUNT_NAME.fullmatch(name) else Account.objects.none()
-    pk, stored = known.values_list("pk", "password").first() or ("", "")
-    return _hash(f"{pk} {stored}")
 
 
 def _hash(token: str) -> str:

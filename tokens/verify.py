@@ -11,10 +11,11 @@ from django.conf import settings
 
 from accounts.identity import Identity, identity_of
 from accounts.remembered import ForAWhile
+from acl import actions as action_list
 from acl import grants
 from acl.rules import IdentityRules
 from tokens import keys
-from tokens.issue import MAX_TOKEN_BYTES
+from tokens.issue import CREDENTIAL_CHARACTERS, MAX_TOKEN_BYTES
 from tokens.signing_key import SigningKey
 
 LEEWAY_SECONDS = 60
@@ -23,8 +24,9 @@ REMEMBER_SECONDS = 300
 _REQUIRED = {"iss": str, "sub": str, "aud": str, "exp": int, "nbf": int, "iat": int, "jti": str}
 _REPOSITORY_TYPES = ("repository", "repository(plugin)")
 
-# Whoever may ask for tokens fills this memory, with up to 7 KiB of names each.
-_remembered: ForAWhile["Claims"] = ForAWhile(REMEMBER_SECONDS, limit=2_000)
+# Whoever may ask for tokens fills this memory: 2,000 tokens for one repository each weigh 4,000, and a token with as
+# many short names as fit weighs 80. A name and its place take some 200 bytes.
+_remembered: ForAWhile["Claims"] = ForAWhile(REMEMBER_SECONDS, limit=20_000)
 
 
 class InvalidTokenError(Exception):
@@ -35,12 +37,14 @@ class InvalidTokenError(Exception):
 class Claims:
     """What a token's signature vouches for; `actions` by repository name.
 
-    `account_pk` is None in a token that does not say which account of the name it was given to.
+    `account_pk` is None in a token that does not say which account of the name it was given to, `credential` in one
+    that does not say for which password: earlier versions issued both.
     """
 
     kid: str
     subject: str
     account_pk: int | None
+    credential: str | None
     expires_at: int
     actions: Mapping[str, frozenset[str]]
     token_id: str
@@ -89,6 +93,8 @@ def verify(token: str, epoch: str) -> Bearer:
         raise InvalidTokenError("the account does not exist or is not active")
     if claims.account_pk is not None and claims.account_pk != identity.account_pk:
         raise InvalidTokenError("the account is another one of the same name")
+    if claims.credential is not None and claims.credential != identity.credential[:CREDENTIAL_CHARACTERS]:
+        raise InvalidTokenError("the password was changed after the token was issued")
     bearer = Bearer(identity, claims, epoch)
     if claims.expires_at + LEEWAY_SECONDS <= time.time():
         raise ExpiredTokenError(bearer)
@@ -101,7 +107,7 @@ def _claims_of(token: str) -> Claims:
     claims = _remembered.get(fingerprint)
     if claims is None:
         claims = _decode(token)
-        _remembered.put(fingerprint, claims)
+        _remembered.put(fingerprint, claims, weight=1 + len(claims.actions))
     return claims
 
 
@@ -145,7 +151,11 @@ def _checked(kid: str, claims: dict[str, Any]) -> Claims:
     account_pk = claims.get("account")
     if account_pk is not None and type(account_pk) is not int:
         raise InvalidTokenError("the claim account is not of type int")
-    return Claims(kid, claims["sub"], account_pk, claims["exp"], _actions(claims.get("access", [])), claims["jti"])
+    credential = claims.get("credential")
+    if credential is not None and type(credential) is not str:
+        raise InvalidTokenError("the claim credential is not of type str")
+    actions = _actions(claims.get("access", []))
+    return Claims(kid, claims["sub"], account_pk, credential, claims["exp"], actions, claims["jti"])
 
 
 def _actions(entries: object) -> dict[str, frozenset[str]]:
@@ -155,7 +165,7 @@ def _actions(entries: object) -> dict[str, frozenset[str]]:
     for entry in entries:
         kind, name, actions = _entry(entry)
         if kind in _REPOSITORY_TYPES and actions:
-            found[name] = found.get(name, frozenset()) | frozenset(actions)
+            found[name] = action_list.shared(found.get(name, frozenset()) | frozenset(actions))
     return found
 
 

@@ -58,6 +58,7 @@ class ManifestAdmin(DeletedByVerbAdmin):
 
     list_display = ("short_digest", "in_repository", "tag_names", "kind", "human_size", "is_in_use", "created_at")
     list_filter = (MediaTypeFilter, TaggedFilter, "is_idle")
+    linked_filters = ("repository__id__exact",)
     sortable_by = ()
     ordering = ("-pk",)
     search_fields = ("digest__contains", "repository__name__contains")

@@ -24,6 +24,7 @@ class TagAdmin(DeletedByVerbAdmin):
     sortable_by = ()
     # The columns of the index that keeps a tag once in a repository.
     ordering = ("repository_id", "name")
+    linked_filters = ("repository__id__exact",)
     search_fields = ("repository__name__contains", "name__contains")
     search_help_text = "part of a repository or tag"
     fields = ("name", "in_repository", "digest", "media_type", "size", "updated_at")

@@ -14,9 +14,9 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from accounts.declared_filters import DeclaredFiltersAdmin
 from collector import background, rehearsal, requested
 from collector.findings import Kind
 from collector.forms import RunForm
@@ -24,7 +24,7 @@ from collector.models import Run, RunFinding, Scrub
 from distribution.size import size_text
 
 
-class _LookedAtAdmin(ModelAdmin):
+class _LookedAtAdmin(DeclaredFiltersAdmin):
     """Rows to be looked at."""
 
     list_per_page = 50
@@ -160,6 +160,7 @@ class RunFindingAdmin(_LookedAtAdmin):
     list_display = ("kind", "repository", "name", "human_size", "reason")
     list_display_links = None
     list_filter = ("kind",)
+    linked_filters = ("run__id__exact",)
     search_fields = ("name__contains", "repository__contains")
     search_help_text = "part of a digest or repository"
     ordering = ("pk",)

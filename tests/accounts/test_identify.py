@@ -1,6 +1,5 @@
 """Who a name and a password are, at what cost, and what is remembered of it."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,17 +7,21 @@ import bcrypt
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group
+from django.http import HttpRequest
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts import authentication
+from accounts import authentication, throttle
 from accounts.authentication import BusyError, identify
 from accounts.models import Account, FailedLogin
+from accounts.password_queue import PasswordQueue
 from tests.conftest import PASSWORDS
 
 pytestmark = pytest.mark.usefixtures("cast")
 
 RIGHT = PASSWORDS["alice"]
+HOME = "192.0.2.1"
 
 
 def test_a_right_password_tells_who_it_is() -> None:
@@ -128,7 +131,7 @@ def test_a_refused_password_is_remembered(checks: list[bytes]) -> None:
         assert identify("alice", "an old password") is None
 
     assert len(checks) == 1
-    assert FailedLogin.objects.count() == 1
+    assert FailedLogin.objects.get(network="").forgiven_at - timezone.now() <= throttle.OF_ACCOUNT.forgiven_after
 
 
 def test_a_changed_password_counts_at_once() -> None:
@@ -143,7 +146,9 @@ def test_a_changed_password_counts_at_once() -> None:
     assert identify("alice", "a new one") is not None
 
 
-def test_a_password_that_changes_while_it_is_checked_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_that_changes_while_it_is_checked_is_refused_and_not_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     check = bcrypt.checkpw
 
     def change_meanwhile(password: bytes, hashed: bytes) -> bool:
@@ -151,9 +156,10 @@ def test_a_password_that_changes_while_it_is_checked_is_not_remembered(monkeypat
         return check(password, hashed)
 
     monkeypatch.setattr(bcrypt, "checkpw", change_meanwhile)
-    identify("alice", RIGHT)
+    meanwhile = identify("alice", RIGHT)
     monkeypatch.undo()
 
+    assert meanwhile is None
     assert identify("alice", RIGHT) is None
 
 
@@ -215,10 +221,11 @@ def test_a_stored_password_that_is_broken_is_a_wrong_password() -> None:
 
 
 def test_no_place_for_bcrypt_is_said_and_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "_bcrypt_places", threading.BoundedSemaphore(1))
+    queue = PasswordQueue(cores=1, length=100, share=100)
+    monkeypatch.setattr(authentication, "_queue", lambda: queue)
     monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0.01)
 
-    with authentication._bcrypt_places:
+    with authentication.place():
         for name in ("alice", "not/a/name"):
             with pytest.raises(BusyError):
                 identify(name, RIGHT)
@@ -226,34 +233,59 @@ def test_no_place_for_bcrypt_is_said_and_not_waited_for_long(monkeypatch: pytest
     assert identify("alice", RIGHT) is not None
 
 
-def test_logins_that_wait_are_refused_before_they_take_every_thread() -> None:
-    logins = authentication._login_places()
-    taken = 0
-    while logins.acquire(blocking=False):
-        taken += 1
+def test_a_login_that_finds_the_queue_full_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = PasswordQueue(cores=8, length=1, share=1)
+    monkeypatch.setattr(authentication, "_queue", lambda: queue)
 
-    with pytest.raises(BusyError):
+    with authentication.place(), pytest.raises(BusyError):
         identify("alice", RIGHT)
 
-    logins.release(taken)
-    assert taken < django_settings.REGISTRY.server.transfers
     assert identify("alice", RIGHT) is not None
+
+
+def test_the_queue_leaves_most_threads_to_pushes_and_pulls() -> None:
+    assert authentication._queue()._length <= django_settings.REGISTRY.server.transfers // 4
+    assert authentication._queue()._share <= django_settings.REGISTRY.server.transfers // 16
+
+
+def test_one_network_fills_its_share_of_the_queue_and_leaves_the_rest_to_others() -> None:
+    queue = PasswordQueue(cores=8, length=4, share=2)
+
+    with queue.place(HOME, 0), queue.place(HOME, 0):
+        with pytest.raises(BusyError), queue.place(HOME, 0):
+            pytest.fail("a third place for one network")
+        with (
+            queue.place("2001:db8::", 0),
+            queue.place("198.51.100.1", 0),
+            pytest.raises(BusyError),
+            queue.place("198.51.100.2", 0),
+        ):
+            pytest.fail("a fifth place")
+
+    assert not queue._of_network
 
 
 def test_who_waited_finds_what_another_checked_meanwhile(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     place = authentication.place
 
     @contextmanager
-    def after_another() -> Iterator[None]:
+    def after_another(request: HttpRequest | None) -> Iterator[None]:
         monkeypatch.setattr(authentication, "place", place)
         identify("alice", RIGHT)
-        with place():
+        with place(request):
             yield
 
     monkeypatch.setattr(authentication, "place", after_another)
 
     assert identify("alice", RIGHT) is not None
     assert len(checks) == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 65536, "no/name", "\0"])
+def test_what_is_no_name_is_not_remembered(name: str) -> None:
+    identify(name, RIGHT)
+
+    assert all(name != known for known in authentication._credentials._state[1])
 
 
 def test_a_right_password_writes_nothing(django_assert_max_num_queries: object) -> None:

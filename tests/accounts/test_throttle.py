@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
@@ -20,6 +21,7 @@ from pytest_django import Settings
 from accounts import authentication, throttle
 from accounts.hashers import stored_form
 from accounts.models import Account, FailedLogin
+from accounts.password_queue import PasswordQueue
 from tests.caller import Caller, Response, error_codes
 from tests.collector.elsewhere import elsewhere
 from tests.conftest import PASSWORDS, hashed
@@ -45,6 +47,12 @@ def tick(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         now[0] += timedelta(seconds=seconds)
 
     return pass_seconds
+
+
+@pytest.fixture
+def few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give an address five tries for all accounts."""
+    monkeypatch.setattr(throttle, "OF_ADDRESS", replace(throttle.OF_ADDRESS, tries=5))
 
 
 def login(password: str, name: str = "alice", address: str = HOME) -> Response:
@@ -163,7 +171,7 @@ def test_the_table_holds_the_last_minutes_only(tick: Callable[[float], None]) ->
         guess(1, f"name{number}", f"192.0.2.{number}")
         tick(10)
 
-    assert FailedLogin.objects.count() <= 4
+    assert FailedLogin.objects.count() <= 4 * 3
 
 
 @pytest.mark.usefixtures("cheap_cast", "tick")
@@ -188,11 +196,98 @@ def test_unknown_accounts_are_slowed_down_alike() -> None:
 
 
 @pytest.mark.usefixtures("cheap_cast", "tick")
-def test_what_is_no_name_leaves_no_row() -> None:
+def test_what_is_no_name_leaves_no_row_but_that_of_its_address() -> None:
     guess(2, "no such/name")
     guess(2, "x" * 200)
 
-    assert not FailedLogin.objects.exists()
+    assert list(FailedLogin.objects.values_list("account", "network")) == [("", HOME)]
+
+
+@pytest.mark.parametrize("name", ["name{}", "no/name{}", "{}" + "x" * 200])
+@pytest.mark.usefixtures("cheap_cast", "tick")
+def test_random_names_cost_their_address_its_tries(name: str, few_tries: None, checks: list[bytes]) -> None:
+    statuses = [login("guess", name.format(number)).status_code for number in range(8)]
+
+    assert statuses == [401] * 4 + [429] * 4
+    assert len(checks) == 5
+    assert not is_accepted()
+    assert is_accepted(address=ELSEWHERE)
+
+
+@pytest.mark.usefixtures("cheap_cast")
+def test_an_address_gets_a_try_back_each_six_seconds(few_tries: None, tick: Callable[[float], None]) -> None:
+    for number in range(8):
+        login("guess", f"name{number}")
+
+    tick(5)
+    before = is_accepted()
+    tick(1)
+
+    assert not before
+    assert is_accepted()
+
+
+@pytest.mark.usefixtures("cheap_cast", "tick")
+def test_a_remembered_password_is_accepted_though_its_address_has_no_try_left(few_tries: None) -> None:
+    assert is_accepted()
+
+    for number in range(8):
+        login("guess", f"name{number}")
+
+    assert is_accepted()
+    assert not is_accepted("bob")
+
+
+@pytest.mark.usefixtures("cheap_cast", "tick")
+def test_the_login_form_of_the_admin_counts_random_names_too(few_tries: None, checks: list[bytes]) -> None:
+    for number in range(8):
+        Client(REMOTE_ADDR=HOME).post("/admin/login/", {"username": f"name{number}", "password": "guess"})
+
+    assert len(checks) == 5
+    assert not is_accepted()
+
+
+@pytest.mark.usefixtures("cheap_cast", "tick")
+def test_clients_without_an_address_do_not_keep_each_other_out(few_tries: None) -> None:
+    for number in range(8):
+        login("guess", f"name{number}", address="")
+
+    assert is_accepted(address="")
+
+
+@pytest.mark.usefixtures("cheap_cast", "tick")
+def test_guesses_from_several_addresses_are_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(8):
+        guess(10, address=f"192.0.2.{number}", word=f"from {number}")
+
+    told = [record for record in caplog.records if "from several addresses" in record.message]
+    assert [record.account for record in told] == ["alice"]  # type: ignore[attr-defined]  # an extra of the line
+
+
+@pytest.mark.usefixtures("cheap_cast")
+def test_guesses_that_go_on_are_told_again_after_an_hour(
+    caplog: pytest.LogCaptureFixture, tick: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "OF_ACCOUNT_ANYWHERE", replace(throttle.OF_ACCOUNT_ANYWHERE, tries=3))
+    lines = []
+    for moment in range(6):
+        for number in range(4):
+            guess(1, address=f"192.0.2.{number}", word=f"at {moment}, from {number},")
+        lines.append(caplog.text.count("from several addresses"))
+        tick(15 * 60)
+
+    assert lines == [1, 1, 1, 1, 1, 2]
+
+
+@pytest.mark.usefixtures("cheap_cast")
+def test_one_address_alone_is_not_taken_for_several(
+    caplog: pytest.LogCaptureFixture, tick: Callable[[float], None]
+) -> None:
+    for minute in range(30):
+        guess(10, word=f"minute {minute}")
+        tick(60)
+
+    assert "from several addresses" not in caplog.text
 
 
 @pytest.mark.usefixtures("cheap_cast", "tick")
@@ -208,7 +303,7 @@ def test_a_network_of_ipv6_counts_as_one_address() -> None:
 def test_no_address_breaks_the_count(address: str, cast: None) -> None:
     guess(2, address=address)
 
-    assert FailedLogin.objects.count() == 1
+    assert FailedLogin.objects.filter(account="alice").exclude(network="*").count() == 1
 
 
 @pytest.mark.usefixtures("cheap_cast", "tick")
@@ -314,8 +409,8 @@ def test_failures_at_the_same_moment_are_all_counted(tick: Callable[[float], Non
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(fail, range(8)))
 
-    row = FailedLogin.objects.get()
-    assert row.forgiven_at - timezone.now() == 8 * throttle.FORGIVEN_AFTER
+    row = FailedLogin.objects.get(account="alice", network=HOME)
+    assert row.forgiven_at - timezone.now() == 8 * throttle.OF_ACCOUNT.forgiven_after
 
 
 @pytest.mark.usefixtures("patience")
@@ -336,8 +431,9 @@ def test_failures_and_forgiving_at_the_same_moment_do_not_lock_each_other(tick: 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(fail, range(8)))
 
-    expected = timezone.now() + 8 * throttle.FORGIVEN_AFTER
-    assert set(FailedLogin.objects.values_list("forgiven_at", flat=True)) == {expected}
+    expected = timezone.now() + 8 * throttle.OF_ACCOUNT.forgiven_after
+    of_accounts = FailedLogin.objects.filter(account__in=names, network=HOME)
+    assert set(of_accounts.values_list("forgiven_at", flat=True)) == {expected}
 
 
 @contextmanager
@@ -360,7 +456,8 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 def counting(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Return how to begin a wrong login of alice, whose count then waits for a lock until the test ends."""
     monkeypatch.setattr(throttle, "PATIENCE_SECONDS", 60.0)
-    monkeypatch.setattr(authentication, "_bcrypt_places", threading.BoundedSemaphore(1))
+    one_at_once = PasswordQueue(cores=1, length=100, share=100)
+    monkeypatch.setattr(authentication, "_queue", lambda: one_at_once)
     Account.objects.create(name="alice", password=hashed(PASSWORDS["alice"]))
     row = FailedLogin.objects.create(account="alice", network=HOME, forgiven_at=timezone.now())
 
@@ -395,8 +492,7 @@ def test_a_wrong_password_that_waits_to_be_counted_holds_up_no_right_one(
 def test_failures_that_wait_to_be_counted_count(
     counting: Callable[[], None], checks: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttle, "TRIES", 2)
-    monkeypatch.setattr(throttle, "_ALLOWANCE", throttle.FORGIVEN_AFTER)
+    monkeypatch.setattr(throttle, "OF_ACCOUNT", replace(throttle.OF_ACCOUNT, tries=2))
     counting()
     counting()
     request = RequestFactory().get("/", REMOTE_ADDR=HOME)
@@ -409,7 +505,8 @@ def test_failures_that_wait_to_be_counted_count(
 
 @pytest.mark.django_db(transaction=True)
 def test_guesses_at_the_same_moment_are_bounded(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "_bcrypt_places", threading.BoundedSemaphore(2))
+    two_at_once = PasswordQueue(cores=2, length=100, share=100)
+    monkeypatch.setattr(authentication, "_queue", lambda: two_at_once)
     Account.objects.create(name="alice", password=hashed(PASSWORDS["alice"]))
 
     def fail(number: int) -> int:
@@ -422,4 +519,4 @@ def test_guesses_at_the_same_moment_are_bounded(checks: list[bytes], monkeypatch
         statuses = list(threads.map(fail, range(30)))
 
     assert set(statuses) == {401, 429}
-    assert len(checks) <= throttle.TRIES + 2
+    assert len(checks) <= throttle.OF_ACCOUNT.tries + 2

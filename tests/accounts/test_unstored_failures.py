@@ -44,7 +44,7 @@ def test_guesses_are_429_as_ever(checks: list[bytes]) -> None:
 
     assert login("another guess").status_code == 429
     assert not is_accepted()
-    assert len(checks) == throttle.TRIES
+    assert len(checks) == throttle.OF_ACCOUNT.tries
 
 
 @pytest.mark.usefixtures("unwritable")
@@ -63,7 +63,7 @@ def test_tries_that_were_spent_before_are_not_given_back(checks: list[bytes]) ->
     with read_only_database():
         guess(8, word="more")
 
-    assert len(checks) == throttle.TRIES
+    assert len(checks) == throttle.OF_ACCOUNT.tries
 
 
 @pytest.mark.usefixtures("cheap_cast", "tick")
@@ -83,6 +83,6 @@ def test_a_full_memory_forgets_what_is_forgiven_first() -> None:
 
     for name, failures in (("guessed at", 9), ("once", 1), ("twice", 2)):
         for _ in range(failures):
-            memory.move((name, HOME), NOW, lambda forgiven_at: forgiven_at + throttle.FORGIVEN_AFTER)
+            memory.move((name, HOME), NOW, lambda forgiven_at: forgiven_at + throttle.OF_ACCOUNT.forgiven_after)
 
     assert [memory.get((name, HOME), NOW) > NOW for name in ("guessed at", "once", "twice")] == [True, False, True]

@@ -1,11 +1,10 @@
 """The door of the admin."""
 
-import threading
-
 import pytest
 
 from accounts import authentication
 from accounts.models import Account
+from accounts.password_queue import PasswordQueue
 from tests.admin.browser import Browser
 from tests.caller import Caller
 
@@ -49,10 +48,11 @@ def test_an_inactive_superuser_does_not_log_in(browser: Browser, root: Account) 
 
 
 def test_the_login_waits_for_a_place_as_every_password_does(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "_bcrypt_places", threading.BoundedSemaphore(1))
+    queue = PasswordQueue(cores=1, length=100, share=100)
+    monkeypatch.setattr(authentication, "_queue", lambda: queue)
     monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0.01)
 
-    with authentication._bcrypt_places:
+    with authentication.place():
         response = browser.log_in("root", "the password of root")
 
     assert response.status_code == 200

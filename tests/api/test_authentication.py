@@ -6,6 +6,7 @@ import pytest
 
 from accounts import authentication
 from accounts.models import Account
+from accounts.password_queue import PasswordQueue
 from tests.caller import Caller, Response
 
 PATHS = ["/api/v1/whoami", "/api/v1/repositories"]
@@ -109,14 +110,11 @@ def test_too_many_logins_at_once_are_503_that_says_when_to_come_back(
     monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0)
     # One that no test before had checked, whose answer would be remembered.
     alice.password = "seen for the first time"
-    taken = 0
-    while authentication._bcrypt_places.acquire(blocking=False):
-        taken += 1
+    queue = PasswordQueue(cores=1, length=100, share=100)
+    monkeypatch.setattr(authentication, "_queue", lambda: queue)
 
-    try:
+    with authentication.place():
         response = ask(alice)
-    finally:
-        authentication._bcrypt_places.release(taken)
 
     assert response.status_code == 503
     assert int(response["Retry-After"]) > 0

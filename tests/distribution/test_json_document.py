@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distribution import json_document
 from distribution.json_document import parse_document
 from tokens.errors import ErrorCode, RegistryError
 
@@ -100,13 +101,48 @@ def test_what_readers_could_take_differently_is_manifest_invalid(payload: bytes,
     assert detail in str(refusal.value.detail)
 
 
-def test_250_000_values_are_read_and_one_more_is_refused() -> None:
+def test_150_000_values_are_read_and_one_more_is_refused() -> None:
     # The document, its array, and a bracket and a comma for each item but the first, which has no comma.
-    items = b",".join([b"[]"] * 124_999)
+    items = b",".join([b"[]"] * 74_999)
     parse_document(b'{"a":[%b,0]}' % items)
 
-    with pytest.raises(RegistryError, match="250000 values"):
+    with pytest.raises(RegistryError, match="150000 values"):
         parse_document(b'{"a":[%b,0,0]}' % items)
+
+
+def test_20_000_layers_with_two_annotations_each_are_read() -> None:
+    layer = {
+        "mediaType": "application/vnd.oci.image.layer.v1.tar",
+        "digest": f"sha256:{'a' * 64}",
+        "size": 1,
+        "annotations": {"a": "", "b": ""},
+    }
+    payload = json.dumps({"layers": [layer] * 20_000}, separators=(",", ":")).encode()
+
+    assert parse_document(payload) == {"layers": [layer] * 20_000}
+
+
+@pytest.mark.parametrize(
+    ("payload", "detail"),
+    [
+        (b'{"a":[%b]}' % (b'""' * 1_000_000), "150000 values"),
+        (b'{"a":[%b]}' % (b'"\\\\"' * 1_000_000), "150000 values"),
+        (b'"' * 4_000_000, "150000 values"),
+        (b'{"a":' * 600_000, "150000 values"),
+        (b"{" + b"]" * 4_000_000, "closes more"),
+    ],
+)
+def test_what_the_parser_would_refuse_late_is_refused_before_it(
+    payload: bytes, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_document, "_load", None)
+
+    with pytest.raises(RegistryError, match=detail):
+        parse_document(payload)
+
+
+def test_quotes_within_strings_are_no_values() -> None:
+    assert parse_document(b'{"a":"%b"}' % (b'\\"' * 2_000_000)) == {"a": '"' * 2_000_000}
 
 
 def test_64_levels_are_read_and_one_more_is_refused() -> None:

@@ -1,5 +1,6 @@
 """`GET`, `PUT`, `DELETE` of an upload session's location, and whose it is."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -9,7 +10,6 @@ from django.test import Client
 from django.utils.timezone import now
 
 from accounts.models import Account
-from distribution import uploads
 from distribution.models import Blob, Repository, Trash, Upload
 from tests.caller import Caller, error_codes
 from tests.distribution.invariants import objects_on
@@ -107,9 +107,9 @@ def test_a_session_is_unknown_to_an_account_that_was_made_anew(alice: Caller, me
 
 
 def test_sessions_of_an_account_that_is_gone_do_not_count_for_the_next_of_its_name(
-    alice: Caller, monkeypatch: pytest.MonkeyPatch
+    alice: Caller, limit: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(uploads, "MAX_OPEN", 1)
+    limit(uploads_per_account=1)
     start(alice)
     account = Account.objects.get(name="alice")
     account.delete()

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
@@ -14,6 +13,7 @@ from django.utils import timezone
 
 from accounts import authentication, login_log, throttle
 from accounts.models import Account, FailedLogin
+from accounts.password_queue import PasswordQueue
 from distribution.models import Tag
 from registry_project.json_log import JsonFormatter
 from tests.admin.browser import Browser
@@ -122,10 +122,11 @@ def test_a_login_that_finds_no_place_is_logged(
     elsewhere: Client, browser: Browser, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = Caller(elsewhere, "alice", "not checked before")
-    monkeypatch.setattr(authentication, "_bcrypt_places", threading.BoundedSemaphore(1))
+    queue = PasswordQueue(cores=1, length=100, share=100)
+    monkeypatch.setattr(authentication, "_queue", lambda: queue)
     monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0.01)
 
-    with authentication._bcrypt_places:
+    with authentication.place():
         alice.ask_token()
         elsewhere.get("/api/v1/whoami", headers={"Authorization": alice.basic})
         browser.log_in("root", "the password of root")
@@ -140,7 +141,7 @@ def test_a_login_that_finds_no_place_is_logged(
 def shut(client: Client, account: str) -> None:
     """Let no password of the account be looked at from the address of `client`."""
     network = client.defaults["REMOTE_ADDR"]
-    forgiven_at = timezone.now() + throttle.FORGIVEN_AFTER * (throttle.TRIES + 1)
+    forgiven_at = timezone.now() + throttle.OF_ACCOUNT.forgiven_after * (throttle.OF_ACCOUNT.tries + 1)
     FailedLogin.objects.create(account=account, network=network, forgiven_at=forgiven_at)
 
 

@@ -1,5 +1,8 @@
 """A right that is removed is gone at the next request, though its token is still good; one that is added counts."""
 
+import hashlib
+import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +12,9 @@ from django.db import connection, transaction
 from accounts.models import Account
 from acl.models import Rule
 from tests.caller import Caller
+from tests.conftest import PASSWORDS, hashed
 from tests.images import Image
+from tests.security import forge
 
 SCOPE = "repository:alice/app:pull,push,delete"
 MANIFEST = "/v2/alice/app/manifests/v1"
@@ -30,6 +35,18 @@ def execute(statement: str) -> None:
         cursor.execute(statement)
 
 
+def set_password(password: str | None) -> None:
+    account = Account.objects.get(name="bob")
+    account.set_password(password)
+    account.save()
+
+
+def make_again() -> None:
+    stored = Account.objects.get(name="bob").password
+    Account.objects.filter(name="bob").delete()
+    Account.objects.create(name="bob", password=stored)
+
+
 REMOVALS: dict[str, Callable[[], object]] = {
     "deleted": lambda: bobs_rule().delete(),
     "saved with another pattern": save_another_pattern,
@@ -42,6 +59,11 @@ REMOVALS: dict[str, Callable[[], object]] = {
     "account deactivated": lambda: Account.objects.filter(name="bob").update(is_active=False),
     "account deactivated in raw SQL": lambda: execute("UPDATE accounts_account SET is_active = NOT is_active"),
     "account deleted": lambda: Account.objects.filter(name="bob").delete(),
+    "password changed": lambda: Account.objects.filter(name="bob").update(password=hashed("another password")),
+    "password set by the account's form": lambda: set_password("another password"),
+    "the same password set again": lambda: set_password(PASSWORDS["bob"]),
+    "password taken away": lambda: set_password(None),
+    "deleted and made again with the same password": make_again,
     "account renamed": lambda: Account.objects.filter(name="bob").update(name="robert"),
 }
 
@@ -61,6 +83,52 @@ def test_a_removed_right_is_gone_at_the_next_request(way: str, bob: Caller, toke
 
     assert bob.get(MANIFEST, token=token).status_code == 401
     assert bob.head(MANIFEST, token=token).status_code == 401
+
+
+def test_who_changed_the_password_logs_in_and_goes_on(bob: Caller, token: str) -> None:
+    set_password("another password")
+    again = Caller(bob.client, "bob", "another password")
+
+    assert bob.get(MANIFEST, token=again.token(SCOPE)).status_code == 200
+    assert bob.get(MANIFEST, token=token).status_code == 401
+
+
+def test_a_changed_password_ends_an_upload_that_its_token_began(alice: Caller) -> None:
+    token = alice.token("repository:alice/app:pull,push")
+    session = alice.post("/v2/alice/app/blobs/uploads/", token=token)["Location"]
+
+    Account.objects.filter(name="alice").update(password=hashed("another password"))
+
+    assert (
+        alice.client.patch(
+            session, b"x", "application/octet-stream", headers={"Authorization": f"Bearer {token}"}
+        ).status_code
+        == 401
+    )
+
+
+def test_a_token_of_the_version_before_counts_until_it_expires(bob: Caller, token: str) -> None:
+    """It names no password; it lives for half an hour, and the next one names it."""
+    earlier = forge.signed(forge.claims())
+
+    set_password("another password")
+
+    assert bob.get(MANIFEST, token=earlier).status_code == 200
+
+
+def test_other_changes_of_the_account_end_no_token(bob: Caller, token: str) -> None:
+    Account.objects.filter(name="bob").update(is_staff=True)
+
+    assert bob.get(MANIFEST, token=token).status_code == 200
+
+
+def test_a_token_tells_no_hash_of_the_password(bob: Caller, token: str) -> None:
+    stored = Account.objects.get(name="bob").password
+
+    claims = json.loads(forge.decoded(token.split(".")[1]))
+
+    assert re.fullmatch("[0-9a-f]{16}", claims["credential"])
+    assert claims["credential"] not in (stored, hashlib.sha256(stored.encode()).hexdigest()[:16])
 
 
 def test_a_right_that_comes_back_counts_at_the_next_request(bob: Caller, token: str) -> None:

@@ -36,7 +36,7 @@ def active_kid() -> str:
 def test_the_claims_are_these_and_no_others(alice: Caller) -> None:
     claims = part(alice.token("repository:alice/app:pull"), 1)
 
-    assert set(claims) == {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "account", "access"}
+    assert set(claims) == {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "account", "credential", "access"}
     assert (claims["iss"], claims["sub"], claims["aud"]) == ("registry-auth-server", "alice", "Docker Registry")
     assert claims["access"] == [{"type": "repository", "name": "alice/app", "actions": ["pull"]}]
 

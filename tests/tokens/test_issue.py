@@ -1,6 +1,7 @@
 """A token holds what was asked for and is allowed at this moment."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -76,8 +77,20 @@ def test_the_largest_account_name_fits() -> None:
 
 
 def test_a_token_above_7_kib_is_refused_with_its_size() -> None:
-    asked = [Access("repository", f"{'a' * 250}{number}", frozenset()) for number in range(30)]
+    asked = [Access("repository", f"{'a' * 248}{number}", frozenset()) for number in range(17)]
 
-    with pytest.raises(RegistryError, match=r"the token has \d{5} bytes, at most 7168 fit") as caught:
+    with pytest.raises(RegistryError, match=r"the token has 7\d{3} bytes, at most 7168 fit") as caught:
         issue(ALICE, asked)
     assert caught.value.status == 400
+
+
+def test_scopes_that_fit_into_no_token_are_refused_before_a_rule_is_asked(
+    django_assert_num_queries: Callable[..., AbstractContextManager[object]],
+) -> None:
+    asked = [Access("repository", f"a{number}", frozenset({"pull"})) for number in range(400)]
+
+    with (
+        django_assert_num_queries(0),
+        pytest.raises(RegistryError, match=r"the token has at least \d{5} bytes, at most 7168 fit"),
+    ):
+        issue(ALICE, asked)

@@ -228,6 +228,11 @@ def test_a_token_of_no_account_is_refused(subject: str) -> None:
     assert is_refused(send(forge.signed(forge.claims(sub=subject))))
 
 
+@pytest.mark.parametrize("value", ["", "0123456789abcdef", 7, True, ["x"], {}])
+def test_a_token_for_another_password_is_refused(value: object) -> None:
+    assert is_refused(send(forge.signed(forge.claims(credential=value))))
+
+
 def test_the_token_of_a_deactivated_account_is_refused(bob: Caller) -> None:
     token = bob.token("repository:alice/app:pull")
     assert send(token).status_code == 200

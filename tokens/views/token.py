@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 
-from accounts.identity import ANONYMOUS, Identity
+from accounts.identity import ANONYMOUS, Identity, credential_of
 from accounts.login_log import MALFORMED, log_login, log_refusal
 from accounts.login_rate import login_rate
 from accounts.noted import note_identity
@@ -118,7 +118,7 @@ def _logged_in(
 ) -> tuple[Identity, str | None]:
     """Return who logs in, and a refresh token when the client wants to stay logged in."""
     # Taken before the password is checked: one that is changed meanwhile ends this login too.
-    mark = refresh.password_mark(credentials.name) if is_offline else ""
+    mark = credential_of(credentials.name) if is_offline else ""
     identity = log_in(request, credentials, "password" if request.method == "POST" else "basic")
     if not is_offline:
         return identity, None

@@ -46,10 +46,13 @@ def exchange(port: int, request: bytes, address: str = "127.0.0.1") -> list[Raw]
     return answers(bytes(came), is_head=request.startswith(b"HEAD "))
 
 
-def ask(port: int, head: str, *, body: bytes = b"", address: str = "127.0.0.1") -> Raw:
+def ask(port: int, head: str, *, body: bytes = b"", chunked: bool = False, address: str = "127.0.0.1") -> Raw:
     """Send one request, of a request line and header lines, and return its answer."""
-    lines = [head.strip(), f"Host: 127.0.0.1:{port}", "Connection: close"]
-    if body:
+    lines = [head, f"Host: 127.0.0.1:{port}", "Connection: close"]
+    if chunked:
+        lines.append("Transfer-Encoding: chunked")
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    elif body:
         lines.append(f"Content-Length: {len(body)}")
     (answer,) = exchange(port, "\r\n".join([*lines, "", ""]).encode("latin-1") + body, address)
     return answer
@@ -75,4 +78,3 @@ def answers(came: bytes, *, is_head: bool = False) -> list[Raw]:
         found.append(Raw(answer.status, headers, came[:size]))
         came = came[size:]
     return found
-

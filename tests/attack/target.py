@@ -74,9 +74,10 @@ class Target(Server):
         return {str(path) for path in self.data.rglob("*")}
 
     def errors(self) -> list[str]:
-        """Return what the server's log calls an error; an attack is none."""
-        words = ('"level": "error"', '"level": "critical"', "Traceback", '"status": 500')
-        return [line for line in self.log_file.read_text().splitlines() if any(word in line for word in words)]
+        """Return what the server's log calls an error, but for the attacks that Django names."""
+        words = ('"level": "error"', '"level": "critical"', '"status": 500')
+        lines = self.log_file.read_text().splitlines()
+        return [line for line in lines if any(word in line for word in words) and '"django.security.' not in line]
 
 
 TABLES = ("repository", "upload", "manifest", "tag", "blob", "link")
@@ -85,4 +86,3 @@ TABLES = ("repository", "upload", "manifest", "tag", "blob", "link")
 def scope(repository: str, actions: str = "pull,push,delete") -> str:
     """Return a scope for a repository."""
     return f"repository:{repository}:{actions}"
-

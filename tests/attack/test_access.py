@@ -249,4 +249,3 @@ def test_no_other_spelling_of_a_path_goes_round_the_right(path: str, send: Ask) 
 
     assert answer.status in {302, 400, 401, 403, 404}
     assert b"v1" not in answer.body.replace(b"/api/v1/", b"")
-

@@ -91,7 +91,7 @@ def twice(forge: Forge, name: str, value: object) -> str:
 
 
 FORGED: dict[str, Callable[[Forge], str]] = {
-    # Algorithms: CVE-2015-9235 (none, and a public key for an HMAC secret), CVE-2022-29217 (PyJWT).
+    # CVE-2015-9235, CVE-2022-29217, CVE-2026-48526: no signature, and public keys for an HMAC secret.
     **{
         f"alg {alg!r} without a signature": lambda f, alg=alg: f"{signing_input(f.head | {'alg': alg}, f.body)}."
         for alg in ("none", "None", "NONE", "nOnE", "")
@@ -119,9 +119,10 @@ FORGED: dict[str, Callable[[Forge], str]] = {
         f"the header says {alg!r}": lambda f, alg=alg: f.headed(alg=alg)
         for alg in ("RS512", "PS256", "ES256", "HS256", "EdDSA", "rs256", 5, ["RS256"])
     },
-    # Keys: CVE-2018-0114 (a key that the token brings along).
+    # CVE-2018-0114, CVE-2025-24976 (distribution): a key that the token brings along.
     "signed by somebody else": lambda f: f.headed(STRANGERS),
     "jwk": lambda f: f.headed(STRANGERS, jwk=jwk_of(STRANGERS)),
+    "jwk with the kid of a trusted key": lambda f: f.headed(STRANGERS, jwk=jwk_of(STRANGERS) | {"kid": f.head["kid"]}),
     "jwk and no kid": lambda f: f.headed(STRANGERS, jwk=jwk_of(STRANGERS), kid=None),
     "jku": lambda f: f.headed(STRANGERS, jku="http://127.0.0.1:1/jwks", kid="own"),
     "x5u": lambda f: f.headed(STRANGERS, x5u="http://127.0.0.1:1/x5u", kid="own"),
@@ -248,7 +249,9 @@ def test_a_token_in_the_address_is_not_read(where: str, forge: Forge, send: Ask)
     assert send(f"GET /v2/{where.format(forge.token())}").status == 401
 
 
-@pytest.mark.parametrize("header", ["X-Token", "X-Auth-Token", "X-Forwarded-User", "Remote-User", "Proxy-Authorization"])
+@pytest.mark.parametrize(
+    "header", ["X-Token", "X-Auth-Token", "X-Forwarded-User", "Remote-User", "Proxy-Authorization"]
+)
 def test_no_other_header_says_who_is_asking(header: str, forge: Forge, send: Ask) -> None:
     for value in ("alice", forge.token(), f"Bearer {forge.token()}"):
         assert send("GET /v2/", f"{header}: {value}").status == 401

@@ -27,7 +27,7 @@ def get(*lines: bytes, first: bytes = b"GET /health HTTP/1.1\r\nHost: x") -> byt
 
 
 CHUNKED = b"Transfer-Encoding: chunked"
-# GHSA-w3h3-4rj7-4ph4 (CVE-2024-1135) and GHSA-hc5x-x2vx-497g (CVE-2024-6827): gunicorn and Transfer-Encoding.
+# CVE-2024-1135 and CVE-2024-6827 were gunicorn's, of Transfer-Encoding.
 AMBIGUOUS = {
     "content-length and transfer-encoding": post(b"Content-Length: 4", CHUNKED, body=b"0\r\n\r\n"),
     "transfer-encoding and content-length": post(CHUNKED, b"Content-Length: 4", body=b"0\r\n\r\n"),
@@ -128,7 +128,9 @@ def test_the_body_of_a_refused_request_is_not_served_as_one(length: bytes, targe
 @pytest.mark.parametrize("broken", [b"zz\r\n", b"-1\r\n", b"5\r\nhelloXX", b"5\nhello\r\n"])
 def test_a_broken_chunk_behind_a_refusal_gets_no_second_answer(broken: bytes, target: Target) -> None:
     """A proxy would take the second answer for that of the next request, which may be somebody else's."""
-    head = b"PATCH /v2/alice/app/blobs/uploads/%b HTTP/1.1\r\nHost: x\r\n" % (b"0" * 8 + b"-0000-0000-0000-" + b"0" * 12)
+    head = b"PATCH /v2/alice/app/blobs/uploads/%b HTTP/1.1\r\nHost: x\r\n" % (
+        b"0" * 8 + b"-0000-0000-0000-" + b"0" * 12
+    )
     with connect(target.port) as sock:
         sock.sendall(head + CHUNKED + b"\r\n\r\n5\r\nhello\r\n")
         first = sock.recv(65536)
@@ -229,4 +231,3 @@ def rest(sock: socket.socket, more: bytes) -> bytes:
     except ConnectionError:
         pass
     return came
-

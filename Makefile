@@ -11,6 +11,7 @@ ON_DATABASE := $(if $(filter postgresql,$(DATABASE)),$(BIN)/python -m tests.post
 COVERAGE := $(if $(filter sqlite,$(DATABASE)),--cov)
 
 .PHONY: help run test test-on-sqlite test-on-postgresql clients lint fmt types arch migrations check bench bench-smoke clean
+.PHONY: attack attack-mutations soak
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,6 +24,12 @@ test: .venv/dev ## run the tests, with those of the client programs that are ins
 
 clients: .venv/dev ## run the tests of the real clients; a missing client is a failure
 	REGISTRY_REQUIRE_CLIENTS=1 $(ON_DATABASE) $(BIN)/pytest tests/clients
+
+attack: .venv/dev ## run the attacks on a running server (they are among the tests too)
+	$(ON_DATABASE) $(BIN)/pytest tests/attack
+
+attack-mutations: .venv/dev ## remove one check after the other, and see that the attacks notice (ten minutes)
+	$(BIN)/python -m tests.attack.mutations
 
 lint: .venv/dev ## look for mistakes in Python and in the Dockerfile
 	$(BIN)/ruff check
@@ -52,6 +59,12 @@ test-on-sqlite test-on-postgresql: test-on-%:
 bench: .venv/dev ## measure our speed beside that of docker-registry (ten minutes), as docs/performance.md says
 	$(BIN)/python -m bench --results bench/results
 	$(BIN)/python -m bench.plot
+
+MINUTES ?= 30
+soak: .venv/dev ## let everything happen at once for MINUTES=30, on SQLite and then on PostgreSQL; explain every answer
+	rm -f bench/results/soak.txt
+	$(BIN)/python -m bench.soak --minutes $(MINUTES) --results bench/results
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m bench.soak --minutes $(MINUTES) --results bench/results
 
 bench-smoke: .venv/dev ## try a few operations of every row that `make bench` measures
 	$(BIN)/pytest tests/bench

@@ -20,6 +20,7 @@ from tests.images import digest_of
 ADDRESS = "127.0.0.2"
 PUBLIC = "public/large"
 LARGE = bytes(16 << 20)
+LEAST_SECONDS = 60.0
 CROWD = {"readers": 24, "halves": 24, "guessers": 4, "quadratic": 1, "broken": 2}
 # What hostile clients may be answered, and why; everything else is not explained.
 REFUSALS = {
@@ -35,8 +36,23 @@ REFUSALS = {
     "quadratic 400": "more extensions than data",
     "broken 400": "no chunks",
 }
-BUSY = ("503", "no answer", "ConnectionResetError", "BrokenPipeError", "ended", "page 503", "POST 503", "408")
-AWAY = ("ConnectionRefusedError", "POST ended", "page ended")
+# Of any kind.
+ENDINGS = {
+    "503": "no place was left for it",
+    "POST 503": "no place was left for it",
+    "page 503": "no place was left for it",
+    "408": "was too slow",
+    "no answer": "was given up by the client itself",
+    "ended": "its connection was ended: too slow, in the way of others, or the worker ended",
+    "ConnectionResetError": "its connection was ended: too slow, in the way of others, or the worker ended",
+    "BrokenPipeError": "its connection was ended: too slow, in the way of others, or the worker ended",
+    "POST ended": "the server was restarted",
+    "page ended": "the server was restarted",
+    "ConnectionRefusedError": "the server was restarted",
+    # The crowd keeps its first tokens, which are good for half an hour.
+    "401": "its token had expired",
+    "POST 401": "its token had expired",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +83,7 @@ def run(world: World, seconds: float) -> Outcome:
     samples, events = Samples(world, seconds), Events(world, seconds)
     samples.start()
     with Hostile(orders) as hostile, ThreadPoolExecutor(len(clients) + 1) as threads:
-        acting = [threads.submit(client.act) for client in (*clients, events)]
+        acting = [threads.submit(act) for act in (*(client.act for client in clients), events.act)]
         over = threading.Timer(seconds, world.is_over.set)
         over.start()
         try:
@@ -78,7 +94,7 @@ def run(world: World, seconds: float) -> Outcome:
             over.cancel()
             world.is_over.set()
             samples.stop()
-    faults = [*world.ledger.faults(), *samples.faults(), *hostile_faults(world, hostile.answers)]
+    faults = [*world.ledger.faults(), *samples.faults(), *hostile_faults(hostile.answers), *idle(world, seconds)]
     return Outcome(world, samples, hostile.answers, [*faults, *check(world)])
 
 
@@ -98,17 +114,26 @@ def orders_for(server: Server) -> Orders:
     )
 
 
-def hostile_faults(world: World, answers: dict[str, int]) -> list[str]:
-    """Return the answers to hostile clients that nothing explains, and kinds that were not answered at all."""
-    was_away = any(name.startswith(("SIGTERM", "kill -9")) for name in world.ledger.answers)
-    found = []
-    for name, number in answers.items():
-        kind, _, what = name.partition(" ")
-        is_expected = name in REFUSALS or what in BUSY or (was_away and what in AWAY)
-        # A token is good for half an hour, and the crowd keeps its first.
-        if not is_expected and not (kind in {"readers", "quadratic", "broken"} and what in {"401", "POST 401"}):
-            found.append(f"hostile clients were answered {name} ({number} times)")
-    return found
+def idle(world: World, seconds: float) -> list[str]:
+    """Return which clients came to nothing: a soak in which nothing happens finds nothing."""
+    if seconds < LEAST_SECONDS:
+        return []
+    return [f"no rounds of {kind.__name__}" for kind in CAST if not world.ledger.answers[f"rounds of {kind.__name__}"]]
+
+
+def reason_for(name: str) -> str | None:
+    """Return why hostile clients may be answered so, None when nothing explains it."""
+    kind, _, what = name.partition(" ")
+    return REFUSALS.get(f"{kind} {what}") or ENDINGS.get(what)
+
+
+def hostile_faults(answers: dict[str, int]) -> list[str]:
+    """Return the answers to hostile clients that nothing explains."""
+    return [
+        f"hostile clients were answered {name} ({number} times)"
+        for name, number in answers.items()
+        if reason_for(name) is None
+    ]
 
 
 def check(world: World) -> list[str]:
@@ -117,12 +142,16 @@ def check(world: World) -> list[str]:
     time.sleep(1)
     manage(world, "gc", "--grace-period", "0s", statuses=(0, 3))
     manage(world, "fsck", "--deep")
-    lines = world.server.log_file.read_text().splitlines()
-    bad = [
-        line for line in lines if '"level": "error"' in line or '"level": "critical"' in line or '"status": 500' in line
+    logged = [
+        f"the server logged {line[:1000]}" for line in world.server.log_file.read_text().splitlines() if is_bad(line)
     ]
-    logged = [f"the server logged {line[:1000]}" for line in bad[:20]]
-    return [*world.ledger.unexplained[before:], *logged]
+    return [*world.ledger.unexplained[before:], *logged[:20]]
+
+
+def is_bad(line: str) -> bool:
+    """Tell whether a line of the log is an error, but for the death of a worker, which was killed here."""
+    is_error = '"level": "error"' in line or '"level": "critical"' in line or '"status": 500' in line
+    return is_error and "was sent SIGKILL" not in line
 
 
 def lines(outcome: Outcome) -> list[str]:
@@ -131,7 +160,6 @@ def lines(outcome: Outcome) -> list[str]:
     found = ["answers and events", *(f"{number:>9}  {name}" for name, number in sorted(ledger.answers.items()))]
     found += ["", "not 2xx, and why", *(f"{number:>9}  {name}" for name, number in sorted(ledger.explained.items()))]
     found += ["", "hostile clients"]
-    for name, number in sorted(outcome.hostile.items()):
-        found.append(f"{number:>9}  {name}" + (f": {REFUSALS[name]}" if name in REFUSALS else ""))
+    found += [f"{number:>9}  {name}: {reason_for(name)}" for name, number in sorted(outcome.hostile.items())]
     found += ["", *outcome.samples.lines(), ""]
     return found + (["WRONG", *outcome.faults] if outcome.faults else ["0 unexplained, flat, fsck --deep is clean"])

@@ -134,9 +134,18 @@ def test_a_manifest_above_4_mib_is_413_and_counted_while_it_is_read(
     assert answer.status == 413
 
 
-@pytest.mark.parametrize("media_type", ["text/html", "application/json", "application/vnd.docker.distribution.manifest.v1+json",
-                                        "application/vnd.docker.distribution.manifest.v1+prettyjws", "*/*", "x",
-                                        "text/html; x=application/vnd.oci.image.manifest.v1+json"])  # fmt: skip
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "text/html",
+        "application/json",
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+        "*/*",
+        "x",
+        "text/html; x=application/vnd.oci.image.manifest.v1+json",
+    ],
+)
 def test_a_manifest_of_another_media_type_is_refused(media_type: str, bearer: str, target: Target) -> None:
     payload = changed(mediaType=media_type)
 

@@ -86,8 +86,13 @@ def test_what_is_no_tag_is_not_stored(tag: str, line: str, target: Target, send:
     assert target.stored("tag", "manifest") == before
 
 
-@pytest.mark.parametrize("session", ["..", "%2e%2e", "../../keys/registry.key", "..%2f..%2fkeys%2fregistry.key", "x",
-                                     "0" * 36, "00000000-0000-0000-0000-00000000000%00", "' OR 1=1 --", "*"])  # fmt: skip
+SESSIONS = [
+    "..", "%2e%2e", "../../keys/registry.key", "..%2f..%2fkeys%2fregistry.key", "x", "0" * 36,
+    "00000000-0000-0000-0000-00000000000%00", "' OR 1=1 --", "*",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("session", SESSIONS)
 @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
 def test_what_is_no_session_is_unknown(method: str, session: str, line: str, send: Ask) -> None:
     path = f"/v2/alice/app/blobs/uploads/{session.replace(' ', '%20')}"

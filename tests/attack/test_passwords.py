@@ -30,7 +30,7 @@ PASSWORDS = {
     "a NUL at the end": b"bob-password\0", "a NUL inside": b"bob-\0password", "a NUL": b"\0", "73 bytes": b"x" * 73,
     "a megabyte's worth of a header": b"x" * 5000, "a lone surrogate": b"bob-password\xed\xa0\x80", "no UTF-8": b"\xff",
     "empty": b"", "the hash itself": b"$2b$04$", "a space behind": b"bob-password ", "case": b"BOB-password",
-    "a line feed": b"bob-password\n", "full width": "ｂob-password".encode(), "a colon before": b":bob-password",
+    "a line feed": b"bob-password\n", "full width": "\uff42ob-password".encode(), "a colon before": b":bob-password",
 }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def test_no_odd_password_is_right_or_breaks_the_server(kind: str, target: Target
 NAMES = {
     "unknown": b"zoe", "a NUL": b"bob\0", "64 characters of nothing": b" " * 64, "case": b"BOB", "a space": b"bob ",
     "a pattern": b"*", "quotes": b"' OR '1'='1", "LDAP": b"*)(uid=*", "5,000 characters": b"b" * 5000,
-    "no UTF-8": b"\xff\xfe", "a surrogate": b"\xed\xa0\x80", "full width": "ｂob".encode(), "an escape": b"\x1b[2J",
+    "no UTF-8": b"\xff\xfe", "a surrogate": b"\xed\xa0\x80", "full width": "\uff42ob".encode(), "an escape": b"\x1b[2J",
     "lines": b"bob\r\nalice",
 }  # fmt: skip
 

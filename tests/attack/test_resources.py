@@ -1,6 +1,6 @@
 """Whatever a stranger chooses has a bound: one client that takes all it can get keeps no other from being served.
 
-GREEDY takes; HONEST comes then, and is served within PATIENCE_SECONDS. `python -m bench.siege` is the same at full size.
+GREEDY takes; HONEST comes then, and is served within PATIENCE_SECONDS. `bench.siege` is the same at full size.
 """
 
 import json
@@ -128,8 +128,8 @@ def test_chunk_extensions_cost_no_more_than_their_bytes(small: SmallTarget) -> N
 def test_an_upload_without_a_token_is_not_taken(small: SmallTarget) -> None:
     before = small.stored_bytes()
     with connect(small.port, GREEDY) as sock:
-        sock.sendall(b"POST /v2/alice/app/blobs/uploads/?digest=%b HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n"
-                     b"\r\nxxx" % digest_of(b"").encode())  # fmt: skip
+        head = f"POST /v2/alice/app/blobs/uploads/?digest={digest_of(b'')} HTTP/1.1\r\nHost: x"
+        sock.sendall(f"{head}\r\nContent-Length: 999999999999\r\n\r\nxxx".encode())
         came = sock.recv(65536)
 
     assert came.startswith(b"HTTP/1.1 401")

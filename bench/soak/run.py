@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,9 +76,9 @@ def soaked(folder: Path, seed: int) -> Iterator[World]:
         server.stop()
 
 
-def run(world: World, seconds: float) -> Outcome:
-    """Let everything happen for `seconds`, then check everything."""
-    orders = orders_for(world.server)
+def run(world: World, seconds: float, crowd: Mapping[str, int] = CROWD) -> Outcome:
+    """Let everything happen for `seconds`, beside a crowd of hostile clients, then check everything."""
+    orders = orders_for(world.server, crowd)
     clients = [kind(world, f"{kind.__name__.lower()}-{n}") for kind, number in CAST.items() for n in range(number)]
     samples, events = Samples(world, seconds), Events(world, seconds)
     samples.start()
@@ -98,7 +98,7 @@ def run(world: World, seconds: float) -> Outcome:
     return Outcome(world, samples, hostile.answers, [*faults, *check(world)])
 
 
-def orders_for(server: Server) -> Orders:
+def orders_for(server: Server, crowd: Mapping[str, int]) -> Orders:
     """Push the blob that is read slowly, and return what the hostile clients do."""
     admin = f"Bearer {server.token('admin', f'repository:{PUBLIC}:pull,push')}"
     path = f"/v2/{PUBLIC}/blobs/uploads/?digest={digest_of(LARGE)}"
@@ -110,7 +110,7 @@ def orders_for(server: Server) -> Orders:
         pull=f"Bearer {server.token(HOSTILE, f'repository:{PUBLIC}:pull')}",
         uploads="/v2/charlie/many/blobs/uploads/",
         push=f"Bearer {server.token(HOSTILE, 'repository:charlie/many:pull,push')}",
-        **CROWD,
+        **crowd,
     )
 
 

@@ -16,7 +16,7 @@ NOTHING = only({})
 
 def test_a_short_soak_explains_every_answer(tmp_path: Path) -> None:
     with soaked(tmp_path, seed=1) as world:
-        outcome = run(world, 5.0)
+        outcome = run(world, 4.0, {"readers": 2, "halves": 2, "guessers": 1, "broken": 1})
 
     assert outcome.faults == []
     assert any("rounds of Puller" in line for line in lines(outcome))

@@ -44,6 +44,8 @@ def of_tokens() -> Iterator[Mutation]:
     late = "if claims.expires_at + LEEWAY_SECONDS <= time.time():"
     yield Mutation("expired tokens", verify, late, "if False:", module, "expired or (opens_nothing and exp)")
     yield Mutation("a time before 1970", verify, 'if claims["exp"] < 0:', "if False:", module, "opens_nothing and exp")
+    password = "claims.credential != identity.credential[:CREDENTIAL_CHARACTERS]"
+    yield Mutation("tokens of an old password", verify, password, "False", module, "changed_password")
     known = "return ring().by_kid.get(kid) if isinstance(kid, str) else None"
     yield Mutation("any kid", "tokens/keys.py", known, "return ring().active", module, "kid")
     rules = " and actions <= grants.actions_on(\n            self.identity, name, self.epoch\n        )"
@@ -65,8 +67,8 @@ def of_access() -> Iterator[Mutation]:
     for view in ("manifest", "blob"):
         push = need.replace(": DELETE", ": PULL_PUSH")
         yield Mutation(f"push deletes a {view}", f"distribution/views/{view}.py", need, push, module, "does_not_delete")
-    owner = "AND upload.account = %s"
-    yield Mutation("uploads of others", upload, owner, "AND %s IS NOT NULL", module, "somebody_else")
+    owner = " AND upload.account"
+    yield Mutation("uploads of others", upload, owner, " OR upload.account", module, "somebody_else or inherited")
     place = "AND repository.name = %s AND"
     yield Mutation("uploads anywhere", upload, place, "AND %s IS NOT NULL AND", module, "of_one_repository")
     link = "(incoming.blobs - links.keys())"
@@ -122,9 +124,7 @@ def of_passwords() -> Iterator[Mutation]:
         "guesses without end", "accounts/authentication.py", "    if seconds:", "    if False:", module, "held_up"
     )
     listed = "is_believed = bool(self._proxies) and self._is_proxy(peer)"
-    yield Mutation(
-        "the address that a client claims", proxies, listed, "is_believed = True", module, "chooses or choose"
-    )
+    yield Mutation("the address that a client claims", proxies, listed, "is_believed = True", module, "does_not_choose")
 
 
 def of_browsers() -> Iterator[Mutation]:
@@ -137,6 +137,8 @@ def of_browsers() -> Iterator[Mutation]:
     believed = "is_believed = True"
     yield Mutation("the host that a client claims", "registry_project/proxies.py", listed, believed, module, "stranger")
     yield Mutation("any host", "tokens/host.py", "if not is_served(text):", "if False:", module, "host_that_is_none")
+    headers = '    "registry_project.browser_headers.BrowserHeadersMiddleware",\n'
+    yield Mutation("scripts in the admin", settings, headers, "", module, "runs_no_script")
     path = '= CSRF_COOKIE_PATH = "/admin/"'
     yield Mutation("the cookie everywhere", settings, path, '= CSRF_COOKIE_PATH = "/"', module, "cookie")
     scripts = "SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True"
@@ -154,6 +156,9 @@ def of_the_wire() -> Iterator[Mutation]:
     ):
         changed = f'SimpleNamespace(**(values | {{"{what}": True}}),'
         yield Mutation(what, connection, "SimpleNamespace(**values,", changed, module, f"two_ways and {select}")
+    yield Mutation("no Host", connection, "        self._check_host()\n", "", module, "two_ways and Host")
+    codings = 'if len(codings) != 1 or codings[0].lower() != "chunked":'
+    yield Mutation("other codings", connection, codings, "if False:", module, "two_ways and then")
     at_once = "is_continue_due, req._expected_100_continue = req._expected_100_continue, False"
     late = "is_continue_due = req._expected_100_continue"
     yield Mutation("100 Continue at once", "registry_project/worker.py", at_once, late, module, "continued")

@@ -50,6 +50,8 @@ class Orders:
     guessers: int = 0
     quadratic: int = 0
     broken: int = 0
+    pause: float = 10.0
+    """After how many seconds one comes again that was turned away; the mean, and readers and halves only."""
 
     def json(self) -> str:
         """Return the argument of the command."""
@@ -107,8 +109,10 @@ class Crowd:
             except OSError as error:
                 answer = type(error).__name__
             self.answers[f"{kind} {answer}"] += 1
-            if not answer.isdigit() or kind in {"readers", "halves"}:
-                await asyncio.sleep(PAUSE_SECONDS * self._chance.uniform(0.5, 1.5))
+            if kind in {"readers", "halves"}:
+                await asyncio.sleep(self._orders.pause * self._chance.uniform(0.5, 1.5))
+            elif not answer.isdigit():
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _connect(self, receive_buffer: int = 0) -> Streams:
         sock = socket.socket()

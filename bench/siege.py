@@ -1,10 +1,12 @@
 """Be served while somebody else takes all there is: `python -m bench.siege [--seconds 60]`.
 
 From 127.0.0.2, one process (`bench.hostile`): 1,100 slow readers, 1,100 half heads, 64 guessers of passwords and 10
-uploads that once took quadratic time. From 127.0.0.1: a client pushes and pulls an image of 2 MiB, and `/health` is
-asked every 100 ms, each time on a new connection. A server of its own, with the settings that it ships with;
-REGISTRY_DATABASE_URL names a PostgreSQL to use. Exit status 1: something failed, or the p99 of `/health` is above a
-second.
+uploads that once took quadratic time. A reader or half head that is turned away comes again after ten seconds: that
+is some 200 new connections a second.
+
+From 127.0.0.1: a client pushes and pulls an image of 2 MiB, and `/health` is asked every 100 ms, each time on a new
+connection. The server has the settings that it ships with; REGISTRY_DATABASE_URL names a PostgreSQL to use. Exit
+status 1: something failed, or the p99 of `/health` is above a second.
 """
 
 import argparse
@@ -161,6 +163,7 @@ def orders_for(server: Server, options: argparse.Namespace) -> Orders:
         halves=options.halves,
         guessers=options.guessers,
         quadratic=options.quadratic,
+        pause=options.pause,
     )
 
 
@@ -193,6 +196,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     for kind, number in (("readers", 1100), ("halves", 1100), ("guessers", 64), ("quadratic", 10)):
         parser.add_argument(f"--{kind}", type=int, default=number)
+    parser.add_argument(
+        "--pause", type=float, default=10.0, help="seconds until one who was turned away comes again (10)"
+    )
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="registry-siege-") as folder:

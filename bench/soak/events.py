@@ -102,10 +102,8 @@ class Events:
     def _write_configuration(self) -> None:
         """Replace the file in one step: somebody may read it at this moment."""
         file = self._world.server.folder / "config.yaml"
-        known = yaml.safe_load(file.read_text())
         written = file.with_suffix(".new")
-        # Hashes are made anew each time, and would end every login.
-        written.write_text(yaml.safe_dump(known | {"acl": self._world.server.configuration()["acl"]}))
+        written.write_text(yaml.safe_dump(self._world.server.configuration()))
         written.replace(file)
 
     def _manage(self, *words: str, statuses: tuple[int, ...] = (0,)) -> None:

@@ -3,6 +3,7 @@
 import random
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.soak.ledger import Ledger
 from tests.clients.server import Server
@@ -20,9 +21,14 @@ class SoakServer(Server):
 
     is_granted = True
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        # Hashes are made anew by each call: after a restart they would be other passwords, which end every login.
+        self._users = super().configuration()["users"]
+
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says."""
-        found = super().configuration()
+        found = super().configuration() | {"users": self._users}
         rules = [
             {"account": "admin", "name": "*", "actions": ["*"]},
             {"account": "alice", "name": "alice/*", "actions": ["*"]},

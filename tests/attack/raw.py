@@ -36,14 +36,20 @@ def exchange(port: int, request: bytes, address: str = "127.0.0.1") -> list[Raw]
     Raises TimeoutError when the server keeps the connection open, AssertionError for what is no answer.
     """
     with connect(port, address) as sock:
-        came = bytearray()
         # A server that has refused may end the connection while the rest is still sent.
         with suppress(BrokenPipeError, ConnectionResetError):
             sock.sendall(request)
-        with suppress(ConnectionResetError):
-            while piece := sock.recv(65536):
-                came += piece
-    return answers(bytes(came), is_head=request.startswith(b"HEAD "))
+        came = rest_of(sock)
+    return answers(came, is_head=request.startswith(b"HEAD "))
+
+
+def rest_of(sock: socket.socket) -> bytes:
+    """Return what comes until the end of the connection."""
+    came = bytearray()
+    with suppress(ConnectionResetError):
+        while piece := sock.recv(65536):
+            came += piece
+    return bytes(came)
 
 
 def ask(port: int, head: str, *, body: bytes = b"", chunked: bool = False, address: str = "127.0.0.1") -> Raw:

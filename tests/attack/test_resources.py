@@ -14,7 +14,7 @@ import pytest
 
 from bench import process_tree
 from tests.attack.admin_session import FORM
-from tests.attack.raw import PATIENCE_SECONDS, Raw, answers, ask, connect
+from tests.attack.raw import PATIENCE_SECONDS, Raw, answers, ask, connect, rest_of
 from tests.attack.target import LAYER, MANIFEST, Target, scope
 from tests.images import digest_of
 
@@ -106,9 +106,9 @@ def test_half_heads_of_one_client_turn_nobody_away(half: str, small: SmallTarget
 def test_half_logins_of_one_client_turn_nobody_away(small: SmallTarget) -> None:
     request = f"POST /v2/token HTTP/1.1\r\nHost: x\r\n{FORM}\r\nContent-Length: 100\r\n\r\ngrant"
     with crowd(small, 4 * PLACES, request):
-        answer = get(small, f"/v2/token?scope={scope(REPOSITORY, 'pull')}")
+        answer = slowly(small, "POST /v2/token", FORM, b"grant_type=none")
 
-    assert answer.status == 200
+    assert answer.status == 400
 
 
 def test_chunk_extensions_cost_no_more_than_their_bytes(small: SmallTarget) -> None:
@@ -155,7 +155,7 @@ def test_many_who_guess_at_once_keep_nobody_from_pulling(small: SmallTarget) -> 
     line = authorization(small, "", scope(REPOSITORY, "pull"))
     form = urlencode({"grant_type": "password", "service": "Docker Registry", "username": "guess", "password": ""})
     head = f"POST /v2/token HTTP/1.1\r\nHost: x\r\n{FORM}\r\nContent-Length: {len(form) + 2}\r\n\r\n{form}"
-    with crowd(small, 10, f"{head}0NUMBER"), crowd(small, 20, f"{head}xNUMBER"):
+    with crowd(small, 10, f"{head}xNUMBER"):
         answer = get(small, BLOB, line)
 
     assert answer.status == 200
@@ -237,11 +237,3 @@ def slowly(target: Target, request: str, line: str, body: bytes) -> Raw:
         came = rest_of(sock)
     (answer,) = answers(came)
     return answer
-
-
-def rest_of(sock: socket) -> bytes:
-    """Return what comes until the end of the connection."""
-    came = bytearray()
-    while piece := sock.recv(65536):
-        came += piece
-    return bytes(came)

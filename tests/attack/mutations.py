@@ -94,7 +94,7 @@ def of_names() -> Iterator[Mutation]:
 
 
 def of_documents() -> Iterator[Mutation]:
-    """Yield the checks of manifests and of the configuration."""
+    """Yield the checks of manifests."""
     module, document, manifest = "test_documents", "distribution/json_document.py", "distribution/manifest.py"
     hostile = "hostile_manifest"
     for what, file, old in (
@@ -111,9 +111,6 @@ def of_documents() -> Iterator[Mutation]:
     yield Mutation("sizes below zero", manifest, "not 0 <= size <= SIZE_MAX", "not size <= SIZE_MAX", module, hostile)
     yield Mutation(
         "any media type", manifest, "if media_type not in MANIFEST_TYPES:", "if False:", module, "media_type"
-    )
-    yield Mutation(
-        "tags of YAML", "registry_project/configuration/document.py", "or event.tag is not None", "", module, "yaml"
     )
 
 

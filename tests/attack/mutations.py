@@ -98,7 +98,6 @@ def of_documents() -> Iterator[Mutation]:
     module, document, manifest = "test_documents", "distribution/json_document.py", "distribution/manifest.py"
     hostile = "hostile_manifest"
     for what, file, old in (
-        ("a byte order mark", document, "if payload.startswith(_BOM):"),
         ("members twice", document, "if len(found) < len(pairs):"),
         ("an image with manifests", manifest, 'if document.get("manifests") is not None:'),
         ("two media types", manifest, "if declared and written and declared != written:"),

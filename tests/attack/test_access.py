@@ -135,6 +135,9 @@ def test_bytes_are_stored_under_their_own_digest_only(target: Target, send: Ask)
     assert send(f"POST /v2/charlie/app/blobs/uploads/?digest={DIGEST}", line, body=b"something else").status == 400
     location = send("POST /v2/charlie/app/blobs/uploads/", line, body=b"").header("location")
     assert send(f"PUT {location}?digest={DIGEST}", line, body=b"something else").status == 400
+    location = send("POST /v2/charlie/app/blobs/uploads/", line).header("location")
+    assert send(f"PATCH {location}", line, body=b"something ").status == 202
+    assert send(f"PUT {location}?digest={DIGEST}", line, body=b"else").status == 400
     assert target.put("charlie/app", digest_of(b"another"), MANIFEST, line.partition(": ")[2]).status == 400
     assert send(f"GET /v2/charlie/app/blobs/{DIGEST}", line).status == 404
     assert send(f"GET /v2/public/app/blobs/{DIGEST}", f"Authorization: {target.bearer('', scope('public/app', 'pull'))}"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.attack.conftest import Ask
-from tests.attack.target import LAYER, MANIFEST, Target, scope
+from tests.attack.target import CONFIG, LAYER, MANIFEST, Target, scope
 from tests.images import digest_of
 
 # As they stand in a request line, percent-encoded or not.
@@ -41,8 +41,11 @@ TAGS = [
 
 @pytest.fixture(scope="module")
 def line(target: Target) -> str:
-    """Return a header line with which alice may do everything in alice/app."""
-    return f"Authorization: {target.bearer('alice', scope('alice/app'), scope('alice'))}"
+    """Return a header line with which alice may do everything in alice/app, which holds the blobs of MANIFEST."""
+    bearer = target.bearer("alice", scope("alice/app"), scope("alice"))
+    for blob in (CONFIG, LAYER):
+        target.push_blob("alice/app", blob, bearer)
+    return f"Authorization: {bearer}"
 
 
 @pytest.mark.parametrize("name", NAMES)

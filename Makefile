@@ -14,8 +14,8 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 	--emit-build-options --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 ENGINE ?= docker
 
-.PHONY: help run test coverage test-on-sqlite test-on-postgresql clients lint fmt types arch migrations check bench bench-smoke clean
-.PHONY: lock audit sbom base-image
+.PHONY: help run test coverage test-on-sqlite test-on-postgresql clients lint fmt types arch migrations check bench
+.PHONY: bench-smoke clean lock audit sbom base-image attack attack-mutations soak
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +31,12 @@ coverage: .venv/dev ## run the tests and show the lines that none of them reache
 
 clients: .venv/dev ## run the tests of the real clients; a missing client is a failure
 	REGISTRY_REQUIRE_CLIENTS=1 $(ON_DATABASE) $(BIN)/pytest $(SIDE_BY_SIDE) tests/clients
+
+attack: .venv/dev ## run the attacks on a running server (they are among the tests too)
+	$(ON_DATABASE) $(BIN)/pytest tests/attack
+
+attack-mutations: .venv/dev ## remove one check after the other, and see that the attacks notice (ten minutes)
+	$(BIN)/python -m tests.attack.mutations
 
 lint: .venv/dev ## look for mistakes in Python and in the Dockerfile
 	$(BIN)/ruff check
@@ -61,6 +67,12 @@ test-on-sqlite test-on-postgresql: test-on-%:
 bench: .venv/dev ## measure our speed beside that of docker-registry (ten minutes), as docs/performance.md says
 	$(BIN)/python -m bench --results bench/results
 	$(BIN)/python -m bench.plot
+
+MINUTES ?= 30
+soak: .venv/dev ## let everything happen at once for MINUTES=30, on SQLite and then on PostgreSQL; explain every answer
+	rm -f bench/results/soak.txt
+	$(BIN)/python -m bench.soak --minutes $(MINUTES) --results bench/results
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m bench.soak --minutes $(MINUTES) --results bench/results
 
 bench-smoke: .venv/dev ## try a few operations of every row that `make bench` measures
 	$(BIN)/pytest tests/bench

@@ -148,6 +148,9 @@ def _checked(kid: str, claims: dict[str, Any]) -> Claims:
     for name, kind in _REQUIRED.items():
         if type(claims[name]) is not kind:
             raise InvalidTokenError(f"the claim {name} is not of type {kind.__name__}")
+    if claims["exp"] < 0:
+        # No date for whoever compares it with one.
+        raise InvalidTokenError("the claim exp is before 1970")
     account_pk = claims.get("account")
     if account_pk is not None and type(account_pk) is not int:
         raise InvalidTokenError("the claim account is not of type int")

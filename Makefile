@@ -24,6 +24,9 @@ test: .venv/dev ## run the tests, with those of the client programs that are ins
 clients: .venv/dev ## run the tests of the real clients; a missing client is a failure
 	REGISTRY_REQUIRE_CLIENTS=1 $(ON_DATABASE) $(BIN)/pytest tests/clients
 
+fuzz: .venv/dev ## send CASES=200000 odd requests; what fails is kept in tests/fuzz/seeds. SEED=… repeats a run
+	REGISTRY_FUZZ_CASES=$(or $(CASES),200000) REGISTRY_FUZZ_SEED=$(SEED) REGISTRY_FUZZ_KEEP=1 $(BIN)/pytest tests/fuzz
+
 lint: .venv/dev ## look for mistakes in Python and in the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

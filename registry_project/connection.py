@@ -1,5 +1,6 @@
 """A client's connection: its parser and its source of bytes."""
 
+import re
 import socket
 import time
 from contextlib import suppress
@@ -8,7 +9,13 @@ from typing import Any
 
 from gunicorn import util
 from gunicorn.config import Config
-from gunicorn.http.body import LengthReader
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.errors import (
+    InvalidHeader,
+    LimitRequestHeaders,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn
@@ -17,11 +24,20 @@ from registry_project.client import Client
 from registry_project.incoming import MAX_BYTES, Incoming
 from registry_project.open_connections import OpenConnections
 from registry_project.outgoing import Drain
-from registry_project.pool import CrowdedError, Pool
+from registry_project.pool import Pool
+from registry_project.request_body import ChunkDecoder, ChunkedInput
 
 # How long a client may take to end a connection that has ended here, and what it may still send.
 END_SECONDS = 2.0
 DROPPED_BYTES = 1024 * 1024
+
+# Of a request, all lines together: nginx and most others take 32 KiB.
+MAX_HEAD_BYTES = 64 * 1024
+
+_HEAD_END = b"\r\n\r\n"
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+# RFC 3986, 3.2.2 and 3.2.3: `uri-host [ ":" port ]`; a registered name may be empty.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z._~!$&'()*+,;=%:-]+\])(?::[0-9]*)?")
 
 
 def frozen(cfg: Config) -> Any:
@@ -30,13 +46,91 @@ def frozen(cfg: Config) -> Any:
     return SimpleNamespace(**values, is_ssl=False, forwarded_allow_networks=cfg.forwarded_allow_networks)
 
 
+class MissingHostError(InvalidHeader):
+    """A request of HTTP/1.1 that names no host (RFC 9112, 3.2)."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("HOST")
+
+    def __str__(self) -> str:
+        return "a request of HTTP/1.1 needs a Host header"
+
+
 class PlainRequest(Request):
     """A request of a peer that gunicorn believes nothing: `registry_project.proxies` decides whom to believe."""
+
+    body: Any
+    version: Any
+    unreader: Any
 
     def __init__(self, cfg: Any, unreader: Any, *args: Any) -> None:
         """Parse the head; the arguments are gunicorn's."""
         unreader.request = self
+        # Until the head says otherwise; asked for with each answer.
+        self._is_last = True
         super().__init__(cfg, unreader, *args)
+
+    def parse(self, unreader: Any) -> Any:
+        """Parse the head once all of it is there: gunicorn would search it from its beginning for each packet."""
+        head, searched = bytearray(), 0
+        self.read_into(unreader, head, stop=True)
+        while head.find(_HEAD_END, max(0, searched - 3)) < 0 and not self._is_refused(head, searched):
+            searched = len(head)
+            if searched > MAX_HEAD_BYTES:
+                raise LimitRequestHeaders(f"the head is larger than {MAX_HEAD_BYTES} bytes")
+            self.read_into(unreader, head)
+        return self._parse_python(unreader, head)  # type: ignore[attr-defined]  # its stubs leave it out
+
+    def _is_refused(self, head: bytearray, searched: int) -> bool:
+        """Tell whether gunicorn refuses what is there of a head already, however it goes on.
+
+        Raises what it raises for a request line, which is parsed once it is there: the log names it even if no more
+        comes.
+        """
+        if _BARE_LF.search(head, searched):
+            return True
+        if self.method is None:
+            # Behind an empty line, if there is one.
+            end = head.find(b"\r\n", 2)
+            if end < 0 or end > self.limit_request_line + 2:
+                return len(head) > self.limit_request_line + 4
+            self.parse_request_line(bytes(head[:end].removeprefix(b"\r\n")))
+        return False
+
+    def set_body_reader(self) -> None:
+        """Find the body. Raises ParseException also for what gunicorn accepts and nobody can mean."""
+        super().set_body_reader()
+        self._check_host()
+        self._is_last = self._says_last()
+        if isinstance(self.body.reader, ChunkedReader):
+            codings = [value for name, value in self.headers if name == "TRANSFER-ENCODING"]
+            if len(codings) != 1 or codings[0].lower() != "chunked":
+                raise UnsupportedTransferCoding(", ".join(codings))
+            self.body = ChunkedInput(ChunkDecoder(self.unreader, self._check_trailers))
+
+    def should_close(self) -> bool:
+        """Tell whether no other request follows on the connection."""
+        return self.must_close or self._is_last
+
+    def _says_last(self) -> bool:
+        """Tell whether the client says that this is its last (RFC 9112, 9.3): gunicorn reads no list of options."""
+        values = [value for name, value in self.headers if name == "CONNECTION"]
+        options = [option.strip(" \t").lower() for value in values for option in value.split(",")]
+        if self.method == "CONNECT" or "close" in options:
+            return True
+        return bool(self.version < (1, 1)) and "keep-alive" not in options
+
+    def _check_host(self) -> None:
+        host = next((value for name, value in self.headers if name == "HOST"), None)
+        if host is None:
+            if self.version >= (1, 1):
+                raise MissingHostError
+        elif not _HOST.fullmatch(host):
+            raise InvalidHeader("HOST")
+
+    def _check_trailers(self, section: bytes) -> None:
+        self.parse_headers(section, from_trailer=True)
 
     def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
         return {}, []
@@ -57,7 +151,8 @@ class Parser(RequestParser):
             # A deadline makes each read wait by itself, so the source can't tell when to lend the thread.
             with source.lent():
                 return super().finish_body(deadline, max_bytes)
-        except CrowdedError:
+        except (OSError, ParseException):
+            # Its request has been answered.
             return False
 
 
@@ -163,6 +258,6 @@ class Connection(TConn):
 
 def is_read(body: Any) -> bool:
     """Tell whether nothing of a request's body is left to be read."""
-    reader = body.reader
-    is_at_end = not reader.length if isinstance(reader, LengthReader) else not (reader.parser or reader.buf.tell())
-    return is_at_end and not body.buf.tell() and not body.failed
+    if isinstance(body, ChunkedInput):
+        return body.raw.is_finished
+    return not (body.reader.length or body.buf.tell() or body.failed)

@@ -40,6 +40,11 @@ class Exchange:
         return self._incoming.request
 
     @property
+    def is_answered(self) -> bool:
+        """Tell whether anything of an answer is out, so that nothing else can be sent in its place."""
+        return self.refusal is not None or (self.response is not None and self.response.has_begun)
+
+    @property
     def is_one(self) -> bool:
         """Tell whether there was a request: a connection also ends without another one."""
         request = self.request

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
@@ -89,6 +90,8 @@ class Incoming(SocketUnreader):
     def __init__(self, sock: socket.socket, pool: Pool[Any], client: Client) -> None:
         """Read from `sock`, which blocks."""
         super().__init__(sock)
+        # What was read and given back, first to last. gunicorn's own buffer is copied whole for each read.
+        self._ahead: deque[memoryview] = deque()
         self._pool = pool
         self._client = client
         self._wait = Wait.STRANGER
@@ -152,13 +155,31 @@ class Incoming(SocketUnreader):
     @property
     def is_ahead(self) -> bool:
         """Tell whether more was read than was asked for."""
-        return self.buf.getbuffer().nbytes > 0
+        return bool(self._ahead)
 
-    def take(self, size: int) -> bytes:
+    def take(self, size: int) -> memoryview | bytes:
         """Return up to `size` bytes of what was read ahead, none when nothing was."""
-        if not self.is_ahead:
+        if not self._ahead:
             return b""
-        data: bytes = self.take_buffered()
-        if len(data) > size:
-            self.unread(data[size:])
-        return data[:size]
+        piece = self._ahead.popleft()
+        if len(piece) > size:
+            self._ahead.appendleft(piece[size:])
+        return piece[:size]
+
+    def unread(self, data: Any) -> None:
+        """Let the bytes `data` be what is read next."""
+        if data:
+            self._ahead.appendleft(memoryview(data))
+
+    def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
+        """Return `size` bytes, fewer at the end of the stream; without a size what is there of a packet's length."""
+        if size is None or size < 0:
+            return bytes(self.take(self.mxchunk)) or self.chunk(read_ahead)
+        data = bytearray()
+        while (wanted := size - len(data)) > 0:
+            piece = self.take(wanted) or self.chunk(max(wanted, (read_ahead or 0) - len(data)))
+            if not piece:
+                break
+            data += piece
+        self.unread(bytes(data[size:]))
+        return bytes(data[:size])

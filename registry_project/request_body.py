@@ -1,16 +1,24 @@
 """Request bodies, read from the socket straight into the buffer that is hashed and written.
 
 gunicorn's own readers copy a body several times (419 MB a CPU-second at best, against 865 here for one with a
-length). They stay behind these: for whatever is not the plain case, and for every check of what is malformed.
+length), and its reader of chunks copies all that was read ahead once for each chunk.
 """
 
+import io
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any, Protocol
 
-from gunicorn.http.body import Body, ChunkedReader, LengthReader
-from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData, ParseException
+from gunicorn.http.body import Body
+from gunicorn.http.errors import (
+    ChunkMissingTerminator,
+    InvalidChunkExtension,
+    InvalidChunkSize,
+    InvalidHeader,
+    LimitRequestHeaders,
+    NoMoreData,
+    ParseException,
+)
 
 from registry_project.incoming import Incoming
 
@@ -18,11 +26,23 @@ RAW_BYTES = 1024 * 1024
 # Enough for a slow client; hundreds of them need no more each.
 FIRST_RAW_BYTES = 32 * 1024
 
-# A chunk that has bytes, of a size line without extensions; the rest is for gunicorn's parser.
-_SIZE_LINE = re.compile(rb"0{0,8}([1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")
-_LONGEST_SIZE_LINE = 18
-# The end of a chunk and such a size line.
-_NEXT_CHUNK = re.compile(rb"\r\n" + _SIZE_LINE.pattern)
+# A size line with its extensions, and a trailer section, as long as a header field may be.
+MAX_LINE_BYTES = MAX_TRAILER_BYTES = 8190
+# How much longer than its chunk's data, doubled, and 16 bytes more, all size lines may be together: what is thrown
+# away is bounded by what is kept. The numbers are those of Go's net/http.
+MAX_EXCESS_BYTES = 16 * 1024
+
+# RFC 9112, 7.1: `chunk-size [ chunk-ext ] CRLF`, with no more digits than a size of 64 bits has. Possessive
+# quantifiers: a line that does not match is not tried again in other ways.
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_EXTENSION = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?+"
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:" + _EXTENSION + rb")*+\r\n")
+# The end of a chunk, and a size line of one that has bytes: without extensions, or too short ever to be in excess.
+_NEXT_CHUNK = re.compile(rb"\r\n0{0,8}([1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")
+_NEXT_EXTENDED = re.compile(rb"\r\n([1-9A-Fa-f][0-9A-Fa-f]{0,7});[A-Za-z0-9]{1,5}\r\n")
+
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 class Input(Protocol):
@@ -49,27 +69,20 @@ class Input(Protocol):
         ...
 
 
-class _Plain:
-    """What WSGI asks for, by gunicorn's reader."""
+class LengthInput:
+    """A body with a Content-Length; what WSGI asks for is gunicorn's."""
 
-    def __init__(self, body: Any) -> None:
-        self._body = body
+    def __init__(self, body: Body, incoming: Incoming) -> None:
+        """Read what gunicorn's `body` would."""
+        self._body: Any = body
+        self._reader: Any = body.reader
+        self._incoming = incoming
         self.read = body.read
         self.readline = body.readline
         self.readlines = body.readlines
 
     def __iter__(self) -> Any:
         return iter(self._body)
-
-
-class LengthInput(_Plain):
-    """A body with a Content-Length."""
-
-    def __init__(self, body: Body, incoming: Incoming) -> None:
-        """Read what gunicorn's `body` would."""
-        super().__init__(body)
-        self._reader: Any = body.reader
-        self._incoming = incoming
 
     def receive_into(self, view: memoryview, /) -> int:
         """Put what is there into `view`. Raises OSError when the client stands still; 0 also when it went away."""
@@ -85,142 +98,167 @@ class LengthInput(_Plain):
         return size
 
 
-class ChunkedInput(_Plain):
-    """A chunked body (RFC 9112, 7.1): plain chunks are decoded here, the last one and all others by gunicorn."""
+class ChunkDecoder(io.RawIOBase):
+    """The data of a chunked body (RFC 9112, 7.1), decoded in time and memory that what has come is worth.
 
-    def __init__(self, body: Body, incoming: Incoming) -> None:
-        """Read what gunicorn's `body` would."""
-        super().__init__(body)
+    What it has read beyond the end of the body, it gives back.
+    """
+
+    def __init__(self, incoming: Incoming, check_trailers: Callable[[bytes], object]) -> None:
+        """Read nothing yet; `check_trailers` raises ParseException for a trailer section that is malformed."""
         self._incoming = incoming
+        self._check_trailers = check_trailers
         self._buffer = bytearray()
         self._raw = memoryview(self._buffer)
         self._start = self._end = 0
+        # Of the chunk; none are left either within its last CRLF or, outside of it, before the next size line.
         self._left = 0
-        self._is_inside = False
-        self._is_plain = False
+        self._is_inside = self._is_behind_last = False
+        self._excess = 0
         self._error: Exception | None = None
+        self.is_finished = False
+        """Whether the whole body was read, so that the next request begins where it ends."""
 
-    def receive_into(self, view: memoryview, /) -> int:
-        """Put what is there into `view`. Raises OSError and gunicorn's ParseException for a body that is broken."""
+    @property
+    def has_failed(self) -> bool:
+        """Tell whether the body was cut or is malformed, so that nobody knows where the next request begins."""
+        return self._error is not None
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, view: Any, /) -> int:
+        """Put what is there into `view`, wait only for the first byte; 0 at the end.
+
+        Raises OSError, NoMoreData among them, and ParseException once all that came before was read: an upload may be
+        resumed behind it.
+        """
         if self._error is not None:
-            return self._read_rest(view, self._error)
-        if not self._is_plain and not self._raw:
-            self._grow_to(FIRST_RAW_BYTES)
-            # Until the end is met, where the next request would begin is not known.
-            self._body.failed = True
+            raise self._error
         size = 0
         try:
-            while not self._is_plain and size < len(view):
+            while not self.is_finished and size < len(view):
                 if self._is_inside:
                     size += self._copy_chunks(view[size:])
-                if size and (self._start == self._end or size == len(view)):
+                if size == len(view) or self._advance():
+                    continue
+                if size:
                     break
-                size += self._step(view[size:])
+                self._fill()
         except (OSError, ParseException) as error:
-            # What came before is kept: an upload may be resumed behind it.
             self._error = error
             if not size:
                 raise
-        return size or self._read_plain(view)
-
-    def _step(self, view: memoryview) -> int:
-        if self._left:
-            return self._copy(view)
-        if self._is_inside:
-            self._leave_chunk()
-        else:
-            self._enter_chunk()
-        return 0
+        return size
 
     def _copy_chunks(self, view: memoryview) -> int:
-        """Copy from within a chunk on what is there of it and of the plain ones that follow."""
-        raw, start, end, left = self._raw, self._start, self._end, self._left
-        size, room = 0, len(view)
+        """Copy what is there of a chunk, and of those behind it whose size lines are short."""
+        buffer, raw, start, end, left = self._buffer, self._raw, self._start, self._end, self._left
+        size, room, match = 0, len(view), _NEXT_CHUNK.match
         while True:
             piece = min(left, end - start, room - size)
             view[size : size + piece] = raw[start : start + piece]
             start, size, left = start + piece, size + piece, left - piece
-            if left or (found := _NEXT_CHUNK.match(self._buffer, start, end)) is None:
+            if left:
+                break
+            found = match(buffer, start, end) or _NEXT_EXTENDED.match(buffer, start, end)
+            if found is None:
                 break
             start, left = found.end(), int(found[1], 16)
         self._start, self._left = start, left
         return size
 
-    def _copy(self, view: memoryview) -> int:
-        if self._start == self._end:
-            self._fill()
-        size = min(self._left, self._end - self._start, len(view))
-        view[:size] = self._raw[self._start : self._start + size]
-        self._start += size
-        self._left -= size
-        return size
+    def _advance(self) -> bool:
+        """Go past a line of what frames the data; False when more has to come for that."""
+        if self._left:
+            return False
+        if self._is_inside:
+            return self._leave_chunk()
+        return self._read_trailers() if self._is_behind_last else self._enter_chunk()
 
-    def _leave_chunk(self) -> None:
-        with suppress(NoMoreData):
-            while self._end - self._start < 2:
-                self._fill()
-        end = bytes(self._raw[self._start : self._start + 2])
-        if end != b"\r\n":
-            raise ChunkMissingTerminator(end)
+    def _leave_chunk(self) -> bool:
+        line = bytes(self._raw[self._start : min(self._start + 2, self._end)])
+        if line != b"\r\n":
+            if b"\r\n".startswith(line):
+                return False
+            raise ChunkMissingTerminator(line)
         self._start += 2
         self._is_inside = False
+        return True
 
-    def _enter_chunk(self) -> None:
-        line = bytes(self._raw[self._start : min(self._end, self._start + _LONGEST_SIZE_LINE)])
-        found = _SIZE_LINE.match(line)
-        if found is not None:
-            self._start += found.end()
-            self._left, self._is_inside = int(found[1], 16), True
-        elif b"\n" in line or len(line) == _LONGEST_SIZE_LINE:
-            self._hand_over()
+    def _enter_chunk(self) -> bool:
+        line = self._until(b"\r\n", MAX_LINE_BYTES)
+        if line is None:
+            if self._end - self._start > MAX_LINE_BYTES:
+                raise InvalidChunkSize(b"line over %d bytes with no terminator" % MAX_LINE_BYTES)
+            return False
+        found = _SIZE_LINE.fullmatch(line)
+        if found is None:
+            raise InvalidChunkSize(line[:32])
+        self._left = int(found[1], 16)
+        self._excess = max(0, self._excess + len(line) + 2 - 16 - 2 * self._left)
+        if self._excess > MAX_EXCESS_BYTES:
+            raise InvalidChunkExtension("the extensions are much longer than the data")
+        self._is_inside, self._is_behind_last = self._left > 0, not self._left
+        return True
+
+    def _read_trailers(self) -> bool:
+        if self._buffer.startswith(b"\r\n", self._start, self._end):
+            self._start += 2
         else:
-            self._fill()
+            section = self._until(b"\r\n\r\n", MAX_TRAILER_BYTES)
+            if section is None:
+                if self._end - self._start > MAX_TRAILER_BYTES:
+                    raise LimitRequestHeaders("limit request trailer section size")
+                return False
+            self._check_trailers(section[:-4])
+        self._incoming.unread(bytes(self._raw[self._start : self._end]))
+        self._buffer, self._raw = bytearray(), memoryview(b"")
+        self.is_finished = True
+        return True
+
+    def _until(self, end: bytes, at_most: int) -> bytes | None:
+        """Return what is there up to and with `end`, and go past it; None when it is not there."""
+        found = self._buffer.find(end, self._start, min(self._end, self._start + at_most + len(end)))
+        if found < 0:
+            if _BARE_LF.search(self._buffer, self._start, self._end):
+                raise InvalidHeader("bare LF as line terminator")
+            return None
+        start, self._start = self._start, found + len(end)
+        return bytes(self._raw[start : self._start])
 
     def _fill(self) -> None:
         """Add what is there to the raw bytes. Raises NoMoreData at the end of the stream."""
-        left = bytes(self._raw[self._start : self._end])
+        rest = bytes(self._raw[self._start : self._end])
         if self._end == len(self._raw) < RAW_BYTES:
-            self._grow_to(2 * self._end)
-        rest = len(left)
-        self._raw[:rest] = left
-        self._start, self._end = 0, rest
-        if ahead := self._incoming.take(len(self._raw) - rest):
-            self._raw[rest : rest + len(ahead)] = ahead
+            self._buffer = bytearray(2 * self._end or FIRST_RAW_BYTES)
+            self._raw = memoryview(self._buffer)
+        self._raw[: len(rest)] = rest
+        self._start, self._end = 0, len(rest)
+        if ahead := self._incoming.take(len(self._raw) - self._end):
+            self._raw[self._end : self._end + len(ahead)] = ahead
             size = len(ahead)
         else:
-            size = self._incoming.chunk_into(self._raw[rest:])
+            size = self._incoming.chunk_into(self._raw[self._end :])
         if not size:
             raise NoMoreData
         self._end += size
 
-    def _grow_to(self, size: int) -> None:
-        self._buffer = bytearray(size)
-        self._raw = memoryview(self._buffer)
 
-    def _hand_over(self) -> None:
-        """Give gunicorn's parser, which has not begun, the bytes from this chunk's size line on."""
-        self._incoming.unread(bytes(self._raw[self._start : self._end]))
-        self._raw = memoryview(b"")
-        self._start = self._end = 0
-        self._is_plain = True
-        self._body.failed = False
+class ChunkedInput(io.BufferedReader):
+    """A chunked body."""
 
-    def _read_plain(self, view: memoryview) -> int:
-        try:
-            data = self._body.read(len(view)) if len(view) else b""
-        except (OSError, ParseException) as error:
-            self._error = error
-            return self._read_rest(view, error)
-        view[: len(data)] = data
-        return len(data)
+    raw: ChunkDecoder
 
-    def _read_rest(self, view: memoryview, error: Exception) -> int:
-        """Put what gunicorn's buffers still hold into `view`, where its parser has ended; then raise the error."""
-        data = self._body.read(len(view)) if self._is_plain else b""
-        if not data:
-            raise error
-        view[: len(data)] = data
-        return len(data)
+    def receive_into(self, view: memoryview, /) -> int:
+        """Put what is there into `view`. Raises OSError and gunicorn's ParseException for a body that is broken."""
+        return self.readinto1(view)
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether nobody knows where the next request begins."""
+        return self.raw.has_failed
 
 
 class AwaitedInput:
@@ -257,10 +295,3 @@ class AwaitedInput:
         """Put what is there into `view`, wait only for the first byte; 0 at the end."""
         self._send_100_continue()
         return self._stream.receive_into(view)
-
-
-def fast_input(body: Body, incoming: Incoming) -> Input | None:
-    """Return a faster way to read `body`, None when there is none."""
-    if isinstance(body.reader, LengthReader):
-        return LengthInput(body, incoming)
-    return ChunkedInput(body, incoming) if isinstance(body.reader, ChunkedReader) else None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from gunicorn.util import write_nonblock
 
@@ -16,6 +17,8 @@ def write_error(exchange: Exchange, status_int: int, reason: str, mesg: str) -> 
 
     gunicorn gives what `handle_error` was called with in place of a socket, and the rest is its own.
     """
+    # gunicorn has one word for all that is no client's mistake in spelling.
+    reason = HTTPStatus(status_int).phrase if status_int == HTTPStatus.NOT_IMPLEMENTED else reason
     error = {"code": ErrorCode.UNKNOWN.code, "message": reason.lower(), "detail": mesg or None}
     _write(exchange, status_int, reason, {"errors": [error]}, {})
 
@@ -38,5 +41,7 @@ def _write(exchange: Exchange, status: int, reason: str, answer: object, more: M
     }
     lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
     exchange.refusal = status
+    if exchange.request is not None and exchange.request.method == "HEAD":
+        body = b""
     write_nonblock(exchange.sock, "\r\n".join([*lines, "", ""]).encode("latin-1") + body)
     exchange.sent = len(body)

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connections
 from gunicorn import util
 from gunicorn.http import wsgi
-from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.errors import NoMoreData
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -37,7 +37,7 @@ from registry_project.listening import LISTENER
 from registry_project.open_connections import OpenConnections
 from registry_project.outgoing import Outgoing
 from registry_project.pool import CrowdedError, Pool
-from registry_project.request_body import AwaitedInput, fast_input
+from registry_project.request_body import AwaitedInput, ChunkedInput, LengthInput
 
 # The client went away.
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF)
@@ -215,21 +215,23 @@ class Worker(ThreadWorker):
         except (NoMoreData, StopIteration):
             pass
         except CrowdedError:
-            _turn_away(exchange)
+            if not exchange.is_answered:
+                _turn_away(exchange)
         except OSError as error:
             if error.errno not in _GONE:
                 self.log.exception("Socket error processing request.")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - gunicorn answers it, and logs what is no client's fault
-            client: Any = exchange
-            self.handle_error(exchange.request if exchange.environ else None, client, conn.client, error)
+        except (Exception, SystemExit) as error:
+            if exchange.is_answered:
+                # A second answer would be taken for a part of the first, or for that to the next request.
+                self.log.exception("Error handling request")
+            else:
+                client: Any = exchange
+                self.handle_error(exchange.request if exchange.environ else None, client, conn.client, error)
         return False
 
     def _is_drained(self, conn: Connection) -> bool:
         """Drop what the application left of the body, within bounds; tell whether the next request begins there."""
-        try:
-            return bool(conn.parser.finish_body(time.monotonic() + gthread.DEFAULT_WORKER_DATA_TIMEOUT))
-        except (OSError, ParseException):
-            return False
+        return bool(conn.parser.finish_body(time.monotonic() + gthread.DEFAULT_WORKER_DATA_TIMEOUT))
 
     def _serve(self, req: Any, conn: Connection, exchange: Exchange) -> bool:
         """Serve a request whose head is there; return whether the connection is kept."""
@@ -255,20 +257,7 @@ class Worker(ThreadWorker):
         resp.expect_client(is_admitted=is_admitted)
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = _input(req, conn, resp, is_continue_due=is_continue_due)
-        try:
-            self._answer(resp, environ)
-        except CrowdedError:
-            if not resp.has_begun:
-                raise
-            return False
-        except OSError:
-            raise
-        except (Exception, SystemExit):
-            if not resp.headers_sent:
-                raise
-            # An error page behind the beginning of an answer would be taken for a part of it.
-            self.log.exception("Error handling request")
-            return False
+        self._answer(resp, environ)
         return not resp.should_close()
 
     def _answer(self, resp: Any, environ: Any) -> None:
@@ -308,7 +297,7 @@ def _is_for_admitted(path: str) -> bool:
 
 def _input(req: Any, conn: Connection, resp: Outgoing, *, is_continue_due: bool) -> Any:
     """Return what the application reads the body from."""
-    stream = fast_input(req.body, conn.incoming) or req.body
+    stream = req.body if isinstance(req.body, ChunkedInput) else LengthInput(req.body, conn.incoming)
     if not is_continue_due or is_read(req.body):
         return stream
     resp.expect_100_continue()

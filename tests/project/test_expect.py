@@ -41,7 +41,12 @@ def answer_without_body(server: SmallServer, method: str, path: str, *lines: str
     [
         ("PATCH {upload}", "X-Nothing: 1", 401),
         ("PUT {upload}?digest=" + "sha256:" + "a" * 64, "Authorization: Bearer nonsense", 401),
+        ("POST /v2/alice/app/blobs/uploads/?digest=sha256:" + "a" * 64, "X-Nothing: 1", 401),
         ("POST /v2/charlie/app/blobs/uploads/?digest=sha256:" + "a" * 64, "{bearer}", 401),
+        ("POST /v2/alice/app/blobs/uploads/?digest=nonsense", "{bearer}", 400),
+        ("PUT /v2/alice/app/manifests/v1", "X-Nothing: 1", 401),
+        ("PUT /v2/charlie/app/manifests/v1", "{bearer}", 401),
+        ("PUT /v2/ALICE/app/manifests/v1", "{bearer}", 400),
         ("PATCH /v2/alice/app/blobs/uploads/00000000-0000-4000-8000-000000000000", "{bearer}", 404),
         ("PUT {upload}?digest=nonsense", "{bearer}", 400),
         ("PUT /v2/alice/app/manifests/-", "{bearer}", 400),
@@ -171,3 +176,30 @@ def test_a_malformed_chunk_is_named_and_ends_the_connection(server: SmallServer,
         assert (answer.status, answer.headers["Connection"]) == (400, "close")
         assert b"the chunked body is malformed" in answer.content  # type: ignore[attr-defined]
         assert talk.is_ended()
+
+
+@pytest.mark.parametrize("authorization", ["X-Nothing: 1", "Authorization: Bearer nonsense"])
+@pytest.mark.parametrize("body", [[b"zz\r\n"], [b"3\r\nabc\r\n", b"zz\r\n"], [b"0\r\nno field\r\n\r\n"]])
+def test_a_malformed_chunk_behind_a_refusal_only_ends_the_connection(
+    server: SmallServer, authorization: str, body: list[bytes]
+) -> None:
+    """There is one answer to one request."""
+    with Talk(server) as talk:
+        talk.send("PUT", "/v2/alice/app/manifests/v1", authorization, "Transfer-Encoding: chunked")
+        answer = talk.answer()
+        assert (answer.status, answer.headers["Connection"]) == (401, "keep-alive")
+        for piece in body:
+            talk.sock.sendall(piece)
+
+        assert talk.is_ended()
+
+
+def test_an_upload_of_tiny_chunks_with_extensions_is_answered(server: SmallServer) -> None:
+    """What is read ahead is not copied again for each of them: this once took minutes."""
+    authorization = bearer(server)
+    plain = (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 48
+    with Talk(server) as talk:
+        talk.send("PATCH", open_upload(server, authorization), authorization, "Transfer-Encoding: chunked")
+        talk.sock.sendall(plain + b"1;a\r\ny\r\n" * 150_000 + b"0\r\n\r\n")
+
+        assert talk.answer().headers["Range"] == f"0-{48 * 65536 + 150_000 - 1}"

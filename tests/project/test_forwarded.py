@@ -1,13 +1,25 @@
 """What is believed of `Forwarded` and `X-Forwarded-…`, which a proxy that is trusted has sent."""
 
 import time
+from ipaddress import ip_address
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from registry_project.forwarded import Claim, address_of, claim_of
 
 PEER = "10.0.0.1"
 CLIENT = "203.0.113.9"
+
+ANY_VALUE = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=60)
+NEARLY = st.lists(
+    st.sampled_from(
+        ["for=", "proto=", "host=", "https", CLIENT, "10.0.0.2", "[2001:db8::1]", '"', ",", ";", " ", ":80", "\\"]
+    ),
+    max_size=12,
+).map("".join)
+VALUES = ANY_VALUE | NEARLY
 
 
 def claimed(forwarded: str | None = None, **x_forwarded: str) -> Claim:
@@ -160,3 +172,23 @@ def test_a_header_that_is_long_is_read_in_little_time() -> None:
         claimed(text, **{"for": text})
 
     assert time.process_time() - begun < 1
+
+
+@settings(deadline=None, max_examples=200)
+@given(VALUES | st.none(), VALUES, VALUES, VALUES)
+def test_any_header_names_an_address_and_a_scheme_or_nothing(
+    forwarded: str | None, client: str, scheme: str, host: str
+) -> None:
+    claim = claimed(forwarded, **{"for": client, "proto": scheme, "host": host})
+
+    assert claim.client is None or str(ip_address(claim.client)) == claim.client
+    assert claim.scheme in (None, "http", "https")
+
+
+@settings(deadline=None, max_examples=200)
+@given(VALUES)
+def test_what_a_client_writes_before_its_proxy_changes_nothing(written: str) -> None:
+    proxy = f"for={CLIENT};proto=https;host=r.example.org"
+
+    assert claimed(f"{written},{proxy}") == claimed(proxy)
+    assert claimed(None, **{"for": f"{written}, {CLIENT}"}) == claimed(None, **{"for": CLIENT})

@@ -72,7 +72,7 @@ def test_a_request_that_waits_for_a_thread_is_answered() -> None:
 
 def test_what_follows_a_request_that_waits_for_a_thread_is_read() -> None:
     with crowd(1) as (quiet, (client,)):
-        client.sendall(b"PUT /v2/ HTTP/1.1\r\nContent-Length: 4\r\n\r\n")
+        client.sendall(b"PUT /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
         quiet.connections[0].sock.recv(1, socket.MSG_PEEK)
 
         quiet.end_quiet()

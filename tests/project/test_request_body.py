@@ -1,9 +1,10 @@
 """Bodies are read as gunicorn's own readers do, which are slower: the same bytes, the same refusals."""
 
 import time
+from dataclasses import replace
 
 import pytest
-from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData
+from gunicorn.http.errors import NoMoreData, ParseException
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ def size_line(draw: st.DrawFn, size: int) -> bytes:
     """Write a size as clients may: any case, zeros before it, extensions behind it."""
     digits = f"{size:x}"
     digits = draw(st.sampled_from([digits, digits.upper()]))
-    zeros = "0" * draw(st.sampled_from([0, 0, 0, 1, 7, 8, 9, 20]))
+    zeros = "0" * draw(st.sampled_from([0, 0, 0, 1, 7, 8, 9, 14]))
     return (zeros + digits).encode() + draw(EXTENSIONS) + b"\r\n"
 
 
@@ -43,7 +44,7 @@ def chunked(draw: st.DrawFn) -> bytes:
 def broken(draw: st.DrawFn) -> bytes:
     """Make a chunked request in which some bytes were left out, put in or replaced, or that ends too early."""
     request = draw(chunked())
-    at = draw(st.integers(len(CHUNKED), len(request)))
+    at = draw(st.integers(len(CHUNKED), len(request.removesuffix(FOLLOWING))))
     put_in = draw(st.sampled_from([b"", b"\r", b"\n", b"\r\n", b"0", b"f", b"g", b"-1", b" ", b"\0", b"x" * 20]))
     left_out = draw(st.sampled_from([0, 1, 2, len(request)]))
     return request[:at] + put_in + request[at + left_out :]
@@ -74,8 +75,13 @@ def test_a_chunked_body_is_what_gunicorn_reads(split: list[bytes], view_bytes: i
 
 @settings(deadline=None, max_examples=200)
 @given(pieces(broken()), VIEWS)
-def test_a_broken_chunked_body_is_refused_as_gunicorn_does(split: list[bytes], view_bytes: int) -> None:
-    assert ours(split, view_bytes) == gunicorns(split, view_bytes)
+def test_a_broken_chunked_body_is_refused_where_gunicorn_does(split: list[bytes], view_bytes: int) -> None:
+    outcome, expected = ours(split, view_bytes), gunicorns(split, view_bytes)
+
+    if outcome.error is ParseException and expected.error is NoMoreData:
+        # Gunicorn waits for the end of some lines that can't become good.
+        expected = replace(expected, error=ParseException)
+    assert outcome == expected
 
 
 @settings(deadline=None)
@@ -111,7 +117,98 @@ def test_what_came_before_a_cut_is_there_before_the_error(line: bytes) -> None:
 def test_what_came_before_a_broken_chunk_is_there_before_the_error() -> None:
     outcome = ours([CHUNKED + b"5\r\nhello6\r\n world\r\n0\r\n\r\n" + FOLLOWING], 64)
 
-    assert outcome == Outcome(b"hello", ChunkMissingTerminator, None)
+    assert outcome == Outcome(b"hello", ParseException, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\r\nhello\r\n",
+        b"g\r\n",
+        b"-5\r\nhello\r\n",
+        b"+5\r\nhello\r\n",
+        b"0x5\r\nhello\r\n",
+        b" 5\r\nhello\r\n",
+        b"5 \r\nhello\r\n",
+        b"5_0\r\nhello\r\n",
+        b"\xb2\r\nhello\r\n",
+        b"1" * 17 + b"\r\n",
+        b"5;\r\nhello\r\n",
+        b"5;=a\r\nhello\r\n",
+        b"5;a=\r\nhello\r\n",
+        b'5;a="\r\nhello\r\n',
+        b"5;a b\r\nhello\r\n",
+        b"5;a\rb\r\nhello\r\n",
+        b"5;a\nb\r\nhello\r\n",
+        b"5;" + b"a" * 8190,
+        b"0" * 16 + b"5\r\nhello\r\n",
+        b"0" * 8200,
+        b"5\r\nhelloXX",
+        b"5\r\nhello\n0\r\n",
+        b"0\r\nHost: y\r\n\r\n",
+        b"0\r\nContent-Length: 5\r\n\r\n",
+        b"0\r\nno field\r\n\r\n",
+        b"0\r\na: b\nc: d\r\n\r\n",
+        b"0\r\n" + b"a: b\r\n" * 101 + b"\r\n",
+        b"0\r\na: " + b"b" * 8190,
+    ],
+)
+def test_a_chunked_body_that_nobody_means_is_refused(body: bytes) -> None:
+    outcome = ours([CHUNKED + body + b"0\r\n\r\n" + FOLLOWING], 64)
+
+    assert outcome.error is ParseException
+    assert outcome.following is None
+
+
+@pytest.mark.parametrize("body", [b"5\n", b"5;a\n", b"5\r\nhello\n", b"0\r\na: b\n"])
+def test_a_line_that_ends_with_a_bare_lf_is_not_waited_for(body: bytes) -> None:
+    assert ours([CHUNKED + body], 64).error is ParseException
+
+
+def test_extensions_that_are_much_longer_than_the_data_are_refused() -> None:
+    chunk = b"1;" + b"a" * 1000 + b"\r\nx\r\n"
+
+    outcome = ours([CHUNKED + chunk * 1000 + b"0\r\n\r\n" + FOLLOWING], 64)
+
+    assert outcome == Outcome(b"x" * 16, ParseException, None)
+
+
+def test_the_signature_of_each_chunk_is_taken() -> None:
+    chunk = b"80;chunk-signature=" + b"0" * 64 + b"\r\n" + b"x" * 128 + b"\r\n"
+
+    assert ours([CHUNKED + chunk * 1000 + b"0\r\n\r\n" + FOLLOWING], 64) == Outcome(b"x" * 128_000, None, "/following")
+
+
+@settings(deadline=None, max_examples=50)
+@given(pieces(chunked()), st.sampled_from([1, 3, 20_000]))
+def test_what_wsgi_asks_for_is_the_same_body(split: list[bytes], size: int) -> None:
+    expected = ours(split, 64)
+    for ask in ("read", "readline"):
+        steps = Steps(split)
+
+        data = bytearray()
+        try:
+            while piece := getattr(steps.input, ask)(size):
+                data += piece
+        except ParseException:
+            assert expected.error is ParseException
+        else:
+            assert (bytes(data), None, steps.following()) == (expected.data, expected.error, expected.following)
+
+
+def test_what_is_there_is_given_before_the_line_behind_it_has_come() -> None:
+    steps = Steps([CHUNKED + b"5\r\nhello\r", b"\n5\r\nworld\r\n0\r\n\r\n"])
+
+    assert [steps.next() for _ in range(3)] == [b"hello", b"world", b""]
+
+
+def test_what_follows_a_body_is_read_in_pieces() -> None:
+    """Each of many requests that came with the body would otherwise copy all that come behind it."""
+    steps = Steps([CHUNKED, b"0\r\n\r\n" + FOLLOWING * 1000])
+
+    steps.next()
+
+    assert len(steps.parser.unreader.read()) <= 8192
 
 
 def test_a_body_is_given_as_it_comes() -> None:
@@ -121,12 +218,12 @@ def test_a_body_is_given_as_it_comes() -> None:
     assert [steps.next() for _ in range(3)] == [b"hello", b"world", b""]
 
 
-def test_a_body_that_was_begun_and_left_ends_its_connection() -> None:
+def test_a_body_that_was_begun_and_left_is_skipped() -> None:
     steps = Steps([CHUNKED + b"5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n" + FOLLOWING], view_bytes=5)
 
     steps.next()
 
-    assert steps.following() is None
+    assert steps.following() == "/following"
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,22 @@ def answer(server: Running, request: str) -> tuple[http.client.HTTPResponse, byt
         (f"GET /v2/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {LONG}\r\n\r\n", 431),
         ("PATCH /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: one\r\n\r\n", 400),
         ("PATCH /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        ("PATCH /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        ("GET /v2/ HTTP/1.1\r\n\r\n", 400),
+        ("GET /v2/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
     ],
-    ids=["no request", "version", "header", "long line", "long header", "length", "length and chunks"],
+    ids=[
+        "no request",
+        "version",
+        "header",
+        "long line",
+        "long header",
+        "length",
+        "length and chunks",
+        "coding",
+        "no host",
+        "host",
+    ],
 )
 def test_what_cannot_be_read_is_answered_as_json(server: Running, request_text: str, status: int) -> None:
     response, body = answer(server, request_text)
@@ -47,3 +61,16 @@ def test_what_cannot_be_read_is_answered_as_json(server: Running, request_text: 
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Docker-Distribution-API-Version"] == "registry/2.0"
     assert [*json.loads(body)["errors"][0]] == ["code", "message", "detail"]
+
+
+def test_a_coding_that_is_not_implemented_is_named_so(server: Running) -> None:
+    _, body = answer(server, "PATCH /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n")
+
+    assert json.loads(body)["errors"][0]["message"] == "not implemented"
+
+
+def test_an_error_in_answer_to_head_has_no_body(server: Running) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"HEAD /v2/ HTTP/1.1\r\nHost: a b\r\n\r\n")
+
+        assert connection.makefile("rb").read().endswith(b"\r\n\r\n")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gunicorn.config import Config
-from gunicorn.http.errors import ParseException
+from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData, ParseException
 from gunicorn.http.parser import RequestParser
 
 from registry_project.client import Client
@@ -15,11 +15,13 @@ from registry_project.connection import Parser, frozen
 from registry_project.incoming import Incoming
 from registry_project.places import Waiter
 from registry_project.pool import CrowdedError, Pool, Wait
-from registry_project.request_body import fast_input
+from registry_project.request_body import ChunkedInput, LengthInput
 
 CLIENT = ("127.0.0.1", 50000)
 PEER = Client(CLIENT, lambda _address: False)
-_SETTINGS = frozen(Config())
+SETTINGS = frozen(Config())
+# One for all: each has a descriptor that stays open.
+POOL: Pool[Any] = Pool(1, 10, lambda _: False)
 
 
 class Wire:
@@ -73,13 +75,11 @@ class Steps:
 
     def __init__(self, pieces: Iterable[bytes], view_bytes: int = 64, pool: Pool[Any] | None = None) -> None:
         wire: Any = Wire(pieces)
-        incoming = Incoming(wire, pool or Pool(1, 10, lambda _: False), PEER)
-        self.parser: Any = Parser(_SETTINGS, wire, CLIENT)
+        incoming = Incoming(wire, pool or POOL, PEER)
+        self.parser: Any = Parser(SETTINGS, wire, CLIENT)
         self.parser.unreader = incoming
         body: Any = next(self.parser).body
-        found = fast_input(body, incoming)
-        assert found is not None
-        self.input = found
+        self.input = body if isinstance(body, ChunkedInput) else LengthInput(body, incoming)
         self._view = memoryview(bytearray(view_bytes))
 
     def next(self) -> bytes:
@@ -100,7 +100,7 @@ def ours(pieces: Iterable[bytes], view_bytes: int) -> Outcome:
 def gunicorns(pieces: Iterable[bytes], view_bytes: int) -> Outcome:
     """Read a request's body as gunicorn does by itself."""
     wire: Any = Wire(pieces)
-    parser = RequestParser(_SETTINGS, wire, CLIENT)
+    parser = RequestParser(SETTINGS, wire, CLIENT)
     body: Any = next(parser).body
     return _outcome(lambda: bytes(body.read(view_bytes)), parser)
 
@@ -114,12 +114,19 @@ def _outcome(step: Callable[[], bytes], parser: Any) -> Outcome:
             if error is not None:
                 break
             # What came before may still be in a buffer.
-            error = type(raised)
+            error = _kind(raised)
             continue
         if not piece:
             break
         data += piece
     return Outcome(bytes(data), error, _following(parser))
+
+
+def _kind(error: Exception) -> type[Exception]:
+    """Return the base of what refuses a body; a body that ends within the line behind a chunk was cut."""
+    if isinstance(error, ChunkMissingTerminator) and b"\r\n".startswith(error.term):
+        return NoMoreData
+    return ParseException if isinstance(error, ParseException) else type(error)
 
 
 def _following(parser: Any) -> str | None:

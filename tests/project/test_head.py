@@ -1,0 +1,170 @@
+"""Heads of requests: what RFC 9112 wants refused, and what they cost."""
+
+from typing import Any
+
+import pytest
+from gunicorn.http.errors import (
+    InvalidHeader,
+    InvalidRequestLine,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from registry_project.connection import MAX_HEAD_BYTES, MissingHostError, Parser
+from registry_project.incoming import Incoming
+from tests.project.wire import CLIENT, PEER, POOL, SETTINGS, Wire
+
+
+def parsed(*pieces: bytes) -> Any:
+    """Return the request whose head comes in these pieces."""
+    wire: Any = Wire(pieces)
+    parser = Parser(SETTINGS, wire, CLIENT)
+    parser.unreader = Incoming(wire, POOL, PEER)
+    return next(parser)
+
+
+def request(*fields: str, version: str = "1.1", target: str = "/v2/") -> bytes:
+    return "\r\n".join([f"GET {target} HTTP/{version}", *fields, "", ""]).encode("latin-1")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["a", "a:5000", "a:", "", "registry.example.com", "my_registry", "127.0.0.1:80", "[::1]", "[::1]:5000", "a%20b"],
+)
+def test_a_host_is_taken(host: str) -> None:
+    assert parsed(request(f"Host: {host}")).path == "/v2/"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "a b",
+        "a/b",
+        "a:b",
+        "a:1:2",
+        "a@b",
+        "http://a",
+        "a?b",
+        "a#b",
+        "::1",
+        "[::1",
+        "[]",
+        "[::1]a",
+        "a\xe9",
+        'a"',
+        "a\\b",
+    ],
+)
+def test_what_is_no_host_is_refused(host: str) -> None:
+    with pytest.raises(InvalidHeader):
+        parsed(request(f"Host: {host}"))
+
+
+def test_a_request_of_http_1_1_needs_a_host() -> None:
+    with pytest.raises(MissingHostError):
+        parsed(request())
+
+
+def test_a_request_of_http_1_0_needs_none() -> None:
+    assert parsed(request(version="1.0")).path == "/v2/"
+
+
+@pytest.mark.parametrize("second", ["a", "b"])
+def test_a_second_host_is_refused(second: str) -> None:
+    with pytest.raises(InvalidHeader):
+        parsed(request("Host: a", f"Host: {second}"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["gzip, chunked"],
+        ["identity, chunked"],
+        ["identity", "chunked"],
+        ["gzip", "chunked"],
+        ["x, chunked"],
+        ["chunked,"],
+        [", chunked"],
+        ["x"],
+    ],
+)
+def test_another_coding_than_chunked_is_not_implemented(fields: list[str]) -> None:
+    with pytest.raises(UnsupportedTransferCoding):
+        parsed(request("Host: a", *(f"Transfer-Encoding: {field}" for field in fields)))
+
+
+@pytest.mark.parametrize(
+    "fields", [["chunked, chunked"], ["chunked", "chunked"], ["chunked, gzip"], ["gzip"], ["identity"]]
+)
+def test_a_body_whose_end_is_not_known_is_refused(fields: list[str]) -> None:
+    with pytest.raises(InvalidHeader):
+        parsed(request("Host: a", *(f"Transfer-Encoding: {field}" for field in fields)))
+
+
+@pytest.mark.parametrize("coding", ["chunked", "Chunked", "CHUNKED"])
+def test_chunked_is_taken_in_any_case(coding: str) -> None:
+    assert not parsed(request("Host: a", f"Transfer-Encoding: {coding}")).body.failed
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(1, 60), max_size=8), st.booleans())
+@example([1] * 60, True)
+def test_a_head_may_come_in_any_pieces(sizes: list[int], begins_empty: bool) -> None:
+    head = b"\r\n" * begins_empty + request("Host: a", "X-Long: " + "x" * 100)
+    cuts = [0]
+    for size in sizes:
+        cuts.append(min(len(head), cuts[-1] + size))
+
+    found = parsed(*(head[start:end] for start, end in zip(cuts, [*cuts[1:], len(head)], strict=True)))
+
+    assert (found.path, len(found.headers)) == ("/v2/", 2)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "error"),
+    [
+        (b"GET /v2/ HTTP/1.1\nHost: a\r\n", InvalidRequestLine),
+        (b"GET /v2/ HTTP/1.1\r\nHost: a\n", InvalidHeader),
+        (b"\n", InvalidRequestLine),
+        (b"GET /" + b"a" * 8192, LimitRequestLine),
+        (b"\r\nGET /" + b"a" * 8192, LimitRequestLine),
+    ],
+)
+@pytest.mark.parametrize("piece_bytes", [1, 10_000])
+def test_what_can_be_no_head_is_not_waited_for(beginning: bytes, error: type[ParseException], piece_bytes: int) -> None:
+    with pytest.raises(error):
+        parsed(*(beginning[start : start + piece_bytes] for start in range(0, len(beginning), piece_bytes)))
+
+
+def test_a_head_is_not_read_without_end() -> None:
+    fields = [f"X-{number}: {'x' * 8000}" for number in range(2 * MAX_HEAD_BYTES // 8000)]
+
+    with pytest.raises(LimitRequestHeaders):
+        parsed(request("Host: a", *fields))
+
+
+def test_a_large_head_is_taken() -> None:
+    fields = [f"X-{number}: {'x' * 8000}" for number in range(MAX_HEAD_BYTES // 8100)]
+
+    assert len(parsed(request("Host: a", *fields)).headers) == 1 + len(fields)
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "is_last"),
+    [
+        ("1.1", [], False),
+        ("1.1", ["Connection: keep-alive"], False),
+        ("1.1", ["Connection: Close"], True),
+        ("1.1", ["Connection: close, x"], True),
+        ("1.1", ["Connection: x,close"], True),
+        ("1.1", ["Connection: keep-alive", "Connection: close"], True),
+        ("1.0", [], True),
+        ("1.0", ["Connection: x, keep-alive"], False),
+    ],
+)
+def test_a_connection_ends_where_its_client_says_so(version: str, fields: list[str], *, is_last: bool) -> None:
+    assert parsed(request("Host: a", *fields, version=version)).should_close() is is_last

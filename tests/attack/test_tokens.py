@@ -221,7 +221,9 @@ def test_a_forged_token_opens_nothing(how: str, forge: Forge, send: Ask) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("sub", "alice"), ("exp", NOW + 10**9), ("access", [*PULL, *PULL]), ("aud", "another")]
+    ("name", "value"),
+    [("sub", "alice"), ("exp", NOW + 10**9), ("access", [*PULL, *PULL]), ("aud", "another")],
+    ids=["sub", "exp", "access", "aud"],
 )
 def test_a_claim_that_is_there_twice_gives_nothing_that_the_signer_did_not_write(
     name: str, value: object, forge: Forge, send: Ask

@@ -4,13 +4,17 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.forms import UserChangeForm
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.forms import AuthenticationForm, UserCreationForm
+from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm, UserCreationForm
 
 from accounts import throttle
 from accounts.authentication import BusyError, place
 from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
 from accounts.models import Account
+
+TOO_MANY = "Too many wrong passwords; wait {seconds} s."
+CROWDED = "Too many logins at once; try again in a moment."
 
 
 class AdminLoginForm(AuthenticationForm):
@@ -22,13 +26,13 @@ class AdminLoginForm(AuthenticationForm):
         # The backend asks as well, and can only refuse: that would look like a wrong password.
         if seconds := throttle.wait_seconds(name, self.request):
             log_refusal(self.request, name, "admin", THROTTLED)
-            raise ValidationError(f"Too many wrong passwords; wait {seconds} s.")
+            raise ValidationError(TOO_MANY.format(seconds=seconds))
         try:
             with place(self.request):
                 cleaned: dict[str, Any] = super().clean()
         except BusyError as error:
             log_refusal(self.request, name, "admin", BUSY)
-            raise ValidationError("Too many logins at once; try again in a moment.") from error
+            raise ValidationError(CROWDED) from error
         except ValidationError:
             # The password of an account that may not open the admin was right.
             if self.get_user() is None:
@@ -38,6 +42,30 @@ class AdminLoginForm(AuthenticationForm):
         if self.get_user() is not None:
             log_login(self.request, name, "admin")
         return cleaned
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """One's own password: the old one is asked for as a login's is, which would be guessed here otherwise."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Ask who sends `request`; the other arguments are Django's."""
+        super().__init__(*args, **kwargs)
+        self._request = request
+
+    def clean_old_password(self) -> str:
+        """Check the old password."""
+        name = self.user.get_username()
+        if seconds := throttle.wait_seconds(name, self._request):
+            raise ValidationError(TOO_MANY.format(seconds=seconds))
+        try:
+            with place(self._request):
+                old: str = super().clean_old_password()
+        except BusyError as error:
+            raise ValidationError(CROWDED) from error
+        except ValidationError:
+            throttle.count_failure(name, self._request)
+            raise
+        return old
 
 
 class DistinctName:

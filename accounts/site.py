@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import segno
 from django.contrib.auth import REDIRECT_FIELD_NAME, logout
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.contrib.auth.views import PasswordChangeView
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
@@ -18,6 +20,7 @@ from unfold.sites import UnfoldAdminSite
 
 from accounts import second_factor
 from accounts.code_forms import CodeForm, FirstCodeForm
+from accounts.forms import OwnPasswordForm
 from accounts.login_log import log_event, log_login
 from accounts.models import SecondFactor
 
@@ -45,6 +48,16 @@ class RegistryAdminSite(UnfoldAdminSite):
             following = "second_factor" if second_factor.factor_of(request.user) is None else "code"
             return _redirect(following, request)
         return super().login(request, extra_context)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        """Change one's own password."""
+        # No setting names the form.
+        view = PasswordChangeView.as_view(
+            form_class=partial(OwnPasswordForm, request),
+            success_url=reverse("admin:password_change_done"),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return view(request)
 
     @_private
     def code(self, request: HttpRequest) -> HttpResponse:

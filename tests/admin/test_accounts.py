@@ -5,6 +5,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts import throttle
 from accounts.models import Account
 from tests.admin.browser import Browser, errors_of, staff
 from tests.caller import Caller
@@ -131,6 +132,17 @@ def test_staff_change_their_own_password(manager: Browser) -> None:
 
     assert response["Location"] == "/admin/password_change/done/"
     assert Account.objects.get(name="manager").check_password("the manager's new one")
+
+
+def test_the_old_password_is_guessed_no_faster_than_at_a_login(manager: Browser) -> None:
+    passwords = {"new_password1": "the manager's new one", "new_password2": "the manager's new one"}
+    for _ in range(throttle.OF_ACCOUNT.tries):
+        manager.submit("/admin/password_change/", old_password="wrong", **passwords)
+
+    response = manager.submit("/admin/password_change/", old_password="a password of staff", **passwords)
+
+    assert "Too many wrong passwords" in response.content.decode()
+    assert not Account.objects.get(name="manager").check_password("the manager's new one")
 
 
 def test_saving_a_page_as_it_stands_changes_nothing(admin: Browser) -> None:

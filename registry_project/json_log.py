@@ -7,6 +7,16 @@ from datetime import UTC, datetime
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request", "status_code"}
 
 
+class ClientFaults(logging.Filter):
+    """Requests that Django refuses: a line says why. Its tracebacks would let a stranger fill the log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Make a warning of the error."""
+        if record.name.startswith("django.security."):
+            record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+        return True
+
+
 class JsonFormatter(logging.Formatter):
     """Render a record as `{"at", "level", "logger", "message", …}`; what `extra` added stands beside them.
 

@@ -154,6 +154,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.validators.BcryptPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+# From a login whose address names no page of this site.
+LOGIN_REDIRECT_URL = "admin:index"
 
 # --- the browser's surface ---------------------------------------------------------------------------
 _admin = REGISTRY.admin
@@ -215,7 +217,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "registry_project.json_log.JsonFormatter"}},
-    "handlers": {"stderr": {"class": "registry_project.stderr.StderrHandler", "formatter": "json"}},
+    "filters": {"clients": {"()": "registry_project.json_log.ClientFaults"}},
+    "handlers": {
+        "stderr": {"class": "registry_project.stderr.StderrHandler", "formatter": "json", "filters": ["clients"]}
+    },
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # Each refusal is logged by the registry itself, with the rule that decided.

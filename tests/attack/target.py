@@ -74,10 +74,10 @@ class Target(Server):
         return {str(path) for path in self.data.rglob("*")}
 
     def errors(self) -> list[str]:
-        """Return what the server's log calls an error, but for the attacks that Django names."""
+        """Return what the server's log calls an error."""
         words = ('"level": "error"', '"level": "critical"', '"status": 500')
         lines = self.log_file.read_text().splitlines()
-        return [line for line in lines if any(word in line for word in words) and '"django.security.' not in line]
+        return [line for line in lines if any(word in line for word in words)]
 
 
 TABLES = ("repository", "upload", "manifest", "tag", "blob", "link")

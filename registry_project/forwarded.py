@@ -144,6 +144,15 @@ def network_of(address: str) -> str:
         return plain
 
 
+@lru_cache(maxsize=4096)
+def site_of(network: str) -> str:
+    """Return the /48 that a /64 of IPv6 is in, as providers give at most to one site; anything else as it is."""
+    try:
+        return str(IPv6Address(int(IPv6Address(network)) >> 80 << 80))
+    except ValueError:
+        return network
+
+
 def listed_in(networks: Sequence[IPv4Network | IPv6Network]) -> IsProxy:
     """Return what tells whether an address, as a socket has it, is in one of `networks`; it judges each once."""
 

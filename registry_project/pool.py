@@ -13,7 +13,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -129,7 +129,7 @@ class Pool(Generic[Speaker]):
         """Return all that are listened to or served."""
         return list(self._speakers.values())
 
-    def lent(self, wait: Wait, waiter: Waiter) -> "_Lent":
+    def lent(self, wait: Wait, waiter: Waiter) -> AbstractContextManager[None]:
         """Let another thread serve while the calling one waits for a client.
 
         Raises CrowdedError when there is no place, or at the end when another client was given it meanwhile.

@@ -18,6 +18,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from distribution.gate import is_registry_path
 from registry_project.configuration.values import Network
 from registry_project.listening import LISTENER, admin_listener
+from registry_project.proxies import CLIENT_IS_UNKNOWN
 
 PREFIX = "/admin/"
 _IS_OPEN = "registry.admin_is_open"
@@ -59,10 +60,13 @@ class AdminDoorMiddleware:
     def _is_open(self, request: HttpRequest, *, is_own: bool) -> bool:
         if not self._admin.is_enabled or is_own != (self._own_listener is not None):
             return False
-        client = request.META["REMOTE_ADDR"]
-        is_allowed = not self._networks or self._is_allowed(client)
+        if not self._networks:
+            return True
+        client, is_unknown = request.META["REMOTE_ADDR"], request.META.get(CLIENT_IS_UNKNOWN, False)
+        is_allowed = not is_unknown and self._is_allowed(client)
         if not is_allowed and request.path_info.startswith(PREFIX):
-            logger.warning("admin refused: admin.allowed_networks does not list the client", extra={"client": client})
+            reason = "the proxy names no client, or two" if is_unknown else "it does not list the client"
+            logger.warning("admin refused by admin.allowed_networks: %s", reason, extra={"client": client})
         return is_allowed
 
     def _is_listed(self, client: str) -> bool:

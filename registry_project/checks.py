@@ -97,6 +97,18 @@ def check_admin(**_kwargs: Any) -> Iterator[CheckMessage]:
             hint="Set admin.require_second_factor to true, or restrict it by admin.allowed_networks or admin.addr.",
             id="registry.W014",
         )
+    both = [
+        str(network)
+        for network in admin.allowed_networks
+        if any(proxy.version == network.version and proxy.overlaps(network) for proxy in server.trusted_proxies)
+    ]
+    if both:
+        yield Warning(
+            f"admin.allowed_networks lists {', '.join(both)}, where a proxy of server.trusted_proxies is: the admin is "
+            "open to whatever it passes on without any header of a proxy.",
+            hint="List the networks that administrators ask from, without the proxy's own address.",
+            id="registry.W023",
+        )
     has_own_address = admin.port is not None and not _is_loopback(admin.host)
     if has_own_address and not (admin.public_url or "").startswith("https:"):
         yield Warning(

@@ -26,7 +26,10 @@ IsProxy = Callable[[str], bool]
 
 
 class Claim(NamedTuple):
-    """What is said of a request; None: nothing, or what two headers contradict each other about, the `disputed`."""
+    """What is said of a request; None: nothing that can be read, or what two headers contradict each other about.
+
+    The latter are the `disputed`.
+    """
 
     scheme: str | None = None
     host: str | None = None
@@ -41,10 +44,10 @@ def claim_of(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:
     known here. Whichever kind won, somebody could write the other through a proxy that leaves it alone, and be any
     address. So where both are there, nothing is believed that they contradict each other about.
     """
-    by_x = _x_claim(meta, peer, is_proxy) if any(header in meta for header in X_HEADERS) else None
+    by_x = _x_claim(meta, is_proxy) if any(header in meta for header in X_HEADERS) else None
     if HEADER not in meta:
         return by_x or Claim(client=peer)
-    standard = _standard_claim(meta[HEADER], peer, is_proxy)
+    standard = _standard_claim(meta[HEADER], is_proxy)
     if by_x is None:
         return standard
     return _merged(by_x, standard)
@@ -56,44 +59,43 @@ def _merged(one: Claim, other: Claim) -> Claim:
     Scheme and host that only one kind names are believed, though it may be the client's own: behind a proxy that sets
     neither, a client can name them with one kind alone, and names the host by `Host` anyway. Both only shape the answer
     to that very request, no page can make a browser send these headers, and the names are checked as `Host` is. The
-    client, for which limits and logs stand, is always named by both: one that says nothing says that it is the peer.
+    client, for which access, limits and logs stand, has to be named by both.
     """
     pairs = {name: (getattr(one, name), getattr(other, name)) for name in ("scheme", "host", "client")}
-    disputed = tuple(name for name, (this, that) in pairs.items() if this and that and this != that)
+    disputed = tuple(
+        name for name, (this, that) in pairs.items() if this != that and (name == "client" or (this and that))
+    )
     scheme, host, client = (None if name in disputed else this or that for name, (this, that) in pairs.items())
     return Claim(scheme, host, client, disputed)
 
 
-def _x_claim(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:
+def _x_claim(meta: Mapping[str, str], is_proxy: IsProxy) -> Claim:
     """Return what `X-Forwarded-Proto`, `-Host` and `-For` say; of the first two the nearest proxy's word."""
-    client = peer
+    client = None
     for part in reversed(meta.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         if not part.strip():
             continue
-        address = address_of(part)
-        if address is None:
-            break
-        client = address
-        if not is_proxy(address):
+        client = address_of(part)
+        if client is None or not is_proxy(client):
             break
     scheme, host = (_last(meta.get(f"HTTP_X_FORWARDED_{name}", "")) for name in ("PROTO", "HOST"))
     return Claim(_scheme(scheme), host or None, client)
 
 
-def _standard_claim(header: str, peer: str, is_proxy: IsProxy) -> Claim:
+def _standard_claim(header: str, is_proxy: IsProxy) -> Claim:
     """Return what `Forwarded` says; of scheme and host the word of the outermost proxy that is trusted."""
-    claim = Claim(client=peer)
+    claim = Claim()
     for element in _elements(header):
         client = address_of(element.get("for", ""))
         scheme, host = _scheme(element.get("proto", "")) or claim.scheme, element.get("host") or claim.host
-        claim = Claim(scheme, host, client or claim.client)
+        claim = Claim(scheme, host, client)
         if client is None or not is_proxy(client):
             break
     return claim
 
 
 def _elements(header: str) -> Iterator[dict[str, str]]:
-    """Give the elements from the right, up to the first that is malformed.
+    """Give the elements from the right, up to the first that is malformed, which is empty.
 
     A comma ends an element even in quotes: no address, name or scheme has one, and a quote that a client left open
     would swallow what the proxy wrote behind it.
@@ -103,6 +105,7 @@ def _elements(header: str) -> Iterator[dict[str, str]]:
         element = {pair["name"].lower(): pair["quoted"] or pair["token"] or "" for pair in pairs if pair}
         # A parameter that stands twice, too, is whatever somebody wants it to be.
         if not pairs or len(element) < len(pairs):
+            yield {}
             return
         yield element
 
@@ -139,6 +142,15 @@ def network_of(address: str) -> str:
         return str(IPv6Address(int(IPv6Address(plain)) >> 64 << 64))
     except ValueError:
         return plain
+
+
+@lru_cache(maxsize=4096)
+def site_of(network: str) -> str:
+    """Return the /48 that a /64 of IPv6 is in, as providers give at most to one site; anything else as it is."""
+    try:
+        return str(IPv6Address(int(IPv6Address(network)) >> 80 << 80))
+    except ValueError:
+        return network
 
 
 def listed_in(networks: Sequence[IPv4Network | IPv6Network]) -> IsProxy:

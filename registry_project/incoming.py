@@ -67,6 +67,13 @@ class Pace:
         """Count `size` bytes that came."""
         self._received += size
 
+    def progress(self) -> float:
+        """Return how many bytes of a body came in a second that was waited, in the first one all; none of a head."""
+        if self._head_until is not None:
+            return 0.0
+        since = self._waiting_since
+        return self._received / max(1.0, self._waited + (self._clock() - since if since is not None else 0.0))
+
     def is_too_slow(self) -> bool:
         """Tell whether the head is late, or WINDOW_SECONDS of waiting brought less than the least acceptable."""
         head_until = self._head_until
@@ -142,6 +149,10 @@ class Incoming(SocketUnreader):
     def client(self) -> str:
         """Who is waited for."""
         return self._client.name
+
+    def progress(self) -> float:
+        """Return how many bytes a second its client sends."""
+        return self.pace.progress()
 
     def evict(self) -> None:
         """Let the read that waits end; what is to be said about it can still be sent."""

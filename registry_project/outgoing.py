@@ -1,11 +1,12 @@
 """What goes out: head and body in one packet where they fit, files by `sendfile` while the thread is lent."""
 
+import math
 import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -24,13 +25,18 @@ REMEMBERED_CHARACTERS = 1024
 # Where `tcpi_bytes_acked` stands in `struct tcp_info` (linux/tcp.h), and how long that is at least.
 _ACKNOWLEDGED_AT = 120
 _TCP_INFO_BYTES = 128
+# How long a wait lasts before it is worth asking the kernel: most are over by then.
+_YOUNG_SECONDS = 1.0
 
 
 class Drain:
     """How fast a client takes what it is sent. One that takes a byte now and then would hold a place for ever.
 
-    The kernel counts: a thread that sends a file is in one system call until all of it is out.
+    The kernel counts: a thread that sends a file is in one system call until all of it is out. Whoever takes what it is
+    sent at once is never asked about.
     """
+
+    __slots__ = ("_before", "_client", "_clock", "_since", "_sock", "_window", "sent")
 
     def __init__(self, sock: socket.socket, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
         """Expect nothing yet of `client` on `sock`."""
@@ -38,20 +44,40 @@ class Drain:
         self._client = client
         self._clock = clock
         self._window: _Window | None = None
+        self._since: float | None = None
+        self._before = 0
+        self.sent = 0
+        """How many bytes were handed to the kernel, but for those of a wait that goes on."""
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def expect_answer(self) -> None:
+        """Begin to count another answer."""
+        self._since, self._before = None, self.sent
+
+    def waiting(self) -> "_Window":
         """Expect the client to take what is sent in the block."""
-        self._window = _Window(self._clock(), _acknowledged(self._sock))
-        try:
-            yield
-        finally:
-            self._window = None
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+        return _Window(self, now)
+
+    def progress(self) -> float:
+        """Return how many bytes of the answer it took a second since it is waited for, of the first second all of them.
+
+        Another thread asks. A system that counts nothing says 0 of everybody.
+        """
+        since = self._since
+        if self._window is None or since is None:
+            return math.inf  # it begins or ends this very moment
+        taken = max(0, _acknowledged(self._sock) - self._before)
+        return taken / max(1.0, self._clock() - since)
 
     def is_too_slow(self) -> bool:
-        """Tell whether it took less in WINDOW_SECONDS than is the least acceptable. Another thread asks."""
+        """Tell whether it took less in WINDOW_SECONDS than is the least acceptable. The loop asks every second."""
         window, now = self._window, self._clock()
-        if window is None or now - window.since < WINDOW_SECONDS:
+        if window is None or now - window.since < (_YOUNG_SECONDS if window.acknowledged is None else WINDOW_SECONDS):
+            return False
+        if window.acknowledged is None:
+            window.since, window.acknowledged = now, _acknowledged(self._sock)
             return False
         before, window.acknowledged = window.acknowledged, _acknowledged(self._sock)
         window.since = now
@@ -71,13 +97,20 @@ class Drain:
 
 
 class _Window:
-    """Since when a client is watched, and how many bytes it had acknowledged then."""
+    """Since when a client is waited for, or watched, and how many bytes it had acknowledged then."""
 
-    __slots__ = ("acknowledged", "since")
+    __slots__ = ("_drain", "acknowledged", "since")
 
-    def __init__(self, since: float, acknowledged: int) -> None:
+    def __init__(self, drain: Drain, since: float) -> None:
+        self._drain = drain
         self.since = since
-        self.acknowledged = acknowledged
+        self.acknowledged: int | None = None
+
+    def __enter__(self) -> None:
+        self._drain._window = self  # noqa: SLF001 - the two are one
+
+    def __exit__(self, *_error: object) -> None:
+        self._drain._window = None  # noqa: SLF001
 
 
 class Outgoing(Response):
@@ -90,6 +123,7 @@ class Outgoing(Response):
         super().__init__(req, sock, cfg)
         self._pool = pool
         self._drain = drain
+        drain.expect_answer()
         self._head = b""
         self._wait = Wait.STRANGER
         self._is_continue_due = False
@@ -198,6 +232,8 @@ class Outgoing(Response):
         if sent < len(data):
             with self._pool.lent(self._wait, self._drain), self._drain.waiting():
                 self.sock.sendall(memoryview(data)[sent:])
+        # Only now: what the kernel has and the client has not is waited for.
+        self._drain.sent += len(data)
 
     def _send_now(self, data: bytes) -> int:
         self._head = b""
@@ -218,6 +254,7 @@ class Outgoing(Response):
                     raise OSError(f"the file ends at {offset} instead of {end}")
                 offset += sent
                 self.sent += sent
+        self._drain.sent += len(head) + size
 
 
 def _acknowledged(sock: socket.socket) -> int:

@@ -13,9 +13,9 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from enum import Enum, auto
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from registry_project.hourly import Hourly
 from registry_project.places import Places, Waiter
@@ -129,27 +129,29 @@ class Pool(Generic[Speaker]):
         """Return all that are listened to or served."""
         return list(self._speakers.values())
 
-    @contextmanager
-    def lent(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
+    def lent(self, wait: Wait, waiter: Waiter) -> AbstractContextManager[None]:
         """Let another thread serve while the calling one waits for a client.
 
         Raises CrowdedError when there is no place, or at the end when another client was given it meanwhile.
         """
-        places, client = self._places[wait], waiter.client
+        return _Lent(self, self._places[wait], waiter)
+
+    def take(self, places: Places, client: str, waiter: Waiter) -> None:
+        """Lend the calling thread for a wait. Raises CrowdedError."""
         with self._lock:
             if not places.take(client, waiter):
                 raise CrowdedError
             self._lent += 1
             self._staff()
-        try:
-            yield
-        finally:
-            with self._lock:
-                is_evicted = not places.leave(client, waiter)
-                self._lent -= 1
-            if is_evicted:
-                _warn_of_eviction(client)
-                raise CrowdedError
+
+    def leave(self, places: Places, client: str, waiter: Waiter) -> None:
+        """Take the thread back. Raises CrowdedError."""
+        with self._lock:
+            is_evicted = not places.leave(client, waiter)
+            self._lent -= 1
+        if is_evicted:
+            _warn_of_eviction(client)
+            raise CrowdedError
 
     @contextmanager
     def lent_to_work(self) -> Iterator[None]:
@@ -239,6 +241,25 @@ class Pool(Generic[Speaker]):
             return False
 
 
+class _Lent:
+    """The calling thread, lent for a wait; a generator's context manager would cost twice as much."""
+
+    __slots__ = ("_client", "_places", "_pool", "_waiter")
+
+    def __init__(self, pool: Pool[Any], places: Places, waiter: Waiter) -> None:
+        self._pool = pool
+        self._places = places
+        self._waiter = waiter
+        # Who it is when it begins: that is whose place it is.
+        self._client = waiter.client
+
+    def __enter__(self) -> None:
+        self._pool.take(self._places, self._client, self._waiter)
+
+    def __exit__(self, *_error: object) -> None:
+        self._pool.leave(self._places, self._client, self._waiter)
+
+
 def _check_some(threads: int) -> None:
     """Raise RuntimeError when there is no thread: what waits for one would wait for ever."""
     if not threads:
@@ -249,6 +270,6 @@ def _warn_of_eviction(client: str) -> None:
     if _SAYS_EVICTED.is_due():
         logger.warning(
             "%s has more than its share of the slow clients that a process waits for, while others need places: its "
-            "oldest transfers end for them. Raise server.transfers if it is a client of yours, or block its address",
+            "slowest transfers end for them. Raise server.transfers if it is a client of yours, or block its address",
             client,
         )

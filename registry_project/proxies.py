@@ -18,6 +18,9 @@ from tokens.host import is_served
 
 logger = logging.getLogger(__name__)
 
+CLIENT_IS_UNKNOWN = "registry.client_is_unknown"
+"""True in the environment of a request whose proxy names no client, or two: REMOTE_ADDR is then the proxy's."""
+
 _NO_VIEW_READS = (HEADER, *X_HEADERS, "HTTP_X_FORWARDED_PORT")
 # No name is longer, and what strangers send is not remembered in full.
 MAX_HOST_CHARACTERS = 255
@@ -61,7 +64,9 @@ class TrustedProxyMiddleware:
         meta["wsgi.url_scheme"] = claim.scheme or meta["wsgi.url_scheme"]
         if claim.host:
             meta["HTTP_HOST"] = claim.host
+        # Limits count those whom nobody names as one client; what opens by an address must not take them for the proxy.
         meta["REMOTE_ADDR"] = claim.client or peer
+        meta[CLIENT_IS_UNKNOWN] = claim.client is None
         request_id = meta.get("HTTP_X_REQUEST_ID", "")
         if _REQUEST_ID.fullmatch(request_id):
             meta[REQUEST_ID] = request_id

@@ -31,6 +31,9 @@ def address(element: Element) -> tuple[str, int]:
     try:
         if host not in ("", "localhost") and isinstance(ip_address(host), IPv6Address) != bool(match["v6"]):
             raise Refused(_ADDRESS)
+        # The kernel names the socket by the IPv4 address, under which nobody would look for it.
+        if match["v6"] and (mapped := IPv6Address(host).ipv4_mapped):
+            raise Refused(f'{_ADDRESS}: write "{mapped}:{match["port"]}"')
     except ValueError:
         raise Refused(_ADDRESS) from None
     return host, int(match["port"])

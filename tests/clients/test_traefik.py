@@ -45,6 +45,15 @@ def test_the_proxy_is_believed_about_tls(browser: Browser) -> None:
     assert "max-age=" in answer.headers["strict-transport-security"]
 
 
+def test_what_a_client_says_of_itself_changes_nothing(browser: Browser) -> None:
+    browser.opener.addheaders.append(("Forwarded", "for=198.51.100.1;proto=http;host=evil.example"))
+
+    answer = browser.get("/admin/login/")
+
+    assert answer.status == 200
+    assert "max-age=" in answer.headers["strict-transport-security"]
+
+
 def test_an_administrator_logs_in_with_cookies_for_tls_only(browser: Browser) -> None:
     answer = browser.log_in("admin")
 

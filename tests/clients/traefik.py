@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from registry_project import BASE_DIR
 from tests.clients.background import running
 from tests.clients.browser import Browser
 from tests.clients.nginx import Proxied
@@ -17,18 +18,34 @@ def static(server: Proxied, folder: Path) -> dict[str, object]:
     """Return what Traefik reads at its start."""
     return {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
-        "entryPoints": {"websecure": {"address": f"127.0.0.1:{server.proxy_port}"}},
+        "entryPoints": {
+            "websecure": {
+                "address": f"127.0.0.1:{server.proxy_port}",
+                # As in docker-compose.traefik.yml, but for the provider: there is no docker here to read labels from.
+                "http": {"middlewares": ["unforwarded@file"]},
+            }
+        },
         "providers": {"file": {"filename": str(folder / "routes.yml")}},
     }
 
 
 def routes(server: Proxied) -> dict[str, Any]:
-    """Return where Traefik sends requests, with nothing said about headers: its defaults have to do."""
+    """Return where Traefik sends requests; of headers it is told what docker-compose.traefik.yml says."""
     router = {"rule": "PathPrefix(`/`)", "entryPoints": ["websecure"], "service": "registry", "tls": {}}
+    compose = yaml.safe_load((BASE_DIR / "docker-compose.traefik.yml").read_text())["services"]
+    assert "--entryPoints.websecure.http.middlewares=unforwarded@docker" in compose["traefik"]["command"]
+    begin = "traefik.http.middlewares.unforwarded.headers.customRequestHeaders."
+    labels = [label.removeprefix(begin) for label in compose["registry"]["labels"] if label.startswith(begin)]
     service = {"loadBalancer": {"servers": [{"url": f"http://{server.host}"}]}}
     certificate = {"certFile": str(server.certificate), "keyFile": str(server.folder / "tls.key")}
     return {
-        "http": {"routers": {"registry": router}, "services": {"registry": service}},
+        "http": {
+            "routers": {"registry": router},
+            "services": {"registry": service},
+            "middlewares": {
+                "unforwarded": {"headers": {"customRequestHeaders": dict(label.split("=") for label in labels)}}
+            },
+        },
         "tls": {"certificates": [certificate], "stores": {"default": {"defaultCertificate": certificate}}},
     }
 

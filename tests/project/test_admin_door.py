@@ -84,8 +84,9 @@ def apart(own_port: int) -> Iterator[OneWorker]:
 
 @pytest.fixture(scope="module")
 def fenced() -> Iterator[OneWorker]:
-    """Serve the admin to one network, behind a proxy on this machine."""
-    with serving({"allowed_networks": ["10.0.0.0/8"]}, trusted_proxies=["127.0.0.1"]) as server:
+    """Serve the admin to one network and to this machine, which the proxy is on too."""
+    networks = ["10.0.0.0/8", "127.0.0.0/8"]
+    with serving({"allowed_networks": networks}, trusted_proxies=["127.0.0.1"]) as server:
         yield server
 
 
@@ -155,7 +156,6 @@ def test_an_admins_address_that_is_not_listened_on_is_told(capsys: pytest.Captur
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_client_of_another_network_finds_no_admin(fenced: OneWorker, path: str) -> None:
-    assert looks_missing(fenced, path)
     assert looks_missing(fenced, path, {"X-Forwarded-For": "192.0.2.1"})
 
 
@@ -168,6 +168,29 @@ def test_an_address_that_the_proxy_did_not_see_does_not_count(fenced: OneWorker)
     answer = fenced.ask("/admin/login/", {"X-Forwarded-For": "10.1.2.3, 192.0.2.1"})
 
     assert answer.status == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=unknown"},
+        {"X-Forwarded-For": "192.0.2.1", "Forwarded": "proto=http"},
+        {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=127.0.0.1"},
+        {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=10.1.2.3"},
+        {"X-Forwarded-For": "unknown"},
+        {"Forwarded": "for=_hidden"},
+        {"X-Forwarded-Proto": "https"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/admin/login/", STYLES])
+def test_a_client_that_the_proxy_does_not_name_is_not_taken_for_the_proxy(
+    fenced: OneWorker, path: str, headers: dict[str, str]
+) -> None:
+    assert looks_missing(fenced, path, headers)
+
+
+def test_the_machine_of_the_proxy_may_ask_by_itself(fenced: OneWorker) -> None:
+    assert fenced.ask("/admin/login/").status == 200
 
 
 def test_a_refused_client_is_in_the_log(fenced: OneWorker) -> None:

@@ -1,5 +1,6 @@
 """A client that takes its answer slower than is acceptable is cut; one that takes it slowly is not."""
 
+import math
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,12 @@ def line() -> Iterator[tuple[socket.socket, socket.socket]]:
             yield near, far
 
 
+def watched(drain: Drain, clock: Clock) -> None:
+    """Let the loop look for the first time."""
+    clock.now += 1
+    assert not drain.is_too_slow()
+
+
 def judged(taken: int, seconds: float) -> bool:
     """Tell whether a client is too slow that takes so many bytes in so many seconds."""
     clock = Clock()
@@ -54,6 +61,7 @@ def judged(taken: int, seconds: float) -> bool:
         near.sendall(b"x")
         assert far.recv(1)
         with drain.waiting():
+            watched(drain, clock)
             near.sendall(bytes(taken))
             assert not taken or len(far.recv(taken, socket.MSG_WAITALL)) == taken
             clock.now += seconds
@@ -80,7 +88,10 @@ def test_what_was_taken_long_ago_excuses_nothing() -> None:
     clock = Clock()
     with line() as (near, far):
         drain = Drain(near, PEER, clock)
+        near.sendall(b"x")
+        assert far.recv(1)
         with drain.waiting():
+            watched(drain, clock)
             near.sendall(bytes(LEAST_BYTES))
             assert far.recv(LEAST_BYTES, socket.MSG_WAITALL)
             clock.now += WINDOW_SECONDS
@@ -102,14 +113,38 @@ def test_a_connection_to_which_nothing_is_sent_is_not_too_slow() -> None:
         assert not drain.is_too_slow()
 
 
+@pytest.mark.parametrize(("seconds", "progress"), [(0, 3000), (1, 3000), (10, 300)])
+def test_progress_is_what_was_taken_of_this_answer_in_its_time(seconds: float, progress: float) -> None:
+    clock = Clock()
+    with line() as (near, far):
+        drain = Drain(near, PEER, clock)
+        near.sendall(bytes(5000))
+        drain.sent += 5000
+        drain.expect_answer()
+        with drain.waiting():
+            near.sendall(bytes(3000))
+            assert far.recv(8000, socket.MSG_WAITALL)
+            clock.now += seconds
+
+            # The kernel counts the byte that a connection begins with, too.
+            until(lambda: abs(drain.progress() - progress) <= 1)
+
+
+def test_a_wait_that_begins_this_moment_is_not_the_slowest() -> None:
+    with line() as (near, _):
+        assert Drain(near, PEER).progress() == math.inf
+
+
 def test_a_system_that_does_not_count_cuts_nobody() -> None:
     clock = Clock()
     near, far = socket.socketpair()
     with near, far:
         drain = Drain(near, PEER, clock)
         with drain.waiting():
+            watched(drain, clock)
             clock.now += WINDOW_SECONDS
 
+            assert drain.progress() == 0
             assert not drain.is_too_slow()
 
 
@@ -134,7 +169,10 @@ def test_the_loop_resets_the_connection_of_who_takes_a_blob_too_slowly(tmp_path:
         far.sendall(b"GET / HTTP/1.1\r\nHost: registry\r\n\r\n")
         until(lambda: connection.drain._window is not None)
 
+        clock.now += 1
+        worker.notify()
         clock.now += WINDOW_SECONDS
+        worker._looks_at = 0.0
         worker.notify()
 
         until(lambda: not pool.speakers())

@@ -67,6 +67,14 @@ def pull(server: FairServer, source: str, *lines: str) -> int:
     return answer.status
 
 
+def take(talk: Talk, size: int) -> None:
+    """Receive so many bytes; fail when they do not come."""
+    while size:
+        received = len(talk.sock.recv(min(size, 64 * 1024)))
+        assert received
+        size -= received
+
+
 def is_reset(talk: Talk) -> bool:
     """Tell whether the server has broken the connection off."""
     asked = select.poll()
@@ -88,6 +96,19 @@ def test_who_reads_slowly_keeps_nobody_from_pulling(server: FairServer, anybody:
 
         assert pull(server, HONEST, anybody) == 200
         assert sum(map(is_reset, crowd)) == 1
+
+
+def test_of_one_address_it_is_not_the_pull_that_is_fast_that_ends(server: FairServer, anybody: str) -> None:
+    with talks(server, 1, 64 * 1024, GREEDY) as (fast,), talks(server, 15, SLOW_BUFFER_BYTES, GREEDY) as crowd:
+        pull_slowly([fast], anybody)
+        # More than what the kernel keeps, so that it is sent because it is taken; the oldest is still not done.
+        take(fast, 4 * 1024 * 1024)
+        pull_slowly(crowd, anybody)
+
+        assert pull(server, HONEST, anybody) == 200
+        assert sum(map(is_reset, crowd)) == 1
+        # Its head is a part of what was taken.
+        take(fast, len(LARGE) - 4 * 1024 * 1024)
 
 
 def test_who_reads_slowly_keeps_nobody_from_pushing_slowly(server: FairServer, anybody: str) -> None:

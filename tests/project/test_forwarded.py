@@ -64,7 +64,7 @@ def test_a_node_is_an_address_with_or_without_a_port(node: str, address: str | N
         ('For="203.0.113.9:4711";Proto=HTTPS;Host="r.example.org:5000"', Claim("https", "r.example.org:5000", CLIENT)),
         ('for="[2001:db8::1]:4711"', Claim(client="2001:db8::1")),
         ("for=203.0.113.9:80;proto=https", Claim("https", None, CLIENT)),
-        ("proto=https;host=r.example.org", Claim("https", "r.example.org", PEER)),
+        ("proto=https;host=r.example.org", Claim("https", "r.example.org", None)),
         ("for=203.0.113.9;by=10.0.0.1;secret=a.b", Claim(client=CLIENT)),
         ("for=198.51.100.1, for=203.0.113.9", Claim(client=CLIENT)),
         ("for=198.51.100.1,for=203.0.113.9,for=10.0.0.2", Claim(client=CLIENT)),
@@ -79,9 +79,14 @@ def test_forwarded_is_read_from_the_right_through_proxies_that_are_trusted(forwa
 
 
 @pytest.mark.parametrize("hidden", ["unknown", "_gazonk", '"_a:_b"'])
-def test_whom_a_proxy_hides_is_nobody_further_left(hidden: str) -> None:
-    assert claimed(f"for=198.51.100.1, for={hidden}") == Claim(client=PEER)
-    assert claimed(f"for=198.51.100.1, for={hidden}, for=10.0.0.2") == Claim(client="10.0.0.2")
+def test_whom_a_proxy_hides_is_neither_somebody_further_left_nor_the_proxy(hidden: str) -> None:
+    assert claimed(f"for=198.51.100.1, for={hidden}") == Claim()
+    assert claimed(f"for=198.51.100.1, for={hidden}, for=10.0.0.2") == Claim()
+
+
+def test_a_request_that_is_forwarded_for_nobody_is_the_proxys_own() -> None:
+    assert claimed() == Claim(client=PEER)
+    assert claimed("for=10.0.0.2") == claimed(**{"for": "10.0.0.2"}) == Claim(client="10.0.0.2")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +111,7 @@ def test_what_a_client_writes_swallows_nothing_that_its_proxy_adds(garbage: str)
     "malformed", ["nonsense", 'for="203.0.113.9', "for=203.0.113.9;for=203.0.113.9", "for = 1.2.3.4"]
 )
 def test_a_malformed_element_says_nothing(malformed: str) -> None:
-    assert claimed(f"for=198.51.100.1, {malformed}") == Claim(client=PEER)
+    assert claimed(f"for=198.51.100.1, {malformed}") == Claim()
 
 
 @pytest.mark.parametrize(
@@ -116,10 +121,12 @@ def test_a_malformed_element_says_nothing(malformed: str) -> None:
         ("[2001:db8::1]:4711", "2001:db8::1"),
         ("[2001:db8::1]", "2001:db8::1"),
         ("203.0.113.9:4711, 10.0.0.2:80", CLIENT),
-        ("198.51.100.1, [203.0.113.9", PEER),
+        ("198.51.100.1, [203.0.113.9", None),
+        ("198.51.100.1, [203.0.113.9, 10.0.0.2", None),
+        ("", None),
     ],
 )
-def test_an_entry_of_x_forwarded_for_may_have_a_port(x_forwarded: str, client: str) -> None:
+def test_an_entry_of_x_forwarded_for_may_have_a_port(x_forwarded: str, client: str | None) -> None:
     assert claimed(**{"for": x_forwarded}).client == client
 
 

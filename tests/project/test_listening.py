@@ -4,6 +4,7 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,15 @@ def test_the_admins_listener_is_known_by_the_name_of_its_socket(host: str) -> No
         listener.bind((address.rpartition(":")[0].strip("[]"), port))
 
         assert admin_listener(Admin(host=host, port=port)) == listener.getsockname()
+
+
+def test_a_unix_socket_has_no_options_of_tcp_to_set(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "registry.sock"))
+
+        limit_standstill([listener])
+
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16) == struct.pack("ll", READ_SECONDS, 0)
 
 
 def test_the_kernel_keeps_little_for_a_client_that_takes_nothing() -> None:

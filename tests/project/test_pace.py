@@ -78,6 +78,33 @@ def test_a_head_has_its_time_and_no_more(seconds: float, is_late: bool) -> None:
     assert line.pace.is_too_slow() is is_late
 
 
+@pytest.mark.parametrize(("seconds", "progress"), [(0.001, 10_000), (1, 1000)])
+def test_progress_is_what_came_in_the_time_that_was_waited(seconds: float, progress: float) -> None:
+    line = Line(size=1000, seconds=seconds)
+    for _ in range(10):
+        line.read()
+        line.now += 1000
+
+    assert line.pace.progress() == pytest.approx(progress)
+
+
+def test_while_a_body_is_waited_for_its_progress_falls() -> None:
+    line = Line(size=1000, seconds=1)
+    line.read()
+
+    with line.pace.waiting():
+        line.now += 9
+        assert line.pace.progress() == 100
+
+
+def test_half_a_head_is_no_progress_whatever_came_before() -> None:
+    line = Line(size=10**9, seconds=1)
+    line.read()
+    line.pace.expect_head()
+
+    assert line.pace.progress() == 0
+
+
 def test_a_quiet_connection_is_no_late_head() -> None:
     line = Line(size=1, seconds=0)
     line.pace.expect_head()

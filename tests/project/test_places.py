@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from registry_project.places import LEAST_SHARE, Places
+from registry_project.places import DECENT_BYTES_PER_SECOND, LEAST_SHARE, Places
 
 
 @dataclass(eq=False)
@@ -12,7 +12,11 @@ class Wait:
     """A wait that takes note of being ended."""
 
     client: str
+    rate: float = 0.0
     is_evicted: bool = False
+
+    def progress(self) -> float:
+        return self.rate
 
     def evict(self) -> None:
         self.is_evicted = True
@@ -46,6 +50,69 @@ def test_a_client_with_less_than_its_share_gets_the_oldest_of_the_one_with_the_m
 
     assert [wait.is_evicted for wait in greedy] == [True] + [False] * 29
     assert not any(wait.is_evicted for wait in fair)
+
+
+def test_it_is_the_slowest_and_not_the_oldest_that_ends() -> None:
+    places, waits = full("greedy", each=40, most=10)
+    for number, wait in enumerate(waits):
+        wait.rate = 1000 - number
+
+    taken(places, "newcomer", 1)
+
+    assert [number for number, wait in enumerate(waits) if wait.is_evicted] == [39]
+
+
+def test_what_is_fast_enough_ends_for_nobody() -> None:
+    places, waits = full("greedy", each=40, most=10)
+    for wait in waits:
+        wait.rate = DECENT_BYTES_PER_SECOND
+
+    assert not places.take("newcomer", Wait("newcomer"))
+    assert not any(wait.is_evicted for wait in waits)
+
+
+def test_the_fast_of_the_greediest_shield_no_slow_ones_of_another() -> None:
+    places = Places(60, most=10)
+    fleet = taken(places, "fleet", 40)
+    slow = taken(places, "slow", 20)
+    for wait in fleet:
+        wait.rate = DECENT_BYTES_PER_SECOND
+
+    taken(places, "newcomer", 1)
+
+    assert [wait.is_evicted for wait in slow] == [True] + [False] * 19
+    assert not any(wait.is_evicted for wait in fleet)
+
+
+def networks(number: int) -> list[str]:
+    """Return so many networks of one site."""
+    return [f"2001:db8:0:{each:x}::" for each in range(number)]
+
+
+def test_a_site_with_many_networks_of_ipv6_keeps_nobody_out() -> None:
+    places, waits = full(*networks(64), each=LEAST_SHARE, most=128)
+
+    taken(places, "2001:db8:1::", 1)
+    taken(places, "192.0.2.1", 1)
+    taken(places, "", 1)
+
+    assert sum(wait.is_evicted for wait in waits) == 3
+
+
+def test_one_site_gets_no_more_by_another_network_of_its_own() -> None:
+    places, waits = full(*networks(64), each=LEAST_SHARE, most=128)
+
+    assert not places.take("2001:db8:0:ffff::", Wait("2001:db8:0:ffff::"))
+    assert not any(wait.is_evicted for wait in waits)
+
+
+def test_a_network_that_lost_a_place_as_one_of_a_site_gives_none_back() -> None:
+    places, waits = full(*networks(2), each=LEAST_SHARE, most=LEAST_SHARE)
+    taken(places, "192.0.2.1", 1)
+    (evicted,) = [wait for wait in waits if wait.is_evicted]
+
+    assert not places.leave(evicted.client, evicted)
+    assert sum(places.leave(wait.client, wait) for wait in waits) == 2 * LEAST_SHARE - 1
 
 
 def test_a_client_gets_its_share_and_no_more() -> None:

@@ -44,6 +44,9 @@ class Guest:
         self.client = client
         self.is_over = Event()
 
+    def progress(self) -> float:
+        return 0.0
+
     def evict(self) -> None:
         self.is_over.set()
 

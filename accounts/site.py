@@ -50,7 +50,9 @@ class RegistryAdminSite(UnfoldAdminSite):
             return _redirect(following, request)
         return super().login(request, extra_context)
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+    def password_change(  # type: ignore[override]  # Django's redirects too, whatever its type says
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
         """Change one's own password."""
         # No setting names the form.
         view = PasswordChangeView.as_view(

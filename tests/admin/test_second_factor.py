@@ -356,7 +356,7 @@ def test_who_must_have_one_may_log_in_as_somebody_else(required: None, root: Acc
 
 def test_the_recovery_codes_lead_on_and_stay_when_their_page_is_loaded_again(admin: Browser, root: Account) -> None:
     page = f"{OWN_PAGE}?next=/admin/acl/rule/"
-    fields = dict(form_of(admin.text(page)))
+    fields: dict[str, Any] = dict(form_of(admin.text(page)))
     (secret,) = re.findall(r'id="secret"[^>]*>([A-Z2-7 ]+)<', admin.text(page))
     fields["code"] = code_of(secret, time.time())
 

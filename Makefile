@@ -18,7 +18,7 @@ ENGINE ?= docker
 .PHONY: bench-smoke clean lock audit sbom base-image attack attack-mutations soak fuzz
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: .venv/run ## serve the registry, as config.yaml says (made on the first run)
 	exec $(BIN)/gunicorn

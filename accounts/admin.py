@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, ManyToManyField, QuerySet
@@ -37,6 +37,23 @@ def may_govern(actor: Any, account: Account | None) -> bool:
     return actor.is_superuser or account is None or not is_powerful(account)
 
 
+class SecondFactorFilter(admin.SimpleListFilter):
+    """Accounts with a second factor, or without."""
+
+    title = "second factor"
+    parameter_name = "second_factor"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Offer both."""
+        return [("with", "With"), ("without", "Without")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
+        """Keep the chosen ones."""
+        if self.value() not in ("with", "without"):
+            return queryset
+        return queryset.filter(second_factor__isnull=self.value() == "without")
+
+
 @admin.register(Account)
 class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg]  # unfold's types differ from Django's
     """Who may log in; a change counts for the next request, in every process."""
@@ -44,8 +61,17 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
     form = AccountChangeForm
     add_form = AccountCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("name", "is_active", "is_staff", "is_superuser", "group_names", "last_login", "created_at")
-    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    list_display = (
+        "name",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "has_second_factor",
+        "group_names",
+        "last_login",
+        "created_at",
+    )
+    list_filter = ("is_active", "is_staff", "is_superuser", SecondFactorFilter, "groups")
     actions = ("remove_second_factor",)
     search_fields = ("name",)
     ordering = ("name",)
@@ -69,6 +95,11 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
         """Name the account's groups."""
         return ", ".join(sorted(group.name for group in account.groups.all()))
 
+    @admin.display(description="second factor", boolean=True)
+    def has_second_factor(self, account: Account) -> bool:
+        """Tell whether the admin asks it for a code."""
+        return second_factor.factor_of(account) is not None
+
     @admin.display(description="second factor")
     def second_factor_state(self, account: Account) -> str:
         """Tell since when there is one."""
@@ -82,15 +113,19 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
         for account in removed:
             self.log_change(request, account, "Removed the second factor.")
             log_event(request, account.name, "second factor removed")
-        self.message_user(request, f"Removed the second factor of {len(removed)} accounts.")
+        if removed:
+            whose = str(removed[0]) if len(removed) == 1 else f"{len(removed)} accounts"
+            self.message_user(request, f"Removed the second factor of {whose}.", messages.SUCCESS)
+        else:
+            self.message_user(request, "None of the selected accounts has a second factor.", messages.WARNING)
 
     def has_remove_second_factor_permission(self, request: HttpRequest) -> bool:
         """Leave it to superusers: it is one half of the login of others."""
         return bool(request.user.is_superuser)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
-        """Return accounts with their groups."""
-        return super().get_queryset(request).prefetch_related("groups")
+        """Return accounts with their groups and second factors."""
+        return super().get_queryset(request).select_related("second_factor").prefetch_related("groups")
 
     def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
         """Leave powerful accounts, and thereby their passwords, to superusers."""

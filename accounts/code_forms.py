@@ -38,7 +38,7 @@ class CodeForm(_AnyCodeForm):
             log_refusal(self._request, name, "admin code", THROTTLED)
             raise ValidationError(f"Too many wrong codes; wait {error.retry_after_seconds} s.") from error
         log_refusal(self._request, name, "admin code")
-        raise ValidationError("This code is wrong, or was used already.")
+        raise ValidationError("This code is wrong, or was used already: wait for the next one that the app shows.")
 
 
 class FirstCodeForm(_AnyCodeForm):

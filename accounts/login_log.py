@@ -23,8 +23,8 @@ def log_refusal(request: HttpRequest | None, account: str | None, grant: str, me
 
 
 def log_event(request: HttpRequest | None, account: str, message: str) -> None:
-    """Log what happened to the credentials of `account`."""
-    logger.info(message, extra=_about(request, account, "admin"))
+    """Log what happened to the credentials of `account`, by a command where there is no request."""
+    logger.info(message, extra=_about(request, account, "command" if request is None else "admin"))
 
 
 def _about(request: HttpRequest | None, account: str | None, grant: str) -> dict[str, str | None]:

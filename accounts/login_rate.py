@@ -38,8 +38,9 @@ class LoginRate:
             counts[network] = counts.get(network, 0) + 1
             if counts[network] == settings.REGISTRY.server.limits.logins_per_minute:
                 logger.warning(
-                    "logins of a client are refused until the minute is over: "
-                    "it has had server.limits.logins_per_minute",
+                    "logins of a client are refused until the minute is over: it has had "
+                    "server.limits.logins_per_minute; raise it for a large fleet behind one address, or list the proxy "
+                    "that the address belongs to in server.trusted_proxies",
                     extra={"client": network},
                 )
 

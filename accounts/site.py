@@ -25,6 +25,7 @@ from accounts.login_log import log_event, log_login
 from accounts.models import SecondFactor
 
 _SEED = "second_factor_seed"
+_WITHOUT_MENU = "unfold/layouts/unauthenticated.html"
 
 _private = method_decorator([never_cache, sensitive_post_parameters("code")])
 
@@ -49,7 +50,9 @@ class RegistryAdminSite(UnfoldAdminSite):
             return _redirect(following, request)
         return super().login(request, extra_context)
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+    def password_change(  # type: ignore[override]  # Django's redirects too, whatever its type says
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
         """Change one's own password."""
         # No setting names the form.
         view = PasswordChangeView.as_view(
@@ -68,8 +71,7 @@ class RegistryAdminSite(UnfoldAdminSite):
         if second_factor.is_passed(request):
             return HttpResponseRedirect(_following(request))
         if request.method == "POST" and "leave" in request.POST:
-            logout(request)
-            return _redirect("login", request)
+            return _leave(request)
         form = CodeForm(factor, request, request.POST or None)
         if form.is_valid():
             second_factor.pass_session(request, factor)
@@ -82,6 +84,8 @@ class RegistryAdminSite(UnfoldAdminSite):
         """Set the second factor up, renew its recovery codes, or remove it."""
         if not super().has_permission(request):
             return _redirect("login", request)
+        if request.method == "POST" and "leave" in request.POST:
+            return _leave(request)
         factor = second_factor.factor_of(request.user)
         if factor is None:
             return self._set_up(request)
@@ -101,10 +105,14 @@ class RegistryAdminSite(UnfoldAdminSite):
         qr = segno.make(uri, micro=False).svg_inline(scale=5, light="white")
         shown = {"qr": SafeString(qr), "uri": uri}  # nosec B703 - a path of numbers, no text of anybody's
         secret = second_factor.secret_text(seed)
+        # Who may see nothing yet gets no menu of what there is.
+        shown["layout"] = "admin/base_site.html" if self.has_permission(request) else _WITHOUT_MENU
         return self._page(request, "admin/second_factor_setup.html", "Second factor", form=form, secret=secret, **shown)
 
     def _manage(self, request: HttpRequest, factor: SecondFactor) -> HttpResponse:
-        form = CodeForm(factor, request, request.POST or None)
+        # Another POST is that of the setting up, sent again by a browser that loads the recovery codes anew.
+        is_asked = "remove" in request.POST or "renew" in request.POST
+        form = CodeForm(factor, request, request.POST if is_asked else None)
         if form.is_valid() and "remove" in request.POST:
             second_factor.remove(factor.account)
             log_event(request, factor.account.name, "second factor removed")
@@ -117,13 +125,17 @@ class RegistryAdminSite(UnfoldAdminSite):
         return self._page(request, "admin/second_factor.html", "Second factor", form=form, factor=factor, left=left)
 
     def _recovery_codes(self, request: HttpRequest, codes: list[str]) -> HttpResponse:
-        return self._page(request, "admin/recovery_codes.html", "Recovery codes", codes=codes)
+        following = _following(request)
+        return self._page(request, "admin/recovery_codes.html", "Recovery codes", codes=codes, following=following)
 
     def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
-        common = self.each_context(request) | {"title": title}
-        if not self.has_permission(request):
-            common |= {"available_apps": [], "sidebar_navigation": []}
-        return TemplateResponse(request, template, common | context)
+        return TemplateResponse(request, template, self.each_context(request) | {"title": title} | context)
+
+
+def _leave(request: HttpRequest) -> HttpResponseRedirect:
+    """Let somebody else log in."""
+    logout(request)
+    return _redirect("login", request)
 
 
 def _redirect(name: str, request: HttpRequest) -> HttpResponseRedirect:

@@ -109,4 +109,4 @@ def _too_many_values() -> RegistryError:
 
 
 def _invalid(detail: str) -> RegistryError:
-    return RegistryError(ErrorCode.MANIFEST_INVALID, detail)
+    return RegistryError(ErrorCode.MANIFEST_INVALID, detail, message=detail)

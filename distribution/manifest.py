@@ -104,7 +104,7 @@ def parse_manifest(payload: bytes, content_type: str | None) -> ParsedManifest:
     """Return what the manifest in `payload` names; `content_type` is the request's header, None without one.
 
     Takes OCI image manifests and indexes, Docker schema 2 manifests and lists; unknown fields may hold
-    anything. Raises RegistryError MANIFEST_INVALID, whose detail says what is wrong and where; its status is
+    anything. Raises RegistryError MANIFEST_INVALID, whose message says what is wrong and where; its status is
     413 above 4 MiB. Sources: OCI Image Specification v1.1, Docker "Image Manifest Version 2, Schema 2".
     """
     if len(payload) > MANIFEST_MAX_BYTES:
@@ -285,4 +285,4 @@ def _annotations(fields: Fields, prefix: str = "") -> dict[str, str]:
 
 
 def _invalid(detail: str, *, status: int | None = None) -> RegistryError:
-    return RegistryError(ErrorCode.MANIFEST_INVALID, detail, status=status)
+    return RegistryError(ErrorCode.MANIFEST_INVALID, detail, status=status, message=detail)

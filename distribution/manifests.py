@@ -194,7 +194,8 @@ def _check_media_type(incoming: Put, around: Mapping[str, _Manifest]) -> None:
     """Refuse to let bytes without a mediaType be one thing today and another tomorrow."""
     own = around.get(str(incoming.digest))
     if own is not None and own.media_type != incoming.parsed.media_type:
-        raise RegistryError(ErrorCode.MANIFEST_INVALID, f"this manifest is here already as {own.media_type}")
+        message = f"this manifest is here already as {own.media_type}"
+        raise RegistryError(ErrorCode.MANIFEST_INVALID, message, message=message)
 
 
 def _check_complete(incoming: Put, around: Mapping[str, _Manifest], links: Mapping[str, int]) -> None:

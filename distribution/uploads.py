@@ -5,6 +5,7 @@
 Publishing a blob is a row that names an object, never a rename or a copy: the same on a disk and in a cloud.
 """
 
+import logging
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from django.db import Error
 
 from accounts.identity import Identity
 from accounts.pooled_connection import release_connection
+from accounts.remembered import ForAWhile
 from accounts.statement import Statement
 from acl.names import RepositoryName
 from distribution import blobs, removal, repositories, reserve, segments, short_body, transactions, trash
@@ -34,6 +36,10 @@ RETRY_AFTER_SECONDS = 60
 # How long a session lasts after its last activity: one with bytes may be a push over a bad line that goes on tomorrow.
 EXPIRY = timedelta(hours=24)
 EMPTY_EXPIRY = timedelta(hours=1)
+
+logger = logging.getLogger(__name__)
+# Whose refusal is in the log, each once an hour.
+_told: ForAWhile[bool] = ForAWhile(3600)
 
 # Those that have expired do not count, whenever the collector comes to them.
 _OPEN = """
@@ -76,7 +82,7 @@ def start(name: RepositoryName, owner: Identity, algorithm: str = "sha256", netw
     reserve.check()
     most = settings.REGISTRY.server.limits.uploads_per_account
     if _COUNT_OPEN.value(owner.account_pk, network, most) >= most:
-        raise _too_many_open(owner, most)
+        raise _too_many_open(owner, network, most)
     failpoint("upload.before_start")
     upload = Upload(account=owner.name, account_pk=owner.account_pk, network=network, algorithm=algorithm)
     transactions.run(_open, upload, name)
@@ -290,11 +296,17 @@ def _discard(pk: uuid.UUID, keys: set[str]) -> None:
     _REMOVE.run(pk)
 
 
-def _too_many_open(owner: Identity, most: int) -> RegistryError:
+def _too_many_open(owner: Identity, network: str, most: int) -> RegistryError:
     who = "this address" if owner.is_anonymous else "this account"
-    detail = f"{who} has {most} uploads open; finish or cancel some"
+    message = f"{who} has {most} uploads open; finish or cancel some (server.limits.uploads_per_account)"
+    client = (owner.account_pk, network)
+    # Clients wait and try again without a word to their users.
+    if _told.get(client) is None:
+        _told.put(client, True)
+        extra = {"account": owner.name, "client": network or None}
+        logger.warning("uploads are refused: a client has server.limits.uploads_per_account open", extra=extra)
     return RegistryError(
-        ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, message=detail
+        ErrorCode.TOOMANYREQUESTS, message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, message=message
     )
 
 

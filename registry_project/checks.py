@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004 - Django's name for it
 
-from registry_project.configuration.values import Admin, Configuration
+from registry_project.configuration.storage import SECRET_OPTIONS
+from registry_project.configuration.values import Admin, Configuration, Network
 
 # Wider than any private range (10.0.0.0/8, fc00::/7): what is left are clients.
 _WIDEST = {4: 8, 6: 7}
 # `openssl rand -base64 32` has some 30 different characters, a word that is repeated has few.
 _FEWEST_CHARACTERS = 12
+_ANY_DISK = 2**40
 _SHARED_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph")
 
 
@@ -27,7 +29,7 @@ _SHARED_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshf
 def check_proxies(**_kwargs: Any) -> list[CheckMessage]:
     """Warn about proxies that anybody may pretend to be, and cookies that TLS does not protect."""
     server = settings.REGISTRY.server
-    wide = [str(network) for network in server.trusted_proxies if network.prefixlen < _WIDEST[network.version]]
+    wide = [str(network) for network in server.trusted_proxies if _is_wide(network)]
     messages: list[CheckMessage] = []
     if wide:
         messages.append(
@@ -52,12 +54,13 @@ def check_proxies(**_kwargs: Any) -> list[CheckMessage]:
 @register(Tags.security, deploy=True)
 def check_network(**_kwargs: Any) -> Iterator[CheckMessage]:
     """Name what travels without TLS, and proxies that hide their clients."""
-    server = settings.REGISTRY.server
+    server, admin = settings.REGISTRY.server, settings.REGISTRY.admin
     is_https = (server.public_url or "").startswith("https:")
-    if server.public_url and not is_https and not _is_loopback(urlsplit(server.public_url).hostname or ""):
+    urls = {"server.public_url": server.public_url, "admin.public_url": admin.public_url if admin.is_enabled else None}
+    for key in (key for key, url in urls.items() if url and _is_in_clear(url)):
         yield Warning(
-            "server.public_url is http: passwords, tokens and images travel in clear.",
-            hint="Put a reverse proxy with TLS in front, and set server.public_url to its https URL.",
+            f"{key} is http: what goes there travels in clear, passwords too.",
+            hint=f"Put a reverse proxy with TLS in front, and set {key} to its https URL.",
             id="registry.W010",
         )
     if not server.public_url and not _is_loopback(server.host):
@@ -82,6 +85,24 @@ def check_network(**_kwargs: Any) -> Iterator[CheckMessage]:
 
 
 @register(Tags.security, deploy=True)
+def check_bounds(**_kwargs: Any) -> Iterator[CheckMessage]:
+    """Name bounds that are taken away."""
+    if not settings.REGISTRY.server.limits.logins_per_minute:
+        yield Warning(
+            "server.limits.logins_per_minute is 0: one address may ask for any number of tokens.",
+            hint="Leave the key out, or set it to what the largest fleet behind one address needs.",
+            id="registry.W021",
+        )
+    storage = settings.REGISTRY.storage
+    if storage.backend == "filesystem" and storage.min_free.of(_ANY_DISK) == 0:
+        yield Warning(
+            'storage.min_free is "0": whoever may push can fill the disk, and then nobody pushes.',
+            hint='Leave the key out, or set it to a size as "1GiB" or a share as "5%".',
+            id="registry.W022",
+        )
+
+
+@register(Tags.security, deploy=True)
 def check_admin(**_kwargs: Any) -> Iterator[CheckMessage]:
     """Name an admin that a password alone opens from anywhere, or whose password travels in clear."""
     admin: Admin = settings.REGISTRY.admin
@@ -91,7 +112,8 @@ def check_admin(**_kwargs: Any) -> Iterator[CheckMessage]:
     is_local = _is_loopback(server.host if admin.port is None else admin.host) and not (
         server.public_url if admin.port is None else admin.public_url
     )
-    if not admin.allowed_networks and not admin.require_second_factor and not is_local:
+    is_narrow = admin.allowed_networks and not any(map(_is_wide, admin.allowed_networks))
+    if not is_narrow and not admin.require_second_factor and not is_local:
         yield Warning(
             "The admin is open to every address, and a password is all that it asks for.",
             hint="Set admin.require_second_factor to true, or restrict it by admin.allowed_networks or admin.addr.",
@@ -110,7 +132,8 @@ def check_admin(**_kwargs: Any) -> Iterator[CheckMessage]:
             id="registry.W023",
         )
     has_own_address = admin.port is not None and not _is_loopback(admin.host)
-    if has_own_address and not (admin.public_url or "").startswith("https:"):
+    url = admin.public_url or ""
+    if has_own_address and not url.startswith("https:") and not _is_in_clear(url):
         yield Warning(
             "admin.addr is open to the network without https: the administrators' passwords travel in clear.",
             hint="Listen on 127.0.0.1, or put a reverse proxy with TLS in front and set admin.public_url to its URL.",
@@ -173,9 +196,19 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _is_in_clear(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+
+
+def _is_wide(network: Network) -> bool:
+    return network.prefixlen < _WIDEST[network.version]
+
+
 def _has_secrets(configuration: Configuration) -> bool:
-    secrets = configuration.server.secret_key, configuration.auth.hmac_secret, configuration.database.url
-    return bool(configuration.users) or any(secrets)
+    secrets = [configuration.server.secret_key, configuration.auth.hmac_secret, configuration.database.url]
+    stored = (value for name, value in configuration.storage.options.items() if name in SECRET_OPTIONS)
+    return bool(configuration.users) or any([*secrets, *stored])
 
 
 def _owner(folder: Path) -> int:

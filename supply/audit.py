@@ -26,7 +26,12 @@ def main(arguments: Sequence[str]) -> int:
     command += ["--format=json", "--progress-spinner=off", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - pip-audit, and options
     if done.stdout.strip():
-        return report(json.loads(done.stdout)["dependencies"])
+        try:
+            found = json.loads(done.stdout)
+        except ValueError:  # what arguments as --help ask for
+            print(done.stdout, end="")
+            return done.returncode
+        return report(found["dependencies"])
     no_answer = NO_ANSWER.findall(done.stderr)
     if not no_answer:
         print(done.stderr, file=sys.stderr)

@@ -3,6 +3,7 @@
 The digest is that of the index, which has every platform. Arguments are passed on to `skopeo inspect`.
 """
 
+import argparse
 import hashlib
 import re
 import subprocess
@@ -16,12 +17,14 @@ BASE = re.compile(r"^ARG BASE=(?P<tag>[^@\s]+)(?:@(?P<digest>sha256:[0-9a-f]{64}
 
 def main(arguments: Sequence[str]) -> int:
     """Write the digest into the Dockerfile of this folder, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m supply.base_image", description=__doc__)
+    _, passed_on = parser.parse_known_args(arguments)
     written = DOCKERFILE.read_text()
     base = BASE.search(written)
     if base is None:
         print(f"{DOCKERFILE}: no line ARG BASE=NAME:TAG", file=sys.stderr)
         return 1
-    command = ["skopeo", "inspect", "--raw", *arguments, f"docker://{base['tag']}"]
+    command = ["skopeo", "inspect", "--raw", *passed_on, f"docker://{base['tag']}"]
     asked = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603 - skopeo, and the name above
     if asked.returncode or not asked.stdout:
         print(f"{base['tag']}: no manifest of it; {DOCKERFILE} is unchanged", file=sys.stderr)

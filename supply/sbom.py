@@ -77,7 +77,12 @@ def look_inside(engine: str, image: str) -> dict[str, Any]:
     """Return what the image holds, in the words of its own Python and dpkg."""
     confined = ["--rm", "--network=none", "--read-only", "--cap-drop=ALL"]
     command = [engine, "run", *confined, image, "python", "-c", LOOK_INSIDE]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - the named engine
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603 - the named engine
+    except OSError as error:
+        raise SystemExit(f"{engine} can't be run: {error.strerror}") from None
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"{engine} can't look into the image {image}: exit status {error.returncode}") from None
     inside: dict[str, Any] = json.loads(done.stdout)
     return inside
 

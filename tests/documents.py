@@ -36,10 +36,14 @@ def fences(name: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text(name), re.DOTALL | re.MULTILINE)
 
 
+def inline(name: str) -> list[str]:
+    """Return the inline code of a document."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```", "", text(name)))
+
+
 def commands(name: str, pattern: str) -> list[str]:
     """Return what `pattern` finds in shell blocks and in inline code."""
-    document = text(name)
-    code = [*fences(name, "sh"), *re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```", "", document))]
+    code = [*fences(name, "sh"), *inline(name)]
     return [found for piece in code for found in re.findall(pattern, piece)]
 
 

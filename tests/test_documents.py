@@ -1,5 +1,6 @@
 """What the documents say, against the project: commands, links, configurations, messages of the start."""
 
+import ast
 import re
 import shutil
 import socket
@@ -164,6 +165,19 @@ def test_an_idle_rule_is_said_at_the_start_as_the_document_says(tmp_path: Path) 
         said = (tmp_path / "stderr").read_text()
 
     assert said == documents.block("docs/troubleshooting.md", "start: idle")
+
+
+def test_every_line_of_the_log_that_is_named_is_one_that_the_code_writes() -> None:
+    modules = [path.read_text() for path in documents.ROOT.glob("[a-z]*/**/*.py") if "tests" not in path.parts]
+    nodes = (node for module in modules if "log" in module for node in ast.walk(ast.parse(module)))
+    written = "\n".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    sentence = r"(?!make |docker |systemctl |enabled: )[a-z]+(?:[,:]? [a-z]+)+"
+    inline = documents.inline("docs/security.md") + documents.inline("docs/deployment.md")
+    named = [text for text in inline if re.fullmatch(sentence, text)]
+
+    assert "login refused" in named
+    # "%s deleted" is written for each kind.
+    assert [text for text in named if text not in written and re.sub(r"^\w+", "%s", text) not in written] == []
 
 
 def test_the_patience_with_a_connection_is_as_documented() -> None:

@@ -7,6 +7,7 @@ from distribution import manifests, tags
 from distribution.digest import Digest
 from distribution.lookup import FoundManifest
 from distribution.query import parameters
+from distribution.size import size_text
 from distribution.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
 from distribution.tag import Tag, parse_reference, parse_tag
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already
@@ -85,4 +86,5 @@ def _headers(found: FoundManifest) -> dict[str, str]:
 
 def _too_large() -> RegistryError:
     limit = settings.REGISTRY.server.limits.manifest_size
-    return RegistryError(ErrorCode.MANIFEST_INVALID, f"a manifest has at most {limit} bytes", status=413)
+    message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
+    return RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)

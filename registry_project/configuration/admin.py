@@ -1,12 +1,20 @@
 """The section `admin`."""
 
 from registry_project.configuration.converters import boolean, list_of
-from registry_project.configuration.element import Element
+from registry_project.configuration.element import Element, Refused
 from registry_project.configuration.section import Key, Section, Values
 from registry_project.configuration.server import address, network, public_url
-from registry_project.configuration.values import Admin
+from registry_project.configuration.values import Admin, Network
 
-_NETWORKS = 'a list of IP addresses and networks, as ["10.0.0.0/8"]'
+_read_networks = list_of(network, 'a list of IP addresses and networks, as ["10.0.0.0/8"]')
+
+
+def _networks(element: Element) -> tuple[Network, ...]:
+    networks = _read_networks(element)
+    if not networks:
+        # Nobody, to who wrote it; and a list that is made by a program may come out empty.
+        raise Refused("at least one network; leave the key out for everybody, or set admin.enabled: false", "none")
+    return networks
 
 
 def _check(values: Values, element: Element) -> None:
@@ -27,7 +35,7 @@ ADMIN = Section(
         "enabled": Key(boolean),
         "addr": Key(address),
         "public_url": Key(public_url),
-        "allowed_networks": Key(list_of(network, _NETWORKS)),
+        "allowed_networks": Key(_networks),
         "require_second_factor": Key(boolean),
     },
     _build,

@@ -6,10 +6,10 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from registry_project.configuration.converters import boolean, choice, file_path, integer, list_of, text
-from registry_project.configuration.element import BOOLEAN, Element, Refused
+from registry_project.configuration.element import BOOLEAN, REFUSED, Element, Refused
 from registry_project.configuration.limits import LIMITS
 from registry_project.configuration.section import Key, Section, Values
-from registry_project.configuration.values import Network
+from registry_project.configuration.values import Network, Server
 
 MIN_SECRET_KEY_CHARACTERS = 32
 
@@ -91,6 +91,16 @@ def _no_tls(element: Element) -> bool:
     return False
 
 
+def _check(values: Values, element: Element) -> None:
+    transfers, limits = values.get("transfers", Server().transfers), values.get("limits")
+    if REFUSED in (transfers, limits) or limits is None:
+        return
+    # A share above all that there is would bound nobody.
+    if limits.transfers_per_client is not None and limits.transfers_per_client > transfers:
+        share = element.members()["limits"].members()["transfers_per_client"]
+        share.report(f"at most server.transfers ({transfers})")
+
+
 def _build_tls(_values: Values, _element: Element) -> None:
     """Keep nothing: TLS is the reverse proxy's."""
 
@@ -125,4 +135,5 @@ SERVER = Section(
         ),
     },
     _build,
+    _check,
 )

@@ -132,6 +132,8 @@ AZURE = Section(
     _options("azure"),
 )
 
+SECRET_OPTIONS = frozenset(name for cloud in (S3, GCS, AZURE) for name, key in cloud.keys.items() if key.is_secret)
+
 
 def _check(values: Values, element: Element) -> None:
     chosen = [name for name in values if name in _BACKENDS]

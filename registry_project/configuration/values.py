@@ -56,7 +56,7 @@ class Admin:
     """Who reaches the admin, and where.
 
     `port` None: at `server.addr`, as everything else; otherwise at an address that serves nothing else. `public_url`
-    is the URL of that address. `allowed_networks` empty: every client.
+    is the URL of that address. `allowed_networks` empty, as no file says it: every client.
     """
 
     is_enabled: bool = True

@@ -12,17 +12,20 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.contrib.messages import get_messages
 from django.contrib.sessions.models import Session
 from django.core import serializers
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts import second_factor
-from accounts.models import Account, RecoveryCode, SecondFactor
+from accounts.models import Account, FailedLogin, RecoveryCode, SecondFactor
 from registry_project.configuration.values import Admin
 from tests.admin.browser import Browser, Response
+from tests.admin.form import form_of
 from tests.caller import Caller
 
 PASSWORD = "the password of root"
@@ -72,6 +75,8 @@ def opens(browser: Browser, path: str = "/admin/") -> bool:
 @pytest.fixture
 def device(admin: Browser) -> Device:
     """Give root a second factor."""
+    # The row may have the key of an earlier test's.
+    second_factor._accepted.clear()
     return set_up(admin)
 
 
@@ -323,8 +328,11 @@ def test_who_must_have_one_opens_nothing_but_its_page(required: None, root: Acco
 
     asked = browser.client.get("/admin/acl/rule/", follow=True)
 
+    page = asked.content.decode()
     assert asked.redirect_chain[-1][0] == "/admin/second-factor/?next=%2Fadmin%2Facl%2Frule%2F"
-    assert "Access rules" not in asked.content.decode()
+    assert "Access rules" not in page
+    assert "This admin asks everybody for a second factor." in page
+    assert "permission to view or edit" not in page
     assert not opens(browser, "/admin/accounts/account/")
 
 
@@ -335,6 +343,30 @@ def test_who_has_set_it_up_goes_on(required: None, root: Account) -> None:
     set_up(browser)
 
     assert opens(browser)
+
+
+def test_who_must_have_one_may_log_in_as_somebody_else(required: None, root: Account) -> None:
+    browser = Browser()
+    browser.log_in("root", PASSWORD)
+
+    browser.submit(OWN_PAGE, leave="1", code=None)
+
+    assert "password" in browser.text("/admin/login/")
+
+
+def test_the_recovery_codes_lead_on_and_stay_when_their_page_is_loaded_again(admin: Browser, root: Account) -> None:
+    page = f"{OWN_PAGE}?next=/admin/acl/rule/"
+    fields: dict[str, Any] = dict(form_of(admin.text(page)))
+    (secret,) = re.findall(r'id="secret"[^>]*>([A-Z2-7 ]+)<', admin.text(page))
+    fields["code"] = code_of(secret, time.time())
+
+    shown = admin.client.post(page, fields).content.decode()
+    again = admin.client.post(page, fields).content.decode()
+
+    assert '<a class="text-link" href="/admin/acl/rule/">I have them</a>' in shown
+    assert "10 recovery codes left" in again
+    assert "This code is wrong" not in again
+    assert not FailedLogin.objects.exists()
 
 
 def test_who_is_no_staff_gets_no_page_of_it(required: None, alice: Caller) -> None:
@@ -355,8 +387,10 @@ def test_a_superuser_removes_that_of_somebody_else(admin: Browser, device: Devic
     other = Browser()
     other.client.force_login(Account.objects.create_superuser("other", "another password"))
 
-    act(other, root)
+    answers = [act(other, root), act(other, root)]
 
+    told = [str(message) for answer in answers for message in get_messages(answer.wsgi_request)]
+    assert told == ["Removed the second factor of root.", "None of the selected accounts has a second factor."]
     assert not SecondFactor.objects.exists()
 
 
@@ -366,9 +400,31 @@ def test_who_manages_accounts_and_is_no_superuser_does_not(manager: Browser, dev
     assert SecondFactor.objects.exists()
 
 
-def test_an_operator_removes_it_by_a_command(browser: Browser, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_says_who_has_one(admin: Browser, device: Device, alice: Caller) -> None:
+    accounts = "/admin/accounts/account/"
+
+    names = {
+        choice: re.findall(r"/change/\?[^>]*>(\w+)</a>", admin.text(accounts, second_factor=choice))
+        for choice in ("with", "without")
+    }
+
+    assert names == {"with": ["root"], "without": ["alice", "bob", "charlie"]}
+
+
+def test_the_list_asks_once_for_all_second_factors(admin: Browser, alice: Caller, bob: Caller) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        admin.text("/admin/accounts/account/")
+
+    assert not [query for query in asked if query["sql"].startswith('SELECT "accounts_secondfactor"')][1:]
+
+
+def test_an_operator_removes_it_by_a_command(
+    browser: Browser, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     call_command("removesecondfactor", "root")
 
+    (told,) = [record for record in caplog.records if record.message == "second factor removed"]
+    assert (told.account, told.grant) == ("root", "command")  # type: ignore[attr-defined]  # of the log's `extra`
     assert capsys.readouterr().out == "Removed the second factor of root.\n"
     assert opens(browser)
 

@@ -74,7 +74,7 @@ def refusal(document: object, content_type: str | None = None) -> str:
 
     assert refused.value.code is ErrorCode.MANIFEST_INVALID
     assert refused.value.status == 400
-    return str(refused.value.detail)
+    return refused.value.message
 
 
 @pytest.mark.parametrize(

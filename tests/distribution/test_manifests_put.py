@@ -208,7 +208,8 @@ def test_less_than_4_mib_is_413_where_the_configuration_says_so(alice: Caller, l
     response = put(alice, b" " * 1025)
 
     assert (response.status_code, error_codes(response)) == (413, ["MANIFEST_INVALID"])
-    assert b"at most 1024 bytes" in response.content
+    (error,) = response.json()["errors"]
+    assert error["message"] == "a manifest has at most 1.0 KiB here (server.limits.manifest_size)"
 
 
 def test_a_manifest_of_4_mib_is_taken(alice: Caller, blobs: None) -> None:

@@ -7,7 +7,9 @@ from uuid import UUID
 import pytest
 from django.db.models.functions import Now
 
+from accounts.remembered import ForAWhile
 from acl.models import Rule
+from distribution import uploads
 from distribution.models import Repository, Upload
 from tests.caller import Caller, Response, error_codes
 from tests.distribution.sessions import finish, start
@@ -82,10 +84,25 @@ def test_an_account_has_a_bounded_number_of_sessions_open(alice: Caller, limit: 
     refused = alice.post("/v2/alice/app/blobs/uploads/")
 
     assert (refused.status_code, error_codes(refused)) == (429, ["TOOMANYREQUESTS"])
-    assert b'"message": "this account has 2 uploads open; finish or cancel some"' in refused.content
+    (error,) = refused.json()["errors"]
+    assert error["message"] == (
+        "this account has 2 uploads open; finish or cancel some (server.limits.uploads_per_account)"
+    )
     assert refused["Retry-After"] == "60"
     alice.delete(sessions[0])
     assert alice.post("/v2/alice/app/blobs/uploads/").status_code == 202
+
+
+def test_the_log_tells_of_refused_uploads_once(
+    alice: Caller, limit: Callable[..., None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_told", ForAWhile(3600))
+    limit(uploads_per_account=1)
+    for _ in range(3):
+        alice.post("/v2/alice/app/blobs/uploads/")
+
+    (told,) = [record for record in caplog.records if "uploads_per_account" in record.message]
+    assert (told.account, told.client) == ("alice", None)  # type: ignore[attr-defined]  # of the log's `extra`
 
 
 def test_the_sessions_of_others_do_not_count(alice: Caller, bob: Caller, limit: Callable[..., None]) -> None:

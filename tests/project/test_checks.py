@@ -1,5 +1,7 @@
 """System checks of the configuration."""
 
+from dataclasses import replace
+from fractions import Fraction
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -8,7 +10,17 @@ from pytest_django import Settings
 
 from registry_project import checks
 from registry_project.checks import check_proxies
-from registry_project.configuration.values import Admin, Auth, Configuration, Database, Server, UserEntry
+from registry_project.configuration.values import (
+    Admin,
+    Auth,
+    Configuration,
+    Database,
+    Limits,
+    Reserve,
+    Server,
+    Storage,
+    UserEntry,
+)
 
 PROXY, NETWORK = (ip_network("192.0.2.1"),), (ip_network("10.0.0.0/8"),)
 HTTPS = Server(public_url="https://registry.example.org", trusted_proxies=PROXY)
@@ -39,7 +51,7 @@ def test_a_list_of_proxies_is_warned_about_when_it_protects_nothing(
 
 def deployment_checks() -> list[str]:
     """Return the ids of what is weak, but for the machine."""
-    each = checks.check_network, checks.check_admin, checks.check_secrets
+    each = checks.check_network, checks.check_bounds, checks.check_admin, checks.check_secrets
     return [str(message.id) for check in each for message in check()]
 
 
@@ -60,7 +72,20 @@ def deployment_checks() -> list[str]:
         (Configuration(server=HTTPS, admin=Admin(allowed_networks=(*NETWORK, ip_network("::/0")))), []),
         (Configuration(server=HTTPS, admin=Admin(allowed_networks=(ip_network("192.0.2.0/24"),))), ["W023"]),
         (Configuration(server=HTTPS, admin=Admin(host="127.0.0.1", port=5001)), []),
+        (
+            Configuration(server=HTTPS, admin=Admin(allowed_networks=tuple(map(ip_network, ["0.0.0.0/0", "::/0"])))),
+            ["W014"],
+        ),
+        (Configuration(server=HTTPS, admin=Admin(allowed_networks=(*NETWORK, ip_network("::/1")))), ["W014"]),
         (Configuration(server=HTTPS, admin=Admin(port=5001, require_second_factor=True)), ["W015"]),
+        (Configuration(server=HTTPS, admin=Admin(True, "127.0.0.1", 5001, "http://a.example.org", NETWORK)), ["W010"]),
+        (Configuration(server=HTTPS, admin=Admin(True, "", 5001, "http://a.example.org", NETWORK)), ["W010"]),
+        (Configuration(server=HTTPS, admin=Admin(True, "", 5001, "http://localhost:5001", NETWORK)), ["W015"]),
+        (Configuration(server=HTTPS, admin=Admin(False, "", 5001, "http://a.example.org")), []),
+        (Configuration(server=replace(LOCAL, limits=Limits(logins_per_minute=0))), ["W021"]),
+        (Configuration(server=LOCAL, storage=Storage(min_free=Reserve(0, None))), ["W022"]),
+        (Configuration(server=LOCAL, storage=Storage(min_free=Reserve(None, Fraction(0)))), ["W022"]),
+        (Configuration(server=LOCAL, storage=Storage("s3", min_free=Reserve(0, None))), []),
         (Configuration(server=HTTPS, admin=Admin(port=5001, public_url="https://a.example.org")), ["W014"]),
         (Configuration(server=Server(host="::1", secret_key=RANDOM)), []),
         (Configuration(server=Server(host="::1", secret_key="changeme" * 4)), ["W017"]),
@@ -86,8 +111,13 @@ def test_a_file_with_hashes_that_others_may_read_is_named(
     path.touch()
     path.chmod(mode)
 
-    settings.REGISTRY = Configuration(path=path, server=LOCAL, users=(UserEntry("admin", "a hash"),))
-    assert deployment_checks() == expected
+    for secret in (
+        Configuration(users=(UserEntry("admin", "a hash"),)),
+        Configuration(storage=Storage("s3", options={"bucket_name": "b", "secret_key": "a secret"})),
+        Configuration(storage=Storage("azure", options={"connection_string": "a secret"})),
+    ):
+        settings.REGISTRY = replace(secret, path=path, server=LOCAL)
+        assert deployment_checks() == expected
     settings.REGISTRY = Configuration(path=path, server=LOCAL)
     assert deployment_checks() == []
 

@@ -102,3 +102,9 @@ def test_an_audit_that_fails_for_another_reason_fails(capfd: pytest.CaptureFixtu
 
     assert status == 1
     assert "nobody" in capfd.readouterr().err
+
+
+def test_what_is_asked_of_the_tool_itself_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert audit.main(["--version"]) == 0
+
+    assert capsys.readouterr().out.startswith("pip-audit ")

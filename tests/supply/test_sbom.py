@@ -74,3 +74,18 @@ def test_an_image_of_other_packages_than_the_locked_ones_is_refused(
     assert status == 1
     assert "registry holds what requirements.txt does not lock: Django 5.2.1" in capfd.readouterr().err
     assert not (tmp_path / "bill").exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [
+        ("/bin/false", "/bin/false can't look into the image missing: exit status 1"),
+        ("/nowhere/docker", "/nowhere/docker can't be run: No such file or directory"),
+    ],
+)
+def test_an_image_that_cannot_be_looked_into_is_one_line(tmp_path: Path, engine: str, told: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        sbom.main([f"--output={tmp_path / 'bill'}", "--image=missing", f"--engine={engine}"])
+
+    assert end.value.code == told
+    assert not (tmp_path / "bill").exists()

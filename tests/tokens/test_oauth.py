@@ -111,6 +111,7 @@ def test_a_form_that_is_too_large_is_413(alice: Caller) -> None:
     response = with_password(alice, padding="x" * settings.REGISTRY.server.limits.form_size)
 
     assert refused(response) == (413, ["TOKEN_REQUEST_INVALID"], "invalid_request")
+    assert b"a form has at most 65536 bytes here (server.limits.form_size)" in response.content
 
 
 def test_a_form_that_is_no_text_is_400(alice: Caller) -> None:

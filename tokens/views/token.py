@@ -74,7 +74,8 @@ class TokenView(RegistryView):
 def _form(request: HttpRequest) -> QueryDict:
     """Return the fields of the form, which must be text."""
     limit = settings.REGISTRY.server.limits.form_size
-    too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, f"a form has at most {limit} bytes", status=413)
+    message = f"a form has at most {limit} bytes here (server.limits.form_size)"
+    too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, message, status=413, message=message)
     payload = read_whole(request, limit, too_large)
     try:
         return QueryDict(payload.decode("ascii"))

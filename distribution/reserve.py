@@ -3,6 +3,7 @@
     storage.min_free   below this no upload begins
     half of it         below this an upload that has begun is stopped, and nothing is stored that takes rows for good
 
+On the disk of SQLite both are at least the size of its ballast, which would otherwise be room for uploads.
 What lies below is for deletion and collection: on a full disk SQLite refuses DELETE too.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from distribution import ballast
 from distribution.ballast import database_file
 from distribution.size import size_text
 from distribution.storage import blob_store
@@ -37,51 +39,63 @@ class Space:
     whose: str
     free: int
     reserve: int
+    # On the disk of SQLite the size of its ballast, which there need not be.
+    ballast: int
+
+    @property
+    def low_mark(self) -> int:
+        """Below this no upload begins."""
+        return max(self.reserve, self.ballast)
+
+    @property
+    def hard_mark(self) -> int:
+        """Below this an upload that has begun is stopped."""
+        return max(self.reserve // 2, self.ballast)
 
     @property
     def is_low(self) -> bool:
         """Tell whether no upload begins."""
-        return self.free < self.reserve
+        return self.free < self.low_mark
 
     @property
     def room(self) -> int:
         """What may be written before uploads that have begun are stopped; negative: they are."""
-        return self.free - self.reserve // 2
+        return self.free - self.hard_mark
 
 
 def space() -> Space | None:
     """Return the space on the disk that has the least above its reserve, None without a disk. Raises OSError."""
     found = [one for one in (_of_storage(), _of_database()) if one is not None]
-    return min(found, key=lambda one: one.free - one.reserve, default=None)
+    return min(found, key=lambda one: one.free - one.low_mark, default=None)
 
 
 def check() -> None:
     """Let an upload begin. Raises DENIED while the space is low, UNAVAILABLE when the disk does not answer."""
     found = _answered(space)
     if found is not None and found.is_low:
-        raise _refusal(found, found.reserve, "storage.min_free")
+        raise _refusal(found, found.low_mark, "storage.min_free")
 
 
 def check_rows() -> None:
-    """Let rows be stored that stay. Raises DENIED below half of the reserve of the database's disk, UNAVAILABLE."""
+    """Let rows be stored that stay. Raises DENIED below the hard mark of the database's disk, UNAVAILABLE."""
     found = _answered(_of_database)
     if found is not None and found.room < 0:
-        raise _refusal(found, found.reserve // 2, "half of storage.min_free")
+        raise _refusal(found, found.hard_mark, "half of storage.min_free")
 
 
 def check_room(size: int) -> None:
     """Let `size` more bytes be written to the storage: asked for each piece, which seldom takes a look at the disk.
 
-    Raises DENIED when they would leave less than half of the reserve, UNAVAILABLE.
+    Raises DENIED when they would leave less than the hard mark, UNAVAILABLE.
     """
     if _unlooked.covers(size):
         return
     found = _answered(_of_storage)
-    if found is None or not found.reserve:
+    if found is None or not found.hard_mark:
         _unlooked.left = LOOK_BYTES
         return
     if found.room < size:
-        raise _refusal(found, found.reserve // 2, "half of storage.min_free")
+        raise _refusal(found, found.hard_mark, "half of storage.min_free")
     _unlooked.left = min(LOOK_BYTES, (found.room - size) // SHARE_OF_ROOM)
 
 
@@ -109,23 +123,24 @@ def is_on_own_disk(folder: Path) -> bool:
 
 def space_of(folder: Path) -> Space:
     """Return the space on the disk of `folder`, which is one of the registry's. Raises OSError."""
-    return _space("registry", os.statvfs(folder))
+    return _space("registry", folder)
 
 
 def _of_storage() -> Space | None:
-    disk = blob_store().disk()
-    return None if disk is None else _space("registry", disk)
+    folder = blob_store().folder()
+    return None if folder is None else _space("registry", folder)
 
 
 def _of_database() -> Space | None:
     path = database_file()
-    return None if path is None else _space("registry's database", os.statvfs(os.path.dirname(path)))  # noqa: PTH120 - a string all along
+    return None if path is None else _space("registry's database", os.path.dirname(path))  # noqa: PTH120 - a string all along
 
 
-def _space(whose: str, disk: os.statvfs_result) -> Space:
+def _space(whose: str, folder: str | Path) -> Space:
+    disk = os.statvfs(folder)
     reserve = settings.REGISTRY.storage.min_free.of(disk.f_blocks * disk.f_frsize)
     # What an account that is not root may use.
-    return Space(whose, disk.f_bavail * disk.f_frsize, reserve)
+    return Space(whose, disk.f_bavail * disk.f_frsize, reserve, ballast.kept_on(folder, disk))
 
 
 def _answered(ask: Callable[[], Space | None]) -> Space | None:
@@ -137,6 +152,8 @@ def _answered(ask: Callable[[], Space | None]) -> Space | None:
 
 
 def _refusal(found: Space, mark: int, keeps: str) -> RegistryError:
+    if mark == found.ballast:
+        keeps = "the database's ballast"
     logger.warning("refused: the disk is full", extra={"disk": found.whose, "free": found.free, "reserve": mark})
     reason = f"the disk of the {found.whose} has less space free than {keeps} keeps: {_REMEDY}"
     detail = {"reason": reason, "free_bytes": found.free, "reserve_bytes": mark}

@@ -9,7 +9,6 @@ may be longer than its row says; that of a blob never is, and never changes.
 """
 
 import io
-import os
 import uuid
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -136,10 +135,6 @@ class BlobStore:
     def folder(self) -> Path | None:
         """Return the folder in which a key is a path, None for a cloud."""
         return Path(self._storage.path("")) if isinstance(self._storage, FileSystemStorage) else None
-
-    def disk(self) -> os.statvfs_result | None:
-        """Return the state of the disk that the objects are on, None for a cloud. Raises OSError."""
-        return os.statvfs(self._storage.path("")) if isinstance(self._storage, FileSystemStorage) else None
 
     def probe(self) -> None:
         """Ask the storage for something that is not there; raises what its client raises when it does not answer."""

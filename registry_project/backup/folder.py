@@ -140,6 +140,14 @@ def remove_unnamed(folder: Path, state: str, watch: Watch) -> int:
     return removed
 
 
+def remove_objects(folder: Path, kept: str | None) -> None:
+    """Remove the objects that no complete state names; all when there is none. Raises OSError."""
+    if kept is None:
+        shutil.rmtree(folder / OBJECTS, ignore_errors=True)
+    elif (folder / kept / listing.NAME).exists():
+        remove_unnamed(folder, kept, lambda: None)
+
+
 def _remove_but(folder: Path, names: set[str]) -> int:
     unnamed = files.sizes(folder).keys() - names
     for name in unnamed:

@@ -19,7 +19,7 @@ from distribution.size import size_text
 from distribution.storage import blob_store, check_storage
 from registry_project import schema
 from registry_project.backup import files, folder, listing, manifest, own_files, postgresql, sqlite
-from registry_project.backup.errors import BackupError
+from registry_project.backup.errors import BackupError, NoRoomError
 from registry_project.backup.files import Watch
 from registry_project.backup.listing import Totals
 from registry_project.backup.manifest import Manifest
@@ -86,7 +86,12 @@ def _make(path: Path, backup: Backup, watch: Watch) -> Manifest:
     _refuse_another(path, before)
     folder.remove_other_states(path, before.state if before else None)
     with _new_state(path) as state:
-        made = _fill(path, state, backup, watch)
+        try:
+            made = _fill(path, state, backup, watch)
+        except NoRoomError:
+            # Uploads are refused meanwhile, and who makes room need not look for it here.
+            folder.remove_objects(path, before.state if before else None)
+            raise
         failpoint("backup.before_manifest")
         made.write(path)
     failpoint("backup.after_manifest")
@@ -150,13 +155,18 @@ def _fill(path: Path, state: Path, backup: Backup, watch: Watch) -> Manifest:
 
 def _bring_objects(path: Path, state: Path, storage: Path, backup: Backup, watch: Watch) -> None:
     backup.step = "objects"
-    transfer = Transfer(state / listing.NAME, storage, path, backup.counts, may_link=True)
+    transfer = Transfer(state / listing.NAME, storage, path, backup.counts, may_link=True, kept=_kept(path))
     try:
         transfer.run(watch)
     except BrokenObjectsError as error:
         raise BackupError(
             f"{error}\nRun `manage.py fsck --repair`, after which a push heals them, and make the backup again."
         ) from error
+
+
+def _kept(path: Path) -> int:
+    """Return what the registry keeps free on the disk of the folder `path`, 0 when that is another one's."""
+    return reserve.space_of(path).low_mark if reserve.is_on_own_disk(path) else 0
 
 
 def _leaving_room(path: Path, watch: Watch) -> Watch:
@@ -167,10 +177,11 @@ def _leaving_room(path: Path, watch: Watch) -> Watch:
     def watch_all() -> None:
         watch()
         found = reserve.space_of(path)
-        if found.room < 0:
-            raise BackupError(
-                f"{path}: on the disk of the registry, which has {size_text(found.free)} free, less than half of "
-                "storage.min_free; name a folder on another disk, or make room: docs/troubleshooting.md says how"
+        if found.is_low:
+            raise NoRoomError(
+                f"{path}: on the disk of the registry, which has {size_text(found.free)} free, less than the "
+                f"{size_text(found.low_mark)} that it keeps (storage.min_free); what this backup brought is removed; "
+                "name a folder on another disk, or make room: docs/troubleshooting.md says how"
             )
 
     return watch_all

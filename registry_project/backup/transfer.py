@@ -49,10 +49,12 @@ class BrokenObjectsError(Exception):
 class Transfer:
     """Brings the objects of the list at `path` from the folder `source` to the folder `target`."""
 
-    def __init__(self, path: Path, source: Path, target: Path, counts: Counts, *, may_link: bool) -> None:
-        """Bring nothing yet."""
+    def __init__(
+        self, path: Path, source: Path, target: Path, counts: Counts, *, may_link: bool, kept: int = 0
+    ) -> None:
+        """Bring nothing yet. Copies leave `kept` bytes free."""
         self._list, self._source, self._target, self._counts = path, source, target, counts
-        self._may_link = may_link
+        self._may_link, self._kept = may_link, kept
         self._broken: list[str] = []
         # Copies of the folder at hand, under another name until they are durable.
         self._partial: list[Path] = []
@@ -65,8 +67,12 @@ class Transfer:
         """
         if not self._may_link:
             self._check_space()
-        for folder, objects in listing.by_folder(self._list):
-            self._bring(folder, objects, watch)
+        try:
+            for folder, objects in listing.by_folder(self._list):
+                self._bring(folder, objects, watch)
+        finally:
+            for partial in self._partial:
+                partial.unlink(missing_ok=True)
         if self._broken:
             more = len(self._broken) - _SHOWN
             rest = [f"and {more} more"] if more > 0 else []
@@ -127,9 +133,10 @@ class Transfer:
     def _check_space(self) -> None:
         needed = sum(self._missing_bytes(folder, objects) for folder, objects in listing.by_folder(self._list))
         free = shutil.disk_usage(self._target).free
-        if needed > free:
+        if needed > free - self._kept:
+            kept = f", of which the registry keeps {size_text(self._kept)} (storage.min_free)" if self._kept else ""
             raise BackupError(
-                f"{self._target}: {size_text(needed)} have to be copied there and {size_text(free)} are free; "
+                f"{self._target}: {size_text(needed)} have to be copied there and {size_text(free)} are free{kept}; "
                 "make room, or name a folder with more"
             )
 

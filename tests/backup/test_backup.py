@@ -1,5 +1,6 @@
 """`manage.py backup`: what is in the folder afterwards, and after the next time."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from collector import lease
 from collector.models import Job, Lease
 from collector.pace import StopError
 from distribution.models import Blob, Trash, Upload
+from registry_project.backup.errors import BackupError
 from registry_project.backup.making import Backup, make
 from registry_project.configuration.values import Reserve
 from tests.backup.conftest import BackUp
@@ -77,13 +80,91 @@ def test_a_backup_leaves_the_room_that_the_registry_keeps_on_its_own_disk(
     section = replace(settings.REGISTRY.storage, min_free=Reserve(2**62, None))
     settings.REGISTRY = replace(settings.REGISTRY, storage=section)
 
-    with pytest.raises(CommandError, match=r"which has .* free, less than half of storage\.min_free") as error:
+    with pytest.raises(
+        CommandError, match=r"which has .* free, less than the .* that it keeps \(storage\.min_free\)"
+    ) as error:
         back_up()
 
     assert "name a folder on another disk" in str(error.value)
     assert manifest_of(folder) == before
+    assert objects_in(folder) == stored()
     # Nothing of the one that was begun.
     assert [path.name for path in folder.iterdir() if path.name.endswith("Z")] == [before["state"]]
+
+
+@pytest.fixture
+def another_mount(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have the folder on the disk of the registry by another mount, and so many bytes free above `min_free`."""
+    kept = 64 * 2**20
+    section = replace(settings.REGISTRY.storage, min_free=Reserve(kept, None))
+    settings.REGISTRY = replace(settings.REGISTRY, storage=section)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+    def free(size: int) -> None:
+        disk = SimpleNamespace(f_frsize=1, f_blocks=2**30, f_bavail=kept + size, f_bfree=kept + size)
+        monkeypatch.setattr(os, "statvfs", lambda _path: disk)
+
+    return free
+
+
+def test_copies_that_would_take_the_room_of_the_registry_are_not_begun(
+    push: Push, back_up: BackUp, folder: Path, another_mount: Callable[[int], None]
+) -> None:
+    push("alice/app", "v1", b"x" * 3_000_000)
+    another_mount(5_999_999)
+
+    with pytest.raises(CommandError, match=r"of which the registry keeps 64\.0 MiB \(storage\.min_free\)"):
+        back_up()
+
+    assert objects_in(folder) == {}
+    another_mount(7_000_000)
+    assert "0 linked, 2 copied" in back_up()[1]
+
+
+@pytest.mark.parametrize("has_one_before", [False, True])
+def test_a_backup_that_runs_out_of_room_gives_back_what_it_took(
+    push: Push, folder: Path, another_mount: Callable[[int], None], *, has_one_before: bool
+) -> None:
+    push("alice/app", "v1")
+    another_mount(2**20)
+    if has_one_before:
+        make(folder, Backup(), lambda: None)
+    before = objects_in(folder)
+    push("alice/app", "v2", b"another layer")
+    backup = Backup()
+
+    def fill() -> None:
+        if backup.counts.copied == 2:
+            another_mount(-1)
+
+    with pytest.raises(BackupError, match="what this backup brought is removed"):
+        make(folder, backup, fill)
+
+    assert backup.counts.copied == 2
+    assert len(before) == (2 if has_one_before else 0)
+    assert {str(path.relative_to(folder)) for path in folder.glob("objects/*/*")} == set(before)
+
+
+def test_a_backup_that_is_stopped_leaves_no_half_copies(
+    push: Push, folder: Path, another_mount: Callable[[int], None]
+) -> None:
+    push("alice/app", "v1")
+    another_mount(2**20)
+    backup = Backup()
+
+    def stop() -> None:
+        if backup.counts.copied:
+            raise StopError
+
+    with pytest.raises(StopError):
+        make(folder, backup, stop)
+
+    assert backup.counts.copied == 1
+    assert objects_in(folder) == {}
 
 
 def test_objects_are_copied_where_they_cannot_be_linked(

@@ -131,7 +131,7 @@ def test_the_refusal_of_a_write_has_the_numbers(disk: Path, alice: Caller, run_o
     (error,) = json.loads(a_chunk(alice, run_out).content)["errors"]
 
     assert error["message"] == (
-        "the disk of the registry is full: 3.9 MiB free, 3.9 MiB kept free by half of storage.min_free"
+        "the disk of the registry is full: 39.1 MiB free, 39.1 MiB kept free by half of storage.min_free"
     )
     assert (error["detail"]["free_bytes"], error["detail"]["reserve_bytes"]) == (FREE * BLOCK, FREE * BLOCK + 1)
     assert "garbage collector" in error["detail"]["reason"]

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 from django.core.files.storage import InMemoryStorage
+from django.db import connection
 from pytest_django import Settings
 
-from distribution import reserve
+from distribution import ballast, reserve
 from distribution.models import Repository, Trash, Upload
 from distribution.storage import BlobStore
 from registry_project.configuration.values import Reserve
@@ -23,7 +24,8 @@ from tests.images import digest_of, push_blob, push_image, put_manifest
 
 UPLOADS = "/v2/alice/app/blobs/uploads/"
 BLOCK = 4096
-FREE, TOTAL = 1000, 10_000
+# An eighth of it is more than SQLite's ballast, which is a mark too.
+FREE, TOTAL = 10_000, 100_000
 
 Reserving = Callable[[Reserve], None]
 
@@ -66,7 +68,7 @@ def test_the_refusal_says_how_much_is_free_and_what_to_do(alice: Caller, fill: C
 
     (error,) = json.loads(alice.post(UPLOADS).content)["errors"]
 
-    assert error["message"] == "the disk of the registry is full: 3.9 MiB free, 3.9 MiB kept free by storage.min_free"
+    assert error["message"] == "the disk of the registry is full: 39.1 MiB free, 39.1 MiB kept free by storage.min_free"
     assert error["detail"]["free_bytes"] == FREE * BLOCK
     assert error["detail"]["reserve_bytes"] == FREE * BLOCK + 1
     assert "storage.min_free" in error["detail"]["reason"]
@@ -127,6 +129,35 @@ def test_the_smaller_of_size_and_share_is_kept(
     reserving(kept)
 
     assert alice.post(UPLOADS).status_code == (403 if is_refused else 202)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the disk of another database is its own")
+def test_the_room_of_the_ballast_is_no_uploads_whatever_min_free_says(
+    alice: Caller, reserving: Reserving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location, image = start(alice), push_image(alice, "alice/app", "v1")
+    monkeypatch.setattr(ballast, "SIZE", FREE * BLOCK + 1)
+    reserving(Reserve(0, None))
+
+    begun, more = alice.post(UPLOADS), alice.patch(location, b"bytes")
+    manifest = put_manifest(alice, "alice/app", "v2", image.payload)
+
+    for answer in (begun, more, manifest):
+        (error,) = json.loads(answer.content)["errors"]
+        assert (answer.status_code, error["code"]) == (403, "DENIED")
+        assert "kept free by the database's ballast" in error["message"]
+        assert error["detail"]["reserve_bytes"] == FREE * BLOCK + 1
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the disk of another database is its own")
+def test_a_disk_of_blobs_alone_keeps_nothing_for_the_ballast(
+    alice: Caller, reserving: Reserving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ballast, "SIZE", FREE * BLOCK + 1)
+    monkeypatch.setattr(ballast, "database_file", lambda: "/proc/registry.sqlite3")
+    reserving(Reserve(0, None))
+
+    reserve.check_room(1)
 
 
 def test_a_storage_that_is_gone_is_503_before_any_body(alice: Caller, settings: Settings, tmp_path: Path) -> None:

@@ -297,8 +297,10 @@ def test_who_waits_for_the_disk_does_so_in_any_company(crowd: Crowd, monkeypatch
 
 
 def test_a_turn_that_can_not_be_asked_for_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    transactions.run(Repository.objects.create, name="alice/before")
     file = Path(f"{connection.settings_dict['NAME']}.turn")
-    file.unlink(missing_ok=True)
+    # This process has it open: with another one in its place it would take turns with nobody any more.
+    aside = file.rename(f"{file}.aside")
     monkeypatch.setattr(writer, "_turn", None)
     file.mkdir()
     try:
@@ -309,6 +311,7 @@ def test_a_turn_that_can_not_be_asked_for_is_unavailable(monkeypatch: pytest.Mon
 
     assert raised.value.code is ErrorCode.UNAVAILABLE
     assert transactions.run(Repository.objects.create, name="alice/app").pk
+    aside.rename(file)
 
 
 def test_a_turn_that_does_not_come_is_not_waited_for_longer_than_one_wants(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.faults.unwritable import OnVolume, fill, volume
 from tests.images import digest_of
 
 MEBIBYTE = 1 << 20
-MIN_FREE = 12 * MEBIBYTE
+MIN_FREE = 16 * MEBIBYTE
 PIECE = bytes(10 * MEBIBYTE)
 IMAGE = Artifact(b"a layer", (b"of an image ", b"from before"))
 
@@ -24,8 +24,10 @@ IMAGE = Artifact(b"a layer", (b"of an image ", b"from before"))
 class Keeping(OnVolume):
     """A server that keeps MIN_FREE of its small disk free."""
 
+    min_free = f"{MIN_FREE // MEBIBYTE}MiB"
+
     def configuration(self) -> dict[str, object]:
-        storage = {"filesystem": {"rootdirectory": str(self.data)}, "min_free": f"{MIN_FREE // MEBIBYTE}MiB"}
+        storage = {"filesystem": {"rootdirectory": str(self.data)}, "min_free": self.min_free}
         return super().configuration() | {"storage": storage}
 
     def free(self) -> int:
@@ -46,6 +48,12 @@ class Keeping(OnVolume):
             connection.request("PATCH", path, pieces, headers, encode_chunked=True)
             response = connection.getresponse()
             return Answer(response.status, {}, response.read())
+
+
+class Unkept(Keeping):
+    """A server that is to keep nothing free."""
+
+    min_free = "0"
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +118,28 @@ def test_one_account_fills_the_disk_and_space_comes_back(registry: Keeping, alic
     assert cancelled.count(404) == len(refused)
     assert (collected.returncode, collected.stderr) == (0, "")
     assert at_first - registry.free() < MEBIBYTE
+
+
+def test_clients_that_push_on_without_min_free_leave_the_ballast(tmp_path: Path) -> None:
+    if os.environ.get("REGISTRY_DATABASE_URL"):
+        pytest.skip("the disk of another database is its own")
+    with volume(tmp_path) as folder:
+        (folder / "registry").mkdir()
+        registry = Unkept(folder / "registry", tmp_path / "server.log")
+        try:
+            registry.start()
+            alice = Pusher(registry, SHARED)
+            sessions = [alice.start() for _ in range(8)]
+            answers = [registry.send_chunked(session, alice.token, PIECE) for session in sessions]
+            least, has_ballast = registry.free(), registry.ballast.exists()
+            collected = registry.manage("gc")
+        finally:
+            registry.end()
+
+    assert {answer.status for answer in answers} == {202, 403}
+    assert "kept free by the database's ballast" in json.loads(answers[-1].body)["errors"][0]["message"]
+    assert (has_ballast, least > MIN_FREE // 4) == (True, True)
+    assert (collected.returncode, collected.stderr) == (0, "")
 
 
 def test_another_program_fills_the_disk_and_all_that_frees_it_goes_on(registry: Keeping, alice: Pusher) -> None:

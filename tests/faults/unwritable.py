@@ -25,7 +25,7 @@ class OnVolume(Registry):
         self.log_file = log_file
 
     def configuration(self) -> dict[str, object]:
-        # A reserve would refuse with 403 before the disk is full.
+        # No more than the database's ballast: what is free of it is used to the end.
         storage = {"filesystem": {"rootdirectory": str(self.data)}, "min_free": "0"}
         return super().configuration() | {"storage": storage}
 

@@ -149,7 +149,7 @@ class Parser(RequestParser):
 
     mesg_class = PlainRequest
 
-    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
+    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> Any:
         """Tell whether the next request begins here; gunicorn's own drops the body, however long that takes."""
         body: Any = self.mesg.body if self.mesg is not None else None
         return body is None or body.is_finished
@@ -161,7 +161,9 @@ class Parser(RequestParser):
         """
         if self.finish_body():
             return True
-        body, source, left = self.mesg.body, self.unreader, DROPPED_BODY_BYTES
+        request: Any = self.mesg
+        source: Any = self.unreader
+        body, left = request.body, DROPPED_BODY_BYTES
         view = memoryview(bytearray(DROPPED_BODY_BYTES))
         try:
             with source.dropping(is_over):

@@ -83,7 +83,7 @@ class Steps:
         incoming = Incoming(wire, pool or POOL, PEER)
         self.parser: Any = Parser(SETTINGS, wire, CLIENT)
         self.parser.unreader = incoming
-        self.input = next(self.parser).body
+        self.input: Any = next(self.parser).body
         self._view = memoryview(bytearray(view_bytes))
 
     def next(self) -> bytes:

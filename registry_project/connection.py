@@ -27,7 +27,7 @@ from registry_project.incoming import MAX_BYTES, Incoming
 from registry_project.open_connections import OpenConnections
 from registry_project.outgoing import Drain
 from registry_project.pool import Pool
-from registry_project.request_body import BodyInput, ChunkDecoder, Decoder, LengthDecoder
+from registry_project.request_body import NO_BODY, BodyInput, ChunkDecoder, LengthDecoder
 
 # How long a client may take to end a connection that has ended here, and what it may still send.
 END_SECONDS = 2.0
@@ -107,15 +107,14 @@ class PlainRequest(Request):
         super().set_body_reader()
         self._check_host()
         self._is_last = self._says_last()
-        decoder: Decoder
         if isinstance(self.body.reader, ChunkedReader):
             codings = [value for name, value in self.headers if name == "TRANSFER-ENCODING"]
             if len(codings) != 1 or codings[0].lower() != "chunked":
                 raise UnsupportedTransferCoding(", ".join(codings))
-            decoder = ChunkDecoder(self.unreader, self._check_trailers)
+            self.body = BodyInput(ChunkDecoder(self.unreader, self._check_trailers))
         else:
-            decoder = LengthDecoder(self.unreader, self.body.reader.length)
-        self.body = BodyInput(decoder)
+            length = self.body.reader.length
+            self.body = BodyInput(LengthDecoder(self.unreader, length)) if length else NO_BODY
 
     def should_close(self) -> bool:
         """Tell whether no other request follows on the connection."""

@@ -262,6 +262,15 @@ def test_a_body_that_nobody_dropped_is_no_request() -> None:
         next(parser)
 
 
+def test_the_body_of_a_request_without_one_is_empty_though_another_was_closed() -> None:
+    Steps([HEAD + b"\r\n"]).input.close()
+
+    steps = Steps([HEAD + b"\r\n" + FOLLOWING])
+
+    assert (steps.input.read(), steps.input.readlines(), steps.next()) == (b"", [], b"")
+    assert steps.following() == "/following"
+
+
 @pytest.mark.parametrize("ask", ["read", "readline", "readlines", "receive_into"])
 def test_a_body_that_was_cut_says_so_however_it_is_read(ask: str) -> None:
     steps = Steps([HEAD + b"Content-Length: 40\r\n\r\n", b"half"])

@@ -2,7 +2,9 @@
 
 import re
 import socket
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -25,11 +27,13 @@ from registry_project.incoming import MAX_BYTES, Incoming
 from registry_project.open_connections import OpenConnections
 from registry_project.outgoing import Drain
 from registry_project.pool import Pool
-from registry_project.request_body import ChunkDecoder, ChunkedInput
+from registry_project.request_body import NO_BODY, BodyInput, ChunkDecoder, LengthDecoder
 
 # How long a client may take to end a connection that has ended here, and what it may still send.
 END_SECONDS = 2.0
 DROPPED_BYTES = 1024 * 1024
+# What is dropped of a body at most, so that its connection can be kept.
+DROPPED_BODY_BYTES = 64 * 1024
 
 # Of a request, all lines together: nginx and most others take 32 KiB.
 MAX_HEAD_BYTES = 64 * 1024
@@ -107,11 +111,14 @@ class PlainRequest(Request):
             codings = [value for name, value in self.headers if name == "TRANSFER-ENCODING"]
             if len(codings) != 1 or codings[0].lower() != "chunked":
                 raise UnsupportedTransferCoding(", ".join(codings))
-            self.body = ChunkedInput(ChunkDecoder(self.unreader, self._check_trailers))
+            self.body = BodyInput(ChunkDecoder(self.unreader, self._check_trailers))
+        else:
+            length = self.body.reader.length
+            self.body = BodyInput(LengthDecoder(self.unreader, length)) if length else NO_BODY
 
     def should_close(self) -> bool:
         """Tell whether no other request follows on the connection."""
-        return self.must_close or self._is_last
+        return self.must_close or self._is_last or self.unreader.has_ended
 
     def _says_last(self) -> bool:
         """Tell whether the client says that this is its last (RFC 9112, 9.3): gunicorn reads no list of options."""
@@ -137,23 +144,33 @@ class PlainRequest(Request):
 
 
 class Parser(RequestParser):
-    """gunicorn's parser, which does not read again a body that was read."""
+    """gunicorn's parser, which reads no body."""
 
     mesg_class = PlainRequest
 
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> Any:
-        """Drop what is left of the body; False when that can't be done, so that the connection has to end."""
+        """Tell whether the next request begins here; gunicorn's own drops the body, however long that takes."""
         body: Any = self.mesg.body if self.mesg is not None else None
-        if body is None or is_read(body):
+        return body is None or body.is_finished
+
+    def drop_body(self, is_over: Callable[[], bool]) -> bool:
+        """Drop what is left of an answered request's body; tell whether the next request begins behind it.
+
+        A long body is not worth it, nor one that has to be waited for once it `is_over`.
+        """
+        if self.finish_body():
             return True
+        request: Any = self.mesg
         source: Any = self.unreader
+        body, left = request.body, DROPPED_BODY_BYTES
+        view = memoryview(bytearray(DROPPED_BODY_BYTES))
         try:
-            # A deadline makes each read wait by itself, so the source can't tell when to lend the thread.
-            with source.lent():
-                return super().finish_body(deadline, max_bytes)
+            with source.dropping(is_over):
+                while left > 0 and not (body.failed or body.is_finished):
+                    left -= body.raw.readinto(view[:left])
         except (OSError, ParseException):
-            # Its request has been answered.
             return False
+        return bool(body.is_finished)
 
 
 class Connection(TConn):
@@ -178,6 +195,8 @@ class Connection(TConn):
         self.drain = Drain(sock, peer)
         self.parser: Any = Parser(cfg, sock, client)
         self.parser.unreader = self.incoming
+        # Held by whoever ends a quiet connection or begins to serve it: never both.
+        self._claim = threading.Lock()
         # Since when nobody serves it, and when it is closed at the latest.
         self.quiet_since: float | None = time.monotonic()
         self.ends_at: float | None = None
@@ -194,6 +213,11 @@ class Connection(TConn):
     def has_more(self) -> bool:
         """Tell whether the beginning of another request came with the last one."""
         return self.ends_at is None and self.incoming.is_ahead
+
+    def begin(self) -> None:
+        """Be quiet no longer: a thread serves what has come."""
+        with self._claim:
+            self.quiet_since = None
 
     def end(self) -> bool:
         """Say that nothing more comes, and tell whether the client has said so too (RFC 9112, 9.6).
@@ -222,15 +246,17 @@ class Connection(TConn):
             self.sock.shutdown(socket.SHUT_RDWR)
 
     def end_quiet(self) -> bool:
-        """Shut the socket down so that its thread reads end of file, unless a request has come that waits for one.
+        """Shut the socket down so that its thread reads end of file, unless a request has come, or is served already.
 
         What comes this very moment can be answered still: only the side that is read is closed.
         """
-        with suppress(OSError):
+        with self._claim, suppress(OSError):
+            if self.quiet_since is None or self.has_more:
+                return False
             try:
                 self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             except BlockingIOError:
-                self.sock.shutdown(socket.SHUT_RD)
+                self.incoming.evict()
                 return True
         return False
 
@@ -240,7 +266,8 @@ class Connection(TConn):
             return self.end_quiet()
         is_half = self.incoming.pace.awaits_head
         if is_half:
-            self.cut()
+            # Only the side that is read: the other half may have come this very moment, and is answered.
+            self.incoming.evict()
         return is_half
 
     def is_late(self, now: float) -> bool:
@@ -254,10 +281,3 @@ class Connection(TConn):
             self._pool.forget(self)
         finally:
             util.close(self.sock)
-
-
-def is_read(body: Any) -> bool:
-    """Tell whether nothing of a request's body is left to be read."""
-    if isinstance(body, ChunkedInput):
-        return body.raw.is_finished
-    return not (body.reader.length or body.buf.tell() or body.failed)

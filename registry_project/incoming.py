@@ -1,23 +1,26 @@
 """What comes in on a connection: read without keeping a thread from others, within limits of time."""
 
+import select
 import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gunicorn.http.unreader import SocketUnreader
 
 from accounts.pooled_connection import release_connection
 from registry_project.client import Client
-from registry_project.pool import Pool, Wait
+from registry_project.pool import CrowdedError, Pool, Wait
 
 HEAD_SECONDS = 15.0
 # The most that one read asks for.
 MAX_BYTES = 1024 * 1024
 MIN_BYTES_PER_SECOND = 1024
 WINDOW_SECONDS = 60.0
+# How long a wait for what is dropped does not notice that it is over.
+STEP_MILLISECONDS = 250
 
 
 class Pace:
@@ -102,6 +105,10 @@ class Incoming(SocketUnreader):
         self._pool = pool
         self._client = client
         self._wait = Wait.STRANGER
+        self._has_begun = self._is_shut = False
+        self.has_ended = False
+        """Whether nothing more is to be read: this server or the client has said so."""
+        self._is_over: Callable[[], bool] | None = None
         self.pace = Pace()
         self.request: Any = None
         """What is read from here, as far as its parser has come; a request that is malformed has no other holder."""
@@ -110,6 +117,7 @@ class Incoming(SocketUnreader):
         """Wait for a request, whoever sends it."""
         self.request = None
         self._wait = Wait.STRANGER
+        self._has_begun = self.is_ahead
         self.pace.expect_head()
 
     def expect_body(self, *, is_admitted: bool) -> None:
@@ -125,7 +133,7 @@ class Incoming(SocketUnreader):
         except BlockingIOError:
             with self._waiting():
                 data = self.sock.recv(size)
-        self.pace.count(len(data))
+        self._count(len(data))
         return data
 
     def chunk_into(self, view: memoryview) -> int:
@@ -135,12 +143,26 @@ class Incoming(SocketUnreader):
         except BlockingIOError:
             with self._waiting():
                 size = self.sock.recv_into(view)
-        self.pace.count(size)
+        self._count(size)
         return size
+
+    def _count(self, size: int) -> None:
+        """Count `size` bytes that came. Raises CrowdedError for a request that this server has cut, not its client."""
+        if size:
+            self._has_begun = True
+            self.pace.count(size)
+            return
+        self.has_ended = True
+        if self._is_shut and self._has_begun:
+            raise CrowdedError
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
         """Wait for the client, with neither a place among those who serve nor a connection to the database."""
+        if self._is_over is not None:
+            self._wait_until(self._is_over)
+            yield
+            return
         release_connection()
         with self._pool.lent(self._wait, self), self.pace.waiting():
             yield
@@ -154,14 +176,37 @@ class Incoming(SocketUnreader):
         """Return how many bytes a second its client sends."""
         return self.pace.progress()
 
+    def _wait_until(self, is_over: Callable[[], bool]) -> None:
+        """Wait for a byte. Raises TimeoutError when it `is_over` before."""
+        coming = select.poll()
+        coming.register(self.sock, select.POLLIN)
+        while not is_over():
+            if coming.poll(STEP_MILLISECONDS):
+                return
+        raise TimeoutError("the client is waited for no longer")
+
     def evict(self) -> None:
-        """Let the read that waits end; what is to be said about it can still be sent."""
+        """Let the read that waits end; what is to be said about it can still be sent.
+
+        No request follows: what comes later is read still, and may be the rest of a body that nobody read.
+        """
+        self._is_shut = self.has_ended = True
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RD)
 
-    def lent(self) -> AbstractContextManager[None]:
-        """Let another thread serve while this one drops what nobody asked for. Raises CrowdedError."""
-        return self._pool.lent(Wait.STRANGER, self)
+    @contextmanager
+    def dropping(self, is_over: Callable[[], bool]) -> Iterator[None]:
+        """Let another thread serve while this one drops what nobody asked for. Raises CrowdedError.
+
+        A read that has to wait raises TimeoutError once it `is_over`.
+        """
+        release_connection()
+        with self._pool.lent(Wait.STRANGER, self):
+            self._is_over = is_over
+            try:
+                yield
+            finally:
+                self._is_over = None
 
     @property
     def is_ahead(self) -> bool:

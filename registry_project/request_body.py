@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from gunicorn.http.body import Body
 from gunicorn.http.errors import (
     ChunkMissingTerminator,
     InvalidChunkExtension,
@@ -69,36 +68,52 @@ class Input(Protocol):
         ...
 
 
-class LengthInput:
-    """A body with a Content-Length; what WSGI asks for is gunicorn's."""
+class Decoder(io.RawIOBase):
+    """The bytes of a body without what frames them."""
 
-    def __init__(self, body: Body, incoming: Incoming) -> None:
-        """Read what gunicorn's `body` would."""
-        self._body: Any = body
-        self._reader: Any = body.reader
+    has_failed = False
+    """Whether the body was cut or is malformed, so that nobody knows where the next request begins."""
+    is_finished = False
+    """Whether the whole body was read, so that the next request begins where it ends."""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, view: Any, /) -> int:
+        """Put what is there into `view`, wait only for the first byte; 0 at the end."""
+        raise NotImplementedError
+
+
+class LengthDecoder(Decoder):
+    """The data of a body with a Content-Length."""
+
+    def __init__(self, incoming: Incoming, length: int) -> None:
+        """Read nothing yet."""
         self._incoming = incoming
-        self.read = body.read
-        self.readline = body.readline
-        self.readlines = body.readlines
+        self._left = length
+        self.is_finished = not length
 
-    def __iter__(self) -> Any:
-        return iter(self._body)
-
-    def receive_into(self, view: memoryview, /) -> int:
+    def readinto(self, view: Any, /) -> int:
         """Put what is there into `view`. Raises OSError when the client stands still; 0 also when it went away."""
-        wanted = min(len(view), self._reader.length)
+        wanted = min(len(view), self._left)
         if not wanted:
             return 0
+        # `read()` gives a bytearray, a slice of which is a copy.
+        view = memoryview(view)
+        # Until it is known to be otherwise.
+        self.has_failed = True
         if ahead := self._incoming.take(wanted):
             view[: len(ahead)] = ahead
             size = len(ahead)
         else:
             size = self._incoming.chunk_into(view[:wanted])
-        self._reader.length -= size
+        self._left -= size
+        self.has_failed, self.is_finished = not size, not self._left
         return size
 
 
-class ChunkDecoder(io.RawIOBase):
+class ChunkDecoder(Decoder):
     """The data of a chunked body (RFC 9112, 7.1), decoded in time and memory that what has come is worth.
 
     What it has read beyond the end of the body, it gives back.
@@ -116,17 +131,6 @@ class ChunkDecoder(io.RawIOBase):
         self._is_inside = self._is_behind_last = False
         self._excess = 0
         self._error: Exception | None = None
-        self.is_finished = False
-        """Whether the whole body was read, so that the next request begins where it ends."""
-
-    @property
-    def has_failed(self) -> bool:
-        """Tell whether the body was cut or is malformed, so that nobody knows where the next request begins."""
-        return self._error is not None
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
 
     def readinto(self, view: Any, /) -> int:
         """Put what is there into `view`, wait only for the first byte; 0 at the end.
@@ -136,7 +140,7 @@ class ChunkDecoder(io.RawIOBase):
         """
         if self._error is not None:
             raise self._error
-        size = 0
+        view, size = memoryview(view), 0
         try:
             while not self.is_finished and size < len(view):
                 if self._is_inside:
@@ -147,7 +151,7 @@ class ChunkDecoder(io.RawIOBase):
                     break
                 self._fill()
         except (OSError, ParseException) as error:
-            self._error = error
+            self._error, self.has_failed = error, True
             if not size:
                 raise
         return size
@@ -246,10 +250,10 @@ class ChunkDecoder(io.RawIOBase):
         self._end += size
 
 
-class ChunkedInput(io.BufferedReader):
-    """A chunked body."""
+class BodyInput(io.BufferedReader):
+    """A body, as the application reads it."""
 
-    raw: ChunkDecoder
+    raw: Decoder
 
     def receive_into(self, view: memoryview, /) -> int:
         """Put what is there into `view`. Raises OSError and gunicorn's ParseException for a body that is broken."""
@@ -259,6 +263,27 @@ class ChunkedInput(io.BufferedReader):
     def failed(self) -> bool:
         """Tell whether nobody knows where the next request begins."""
         return self.raw.has_failed
+
+    @property
+    def is_finished(self) -> bool:
+        """Tell whether nothing is left that would have to be dropped before the next request."""
+        return self.raw.is_finished
+
+
+class _Nothing(Decoder):
+    is_finished = True
+
+    def readinto(self, view: Any, /) -> int:
+        return 0
+
+
+class _NoBody(BodyInput):
+    def close(self) -> None:
+        """Stay open for the others."""
+
+
+NO_BODY = _NoBody(_Nothing())
+"""The body of every request that has none: most are of this kind, and one each would cost 2 µs."""
 
 
 class AwaitedInput:

@@ -21,7 +21,6 @@ from django.db import connections
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData
-from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
 from accounts import waiting
@@ -29,7 +28,7 @@ from accounts.noted import REQUEST_ID
 from registry_project import early_signals
 from registry_project.access_log import access_log, request_ids
 from registry_project.client import Client
-from registry_project.connection import Connection, frozen, is_read
+from registry_project.connection import Connection, frozen
 from registry_project.exchange import Exchange
 from registry_project.forwarded import listed_in
 from registry_project.hourly import Hourly
@@ -37,7 +36,7 @@ from registry_project.listening import LISTENER
 from registry_project.open_connections import OpenConnections
 from registry_project.outgoing import Outgoing
 from registry_project.pool import CrowdedError, Pool
-from registry_project.request_body import AwaitedInput, ChunkedInput, LengthInput
+from registry_project.request_body import AwaitedInput
 
 # The client went away.
 _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF)
@@ -47,6 +46,8 @@ _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_ROOM_SECONDS = 0.1
 # How often connections are looked at for those that are quiet.
 QUIET_SECONDS = 0.5
+# How long the rest of a body that nobody asked for is waited for, all in all.
+DROP_SECONDS = 5.0
 
 _SAYS_CONNECTIONS = Hourly()
 
@@ -185,7 +186,7 @@ class Worker(ThreadWorker):
         """
         if conn.ends_at is not None:
             return self._is_ending(conn, is_over=conn.drop())
-        conn.quiet_since = None
+        conn.begin()
         exchange = Exchange(conn.sock, conn.client, conn.incoming, next(self._request_ids))
         try:
             is_kept = self._handle(conn, exchange)
@@ -231,7 +232,9 @@ class Worker(ThreadWorker):
 
     def _is_drained(self, conn: Connection) -> bool:
         """Drop what the application left of the body, within bounds; tell whether the next request begins there."""
-        return bool(conn.parser.finish_body(time.monotonic() + gthread.DEFAULT_WORKER_DATA_TIMEOUT))
+        until = time.monotonic() + DROP_SECONDS
+        is_begun: bool = conn.parser.drop_body(lambda: not self.alive or until <= time.monotonic())
+        return is_begun and not conn.incoming.has_ended
 
     def _serve(self, req: Any, conn: Connection, exchange: Exchange) -> bool:
         """Serve a request whose head is there; return whether the connection is kept."""
@@ -256,7 +259,7 @@ class Worker(ThreadWorker):
         conn.incoming.expect_body(is_admitted=is_admitted)
         resp.expect_client(is_admitted=is_admitted)
         environ["wsgi.multithread"] = True
-        environ["wsgi.input"] = _input(req, conn, resp, is_continue_due=is_continue_due)
+        environ["wsgi.input"] = _input(req, resp, is_continue_due=is_continue_due)
         self._answer(resp, environ)
         return not resp.should_close()
 
@@ -295,13 +298,12 @@ def _is_for_admitted(path: str) -> bool:
     return path.startswith("/v2/") and path.rstrip("/") != "/v2/token"
 
 
-def _input(req: Any, conn: Connection, resp: Outgoing, *, is_continue_due: bool) -> Any:
+def _input(req: Any, resp: Outgoing, *, is_continue_due: bool) -> Any:
     """Return what the application reads the body from."""
-    stream = req.body if isinstance(req.body, ChunkedInput) else LengthInput(req.body, conn.incoming)
-    if not is_continue_due or is_read(req.body):
-        return stream
+    if not is_continue_due or req.body.is_finished:
+        return req.body
     resp.expect_100_continue()
-    return AwaitedInput(stream, resp.send_100_continue)
+    return AwaitedInput(req.body, resp.send_100_continue)
 
 
 def _warn_of_connections(network: str) -> None:

@@ -86,6 +86,33 @@ def case(random: Random, mark: str) -> list[bytes]:
     return _split(random, stream)
 
 
+def upload_case(random: Random, path: str, authorization: str) -> list[bytes]:
+    """Return what a client sends that may append to the upload at `path`, in pieces."""
+    stream = b"".join(_append(random, path, authorization) for _ in range(random.randint(1, 3)))
+    if random.random() < 0.5:
+        # Behind the first head, nearly always: before it is what anybody may send.
+        start = len(authorization) if random.random() < 0.9 else 0
+        stream = stream[:start] + random.choice(_MUTATIONS)(random, stream[start:])
+    return _split(random, stream)
+
+
+def _append(random: Random, path: str, authorization: str) -> bytes:
+    field, framed = framing(random, _payload(random))
+    return append_head(path, authorization, field) + framed
+
+
+def append_head(path: str, authorization: str, field: bytes) -> bytes:
+    """Return the head of a request that appends to the upload at `path` a body that is framed as `field` says."""
+    return f"PATCH {path} HTTP/1.1\r\n{authorization}\r\nHost: x\r\n".encode() + field + b"\r\n\r\n"
+
+
+def framing(random: Random, body: bytes) -> tuple[bytes, bytes]:
+    """Return the field that says how a body is framed, and the body in it."""
+    if random.random() < 0.6:
+        return b"Transfer-Encoding: chunked", _chunked(random, body)
+    return b"Content-Length: %d" % len(body), body
+
+
 def _request(random: Random, name: str) -> bytes:
     method, path, body = random.choice(
         [

@@ -53,6 +53,8 @@ class Answered:
     repository: bytes | None
     """Whose it is, if it says so."""
     detail: str
+    range: bytes | None = None
+    """What an upload has, if it says so."""
 
 
 def requests_in(stream: bytes) -> Reading:
@@ -130,7 +132,8 @@ def _answer(output: bytes, method: bytes) -> tuple[Answered, bytes]:
     is_json = body and fields.get(b"content-type") == b"application/json"
     first = json.loads(body).get("errors", [{}])[0] if is_json else {}
     is_last = fields.get(b"connection") == b"close"
-    answered = Answered(response.status_code, is_last, found[1] if found else None, str(first.get("detail")))
+    repository, detail = found[1] if found else None, str(first.get("detail"))
+    answered = Answered(response.status_code, is_last, repository, detail, fields.get(b"range"))
     return answered, connection.trailing_data[0]
 
 
@@ -150,6 +153,21 @@ def judge(reading: Reading, answers: Sequence[Answered]) -> None:
     may_end = answers and (answers[-1].is_last or any(seen.is_chunked for seen in reading.seen[len(answers) - 1 :][:1]))
     assert may_end or len(answers) >= len(reading.seen), f"{len(answers)} answers to {len(reading.seen)} requests"
     assert not any(request.is_last for request in reading.seen[: len(answers) - 1]), "what follows the last was read"
+
+
+def judge_uploads(reading: Reading, answers: Sequence[Answered]) -> int:
+    """Raise AssertionError when an upload, new before the first request, has not got what was sent.
+
+    Return how many bodies were looked at.
+    """
+    size = 0
+    for position, (seen, answer) in enumerate(zip(reading.seen, answers, strict=False)):
+        if answer.status != 202:
+            # How much of it was stored is not known.
+            return position
+        size += len(seen.body)
+        assert answer.range == b"0-%d" % max(0, size - 1), f"{answer.range!r} instead of {size} bytes"
+    return min(len(reading.seen), len(answers))
 
 
 def _judge_one(request: Seen, answer: Answered) -> None:

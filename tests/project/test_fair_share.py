@@ -3,6 +3,7 @@
 import json
 import select
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 
@@ -142,6 +143,11 @@ def test_a_push_whose_place_another_client_needs_is_told_when_to_come_back(serve
         answer = ended.answer()
         assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
         assert [error["code"] for error in json.loads(answer.content)["errors"]] == ["UNAVAILABLE"]  # type: ignore[attr-defined]
+        assert answer.headers["Connection"] == "close"
+        # The rest of the body is no request.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            ended.sock.sendall(ended.head("GET", "/health"))
+        assert ended.is_ended()
     with Talk(server) as again:
         upload = uploads[crowd.index(ended)]
         assert again.ask("PATCH", upload, authorization, "Content-Length: 5", body=b"hello").status == 202

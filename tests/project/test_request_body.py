@@ -1,6 +1,5 @@
 """Bodies are read as gunicorn's own readers do, which are slower: the same bytes, the same refusals."""
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -180,7 +179,9 @@ def test_the_signature_of_each_chunk_is_taken() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(pieces(chunked()), st.sampled_from([1, 3, 20_000]))
+@given(pieces(st.one_of(chunked(), with_length())), st.sampled_from([-1, 1, 3, 20_000]))
+@example([CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"], -1)
+@example([HEAD + b"Content-Length: 5\r\n\r\nhello"], -1)
 def test_what_wsgi_asks_for_is_the_same_body(split: list[bytes], size: int) -> None:
     expected = ours(split, 64)
     for ask in ("read", "readline"):
@@ -240,7 +241,7 @@ def test_a_thread_that_skips_a_body_is_lent() -> None:
     steps = Steps([HEAD + b"Content-Length: 5\r\n\r\nhello"], pool=pool)
     before = pool.times
 
-    assert steps.parser.finish_body(time.monotonic() + 60)
+    assert steps.parser.drop_body(lambda: False)
     assert pool.times == before + 1
 
 
@@ -250,8 +251,36 @@ def test_a_thread_with_no_body_to_skip_is_not_lent() -> None:
     steps.next()
     before = pool.times
 
-    assert steps.parser.finish_body(time.monotonic() + 60)
+    assert steps.parser.drop_body(lambda: False)
     assert pool.times == before
+
+
+def test_a_body_that_nobody_dropped_is_no_request() -> None:
+    parser = Steps([HEAD + b"Content-Length: 40\r\n\r\n" + FOLLOWING]).parser
+
+    with pytest.raises(StopIteration):
+        next(parser)
+
+
+def test_the_body_of_a_request_without_one_is_empty_though_another_was_closed() -> None:
+    Steps([HEAD + b"\r\n"]).input.close()
+
+    steps = Steps([HEAD + b"\r\n" + FOLLOWING])
+
+    assert (steps.input.read(), steps.input.readlines(), steps.next()) == (b"", [], b"")
+    assert steps.following() == "/following"
+
+
+@pytest.mark.parametrize("ask", ["read", "readline", "readlines", "receive_into"])
+def test_a_body_that_was_cut_says_so_however_it_is_read(ask: str) -> None:
+    steps = Steps([HEAD + b"Content-Length: 40\r\n\r\n", b"half"])
+
+    view = memoryview(bytearray(64))
+    while getattr(steps.input, ask)(*([view] if ask == "receive_into" else [])):
+        pass
+
+    assert steps.input.failed
+    assert steps.parser.mesg.should_close()
 
 
 def test_a_body_that_nobody_can_wait_for_ends_its_connection() -> None:

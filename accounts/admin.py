@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, ManyToManyField, QuerySet
@@ -78,6 +78,10 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
     @admin.action(description="Remove the second factor of selected accounts", permissions=["remove_second_factor"])
     def remove_second_factor(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         """Let who has lost the device log in with the password alone, and set it up again."""
+        if accounts.filter(pk=request.user.pk).exists():
+            # Its page asks for a code, which who finds a session open can't show.
+            self.message_user(request, "Your own second factor is removed on its page, with a code.", messages.WARNING)
+            accounts = accounts.exclude(pk=request.user.pk)
         removed = [account for account in accounts if second_factor.remove(account)]
         for account in removed:
             self.log_change(request, account, "Removed the second factor.")

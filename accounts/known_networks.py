@@ -57,11 +57,10 @@ def is_known(name: str, network: str) -> bool:
 
 def _store(name: str, network: str) -> None:
     now = timezone.now()
-    row = {"account": name, "network": network}
-    if KnownNetwork.objects.filter(**row, last_at__gt=now - NOTED_EVERY).exists():
+    if KnownNetwork.objects.filter(account=name, network=network, last_at__gt=now - NOTED_EVERY).exists():
         return  # by another process, or before a restart
     with short_transaction(PATIENCE_SECONDS):
-        KnownNetwork.objects.update_or_create(**row, defaults={"last_at": now})
+        KnownNetwork.objects.update_or_create(account=name, network=network, defaults={"last_at": now})
     with short_transaction(PATIENCE_SECONDS):
         _purge(name)
 

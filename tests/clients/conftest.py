@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -53,9 +54,11 @@ def skopeo(server: Server, tmp_path_factory: pytest.TempPathFactory) -> LogIn:
 
 
 @pytest.fixture(scope="session")
-def podman_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def podman_storage() -> Iterator[Path]:
     """Return the folder where podman keeps its images, one for all tests since it takes long to make."""
-    return tmp_path_factory.mktemp("podman")
+    # Its runroot is a path of at most 50 characters, which pytest's own may exceed.
+    with TemporaryDirectory(prefix="podman-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

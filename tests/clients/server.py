@@ -14,6 +14,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ RULES: list[dict[str, object]] = [
 def password_of(account: str) -> str:
     """Return the password that `account` logs in with."""
     return f"{account}-password"
+
+
+@cache
+def hash_of(account: str) -> str:
+    """Return the hash of its password, the same in each server of a run. The cost is 4, since a test logs in often."""
+    return bcrypt.hashpw(password_of(account).encode(), bcrypt.gensalt(4)).decode()
 
 
 def basic(account: str) -> str:
@@ -108,14 +115,8 @@ class Server:
         return kept | {"CONFIG_PATH": str(self.folder / "config.yaml")}
 
     def configuration(self) -> dict[str, object]:
-        """Return what config.yaml says. The hashes cost 4, since a test logs in often."""
-        users = {
-            name: {
-                "password": bcrypt.hashpw(password_of(name).encode(), bcrypt.gensalt(4)).decode(),
-                "superuser": name == "admin",
-            }
-            for name in ACCOUNTS
-        }
+        """Return what config.yaml says."""
+        users = {name: {"password": hash_of(name), "superuser": name == "admin"} for name in ACCOUNTS}
         return {
             "server": {"addr": self.host},
             "users": users,

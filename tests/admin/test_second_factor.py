@@ -296,6 +296,7 @@ def test_setting_it_up_ends_the_other_sessions(root: Account) -> None:
 
     assert opens(here)
     assert not opens(there)
+    assert there.get(CODE_PAGE)["Location"].startswith("/admin/login/")
 
 
 def test_a_wrong_first_code_sets_nothing_up(admin: Browser, root: Account) -> None:

@@ -9,7 +9,7 @@ import pytest
 from accounts.password_queue import BusyError, PasswordQueue
 
 HOME, OFFICE, THIRD = "192.0.2.1", "198.51.100.1", "203.0.113.1"
-LONG = 60.0
+LONG = 20.0
 
 
 class Crowd:
@@ -23,15 +23,15 @@ class Crowd:
     def wait(self, network: str, name: str = "") -> None:
         """Begin a login, and return once it waits in the queue."""
         before = self._waiting()
-        thread = threading.Thread(target=self._log_in, args=(network, name or network))
+        thread = threading.Thread(target=self._log_in, args=(network, name or network), daemon=True)
         self._threads.append(thread)
         thread.start()
         self.until(lambda: self._waiting() == before + 1)
 
-    def replace(self, network: str, name: str = "") -> None:
-        """Begin a login that takes another one's place, and return once that one was refused."""
+    def refuse(self, network: str, name: str = "") -> None:
+        """Begin a login by which one is refused, it or another, and return once that has happened."""
         before = len(self.ends)
-        thread = threading.Thread(target=self._log_in, args=(network, name or network))
+        thread = threading.Thread(target=self._log_in, args=(network, name or network), daemon=True)
         self._threads.append(thread)
         thread.start()
         self.until(lambda: len(self.ends) == before + 1)
@@ -77,17 +77,16 @@ def test_one_network_fills_the_queue_while_nobody_else_logs_in(queue: PasswordQu
     with queue.place(HOME, 0):
         for _ in range(4):
             crowd.wait(HOME)
-        with pytest.raises(BusyError), queue.place(HOME, LONG):
-            pytest.fail("a sixth place")
+        crowd.refuse(HOME, "the sixth")
 
-    assert crowd.join() == [HOME] * 4
+    assert crowd.join() == ["the sixth refused", *[HOME] * 4]
 
 
 def test_who_comes_from_another_network_takes_the_newest_place_of_it(queue: PasswordQueue, crowd: Crowd) -> None:
     with queue.place(HOME, 0):
         for number in range(4):
             crowd.wait(HOME, f"home {number}")
-        crowd.replace(OFFICE)
+        crowd.refuse(OFFICE)
 
     assert crowd.join() == ["home 3 refused", "home 0", OFFICE, "home 1", "home 2"]
 
@@ -101,27 +100,36 @@ def test_networks_take_turns_however_many_logins_of_one_wait(queue: PasswordQueu
     assert crowd.join() == ["home 0", OFFICE, "home 1", "home 2"]
 
 
-def test_nobody_loses_a_place_to_one_who_has_the_share_or_takes_the_last_one(
-    queue: PasswordQueue, crowd: Crowd
-) -> None:
-    with queue.place(HOME, 0):
-        for network in (HOME, HOME, OFFICE, OFFICE):
-            crowd.wait(network)
-        with pytest.raises(BusyError), queue.place(OFFICE, LONG):
-            pytest.fail("more than a share")
-        crowd.replace(THIRD)
+def test_who_has_the_share_takes_no_place_of_one_who_has_more() -> None:
+    queue = PasswordQueue(cores=1, length=9)
+    crowd = Crowd(queue)
 
-    assert sorted(crowd.join()) == sorted([f"{HOME} refused", HOME, OFFICE, OFFICE, THIRD])
+    with queue.place(HOME, 0):
+        for network in [HOME] * 4 + [OFFICE] * 3 + [THIRD]:
+            crowd.wait(network)
+        crowd.refuse(OFFICE, "the fourth")
+
+    assert sorted(crowd.join()) == sorted(["the fourth refused", *[HOME] * 4, *[OFFICE] * 3, THIRD])
+
+
+def test_who_has_no_more_than_the_share_loses_no_place(queue: PasswordQueue, crowd: Crowd) -> None:
+    networks = [HOME, OFFICE, THIRD, "2001:db8::"]
+
+    with queue.place(HOME, 0):
+        for network in networks:
+            crowd.wait(network)
+        crowd.refuse("2001:db8:1::")
+
+    assert crowd.join() == ["2001:db8:1:: refused", *networks]
 
 
 def test_clients_behind_a_unix_socket_are_no_network_and_lose_no_place(queue: PasswordQueue, crowd: Crowd) -> None:
     with queue.place("", 0):
         for _ in range(4):
             crowd.wait("")
-        with pytest.raises(BusyError), queue.place(HOME, LONG):
-            pytest.fail("a place of somebody unknown")
+        crowd.refuse(HOME)
 
-    assert crowd.join() == [""] * 4
+    assert crowd.join() == [f"{HOME} refused", *[""] * 4]
 
 
 def test_who_gives_up_leaves_the_place_to_others(queue: PasswordQueue, crowd: Crowd) -> None:

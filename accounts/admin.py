@@ -109,6 +109,11 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
     @admin.action(description="Remove the second factor of selected accounts", permissions=["remove_second_factor"])
     def remove_second_factor(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
         """Let who has lost the device log in with the password alone, and set it up again."""
+        actor: Any = request.user
+        if accounts.filter(pk=actor.pk).exists():
+            # Its page asks for a code, which who finds a session open can't show.
+            self.message_user(request, "Your own second factor is removed on its page, with a code.", messages.WARNING)
+            accounts = accounts.exclude(pk=actor.pk)
         removed = [account for account in accounts if second_factor.remove(account)]
         for account in removed:
             self.log_change(request, account, "Removed the second factor.")

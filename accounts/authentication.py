@@ -17,7 +17,7 @@ from django.contrib.auth import authenticate
 from django.http import HttpRequest
 
 from accounts import epoch as rights_epoch
-from accounts import hashers, throttle
+from accounts import hashers, known_networks, throttle
 from accounts.identity import Identity, credential_of, identity_of
 from accounts.names import ACCOUNT_NAME
 from accounts.password_queue import BusyError, PasswordQueue
@@ -35,11 +35,12 @@ _credentials: PerEpoch[str] = PerEpoch()
 
 
 class TooManyFailuresError(Exception):
-    """Too many wrong passwords came for this account, or any, from this address."""
+    """Too many wrong passwords came for this account, or any, from this address: `reason` tells which."""
 
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(retry_after_seconds)
-        self.retry_after_seconds = retry_after_seconds
+    def __init__(self, refusal: throttle.Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.reason = refusal.reason
+        self.retry_after_seconds = refusal.seconds
 
 
 def identify(name: str, password: str, request: HttpRequest | None = None) -> Identity | None:
@@ -70,6 +71,8 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     if identity is not None and credential and identity.credential != credential:
         # Changed while it was checked: what was right then opens nothing now.
         return None
+    if identity is not None:
+        known_networks.note(identity.name, throttle.network_of(request))
     return identity
 
 
@@ -85,12 +88,11 @@ def place(request: HttpRequest | None = None) -> AbstractContextManager[None]:
 def _queue() -> PasswordQueue:
     """Return the queue of this process.
 
-    Guessers fill a quarter of the places of those that wait, and leave the others to pushes and pulls; one network
-    fills a quarter of that quarter.
+    Logins fill a quarter of the places of those that wait, and leave the others to pushes and pulls.
     """
     server = settings.REGISTRY.server
-    length = max(1, server.transfers // 4)
-    return PasswordQueue(max(1, len(os.sched_getaffinity(0)) // server.workers), length, max(1, length // 4))
+    cores = max(1, len(os.sched_getaffinity(0)) // server.workers)
+    return PasswordQueue(cores, max(1, server.transfers // 4))
 
 
 def _checked(name: str, password: str, request: HttpRequest | None) -> str | None:
@@ -110,9 +112,8 @@ def _count_failure(name: str, request: HttpRequest | None) -> None:
 
 
 def _raise_if_throttled(name: str, request: HttpRequest | None) -> None:
-    seconds = throttle.wait_seconds(name, request)
-    if seconds:
-        raise TooManyFailuresError(seconds)
+    if refusal := throttle.refusal(name, request):
+        raise TooManyFailuresError(refusal)
 
 
 def _credential(name: str, epoch: str) -> str:

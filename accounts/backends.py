@@ -39,7 +39,7 @@ class AccountBackend(ModelBackend):
             return None
         account = None
         if ACCOUNT_NAME.fullmatch(name):
-            if throttle.wait_seconds(name, request):
+            if throttle.refusal(name, request):
                 raise PermissionDenied
             account = Account.objects.filter(name=name).first()
         if account is None or not account.has_usable_password():

@@ -36,7 +36,7 @@ class CodeForm(_AnyCodeForm):
                 return code
         except TooManyFailuresError as error:
             log_refusal(self._request, name, "admin code", THROTTLED)
-            raise ValidationError(f"Too many wrong codes; wait {error.retry_after_seconds} s.") from error
+            raise ValidationError(f"{error.reason.capitalize()}; wait {error.retry_after_seconds} s.") from error
         log_refusal(self._request, name, "admin code")
         raise ValidationError("This code is wrong, or was used already: wait for the next one that the app shows.")
 

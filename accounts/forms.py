@@ -8,12 +8,11 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm, UserCreationForm
 
-from accounts import throttle
+from accounts import known_networks, throttle
 from accounts.authentication import BusyError, place
 from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
 from accounts.models import Account
 
-TOO_MANY = "Too many wrong passwords; wait {seconds} s."
 CROWDED = "Too many logins at once; try again in a moment."
 
 
@@ -24,9 +23,9 @@ class AdminLoginForm(AuthenticationForm):
         """Check name and password."""
         name: str = self.cleaned_data.get("username", "")
         # The backend asks as well, and can only refuse: that would look like a wrong password.
-        if seconds := throttle.wait_seconds(name, self.request):
+        if refusal := throttle.refusal(name, self.request):
             log_refusal(self.request, name, "admin", THROTTLED)
-            raise ValidationError(TOO_MANY.format(seconds=seconds))
+            raise _too_many(refusal)
         try:
             with place(self.request):
                 cleaned: dict[str, Any] = super().clean()
@@ -41,6 +40,7 @@ class AdminLoginForm(AuthenticationForm):
             raise
         if self.get_user() is not None:
             log_login(self.request, name, "admin")
+            known_networks.note(name, throttle.network_of(self.request))
         return cleaned
 
 
@@ -55,8 +55,8 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
     def clean_old_password(self) -> str:
         """Check the old password."""
         name = self.user.get_username()
-        if seconds := throttle.wait_seconds(name, self._request):
-            raise ValidationError(TOO_MANY.format(seconds=seconds))
+        if refusal := throttle.refusal(name, self._request):
+            raise _too_many(refusal)
         try:
             with place(self._request):
                 old: str = super().clean_old_password()
@@ -66,6 +66,10 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
             throttle.count_failure(name, self._request)
             raise
         return old
+
+
+def _too_many(refusal: throttle.Refusal) -> ValidationError:
+    return ValidationError(f"{refusal.reason.capitalize()}; wait {refusal.seconds} s.")
 
 
 class DistinctName:

@@ -1,12 +1,14 @@
 """Accounts, and the one row that tells when rights changed."""
 
 import re
+from datetime import UTC
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.validators import RegexValidator
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 from accounts.names import ACCOUNT_NAME
 
@@ -43,6 +45,8 @@ class Account(AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField("staff", default=False, help_text="May open this admin.")
     created_at = models.DateTimeField(auto_now_add=True)
+    second_factor_changed_at = models.DateTimeField(null=True, editable=False)
+    """When a second factor was set up or removed: sessions of before end."""
 
     USERNAME_FIELD = "name"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -56,6 +60,14 @@ class Account(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         """Name the account."""
         return self.name
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Return what a session is compared with, which differs after each change of password or second factor."""
+        by_password: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]  # the stubs lack it
+        if self.second_factor_changed_at is None:
+            return by_password
+        changed_at = self.second_factor_changed_at.astimezone(UTC).isoformat()
+        return salted_hmac("accounts.session", f"{by_password} {changed_at}", secret, algorithm="sha256").hexdigest()
 
 
 class RightsEpoch(models.Model):
@@ -97,10 +109,31 @@ class FailedLogin(models.Model):
         return f"{self.account} from {self.network or 'nowhere'}"
 
 
+class KnownNetwork(models.Model):
+    """A network from which an account has logged in with its right password; see `accounts.known_networks`."""
+
+    account = models.CharField(max_length=128)
+    network = models.CharField(max_length=45)
+    last_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        """One row per account and network."""
+
+        default_permissions = ()
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["account", "network"], name="accounts_one_known_network")
+        ]
+
+    def __str__(self) -> str:
+        """Say who is known where."""
+        return f"{self.account} from {self.network}"
+
+
 class SecondFactor(models.Model):
     """The codes that an account shows in the admin besides its password; see `accounts.second_factor`.
 
-    A row stands for one setting up: sessions remember its key, so another setting up ends them.
+    A row stands for one setting up. Setting up and removal end the account's sessions, by
+    `Account.second_factor_changed_at`.
     """
 
     account = models.OneToOneField(Account, models.CASCADE, related_name="second_factor")

@@ -5,7 +5,8 @@
 
 The database has a seed and digests: whoever reads a copy of it can make no code. A code of the app counts once.
 Wrong codes are failures like wrong passwords (`accounts.throttle`), and are counted for the account as a whole too:
-who has the password may ask from many addresses, and a code has six digits only.
+who has the password may ask from many addresses, and a code has six digits only. A recovery code and a new password
+are the owner's way out meanwhile.
 """
 
 import base64
@@ -22,11 +23,13 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts import throttle
 from accounts.authentication import TooManyFailuresError
 from accounts.database_fault import report
+from accounts.identity import credential_of
 from accounts.models import Account, RecoveryCode, SecondFactor
 from accounts.remembered import ForAWhile
 from accounts.short_transaction import short_transaction
@@ -42,6 +45,7 @@ PATIENCE_SECONDS = 1.0
 
 _SECRET_BYTES = 20
 _RECOVERY_BYTES = 10
+_RECOVERY_CHARACTERS = 16
 _SESSION_KEY = "second_factor"
 
 logger = logging.getLogger(__name__)
@@ -98,13 +102,24 @@ def set_up(account: Account, seed: str, code: str) -> tuple[SecondFactor, list[s
         return None
     with transaction.atomic():
         SecondFactor.objects.filter(account=account).delete()
+        _end_sessions(account)
         factor = SecondFactor.objects.create(account=account, seed=seed, last_step=step)
         return factor, _store_recovery_codes(factor)
 
 
 def remove(account: Account) -> bool:
     """Remove the account's second factor, which ends its sessions of the admin; tell whether it had one."""
-    return bool(SecondFactor.objects.filter(account=account).delete()[0])
+    with transaction.atomic():
+        is_removed = bool(SecondFactor.objects.filter(account=account).delete()[0])
+        if is_removed:
+            _end_sessions(account)
+        return is_removed
+
+
+def _end_sessions(account: Account) -> None:
+    """End the account's sessions; `update_session_auth_hash` lets the one go on that did it."""
+    account.second_factor_changed_at = timezone.now()
+    account.save(update_fields=["second_factor_changed_at"])
 
 
 def renew_recovery_codes(factor: SecondFactor) -> list[str]:
@@ -120,15 +135,16 @@ def is_right(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
     Raises TooManyFailuresError, and django.db.DatabaseError for a recovery code that can't be used up.
     """
     name = factor.account.name
-    # From everywhere too: who guesses has the password, and is no stranger whom anybody could send.
-    sources = (request, None)
-    if seconds := max(throttle.wait_seconds(name, source) for source in sources):
-        raise TooManyFailuresError(seconds)
     plain = "".join(code.split()).replace("-", "").lower()
-    if _is_code_of_app(factor, plain) or _is_recovery_code(factor, plain):
+    # Nobody guesses 80 bits, so no limit applies that others could spend.
+    if len(plain) == _RECOVERY_CHARACTERS and _is_recovery_code(factor, plain):
         return True
-    for source in sources:
-        throttle.count_failure(name, source)
+    credential = credential_of(name)
+    if refusal := throttle.refusal(name, request, credential):
+        raise TooManyFailuresError(refusal)
+    if _is_code_of_app(factor, plain):
+        return True
+    throttle.count_failure(name, request, credential)
     return False
 
 
@@ -153,8 +169,9 @@ def _is_first_use(factor: SecondFactor, step: int) -> bool:
 
 
 def _is_recovery_code(factor: SecondFactor, code: str) -> bool:
-    deleted, _ = RecoveryCode.objects.filter(factor=factor, digest=_digest(code)).delete()
-    return deleted == 1
+    rows = RecoveryCode.objects.filter(factor=factor, digest=_digest(code))
+    # No limit applies here, so wrong ones must not write.
+    return rows.exists() and rows.delete()[0] == 1
 
 
 def _store_recovery_codes(factor: SecondFactor) -> list[str]:

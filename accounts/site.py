@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import segno
-from django.contrib.auth import REDIRECT_FIELD_NAME, logout
+from django.contrib.auth import REDIRECT_FIELD_NAME, logout, update_session_auth_hash
 from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -50,7 +50,7 @@ class RegistryAdminSite(UnfoldAdminSite):
             return _redirect(following, request)
         return super().login(request, extra_context)
 
-    def password_change(  # type: ignore[override]  # Django's redirects too, whatever its type says
+    def password_change(  # type: ignore[override]  # the stubs leave the redirect out that comes after the page
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponseBase:
         """Change one's own password."""
@@ -98,6 +98,7 @@ class RegistryAdminSite(UnfoldAdminSite):
         if form.is_valid():
             factor, codes = form.made
             del request.session[_SEED]
+            update_session_auth_hash(request, account)
             second_factor.pass_session(request, factor)
             log_event(request, account.name, "second factor set up")
             return self._recovery_codes(request, codes)
@@ -115,6 +116,7 @@ class RegistryAdminSite(UnfoldAdminSite):
         form = CodeForm(factor, request, request.POST if is_asked else None)
         if form.is_valid() and "remove" in request.POST:
             second_factor.remove(factor.account)
+            update_session_auth_hash(request, factor.account)
             log_event(request, factor.account.name, "second factor removed")
             return _redirect("second_factor", request)
         if form.is_valid():

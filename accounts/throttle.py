@@ -3,10 +3,13 @@
     failures of               tries  one forgiven each   when none is left
     an account, an address       10  30 s                no password of the account is checked from there
     any account, an address      50   6 s                no password is checked from there: random names cost too
+    an account's codes           10  30 s                no code of the account is checked: `accounts.second_factor`
     an account, any address      50  30 s                one line in the log, at most once an hour: nobody is refused
 
 While no try is left, a guess learns nothing; from elsewhere the account's owner logs in as ever, and so do those whose
-right password this process remembers. Nobody waits longer than half a minute, however many tries were refused. One
+right password this process remembers. Nor do the tries of an address bind an account that has logged in from there
+before (`accounts.known_networks`): a stranger at an address that many share keeps none of them out. By that he may
+learn which accounts they are. Nobody waits longer than half a minute, however many tries were refused. One
 address spends 10 tries of an account at most and gets them back at the same pace, so five take part before the log
 tells of an account. An address is an IPv4 address or a /64 of IPv6. A client without one, behind a unix socket, says
 nothing about who it is, so only its failures for each account count.
@@ -32,6 +35,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts import known_networks
 from accounts.database_fault import report
 from accounts.failure_memory import FailureMemory, Key
 from accounts.models import FailedLogin
@@ -64,6 +68,8 @@ TOLD_EVERY = timedelta(hours=1)
 ANY_ACCOUNT, ANYWHERE = "", "*"
 
 PURGE_BATCH = 100
+# What begins the network of a row that counts wrong codes, from any address.
+CODES = "code "
 # A wrong password is answered this late, at the most, because the database is locked.
 PATIENCE_SECONDS = 1.0
 
@@ -74,19 +80,49 @@ _being_stored: Counter[Key] = Counter()
 _being_stored_lock = threading.Lock()
 
 
-def wait_seconds(name: str, request: HttpRequest | None) -> int:
-    """Return for how many seconds no password of the account is checked from the address of `request`; 0: go on."""
-    keys, now = _keys(name, request), timezone.now()
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why no password is checked now, as `too many wrong passwords from this address`, and for how many seconds."""
+
+    reason: str
+    seconds: int
+
+
+def refusal(name: str, request: HttpRequest | None, credential: str = "") -> Refusal | None:
+    """Return why no password of the account is checked from the address of `request`; None: go on.
+
+    With `credential`, which names the password that was shown already, it is about codes of the second factor.
+    """
+    keys, now = _keys(name, request, credential), timezone.now()
     if not keys:
-        return 0
-    rows = FailedLogin.objects.filter(account__in=[account for account, _ in keys], network=keys[0][1])
+        return None
+    accounts, networks = zip(*keys, strict=True)
+    rows = FailedLogin.objects.filter(account__in=accounts, network__in=networks)
     stored = {(row.account, row.network): row.forgiven_at for row in rows}
-    return max(_wait(key, _pending(key, stored.get(key, now), now), now) for key in keys)
+    waits = {key: _wait(key, _pending(key, stored.get(key, now), now), now) for key in keys}
+    of_address = (ANY_ACCOUNT, keys[-1][1])
+    if keys[0] != of_address and waits.get(of_address) and known_networks.is_known(name, of_address[1]):
+        del waits[of_address]
+    key = max(waits, key=lambda key: waits[key])
+    return Refusal(_reason(key), waits[key]) if waits[key] else None
 
 
-def count_failure(name: str, request: HttpRequest | None) -> None:
-    """Count a wrong password, and delete what is forgiven. What is no account's name costs its address alone."""
-    keys = _keys(name, request)
+def _reason(key: Key) -> str:
+    account, network = key
+    if account == ANY_ACCOUNT:
+        return "too many wrong passwords from this address"
+    if network.startswith(CODES):
+        return "too many wrong codes for this account"
+    return "too many wrong passwords for this account from this address"
+
+
+def count_failure(name: str, request: HttpRequest | None, credential: str = "") -> None:
+    """Count a wrong password, or code, and delete what is forgiven. What is no account's name costs its address alone.
+
+    Wrong codes are counted from everywhere too: who guesses them has the password, and is no stranger whom anybody
+    could send. They are those of that password: once it is changed, nobody's guesses keep the owner out.
+    """
+    keys = _keys(name, request, credential)
     if not keys:
         return
     with _counted_at_once(keys):
@@ -96,10 +132,12 @@ def count_failure(name: str, request: HttpRequest | None) -> None:
             _purge()
 
 
-def _keys(name: str, request: HttpRequest | None) -> list[Key]:
+def _keys(name: str, request: HttpRequest | None, credential: str) -> list[Key]:
     """Return whose failures decide about a login, in the order in which their rows are locked."""
     network = network_of(request)
     keys = [(name, network)] if ACCOUNT_NAME.fullmatch(name) else []
+    if credential:
+        keys.append((name, f"{CODES}{credential[:32]}"))
     return [*keys, (ANY_ACCOUNT, network)] if network else keys
 
 

@@ -57,4 +57,4 @@ def _identify(credentials: Credentials, request: HttpRequest) -> Identity | None
         raise BusyAPIError from error
     except TooManyFailuresError as error:
         log_refusal(request, credentials.name, "api", THROTTLED)
-        raise Throttled(wait=error.retry_after_seconds) from error
+        raise Throttled(error.retry_after_seconds, f"{error.reason.capitalize()}.") from error

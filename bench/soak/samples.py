@@ -17,7 +17,7 @@ INTERVAL_SECONDS = 5.0
 COMPARABLE_SECONDS = 240.0
 GROWTH = 1.10
 TABLES = (
-    "accounts_failedlogin", "distribution_blob", "distribution_link", "distribution_manifest",
+    "accounts_failedlogin", "accounts_knownnetwork", "distribution_blob", "distribution_link", "distribution_manifest",
     "distribution_repository",
     "distribution_segment", "distribution_tag", "distribution_trash", "distribution_upload", "django_session",
     "tokens_refreshtoken",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import bcrypt
 import pytest
 
-from accounts import authentication, throttle
+from accounts import authentication, known_networks, throttle
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +14,8 @@ def _forgetful() -> None:
     authentication._verified.clear()
     authentication._refused.clear()
     throttle._unstored.clear()
+    known_networks._noted.clear()
+    known_networks._unstored.clear()
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ def test_a_stored_password_that_is_broken_is_a_wrong_password() -> None:
 
 
 def test_no_place_for_bcrypt_is_said_and_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = PasswordQueue(cores=1, length=100, share=100)
+    queue = PasswordQueue(cores=1, length=100)
     monkeypatch.setattr(authentication, "_queue", lambda: queue)
     monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0.01)
 
@@ -234,7 +234,7 @@ def test_no_place_for_bcrypt_is_said_and_not_waited_for_long(monkeypatch: pytest
 
 
 def test_a_login_that_finds_the_queue_full_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = PasswordQueue(cores=8, length=1, share=1)
+    queue = PasswordQueue(cores=8, length=1)
     monkeypatch.setattr(authentication, "_queue", lambda: queue)
 
     with authentication.place(), pytest.raises(BusyError):
@@ -245,24 +245,6 @@ def test_a_login_that_finds_the_queue_full_is_refused_at_once(monkeypatch: pytes
 
 def test_the_queue_leaves_most_threads_to_pushes_and_pulls() -> None:
     assert authentication._queue()._length <= django_settings.REGISTRY.server.transfers // 4
-    assert authentication._queue()._share <= django_settings.REGISTRY.server.transfers // 16
-
-
-def test_one_network_fills_its_share_of_the_queue_and_leaves_the_rest_to_others() -> None:
-    queue = PasswordQueue(cores=8, length=4, share=2)
-
-    with queue.place(HOME, 0), queue.place(HOME, 0):
-        with pytest.raises(BusyError), queue.place(HOME, 0):
-            pytest.fail("a third place for one network")
-        with (
-            queue.place("2001:db8::", 0),
-            queue.place("198.51.100.1", 0),
-            pytest.raises(BusyError),
-            queue.place("198.51.100.2", 0),
-        ):
-            pytest.fail("a fifth place")
-
-    assert not queue._of_network
 
 
 def test_who_waited_finds_what_another_checked_meanwhile(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,7 @@ def test_guesses_are_429_with_when_to_come_back() -> None:
 
     assert response.status_code == 429
     assert error_codes(response) == ["TOOMANYREQUESTS"]
+    assert b"too many wrong passwords for this account from this address; try again in 30 s" in response.content
     assert response["Retry-After"] == "30"
     assert "WWW-Authenticate" not in response
 
@@ -456,7 +457,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 def counting(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
     """Return how to begin a wrong login of alice, whose count then waits for a lock until the test ends."""
     monkeypatch.setattr(throttle, "PATIENCE_SECONDS", 60.0)
-    one_at_once = PasswordQueue(cores=1, length=100, share=100)
+    one_at_once = PasswordQueue(cores=1, length=100)
     monkeypatch.setattr(authentication, "_queue", lambda: one_at_once)
     Account.objects.create(name="alice", password=hashed(PASSWORDS["alice"]))
     row = FailedLogin.objects.create(account="alice", network=HOME, forgiven_at=timezone.now())
@@ -496,7 +497,7 @@ def test_failures_that_wait_to_be_counted_count(
     counting()
     counting()
     request = RequestFactory().get("/", REMOTE_ADDR=HOME)
-    wait_until(lambda: throttle.wait_seconds("alice", request) > 0)
+    wait_until(lambda: throttle.refusal("alice", request) is not None)
 
     response = login("another guess")
 
@@ -505,7 +506,7 @@ def test_failures_that_wait_to_be_counted_count(
 
 @pytest.mark.django_db(transaction=True)
 def test_guesses_at_the_same_moment_are_bounded(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    two_at_once = PasswordQueue(cores=2, length=100, share=100)
+    two_at_once = PasswordQueue(cores=2, length=100)
     monkeypatch.setattr(authentication, "_queue", lambda: two_at_once)
     Account.objects.create(name="alice", password=hashed(PASSWORDS["alice"]))
 

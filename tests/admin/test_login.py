@@ -48,7 +48,7 @@ def test_an_inactive_superuser_does_not_log_in(browser: Browser, root: Account) 
 
 
 def test_the_login_waits_for_a_place_as_every_password_does(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = PasswordQueue(cores=1, length=100, share=100)
+    queue = PasswordQueue(cores=1, length=100)
     monkeypatch.setattr(authentication, "_queue", lambda: queue)
     monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0.01)
 

@@ -24,7 +24,7 @@ from pytest_django import Settings
 from accounts import second_factor
 from accounts.models import Account, FailedLogin, RecoveryCode, SecondFactor
 from registry_project.configuration.values import Admin
-from tests.admin.browser import Browser, Response
+from tests.admin.browser import Browser, Response, messages_of
 from tests.admin.form import form_of
 from tests.caller import Caller
 
@@ -70,6 +70,12 @@ def at(moment: float) -> Iterator[None]:
 def opens(browser: Browser, path: str = "/admin/") -> bool:
     """Tell whether the browser sees a page of the admin."""
     return bool(browser.get(path).status_code == 200)
+
+
+@pytest.fixture(autouse=True)
+def _forgetful() -> None:
+    """Start as a process that has just been started: a key of a row may be one of an earlier test."""
+    second_factor._accepted.clear()
 
 
 @pytest.fixture
@@ -215,7 +221,7 @@ def test_wrong_codes_are_throttled_as_wrong_passwords_are(browser: Browser, devi
 
     answer = browser.submit(CODE_PAGE, code=device.code())
 
-    assert "Too many wrong codes; wait" in answer.content.decode()
+    assert "Too many wrong passwords for this account from this address; wait" in answer.content.decode()
     assert not opens(browser)
     assert b"Too many wrong passwords" in Browser().log_in("root", PASSWORD).content
 
@@ -228,7 +234,47 @@ def test_wrong_codes_from_many_addresses_are_counted_together(browser: Browser, 
     browser.client.defaults["REMOTE_ADDR"] = "192.0.2.99"
     answer = browser.submit(CODE_PAGE, code=device.code())
 
-    assert "Too many wrong codes; wait" in answer.content.decode()
+    assert "Too many wrong codes for this account; wait" in answer.content.decode()
+
+
+@pytest.fixture
+def kept_out(browser: Browser, device: Device) -> Browser:
+    """Let somebody with the password spend the tries for codes; return the owner's browser, elsewhere."""
+    for number in range(10):
+        browser.client.defaults["REMOTE_ADDR"] = f"192.0.2.{number}"
+        browser.submit(CODE_PAGE, code="no code")
+    owner = Browser()
+    owner.client.defaults["REMOTE_ADDR"] = "198.51.100.1"
+    owner.log_in("root", PASSWORD)
+    owner.submit(CODE_PAGE, code=device.code())
+    assert not opens(owner)
+    return owner
+
+
+def test_a_recovery_code_opens_the_admin_whatever_others_have_guessed(kept_out: Browser, device: Device) -> None:
+    kept_out.submit(CODE_PAGE, code=device.codes[0])
+
+    assert opens(kept_out)
+
+
+def test_a_new_password_ends_the_count_of_wrong_codes(kept_out: Browser, device: Device, root: Account) -> None:
+    root.set_password("a new password of root")
+    root.save()
+
+    kept_out.log_in("root", "a new password of root")
+    kept_out.submit(CODE_PAGE, code=device.code())
+
+    assert opens(kept_out)
+
+
+def test_wrong_recovery_codes_count_as_wrong_codes(browser: Browser, device: Device) -> None:
+    for _ in range(10):
+        browser.submit(CODE_PAGE, code="aaaa-bbbb-cccc-dddd")
+
+    browser.client.defaults["REMOTE_ADDR"] = "192.0.2.99"
+    browser.submit(CODE_PAGE, code=device.code())
+
+    assert not opens(browser)
 
 
 def test_the_session_has_another_key_after_the_code(browser: Browser, device: Device) -> None:
@@ -255,6 +301,7 @@ def test_setting_it_up_ends_the_other_sessions(root: Account) -> None:
 
     assert opens(here)
     assert not opens(there)
+    assert there.get(CODE_PAGE)["Location"].startswith("/admin/login/")
 
 
 def test_a_wrong_first_code_sets_nothing_up(admin: Browser, root: Account) -> None:
@@ -315,11 +362,53 @@ def test_a_session_without_a_code_removes_nothing(admin: Browser, device: Device
     assert SecondFactor.objects.exists()
 
 
-def test_it_is_removed_with_a_code(admin: Browser, browser: Browser, device: Device) -> None:
+def passed(device: Device) -> Browser:
+    """Return a browser of root's that has shown password and code: or somebody who copied its cookie."""
+    browser = Browser()
+    browser.log_in("root", PASSWORD)
+    browser.submit(CODE_PAGE, code=device.codes.pop())
+    assert opens(browser)
+    return browser
+
+
+def test_it_is_removed_with_a_code_which_ends_the_other_sessions(
+    admin: Browser, browser: Browser, device: Device
+) -> None:
+    copy = passed(device)
+
     admin.submit(OWN_PAGE, code=device.code(), remove="")
 
     assert not SecondFactor.objects.exists()
+    assert opens(admin)
+    assert not opens(browser)
+    assert not opens(copy)
+
+
+def test_whose_session_ended_by_the_removal_logs_in_with_the_password(admin: Browser, device: Device) -> None:
+    admin.submit(OWN_PAGE, code=device.code(), remove="")
+    browser = Browser()
+
+    browser.log_in("root", PASSWORD)
+
     assert opens(browser)
+
+
+def test_who_had_shown_the_password_alone_sets_no_device_up_after_the_removal(
+    required: None, browser: Browser, device: Device
+) -> None:
+    call_command("removesecondfactor", "root")
+
+    assert browser.get(OWN_PAGE)["Location"].startswith("/admin/login/")
+
+
+def test_a_session_of_before_does_not_come_back_with_another_setting_up(admin: Browser, device: Device) -> None:
+    copy = passed(device)
+    admin.submit(OWN_PAGE, code=device.code(), remove="")
+    set_up(admin)
+
+    assert opens(admin)
+    assert not opens(copy)
+    assert copy.get(CODE_PAGE)["Location"].startswith("/admin/login/")
 
 
 def test_who_must_have_one_opens_nothing_but_its_page(required: None, root: Account) -> None:
@@ -387,11 +476,25 @@ def test_a_superuser_removes_that_of_somebody_else(admin: Browser, device: Devic
     other = Browser()
     other.client.force_login(Account.objects.create_superuser("other", "another password"))
 
+    copy = passed(device)
+
     answers = [act(other, root), act(other, root)]
 
     told = [str(message) for answer in answers for message in get_messages(answer.wsgi_request)]
     assert told == ["Removed the second factor of root.", "None of the selected accounts has a second factor."]
     assert not SecondFactor.objects.exists()
+    assert not opens(copy)
+
+
+def test_a_superuser_does_not_remove_the_own_one_without_a_code(admin: Browser, device: Device, root: Account) -> None:
+    other = Account.objects.create_superuser("other", "another password")
+    SecondFactor.objects.create(account=other, seed=second_factor.new_seed(), last_step=0)
+
+    answer = act(admin, root, other)
+
+    assert list(SecondFactor.objects.values_list("account__name", flat=True)) == ["root"]
+    told = messages_of(admin.client.get(answer["Location"]))
+    assert "Your own second factor is removed on its page, with a code." in told
 
 
 def test_who_manages_accounts_and_is_no_superuser_does_not(manager: Browser, device: Device, root: Account) -> None:
@@ -418,15 +521,17 @@ def test_the_list_asks_once_for_all_second_factors(admin: Browser, alice: Caller
     assert not [query for query in asked if query["sql"].startswith('SELECT "accounts_secondfactor"')][1:]
 
 
-def test_an_operator_removes_it_by_a_command(
-    browser: Browser, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+def test_an_operator_removes_it_by_a_command_which_ends_the_sessions(
+    device: Device, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    copy = passed(device)
+
     call_command("removesecondfactor", "root")
 
     (told,) = [record for record in caplog.records if record.message == "second factor removed"]
     assert (told.account, told.grant) == ("root", "command")  # type: ignore[attr-defined]  # of the log's `extra`
     assert capsys.readouterr().out == "Removed the second factor of root.\n"
-    assert opens(browser)
+    assert not opens(copy)
 
 
 @pytest.mark.parametrize(("name", "said"), [("root", "root has no second factor."), ("x", "There is no account x.")])

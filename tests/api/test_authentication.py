@@ -110,7 +110,7 @@ def test_too_many_logins_at_once_are_503_that_says_when_to_come_back(
     monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0)
     # One that no test before had checked, whose answer would be remembered.
     alice.password = "seen for the first time"
-    queue = PasswordQueue(cores=1, length=100, share=100)
+    queue = PasswordQueue(cores=1, length=100)
     monkeypatch.setattr(authentication, "_queue", lambda: queue)
 
     with authentication.place():

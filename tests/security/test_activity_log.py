@@ -122,7 +122,7 @@ def test_a_login_that_finds_no_place_is_logged(
     elsewhere: Client, browser: Browser, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = Caller(elsewhere, "alice", "not checked before")
-    queue = PasswordQueue(cores=1, length=100, share=100)
+    queue = PasswordQueue(cores=1, length=100)
     monkeypatch.setattr(authentication, "_queue", lambda: queue)
     monkeypatch.setattr(authentication, "QUEUE_SECONDS", 0.01)
 
@@ -169,7 +169,7 @@ def test_the_admin_says_that_the_throttle_refuses(browser: Browser, events: Even
 
     page = browser.log_in("root", "the password of root").content.decode()
 
-    assert "Too many wrong passwords; wait " in page
+    assert "Too many wrong passwords for this account from this address; wait " in page
     assert events("login refused after too many wrong passwords") == [about("root", "admin", "warning")]
     assert browser.get("/admin/").status_code == 302
 

@@ -24,7 +24,7 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
         raise unavailable("too many logins at once") from error
     except TooManyFailuresError as error:
         log_refusal(request, credentials.name, grant, THROTTLED)
-        raise _too_many_failures(error.retry_after_seconds) from error
+        raise _too_many_failures(error) from error
     if identity is None:
         log_refusal(request, credentials.name, grant)
         raise wrong_credentials()
@@ -39,6 +39,7 @@ def wrong_credentials(detail: str = "wrong account or password") -> RegistryErro
     return RegistryError(ErrorCode.UNAUTHORIZED, detail, headers={"WWW-Authenticate": basic_challenge()})
 
 
-def _too_many_failures(seconds: int) -> RegistryError:
-    detail = f"too many wrong passwords for this account from this address; try again in {seconds} s"
-    return RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": str(seconds)})
+def _too_many_failures(error: TooManyFailuresError) -> RegistryError:
+    seconds = str(error.retry_after_seconds)
+    detail = f"{error.reason}; try again in {seconds} s"
+    return RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": seconds})

@@ -1,0 +1,78 @@
+"""From which networks an account has logged in with its right password: `accounts.throttle` asks for it there.
+
+    right password ──> memory of the process ──(not noted there for a day)──> row of account and network
+
+So a stranger who spends the tries of an address that many share keeps those out who log in there for the first time,
+and nobody who has done it before. A row counts for 30 days after the last login; an account has the newest 100.
+"""
+
+import logging
+from datetime import timedelta
+
+from django.db import DatabaseError
+from django.utils import timezone
+
+from accounts.database_fault import report
+from accounts.models import KnownNetwork
+from accounts.remembered import ForAWhile
+from accounts.short_transaction import short_transaction
+
+COUNTS_FOR = timedelta(days=30)
+NOTED_EVERY = timedelta(days=1)
+PER_ACCOUNT = 100
+PURGE_BATCH = 100
+# A login is answered this late, at the most and once in a while, because the database is locked.
+PATIENCE_SECONDS = 0.2
+
+logger = logging.getLogger(__name__)
+_noted: ForAWhile[bool] = ForAWhile(NOTED_EVERY.total_seconds())
+# Of logins while the database could not be written: known to this process, and tried to be stored again after it.
+_unstored: ForAWhile[bool] = ForAWhile(300)
+
+
+def note(name: str, network: str) -> None:
+    """Remember that the account has logged in from `network`, if that is possible now."""
+    pair = (name, network)
+    if not network or _noted.get(pair) or _unstored.get(pair):
+        return
+    try:
+        _store(name, network)
+    except DatabaseError as error:
+        logger.warning(
+            "a login's network is kept in memory: it can't be stored", extra={"reason": report(error).reason}
+        )
+        _unstored.put(pair, True)
+    else:
+        _noted.put(pair, True)
+
+
+def is_known(name: str, network: str) -> bool:
+    """Tell whether the account has logged in from `network` in the last 30 days."""
+    pair = (name, network)
+    if _noted.get(pair) or _unstored.get(pair):
+        return True
+    since = timezone.now() - COUNTS_FOR
+    return KnownNetwork.objects.filter(account=name, network=network, last_at__gt=since).exists()
+
+
+def _store(name: str, network: str) -> None:
+    now = timezone.now()
+    if KnownNetwork.objects.filter(account=name, network=network, last_at__gt=now - NOTED_EVERY).exists():
+        return  # by another process, or before a restart
+    with short_transaction(PATIENCE_SECONDS):
+        KnownNetwork.objects.update_or_create(account=name, network=network, defaults={"last_at": now})
+    with short_transaction(PATIENCE_SECONDS):
+        _purge(name)
+
+
+def _purge(name: str) -> None:
+    """Delete what counts no more, and what is too much of one account."""
+    old = KnownNetwork.objects.filter(last_at__lte=timezone.now() - COUNTS_FOR)
+    too_many = KnownNetwork.objects.filter(account=name).order_by("-last_at")
+    pks = [
+        *old.values_list("pk", flat=True)[:PURGE_BATCH],
+        *too_many.values_list("pk", flat=True)[PER_ACCOUNT : PER_ACCOUNT + PURGE_BATCH],
+    ]
+    # Locked rows are in somebody's hands; waiting for them in any order could be a deadlock.
+    free = KnownNetwork.objects.select_for_update(skip_locked=True).filter(pk__in=pks)
+    KnownNetwork.objects.filter(pk__in=list(free.values_list("pk", flat=True))).delete()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -36,10 +37,9 @@ def can_run() -> None:
 
 
 @pytest.fixture
-def socket(tmp_path: Path) -> Iterator[Path]:
-    """Run a containerd."""
-    (tmp_path / "containerd").mkdir()
-    with containerd_in(tmp_path / "containerd") as path:
+def socket() -> Iterator[Path]:
+    """Run a containerd, in a short folder: a socket's path has 104 characters at most."""
+    with TemporaryDirectory(prefix="containerd-") as folder, containerd_in(Path(folder)) as path:
         yield path
 
 

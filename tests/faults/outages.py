@@ -85,8 +85,11 @@ def gone_storage(folder: Path) -> Iterator[Outage]:
 @contextmanager
 def read_only_postgresql(folder: Path) -> Iterator[Outage]:
     """Let the database refuse writes, as a standby does."""
-    registry = Roomy(folder)
-    yield Outage(registry, partial(read_only_server, registry))
+    # The whole server does, which others may use at the same time.
+    with cluster() as postgresql, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("REGISTRY_DATABASE_URL", f"{postgresql.url}/postgres")
+        registry = Roomy(folder)
+        yield Outage(registry, partial(read_only_server, registry))
 
 
 @contextmanager

@@ -69,12 +69,11 @@ def deployment_checks() -> list[str]:
         (Configuration(server=Server(host="127.0.0.1", public_url=HTTPS.public_url, trusted_proxies=PROXY)), ["W014"]),
         (Configuration(server=HTTPS, admin=Admin(is_enabled=False)), []),
         (Configuration(server=HTTPS, admin=Admin(allowed_networks=NETWORK)), []),
-        (Configuration(server=HTTPS, admin=Admin(allowed_networks=(*NETWORK, ip_network("::/0")))), []),
         (Configuration(server=HTTPS, admin=Admin(allowed_networks=(ip_network("192.0.2.0/24"),))), ["W023"]),
         (Configuration(server=HTTPS, admin=Admin(host="127.0.0.1", port=5001)), []),
         (
             Configuration(server=HTTPS, admin=Admin(allowed_networks=tuple(map(ip_network, ["0.0.0.0/0", "::/0"])))),
-            ["W014"],
+            ["W014", "W023"],
         ),
         (Configuration(server=HTTPS, admin=Admin(allowed_networks=(*NETWORK, ip_network("::/1")))), ["W014"]),
         (Configuration(server=HTTPS, admin=Admin(port=5001, require_second_factor=True)), ["W015"]),

@@ -51,6 +51,8 @@ def next_connections() -> Iterator[Callable[[Callable[..., None]], None]]:
     yield do
     for receiver in receivers:
         connection_created.disconnect(receiver)
+    # Who comes next has a connection with which nothing was done.
+    connection.close()
 
 
 def refuse(**_kwargs: Any) -> None:

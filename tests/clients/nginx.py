@@ -50,6 +50,18 @@ class Proxied(Server):
         return ssl.create_default_context(cafile=str(self.certificate))
 
 
+@contextmanager
+def proxied_server(folder: Path) -> Iterator[Proxied]:
+    """Run a server that expects a proxy in front, with a certificate for it."""
+    server = Proxied(folder)
+    make_certificate(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
 def make_certificate(folder: Path) -> None:
     """Make `ca.crt` and `tls.key` for localhost, signed by itself."""
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]

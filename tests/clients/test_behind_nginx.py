@@ -7,7 +7,7 @@ import pytest
 
 from tests.clients.browser import Browser
 from tests.clients.layouts import image, random_layer
-from tests.clients.nginx import Proxied, make_certificate, nginx
+from tests.clients.nginx import Proxied, nginx, proxied_server
 from tests.clients.program import Program, login_file
 
 pytestmark = pytest.mark.client("nginx", "openssl")
@@ -19,13 +19,8 @@ LARGE = 8 << 20
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     """Run a registry that expects nginx in front."""
-    server = Proxied(tmp_path_factory.mktemp("proxied"))
-    make_certificate(server.folder)
-    try:
-        server.start()
+    with proxied_server(tmp_path_factory.mktemp("proxied")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import yaml
 from tests.clients.background import running
 from tests.clients.browser import Browser
 from tests.clients.layouts import image
-from tests.clients.nginx import Proxied, make_certificate, nginx
+from tests.clients.nginx import Proxied, nginx, proxied_server
 from tests.clients.program import Program, login_file
 from tests.clients.traefik import routes, traefik
 from tests.documents import block
@@ -81,13 +81,8 @@ def limited_haproxy(server: Proxied, folder: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     """Run a registry that expects a proxy in front."""
-    server = Proxied(tmp_path_factory.mktemp("proxied"))
-    make_certificate(server.folder)
-    try:
-        server.start()
+    with proxied_server(tmp_path_factory.mktemp("proxied")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(params=[limited_nginx, limited_traefik, limited_haproxy])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clients.browser import Browser
-from tests.clients.nginx import Proxied, make_certificate
+from tests.clients.nginx import Proxied, proxied_server
 from tests.clients.test_admin import every_worker_answers, rule_page
 from tests.clients.traefik import traefik
 
@@ -15,14 +15,11 @@ pytestmark = pytest.mark.client("traefik", "openssl")
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     """Run a registry behind Traefik."""
-    server = Proxied(tmp_path_factory.mktemp("proxied"))
-    make_certificate(server.folder)
-    try:
-        server.start()
-        with traefik(server, tmp_path_factory.mktemp("traefik")):
-            yield server
-    finally:
-        server.stop()
+    with (
+        proxied_server(tmp_path_factory.mktemp("proxied")) as server,
+        traefik(server, tmp_path_factory.mktemp("traefik")),
+    ):
+        yield server
 
 
 @pytest.fixture

@@ -125,7 +125,9 @@ def test_nothing_is_collected_until_what_is_pending_is_written() -> None:
     wait_until_written()
 
     assert changed is None
-    assert (before, meanwhile, may_collect()) == (True, False, True)
+    assert (before, meanwhile) == (True, False)
+    # PostgreSQL gives a lock back some time after its session has ended.
+    until(may_collect)
 
 
 def test_who_is_told_later_can_rely_on_the_fence_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +177,7 @@ def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_a_push_may
     assert changed is None
     assert not may_collect_while_promised
     assert listed() == {"alice/first"}
-    assert may_collect()
+    until(may_collect)
 
 
 def test_after_a_write_too_many_collection_goes_on_long_before_half_of_the_grace_period(
@@ -190,7 +192,7 @@ def test_after_a_write_too_many_collection_goes_on_long_before_half_of_the_grace
         deferred.write(_LIST, "alice/second")
     wait_until_written()
 
-    assert may_collect()
+    until(may_collect)
 
 
 def test_one_that_the_database_refuses_keeps_no_other_from_being_done(monkeypatch: pytest.MonkeyPatch) -> None:

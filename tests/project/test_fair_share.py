@@ -128,14 +128,15 @@ def test_who_reads_slowly_keeps_nobody_from_pushing_slowly(server: FairServer, a
 
 def test_a_push_whose_place_another_client_needs_is_told_when_to_come_back(server: FairServer, anybody: str) -> None:
     authorization = bearer(server)
-    uploads = [open_upload(server, authorization) for _ in range(server.transfers)]
-    with talks(server, server.transfers) as crowd:
+    uploads = [open_upload(server, authorization) for _ in range(server.transfers + 1)]
+    with talks(server, len(uploads)) as crowd:
         for talk, upload in zip(crowd, uploads, strict=True):
             talk.send("PATCH", upload, authorization, "Content-Length: 5", body=b"hell")
-        with Talk(server) as another:
-            # No more than alice's share, and as many as there are places: all of the crowd are waited for.
-            another.send("PATCH", open_upload(server, authorization), authorization, "Content-Length: 5", body=b"hell")
-            assert another.answer().status == 503
+        # No more than alice's share, and one more than there are places: all others are waited for.
+        refused = first_ended(crowd)
+        assert refused.answer().status == 503
+        uploads.pop(crowd.index(refused))
+        crowd.remove(refused)
 
         assert pull(server, HONEST, anybody) == 200
 

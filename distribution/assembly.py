@@ -26,8 +26,7 @@ from distribution.leases import Claim
 from distribution.models import Upload
 from distribution.segments import Place
 from distribution.storage import blob_store, new_key
-from tokens.errors import RegistryError
-from tokens.views.base import unavailable
+from tokens.errors import RegistryError, unavailable
 
 logger = logging.getLogger(__name__)
 

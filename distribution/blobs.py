@@ -17,8 +17,7 @@ from distribution.failpoints import failpoint
 from distribution.lookup import FoundBlob
 from distribution.models import Blob, Link, ManifestBlob
 from distribution.storage import MissingObjectError, blob_store, check_storage
-from tokens.errors import ErrorCode, RegistryError, in_use
-from tokens.views.base import unavailable
+from tokens.errors import ErrorCode, RegistryError, in_use, unavailable
 
 logger = logging.getLogger(__name__)
 

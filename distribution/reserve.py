@@ -19,8 +19,7 @@ from distribution import ballast
 from distribution.ballast import database_file
 from distribution.size import size_text
 from distribution.storage import blob_store
-from tokens.errors import ErrorCode, RegistryError
-from tokens.views.base import unavailable
+from tokens.errors import ErrorCode, RegistryError, unavailable
 
 logger = logging.getLogger(__name__)
 

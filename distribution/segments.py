@@ -27,8 +27,7 @@ from distribution.models import Blob, Segment, Upload, remove
 from distribution.spec import MAX_SEGMENTS
 from distribution.storage import Reader, blob_store, new_key
 from tokens.body import Body, cut_error
-from tokens.errors import ErrorCode, RegistryError
-from tokens.views.base import unavailable
+from tokens.errors import ErrorCode, RegistryError, unavailable
 
 logger = logging.getLogger(__name__)
 

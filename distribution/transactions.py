@@ -13,7 +13,7 @@ from accounts.database_fault import BUSY, report
 from accounts.statement import Statement, database_of_thread
 from accounts.waiting import waiting
 from distribution.writer import SharedTransactionError, write
-from tokens.views.base import unavailable
+from tokens.errors import unavailable
 
 ATTEMPTS = 4
 # An attempt may wait for a lock as long as the database lets it; after this long no other begins.

@@ -111,6 +111,11 @@ class RegistryError(Exception):
         return "; ".join(self.code.code if detail is None else f"{self.code.code}: {detail}" for detail in self.details)
 
 
+def unavailable(reason: str, retry_after_seconds: int = 2) -> RegistryError:
+    """Return a 503 that says when to come back."""
+    return RegistryError(ErrorCode.UNAVAILABLE, reason, headers={"Retry-After": str(retry_after_seconds)})
+
+
 def in_use(reason: str, key: str, users: Sequence[str]) -> RegistryError:
     """Return the 409 for what can't go while `users` need it, digests that the detail lists under `key`.
 

@@ -2,7 +2,8 @@
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from tokens.views.base import RegistryView, bearer_of
+from tokens.bearer import bearer_of
+from tokens.views.base import RegistryView
 
 
 class ApiVersionView(RegistryView):

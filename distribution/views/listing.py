@@ -5,7 +5,8 @@ from django.http import HttpRequest, JsonResponse
 from distribution import repositories, tags
 from distribution.pages import page_limit, page_start
 from distribution.views.repository import PULL, RepositoryView
-from tokens.views.base import RegistryView, bearer_of
+from tokens.bearer import bearer_of
+from tokens.views.base import RegistryView
 
 
 class TagsView(RepositoryView):

@@ -9,9 +9,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from accounts.noted import ANONYMOUS_NAME
 from acl.access import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
+from tokens.bearer import bearer_of, unauthorized
 from tokens.errors import ErrorCode, RegistryError
 from tokens.verify import Bearer
-from tokens.views.base import RegistryView, bearer_of, unauthorized
+from tokens.views.base import RegistryView
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from tests.caller import Caller, Response, content
 from tests.distribution.invariants import broken
 from tests.distribution.sessions import finish, start
 from tests.images import digest_of
-from tokens.views.base import unavailable
+from tokens.errors import unavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,7 +1,6 @@
-"""The view under every path of `/v2/`: errors in the protocol's form, headers, and who is asking."""
+"""The base view of every path of `/v2/`: it renders errors in the protocol's form and sets the common headers."""
 
 import logging
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -10,13 +9,8 @@ from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views import View
 
-from accounts import epoch as rights_epoch
 from accounts.database_fault import report
-from accounts.noted import note_identity
-from acl.access import Access
-from tokens.challenge import ChallengeError, bearer_challenge
-from tokens.errors import ErrorCode, RegistryError
-from tokens.verify import Bearer, ExpiredTokenError, InvalidTokenError, verify
+from tokens.errors import ErrorCode, RegistryError, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -64,47 +58,6 @@ class RegistryView(View):
         """Raise UNSUPPORTED with the methods that this path has."""
         allowed = ", ".join(name.upper() for name in self.http_method_names if hasattr(self, name))
         raise RegistryError(ErrorCode.UNSUPPORTED, f"this path takes {allowed}", headers={"Allow": allowed})
-
-
-def bearer_of(
-    request: HttpRequest, wanted: tuple[Access, ...] = (), may_outlive: Callable[[Bearer], bool] | None = None
-) -> Bearer:
-    """Return who is asking; raises RegistryError UNAUTHORIZED with a challenge for `wanted` when no token says so.
-
-    `may_outlive` is asked about a token whose only fault is that its time ran out. Only the Authorization
-    header counts: no cookie ever authenticates `/v2/`.
-    """
-    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise unauthorized(request, wanted)
-    try:
-        bearer = verify(token.strip(), rights_epoch.current())
-    except ExpiredTokenError as error:
-        bearer = error.bearer
-        if may_outlive is None or not may_outlive(bearer):
-            raise unauthorized(request, wanted, "invalid_token") from error
-    except InvalidTokenError as error:
-        logger.info("token refused", extra={"reason": str(error), "client": request.META.get("REMOTE_ADDR")})
-        raise unauthorized(request, wanted, "invalid_token") from error
-    note_identity(request, bearer.identity, bearer.claims.token_id)
-    return bearer
-
-
-def unauthorized(
-    request: HttpRequest,
-    wanted: tuple[Access, ...] = (),
-    error: ChallengeError | None = None,
-    description: str | None = None,
-) -> RegistryError:
-    """Return the 401 whose challenge names what is needed."""
-    challenge = bearer_challenge(request, wanted, error, description)
-    detail = [{"Type": a.type, "Name": a.name, "Action": action} for a in wanted for action in sorted(a.actions)]
-    return RegistryError(ErrorCode.UNAUTHORIZED, detail or None, headers={"WWW-Authenticate": challenge})
-
-
-def unavailable(reason: str, retry_after_seconds: int = 2) -> RegistryError:
-    """Return a 503 that says when to come back."""
-    return RegistryError(ErrorCode.UNAVAILABLE, reason, headers={"Retry-After": str(retry_after_seconds)})
 
 
 def _malformed(code: ErrorCode, error: SuspiciousOperation) -> RegistryError:

@@ -8,8 +8,7 @@ from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
 from accounts.noted import note_identity
 from tokens.challenge import basic_challenge
 from tokens.credentials import Credentials
-from tokens.errors import ErrorCode, RegistryError
-from tokens.views.base import unavailable
+from tokens.errors import ErrorCode, RegistryError, unavailable
 
 
 def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identity:

@@ -52,11 +52,9 @@ loglevel = "warning"
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "registry_project.json_log.JsonFormatter"}},
+    "formatters": {"json": {"()": "core.json_log.JsonFormatter"}},
     "filters": {"clients": {"()": "registry_project.worker.NoClientFaults"}},
-    "handlers": {
-        "stderr": {"class": "registry_project.stderr.StderrHandler", "formatter": "json", "filters": ["clients"]}
-    },
+    "handlers": {"stderr": {"class": "core.stderr.StderrHandler", "formatter": "json", "filters": ["clients"]}},
     # As in the settings, which replace it at the start and which SIGHUP replaces by it.
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {"gunicorn.error": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},

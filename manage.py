@@ -6,13 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-from distribution.failpoints import FailpointError
+from core.failpoints import FailpointError
+from core.private_files import KeyFileError
 from registry_project.backup import first_files
 from registry_project.backup.errors import BackupError
 from registry_project.command_line import configuration_named_in, folder_named_in
 from registry_project.configuration import ConfigurationError
 from registry_project.version import VERSION
-from tokens.key_file import KeyFileError
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from accounts import hashers, known_networks, throttle
 from accounts.identity import Identity, credential_of, identity_of
 from accounts.names import ACCOUNT_NAME
 from accounts.password_queue import BusyError, PasswordQueue
-from accounts.remembered import ForAWhile, PerEpoch
+from core.caches import ForAWhile, PerEpoch
 
 __all__ = ["BusyError", "TooManyFailuresError", "identify", "place"]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from django.db import connections, transaction
 
-from accounts.statement import Statement
+from core.db.statement import Statement
 
 _READ = Statement("SELECT value FROM accounts_rightsepoch WHERE id = 1")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
-from accounts.remembered import PerEpoch
+from core.caches import PerEpoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from datetime import timedelta
 from django.db import DatabaseError
 from django.utils import timezone
 
-from accounts.database_fault import report
 from accounts.models import KnownNetwork
-from accounts.remembered import ForAWhile
-from accounts.short_transaction import short_transaction
+from core.caches import ForAWhile
+from core.db.database_fault import report
+from core.db.short_transaction import short_transaction
 
 COUNTS_FOR = timedelta(days=30)
 NOTED_EVERY = timedelta(days=1)

@@ -6,9 +6,9 @@ from typing import Any
 from django.contrib.auth.models import update_last_login
 from django.db import DatabaseError
 
-from accounts.database_fault import report
 from accounts.models import Account
-from accounts.short_transaction import short_transaction
+from core.db.database_fault import report
+from core.db.short_transaction import short_transaction
 
 PATIENCE_SECONDS = 1.0
 

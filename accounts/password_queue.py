@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from accounts.waiting import waiting
+from core.blocking import waiting
 
 
 class BusyError(Exception):

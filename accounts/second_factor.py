@@ -28,11 +28,11 @@ from django.utils.crypto import salted_hmac
 
 from accounts import throttle
 from accounts.authentication import TooManyFailuresError
-from accounts.database_fault import report
 from accounts.identity import credential_of
 from accounts.models import Account, RecoveryCode, SecondFactor
-from accounts.remembered import ForAWhile
-from accounts.short_transaction import short_transaction
+from core.caches import ForAWhile
+from core.db.database_fault import report
+from core.db.short_transaction import short_transaction
 
 DIGITS = 6
 STEP_SECONDS = 30

@@ -19,9 +19,9 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.core import signing
 from django.db import DatabaseError, InternalError, OperationalError
 
-from accounts.database_fault import report
-from accounts.remembered import ForAWhile
-from accounts.short_transaction import short_transaction
+from core.caches import ForAWhile
+from core.db.database_fault import report
+from core.db.short_transaction import short_transaction
 
 SIGNED_SECONDS = 3600
 PATIENCE_SECONDS = 1.0

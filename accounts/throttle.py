@@ -36,11 +36,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import known_networks
-from accounts.database_fault import report
 from accounts.failure_memory import FailureMemory, Key
 from accounts.models import FailedLogin
 from accounts.names import ACCOUNT_NAME
-from accounts.short_transaction import short_transaction
+from core.db.database_fault import report
+from core.db.short_transaction import short_transaction
 
 
 @dataclass(frozen=True, slots=True)

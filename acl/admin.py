@@ -10,12 +10,12 @@ from django.db.models import Model, Q, QuerySet
 from django.forms import Form
 from django.http import HttpRequest
 
-from accounts.bulk_deletion import BulkDeletionAdmin
 from accounts.models import Account
 from acl import actions as action_list
 from acl import idle
 from acl.forms import RuleForm
 from acl.models import Rule, SubjectKind
+from core.admin.bulk_deletion import BulkDeletionAdmin
 
 
 class AllowsFilter(admin.SimpleListFilter):

@@ -5,10 +5,10 @@ import logging
 from django.core.exceptions import ValidationError
 
 from accounts.identity import Identity
-from accounts.remembered import PerEpoch
 from acl import actions as action_list
 from acl.models import Rule
 from acl.rules import CompiledRules, IdentityRules, compile_rules
+from core.caches import PerEpoch
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import Identity
 from accounts.login_log import BUSY, MALFORMED, THROTTLED, log_refusal
 from accounts.models import Account
-from accounts.noted import note_identity
+from core.api.notes import note_account
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
 
 
@@ -41,7 +41,7 @@ class RememberedBasicAuthentication(BaseAuthentication):
         if identity is None or account is None:
             log_refusal(request._request, credentials.name, "api")
             raise AuthenticationFailed("Wrong name or password.")
-        note_identity(request._request, identity)
+        note_account(request._request, identity.name)
         return account, identity
 
     def authenticate_header(self, request: Request) -> str:

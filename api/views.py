@@ -9,9 +9,9 @@ from rest_framework.views import APIView
 from accounts import epoch as rights_epoch
 from accounts.identity import Identity
 from acl import grants
+from core.api.errors import RegistryError
 from distribution import repositories
 from distribution.pages import page_limit, page_start
-from tokens.errors import RegistryError
 
 
 class WhoamiView(APIView):

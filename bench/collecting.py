@@ -73,7 +73,7 @@ def main() -> None:
 
 def nothing() -> str:
     """Ask the database something."""
-    from collector import clock
+    from core.db import clock
 
     clock.now()
     return ""

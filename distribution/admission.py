@@ -6,11 +6,11 @@ belongs here too; the upload says whose it is. A question that costs more than a
 
 from django.conf import settings
 
+from core.api.errors import ErrorCode, RegistryError
+from core.sizes import size_text
 from distribution import reserve
 from distribution.leases import Claim
 from distribution.models import Upload
-from distribution.size import size_text
-from tokens.errors import ErrorCode, RegistryError
 
 
 def check(_upload: Upload, size: int, more: int) -> None:

@@ -12,6 +12,6 @@ class DistributionConfig(AppConfig):
 
     def ready(self) -> None:
         """Set the failpoints of a test. Raises FailpointError."""
-        from distribution.failpoints import arm_from_environment
+        from core.failpoints import arm_from_environment
 
         arm_from_environment()

@@ -13,20 +13,21 @@ from typing import IO
 
 from django.db.models.functions import Now
 
-from accounts.pooled_connection import release_connection
-from accounts.statement import Statement
-from distribution import leases, resumable_hash, segments, transactions, trash
+from core.api.errors import RegistryError, unavailable
+from core.db import transactions
+from core.db.pooled_connection import release_connection
+from core.db.statement import Statement
+from core.failpoints import failpoint
+from distribution import leases, resumable_hash, segments, trash
 from distribution.admission import Growth
 from distribution.content import Content
 from distribution.digest import Digest, RunningHash
-from distribution.failpoints import failpoint
 from distribution.file_storage import CHUNK_BYTES
 from distribution.hashing import HashingReader, read_to_end
 from distribution.leases import Claim
 from distribution.models import Upload
 from distribution.segments import Place
 from distribution.storage import blob_store, new_key
-from tokens.errors import RegistryError, unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -5,19 +5,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from accounts.pooled_connection import release_connection
-from accounts.statement import Statement
 from acl.name_range import covers
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
-from distribution import deferred, lookup, removal, repositories, reserve, transactions, trash
+from core.api.errors import ErrorCode, RegistryError, in_use, unavailable
+from core.db import transactions
+from core.db.pooled_connection import release_connection
+from core.db.statement import Statement
+from core.failpoints import failpoint
+from distribution import deferred, lookup, removal, repositories, reserve, trash
 from distribution.content import Content
 from distribution.digest import Digest
-from distribution.failpoints import failpoint
 from distribution.lookup import FoundBlob
 from distribution.models import Blob, Link, ManifestBlob
 from distribution.storage import MissingObjectError, blob_store, check_storage
-from tokens.errors import ErrorCode, RegistryError, in_use, unavailable
 
 logger = logging.getLogger(__name__)
 

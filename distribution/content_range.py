@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tokens.errors import ErrorCode, RegistryError, quoted
+from core.api.errors import ErrorCode, RegistryError, quoted
 
 # The largest number that is told apart from larger ones: above any size, below the limits of int() on text.
 _MAX_DIGITS = 18

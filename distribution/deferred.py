@@ -17,11 +17,12 @@ from math import inf
 from django.conf import settings
 from django.db import Error, connection, connections
 
-from accounts.database_fault import report
-from accounts.pooled_connection import release_connection
-from accounts.statement import Statement, database_of_thread
-from accounts.waiting import waiting
-from distribution import fence, transactions
+from core.blocking import waiting
+from core.db import transactions
+from core.db.database_fault import report
+from core.db.pooled_connection import release_connection
+from core.db.statement import Statement, database_of_thread
+from distribution import fence
 
 # A request waits no longer than this, whatever the disk does; what was waited for without the fence, another attempt
 # and the fence fit in.

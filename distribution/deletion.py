@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from accounts.statement import Statement
 from acl.names import NAME_MAX_CHARACTERS, RepositoryName
-from distribution import blobs, removal, transactions, uploads
-from distribution.failpoints import failpoint
+from core.api.errors import ErrorCode, RegistryError
+from core.db import transactions
+from core.db.statement import Statement
+from core.failpoints import failpoint
+from distribution import blobs, removal, uploads
 from distribution.models import Repository, Upload
-from tokens.errors import ErrorCode, RegistryError
 
 UPLOADS = 50
 TAGS = 1000

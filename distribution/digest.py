@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from tokens.errors import ErrorCode, RegistryError, quoted
+from core.api.errors import ErrorCode, RegistryError, quoted
 
 ALGORITHMS = ("sha256", "sha512")
 

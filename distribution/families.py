@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from accounts.statement import Statement
+from core.db.statement import Statement
+from core.db.transactions import LostRaceError
 from distribution import holds
-from distribution.transactions import LostRaceError
 
 _CHILDREN = Statement("SELECT child_id FROM distribution_manifestchild WHERE parent_id = %s")
 _MEMBERS = """

@@ -18,8 +18,8 @@ from typing import Protocol
 
 from django.db import connection
 
-from accounts.statement import Statement
-from tokens.lock_file import open_lock_file
+from core.db.statement import Statement
+from core.lock_file import open_lock_file
 
 # Any number that no other program takes as a lock in the same database; these are the letters "fenc".
 _KEY = 0x66656E63

@@ -10,9 +10,9 @@ from typing import Any
 
 from django.core.files.storage import FileSystemStorage
 
-from accounts.waiting import waiting
-from distribution.failpoints import failpoint
-from tokens.key_file import give_to_owner, make_private_folder
+from core.blocking import waiting
+from core.failpoints import failpoint
+from core.private_files import give_to_owner, make_private_folder
 
 _KEY = re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{32}")
 

@@ -6,9 +6,9 @@ from functools import lru_cache
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import get_resolver
 
-from accounts.noted import ROUTE
+from core.api.errors import ErrorCode
+from core.api.notes import ROUTE
 from distribution.views.unknown import UnknownPathView
-from tokens.errors import ErrorCode
 
 # What is asked for again and again is short: 4096 paths of this length are half a megabyte.
 REMEMBERED_CHARACTERS = 256

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Q
 
-from accounts.statement import Statement
+from core.db.statement import Statement
 from distribution.models import Manifest, ManifestBlob, ManifestChild, Tag
 
 _TAGGED = Exists(Tag.objects.filter(manifest=OuterRef("pk")))

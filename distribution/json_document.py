@@ -21,8 +21,8 @@ from collections import Counter
 from itertools import accumulate
 from typing import NoReturn
 
+from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution.spec import JSON_MAX_DEPTH, JSON_MAX_VALUES
-from tokens.errors import ErrorCode, RegistryError, quoted
 
 _BOM = b"\xef\xbb\xbf"
 # Of 64 bits and a sign. int() takes time by the square of the digits, and refuses more than 4300.

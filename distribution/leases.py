@@ -12,9 +12,9 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts.statement import Statement
+from core.db.statement import Statement
+from core.failpoints import failpoint
 from distribution import deferred
-from distribution.failpoints import failpoint
 
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 10.0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from accounts.statement import Row, Statement
+from core.db.statement import Row, Statement
 from distribution import promises
 from distribution.digest import Digest
 from distribution.tag import Tag

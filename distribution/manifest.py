@@ -29,6 +29,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution.digest import Digest, parse_digest
 from distribution.json_document import parse_document
 from distribution.spec import (
@@ -42,7 +43,6 @@ from distribution.spec import (
     SCHEMA_VERSION,
     SIZE_MAX,
 )
-from tokens.errors import ErrorCode, RegistryError, quoted
 
 Fields = Mapping[str, object]
 

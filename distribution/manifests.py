@@ -9,17 +9,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from accounts.statement import Statement
 from acl.names import RepositoryName
-from distribution import families, holds, lookup, removal, repositories, reserve, transactions
+from core.api.errors import ErrorCode, RegistryError, in_use
+from core.db import transactions
+from core.db.statement import Statement
+from core.db.transactions import LostRaceError
+from core.failpoints import failpoint
+from distribution import families, holds, lookup, removal, repositories, reserve
 from distribution.digest import Digest
-from distribution.failpoints import failpoint
 from distribution.lookup import FoundManifest
 from distribution.manifest import ParsedManifest, parse_manifest
 from distribution.models import Manifest, ManifestChild, Repository, Tag, remove
 from distribution.tag import Tag as TagName
-from distribution.transactions import LostRaceError
-from tokens.errors import ErrorCode, RegistryError, in_use
 
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id FROM distribution_tag

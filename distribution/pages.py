@@ -8,8 +8,8 @@ from urllib.parse import quote, urlencode
 
 from django.http import QueryDict
 
+from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution.spec import PAGE_MAX
-from tokens.errors import ErrorCode, RegistryError, quoted
 
 
 @dataclass(frozen=True, slots=True)

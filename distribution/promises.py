@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from accounts.statement import Statement
+from core.db.statement import Statement
 from distribution import deferred
 
 _RENEW = {

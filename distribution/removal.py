@@ -4,8 +4,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import ParamSpec, TypeVar
 
-from distribution import transactions
-from tokens.errors import RegistryError
+from core.api.errors import RegistryError
+from core.db import transactions
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -11,15 +11,15 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
-from accounts.statement import Statement
 from acl.name_range import NameRange
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
-from distribution import transactions
-from distribution.failpoints import failpoint
+from core.db import transactions
+from core.db.statement import Statement
+from core.db.transactions import LostRaceError
+from core.failpoints import failpoint
 from distribution.models import Link, Manifest, Repository, Upload
 from distribution.pages import Page
-from distribution.transactions import LostRaceError
 
 BATCH = 1000
 

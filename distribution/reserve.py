@@ -15,11 +15,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-from distribution import ballast
-from distribution.ballast import database_file
-from distribution.size import size_text
+from core.api.errors import ErrorCode, RegistryError, unavailable
+from core.db import ballast
+from core.db.ballast import database_file
+from core.sizes import size_text
 from distribution.storage import blob_store
-from tokens.errors import ErrorCode, RegistryError, unavailable
 
 logger = logging.getLogger(__name__)
 

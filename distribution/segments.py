@@ -13,21 +13,22 @@ from dataclasses import dataclass
 
 from django.db import Error
 
-from accounts.pooled_connection import release_connection
-from accounts.statement import Statement
-from distribution import admission, leases, resumable_hash, transactions, trash
+from core.api.body import Body, cut_error
+from core.api.errors import ErrorCode, RegistryError, unavailable
+from core.db import transactions
+from core.db.pooled_connection import release_connection
+from core.db.statement import Statement
+from core.failpoints import failpoint
+from distribution import admission, leases, resumable_hash, trash
 from distribution.admission import Growth
 from distribution.content import Content
 from distribution.digest import Digest, RunningHash
-from distribution.failpoints import failpoint
 from distribution.file_storage import SyncError
 from distribution.hashing import HashingReader
 from distribution.leases import Claim, LostLeaseError
 from distribution.models import Blob, Segment, Upload, remove
 from distribution.spec import MAX_SEGMENTS
 from distribution.storage import Reader, blob_store, new_key
-from tokens.body import Body, cut_error
-from tokens.errors import ErrorCode, RegistryError, unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -6,16 +6,16 @@ is in memory before anything is written, and a storage that never writes to an o
 
 from io import BytesIO
 
-from accounts.pooled_connection import release_connection
-from accounts.statement import Statement
+from core.api.body import Body, cut_error
+from core.db.pooled_connection import release_connection
+from core.db.statement import Statement
+from core.failpoints import failpoint
 from distribution import admission
 from distribution.content import Content
 from distribution.digest import Digest
-from distribution.failpoints import failpoint
 from distribution.models import Upload
 from distribution.segments import not_taken
 from distribution.storage import blob_store
-from tokens.body import Body, cut_error
 
 SHORT_BYTES = 64 * 1024
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NewType
 
+from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution.digest import Digest, parse_digest
-from tokens.errors import ErrorCode, RegistryError, quoted
 
 Tag = NewType("Tag", str)
 

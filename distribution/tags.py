@@ -1,12 +1,13 @@
 """Tags: list, delete. They are moved by `manifests.put`."""
 
-from accounts.statement import Statement
 from acl.names import RepositoryName
-from distribution import holds, lookup, removal, transactions
-from distribution.failpoints import failpoint
+from core.api.errors import ErrorCode, RegistryError
+from core.db import transactions
+from core.db.statement import Statement
+from core.failpoints import failpoint
+from distribution import holds, lookup, removal
 from distribution.models import Manifest, Tag, remove
 from distribution.pages import Page
-from tokens.errors import ErrorCode, RegistryError
 
 _LOCK = Statement("SELECT id, manifest_id FROM distribution_tag WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
 _LOCK_MANIFESTS = Statement("SELECT id FROM distribution_manifest WHERE id = ANY(%s) ORDER BY id FOR UPDATE")

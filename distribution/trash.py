@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
-from accounts.statement import Statement
+from core.db.statement import Statement
 
 # At least as long as a redirect to the storage is valid.
 DELAY = timedelta(minutes=15)

@@ -16,21 +16,22 @@ from django.conf import settings
 from django.db import Error
 
 from accounts.identity import Identity
-from accounts.pooled_connection import release_connection
-from accounts.remembered import ForAWhile
-from accounts.statement import Statement
 from acl.names import RepositoryName
-from distribution import blobs, removal, repositories, reserve, segments, short_body, transactions, trash
+from core.api.body import Body
+from core.api.errors import ErrorCode, RegistryError
+from core.caches import ForAWhile
+from core.db import transactions
+from core.db.pooled_connection import release_connection
+from core.db.statement import Statement
+from core.failpoints import failpoint
+from distribution import blobs, removal, repositories, reserve, segments, short_body, trash
 from distribution.assembly import assemble
 from distribution.content import Content
 from distribution.digest import Digest, new_hash
-from distribution.failpoints import failpoint
 from distribution.hashing import read_to_end
 from distribution.leases import Claim
 from distribution.models import Link, Repository, Upload
 from distribution.storage import blob_store
-from tokens.body import Body
-from tokens.errors import ErrorCode, RegistryError
 
 RETRY_AFTER_SECONDS = 60
 # How long a session lasts after its last activity: one with bytes may be a push over a bad line that goes on tomorrow.

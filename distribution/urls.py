@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from core.api.errors import ErrorCode
 from distribution.views.api_version import ApiVersionView
 from distribution.views.blob import BlobView
 from distribution.views.listing import CatalogView, TagsView
@@ -10,7 +11,6 @@ from distribution.views.referrers import ReferrersView
 from distribution.views.unknown import UnknownPathView
 from distribution.views.upload import UploadView
 from distribution.views.uploads import UploadsView
-from tokens.errors import ErrorCode
 from tokens.views.jwks import JwksView
 from tokens.views.token import TokenView
 

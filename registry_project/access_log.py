@@ -11,11 +11,11 @@ from functools import lru_cache
 from itertools import count
 from json.encoder import encode_basestring_ascii as quoted
 
-from accounts import noted
+from core.api import notes
+from core.forwarded import plain_address
+from core.stderr import stderr
 from registry_project.configuration.values import AccessLog
 from registry_project.exchange import Exchange
-from registry_project.forwarded import plain_address
-from registry_project.stderr import stderr
 
 # What a client chooses is cut once it is escaped, which makes six bytes of one: a line of up to 4096 bytes (PIPE_BUF)
 # is written whole, and the longest one has fewer.
@@ -66,8 +66,8 @@ def json_line(exchange: Exchange) -> str:
         f'"message": "request", "method": {_json(method)}, "path": {_json(path, MAX_TARGET_BYTES)}, '
         f'"route": {_json(route)}, "repository": {_json(repository)}, "reference": {_json(reference)}, '
         f'"status": {status or "null"}, "bytes": {sent}, "seconds": {time.monotonic() - exchange.began:.6f}, '
-        f'"account": {_json(environ.get(noted.ACCOUNT))}, "client": {_json(_client(exchange))}, '
-        f'"token": {_json(environ.get(noted.JTI))}, "agent": {_json(agent, MAX_AGENT_BYTES)}, '
+        f'"account": {_json(environ.get(notes.ACCOUNT))}, "client": {_json(_client(exchange))}, '
+        f'"token": {_json(environ.get(notes.JTI))}, "agent": {_json(agent, MAX_AGENT_BYTES)}, '
         f'"request": {_json(exchange.request_id)}{aborted}}}'
     )
 
@@ -80,9 +80,9 @@ def text_line(exchange: Exchange) -> str:
     agent = environ.get("HTTP_USER_AGENT")
     aborted = " aborted" if is_aborted else ""
     return (
-        f"{_bare(_client(exchange))} - {_bare(environ.get(noted.ACCOUNT))} [{_clf(int(time.time()))}] "
+        f"{_bare(_client(exchange))} - {_bare(environ.get(notes.ACCOUNT))} [{_clf(int(time.time()))}] "
         f'"{_bare(line, MAX_TARGET_BYTES)}" {status or "-"} {sent} "-" "{_bare(agent, MAX_AGENT_BYTES)}" '
-        f"{time.monotonic() - exchange.began:.6f} {_bare(environ.get(noted.JTI))} "
+        f"{time.monotonic() - exchange.began:.6f} {_bare(environ.get(notes.JTI))} "
         f"{_bare(exchange.request_id)}{aborted}"
     )
 
@@ -101,7 +101,7 @@ def _target(exchange: Exchange) -> tuple[str | None, str | None]:
 
 def _route(exchange: Exchange) -> tuple[str | None, str | None, str | None]:
     """Return what of the protocol was asked for, in which repository, and the tag or digest."""
-    route = exchange.environ.get(noted.ROUTE)
+    route = exchange.environ.get(notes.ROUTE)
     if route is None:
         return None, None, None
     named = route.kwargs

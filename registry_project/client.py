@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from accounts.noted import ACCOUNT, ANONYMOUS_NAME
-from registry_project.forwarded import IsProxy, network_of
+from core.api.notes import ACCOUNT, ANONYMOUS_NAME
+from core.forwarded import IsProxy, network_of
 
 
 class Client:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, ManagementUtility, get_commands
 
-from accounts import database_fault
+from core.db import database_fault
 from registry_project import database
 from registry_project.explained import explained
 

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.start_error import StartError
 from registry_project.configuration.values import Server
-from registry_project.start_error import StartError
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 

@@ -9,10 +9,10 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, connections
 
+from core.db.sqlite3.base import make_file
+from core.lock_file import open_lock_file
+from core.start_error import StartError
 from registry_project import schema
-from registry_project.sqlite3.base import make_file
-from registry_project.start_error import StartError
-from tokens.lock_file import open_lock_file
 
 # Any number that no other program takes as a lock in the same database; these are the letters "regi".
 _ADVISORY_LOCK = 0x72656769

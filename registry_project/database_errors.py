@@ -6,7 +6,7 @@ from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
 
-from accounts.database_fault import BUSY, FULL, READ_ONLY, Fault, report
+from core.db.database_fault import BUSY, FULL, READ_ONLY, Fault, report
 
 _API = "/api/"
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
-from accounts.noted import REQUEST_ID
+from core.api.notes import REQUEST_ID
 from registry_project.incoming import Incoming
 from registry_project.outgoing import Outgoing
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from django.core.management import CommandError
 from django.db import Error, IntegrityError
 
-from accounts.database_fault import OTHER, fault_of
+from core.api.errors import RegistryError
+from core.db.database_fault import OTHER, fault_of
+from core.start_error import StartError
 from registry_project.database import where
-from registry_project.start_error import StartError
-from tokens.errors import RegistryError
 
 
 @contextmanager

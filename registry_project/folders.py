@@ -4,9 +4,9 @@ import os
 import tempfile
 from pathlib import Path
 
+from core.private_files import make_private_folder
+from core.start_error import StartError
 from registry_project.configuration.values import Configuration
-from registry_project.start_error import StartError
-from tokens.key_file import make_private_folder
 
 
 def check(configuration: Configuration) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
+from core.shared_check import SharedCheck
 from registry_project import probes
 from registry_project.probes import NO_ANSWER, OK, UNAVAILABLE, UNKNOWN
-from registry_project.shared_check import SharedCheck
 from registry_project.version import VERSION
 
 PATH = "/health"

@@ -10,7 +10,7 @@ from typing import Any
 
 from gunicorn.http.unreader import SocketUnreader
 
-from accounts.pooled_connection import release_connection
+from core.db.pooled_connection import release_connection
 from registry_project.client import Client
 from registry_project.pool import CrowdedError, Pool, Wait
 

@@ -9,8 +9,8 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Protocol
 
+from core.start_error import StartError
 from registry_project.configuration.values import Admin, Configuration
-from registry_project.start_error import StartError
 
 LISTENER = "registry.listener"
 """The name in a request's environment of the address that its connection was accepted on, as `getsockname` has it."""

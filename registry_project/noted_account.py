@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
 
-from accounts.noted import ACCOUNT
+from core.api.notes import ACCOUNT
 
 
 class NotedAccountMiddleware:

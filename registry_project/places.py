@@ -13,7 +13,7 @@ back is there at once, so nobody queues.
 from collections.abc import Mapping
 from typing import Protocol
 
-from registry_project.forwarded import site_of
+from core.forwarded import site_of
 
 # A client with no more than these loses none: docker moves three to five layers at once, and a server that is merely
 # full turns newcomers away rather than end what is under way.

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
-from registry_project.hourly import Hourly
+from core.hourly import Hourly
 from registry_project.places import Places, Waiter
 
 # How long a thread that is too many stays at hand.

@@ -11,12 +11,12 @@ from django.conf import settings
 from django.db import Error as DatabaseFault
 from django.db import connection
 
-from accounts import database_fault
-from accounts.statement import Statement
 from collector import schedule
+from core.db import database_fault
+from core.db.statement import Statement
+from core.db.transactions import run_once
 from distribution import reserve
 from distribution.storage import blob_store, check_storage
-from distribution.transactions import run_once
 
 OK = "ok"
 UNAVAILABLE = "unavailable"

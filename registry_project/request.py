@@ -2,7 +2,7 @@
 
 from django.core.handlers.wsgi import WSGIRequest
 
-from tokens.host import host_of
+from core.api.host import host_of
 
 
 class BrowserRequest(WSGIRequest):

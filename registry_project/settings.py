@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.urls import reverse_lazy
 
+from core.private_files import random_text, read_or_create
 from registry_project.configuration import Configuration, in_force
-from tokens.key_file import random_text, read_or_create
 
 REGISTRY: Configuration = in_force()
 """What the file says, with every default applied."""
@@ -92,7 +92,7 @@ def _database() -> dict[str, Any]:
     is_sqlite = values["ENGINE"].endswith("sqlite3")
     options = _sqlite_options() if is_sqlite else _postgresql_options()
     # Django's, whose files root makes for others too, and with a pool that a restart of the server does not stop.
-    values["ENGINE"] = "registry_project.sqlite3" if is_sqlite else "registry_project.postgresql"
+    values["ENGINE"] = "core.db.sqlite3" if is_sqlite else "core.db.postgresql"
     values["OPTIONS"] = {**values.get("OPTIONS", {}), **options}
     # SQLite: one connection a thread for good. PostgreSQL: from the pool, for as long as a request needs it.
     values["CONN_MAX_AGE"] = None if is_sqlite else 0
@@ -216,11 +216,9 @@ REST_FRAMEWORK = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "registry_project.json_log.JsonFormatter"}},
-    "filters": {"clients": {"()": "registry_project.json_log.ClientFaults"}},
-    "handlers": {
-        "stderr": {"class": "registry_project.stderr.StderrHandler", "formatter": "json", "filters": ["clients"]}
-    },
+    "formatters": {"json": {"()": "core.json_log.JsonFormatter"}},
+    "filters": {"clients": {"()": "core.json_log.ClientFaults"}},
+    "handlers": {"stderr": {"class": "core.stderr.StderrHandler", "formatter": "json", "filters": ["clients"]}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # Each refusal is logged by the registry itself, with the rule that decided.

@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from distribution.failpoints import FailpointError
+from core.failpoints import FailpointError
+from core.private_files import KeyFileError
+from core.start_error import StartError
 from registry_project import cores, folders, listening
 from registry_project.configuration import Configuration, ConfigurationError, in_force
 from registry_project.configuration.first_run import write_first
 from registry_project.first_steps import welcome
-from registry_project.start_error import StartError
-from tokens.key_file import KeyFileError
 
 FIRST_CONFIGURATION = Path("config.yaml")
 
@@ -143,7 +143,8 @@ def _storage_remedy(error: Exception) -> str:
 
 def _prepare_database() -> Contents:
     from accounts.models import Account
-    from distribution import ballast, fence
+    from core.db import ballast
+    from distribution import fence
     from distribution.models import Blob
     from registry_project import database, importing
 

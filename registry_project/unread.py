@@ -6,10 +6,10 @@ from http import HTTPStatus
 
 from gunicorn.util import write_nonblock
 
+from core.api.body import too_many_slow_clients
+from core.api.errors import ErrorCode
+from core.api.view import COMMON_HEADERS
 from registry_project.exchange import Exchange
-from tokens.body import too_many_slow_clients
-from tokens.errors import ErrorCode
-from tokens.views.base import COMMON_HEADERS
 
 
 def write_error(exchange: Exchange, status_int: int, reason: str, mesg: str) -> None:

@@ -23,15 +23,15 @@ from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
-from accounts import waiting
-from accounts.noted import REQUEST_ID
+from core import blocking
+from core.api.notes import REQUEST_ID
+from core.forwarded import listed_in
+from core.hourly import Hourly
 from registry_project import early_signals
 from registry_project.access_log import access_log, request_ids
 from registry_project.client import Client
 from registry_project.connection import Connection, frozen
 from registry_project.exchange import Exchange
-from registry_project.forwarded import listed_in
-from registry_project.hourly import Hourly
 from registry_project.listening import LISTENER
 from registry_project.open_connections import OpenConnections
 from registry_project.outgoing import Outgoing
@@ -90,7 +90,7 @@ class Worker(ThreadWorker):
             connections.close_all,
             most=server.limits.transfers_per_client,
         )
-        waiting.lend_by(pool.lent_to_work)
+        blocking.lend_by(pool.lent_to_work)
         return pool
 
     def init_process(self) -> None:

@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.bulk_deletion import BulkDeletionAdmin
+from core.admin.bulk_deletion import BulkDeletionAdmin
 from tokens import refresh
 from tokens.models import RefreshToken
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from acl.access import Access
-from tokens.host import host_of
+from core.api.host import host_of
 from tokens.scope import format_access
 
 ChallengeError = Literal["insufficient_scope", "invalid_token"]

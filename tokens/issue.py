@@ -15,8 +15,8 @@ from acl import actions as action_list
 from acl import grants
 from acl.access import Access
 from acl.names import InvalidNameError, parse_name
+from core.api.errors import ErrorCode, RegistryError
 from tokens import keys
-from tokens.errors import ErrorCode, RegistryError
 from tokens.scope import format_access
 
 MAX_TOKEN_BYTES = 7 * 1024

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tokens import key_file
-from tokens.key_file import KeyFileError
+from core import private_files
+from core.private_files import KeyFileError
 from tokens.signing_key import SigningKey, from_private_pem, from_public_pem, new_private_pem, public_pem
 
 DEFAULT_STEM = "registry"
@@ -55,19 +55,19 @@ class KeyFolder:
 
         A folder that can't be written, as of a mounted secret, has no next key and is served all the same.
         """
-        active = from_private_pem(self.private, key_file.read_or_create(self.private, new_private_pem))
+        active = from_private_pem(self.private, private_files.read_or_create(self.private, new_private_pem))
         with suppress(KeyFileError):
-            key_file.read_or_create(self.next, new_private_pem)
+            private_files.read_or_create(self.next, new_private_pem)
         self._keep_public(active)
 
     def active(self) -> SigningKey:
         """Return the key that signs. Raises KeyFileError, OSError."""
-        return from_private_pem(self.private, key_file.read(self.private))
+        return from_private_pem(self.private, private_files.read(self.private))
 
     def others(self) -> Iterator[SigningKey]:
         """Give the keys that only verify: the next one, and those that are retiring. Raises KeyFileError, OSError."""
         if self.next.exists():
-            yield from_private_pem(self.next, key_file.read(self.next))
+            yield from_private_pem(self.next, private_files.read(self.next))
         for path in self._retiring():
             if not self._is_over(path):
                 yield from_public_pem(path, path.read_bytes())
@@ -102,12 +102,12 @@ class KeyFolder:
             raise KeyFileError(f"{self.private.parent}: {error.strerror}; the folder must be writable") from error
 
     def _rotate(self) -> None:
-        key_file.read_or_create(self.next, new_private_pem)
+        private_files.read_or_create(self.next, new_private_pem)
         retiring = self.active()
         _replace(self._retiring_path(retiring), public_pem(retiring))
         self.next.replace(self.private)
         _replace(self.public, public_pem(self.active()))
-        key_file.read_or_create(self.next, new_private_pem)
+        private_files.read_or_create(self.next, new_private_pem)
         for path in self._retiring():
             if self._is_over(path):
                 path.unlink()
@@ -158,10 +158,10 @@ class KeyFolder:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a public key whole, readable by everybody."""
-    key_file.make_private_folder(path.parent)
+    private_files.make_private_folder(path.parent)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(descriptor, "wb") as file:
-        key_file.give_to_owner(path.parent, file.fileno())
+        private_files.give_to_owner(path.parent, file.fileno())
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
-from tokens.key_file import KeyFileError
+from core.private_files import KeyFileError
 from tokens.key_folder import KeyFolder
 from tokens.signing_key import SigningKey, from_secret
 

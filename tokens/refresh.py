@@ -14,9 +14,9 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from accounts import epoch as rights_epoch
-from accounts.database_fault import report
 from accounts.identity import Identity, credential_of, identity_of
-from accounts.short_transaction import short_transaction
+from core.db.database_fault import report
+from core.db.short_transaction import short_transaction
 from tokens.models import RefreshToken
 
 PREFIX = "rrt_"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from acl.access import Access
-from tokens.errors import ErrorCode, RegistryError, quoted
+from core.api.errors import ErrorCode, RegistryError, quoted
 
 # How many they are follows from this, and from what of a token fits into a header.
 MAX_CHARACTERS = 8 * 1024

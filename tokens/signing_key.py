@@ -11,7 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tokens.key_file import KeyFileError
+from core.private_files import KeyFileError
 
 MIN_RSA_BITS = 2048
 NEW_RSA_BITS = 2048

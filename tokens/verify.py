@@ -10,10 +10,10 @@ import jwt
 from django.conf import settings
 
 from accounts.identity import Identity, identity_of
-from accounts.remembered import ForAWhile
 from acl import actions as action_list
 from acl import grants
 from acl.rules import IdentityRules
+from core.caches import ForAWhile
 from tokens import keys
 from tokens.issue import CREDENTIAL_CHARACTERS, MAX_TOKEN_BYTES
 from tokens.signing_key import SigningKey

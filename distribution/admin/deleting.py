@@ -16,9 +16,9 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
-from accounts.bulk_deletion import LISTED, tell_deleted
+from core.admin.bulk_deletion import LISTED, tell_deleted
+from core.api.errors import RegistryError
 from distribution.admin.looking import LookedAtAdmin
-from tokens.errors import RegistryError
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.bulk_deletion import BulkDeletionAdmin
+from core.admin.bulk_deletion import BulkDeletionAdmin
 
 
 class LookedAtAdmin(BulkDeletionAdmin):

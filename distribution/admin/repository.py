@@ -15,11 +15,11 @@ from django.forms import Form
 from django.http import HttpRequest
 
 from acl.names import RepositoryName
+from core.api.errors import RegistryError
 from distribution import deletion, trash
 from distribution.admin import cells, totals
 from distribution.admin.deleting import DeletedByVerbAdmin
 from distribution.models import Link, Manifest, Repository, Tag
-from tokens.errors import RegistryError
 
 MOMENT_SECONDS = 1.0
 

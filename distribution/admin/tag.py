@@ -9,11 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from acl.names import RepositoryName
+from core.api.errors import RegistryError
 from distribution import deletion, tags
 from distribution.admin import cells, totals
 from distribution.admin.deleting import DeletedByVerbAdmin, reason
 from distribution.models import Tag
-from tokens.errors import RegistryError
 
 
 @admin.register(Tag)

@@ -2,8 +2,8 @@
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from core.api.view import RegistryView
 from tokens.bearer import bearer_of
-from tokens.views.base import RegistryView
 
 
 class ApiVersionView(RegistryView):

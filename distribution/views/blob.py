@@ -2,7 +2,7 @@
 
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 
-from accounts.pooled_connection import release_connection
+from core.db.pooled_connection import release_connection
 from distribution import blobs
 from distribution.content_range import parse_range
 from distribution.digest import parse_digest

@@ -3,16 +3,16 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from core.api.body import read_whole
+from core.api.errors import ErrorCode, RegistryError
+from core.sizes import size_text
 from distribution import manifests, tags
 from distribution.digest import Digest
 from distribution.lookup import FoundManifest
 from distribution.query import parameters
-from distribution.size import size_text
 from distribution.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
 from distribution.tag import Tag, parse_reference, parse_tag
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already
-from tokens.body import read_whole
-from tokens.errors import ErrorCode, RegistryError
 
 
 class ManifestView(RepositoryView):

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from accounts.noted import ANONYMOUS_NAME
 from acl.access import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
+from core.api.errors import ErrorCode, RegistryError
+from core.api.notes import ANONYMOUS_NAME
+from core.api.view import RegistryView
 from tokens.bearer import bearer_of, unauthorized
-from tokens.errors import ErrorCode, RegistryError
 from tokens.verify import Bearer
-from tokens.views.base import RegistryView
 
 logger = logging.getLogger(__name__)
 

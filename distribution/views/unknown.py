@@ -4,8 +4,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 
-from tokens.errors import ErrorCode, RegistryError
-from tokens.views.base import RegistryView
+from core.api.errors import ErrorCode, RegistryError
+from core.api.view import RegistryView
 
 
 class UnknownPathView(RegistryView):

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from django.http import HttpRequest, HttpResponse
 
 from acl.names import RepositoryName
+from core.api.body import Body
+from core.api.errors import ErrorCode, RegistryError
 from distribution import uploads
 from distribution.content_range import parse_content_range
 from distribution.digest import Digest, parse_digest
 from distribution.models import Upload
 from distribution.spec import CONTENT_DIGEST_HEADER, UPLOAD_UUID_HEADER
 from distribution.views.repository import PULL, PULL_PUSH, PUSH, RepositoryView, empty
-from tokens.body import Body
-from tokens.errors import ErrorCode, RegistryError
 from tokens.verify import LEEWAY_SECONDS, Bearer
 
 

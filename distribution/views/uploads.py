@@ -6,12 +6,12 @@ from accounts.identity import Identity
 from accounts.throttle import network_of
 from acl.access import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
+from core.api.body import Body
+from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution import blobs, uploads
 from distribution.digest import ALGORITHMS, Digest, parse_digest
 from distribution.views.repository import PULL, PULL_PUSH, RepositoryView
 from distribution.views.upload import created, session_accepted
-from tokens.body import Body
-from tokens.errors import ErrorCode, RegistryError, quoted
 
 
 class UploadsView(RepositoryView):

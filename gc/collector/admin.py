@@ -16,12 +16,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action
 
-from accounts.declared_filters import DeclaredFiltersAdmin
 from collector import background, rehearsal, requested
 from collector.findings import Kind
 from collector.forms import RunForm
 from collector.models import Run, RunFinding, Scrub
-from distribution.size import size_text
+from core.admin.declared_filters import DeclaredFiltersAdmin
+from core.sizes import size_text
 
 
 class _LookedAtAdmin(DeclaredFiltersAdmin):

@@ -13,8 +13,8 @@ from weakref import WeakSet
 
 from django.db import Error, connection
 
-from accounts import database_fault
 from collector import jobs
+from core.db import database_fault
 
 logger = logging.getLogger(__name__)
 

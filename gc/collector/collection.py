@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
 
-from collector import clock, reap, repositories
+from collector import reap, repositories
 from collector.findings import Finding, Kind
 from collector.mark import Mark
 from collector.pace import Pace
 from collector.policy import Policy
 from collector.report import Counts, Report
 from collector.sweep import sweep
+from core.db import clock
 
 
 def collect(policy: Policy, report: Report, pace: Pace) -> None:

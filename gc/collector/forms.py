@@ -10,10 +10,10 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.durations import InvalidDurationError, format_duration, parse_duration
 from acl.glob import InvalidPatternError, compile_glob
 from collector import requested
 from collector.models import Run
+from core.durations import InvalidDurationError, format_duration, parse_duration
 
 
 class RunForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only

@@ -8,7 +8,7 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from collector.models import Run, RunFinding
-from distribution import transactions
+from core.db import transactions
 from distribution.models import remove
 
 KEPT = 1000

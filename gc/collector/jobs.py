@@ -7,14 +7,14 @@ from django.conf import settings
 from django.db import Error
 from django.db.models import Q
 
-from accounts import database_fault
-from collector import clock, lease, reap, repositories, requested, runs, schedule, scrub
+from collector import lease, reap, repositories, requested, runs, schedule, scrub
 from collector.lease import Held, HeldError
 from collector.models import Job, Run
 from collector.pace import Pace, StopError
 from collector.report import Report
-from distribution import ballast, deletion
-from tokens.errors import RegistryError
+from core.api.errors import RegistryError
+from core.db import ballast, clock, database_fault
+from distribution import deletion
 
 logger = logging.getLogger(__name__)
 

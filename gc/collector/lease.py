@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 
 from collector.models import Job, Lease
 from collector.pace import StopError
-from distribution import transactions
+from core.db import transactions
 from distribution.models import remove
 
 LIFETIME = timedelta(minutes=2)

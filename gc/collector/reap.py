@@ -8,15 +8,16 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from accounts.statement import Statement
 from collector import lease
 from collector.findings import Finding, Kind
 from collector.models import Job
 from collector.pace import Pace
 from collector.report import Report
 from collector.walk import BusyError, Walk, by_age
-from distribution import deletion, leases, repositories, transactions, trash, uploads
-from distribution.failpoints import failpoint
+from core.db import transactions
+from core.db.statement import Statement
+from core.failpoints import failpoint
+from distribution import deletion, leases, repositories, trash, uploads
 from distribution.models import Repository, Trash, Upload
 from distribution.storage import blob_store, check_storage
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from collector.findings import Finding
 from collector.models import Run, RunFinding, State
-from distribution import transactions
+from core.db import transactions
 from distribution.models import remove
 
 LISTED = 10_000

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
 
+from core.sizes import size_text
 from distribution import deletion
 from distribution.models import Repository
-from distribution.size import size_text
 
 BATCH = 500
 

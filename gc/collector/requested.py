@@ -2,11 +2,11 @@
 
 from django.db.models.functions import Now
 
-from collector import clock, lease, runs
+from collector import lease, runs
 from collector.models import Job, Run, State, Trigger
 from collector.policy import Policy
 from collector.report import Report
-from distribution import transactions
+from core.db import clock, transactions
 
 
 def add(run: Run, started_by: str) -> None:

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 from django.db.models.functions import Now
 
-from collector import clock, collection, history, lease, rehearsal, schedule
+from collector import collection, history, lease, rehearsal, schedule
 from collector.lease import Held
 from collector.models import Job, Run, State, Trigger
 from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.report import Report
-from distribution import transactions
-from distribution.failpoints import failpoint
+from core.db import clock, transactions
+from core.failpoints import failpoint
 
 Watch = Callable[[], None]
 

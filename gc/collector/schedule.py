@@ -5,8 +5,8 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection
 
-from collector import clock
 from collector.models import Run, State, Trigger
+from core.db import clock
 
 # A run that failed or was stopped is tried again after this long, if the interval is not shorter.
 RETRY = timedelta(minutes=10)

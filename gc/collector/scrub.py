@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from collector import clock, requested
+from collector import requested
 from collector.fsck.blobs import fault_of
 from collector.models import Scrub
 from collector.pace import StopError
-from distribution import transactions
+from core.db import clock, transactions
 from distribution.blobs import mark_corrupt
 from distribution.models import Blob
 from distribution.storage import check_storage

@@ -15,15 +15,16 @@ from functools import partial
 
 from django.db.models import Q
 
-from accounts.statement import Statement
 from collector.pace import Pace, StopError
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.report import Counts, Report
 from collector.walk import BusyError, Walk
-from distribution import blobs, families, fence, holds, transactions
-from distribution.failpoints import failpoint
+from core.db import transactions
+from core.db.statement import Statement
+from core.db.transactions import LostRaceError
+from core.failpoints import failpoint
+from distribution import blobs, families, fence, holds
 from distribution.models import Link, Manifest
-from distribution.transactions import LostRaceError
 
 _FIND_MANIFEST = Statement("SELECT repository_id, digest FROM distribution_manifest WHERE id = %s")
 # As values, not as conditions: PostgreSQL may look for a row that is idle and old through all of those.

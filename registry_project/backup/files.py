@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from tokens.key_file import give_to_owner
+from core.private_files import give_to_owner
 
 Watch = Callable[[], None]
 

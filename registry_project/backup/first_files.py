@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from core.private_files import make_private_folder
 from registry_project.backup import files, folder
 from registry_project.configuration import load, locate
 from registry_project.configuration.locating import VARIABLE
-from tokens.key_file import make_private_folder
 
 CONFIGURATION = "config.yaml"
 KEYS = "keys"

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from core.lock_file import open_lock_file
 from registry_project.backup import files, listing, manifest
 from registry_project.backup.errors import BackupError, BusyFolderError
 from registry_project.backup.files import Watch
-from tokens.lock_file import open_lock_file
 
 LOCK = "backup.lock"
 OBJECTS = "objects"

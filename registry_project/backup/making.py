@@ -9,13 +9,15 @@ from pathlib import Path
 from django.conf import settings
 from django.db import Error, connection
 
-from accounts.database_fault import FULL, READ_ONLY, fault_of
-from collector import clock, lease
+from collector import lease
 from collector.lease import Held
 from collector.models import Job
+from core.api.errors import RegistryError
+from core.db import clock
+from core.db.database_fault import FULL, READ_ONLY, fault_of
+from core.failpoints import failpoint
+from core.sizes import size_text
 from distribution import reserve
-from distribution.failpoints import failpoint
-from distribution.size import size_text
 from distribution.storage import blob_store, check_storage
 from registry_project import schema
 from registry_project.backup import files, folder, listing, manifest, own_files, postgresql, sqlite
@@ -25,7 +27,6 @@ from registry_project.backup.listing import Totals
 from registry_project.backup.manifest import Manifest
 from registry_project.backup.transfer import BrokenObjectsError, Counts, Transfer
 from registry_project.database import where
-from tokens.errors import RegistryError
 
 DATABASE = "database"
 _UNWRITABLE = (FULL, READ_ONLY)

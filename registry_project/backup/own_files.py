@@ -5,11 +5,11 @@ from pathlib import Path
 
 from django.conf import settings
 
+from core.private_files import make_private_folder
 from registry_project.backup import files
 from registry_project.backup.files import Watch
 from registry_project.backup.first_files import CONFIGURATION, KEYS, SECRET
 from tokens import keys
-from tokens.key_file import make_private_folder
 
 
 def folders() -> set[Path]:

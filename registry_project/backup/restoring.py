@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from accounts import epoch
+from core.start_error import StartError
 from distribution.storage import blob_store
 from registry_project import database, folders, listening, schema
 from registry_project.backup import files, folder, listing, own_files, passing, postgresql, sqlite
@@ -15,7 +16,6 @@ from registry_project.backup.files import Watch
 from registry_project.backup.making import DATABASE
 from registry_project.backup.manifest import Manifest
 from registry_project.backup.transfer import Counts, Transfer, fault_of
-from registry_project.start_error import StartError
 
 _SHOWN = 5
 

@@ -6,14 +6,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from collector.progress import bar
-from distribution.failpoints import failpoint
-from distribution.size import size_text
+from core.failpoints import failpoint
+from core.private_files import give_to_owner, make_private_folder
+from core.progress import bar
+from core.sizes import size_text
 from registry_project.backup import files, listing
 from registry_project.backup.errors import BackupError
 from registry_project.backup.files import Watch
 from registry_project.backup.listing import StoredObject
-from tokens.key_file import give_to_owner, make_private_folder
 
 # Another file system or mount, and one without links.
 _NEVER_LINKED = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS}

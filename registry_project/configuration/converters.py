@@ -8,7 +8,7 @@ from typing import Any
 
 from yaml import MappingNode, SequenceNode
 
-from accounts.durations import InvalidDurationError, parse_duration
+from core.durations import InvalidDurationError, parse_duration
 from registry_project.configuration import element as elements
 from registry_project.configuration.element import REFUSED, Converter, Element, Refused
 

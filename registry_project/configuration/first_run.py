@@ -6,8 +6,8 @@ from pathlib import Path
 
 import bcrypt
 
+from core import private_files
 from registry_project.configuration.errors import ConfigurationError, Problem
-from tokens import key_file
 
 ADMINISTRATOR = "admin"
 _BCRYPT_COST = 10
@@ -51,7 +51,7 @@ def write_first(path: Path) -> FirstRun | None:
     bcrypt_hash = bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_COST)).decode()
     text = _TEXT.format(name=ADMINISTRATOR, bcrypt_hash=bcrypt_hash)
     try:
-        is_first = key_file.create(path.absolute(), text.encode())
+        is_first = private_files.create(path.absolute(), text.encode())
     except OSError as error:
         found = f"that it can't be written ({(error.strerror or 'an error').lower()})"
         expected = "a folder that can be written, or a configuration file made from config.example.yaml"

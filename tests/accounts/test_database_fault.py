@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
-from accounts import database_fault
-from accounts.database_fault import AWAY, BUSY, DAMAGED, DISK, FULL, OTHER, READ_ONLY, ConflictError, Fault, fault_of
+from core.db import database_fault
+from core.db.database_fault import AWAY, BUSY, DAMAGED, DISK, FULL, OTHER, READ_ONLY, ConflictError, Fault, fault_of
 from tests.database_errors import caused_by, of_postgresql, of_sqlite
 
 KNOWN: list[tuple[DatabaseError, Fault]] = [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts.durations import (
+from core.durations import (
     MAX_DURATION,
     InvalidDurationError,
     format_duration,

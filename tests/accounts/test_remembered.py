@@ -1,6 +1,6 @@
 """What a process remembers stays within its bounds."""
 
-from accounts.remembered import ForAWhile
+from core.caches import ForAWhile
 
 
 def test_values_weigh_no_more_than_the_limit_together() -> None:

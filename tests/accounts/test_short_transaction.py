@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from accounts.models import FailedLogin
-from accounts.short_transaction import short_transaction
+from core.db.short_transaction import short_transaction
 from tests.collector.elsewhere import elsewhere
 
 PATIENCE_SECONDS = 0.25

@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from accounts.models import Account
-from accounts.statement import Statement, database_of_thread
+from core.db.statement import Statement, database_of_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

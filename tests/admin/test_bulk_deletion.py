@@ -11,9 +11,9 @@ from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
 from django.db.models.functions import Now
 
-from accounts import bulk_deletion
 from accounts.models import Account
 from acl.models import Rule
+from core.admin import bulk_deletion
 from distribution import deletion
 from distribution.models import Manifest, Repository, Tag
 from tests.admin.browser import Browser, messages_of, staff

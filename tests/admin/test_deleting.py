@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import connection
 
 from acl.names import RepositoryName
+from core.api.errors import ErrorCode, RegistryError
 from distribution import manifests
 from distribution.digest import Digest
 from distribution.models import Link, Manifest, Tag
@@ -14,7 +15,6 @@ from tests.admin.browser import Browser, messages_of, staff
 from tests.admin.test_looking import list_of
 from tests.caller import Caller
 from tests.images import Image
-from tokens.errors import ErrorCode, RegistryError
 
 TAGS, MANIFESTS = list_of("tag"), list_of("manifest")
 

@@ -125,14 +125,14 @@ def of_passwords() -> Iterator[Mutation]:
 
 def of_browsers() -> Iterator[Mutation]:
     """Yield what keeps a browser from harm."""
-    module, base, settings = "test_browser", "tokens/views/base.py", "registry_project/settings.py"
+    module, base, settings = "test_browser", "core/api/view.py", "registry_project/settings.py"
     yield Mutation("sniffed types", base, '    "X-Content-Type-Options": "nosniff",\n', "", module, "below_v2")
     sandbox = '    "Content-Security-Policy": "default-src \'none\'; sandbox",\n'
     yield Mutation("no sandbox", base, sandbox, "", module, "below_v2")
     listed = "is_believed = bool(self._proxies) and self._is_proxy(peer)"
     believed = "is_believed = True"
     yield Mutation("the host that a client claims", "registry_project/proxies.py", listed, believed, module, "stranger")
-    yield Mutation("any host", "tokens/host.py", "if not is_served(text):", "if False:", module, "host_that_is_none")
+    yield Mutation("any host", "core/api/host.py", "if not is_served(text):", "if False:", module, "host_that_is_none")
     headers = '    "registry_project.browser_headers.BrowserHeadersMiddleware",\n'
     yield Mutation("scripts in the admin", settings, headers, "", module, "runs_no_script")
     path = '= CSRF_COOKIE_PATH = "/admin/"'

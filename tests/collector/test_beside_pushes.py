@@ -18,6 +18,8 @@ from collector import collection, fsck
 from collector.pace import Pace
 from collector.policy import Policy
 from collector.report import Report
+from core.api.body import Body
+from core.api.errors import ErrorCode, RegistryError
 from distribution import blobs, manifests, tags, uploads
 from distribution.digest import Digest
 from distribution.models import Manifest, Trash
@@ -25,8 +27,6 @@ from distribution.tag import parse_tag
 from tests.collector.props import collect, pass_time
 from tests.collector.storage import objects, objects_named_by_rows
 from tests.images import index, manifest
-from tokens.body import Body
-from tokens.errors import ErrorCode, RegistryError
 
 LEAST_ROUNDS, MOST_ROUNDS = 8, 80
 CONTENTS = [b"{}", b"one", b"two", b"three"]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from django.core.management import CommandError, call_command
 
-from collector import progress
 from collector.management.commands import deleterepository
 from collector.stopping import Stopper
+from core import progress
 from distribution import deletion
 from distribution.models import Manifest, Repository
 from tests.caller import Caller

@@ -7,11 +7,12 @@ import pytest
 from django.core.files.storage import storages
 from django.db import connection, connections
 
-from collector import clock, lease, reap, requested, runs
+from collector import lease, reap, requested, runs
 from collector.models import Job, Run
 from collector.pace import Pace
 from collector.policy import Policy
 from collector.report import Report
+from core.db import clock
 from distribution import blobs
 from distribution.models import Trash
 from tests.collector.props import DAY

@@ -6,9 +6,10 @@ from datetime import datetime
 import pytest
 from django.db.models import Q
 
-from collector import clock, reap, sweep
+from collector import reap, sweep
 from collector.pace import Pace
 from collector.report import Report
+from core.db import clock
 from distribution.models import Link, Manifest, Repository, Upload
 from tests.caller import Caller
 from tests.collector.props import DAY, collect, pass_time

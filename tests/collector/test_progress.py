@@ -5,9 +5,9 @@ from functools import partial
 
 import pytest
 
-from collector import progress
-from collector.progress import Progress
 from collector.report import Counts, Report, so_far
+from core import progress
+from core.progress import Progress
 
 
 class Terminal(io.StringIO):

@@ -8,9 +8,10 @@ from django.core.files.storage import storages
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from collector import clock, reap
+from collector import reap
 from collector.pace import Pace
 from collector.report import Report
+from core.db import clock
 from distribution.models import Repository, Trash, Upload
 from tests.caller import Caller
 from tests.collector.props import DAY, collect, pass_time

@@ -10,11 +10,11 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from accounts.statement import Statement
 from collector import collection, policy, walk
 from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.report import Report, names_of, table
+from core.db.statement import Statement
 from distribution.models import Blob, Link, Manifest, Repository, Tag, Trash, Upload
 from tests.caller import Caller
 from tests.collector.graph import Graph

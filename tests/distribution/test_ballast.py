@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from collector import jobs
-from distribution import ballast
+from core.db import ballast
 from distribution.storage import blob_store
 from registry_project.configuration.values import Reserve
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.api.errors import ErrorCode, RegistryError
 from distribution.content_range import parse_content_range, parse_range
-from tokens.errors import ErrorCode, RegistryError
 
 sizes = st.integers(0, 2**62)
 

@@ -10,8 +10,9 @@ import pytest
 from django.db import connection, transaction
 from django.utils.timezone import now
 
-from accounts.statement import Statement
-from distribution import deferred, fence, leases, transactions
+from core.db import transactions
+from core.db.statement import Statement
+from distribution import deferred, fence, leases
 from distribution.models import Blob, Link, Manifest, Repository
 from distribution.storage import blob_store
 from tests.caller import Caller, content

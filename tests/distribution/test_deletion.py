@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from acl.names import RepositoryName, parse_name
+from core.api.errors import RegistryError
 from distribution import deletion
 from distribution.deletion import Contents, Removed
 from distribution.models import Blob, Link, Manifest, Repository, Tag, Trash, Upload
@@ -13,7 +14,6 @@ from tests.caller import Caller
 from tests.distribution.invariants import broken
 from tests.distribution.sessions import finish, start
 from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
-from tokens.errors import RegistryError
 
 APP = RepositoryName("alice/app")
 Push = Callable[..., Image]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.api.errors import ErrorCode, RegistryError
 from distribution.digest import ALGORITHMS, Digest, new_hash, parse_digest
-from tokens.errors import ErrorCode, RegistryError
 
 HEX_64 = "0123456789abcdef" * 4
 

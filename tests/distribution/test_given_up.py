@@ -11,12 +11,12 @@ from django.core.files.storage import InMemoryStorage
 from django.db import OperationalError
 from django.utils.timezone import now
 
+from core.api.errors import unavailable
 from distribution.models import Blob, Segment, Upload
 from tests.caller import Caller, Response, content
 from tests.distribution.invariants import broken
 from tests.distribution.sessions import finish, start
 from tests.images import digest_of
-from tokens.errors import unavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

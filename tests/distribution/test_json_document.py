@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.api.errors import ErrorCode, RegistryError
 from distribution import json_document
 from distribution.json_document import parse_document
-from tokens.errors import ErrorCode, RegistryError
 
 storable_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 folded_keys = st.text("abcdef", max_size=4)

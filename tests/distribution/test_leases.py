@@ -12,7 +12,8 @@ from django.db import connections
 from django.test import Client
 from django.utils.timezone import now
 
-from distribution import leases, segments, transactions
+from core.db import transactions
+from distribution import leases, segments
 from distribution.models import Blob, Segment, Trash, Upload
 from tests.caller import Caller, Response, content, error_codes
 from tests.distribution.invariants import broken

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.api.errors import ErrorCode, RegistryError
 from distribution.digest import Digest
 from distribution.manifest import Descriptor, ParsedManifest, parse_manifest
 from distribution.spec import (
@@ -23,7 +24,6 @@ from distribution.spec import (
     OCI_LAYER,
     OCI_MANIFEST,
 )
-from tokens.errors import ErrorCode, RegistryError
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "manifests"
 SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"

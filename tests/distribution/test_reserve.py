@@ -13,7 +13,8 @@ from django.core.files.storage import InMemoryStorage
 from django.db import connection
 from pytest_django import Settings
 
-from distribution import ballast, reserve
+from core.db import ballast
+from distribution import reserve
 from distribution.models import Repository, Trash, Upload
 from distribution.storage import BlobStore
 from registry_project.configuration.values import Reserve

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.api.errors import ErrorCode, RegistryError
 from distribution.digest import Digest
 from distribution.tag import parse_reference, parse_tag
-from tokens.errors import ErrorCode, RegistryError
 
 
 @pytest.mark.parametrize(

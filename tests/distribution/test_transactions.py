@@ -7,16 +7,16 @@ import psycopg
 import pytest
 from django.db import IntegrityError, OperationalError
 
-from accounts import database_fault
-from accounts.database_fault import ConflictError
-from distribution import segments, transactions
+from core.api.errors import ErrorCode, RegistryError
+from core.db import database_fault, transactions
+from core.db.database_fault import ConflictError
+from core.db.transactions import LostRaceError
+from distribution import segments
 from distribution.models import Repository
-from distribution.transactions import LostRaceError
 from tests.caller import Caller, error_codes
 from tests.database_errors import of_postgresql, of_sqlite
 from tests.distribution.sessions import finish, start
 from tests.images import digest_of, push_blob
-from tokens.errors import ErrorCode, RegistryError
 
 LOST = [
     IntegrityError("unique"),

@@ -10,8 +10,8 @@ from django.utils.timezone import now
 from accounts.identity import ANONYMOUS, Identity
 from accounts.models import Account
 from acl.names import RepositoryName
+from core.api.errors import RegistryError
 from distribution import uploads
-from tokens.errors import RegistryError
 
 BEFORE = [("distribution", "0005_upload_network")]
 NAME = RepositoryName("alice/app")

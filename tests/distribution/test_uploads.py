@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from django.db.models.functions import Now
 
-from accounts.remembered import ForAWhile
 from acl.models import Rule
+from core.caches import ForAWhile
 from distribution import uploads
 from distribution.models import Repository, Upload
 from tests.caller import Caller, Response, error_codes

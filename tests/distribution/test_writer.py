@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from django.db import IntegrityError, OperationalError, connection, connections
 
-from accounts.database_fault import ConflictError
-from accounts.statement import Statement
-from distribution import transactions, writer
+from core.api.errors import ErrorCode, RegistryError
+from core.db import sqlite_writer, transactions
+from core.db.database_fault import ConflictError
+from core.db.sqlite_lock import Turn
+from core.db.sqlite_writer import SharedTransactionError
+from core.db.statement import Statement
 from distribution.models import Repository
-from distribution.turn import Turn
-from distribution.writer import SharedTransactionError
 from tests.database_errors import of_sqlite
 from tests.distribution.sessions import at_once
-from tokens.errors import ErrorCode, RegistryError
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,7 +58,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def has_waiting(number: int) -> bool:
     """Return whether a task leads and so many wait."""
-    return writer._writer._is_led and len(writer._writer._waiting) == number
+    return sqlite_writer._writer._is_led and len(sqlite_writer._writer._waiting) == number
 
 
 class Crowd:
@@ -99,7 +99,7 @@ class Crowd:
 
         def work(position: int) -> None:
             try:
-                results[position] = writer.write(
+                results[position] = sqlite_writer.write(
                     operations[position], is_durable=True, is_alone=False, patience_seconds=PATIENCE_SECONDS
                 )
             except Exception as error:  # noqa: BLE001 - the test judges it
@@ -120,7 +120,7 @@ class Crowd:
         with turn_taken():
             self._is_held.set()
             # All but the one that leads them.
-            until(lambda: len(writer._writer._waiting) >= number - 1)
+            until(lambda: len(sqlite_writer._writer._waiting) >= number - 1)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def code_of(result: object) -> ErrorCode | None:
 
 def has_lock_file() -> bool:
     """Return whether this process has opened the file that stands for its turn."""
-    return writer._turn is not None
+    return sqlite_writer._turn is not None
 
 
 def refuse() -> None:
@@ -175,7 +175,7 @@ def test_those_that_wait_are_done_by_one_thread(crowd: Crowd) -> None:
 
 
 def test_more_than_a_transaction_takes_are_done_too(crowd: Crowd) -> None:
-    wanted = [f"alice/{number}" for number in range(2 * writer.MOST_TASKS)]
+    wanted = [f"alice/{number}" for number in range(2 * sqlite_writer.MOST_TASKS)]
 
     assert crowd.run(*(lambda name=name: crowd.make(name) for name in wanted)) == wanted
     assert names() == set(wanted)
@@ -216,8 +216,8 @@ def test_one_that_is_alone_shares_with_nobody(crowd: Crowd) -> None:
         is_alone = operation in alone
         if not is_alone:
             # So that one that is alone leads first, with others at hand.
-            until(lambda: writer._writer._is_led)
-        return writer.write(operation, is_durable=True, is_alone=is_alone, patience_seconds=PATIENCE_SECONDS)
+            until(lambda: sqlite_writer._writer._is_led)
+        return sqlite_writer.write(operation, is_durable=True, is_alone=is_alone, patience_seconds=PATIENCE_SECONDS)
 
     results = crowd.run(*alone, *together, transact=transact)
 
@@ -228,7 +228,7 @@ def test_one_that_is_alone_shares_with_nobody(crowd: Crowd) -> None:
 
 
 def test_who_shared_a_transaction_that_failed_is_told_so(crowd: Crowd) -> None:
-    transact = partial(writer.write, is_durable=True, is_alone=False, patience_seconds=PATIENCE_SECONDS)
+    transact = partial(sqlite_writer.write, is_durable=True, is_alone=False, patience_seconds=PATIENCE_SECONDS)
 
     first, failed = crowd.run(
         lambda: crowd.make("alice/first"), lambda: crowd.make("alice/failed", break_down), transact=transact
@@ -280,12 +280,12 @@ def test_who_waits_for_the_disk_does_so_in_any_company(crowd: Crowd, monkeypatch
         return str(_SYNCHRONOUS.value())
 
     def transact(operation: Callable[[], str], *, is_durable: bool) -> str:
-        return writer.write(operation, is_durable=is_durable, is_alone=False, patience_seconds=PATIENCE_SECONDS)
+        return sqlite_writer.write(operation, is_durable=is_durable, is_alone=False, patience_seconds=PATIENCE_SECONDS)
 
     def volatile_first(operation: Callable[[], str]) -> str:
         is_first = operation is first
         if not is_first:
-            until(lambda: writer._writer._is_led)
+            until(lambda: sqlite_writer._writer._is_led)
         return transact(operation, is_durable=not is_first)
 
     first = partial(level)
@@ -301,7 +301,7 @@ def test_a_turn_that_can_not_be_asked_for_is_unavailable(monkeypatch: pytest.Mon
     file = Path(f"{connection.settings_dict['NAME']}.turn")
     # This process has it open: with another one in its place it would take turns with nobody any more.
     aside = file.rename(f"{file}.aside")
-    monkeypatch.setattr(writer, "_turn", None)
+    monkeypatch.setattr(sqlite_writer, "_turn", None)
     file.mkdir()
     try:
         with pytest.raises(RegistryError) as raised:
@@ -394,8 +394,8 @@ def test_one_that_the_commit_refuses_takes_nobody_with_it(crowd: Crowd) -> None:
 
 def test_one_whose_turn_does_not_come_is_never_done(crowd: Crowd) -> None:
     def give_up() -> str:
-        task = writer.Task(lambda: crowd.make("alice/late"), is_durable=True, is_alone=False)
-        return writer._writer.write(task, patience_seconds=0.0)
+        task = sqlite_writer.Task(lambda: crowd.make("alice/late"), is_durable=True, is_alone=False)
+        return sqlite_writer._writer.write(task, patience_seconds=0.0)
 
     leads, leader = threading.Event(), threading.Thread(target=lambda: transactions.run(lead))
 

@@ -68,7 +68,7 @@ def _become(words: list[str], failpoints: str, output: IO[str]) -> None:
     """Be a command, and never come back."""
     from django.core.management import execute_from_command_line
 
-    from distribution.failpoints import arm
+    from core.failpoints import arm
 
     status = 70
     try:

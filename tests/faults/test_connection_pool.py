@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from accounts import waiting
-from registry_project.postgresql.pool import AwayError, Connection, ConnectionPool
+from core import blocking
+from core.db.postgresql.pool import AwayError, Connection, ConnectionPool
 from tests.postgresql import Cluster
 
 LONG = 60.0
@@ -107,9 +107,9 @@ def test_one_that_was_ended_while_idle_is_not_lent(postgresql: Cluster) -> None:
 def test_who_asks_while_the_server_restarts_waits_for_it(postgresql: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """And lends its thread: others have to be served who need no database."""
     lent = threading.Semaphore(0)
-    monkeypatch.setattr("registry_project.postgresql.pool.PATIENCE_SECONDS", LONG)
-    monkeypatch.setattr("registry_project.postgresql.pool.RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(waiting, "_lend", lambda: lending(lent))
+    monkeypatch.setattr("core.db.postgresql.pool.PATIENCE_SECONDS", LONG)
+    monkeypatch.setattr("core.db.postgresql.pool.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(blocking, "_lend", lambda: lending(lent))
     postgresql.stop()
 
     with pool_of(postgresql, 1) as pool, ThreadPoolExecutor(4) as threads:
@@ -134,7 +134,7 @@ def lending(lent: threading.Semaphore) -> Iterator[None]:
 def test_who_asks_a_server_that_is_away_for_long_is_told_so(
     postgresql: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registry_project.postgresql.pool.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("core.db.postgresql.pool.PATIENCE_SECONDS", 0.0)
     postgresql.stop()
 
     with pool_of(postgresql, 2) as pool:
@@ -157,7 +157,7 @@ def test_who_came_in_on_a_try_that_fails_tries_again(postgresql: Cluster) -> Non
 def test_who_finds_no_connection_left_at_the_server_waits_for_one_of_the_pool(
     postgresql: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registry_project.postgresql.pool.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("core.db.postgresql.pool.PATIENCE_SECONDS", 0.0)
     with psycopg.connect(f"{postgresql.url}/postgres", autocommit=True) as other:
         other.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 1")
     with Pool(f"{postgresql.url.replace('registry@', 'few@')}/postgres", 2) as pool, ThreadPoolExecutor(1) as threads:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from distribution.failpoints import NAMES, FailpointError, arm, failpoint
+from core.failpoints import NAMES, FailpointError, arm, failpoint
 from tests.clients.server import ROOT
 from tests.project.starting import manage, start
 

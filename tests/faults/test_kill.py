@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from distribution.failpoints import NAMES
+from core.failpoints import NAMES
 from tests.faults.commands import Commands
 from tests.faults.conftest import KEPT
 from tests.faults.pusher import CONNECTION_ERRORS, SHARED, Artifact, Pusher

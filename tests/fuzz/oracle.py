@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import h11
 
-from tokens.errors import quoted
+from core.api.errors import quoted
 
 _CHALLENGED = re.compile(rb'scope="repository:([^:"]+):')
 _LARGEST_EVENT = 1024 * 1024

@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 import pytest
 
-from accounts import noted
+from core.api import notes
 from registry_project.access_log import json_line, text_line
 from tests import documents
 from tests.clients.server import basic
@@ -234,7 +234,7 @@ def test_the_longest_line_is_written_in_one_piece(server: LoggingServer, charact
 def test_a_line_whose_every_value_is_long_is_written_in_one_piece() -> None:
     long = "\xff" * 4000
     named = SimpleNamespace(url_name="manifest", kwargs={"name": long, "reference": long})
-    environ = {noted.ROUTE: named, noted.ACCOUNT: long, noted.JTI: long, "HTTP_USER_AGENT": long, "REMOTE_ADDR": long}
+    environ = {notes.ROUTE: named, notes.ACCOUNT: long, notes.JTI: long, "HTTP_USER_AGENT": long, "REMOTE_ADDR": long}
     exchange: Any = SimpleNamespace(
         environ=environ,
         request=SimpleNamespace(method=long, path=long),

@@ -149,7 +149,7 @@ def test_sqlite_on_a_network_disk_is_named(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, expected: list[str]
 ) -> None:
     settings.REGISTRY = Configuration(server=Server(data_directory=tmp_path / "not made yet"))
-    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "registry_project.sqlite3")
+    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "core.db.sqlite3")
     monkeypatch.setitem(settings.DATABASES["default"], "NAME", str(tmp_path / "db"))
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr(checks, "_file_system", lambda _path: kind)

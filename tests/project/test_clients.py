@@ -5,9 +5,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from accounts.noted import ACCOUNT, ANONYMOUS_NAME
+from core.api.notes import ACCOUNT, ANONYMOUS_NAME
+from core.forwarded import listed_in
 from registry_project.client import Client
-from registry_project.forwarded import listed_in
 from registry_project.open_connections import OpenConnections
 
 IS_PROXY = listed_in([ip_network("10.0.0.0/8")])

@@ -7,9 +7,9 @@ from threading import Event
 
 import pytest
 
+from core.start_error import StartError
 from registry_project import cores
 from registry_project.configuration.values import Server
-from registry_project.start_error import StartError
 from tests.project.starting import serving
 
 CORES = len(os.sched_getaffinity(0))

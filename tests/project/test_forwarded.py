@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from registry_project.forwarded import Claim, address_of, claim_of
+from core.forwarded import Claim, address_of, claim_of
 
 PEER = "10.0.0.1"
 CLIENT = "203.0.113.9"

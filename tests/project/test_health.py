@@ -20,7 +20,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from collector.models import Run
-from distribution import failpoints
+from core import failpoints
 from registry_project import probes
 from registry_project.configuration.values import Reserve
 from registry_project.models import Probe

@@ -2,7 +2,7 @@
 
 import os
 
-from registry_project.hourly import SECONDS, Hourly
+from core.hourly import SECONDS, Hourly
 
 
 def test_a_turn_comes_at_once_and_then_every_hour() -> None:

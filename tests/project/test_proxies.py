@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from accounts.noted import REQUEST_ID
+from core.api.notes import REQUEST_ID
 from registry_project import proxies
 from registry_project.configuration.values import Configuration, Server
 from registry_project.proxies import TrustedProxyMiddleware

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from registry_project.shared_check import SharedCheck
+from core.shared_check import SharedCheck
 
 LONG, SHORT = 60.0, 0.01
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_project.stderr import LineWriter
+from core.stderr import LineWriter
 
 # The one writer of a process is never closed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -77,7 +77,7 @@ def test_a_reader_that_stands_still_stops_nobody_and_is_told_what_is_missing(end
         assert again == "again"
         missing = json.loads(notice)
         assert missing["lines"] + written.count(LINE) == MANY
-        assert (missing["level"], missing["logger"]) == ("warning", "registry_project.stderr")
+        assert (missing["level"], missing["logger"]) == ("warning", "core.stderr")
 
 
 def test_a_reader_that_is_slow_misses_nothing() -> None:

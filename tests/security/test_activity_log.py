@@ -14,8 +14,8 @@ from django.utils import timezone
 from accounts import authentication, login_log, throttle
 from accounts.models import Account, FailedLogin
 from accounts.password_queue import PasswordQueue
+from core.json_log import JsonFormatter
 from distribution.models import Tag
-from registry_project.json_log import JsonFormatter
 from tests.admin.browser import Browser
 from tests.caller import Caller
 from tests.conftest import PASSWORDS

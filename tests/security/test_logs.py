@@ -14,7 +14,7 @@ from django.test import Client
 from accounts import authentication, epoch
 from accounts.models import Account
 from acl.models import Rule
-from registry_project.json_log import JsonFormatter
+from core.json_log import JsonFormatter
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.images import Image

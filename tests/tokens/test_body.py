@@ -7,9 +7,9 @@ import pytest
 from django.test import RequestFactory
 from gunicorn.http.errors import InvalidChunkSize
 
-import tokens.body
-from tokens.body import Body, read_whole
-from tokens.errors import ErrorCode, RegistryError
+import core.api.body
+from core.api.body import Body, read_whole
+from core.api.errors import ErrorCode, RegistryError
 
 TOO_LARGE = RegistryError(ErrorCode.MANIFEST_INVALID, status=413)
 
@@ -125,7 +125,7 @@ def test_a_refused_body_is_read_on_so_that_its_client_hears_the_answer(*, has_le
 
 
 def test_a_refused_body_without_an_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens.body, "DISCARDED_BYTES", 100_000)
+    monkeypatch.setattr(core.api.body, "DISCARDED_BYTES", 100_000)
     stream = io.BytesIO(bytes(1_000_000))
 
     with pytest.raises(RegistryError):

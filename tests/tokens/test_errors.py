@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokens.errors import ErrorCode, RegistryError, quoted
+from core.api.errors import ErrorCode, RegistryError, quoted
 
 STATUSES = {
     "UNKNOWN": 500,

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from accounts.identity import ANONYMOUS, Identity
 from acl.access import Access
 from acl.models import Rule
-from tokens.errors import RegistryError
+from core.api.errors import RegistryError
 from tokens.issue import IssuedToken, issue
 
 pytestmark = pytest.mark.usefixtures("cast")

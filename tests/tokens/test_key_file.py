@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tokens.key_file import KeyFileError, create, random_text, read, read_or_create
+from core.private_files import KeyFileError, create, random_text, read, read_or_create
 
 MAKE = """
 import sys, time
 from pathlib import Path
-from tokens.key_file import random_text, read_or_create
+from core.private_files import random_text, read_or_create
 path, start = Path(sys.argv[1]), Path(sys.argv[2])
 while not start.exists():
     time.sleep(0.001)
@@ -39,7 +39,7 @@ def test_a_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_a_key_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "secret.key"
-    script = "import os; os.umask(0)\nfrom pathlib import Path\nfrom tokens.key_file import *\n"
+    script = "import os; os.umask(0)\nfrom pathlib import Path\nfrom core.private_files import *\n"
 
     subprocess.run([sys.executable, "-c", f"{script}read_or_create(Path({str(path)!r}), random_text)"], check=True)
 

@@ -18,10 +18,10 @@ from django.conf import settings as django_settings
 from django.test import Client
 from pytest_django import Settings
 
+from core.private_files import KeyFileError
 from tests.caller import Caller
 from tests.security import forge
 from tokens import keys
-from tokens.key_file import KeyFileError
 
 SECRET = "a secret of thirty-two bytes or more"
 

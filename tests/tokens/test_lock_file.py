@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tokens.lock_file import open_lock_file
+from core.lock_file import open_lock_file
 
 SERVICE = 65534
 

@@ -12,10 +12,10 @@ import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 
+from core.private_files import KeyFileError
 from registry_project import BASE_DIR
 from tests.caller import Caller
 from tokens import keys
-from tokens.key_file import KeyFileError
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acl.access import Access
-from tokens.errors import RegistryError
+from core.api.errors import RegistryError
 from tokens.scope import format_access, parse_scopes
 
 

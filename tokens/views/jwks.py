@@ -2,8 +2,8 @@
 
 from django.http import HttpRequest, JsonResponse
 
+from core.api.view import RegistryView
 from tokens import keys
-from tokens.views.base import RegistryView
 
 
 class JwksView(RegistryView):

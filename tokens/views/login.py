@@ -5,10 +5,10 @@ from django.http import HttpRequest
 from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import Identity
 from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
-from accounts.noted import note_identity
+from core.api.errors import ErrorCode, RegistryError, unavailable
+from core.api.notes import note_account
 from tokens.challenge import basic_challenge
 from tokens.credentials import Credentials
-from tokens.errors import ErrorCode, RegistryError, unavailable
 
 
 def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identity:
@@ -28,7 +28,7 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
         log_refusal(request, credentials.name, grant)
         raise wrong_credentials()
     log_login(request, identity.name, grant)
-    note_identity(request, identity)
+    note_account(request, identity.name)
     return identity
 
 

@@ -8,7 +8,7 @@ import re
 
 from django.http import JsonResponse
 
-from tokens.errors import ErrorCode, RegistryError
+from core.api.errors import ErrorCode, RegistryError
 
 _BY_CODE = {
     ErrorCode.SCOPE_INVALID: "invalid_scope",

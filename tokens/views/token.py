@@ -11,14 +11,14 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 from accounts.identity import ANONYMOUS, Identity, credential_of
 from accounts.login_log import MALFORMED, log_login, log_refusal
 from accounts.login_rate import login_rate
-from accounts.noted import note_identity
+from core.api.body import read_whole
+from core.api.errors import ErrorCode, RegistryError, quoted
+from core.api.notes import note_account
+from core.api.view import RegistryView
 from tokens import refresh
-from tokens.body import read_whole
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
-from tokens.errors import ErrorCode, RegistryError, quoted
 from tokens.issue import IssuedToken, issue
 from tokens.scope import parse_scopes
-from tokens.views.base import RegistryView
 from tokens.views.login import log_in, wrong_credentials
 from tokens.views.oauth import oauth_error_response
 
@@ -133,7 +133,7 @@ def _refreshed(request: HttpRequest, token: str) -> Identity:
         log_refusal(request, None, "refresh_token", "refresh token refused")
         raise wrong_credentials("this login has ended: log in again")
     log_login(request, identity.name, "refresh_token")
-    note_identity(request, identity)
+    note_account(request, identity.name)
     return identity
 
 

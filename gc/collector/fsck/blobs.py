@@ -10,7 +10,8 @@ from django.db.models import Exists, OuterRef
 
 from collector.fsck.problem import Problem
 from collector.walk import by_pk
-from distribution import transactions, trash
+from core.db import transactions
+from distribution import trash
 from distribution.blobs import mark_corrupt
 from distribution.digest import new_hash, parse_digest
 from distribution.models import Blob, Link, remove

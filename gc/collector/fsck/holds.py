@@ -9,7 +9,8 @@ from django.db.models.functions import Now
 
 from collector.fsck.problem import Problem
 from collector.walk import by_pk
-from distribution import deletion, transactions
+from core.db import transactions
+from distribution import deletion
 from distribution.holds import HELD_LINK, HELD_MANIFEST
 from distribution.models import Link, Manifest
 

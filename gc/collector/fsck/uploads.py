@@ -8,7 +8,8 @@ from django.db.models import Q
 
 from collector.fsck.problem import Problem
 from collector.walk import by_pk
-from distribution import transactions, uploads
+from core.db import transactions
+from distribution import uploads
 from distribution.models import Blob, Segment, Upload
 from distribution.storage import MissingObjectError, blob_store
 

@@ -13,9 +13,9 @@ from django.db import DatabaseError
 
 from collector.lease import HeldError
 from collector.pace import StopError
-from collector.progress import Progress
 from collector.stopping import Stopper, stopped_by_signal
-from distribution.size import size_text
+from core.progress import Progress
+from core.sizes import size_text
 from registry_project.backup.errors import BackupError, BusyFolderError
 from registry_project.backup.making import Backup, make
 from registry_project.backup.manifest import Manifest

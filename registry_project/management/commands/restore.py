@@ -12,14 +12,14 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from collector.pace import StopError
-from collector.progress import Progress
 from collector.stopping import Stopper, stopped_by_signal
-from distribution.size import size_text
+from core.progress import Progress
+from core.sizes import size_text
+from core.start_error import StartError
 from registry_project.backup.errors import BackupError
 from registry_project.backup.manifest import Manifest
 from registry_project.backup.restoring import Restore, restore
 from registry_project.database import where
-from registry_project.start_error import StartError
 
 
 class Command(BaseCommand):

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from core.private_files import KeyFileError
 from tokens import keys
-from tokens.key_file import KeyFileError
 
 
 class Command(BaseCommand):

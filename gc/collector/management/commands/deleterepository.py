@@ -12,12 +12,12 @@ from django.core.management.base import BaseCommand, CommandError
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from collector import repositories
 from collector.pace import Pace, StopError
-from collector.progress import Progress, bar
 from collector.stopping import Stopper, stopped_by_signal
+from core.progress import Progress, bar
+from core.sizes import counted, size_text
 from distribution import deletion, lookup, trash
 from distribution.deletion import Contents, Removed
 from distribution.models import Repository
-from distribution.size import counted, size_text
 
 SUGGESTED = 3
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts.durations import InvalidDurationError, parse_duration
 from acl.glob import InvalidPatternError, compile_glob
 from collector import collection, runs
 from collector.findings import Finding
@@ -21,12 +20,13 @@ from collector.lease import HeldError
 from collector.models import Trigger
 from collector.pace import Pace, StopError
 from collector.policy import Policy
-from collector.progress import Progress
 from collector.report import Report, json_value, names_of, so_far, table
 from collector.stopping import Stopper, stopped_by_signal
+from core.durations import InvalidDurationError, parse_duration
+from core.progress import Progress
+from core.sizes import counted
 from distribution import trash
 from distribution.models import Trash
-from distribution.size import counted
 
 
 class Command(BaseCommand):

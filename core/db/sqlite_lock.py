@@ -12,8 +12,8 @@ from queue import SimpleQueue
 
 from django.db import OperationalError
 
-from accounts.database_fault import ConflictError
-from tokens.lock_file import open_lock_file
+from core.db.database_fault import ConflictError
+from core.lock_file import open_lock_file
 
 
 class _Request:

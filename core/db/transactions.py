@@ -9,11 +9,11 @@ from typing import ParamSpec, TypeVar
 
 from django.db import Error, IntegrityError, connection, transaction
 
-from accounts.database_fault import BUSY, report
-from accounts.statement import Statement, database_of_thread
-from accounts.waiting import waiting
-from distribution.writer import SharedTransactionError, write
-from tokens.errors import unavailable
+from core.api.errors import unavailable
+from core.blocking import waiting
+from core.db.database_fault import BUSY, report
+from core.db.sqlite_writer import SharedTransactionError, write
+from core.db.statement import Statement, database_of_thread
 
 ATTEMPTS = 4
 # An attempt may wait for a lock as long as the database lets it; after this long no other begins.

@@ -7,7 +7,7 @@ link is followed, nothing is truncated, and only a file that was made here gets 
 import os
 from pathlib import Path
 
-from tokens.key_file import give_to_owner
+from core.private_files import give_to_owner
 
 # A FIFO or a device in place of the file does not hold up who opens it.
 _SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -3,7 +3,7 @@
 Four slow clients exhausted a pool of four: nobody waits for a client or a storage with a connection in hand.
 """
 
-from accounts.statement import database_of_thread
+from core.db.statement import database_of_thread
 
 
 def release_connection() -> None:

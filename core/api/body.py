@@ -10,7 +10,7 @@ from collections.abc import Callable
 from django.http import HttpRequest
 from gunicorn.http.errors import ParseException
 
-from tokens.errors import ErrorCode, RegistryError
+from core.api.errors import ErrorCode, RegistryError
 
 # What is read of a body that was refused already: a client that still writes when the connection ends sees a
 # broken pipe instead of the answer.

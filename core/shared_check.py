@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from accounts.waiting import waiting
+from core.blocking import waiting
 
 Result = TypeVar("Result")
 

@@ -19,7 +19,7 @@ import psycopg_pool
 from psycopg.pq.abc import PGconn
 from psycopg_pool.base import AttemptWithBackoff
 
-from accounts.waiting import waiting
+from core.blocking import waiting
 
 # A server that restarts is away for so long; who waits sees nothing of it.
 PATIENCE_SECONDS = 5.0

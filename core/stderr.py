@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
 
-from registry_project.json_log import JsonFormatter
+from core.json_log import JsonFormatter
 
 PATIENCE_SECONDS = 1.0
 

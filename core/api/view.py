@@ -9,8 +9,8 @@ from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views import View
 
-from accounts.database_fault import report
-from tokens.errors import ErrorCode, RegistryError, unavailable
+from core.api.errors import ErrorCode, RegistryError, unavailable
+from core.db.database_fault import report
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from accounts.statement import database_of_thread
-from tokens.lock_file import open_lock_file
+from core.db.statement import database_of_thread
+from core.lock_file import open_lock_file
 
 logger = logging.getLogger(__name__)
 

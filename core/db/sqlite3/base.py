@@ -1,6 +1,6 @@
 """The backend that `ENGINE` names: Django's, whose files belong to the owner of their folder.
 
-On a full disk it writes in the room that `distribution.ballast` has kept.
+On a full disk it writes in the room that `core.db.ballast` has kept.
 """
 
 import os
@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db.backends.sqlite3 import base
 
-from distribution import ballast
-from tokens.key_file import give_to_owner
+from core.db import ballast
+from core.private_files import give_to_owner
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

@@ -3,7 +3,7 @@
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 
-from registry_project.postgresql.pool import Connection, ConnectionPool
+from core.db.postgresql.pool import Connection, ConnectionPool
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import transaction
 
-from accounts.statement import database_of_thread
-from accounts.waiting import waiting
+from core.blocking import waiting
+from core.db.statement import database_of_thread
 
 
 @contextmanager

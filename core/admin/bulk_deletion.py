@@ -27,7 +27,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin
 
-from accounts.declared_filters import DeclaredFiltersAdmin
+from core.admin.declared_filters import DeclaredFiltersAdmin
 
 LISTED = 100
 """How many rows a confirmation names; up to that many are deleted at once, as Django does."""

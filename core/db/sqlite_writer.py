@@ -16,9 +16,9 @@ from typing import Any, Generic, TypeVar
 
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 
-from accounts.database_fault import ConflictError
-from accounts.statement import Statement, database_of_thread
-from distribution.turn import Turn
+from core.db.database_fault import ConflictError
+from core.db.sqlite_lock import Turn
+from core.db.statement import Statement, database_of_thread
 
 # Whoever waits for one of these waits for all of them.
 MOST_TASKS = 16

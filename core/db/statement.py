@@ -24,7 +24,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from accounts.waiting import waiting
+from core.blocking import waiting
 
 _here = threading.local()
 

@@ -1,0 +1,51 @@
+"""Authenticate a request under `/v2/` by its bearer token, or build the 401 whose challenge says how to get one."""
+
+import logging
+from collections.abc import Callable
+
+from django.http import HttpRequest
+
+from accounts import epoch as rights_epoch
+from acl.access import Access
+from core.api.errors import ErrorCode, RegistryError
+from core.api.notes import note_account
+from tokens.challenge import ChallengeError, bearer_challenge
+from tokens.verify import Bearer, ExpiredTokenError, InvalidTokenError, verify
+
+logger = logging.getLogger(__name__)
+
+
+def bearer_of(
+    request: HttpRequest, wanted: tuple[Access, ...] = (), may_outlive: Callable[[Bearer], bool] | None = None
+) -> Bearer:
+    """Return who is asking; raises RegistryError UNAUTHORIZED with a challenge for `wanted` when no token says so.
+
+    `may_outlive` is asked about a token whose only fault is that its time ran out. Only the Authorization
+    header counts: no cookie ever authenticates `/v2/`.
+    """
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise unauthorized(request, wanted)
+    try:
+        bearer = verify(token.strip(), rights_epoch.current())
+    except ExpiredTokenError as error:
+        bearer = error.bearer
+        if may_outlive is None or not may_outlive(bearer):
+            raise unauthorized(request, wanted, "invalid_token") from error
+    except InvalidTokenError as error:
+        logger.info("token refused", extra={"reason": str(error), "client": request.META.get("REMOTE_ADDR")})
+        raise unauthorized(request, wanted, "invalid_token") from error
+    note_account(request, bearer.identity.name, bearer.claims.token_id)
+    return bearer
+
+
+def unauthorized(
+    request: HttpRequest,
+    wanted: tuple[Access, ...] = (),
+    error: ChallengeError | None = None,
+    description: str | None = None,
+) -> RegistryError:
+    """Return the 401 whose challenge names what is needed."""
+    challenge = bearer_challenge(request, wanted, error, description)
+    detail = [{"Type": a.type, "Name": a.name, "Action": action} for a in wanted for action in sorted(a.actions)]
+    return RegistryError(ErrorCode.UNAUTHORIZED, detail or None, headers={"WWW-Authenticate": challenge})

@@ -12,24 +12,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from registry_project import cores, early_signals, listening, open_files, start, watch
-from registry_project.configuration.restart import marks
-from registry_project.reload import Reload
+from configuration.restart import marks
+from server import cpu_affinity, early_signals, listener
+from startup import open_files, prepare, watch
+from startup.reload import Reload
 
-_configuration = start.configuration()
+_configuration = prepare.configuration()
 _server = _configuration.server
 # What is in the file now, before anything takes its time: what is written from here on is a change.
 _watch = watch.Watch(_configuration.path) if _configuration.path is not None and _server.watch_config else None
-_cores = cores.available()
+_cores = cpu_affinity.available()
 _manage = [sys.executable, str(Path(__file__).resolve().parent / "manage.py")]
 
 wsgi_app = "registry_project.wsgi:application"
-bind = listening.bind_addresses(_configuration)
+bind = listener.bind_addresses(_configuration)
 workers = _server.workers
 threads = _server.threads
 
 # The main thread of this worker reports every second whatever its threads do: no upload is ever too long.
-worker_class = "registry_project.worker.Worker"
+worker_class = "server.worker.Worker"
 timeout = 60
 graceful_timeout = 30
 keepalive = 75
@@ -53,7 +54,7 @@ logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "core.json_log.JsonFormatter"}},
-    "filters": {"clients": {"()": "registry_project.worker.NoClientFaults"}},
+    "filters": {"clients": {"()": "server.worker.NoClientFaults"}},
     "handlers": {"stderr": {"class": "core.stderr.StderrHandler", "formatter": "json", "filters": ["clients"]}},
     # As in the settings, which replace it at the start and which SIGHUP replaces by it.
     "root": {"handlers": ["stderr"], "level": "INFO"},
@@ -67,7 +68,7 @@ def on_starting(server: Arbiter) -> None:
     signal.signal(signal.SIGHUP, server.signal)
     early_signals.keep(server)
     open_files.allow_all()
-    server.said_at_start = start.prepare(server.cfg.address)  # type: ignore[attr-defined]
+    server.said_at_start = prepare.prepare(server.cfg.address)  # type: ignore[attr-defined]
     server.app.wsgi()
     # What is loaded stays: no worker looks at it again for garbage, so its pages stay shared.
     gc.collect()
@@ -79,15 +80,15 @@ def on_starting(server: Arbiter) -> None:
 
 def when_ready(server: Arbiter) -> None:
     """Bound the patience of every connection, and say where the server is."""
-    listening.limit_standstill(server.LISTENERS)
+    listener.limit_standstill(server.LISTENERS)
     _reload_on_request(server)
-    start.say_listening(server.LISTENERS)
+    prepare.say_listening(server.LISTENERS)
 
 
 def _reload_on_request(server: Arbiter) -> None:
     """Let SIGHUP, and with `server.watch_config` a change of the file, import users and rules."""
     # Not the one from above: the first start has written a file since.
-    configuration = start.configuration()
+    configuration = prepare.configuration()
     command = [*_manage, "loadconfig", str(configuration.path), "--reload", "--skip-checks"]
     reload = Reload(command, marks(configuration), server.said_at_start)  # type: ignore[attr-defined]
     reload.install(server)
@@ -106,13 +107,13 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Choose a core that no other worker is pinned to."""
     if _server.pin_workers:
         taken = [getattr(other, "core", None) for other in server.WORKERS.values()]
-        worker.core = cores.first_free(_cores, taken)  # type: ignore[attr-defined]
+        worker.core = cpu_affinity.first_free(_cores, taken)  # type: ignore[attr-defined]
 
 
 def post_fork(_arbiter: Arbiter, worker: Worker) -> None:
     """Pin the worker."""
     if hasattr(worker, "core"):
-        cores.pin({worker.core})
+        cpu_affinity.pin({worker.core})
 
 
 def post_worker_init(worker: Worker) -> None:
@@ -121,7 +122,7 @@ def post_worker_init(worker: Worker) -> None:
 
     command = [*_manage, "runjobs", "--once"]
     # A job runs on any core, and not on that of its worker.
-    worker.jobs = Background(command, at_start=partial(cores.pin, _cores))  # type: ignore[attr-defined]
+    worker.jobs = Background(command, at_start=partial(cpu_affinity.pin, _cores))  # type: ignore[attr-defined]
     worker.jobs.start()  # type: ignore[attr-defined]
 
 

@@ -6,13 +6,13 @@ import os
 import sys
 from pathlib import Path
 
+from backup import first_files
+from backup.errors import BackupError
+from configuration import ConfigurationError
 from core.failpoints import FailpointError
 from core.private_files import KeyFileError
-from registry_project.backup import first_files
-from registry_project.backup.errors import BackupError
-from registry_project.command_line import configuration_named_in, folder_named_in
-from registry_project.configuration import ConfigurationError
 from registry_project.version import VERSION
+from startup.command_line import configuration_named_in, folder_named_in
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def _run(argv: list[str], named: str | None) -> None:
     elif argv[1:2] == ["hashpassword"]:
         _run_without_configuration(argv)
     else:
-        from registry_project.commands import Commands
+        from startup.commands import Commands
 
         Commands(argv).execute()
 

@@ -15,10 +15,10 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from configuration.values import Network
 from distribution.gate import is_registry_path
-from registry_project.configuration.values import Network
-from registry_project.listening import LISTENER, admin_listener
 from registry_project.proxies import CLIENT_IS_UNKNOWN
+from server.listener import LISTENER, admin_listener
 
 PREFIX = "/admin/"
 _IS_OPEN = "registry.admin_is_open"

@@ -15,9 +15,8 @@ class RegistryProjectConfig(AppConfig):
     """Join the apps into one server."""
 
     name = "registry_project"
+    label = "registry_checks"
     default = True
-    verbose_name = "registry"
-    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Register the system checks."""

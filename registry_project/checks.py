@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004 - Django's name for it
 
-from registry_project.configuration.storage import SECRET_OPTIONS
-from registry_project.configuration.values import Admin, Configuration, Network
+from configuration.sections.storage import SECRET_OPTIONS
+from configuration.values import Admin, Configuration, Network
 
 # Wider than any private range (10.0.0.0/8, fc00::/7): what is left are clients.
 _WIDEST = {4: 8, 6: 7}
@@ -152,7 +152,10 @@ def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
             hint=f"Make it the server's own, then run: chmod o-rwx {path}",
             id="registry.W016",
         )
-    given = {"server.secret_key": configuration.server.secret_key, "auth.hmac_secret": configuration.auth.hmac_secret}
+    given = {
+        "server.secret_key": configuration.server.secret_key,
+        "auth.hmac_secret": configuration.auth.hmac_secret,
+    }
     for key, secret in given.items():
         if secret is not None and len(set(secret)) < _FEWEST_CHARACTERS:
             yield Warning(
@@ -206,7 +209,11 @@ def _is_wide(network: Network) -> bool:
 
 
 def _has_secrets(configuration: Configuration) -> bool:
-    secrets = [configuration.server.secret_key, configuration.auth.hmac_secret, configuration.database.url]
+    secrets = [
+        configuration.server.secret_key,
+        configuration.auth.hmac_secret,
+        configuration.database.url,
+    ]
     stored = (value for name, value in configuration.storage.options.items() if name in SECRET_OPTIONS)
     return bool(configuration.users) or any([*secrets, *stored])
 

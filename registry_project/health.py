@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
+from core.api.notes import PROBE
 from core.shared_check import SharedCheck
 from registry_project import probes
 from registry_project.probes import NO_ANSWER, OK, UNAVAILABLE, UNKNOWN
@@ -60,7 +61,10 @@ class HealthMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer `/health`, pass on the rest."""
-        return _health(request, self._checks) if request.path_info == PATH else self._get_response(request)
+        if request.path_info != PATH:
+            return self._get_response(request)
+        request.META[PROBE] = True
+        return _health(request, self._checks)
 
 
 def _health(request: HttpRequest, checks: Checks) -> HttpResponseBase:

@@ -9,12 +9,12 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
+from configuration.values import Network
 from core.api.host import is_served
 from core.api.notes import REQUEST_ID
 from core.forwarded import HEADER, X_HEADERS, claim_of, listed_in, plain_address
 from core.hourly import Hourly
 from registry_project import health
-from registry_project.configuration.values import Network
 
 logger = logging.getLogger(__name__)
 

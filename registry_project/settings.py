@@ -1,4 +1,4 @@
-"""Django's settings, made from the one configuration file (`registry_project.configuration`)."""
+"""Django's settings, made from the one configuration file (`configuration`)."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.urls import reverse_lazy
 
+from configuration import Configuration, in_force
 from core.private_files import random_text, read_or_create
-from registry_project.configuration import Configuration, in_force
 
 REGISTRY: Configuration = in_force()
 """What the file says, with every default applied."""
@@ -43,6 +43,8 @@ INSTALLED_APPS = [
     "tokens",
     "distribution",
     "collector",
+    "provisioning",
+    "backup",
     "api",
     "registry_project.apps.RegistryProjectConfig",
 ]

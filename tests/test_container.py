@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from configuration import load
 from registry_project import BASE_DIR
-from registry_project.configuration import load
 
 COMPOSE_FILES = ["docker-compose.yml", "docker-compose.traefik.yml"]
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from django.core.management import get_commands
 
-from registry_project.configuration import load
-from registry_project.configuration.users import PLACEHOLDER
-from registry_project.listening import READ_SECONDS, WRITE_SECONDS
+from configuration import load
+from configuration.sections.users import PLACEHOLDER
+from server.listener import READ_SECONDS, WRITE_SECONDS
 from tests import documents
 from tests.ports import free_port
 from tests.project.starting import ANY_PORT, serving, start

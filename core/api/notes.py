@@ -6,6 +6,8 @@ ACCOUNT = "registry.account"
 JTI = "registry.jti"
 ROUTE = "registry.route"
 REQUEST_ID = "registry.request_id"
+PROBE = "registry.probe"
+"""Present in the environment of a request for `/health`."""
 
 ANONYMOUS_NAME = "anonymous"
 

@@ -23,7 +23,7 @@ from pytest_django import Settings
 
 from accounts import second_factor
 from accounts.models import Account, FailedLogin, RecoveryCode, SecondFactor
-from registry_project.configuration.values import Admin
+from configuration.values import Admin
 from tests.admin.browser import Browser, Response, messages_of
 from tests.admin.form import form_of
 from tests.caller import Caller

@@ -143,7 +143,7 @@ def of_browsers() -> Iterator[Mutation]:
 
 def of_the_wire() -> Iterator[Mutation]:
     """Yield the checks of requests, those of gunicorn by its own switches."""
-    module, connection = "test_wire", "registry_project/connection.py"
+    module, connection = "test_wire", "server/connection.py"
     for what, select in (
         ("permit_obsolete_folding", "next"),
         ("strip_header_spaces", "colon"),
@@ -156,7 +156,7 @@ def of_the_wire() -> Iterator[Mutation]:
     yield Mutation("other codings", connection, codings, "if False:", module, "two_ways and then")
     at_once = "is_continue_due, req._expected_100_continue = req._expected_100_continue, False"
     late = "is_continue_due = req._expected_100_continue"
-    yield Mutation("100 Continue at once", "registry_project/worker.py", at_once, late, module, "continued")
+    yield Mutation("100 Continue at once", "server/worker.py", at_once, late, module, "continued")
 
 
 def of_resources() -> Iterator[Mutation]:

@@ -18,13 +18,13 @@ from django.core.management import CommandError
 from django.db import connection
 from pytest_django.fixtures import Settings
 
+from backup.errors import BackupError
+from backup.making import Backup, make
 from collector import lease
 from collector.models import Job, Lease
 from collector.pace import StopError
+from configuration.values import Reserve
 from distribution.models import Blob, Trash, Upload
-from registry_project.backup.errors import BackupError
-from registry_project.backup.making import Backup, make
-from registry_project.configuration.values import Reserve
 from tests.backup.conftest import BackUp
 from tests.caller import Caller
 from tests.collector.props import collect, pass_time

@@ -7,10 +7,10 @@ from django.conf import settings
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
-from registry_project.backup import folder as backup_folder
-from registry_project.backup import manifest
-from registry_project.backup.errors import BackupError
-from registry_project.backup.transfer import Counts, Transfer
+from backup import folder as backup_folder
+from backup import manifest
+from backup.errors import BackupError
+from backup.transfer import Counts, Transfer
 from tests.backup.conftest import BackUp
 from tests.backup.test_backup import Push, manifest_of, objects_in, stored
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from registry_project.listening import READ_SECONDS
+from server.listener import READ_SECONDS
 from tests.clients.background import missing_right
 from tests.clients.conftest import LogIn
 from tests.clients.containerd import containerd_in, ctr_at

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_project.configuration import Configuration, ConfigurationError, load
+from configuration import Configuration, ConfigurationError, load
 
 VARIABLES = (
     "CONFIG_PATH",

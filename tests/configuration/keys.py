@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from registry_project.configuration.loading import CONFIGURATION
-from registry_project.configuration.rules import RULE
-from registry_project.configuration.section import Section
-from registry_project.configuration.users import USER
+from configuration.loading import CONFIGURATION
+from configuration.section import Section
+from configuration.sections.rules import RULE
+from configuration.sections.users import USER
 
 
 def key_paths() -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_project.command_line import configuration_named_in
+from startup.command_line import configuration_named_in
 
 
 @pytest.mark.parametrize(

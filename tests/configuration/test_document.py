@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from registry_project.configuration import Configuration, ConfigurationError, load
-from registry_project.configuration.loading import CONFIGURATION
+from configuration import Configuration, ConfigurationError, load
+from configuration.loading import CONFIGURATION
 from tests.configuration.conftest import Reader, Refuser
 from tests.configuration.keys import key_paths
 
@@ -48,7 +48,11 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_lines(problems: Refus
 def test_a_file_that_says_nothing_has_every_default(read: Reader, text: str) -> None:
     configuration = read(text)
 
-    assert (configuration.users, configuration.acl, configuration.auth) == (None, None, Configuration().auth)
+    assert (configuration.users, configuration.acl, configuration.auth) == (
+        None,
+        None,
+        Configuration().auth,
+    )
 
 
 @pytest.mark.parametrize(

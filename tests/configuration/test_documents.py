@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from registry_project.configuration import load
-from registry_project.configuration.users import PLACEHOLDER
-from registry_project.configuration.values import Auth, GarbageCollector, Server
+from configuration import load
+from configuration.sections.users import PLACEHOLDER
+from configuration.values import Auth, GarbageCollector, Server
 from tests.configuration.conftest import Reader, Refuser
 from tests.configuration.keys import key_paths
 

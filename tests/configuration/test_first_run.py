@@ -6,9 +6,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from registry_project.configuration import ConfigurationError, load
-from registry_project.configuration.first_run import write_first
-from registry_project.configuration.values import RuleEntry
+from configuration import ConfigurationError, load
+from configuration.first_run import write_first
+from configuration.values import RuleEntry
 
 
 def test_the_first_administrator_logs_in_with_the_password_that_is_told(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from accounts.identity import identity_of
 from accounts.models import Account
 from acl import grants
 from acl.models import Rule
-from registry_project.configuration import load
-from registry_project.importing import idle_rules
+from configuration import load
+from provisioning.idle_rules import idle_rules
 
 pytestmark = pytest.mark.django_db
 

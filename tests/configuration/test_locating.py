@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_project.configuration import ConfigurationError, load, locate, locating
+from configuration import ConfigurationError, load, locate, locating
 
 
 @pytest.fixture(autouse=True)

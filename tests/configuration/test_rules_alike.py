@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from acl.models import Rule
-from registry_project import importing
-from registry_project.configuration import load
+from configuration import load
+from provisioning import importing
 
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_project.configuration import load
+from configuration import load
 from tests.configuration.conftest import Reader, Refuser
 
 SECRET = "s" * 32

@@ -8,8 +8,8 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from registry_project.configuration import load
-from registry_project.configuration.values import (
+from configuration import load
+from configuration.values import (
     Auth,
     Configuration,
     GarbageCollector,

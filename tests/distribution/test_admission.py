@@ -10,9 +10,9 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from configuration.values import Reserve
 from distribution import removal, uploads
 from distribution.models import Repository, Segment, Trash, Upload
-from registry_project.configuration.values import Reserve
 from tests.caller import Caller, Response, error_codes
 from tests.distribution.invariants import broken, objects_on
 from tests.distribution.sessions import chunk, finish, start

@@ -13,9 +13,9 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from collector import jobs
+from configuration.values import Reserve
 from core.db import ballast
 from distribution.storage import blob_store
-from registry_project.configuration.values import Reserve
 
 BLOCK = 4096
 SIZE = ballast.SIZE

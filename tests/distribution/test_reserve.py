@@ -13,11 +13,11 @@ from django.core.files.storage import InMemoryStorage
 from django.db import connection
 from pytest_django import Settings
 
+from configuration.values import Reserve
 from core.db import ballast
 from distribution import reserve
 from distribution.models import Repository, Trash, Upload
 from distribution.storage import BlobStore
-from registry_project.configuration.values import Reserve
 from tests.caller import Caller, content, error_codes
 from tests.collector.props import collect, pass_time
 from tests.distribution.sessions import finish, start

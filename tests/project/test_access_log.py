@@ -17,7 +17,7 @@ import jwt
 import pytest
 
 from core.api import notes
-from registry_project.access_log import json_line, text_line
+from server.access_log import json_line, text_line
 from tests import documents
 from tests.clients.server import basic
 from tests.images import digest_of
@@ -258,7 +258,7 @@ def test_the_id_of_a_stranger_is_not_taken_over(server: LoggingServer) -> None:
 def test_the_log_goes_on_after_a_reload(server: LoggingServer) -> None:
     assert server.process is not None
     server.process.send_signal(signal.SIGHUP)
-    until(lambda: '"logger": "registry_project.reload"' in server.log_file.read_text())
+    until(lambda: '"logger": "startup.reload"' in server.log_file.read_text())
 
     server.request("GET", "/v2/token", authorization=basic("developer"))
 

@@ -16,8 +16,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from registry_project import start
-from registry_project.configuration.values import Admin, Configuration
+from configuration.values import Admin, Configuration
+from startup import prepare
 from tests.clients.browser import Browser
 from tests.clients.server import Answer, Server
 from tests.ports import free_port
@@ -148,8 +148,8 @@ def test_the_start_says_where_the_admin_is(apart: OneWorker, own_port: int) -> N
 def test_an_admins_address_that_is_not_listened_on_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """As after `gunicorn --bind`."""
     configured = Configuration(admin=Admin(host="127.0.0.1", port=5001))
-    with socket.create_server(("127.0.0.1", 0)) as public, patch.object(start, "configuration", lambda: configured):
-        start.say_listening([public])
+    with socket.create_server(("127.0.0.1", 0)) as public, patch.object(prepare, "configuration", lambda: configured):
+        prepare.say_listening([public])
 
     assert "warning: admin.addr is not listened on" in capsys.readouterr().err
 

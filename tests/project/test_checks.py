@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from registry_project import checks
-from registry_project.checks import check_proxies
-from registry_project.configuration.values import (
+from configuration.values import (
     Admin,
     Auth,
     Configuration,
@@ -21,6 +19,8 @@ from registry_project.configuration.values import (
     Storage,
     UserEntry,
 )
+from registry_project import checks
+from registry_project.checks import check_proxies
 
 PROXY, NETWORK = (ip_network("192.0.2.1"),), (ip_network("10.0.0.0/8"),)
 HTTPS = Server(public_url="https://registry.example.org", trusted_proxies=PROXY)

@@ -7,8 +7,8 @@ import pytest
 
 from core.api.notes import ACCOUNT, ANONYMOUS_NAME
 from core.forwarded import listed_in
-from registry_project.client import Client
-from registry_project.open_connections import OpenConnections
+from server.client import Client
+from server.open_connections import OpenConnections
 
 IS_PROXY = listed_in([ip_network("10.0.0.0/8")])
 

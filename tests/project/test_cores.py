@@ -7,9 +7,9 @@ from threading import Event
 
 import pytest
 
+from configuration.values import Server
 from core.start_error import StartError
-from registry_project import cores
-from registry_project.configuration.values import Server
+from server import cpu_affinity
 from tests.project.starting import serving
 
 CORES = len(os.sched_getaffinity(0))
@@ -24,26 +24,26 @@ def quota(folder: Path, text: str) -> Path:
 
 def test_more_workers_than_cores_are_not_pinned(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=f"there are {CORES + 1} workers and {CORES} cores"):
-        cores.check(Server(workers=CORES + 1, pin_workers=True), quota(tmp_path, "max 100000\n"))
+        cpu_affinity.check(Server(workers=CORES + 1, pin_workers=True), quota(tmp_path, "max 100000\n"))
 
 
 def test_under_a_quota_workers_are_not_pinned(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="a CPU quota is set"):
-        cores.check(Server(workers=1, pin_workers=True), quota(tmp_path, "150000 100000\n"))
+        cpu_affinity.check(Server(workers=1, pin_workers=True), quota(tmp_path, "150000 100000\n"))
 
 
 @pytest.mark.parametrize("text", ["max 100000\n", None])
 def test_without_a_quota_they_are(tmp_path: Path, text: str | None) -> None:
-    cores.check(Server(workers=1, pin_workers=True), quota(tmp_path, text) if text else tmp_path / "none")
+    cpu_affinity.check(Server(workers=1, pin_workers=True), quota(tmp_path, text) if text else tmp_path / "none")
 
 
 def test_whoever_pins_nothing_may_have_a_quota(tmp_path: Path) -> None:
-    cores.check(Server(workers=CORES + 1), quota(tmp_path, "150000 100000\n"))
+    cpu_affinity.check(Server(workers=CORES + 1), quota(tmp_path, "150000 100000\n"))
 
 
 @pytest.mark.parametrize(("taken", "free"), [([], 2), ([2], 3), ([2, None], 3), ([3], 2), ([2, 3], 2)])
 def test_a_worker_takes_a_core_that_no_other_has(taken: list[int | None], free: int) -> None:
-    assert cores.first_free([2, 3], taken) == free
+    assert cpu_affinity.first_free([2, 3], taken) == free
 
 
 @pytest.mark.skipif(CORES < 2, reason="one core is everybody's")

@@ -12,13 +12,13 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http.wsgi import FileWrapper
 
-from registry_project.access_log import request_ids
-from registry_project.connection import Connection, frozen
-from registry_project.incoming import MIN_BYTES_PER_SECOND, WINDOW_SECONDS
-from registry_project.open_connections import OpenConnections
-from registry_project.outgoing import Drain
-from registry_project.pool import Pool
-from registry_project.worker import Worker
+from server.access_log import request_ids
+from server.connection import Connection, frozen
+from server.open_connections import OpenConnections
+from server.pool import Pool
+from server.reader import MIN_BYTES_PER_SECOND, WINDOW_SECONDS
+from server.response import Drain
+from server.worker import Worker
 from tests.project.talk import PATIENCE_SECONDS, until
 from tests.project.wire import CLIENT, PEER
 

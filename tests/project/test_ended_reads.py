@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
-from registry_project import worker
-from registry_project.connection import DROPPED_BODY_BYTES, Connection, frozen
-from registry_project.open_connections import OpenConnections
-from registry_project.pool import CrowdedError, Pool
-from registry_project.worker import Worker
+from server import worker
+from server.connection import DROPPED_BODY_BYTES, Connection, frozen
+from server.open_connections import OpenConnections
+from server.pool import CrowdedError, Pool
+from server.worker import Worker
 from tests.project.talk import PATIENCE_SECONDS
 from tests.project.wire import CLIENT, PEER
 

@@ -14,8 +14,8 @@ from gunicorn.http.errors import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from registry_project.connection import MAX_HEAD_BYTES, MissingHostError, Parser
-from registry_project.incoming import Incoming
+from server.connection import MAX_HEAD_BYTES, MissingHostError, Parser
+from server.reader import Incoming
 from tests.project.wire import CLIENT, PEER, POOL, SETTINGS, Wire
 
 

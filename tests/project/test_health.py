@@ -20,10 +20,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from collector.models import Run
+from configuration.values import Reserve
 from core import failpoints
+from provisioning.models import Probe
 from registry_project import probes
-from registry_project.configuration.values import Reserve
-from registry_project.models import Probe
 from registry_project.version import VERSION
 
 DAY = timedelta(days=1)

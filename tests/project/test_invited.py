@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 
-from registry_project.access_log import request_ids
-from registry_project.connection import Connection, frozen
-from registry_project.open_connections import OpenConnections
-from registry_project.places import Waiter
-from registry_project.pool import Pool, Wait
-from registry_project.worker import Worker
+from server.access_log import request_ids
+from server.connection import Connection, frozen
+from server.open_connections import OpenConnections
+from server.places import Waiter
+from server.pool import Pool, Wait
+from server.worker import Worker
 from tests.project.wire import CLIENT, PEER
 
 PATIENCE_SECONDS = 10

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from registry_project.configuration.values import Admin, Configuration, Server
-from registry_project.listening import (
+from configuration.values import Admin, Configuration, Server
+from server.listener import (
     READ_SECONDS,
     UNSENT_BYTES,
     WRITE_SECONDS,

@@ -13,9 +13,9 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http.wsgi import FileWrapper
 
-from registry_project.connection import frozen
-from registry_project.outgoing import SMALL_BYTES, Drain, Outgoing
-from registry_project.pool import CrowdedError, Pool
+from server.connection import frozen
+from server.pool import CrowdedError, Pool
+from server.response import SMALL_BYTES, Drain, Outgoing
 from tests.project.wire import PEER, Lender
 
 PATIENCE_SECONDS = 30

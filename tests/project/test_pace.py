@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry_project.incoming import HEAD_SECONDS, MIN_BYTES_PER_SECOND, WINDOW_SECONDS, Pace
+from server.reader import HEAD_SECONDS, MIN_BYTES_PER_SECOND, WINDOW_SECONDS, Pace
 
 
 class Line:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from registry_project.places import DECENT_BYTES_PER_SECOND, LEAST_SHARE, Places
+from server.places import DECENT_BYTES_PER_SECOND, LEAST_SHARE, Places
 
 
 @dataclass(eq=False)

@@ -9,7 +9,7 @@ from threading import Barrier, Event, Lock, Semaphore
 
 import pytest
 
-from registry_project.pool import CrowdedError, Pool, Wait
+from server.pool import CrowdedError, Pool, Wait
 
 # Far above what a thread needs to get its turn: what never comes fails the test, not the run.
 PATIENCE_SECONDS = 30

@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from pytest_django import Settings
 
+from configuration.values import Configuration, Server
 from core.api.notes import REQUEST_ID
 from registry_project import proxies
-from registry_project.configuration.values import Configuration, Server
 from registry_project.proxies import TrustedProxyMiddleware
 
 PUBLIC_URL = "https://registry.example.org"

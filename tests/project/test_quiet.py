@@ -10,10 +10,10 @@ from typing import Any
 
 from gunicorn.config import Config
 
-from registry_project.connection import Connection, frozen
-from registry_project.open_connections import OpenConnections
-from registry_project.pool import Pool
-from registry_project.worker import Worker
+from server.connection import Connection, frozen
+from server.open_connections import OpenConnections
+from server.pool import Pool
+from server.worker import Worker
 from tests.project.wire import CLIENT, PEER
 
 PATIENCE_SECONDS = 30

@@ -14,7 +14,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from registry_project.reload import Reload
+from startup.reload import Reload
 from tests.project.conftest import database_of
 from tests.project.starting import Running, serving
 from tests.project.talk import until
@@ -49,7 +49,7 @@ def may_log_in(server: Running, name: str) -> bool:
 def outcomes(folder: Path) -> list[dict[str, Any]]:
     """Return what was logged of reloads."""
     lines = (folder / "stderr").read_text().splitlines()
-    return [json.loads(line) for line in lines if '"logger": "registry_project.reload"' in line]
+    return [json.loads(line) for line in lines if '"logger": "startup.reload"' in line]
 
 
 def reload(server: Running, folder: Path) -> dict[str, Any]:

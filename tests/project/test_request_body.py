@@ -7,7 +7,7 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from registry_project.request_body import RAW_BYTES
+from server.request_body import RAW_BYTES
 from tests.project.wire import Lender, Outcome, Steps, gunicorns, ours
 
 HEAD = b"PATCH /upload HTTP/1.1\r\nHost: x\r\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_project.watch import MAX_BYTES, Watch
+from startup.watch import MAX_BYTES, Watch
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from registry_project.pool import CrowdedError
-from registry_project.worker import NoClientFaults, Worker
+from server.pool import CrowdedError
+from server.worker import NoClientFaults, Worker
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from gunicorn.config import Config
 from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData, ParseException
 from gunicorn.http.parser import RequestParser
 
-from registry_project.client import Client
-from registry_project.connection import Parser, frozen
-from registry_project.incoming import Incoming
-from registry_project.places import Waiter
-from registry_project.pool import CrowdedError, Pool, Wait
+from server.client import Client
+from server.connection import Parser, frozen
+from server.places import Waiter
+from server.pool import CrowdedError, Pool, Wait
+from server.reader import Incoming
 
 CLIENT = ("127.0.0.1", 50000)
 PEER = Client(CLIENT, lambda _address: False)

@@ -29,7 +29,7 @@ START = """
 import sys, time
 from pathlib import Path
 from django.conf import settings
-from registry_project.configuration.values import Auth, Configuration
+from configuration.values import Auth, Configuration
 from tokens import keys
 private, start = Path(sys.argv[1]), Path(sys.argv[2])
 settings.configure(REGISTRY=Configuration(auth=Auth(private_key=private)))

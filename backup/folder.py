@@ -1,0 +1,175 @@
+"""The folder of a backup: what it may be, who is at work in it, and which states lie in it."""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from backup import files, listing, manifest
+from backup.errors import BackupError, BusyFolderError
+from backup.files import Watch
+from core.lock_file import open_lock_file
+
+LOCK = "backup.lock"
+OBJECTS = "objects"
+_STATE = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
+# A fresh file system has it at its root.
+_OF_NOBODY = {"lost+found"}
+
+
+def refuse_overlap(folder: Path, others: Iterable[Path]) -> None:
+    """Raise BackupError when `folder` is one of `others`, within one or around one; symbolic links are followed."""
+    inner, outer = folder.resolve(), {other: other.resolve() for other in others}
+    for other, path in outer.items():
+        if _is_within(inner, path):
+            raise BackupError(f"{folder}: within {other}, which belongs to the registry; name a folder outside of it")
+    for other, path in outer.items():
+        if _is_within(path, inner):
+            raise BackupError(f"{folder}: holds {other}, which belongs to the registry; name a folder of its own")
+
+
+def _is_within(inner: Path, outer: Path) -> bool:
+    """Tell whether `outer` is `inner` or above it, also by another mount of the same folder."""
+    return any(
+        path == outer or (path.exists() and outer.exists() and path.samefile(outer)) for path in (inner, *inner.parents)
+    )
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[None]:
+    """Make the folder when it is missing, and keep other backups out of it.
+
+    Raises BackupError when it holds something else or can't be written; BusyFolderError when another backup is at work.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _refuse_strangers(folder)
+        folder.chmod(0o700)
+        descriptor = open_lock_file(folder / LOCK)
+    except OSError as error:
+        raise BackupError(
+            f"{folder}: can't be written ({(error.strerror or str(error)).lower()}); "
+            f"name a folder that user id {os.geteuid()} may write"
+        ) from error
+    try:
+        _lock(folder, descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def unchanged(folder: Path) -> Iterator[None]:
+    """Keep backups out of a folder that is read, which may be on a read-only disk. Raises BackupError, OSError."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # A copy without the lock, which no backup is made into without making it first.
+        yield
+        return
+    try:
+        _lock(folder, descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_strangers(folder: Path) -> None:
+    found = {path.name for path in folder.iterdir()} - _OF_NOBODY
+    if found and not found & {LOCK, manifest.NAME}:
+        raise BackupError(
+            f"{folder}: holds {min(found)}, which is no backup's; name an empty folder, or one that does not exist"
+        )
+
+
+def _lock(folder: Path, descriptor: int, kind: int) -> None:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BusyFolderError(
+            f"{folder}: another backup or restore is at work in it; wait until it has ended"
+        ) from error
+
+
+def token(folder: Path) -> UUID | None:
+    """Return the token of the lease that the last backup into this folder had, None when there was none."""
+    try:
+        return UUID((folder / LOCK).read_text())
+    except ValueError:
+        return None
+
+
+def write_token(folder: Path, token: UUID) -> None:
+    """Remember the token of the lease. Raises OSError."""
+    with os.fdopen(open_lock_file(folder / LOCK), "r+") as file:
+        file.truncate()
+        file.write(str(token))
+
+
+def new_state(folder: Path) -> Path:
+    """Make a folder for a state of this moment. Raises OSError."""
+    state = folder / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    state.mkdir(mode=0o700)
+    return state
+
+
+def remove_other_states(folder: Path, kept: str | None) -> None:
+    """Remove every state but `kept`: older ones, and what interrupted runs began. Raises OSError."""
+    for path in folder.iterdir():
+        if _STATE.fullmatch(path.name) and path.name != kept:
+            shutil.rmtree(path)
+
+
+def remove_unnamed(folder: Path, state: str, watch: Watch) -> int:
+    """Remove the objects that the list of `state` does not name; return how many. Raises OSError."""
+    removed = 0
+    named = listing.by_folder(folder / state / listing.NAME)
+    current = next(named, None)
+    for place in sorted(path for path in (folder / OBJECTS).glob("*") if path.is_dir()):
+        relative = f"{OBJECTS}/{place.name}"
+        while current is not None and current[0] < relative:
+            current = next(named, None)
+        names = {one.name for one in current[1]} if current is not None and current[0] == relative else set()
+        removed += _remove_but(place, names)
+        watch()
+    return removed
+
+
+def remove_objects(folder: Path, kept: str | None) -> None:
+    """Remove the objects that no complete state names; all when there is none. Raises OSError."""
+    if kept is None:
+        shutil.rmtree(folder / OBJECTS, ignore_errors=True)
+    elif (folder / kept / listing.NAME).exists():
+        remove_unnamed(folder, kept, lambda: None)
+
+
+def _remove_but(folder: Path, names: set[str]) -> int:
+    unnamed = files.sizes(folder).keys() - names
+    for name in unnamed:
+        (folder / name).unlink()
+    return len(unnamed)
+
+
+def complete(folder: Path) -> tuple[manifest.Manifest, Path]:
+    """Return what is complete in `folder`, and the folder of its state. Raises BackupError, OSError."""
+    if not folder.is_dir():
+        raise BackupError(f"{folder}: no such folder; name one that `manage.py backup` filled")
+    found = manifest.read(folder)
+    if found is None:
+        raise BackupError(f"{folder}: holds no complete backup (it has no {manifest.NAME}); name one that does")
+    state = folder / found.state
+    if not _STATE.fullmatch(found.state) or not state.is_dir():
+        raise BackupError(f"{state}: missing, but {manifest.NAME} names it; take another copy of this backup")
+    return found, state
+
+
+def sync_tree(folder: Path) -> None:
+    """Make every name below `folder` durable. Raises OSError."""
+    for path, _, _ in os.walk(folder):
+        files.sync_folder(Path(path))
+    files.sync_folder(folder.parent)

@@ -1,0 +1,69 @@
+"""`objects.tsv`: the objects that one copy of the database names, by key."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from backup import files
+
+NAME = "objects.tsv"
+# Blobs that are marked corrupt have nothing worth keeping: a push heals them here and in what is restored.
+QUERY = 'SELECT key, size, digest FROM distribution_blob WHERE NOT is_corrupt ORDER BY key COLLATE "BINARY"'
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A blob's object: its key in the storage, its bytes, and the digest that they have."""
+
+    key: str
+    size: int
+    digest: str
+
+    @property
+    def folder(self) -> str:
+        """The folder that the object is in, as "objects/ab"."""
+        return self.key.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return self.key.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a list holds, and the checksum of the list itself."""
+
+    objects: int
+    object_bytes: int
+    list_sha256: str
+
+
+def write(path: Path, rows: Iterable[tuple[str, int, str]]) -> Totals:
+    """Write the rows of QUERY to `path`. Raises OSError."""
+    objects = size = 0
+    running = hashlib.sha256()
+    with path.open("wb") as file:
+        for key, bytes_, digest in rows:
+            line = f"{key}\t{bytes_}\t{digest}\n".encode()
+            running.update(line)
+            file.write(line)
+            objects, size = objects + 1, size + bytes_
+    files.sync(path)
+    return Totals(objects, size, running.hexdigest())
+
+
+def read(path: Path) -> Iterator[StoredObject]:
+    """Yield what `write` wrote. Raises OSError."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            key, size, digest = line.rstrip("\n").split("\t")
+            yield StoredObject(key, int(size), digest)
+
+
+def by_folder(path: Path) -> Iterator[tuple[str, list[StoredObject]]]:
+    """Yield each folder with its objects, of which there are no more in memory. Raises OSError."""
+    for folder, objects in groupby(read(path), lambda one: one.folder):
+        yield folder, list(objects)

@@ -1,0 +1,81 @@
+"""`manage.py backup FOLDER`: copy all that the registry is, beside a running server."""
+
+import sqlite3
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from backup.errors import BackupError, BusyFolderError
+from backup.making import Backup, make
+from backup.manifest import Manifest
+from collector.lease import HeldError
+from collector.pace import StopError
+from collector.stopping import Stopper, stopped_by_signal
+from core.progress import Progress
+from core.sizes import size_text
+
+
+class Command(BaseCommand):
+    """Make a backup, or bring the one in the folder up to date."""
+
+    # Says so, and what to run, when the tables of this version are not there yet.
+    requires_migrations_checks = True
+    help = (
+        "Copy database, objects, keys and configuration into a folder, while pushes go on; another run into the same "
+        "folder copies what is new. Exit status 3: another backup is being made."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the folder, and the configuration, which `manage.py` has made that of this process."""
+        parser.add_argument("folder", type=Path, metavar="FOLDER", help="Empty, new, or that of an earlier backup.")
+        parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Back up, then say what is in the folder."""
+        began_at = time.monotonic()
+        backup, stopper = Backup(), Stopper()
+        progress = Progress(backup.so_far, sys.stderr)
+
+        def watch() -> None:
+            progress.step()
+            stopper.watch()
+
+        try:
+            with stopped_by_signal(stopper):
+                made = make(options["folder"].absolute(), backup, watch)
+        except HeldError as error:
+            raise CommandError(f"Another backup is being made: {error}", returncode=3) from error
+        except BusyFolderError as error:
+            raise CommandError(str(error), returncode=3) from error
+        except BackupError as error:
+            raise CommandError(str(error)) from error
+        except (StopError, DatabaseError, sqlite3.Error, psycopg.Error, OSError) as error:
+            raise CommandError(f"The backup ended early: {error}; run it again, it goes on from there") from error
+        finally:
+            progress.end()
+        for line in _summary(options["folder"], made, backup, time.monotonic() - began_at):
+            self.stdout.write(line)
+
+
+def _summary(folder: Path, made: Manifest, backup: Backup, seconds: float) -> list[str]:
+    return [
+        f"database: {made.database}, {size_text(made.database_bytes)}",
+        f"objects: {made.objects}, {size_text(made.object_bytes)}{_how(made, backup)}",
+        f"backup of {made.made_at} complete in {folder}, {seconds:.1f} seconds",
+    ]
+
+
+def _how(made: Manifest, backup: Backup) -> str:
+    if not made.has_objects:
+        return (
+            f" in {made.storage}, NOT copied: let the bucket keep what is deleted in it for as long as this backup, "
+            "by the means of its provider"
+        )
+    counts = backup.counts
+    return f"; {counts.linked} linked, {counts.copied} copied, {counts.present} there already, {backup.removed} removed"

@@ -1,0 +1,58 @@
+"""`backup.json`: what of a backup folder is complete."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from backup import files
+from backup.errors import BackupError
+
+NAME = "backup.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One complete backup.
+
+    `state` is the folder with the database; `storage` is "filesystem", or the cloud that keeps the objects itself.
+    """
+
+    state: str
+    made_at: str
+    registry: str
+    storage: str
+    database: str
+    database_bytes: int
+    database_sha256: str
+    list_sha256: str
+    objects: int
+    object_bytes: int
+    migrations: list[str]
+    format: int = FORMAT
+
+    @property
+    def has_objects(self) -> bool:
+        """Tell whether the objects are in the backup."""
+        return self.storage == "filesystem"
+
+    def write(self, folder: Path) -> None:
+        """Make this the backup that counts in `folder`. Raises OSError."""
+        files.write_whole(folder / NAME, (json.dumps(asdict(self), indent=2) + "\n").encode())
+
+
+def read(folder: Path) -> Manifest | None:
+    """Return the complete backup in `folder`, None when there is none yet. Raises BackupError, OSError."""
+    path = folder / NAME
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise BackupError(f"{path}: not what a backup wrote ({error}); take another copy of this backup") from error
+    if values.get("format") != FORMAT:
+        raise BackupError(f"{path}: made by another version of the registry; use that version, or a newer one")
+    try:
+        return Manifest(**values)
+    except TypeError as error:
+        raise BackupError(f"{path}: not what a backup wrote ({error}); take another copy of this backup") from error

@@ -1,0 +1,64 @@
+"""The keys and the configuration file: into a state, and out of it to where they are missing."""
+
+import os
+from pathlib import Path
+
+from django.conf import settings
+
+from backup import files
+from backup.files import Watch
+from backup.first_files import CONFIGURATION, KEYS, SECRET
+from core.private_files import make_private_folder
+from tokens import keys
+
+
+def folders() -> set[Path]:
+    """Return the folders that keys lie in."""
+    folder = keys.key_folder()
+    return {_secret().parent, folder.private.parent, folder.public.parent}
+
+
+def keep(state: Path, watch: Watch) -> None:
+    """Copy keys and configuration into `state`. Raises OSError, and what `watch` raises."""
+    (state / KEYS).mkdir(mode=0o700)
+    folder = keys.key_folder()
+    if folder.private.parent.is_dir():
+        # A rotation between two copies would leave a public key that is not the private one's.
+        with folder.locked():
+            for name, path in folder.files().items():
+                _copy(path, state / KEYS / name, watch)
+    if _secret().exists():
+        _copy(_secret(), state / KEYS / SECRET, watch)
+    if settings.REGISTRY.path is not None:
+        files.copy(settings.REGISTRY.path, state / CONFIGURATION, watch)
+
+
+def put_back(state: Path, watch: Watch) -> bool:
+    """Copy the signing keys of `state` to where they belong; False when there are others, which stay.
+
+    Raises OSError, and what `watch` raises.
+    """
+    folder = keys.key_folder()
+    if folder.private.exists():
+        return False
+    for path in sorted((state / KEYS).iterdir()):
+        target = folder.file_of(path.name)
+        if path.name == SECRET or target.exists():
+            continue
+        make_private_folder(target.parent)
+        _copy(path, target, watch)
+        # Public keys are for whoever verifies tokens elsewhere.
+        target.chmod(0o644 if target.suffix == ".pub" else 0o600)
+        files.sync_folder(target.parent)
+    return True
+
+
+def _copy(source: Path, target: Path, watch: Watch) -> None:
+    files.copy(source, target, watch)
+    # From when on a key has been retiring.
+    times = source.stat()
+    os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _secret() -> Path:
+    return settings.REGISTRY.server.data_directory / "keys" / SECRET

@@ -1,0 +1,41 @@
+"""What ends a management command, in one line: database and storage fail in ways that a traceback only hides."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.management import CommandError
+from django.db import Error, IntegrityError
+
+from core.api.errors import RegistryError
+from core.db.database_fault import OTHER, fault_of
+from core.db.setup import where
+from core.start_error import StartError
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise CommandError, which says the cause, in place of what database, storage and disk raise."""
+    try:
+        yield
+    except StartError as error:
+        raise CommandError(str(error)) from error
+    except RegistryError as error:
+        raise CommandError(_refusal(error)) from error
+    except Error as error:
+        is_told = fault_of(error) is not OTHER and not isinstance(error, IntegrityError)
+        raise CommandError(_about_database(fault_of(error).reason if is_told else str(error))) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CommandError(f"{error.filename}: {reason}" if error.filename else reason) from error
+
+
+def _refusal(error: RegistryError) -> str:
+    """Return what a client would be told, without the code: whose database it is, is known here."""
+    if not isinstance(error.__cause__, Error):
+        return str(error.detail)
+    fault = fault_of(error.__cause__)
+    return _about_database(str(error.__cause__) if fault is OTHER else fault.reason)
+
+
+def _about_database(reason: str) -> str:
+    return f"database.url: {where()}: {' '.join(reason.split())}"

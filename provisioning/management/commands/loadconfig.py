@@ -1,0 +1,103 @@
+"""`manage.py loadconfig [FILE]`: bring users and rules of the configuration file into the database."""
+
+import json
+import sys
+from argparse import SUPPRESS, ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from configuration import Configuration, ConfigurationError
+from configuration.restart import DATABASE, changed_keys
+from core.command_errors import explained
+from core.db import setup
+from provisioning import importing
+from provisioning.idle_rules import idle_rules
+from provisioning.outcome import Outcome
+
+MAX_TOLD = 50
+
+
+class Command(BaseCommand):
+    """Apply the entries that changed since the last import, or with --check say which these are."""
+
+    help = "Import users and access rules from the configuration file: the one named, else the one in force."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the file, which `manage.py` has made the configuration of this process, and --check."""
+        parser.add_argument("file", nargs="?", help="The configuration file; its database is used.")
+        parser.add_argument("--config", help="The same.")
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="Change nothing; print what is not applied yet, and rows edited since. "
+            "Exit status 1 when an entry is not applied.",
+        )
+
+        # As the server starts it: what that one runs with comes on standard input, one JSON object goes out.
+        parser.add_argument("--reload", action="store_true", help=SUPPRESS)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Import and print what was done."""
+        try:
+            with explained():
+                self._load(options)
+        except CommandError as error:
+            if options["reload"]:
+                # For the log of the server: not for Django, which puts the name of the class before it.
+                sys.exit(str(error))
+            raise
+
+    def _load(self, options: dict[str, Any]) -> None:
+        configuration = _configuration(options["file"] or options["config"])
+        changed = changed_keys(json.load(sys.stdin), configuration) if options["reload"] else []
+        if DATABASE in changed:
+            raise CommandError(f"{configuration.path}: {DATABASE} names another database: only a restart changes it")
+        try:
+            _require_schema()
+            outcome = (importing.compare if options["check"] else importing.apply)(configuration)
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
+        if options["reload"]:
+            self._print_for_server(configuration, outcome, changed)
+            return
+        self._print(configuration, outcome, is_check=options["check"])
+        if options["check"] and not outcome.is_applied_already:
+            sys.exit(1)
+
+    def _print_for_server(self, configuration: Configuration, outcome: Outcome, changed: list[str]) -> None:
+        told = {
+            "summary": outcome.summary(),
+            "changes": [str(step) for step in outcome.steps[:MAX_TOLD]],
+            "warnings": [*configuration.warnings, *idle_rules(configuration)],
+            "needs_restart": changed,
+        }
+        self.stdout.write(json.dumps(told))
+
+    def _print(self, configuration: Configuration, outcome: Outcome, *, is_check: bool) -> None:
+        for warning in (*configuration.warnings, *idle_rules(configuration)):
+            self.stderr.write(f"warning: {warning}")
+        for step in outcome.steps:
+            self.stdout.write(str(step))
+        summary = outcome.summary_to_do() if is_check else outcome.summary()
+        self.stdout.write(f"{configuration.path}: {summary}")
+
+
+def _configuration(named: str | None) -> Configuration:
+    """Return the configuration of this process. Raises CommandError when it is not the file `named`."""
+    configuration: Configuration = settings.REGISTRY
+    if configuration.path is None:
+        raise CommandError("There is no configuration file; name one: manage.py loadconfig config.yaml")
+    if named is not None and not configuration.path.samefile(named):
+        raise CommandError(f"This process runs with {configuration.path}; run: manage.py loadconfig {named}")
+    return configuration
+
+
+def _require_schema() -> None:
+    setup.refuse_newer()
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise CommandError("The database has not the tables of this version; run: manage.py migrate")

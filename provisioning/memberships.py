@@ -1,0 +1,32 @@
+"""Who is in which group, written for many accounts at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from django.contrib.auth.models import Group
+
+from accounts.models import Account
+from provisioning.target import BATCH, batches
+
+_Membership = Account.groups.through
+
+
+def write_memberships(wanted: Mapping[int, Sequence[str]]) -> None:
+    """Put each account into the groups named, and into no others; groups are made as needed."""
+    groups = _groups({name for names in wanted.values() for name in names})
+    for some in batches(list(wanted)):
+        _write_some({(account, groups[name]) for account in some for name in wanted[account]}, some)
+
+
+def _write_some(wanted: set[tuple[int, int]], accounts: Sequence[int]) -> None:
+    rows = _Membership.objects.filter(account_id__in=accounts).values_list("pk", "account_id", "group_id")
+    found = {(account, group): pk for pk, account, group in rows}
+    for some in batches([pk for pair, pk in found.items() if pair not in wanted]):
+        _Membership.objects.filter(pk__in=some).delete()
+    new = [_Membership(account_id=account, group_id=group) for account, group in sorted(wanted - found.keys())]
+    _Membership.objects.bulk_create(new, batch_size=BATCH)
+
+
+def _groups(names: Iterable[str]) -> dict[str, int]:
+    known = dict(Group.objects.values_list("name", "pk"))
+    new = [Group(name=name) for name in sorted(names) if name not in known]
+    return known | {group.name: group.pk for group in Group.objects.bulk_create(new, batch_size=BATCH)}

@@ -1,0 +1,143 @@
+"""One line for each request: who asked for what, and what was sent.
+
+Made without the logging framework and without a dictionary: either costs more than the line.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import count
+from json.encoder import encode_basestring_ascii as quoted
+
+from configuration.values import AccessLog
+from core.api import notes
+from core.forwarded import plain_address
+from core.stderr import stderr
+from server.exchange import Exchange
+
+# What a client chooses is cut once it is escaped, which makes six bytes of one: a line of up to 4096 bytes (PIPE_BUF)
+# is written whole, and the longest one has fewer.
+MAX_BYTES = 256
+MAX_TARGET_BYTES = 1024
+MAX_AGENT_BYTES = 512
+# Whole escapes of JSON.
+_WHOLE = re.compile(r"(?:[^\\]|\\u[0-9a-f]{4}|\\[^u])*")
+# Name and password of a URL whose scheme is missing or wrong, which is taken for a path.
+_USER_INFO = re.compile(r"(^|//)[^/]*@")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def request_ids() -> Iterator[str]:
+    """Return ids for the requests of this process, which no other process and no later start gives out."""
+    return map(f"{secrets.token_hex(5)}{{:08x}}".format, count(1))
+
+
+def access_log(form: AccessLog) -> Callable[[Exchange], None] | None:
+    """Return what writes the line of an exchange; None when there are to be none."""
+    if form == "off":
+        return None
+    line = {"json": json_line, "text": text_line}[form]
+    write = stderr().write
+
+    def log(exchange: Exchange) -> None:
+        # A probe asks every few seconds: that all is well need not be said as often.
+        is_good_probe = notes.PROBE in exchange.environ and exchange.outcome()[0] == 200
+        if exchange.is_one and not is_good_probe:
+            write(line(exchange))
+
+    return log
+
+
+def json_line(exchange: Exchange) -> str:
+    """Return a JSON object with the keys that all log lines have, and those of a request; null: not known."""
+    environ, method, path = exchange.environ, *_target(exchange)
+    route, repository, reference = _route(exchange)
+    status, sent, is_aborted = exchange.outcome()
+    now = time.time()
+    agent = environ.get("HTTP_USER_AGENT")
+    aborted = ', "aborted": true' if is_aborted else ""
+    return (
+        f'{{"at": "{_iso(int(now))}.{int(now * 1000) % 1000:03d}Z", "level": "info", "logger": "access", '
+        f'"message": "request", "method": {_json(method)}, "path": {_json(path, MAX_TARGET_BYTES)}, '
+        f'"route": {_json(route)}, "repository": {_json(repository)}, "reference": {_json(reference)}, '
+        f'"status": {status or "null"}, "bytes": {sent}, "seconds": {time.monotonic() - exchange.began:.6f}, '
+        f'"account": {_json(environ.get(notes.ACCOUNT))}, "client": {_json(_client(exchange))}, '
+        f'"token": {_json(environ.get(notes.JTI))}, "agent": {_json(agent, MAX_AGENT_BYTES)}, '
+        f'"request": {_json(exchange.request_id)}{aborted}}}'
+    )
+
+
+def text_line(exchange: Exchange) -> str:
+    """Return the combined format of web servers, and behind it seconds, token id, request id; `-`: not known."""
+    environ, method, path = exchange.environ, *_target(exchange)
+    status, sent, is_aborted = exchange.outcome()
+    line = f"{method} {path} {environ.get('SERVER_PROTOCOL', 'HTTP/1.1')}" if method else None
+    agent = environ.get("HTTP_USER_AGENT")
+    aborted = " aborted" if is_aborted else ""
+    return (
+        f"{_bare(_client(exchange))} - {_bare(environ.get(notes.ACCOUNT))} [{_clf(int(time.time()))}] "
+        f'"{_bare(line, MAX_TARGET_BYTES)}" {status or "-"} {sent} "-" "{_bare(agent, MAX_AGENT_BYTES)}" '
+        f"{time.monotonic() - exchange.began:.6f} {_bare(environ.get(notes.JTI))} "
+        f"{_bare(exchange.request_id)}{aborted}"
+    )
+
+
+def _target(exchange: Exchange) -> tuple[str | None, str | None]:
+    """Return method and path, as far as they could be read.
+
+    Never the query, in which a client may have put a secret, nor the name and password of a URL.
+    """
+    request = exchange.request
+    if request is None:
+        return None, None
+    path = request.path
+    return request.method, _USER_INFO.sub(r"\1", path) if path and "@" in path else path
+
+
+def _route(exchange: Exchange) -> tuple[str | None, str | None, str | None]:
+    """Return what of the protocol was asked for, in which repository, and the tag or digest."""
+    route = exchange.environ.get(notes.ROUTE)
+    if route is None:
+        return None, None, None
+    named = route.kwargs
+    return route.url_name, named.get("name"), named.get("reference") or named.get("digest")
+
+
+def _client(exchange: Exchange) -> str:
+    """Return the client's address, as the trusted proxies tell it; of a request that can't be read, the peer's."""
+    address: str | None = exchange.environ.get("REMOTE_ADDR")
+    return address if address is not None else plain_address(exchange.client[0] if exchange.client else "")
+
+
+def _json(value: str | None, limit: int = MAX_BYTES) -> str:
+    return "null" if value is None else f'"{_escaped(value, limit)}"'
+
+
+def _bare(value: str | None, limit: int = MAX_BYTES) -> str:
+    """Escape as in JSON: quotes, control characters, what is not ASCII."""
+    return _escaped(value, limit) if value else "-"
+
+
+def _escaped(value: str, limit: int) -> str:
+    escaped = quoted(value[:limit])[1:-1]
+    return escaped if len(escaped) <= limit else _whole(escaped[:limit])
+
+
+def _whole(escaped: str) -> str:
+    """Return the text without an escape that was cut at its end."""
+    found = _WHOLE.match(escaped)
+    return found[0] if found is not None else ""
+
+
+@lru_cache(maxsize=2)
+def _iso(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+@lru_cache(maxsize=2)
+def _clf(second: int) -> str:
+    # No month by strftime, which speaks the language of the system.
+    now = time.gmtime(second)
+    return f"{now.tm_mday:02d}/{_MONTHS[now.tm_mon - 1]}/{time.strftime('%Y:%H:%M:%S +0000', now)}"

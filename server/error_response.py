@@ -1,0 +1,47 @@
+"""What gunicorn refuses before it reaches the application: answered in the registry's form, not in HTML."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from gunicorn.util import write_nonblock
+
+from core.api.body import too_many_slow_clients
+from core.api.errors import ErrorCode
+from core.api.view import COMMON_HEADERS
+from server.exchange import Exchange
+
+
+def write_error(exchange: Exchange, status_int: int, reason: str, mesg: str) -> None:
+    """Send an error as JSON and announce the end of the connection.
+
+    gunicorn gives what `handle_error` was called with in place of a socket, and the rest is its own.
+    """
+    # gunicorn has one word for all that is no client's mistake in spelling.
+    reason = HTTPStatus(status_int).phrase if status_int == HTTPStatus.NOT_IMPLEMENTED else reason
+    error = {"code": ErrorCode.UNKNOWN.code, "message": reason.lower(), "detail": mesg or None}
+    _write(exchange, status_int, reason, {"errors": [error]}, {})
+
+
+def write_busy(exchange: Exchange) -> None:
+    """Send the 503 of too many slow clients, and announce the end of the connection."""
+    busy = too_many_slow_clients()
+    _write(exchange, busy.status, "Service Unavailable", busy.body(), busy.headers)
+
+
+def _write(exchange: Exchange, status: int, reason: str, answer: object, more: Mapping[str, str]) -> None:
+    body = json.dumps(answer).encode("ascii")
+    headers = {
+        "Connection": "close",
+        "X-Request-Id": exchange.request_id,
+        "Content-Type": "application/json",
+        "Content-Length": len(body),
+        **COMMON_HEADERS,
+        **more,
+    }
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
+    exchange.refusal = status
+    if exchange.request is not None and exchange.request.method == "HEAD":
+        body = b""
+    write_nonblock(exchange.sock, "\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+    exchange.sent = len(body)

@@ -1,0 +1,215 @@
+"""The start of the server, in the master process before any worker is forked.
+
+    configuration → port → folders → settings, checks → keys → database: migrate, import → storage
+
+Whatever is wrong ends it with one line that says what, where and what to do, and exit status 1.
+"""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from configuration import Configuration, ConfigurationError, in_force
+from configuration.first_run import write_first
+from core.failpoints import FailpointError
+from core.private_files import KeyFileError
+from core.start_error import StartError
+from server import cpu_affinity
+from server import listener as listening
+from startup import folders
+from startup.welcome import welcome
+
+FIRST_CONFIGURATION = Path("config.yaml")
+
+_NO_OBJECTS = (
+    "storage: {folder} has no folder `objects`, but the database names blobs: is the disk mounted? If they are lost "
+    "for good, make that folder; each blob then answers 404 until a push heals it."
+)
+
+_NO_SUPERUSER = (
+    "No active superuser: nobody can open all of /admin/. Make one with `manage.py createsuperuser`, or with "
+    "`superuser: true` in the configuration. It opens the admin only; rules alone allow to push and pull."
+)
+
+
+class Contents(NamedTuple):
+    """What the database holds after the import.
+
+    `migrated` are the migrations of an upgrade; `imported` says what the import changed, empty for nothing; `warnings`
+    are about rules that can do nothing.
+    """
+
+    migrated: list[str]
+    has_superuser: bool
+    has_blobs: bool
+    imported: str
+    warnings: tuple[str, ...]
+
+
+def configuration() -> Configuration:
+    """Return what the configuration file says, else the defaults; exit when it is wrong."""
+    try:
+        return in_force()
+    except ConfigurationError as error:
+        sys.exit(str(error))
+
+
+def prepare(addresses: Iterable[object]) -> tuple[str, ...]:
+    """Make everything ready to serve on gunicorn's `addresses`; exit with status 1 if something is wrong.
+
+    Return the warnings about the configuration that were said.
+    """
+    try:
+        return _prepare(addresses)
+    except (ConfigurationError, KeyFileError, StartError, FailpointError) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _prepare(addresses: Iterable[object]) -> tuple[str, ...]:
+    listening.check_free(addresses, in_force())
+    if in_force().path is None:
+        _write_first_configuration()
+    loaded = in_force()
+    for warning in loaded.warnings:
+        _say_error(f"warning: {warning}")
+    cpu_affinity.check(loaded.server)
+    folders.check(loaded)
+    _set_up_django()
+    _prepare_keys()
+    had_log = _has_log()
+    contents = _prepare_database()
+    _prepare_storage(has_blobs=contents.has_blobs)
+    if not had_log:
+        _warn_of_old_database()
+    _say_contents(contents)
+    return *loaded.warnings, *contents.warnings
+
+
+def _write_first_configuration() -> None:
+    made = write_first(FIRST_CONFIGURATION)
+    in_force.cache_clear()
+    if made is not None:
+        _say(welcome(made, in_force().server.port))
+
+
+def _set_up_django() -> None:
+    import django
+    from django.core.checks import run_checks
+    from django.core.exceptions import ImproperlyConfigured
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
+    try:
+        django.setup()
+        messages = run_checks()
+    except ImproperlyConfigured as error:
+        raise StartError(str(error)) from error
+    for message in messages:
+        if not message.is_silenced():
+            _say_error(" ".join(str(message).removeprefix("?: ").split()))
+    if any(message.is_serious() and not message.is_silenced() for message in messages):
+        raise StartError("The registry does not start with the errors above.")
+
+
+def _prepare_keys() -> None:
+    from tokens.keys import ensure_keys
+
+    ensure_keys()
+
+
+def _prepare_storage(*, has_blobs: bool) -> None:
+    from distribution.storage import blob_store
+
+    try:
+        store = blob_store()
+        is_lost = has_blobs and not store.is_prepared()
+        if not is_lost:
+            store.prepare()
+            store.probe()
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StartError(f"storage: {reason}; {_storage_remedy(error)}") from error
+    if is_lost:
+        raise StartError(_NO_OBJECTS.format(folder=in_force().storage.rootdirectory))
+
+
+def _storage_remedy(error: Exception) -> str:
+    if isinstance(error.__cause__ or error.__context__, ImportError):
+        extra = {"gcs": "google"}.get(in_force().storage.backend, in_force().storage.backend)
+        return f"run: {sys.executable} -m pip install 'django-storages[{extra}]'"
+    return f"correct the section storage in {in_force().path}"
+
+
+def _prepare_database() -> Contents:
+    from accounts.models import Account
+    from core.db import ballast, setup
+    from distribution import fence
+    from distribution.models import Blob
+    from provisioning import importing
+    from provisioning.idle_rules import idle_rules
+
+    with setup.prepared():
+        migrated = setup.migrate()
+        outcome = importing.apply(in_force())
+        has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
+        has_blobs = Blob.objects.exists()
+        fence.prepare()
+        ballast.make()
+        warnings = idle_rules(in_force())
+    imported = "" if outcome.is_applied_already else f"{in_force().path}: {outcome.summary()}"
+    return Contents(migrated, has_superuser, has_blobs, imported, warnings)
+
+
+def _has_log() -> bool:
+    from startup import old_database
+
+    return old_database.has_log()
+
+
+def _warn_of_old_database() -> None:
+    from core.db import setup
+    from distribution.storage import blob_store
+    from startup import old_database
+
+    storage = blob_store().folder()
+    if storage is None:
+        return
+    with setup.prepared():
+        warning = old_database.warning(storage)
+    if warning:
+        _say_error(warning)
+
+
+def _say_contents(contents: Contents) -> None:
+    if contents.migrated:
+        _say(f"database: applied {', '.join(contents.migrated)}")
+    if contents.imported:
+        _say(contents.imported)
+    for warning in contents.warnings:
+        _say_error(f"warning: {warning}")
+    if not contents.has_superuser:
+        _say_error(_NO_SUPERUSER)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - for the person who started it
+
+
+def _say_error(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - as above
+
+
+def say_listening(listeners: Iterable[listening.Listener]) -> None:
+    """Say that the server takes connections, and where."""
+    own = listening.admin_listener(configuration().admin)
+    public = ", ".join(str(listener) for listener in listeners if listener.getsockname() != own)
+    public_url = configuration().server.public_url
+    _say(f"registry listening on {public}" + (f", for {public_url}" if public_url else ""))
+    admins = [f"{listener}/admin/" for listener in listeners if listener.getsockname() == own]
+    if admins:
+        _say(f"the admin alone is at {admins[0]}")
+    elif own is not None:
+        _say_error("warning: admin.addr is not listened on, so the admin is nowhere: start gunicorn without --bind")

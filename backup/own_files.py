@@ -9,19 +9,19 @@ from backup import files
 from backup.files import Watch
 from backup.first_files import CONFIGURATION, KEYS, SECRET
 from core.private_files import make_private_folder
-from tokens import keys
+from tokens.keys import ring
 
 
 def folders() -> set[Path]:
     """Return the folders that keys lie in."""
-    folder = keys.key_folder()
+    folder = ring.key_folder()
     return {_secret().parent, folder.private.parent, folder.public.parent}
 
 
 def keep(state: Path, watch: Watch) -> None:
     """Copy keys and configuration into `state`. Raises OSError, and what `watch` raises."""
     (state / KEYS).mkdir(mode=0o700)
-    folder = keys.key_folder()
+    folder = ring.key_folder()
     if folder.private.parent.is_dir():
         # A rotation between two copies would leave a public key that is not the private one's.
         with folder.locked():
@@ -38,7 +38,7 @@ def put_back(state: Path, watch: Watch) -> bool:
 
     Raises OSError, and what `watch` raises.
     """
-    folder = keys.key_folder()
+    folder = ring.key_folder()
     if folder.private.exists():
         return False
     for path in sorted((state / KEYS).iterdir()):

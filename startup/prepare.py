@@ -115,7 +115,7 @@ def _set_up_django() -> None:
 
 
 def _prepare_keys() -> None:
-    from tokens.keys import ensure_keys
+    from tokens.keys.ring import ensure_keys
 
     ensure_keys()
 

@@ -21,7 +21,7 @@ from acl.models import Rule
 from distribution.storage import blob_store
 from tests.caller import Caller
 from tests.images import Image, push_image
-from tokens import keys
+from tokens.keys import ring
 
 PASSWORDS = {"alice": "alice's password", "bob": "bob's password", "charlie": "charlie's password"}
 
@@ -97,7 +97,7 @@ def hashed(password: str) -> str:
 @pytest.fixture(scope="session")
 def signing_keys() -> None:
     """Make the keys that sign tokens, once: a check of an RSA key takes a tenth of a second."""
-    keys.ensure_keys()
+    ring.ensure_keys()
 
 
 @pytest.fixture

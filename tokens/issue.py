@@ -16,7 +16,7 @@ from acl import grants
 from acl.access import Access
 from acl.names import InvalidNameError, parse_name
 from core.api.errors import ErrorCode, RegistryError
-from tokens import keys
+from tokens.keys import ring
 from tokens.scope import format_access
 
 MAX_TOKEN_BYTES = 7 * 1024
@@ -54,7 +54,7 @@ def issue(identity: Identity, requested: Iterable[Access]) -> IssuedToken:
     granted = tuple(_grant(identity, access, epoch) for access in wanted)
     issued_at = int(time.time())
     lifetime = int(settings.REGISTRY.auth.expiration.total_seconds())
-    key = keys.active_key()
+    key = ring.active_key()
     claims = _claims(identity, granted, issued_at, lifetime)
     token = jwt.encode(claims, key.signing, algorithm=key.algorithm, headers={"kid": key.kid})
     _refuse_above(len(token))

@@ -14,9 +14,9 @@ from acl import actions as action_list
 from acl import grants
 from acl.rules import IdentityRules
 from core.caches import ForAWhile
-from tokens import keys
 from tokens.issue import CREDENTIAL_CHARACTERS, MAX_TOKEN_BYTES
-from tokens.signing_key import SigningKey
+from tokens.keys import ring
+from tokens.keys.signing_key import SigningKey
 
 LEEWAY_SECONDS = 60
 REMEMBER_SECONDS = 300
@@ -86,7 +86,7 @@ def verify(token: str, epoch: str) -> Bearer:
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidTokenError("the token is too long")
     claims = _claims_of(token)
-    if claims.kid not in keys.ring().by_kid:
+    if claims.kid not in ring.current().by_kid:
         raise InvalidTokenError("the key that signed the token is no longer known")
     identity = identity_of(claims.subject, epoch)
     if identity is None:
@@ -123,7 +123,7 @@ def _decode(token: str) -> Claims:
 
 
 def _key_of(token: str) -> SigningKey:
-    key = keys.verifying_key(jwt.get_unverified_header(token).get("kid"))
+    key = ring.verifying_key(jwt.get_unverified_header(token).get("kid"))
     if key is None:
         raise InvalidTokenError("the token names a key that is not known here")
     return key

@@ -47,7 +47,7 @@ def of_tokens() -> Iterator[Mutation]:
     password = "claims.credential != identity.credential[:CREDENTIAL_CHARACTERS]"
     yield Mutation("tokens of an old password", verify, password, "False", module, "changed_password")
     known = "return ring().by_kid.get(kid) if isinstance(kid, str) else None"
-    yield Mutation("any kid", "tokens/keys.py", known, "return ring().active", module, "kid")
+    yield Mutation("any kid", "tokens/keys/ring.py", known, "return ring().active", module, "kid")
     rules = " and actions <= grants.actions_on(\n            self.identity, name, self.epoch\n        )"
     yield Mutation("claims without rules", verify, rules, "", module, "more_access_than_the_rules")
     scheme = "if kind in _REPOSITORY_TYPES and actions:"

@@ -29,7 +29,7 @@ from tests.backup.conftest import BackUp
 from tests.caller import Caller
 from tests.collector.props import collect, pass_time
 from tests.images import Image
-from tokens import keys
+from tokens.keys import ring
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -261,7 +261,7 @@ def test_keys_have_their_usual_names_wherever_they_lie(
         settings.REGISTRY.auth, private_key=tmp_path / "my" / "signer.pem", public_key=tmp_path / "signer.txt"
     )
     settings.REGISTRY = replace(settings.REGISTRY, auth=auth)
-    keys.ensure_keys()
+    ring.ensure_keys()
 
     back_up()
 

@@ -21,7 +21,7 @@ from pytest_django import Settings
 from core.private_files import KeyFileError
 from tests.caller import Caller
 from tests.security import forge
-from tokens import keys
+from tokens.keys import ring
 
 SECRET = "a secret of thirty-two bytes or more"
 
@@ -30,13 +30,13 @@ import sys, time
 from pathlib import Path
 from django.conf import settings
 from configuration.values import Auth, Configuration
-from tokens import keys
+from tokens.keys import ring
 private, start = Path(sys.argv[1]), Path(sys.argv[2])
 settings.configure(REGISTRY=Configuration(auth=Auth(private_key=private)))
 while not start.exists():
     time.sleep(0.001)
-keys.ensure_keys()
-print(keys.active_key().kid)
+ring.ensure_keys()
+print(ring.active_key().kid)
 """
 
 
@@ -65,7 +65,7 @@ def private(settings: Settings, tmp_path: Path) -> Path:
 
 
 def test_keys_are_made_at_the_first_start(private: Path) -> None:
-    keys.ensure_keys()
+    ring.ensure_keys()
 
     made = serialization.load_pem_private_key(private.read_bytes(), None)
     assert isinstance(made, rsa.RSAPrivateKey)
@@ -75,7 +75,7 @@ def test_keys_are_made_at_the_first_start(private: Path) -> None:
 
 
 def test_no_private_key_is_readable_by_others(private: Path) -> None:
-    keys.ensure_keys()
+    ring.ensure_keys()
 
     for path in private.parent.iterdir():
         if b"PRIVATE" in path.read_bytes():
@@ -83,38 +83,38 @@ def test_no_private_key_is_readable_by_others(private: Path) -> None:
 
 
 def test_the_public_key_is_written_for_others(private: Path) -> None:
-    keys.ensure_keys()
+    ring.ensure_keys()
 
     public = serialization.load_pem_public_key(private.with_suffix(".pub").read_bytes())
-    assert public == keys.active_key().verifying
+    assert public == ring.active_key().verifying
 
 
 def test_a_second_start_keeps_the_keys(private: Path) -> None:
-    keys.ensure_keys()
-    first = keys.active_key().kid
+    ring.ensure_keys()
+    first = ring.active_key().kid
 
-    keys.ensure_keys()
+    ring.ensure_keys()
 
-    assert keys.active_key().kid == first
+    assert ring.active_key().kid == first
 
 
 def test_keys_whose_folder_went_away_sign_and_verify_as_before(private: Path) -> None:
-    keys.ensure_keys()
-    before = keys.active_key().kid
+    ring.ensure_keys()
+    before = ring.active_key().kid
 
     private.parent.rename(private.parent.with_name("away"))
 
-    assert keys.active_key().kid == before
-    assert keys.verifying_key(before) is not None
+    assert ring.active_key().kid == before
+    assert ring.verifying_key(before) is not None
 
 
 def test_a_key_that_was_taken_away_counts_no_more(private: Path) -> None:
-    keys.ensure_keys()
+    ring.ensure_keys()
 
     private.unlink()
 
     with pytest.raises(KeyFileError, match="it is made when the server starts"):
-        keys.ring()
+        ring.current()
 
 
 def test_eight_processes_that_start_at_once_agree(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_eight_processes_that_start_at_once_agree(tmp_path: Path) -> None:
 
 
 def test_the_kid_is_the_thumbprint_of_rfc_7638(private: Path) -> None:
-    keys.ensure_keys()
-    (jwk,) = [jwk for jwk in keys.jwks()["keys"] if jwk["kid"] == keys.active_key().kid]
+    ring.ensure_keys()
+    (jwk,) = [jwk for jwk in ring.jwks()["keys"] if jwk["kid"] == ring.active_key().kid]
 
     members = json.dumps({"e": jwk["e"], "kty": "RSA", "n": jwk["n"]}, separators=(",", ":"))
     digest = hashlib.sha256(members.encode()).digest()
@@ -141,20 +141,20 @@ def test_the_kid_is_the_thumbprint_of_rfc_7638(private: Path) -> None:
 
 
 def test_the_published_set_holds_nothing_private(private: Path) -> None:
-    keys.ensure_keys()
+    ring.ensure_keys()
 
-    for jwk in keys.jwks()["keys"]:
+    for jwk in ring.jwks()["keys"]:
         assert set(jwk) == {"kty", "n", "e", "alg", "use", "kid"}
         assert (jwk["kty"], jwk["alg"], jwk["use"]) == ("RSA", "RS256", "sig")
 
 
 def test_no_key_is_printed(private: Path, settings: Settings) -> None:
-    keys.ensure_keys()
-    assert "PRIVATE" not in repr(keys.active_key())
+    ring.ensure_keys()
+    assert "PRIVATE" not in repr(ring.active_key())
 
     configure(settings, signing_method="hmac", hmac_secret=SECRET)
 
-    assert SECRET not in repr(keys.active_key()) + repr(django_settings.REGISTRY)
+    assert SECRET not in repr(ring.active_key()) + repr(django_settings.REGISTRY)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_key_of_another_kind_is_refused(key: Any, message: str, private: Path)
     write(private, key())
 
     with pytest.raises(KeyFileError, match=message):
-        keys.ensure_keys()
+        ring.ensure_keys()
 
 
 def test_a_key_with_a_password_is_refused(private: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_key_with_a_password_is_refused(private: Path) -> None:
     write(private, new_rsa(), encryption=serialization.BestAvailableEncryption(b"password"))
 
     with pytest.raises(KeyFileError, match="without a password"):
-        keys.ensure_keys()
+        ring.ensure_keys()
 
 
 @pytest.mark.parametrize("content", [b"garbage", b"\xff\x00", b"-----BEGIN PRIVATE KEY-----\nx\n", b"-----BEGIN CERT"])
@@ -189,31 +189,31 @@ def test_garbage_is_refused(content: bytes, private: Path) -> None:
     private.chmod(0o600)
 
     with pytest.raises(KeyFileError, match="not an RSA private key in PEM form"):
-        keys.ensure_keys()
+        ring.ensure_keys()
 
 
 def test_a_public_key_in_place_of_the_private_one_is_refused(private: Path) -> None:
-    keys.ensure_keys()
+    ring.ensure_keys()
     private.write_bytes(private.with_suffix(".pub").read_bytes())
 
     with pytest.raises(KeyFileError, match="not an RSA private key"):
-        keys.ensure_keys()
+        ring.ensure_keys()
 
 
 def test_a_key_that_others_may_read_is_refused_with_the_remedy(private: Path) -> None:
-    keys.ensure_keys()
+    ring.ensure_keys()
     private.chmod(0o644)
 
     with pytest.raises(KeyFileError, match=f"chmod 600 {private}"):
-        keys.ensure_keys()
+        ring.ensure_keys()
 
 
 def test_a_public_key_of_another_private_one_is_refused(private: Path) -> None:
-    keys.ensure_keys()
+    ring.ensure_keys()
     write(private, new_rsa())
 
     with pytest.raises(KeyFileError, match=r"registry\.pub: does not belong to the private key"):
-        keys.ensure_keys()
+        ring.ensure_keys()
 
 
 def test_a_public_key_of_openssl_is_taken(private: Path) -> None:
@@ -223,9 +223,9 @@ def test_a_public_key_of_openssl_is_taken(private: Path) -> None:
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
     private.chmod(0o600)
 
-    keys.ensure_keys()
+    ring.ensure_keys()
 
-    assert keys.active_key().algorithm == "RS256"
+    assert ring.active_key().algorithm == "RS256"
 
 
 # ------------------------------------------------------------------ HMAC
@@ -235,7 +235,7 @@ def test_a_public_key_of_openssl_is_taken(private: Path) -> None:
 def shared_secret(cast: None, settings: Settings) -> None:
     """Sign with a shared secret."""
     configure(settings, signing_method="hmac", hmac_secret=SECRET)
-    keys.ensure_keys()
+    ring.ensure_keys()
 
 
 @pytest.mark.usefixtures("shared_secret")

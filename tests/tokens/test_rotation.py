@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from core.private_files import KeyFileError
 from registry_project import BASE_DIR
 from tests.caller import Caller
-from tokens import keys
+from tokens.keys import ring
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +24,12 @@ def key_path(settings: LazySettings, tmp_path: Path) -> Path:
     path = tmp_path / "keys" / "registry.key"
     auth = dataclasses.replace(settings.REGISTRY.auth, private_key=path)
     settings.REGISTRY = dataclasses.replace(settings.REGISTRY, auth=auth)
-    keys.ensure_keys()
+    ring.ensure_keys()
     return path
 
 
 def kids() -> set[str]:
-    return {key["kid"] for key in keys.jwks()["keys"]}
+    return {key["kid"] for key in ring.jwks()["keys"]}
 
 
 def kid_of(token: str) -> str:
@@ -41,7 +41,7 @@ def test_the_next_key_is_published_before_it_signs() -> None:
 
     call_command("rotatekey")
 
-    assert keys.active_key().kid in published
+    assert ring.active_key().kid in published
 
 
 def test_a_rotation_signs_with_another_key(alice: Caller) -> None:
@@ -62,12 +62,12 @@ def test_a_token_of_the_retiring_key_counts_until_it_expires(alice: Caller) -> N
 
 
 def test_all_three_are_published(alice: Caller) -> None:
-    retiring = keys.active_key().kid
+    retiring = ring.active_key().kid
 
     call_command("rotatekey")
 
     published = {key["kid"] for key in alice.get("/v2/token/jwks", token="").json()["keys"]}
-    assert {retiring, keys.active_key().kid} < published
+    assert {retiring, ring.active_key().kid} < published
     assert len(published) == 3
 
 
@@ -82,7 +82,7 @@ def test_the_public_key_beside_it_is_the_active_ones(key_path: Path, alice: Call
 
 
 def test_a_key_that_has_retired_goes_with_the_next_rotation(key_path: Path) -> None:
-    first = keys.active_key().kid
+    first = ring.active_key().kid
     call_command("rotatekey")
     (retiring,) = key_path.parent.glob("*.retiring-*.pub")
     long_ago = time.time() - 30 * 24 * 3600
@@ -95,14 +95,14 @@ def test_a_key_that_has_retired_goes_with_the_next_rotation(key_path: Path) -> N
 
 
 def test_a_key_that_has_retired_counts_no_longer_where_it_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    retiring = keys.active_key().kid
+    retiring = ring.active_key().kid
     call_command("rotatekey")
     assert retiring in kids()
     later = time.time() + 30 * 24 * 3600
 
     monkeypatch.setattr(time, "time", lambda: later)
 
-    assert keys.verifying_key(retiring) is None
+    assert ring.verifying_key(retiring) is None
     assert retiring not in kids()
 
 
@@ -118,7 +118,7 @@ def test_a_removed_key_takes_its_tokens_with_it_at_once(key_path: Path, alice: C
 
 
 def test_another_process_rotates_for_all(key_path: Path, tmp_path: Path) -> None:
-    before = keys.active_key().kid
+    before = ring.active_key().kid
     configuration = tmp_path / "config.yaml"
     configuration.write_text(f"auth: {{private_key: {key_path}}}\nstorage: {{filesystem: {{rootdirectory: data}}}}\n")
 
@@ -126,7 +126,7 @@ def test_another_process_rotates_for_all(key_path: Path, tmp_path: Path) -> None
     environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
     subprocess.run(command, cwd=BASE_DIR, check=True, capture_output=True, env=environment)
 
-    assert keys.active_key().kid != before
+    assert ring.active_key().kid != before
     assert before in kids()
 
 
@@ -136,7 +136,7 @@ def test_a_rotation_that_was_cut_short_is_mended_at_the_next_start(key_path: Pat
     call_command("rotatekey")
     public.write_bytes(old_public)
 
-    keys.ensure_keys()
+    ring.ensure_keys()
 
     assert public.read_bytes() != old_public
 
@@ -153,7 +153,7 @@ def test_a_key_that_others_can_read_stops_it(key_path: Path) -> None:
     key_path.chmod(0o644)
 
     with pytest.raises(KeyFileError, match=f"chmod 600 {key_path}"):
-        keys.ensure_keys()
+        ring.ensure_keys()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")

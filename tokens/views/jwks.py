@@ -3,7 +3,7 @@
 from django.http import HttpRequest, JsonResponse
 
 from core.api.view import RegistryView
-from tokens import keys
+from tokens.keys import ring
 
 
 class JwksView(RegistryView):
@@ -11,4 +11,4 @@ class JwksView(RegistryView):
 
     def get(self, request: HttpRequest) -> JsonResponse:
         """Answer with the set, which is empty when tokens are signed with a shared secret."""
-        return JsonResponse(keys.jwks(), headers={"Cache-Control": "max-age=300"})
+        return JsonResponse(ring.jwks(), headers={"Cache-Control": "max-age=300"})

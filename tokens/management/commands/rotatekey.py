@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from core.private_files import KeyFileError
-from tokens import keys
+from tokens.keys import ring
 
 
 class Command(BaseCommand):
@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Rotate and say which keys changed roles."""
         try:
-            retiring, active = keys.rotate()
+            retiring, active = ring.rotate()
         except KeyFileError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{active} signs now; {retiring} is retiring")

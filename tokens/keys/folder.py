@@ -22,7 +22,7 @@ from pathlib import Path
 
 from core import private_files
 from core.private_files import KeyFileError
-from tokens.signing_key import SigningKey, from_private_pem, from_public_pem, new_private_pem, public_pem
+from tokens.keys.signing_key import SigningKey, from_private_pem, from_public_pem, new_private_pem, public_pem
 
 DEFAULT_STEM = "registry"
 

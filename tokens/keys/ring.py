@@ -14,8 +14,8 @@ from typing import Any
 from django.conf import settings
 
 from core.private_files import KeyFileError
-from tokens.key_folder import KeyFolder
-from tokens.signing_key import SigningKey, from_secret
+from tokens.keys.folder import KeyFolder
+from tokens.keys.signing_key import SigningKey, from_secret
 
 # A retiring key is kept beyond the life of its last token: clocks differ, and verifying allows for that.
 GRACE_SECONDS = 300.0
@@ -45,10 +45,10 @@ def ensure_keys() -> None:
     """Make the keys that do not exist yet. Raises KeyFileError with what is wrong, where and what to do."""
     if settings.REGISTRY.auth.signing_method == "rsa":
         key_folder().prepare()
-    ring()
+    current()
 
 
-def ring() -> KeyRing:
+def current() -> KeyRing:
     """Return the keys as they are now. Raises KeyFileError."""
     auth = settings.REGISTRY.auth
     if auth.signing_method == "hmac":
@@ -65,17 +65,17 @@ def ring() -> KeyRing:
 
 def active_key() -> SigningKey:
     """Return the key that signs. Raises KeyFileError."""
-    return ring().active
+    return current().active
 
 
 def verifying_key(kid: object) -> SigningKey | None:
     """Return the key called `kid`, None when there is none."""
-    return ring().by_kid.get(kid) if isinstance(kid, str) else None
+    return current().by_kid.get(kid) if isinstance(kid, str) else None
 
 
 def jwks() -> dict[str, list[dict[str, str]]]:
     """Return the public keys as a JSON Web Key Set (RFC 7517): active, next and retiring."""
-    return {"keys": [key.jwk for key in ring().by_kid.values() if key.jwk is not None]}
+    return {"keys": [key.jwk for key in current().by_kid.values() if key.jwk is not None]}
 
 
 def rotate() -> tuple[str, str]:
@@ -123,8 +123,8 @@ def _known(folder: KeyFolder, error: OSError) -> KeyRing | None:
     is_taken_away = isinstance(error, FileNotFoundError) and folder.private.parent.is_dir()
     if is_taken_away or _last_read is None:
         return None
-    of_folder, ring_ = _last_read
-    return ring_ if of_folder is folder and ring_.good_until >= time.time() else None
+    of_folder, known_ring = _last_read
+    return known_ring if of_folder is folder and known_ring.good_until >= time.time() else None
 
 
 def key_folder() -> KeyFolder:

@@ -13,7 +13,7 @@ from core.db import transactions
 from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import deferred, lookup, removal, repositories, reserve, trash
+from distribution import deferred, lookup, repositories, reserve, trash
 from distribution.content import Content
 from distribution.digest import Digest
 from distribution.lookup import FoundBlob
@@ -207,7 +207,7 @@ def link_into(repository_pk: int, blob_pk: int) -> None:
 
 def delete(name: RepositoryName, digest: Digest) -> None:
     """Take the blob out of the repository. Raises BLOB_UNKNOWN; DENIED, 409, while a manifest there uses it."""
-    removal.run(_delete, name, digest)
+    transactions.run_removal(_delete, name, digest)
     failpoint("blob.after_delete_commit")
 
 

@@ -21,7 +21,7 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import blobs, removal, uploads
+from distribution import blobs, uploads
 from distribution.models import Repository, Upload
 
 UPLOADS = 50
@@ -130,7 +130,7 @@ def contents(pk: int) -> Contents:
 
 def begin(name: RepositoryName) -> int:
     """Let the repository be gone for everybody, and return its primary key for `steps`. Raises NAME_UNKNOWN."""
-    pk = removal.run(_hide, name)
+    pk = transactions.run_removal(_hide, name)
     failpoint("repository.after_hide_commit")
     return pk
 

@@ -15,7 +15,7 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
-from distribution import families, holds, lookup, removal, repositories, reserve
+from distribution import families, holds, lookup, repositories, reserve
 from distribution.digest import Digest
 from distribution.lookup import FoundManifest
 from distribution.manifest import ParsedManifest, parse_manifest
@@ -261,7 +261,7 @@ def delete(name: RepositoryName, digest: Digest) -> None:
 
     Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it.
     """
-    removal.run(_delete, name, digest)
+    transactions.run_removal(_delete, name, digest)
     failpoint("manifest.after_delete_commit")
 
 

@@ -5,7 +5,7 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import holds, lookup, removal
+from distribution import holds, lookup
 from distribution.models import Manifest, Tag, remove
 from distribution.pages import Page
 
@@ -36,7 +36,7 @@ def _delete_rows(pks: list[int]) -> None:
 
 def delete(name: RepositoryName, tag: str) -> None:
     """Remove the tag; its manifest stays. Raises MANIFEST_UNKNOWN."""
-    removal.run(_delete, name, tag)
+    transactions.run_removal(_delete, name, tag)
     failpoint("tag.after_delete_commit")
 
 

@@ -24,7 +24,7 @@ from core.db import transactions
 from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import blobs, removal, repositories, reserve, segments, short_body, trash
+from distribution import blobs, repositories, reserve, segments, short_body, trash
 from distribution.assembly import assemble
 from distribution.content import Content
 from distribution.digest import Digest, new_hash
@@ -175,7 +175,7 @@ def receive_whole(name: RepositoryName, owner: Identity, body: Body, digest: Dig
 
 def cancel(upload: Upload) -> None:
     """End the session and give its bytes back, a repository that holds nothing too. Raises BLOB_UPLOAD_UNKNOWN."""
-    keys = removal.run(_cancel, upload)
+    keys = transactions.run_removal(_cancel, upload)
     failpoint("upload.after_cancel_commit")
     # The session has ended: what of this fails now is for the collector.
     with suppress(RegistryError, Error, OSError):

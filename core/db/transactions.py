@@ -5,11 +5,12 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import ParamSpec, TypeVar
 
 from django.db import Error, IntegrityError, connection, transaction
 
-from core.api.errors import unavailable
+from core.api.errors import RegistryError, unavailable
 from core.blocking import waiting
 from core.db.database_fault import BUSY, report
 from core.db.sqlite_writer import SharedTransactionError, write
@@ -40,6 +41,24 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
     database fails in a way that does not pass by itself; any other error ends it at once.
     """
     return _run(partial(operation, *args, **kwargs), is_durable=True)
+
+
+def run_removal(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    """Do what `run` does with an operation that removes what a client names; its own removal is not unknown to it.
+
+    The answer to a COMMIT may get lost though it was made: the next attempt then finds nothing, as the client wanted.
+    """
+    removed: list[Result] = []
+
+    def attempt() -> Result:
+        try:
+            removed.append(operation(*args, **kwargs))
+        except RegistryError as error:
+            if not removed or error.code.status != HTTPStatus.NOT_FOUND:
+                raise
+        return removed[-1]
+
+    return run(attempt)
 
 
 def run_volatile(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:

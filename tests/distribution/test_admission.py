@@ -11,7 +11,8 @@ from django.db import connection
 from pytest_django import Settings
 
 from configuration.values import Reserve
-from distribution import removal, uploads
+from core.db import transactions
+from distribution import uploads
 from distribution.models import Repository, Segment, Trash, Upload
 from tests.caller import Caller, Response, error_codes
 from tests.distribution.invariants import broken, objects_on
@@ -243,7 +244,7 @@ def test_bytes_that_were_published_before_they_could_be_cancelled_stay(
     push_blob(alice, "alice/app", SHORT)
     (key,) = objects_on(disk)
     # An attempt that found the session, and whose COMMIT was lost before the session was completed.
-    monkeypatch.setattr(removal, "run", lambda *_: {key})
+    monkeypatch.setattr(transactions, "run_removal", lambda *_: {key})
 
     uploads.cancel(Upload(repository=Repository.objects.get()))
 

@@ -11,7 +11,7 @@ from accounts.identity import Identity
 from acl import grants
 from core.api.errors import RegistryError
 from distribution import repositories
-from distribution.pages import page_limit, page_start
+from distribution.protocol.pagination import page_limit, page_start
 
 
 class WhoamiView(APIView):

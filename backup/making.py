@@ -24,8 +24,8 @@ from core.db.database_fault import FULL, READ_ONLY, fault_of
 from core.db.setup import where
 from core.failpoints import failpoint
 from core.sizes import size_text
-from distribution import reserve
-from distribution.storage import blob_store, check_storage
+from distribution.storage import disk_reserve
+from distribution.storage.blob_store import blob_store, check_storage
 
 DATABASE = "database"
 _UNWRITABLE = (FULL, READ_ONLY)
@@ -166,17 +166,17 @@ def _bring_objects(path: Path, state: Path, storage: Path, backup: Backup, watch
 
 def _kept(path: Path) -> int:
     """Return what the registry keeps free on the disk of the folder `path`, 0 when that is another one's."""
-    return reserve.space_of(path).low_mark if reserve.is_on_own_disk(path) else 0
+    return disk_reserve.space_of(path).low_mark if disk_reserve.is_on_own_disk(path) else 0
 
 
 def _leaving_room(path: Path, watch: Watch) -> Watch:
     """Return a watch that ends a backup which takes the room that the registry keeps on its own disk."""
-    if not reserve.is_on_own_disk(path):
+    if not disk_reserve.is_on_own_disk(path):
         return watch
 
     def watch_all() -> None:
         watch()
-        found = reserve.space_of(path)
+        found = disk_reserve.space_of(path)
         if found.is_low:
             raise NoRoomError(
                 f"{path}: on the disk of the registry, which has {size_text(found.free)} free, less than the "

@@ -15,7 +15,7 @@ from backup.manifest import Manifest
 from backup.transfer import Counts, Transfer, fault_of
 from core.db import schema, setup
 from core.start_error import StartError
-from distribution.storage import blob_store
+from distribution.storage.blob_store import blob_store
 from server import listener
 from startup import folders
 

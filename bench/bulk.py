@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 
 from bench.target import CATALOG_PREFIX, REPOSITORY
-from distribution import spec
+from distribution.protocol import spec
 
 PAYLOAD_BYTES = 500
 

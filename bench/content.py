@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from distribution import spec
+from distribution.protocol import spec
 
 MEBIBYTE = 1 << 20
 CHUNK_BYTES = 32 * 1024

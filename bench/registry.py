@@ -62,7 +62,7 @@ def fill(size: Size) -> None:
     from django.core.management import call_command
     from django.db import connection
 
-    from distribution.storage import blob_store
+    from distribution.storage.blob_store import blob_store
 
     call_command("migrate", verbosity=0)
     blob_store().prepare()

@@ -9,7 +9,7 @@ from bench.content import Blob
 from bench.peers import Peer
 from bench.request import Check, Operation, Request
 from bench.response import Response
-from distribution import spec
+from distribution.protocol import spec
 
 REPOSITORY = "alice/bench"
 PUSHED = "alice/pushed"

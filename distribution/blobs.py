@@ -13,12 +13,13 @@ from core.db import transactions
 from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import deferred, lookup, repositories, reserve, trash
-from distribution.content import Content
-from distribution.digest import Digest
-from distribution.lookup import FoundBlob
+from distribution import deferred_writes, queries, repositories
 from distribution.models import Blob, Link, ManifestBlob
-from distribution.storage import MissingObjectError, blob_store, check_storage
+from distribution.protocol.digest import Digest
+from distribution.queries import FoundBlob
+from distribution.storage import disk_reserve, trash
+from distribution.storage.blob_store import MissingObjectError, blob_store, check_storage
+from distribution.storage.stored_content import Content
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def find(name: RepositoryName, digest: Digest) -> FoundBlob:
 
     A blob of another repository is unknown here.
     """
-    found = lookup.blob(name, digest)
+    found = queries.blob(name, digest)
     if found is None:
         raise RegistryError(ErrorCode.BLOB_UNKNOWN, {"digest": str(digest)})
     _check_object(found)
@@ -127,7 +128,7 @@ def _storage_faults(found: FoundBlob) -> Iterator[None]:
 def _broken(found: FoundBlob, loss: str) -> RegistryError:
     """Let the blob answer 404 from now on, or as soon as that can be written."""
     _log_loss(found, loss)
-    deferred.write(_MARK_CORRUPT, found.pk, found.key)
+    deferred_writes.write(_MARK_CORRUPT, found.pk, found.key)
     return unavailable(f"the bytes of {found.digest} can't be read; pushing them again heals the blob")
 
 
@@ -154,8 +155,8 @@ def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
 
     Raises DENIED when the disk of the database is full.
     """
-    reserve.check_rows()
-    found = lookup.blob(source, digest)
+    disk_reserve.check_rows()
+    found = queries.blob(source, digest)
     if found is None or not _is_readable(found):
         return False
     is_mounted = transactions.run(_mount, name, digest, source)

@@ -21,8 +21,9 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import blobs, uploads
+from distribution import blobs
 from distribution.models import Repository, Upload
+from distribution.uploads import sessions
 
 UPLOADS = 50
 TAGS = 1000
@@ -123,9 +124,9 @@ class Removed:
 
 def contents(pk: int) -> Contents:
     """Return what there is in a repository; nothing in one that is gone."""
-    tags, manifests, links, sessions = _COUNTS.row(pk) or (0, 0, 0, 0)
+    tags, manifests, links, uploads = _COUNTS.row(pk) or (0, 0, 0, 0)
     own, shared = _BYTES.row(pk) or (0, 0)
-    return Contents(tags, manifests, links, sessions, int(own), int(shared))
+    return Contents(tags, manifests, links, uploads, int(own), int(shared))
 
 
 def begin(name: RepositoryName) -> int:
@@ -194,7 +195,7 @@ def _remove_uploads(pk: int) -> Removed | None:
         return None
     rows = list(Upload.objects.select_for_update().filter(pk__in=found).order_by("pk"))
     for row in rows:
-        uploads.discard(row)
+        sessions.discard(row)
     return Removed(uploads=len(rows))
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from django.db.models import QuerySet
 
 from acl.names import RepositoryName
-from distribution import lookup
-from distribution.digest import Digest
+from distribution import queries
 from distribution.models import Manifest
-from distribution.spec import MANIFEST_MAX_BYTES
+from distribution.protocol.digest import Digest
+from distribution.protocol.spec import MANIFEST_MAX_BYTES
 
 Descriptor = dict[str, Any]
 
@@ -35,7 +35,7 @@ def page(
     # No type has a NUL, and PostgreSQL does not take one.
     if artifact_type is not None and "\0" in artifact_type:
         return [], False
-    repository = lookup.repository(name)
+    repository = queries.repository(name)
     rows = Manifest.objects.filter(repository=repository, subject=str(subject)).order_by("digest")
     if artifact_type is not None:
         rows = rows.filter(artifact_type=artifact_type)

@@ -19,7 +19,7 @@ from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
 from distribution.models import Link, Manifest, Repository, Upload
-from distribution.pages import Page
+from distribution.protocol.pagination import Page
 
 BATCH = 1000
 

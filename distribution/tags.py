@@ -5,9 +5,10 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import holds, lookup
+from distribution import queries
+from distribution.manifests import references
 from distribution.models import Manifest, Tag, remove
-from distribution.pages import Page
+from distribution.protocol.pagination import Page
 
 _LOCK = Statement("SELECT id, manifest_id FROM distribution_tag WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
 _LOCK_MANIFESTS = Statement("SELECT id FROM distribution_manifest WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
@@ -15,10 +16,10 @@ _LOCK_MANIFESTS = Statement("SELECT id FROM distribution_manifest WHERE id = ANY
 
 def page(name: RepositoryName, limit: int, last: str) -> Page:
     """Return up to `limit` tags after `last`, in byte order. Raises NAME_UNKNOWN."""
-    repository = lookup.repository(name)
+    repository = queries.repository(name)
     if repository is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
-    return Page.of(lookup.tags(repository, last, limit + 1), limit)
+    return Page.of(queries.tags(repository, last, limit + 1), limit)
 
 
 def delete_rows(pks: list[int]) -> None:
@@ -31,7 +32,7 @@ def _delete_rows(pks: list[int]) -> None:
     manifests = list({manifest_pk for _, manifest_pk in rows})
     _LOCK_MANIFESTS.rows(manifests)
     remove(Tag.objects.filter(pk__in=[pk for pk, _ in rows]))
-    holds.drop_manifests(manifests)
+    references.drop_manifests(manifests)
 
 
 def delete(name: RepositoryName, tag: str) -> None:
@@ -47,5 +48,5 @@ def _delete(name: RepositoryName, tag: str) -> None:
     # Locked before the tag goes, in the one order of locks: whoever puts the manifest waits here.
     list(Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("pk", flat=True))
     remove(Tag.objects.filter(pk=row.pk))
-    holds.drop_manifests([row.manifest_id])
+    references.drop_manifests([row.manifest_id])
     failpoint("tag.before_delete_commit")

@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from configuration.values import Network
-from distribution.gate import is_registry_path
+from distribution.middleware import is_registry_path
 from registry_project.proxies import CLIENT_IS_UNKNOWN
 from server.listener import LISTENER, admin_listener
 

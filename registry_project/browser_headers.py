@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase
 
-from distribution.gate import is_registry_path
+from distribution.middleware import is_registry_path
 
 _POLICY = {
     "default-src": "'none'",

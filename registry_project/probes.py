@@ -15,8 +15,8 @@ from collector import schedule
 from core.db import database_fault
 from core.db.statement import Statement
 from core.db.transactions import run_once
-from distribution import reserve
-from distribution.storage import blob_store, check_storage
+from distribution.storage import disk_reserve
+from distribution.storage.blob_store import blob_store, check_storage
 
 OK = "ok"
 UNAVAILABLE = "unavailable"
@@ -100,7 +100,7 @@ def read_storage() -> tuple[str, str]:
         log.warning("the storage does not answer", exc_info=True)
         return UNAVAILABLE, UNKNOWN
     try:
-        space = reserve.space()
+        space = disk_reserve.space()
     except OSError:
         return OK, UNKNOWN
     return OK, "low" if space is not None and space.is_low else OK

@@ -56,7 +56,7 @@ MIDDLEWARE = [
     "registry_project.login_rate.LoginRateMiddleware",
     "registry_project.health.HealthMiddleware",
     "registry_project.admin_door.AdminDoorMiddleware",
-    "distribution.gate.RegistryGateMiddleware",
+    "distribution.middleware.RegistryGateMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "registry_project.admin_door.AdminFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -119,7 +119,7 @@ DATABASES = {"default": _database()}
 
 # --- blobs -------------------------------------------------------------------------------------------
 _BLOB_BACKENDS = {
-    "filesystem": "distribution.file_storage.DurableFileSystemStorage",
+    "filesystem": "distribution.storage.local.DurableFileSystemStorage",
     "s3": "storages.backends.s3.S3Storage",
     "gcs": "storages.backends.gcloud.GoogleCloudStorage",
     "azure": "storages.backends.azure_storage.AzureStorage",

@@ -121,7 +121,7 @@ def _prepare_keys() -> None:
 
 
 def _prepare_storage(*, has_blobs: bool) -> None:
-    from distribution.storage import blob_store
+    from distribution.storage.blob_store import blob_store
 
     try:
         store = blob_store()
@@ -146,7 +146,7 @@ def _storage_remedy(error: Exception) -> str:
 def _prepare_database() -> Contents:
     from accounts.models import Account
     from core.db import ballast, setup
-    from distribution import fence
+    from distribution import collection_fence
     from distribution.models import Blob
     from provisioning import importing
     from provisioning.idle_rules import idle_rules
@@ -156,7 +156,7 @@ def _prepare_database() -> Contents:
         outcome = importing.apply(in_force())
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
         has_blobs = Blob.objects.exists()
-        fence.prepare()
+        collection_fence.prepare()
         ballast.make()
         warnings = idle_rules(in_force())
     imported = "" if outcome.is_applied_already else f"{in_force().path}: {outcome.summary()}"
@@ -171,7 +171,7 @@ def _has_log() -> bool:
 
 def _warn_of_old_database() -> None:
     from core.db import setup
-    from distribution.storage import blob_store
+    from distribution.storage.blob_store import blob_store
     from startup import old_database
 
     storage = blob_store().folder()

@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from accounts.models import Account
 from acl.models import Rule
-from distribution.storage import blob_store
+from distribution.storage.blob_store import blob_store
 from tests.caller import Caller
 from tests.images import Image, push_image
 from tokens.keys import ring

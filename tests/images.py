@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from distribution import spec
+from distribution.protocol import spec
 from tests.caller import Caller
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from django.db import connection, transaction
 
-from distribution import deferred
+from distribution import deferred_writes
 from tests.collector.elsewhere import elsewhere
 
 PATIENCE_SECONDS = 30.0
@@ -30,7 +30,7 @@ def _lock(table: str) -> Iterator[None]:
 
 def wait_until_written() -> None:
     """Return once nothing is left to be written."""
-    until(deferred._writes.is_idle)
+    until(deferred_writes._writes.is_idle)
 
 
 def until(condition: Callable[[], bool]) -> None:

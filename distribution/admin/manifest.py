@@ -10,11 +10,13 @@ from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest
 
 from acl.names import RepositoryName
-from distribution import deletion, manifests, spec
+from distribution import deletion
 from distribution.admin import cells, totals
 from distribution.admin.deleting import DeletedByVerbAdmin
-from distribution.digest import parse_digest
+from distribution.manifests import store
 from distribution.models import Link, Manifest, Tag
+from distribution.protocol import spec
+from distribution.protocol.digest import parse_digest
 
 TAGS_SHOWN = 5
 
@@ -144,7 +146,7 @@ class ManifestAdmin(DeletedByVerbAdmin):
 
     def delete_by_verb(self, row: Manifest) -> None:
         """Delete the manifest and its tags."""
-        manifests.delete(RepositoryName(row.repository.name), parse_digest(row.digest))
+        store.delete(RepositoryName(row.repository.name), parse_digest(row.digest))
 
     def name_of(self, row: Any) -> str:
         """Name the manifest in its repository, and the tags that go with it."""

@@ -16,10 +16,11 @@ from django.http import HttpRequest
 
 from acl.names import RepositoryName
 from core.api.errors import RegistryError
-from distribution import deletion, trash
+from distribution import deletion
 from distribution.admin import cells, totals
 from distribution.admin.deleting import DeletedByVerbAdmin
 from distribution.models import Link, Manifest, Repository, Tag
+from distribution.storage import trash
 
 MOMENT_SECONDS = 1.0
 

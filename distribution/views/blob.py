@@ -4,11 +4,11 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 
 from core.db.pooled_connection import release_connection
 from distribution import blobs
-from distribution.content_range import parse_range
-from distribution.digest import parse_digest
-from distribution.lookup import FoundBlob
-from distribution.spec import CONTENT_DIGEST_HEADER, OCTET_STREAM
-from distribution.storage import blob_store
+from distribution.protocol.byte_ranges import parse_range
+from distribution.protocol.digest import parse_digest
+from distribution.protocol.spec import CONTENT_DIGEST_HEADER, OCTET_STREAM
+from distribution.queries import FoundBlob
+from distribution.storage.blob_store import blob_store
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already
 
 

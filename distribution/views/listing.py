@@ -4,7 +4,7 @@ from django.http import HttpRequest, JsonResponse
 
 from core.api.view import RegistryView
 from distribution import repositories, tags
-from distribution.pages import page_limit, page_start
+from distribution.protocol.pagination import page_limit, page_start
 from distribution.views.repository import PULL, RepositoryView
 from tokens.bearer import bearer_of
 

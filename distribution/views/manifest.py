@@ -6,12 +6,13 @@ from django.http import HttpRequest, HttpResponse
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError
 from core.sizes import size_text
-from distribution import manifests, tags
-from distribution.digest import Digest
-from distribution.lookup import FoundManifest
-from distribution.query import parameters
-from distribution.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
-from distribution.tag import Tag, parse_reference, parse_tag
+from distribution import tags
+from distribution.manifests import store
+from distribution.protocol.digest import Digest
+from distribution.protocol.query import parameters
+from distribution.protocol.references import Tag, parse_reference, parse_tag
+from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
+from distribution.queries import FoundManifest
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already
 
 
@@ -35,7 +36,7 @@ class ManifestView(RepositoryView):
         tag_names = [parse_tag(tag) for tag in dict.fromkeys(parameters(request).getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
         payload = read_whole(request, settings.REGISTRY.server.limits.manifest_size, _too_large())
-        stored = manifests.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
+        stored = store.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
         for tag in stored.tags:
             self.log_change(request, "tag pushed", tag=tag, digest=str(stored.digest))
         headers = {
@@ -53,7 +54,7 @@ class ManifestView(RepositoryView):
         """Remove a tag, or a manifest with all its tags."""
         parsed = self._reference(reference)
         if isinstance(parsed, Digest):
-            manifests.delete(self.name, parsed)
+            store.delete(self.name, parsed)
             self.log_change(request, "manifest deleted", digest=str(parsed))
         else:
             tags.delete(self.name, parsed)
@@ -61,7 +62,7 @@ class ManifestView(RepositoryView):
         return empty(202, {"Content-Length": "0"})
 
     def _found(self, request: HttpRequest, reference: str, *, with_payload: bool) -> HttpResponse:
-        found = manifests.find(self.name, self._reference(reference), with_payload=with_payload)
+        found = store.find(self.name, self._reference(reference), with_payload=with_payload)
         if has_already(request, found.digest):
             return empty(304, _headers(found))
         return HttpResponse(found.payload, headers=_headers(found) | {"Content-Length": str(found.size)})
@@ -73,7 +74,7 @@ class ManifestView(RepositoryView):
         except RegistryError as error:
             if error.code is not ErrorCode.TAG_INVALID:
                 raise
-            raise manifests.unknown(self.name, text) from error
+            raise store.unknown(self.name, text) from error
 
 
 def _headers(found: FoundManifest) -> dict[str, str]:

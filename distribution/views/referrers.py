@@ -3,10 +3,10 @@
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from distribution import referrers
-from distribution.digest import parse_digest
-from distribution.pages import next_link, page_limit, page_start
-from distribution.query import media_type_of, parameters
-from distribution.spec import FILTERS_APPLIED_HEADER, OCI_INDEX
+from distribution.protocol.digest import parse_digest
+from distribution.protocol.pagination import next_link, page_limit, page_start
+from distribution.protocol.query import media_type_of, parameters
+from distribution.protocol.spec import FILTERS_APPLIED_HEADER, OCI_INDEX
 from distribution.views.repository import PULL, RepositoryView
 
 

@@ -9,11 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from acl.names import RepositoryName
 from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError
-from distribution import uploads
-from distribution.content_range import parse_content_range
-from distribution.digest import Digest, parse_digest
 from distribution.models import Upload
-from distribution.spec import CONTENT_DIGEST_HEADER, UPLOAD_UUID_HEADER
+from distribution.protocol.byte_ranges import parse_content_range
+from distribution.protocol.digest import Digest, parse_digest
+from distribution.protocol.spec import CONTENT_DIGEST_HEADER, UPLOAD_UUID_HEADER
+from distribution.uploads import sessions
 from distribution.views.repository import PULL, PULL_PUSH, PUSH, RepositoryView, empty
 from tokens.verify import LEEWAY_SECONDS, Bearer
 
@@ -32,7 +32,7 @@ class UploadView(RepositoryView):
         upload = self._find(session)
         try:
             start, expected = _chunk(request)
-            uploads.append(upload, Body(request), start, expected)
+            sessions.append(upload, Body(request), start, expected)
         except RegistryError as error:
             raise _with_session(error, upload) from error
         return session_accepted(upload, 202)
@@ -44,29 +44,29 @@ class UploadView(RepositoryView):
         except RegistryError:
             with suppress(RegistryError):
                 digest = parse_digest(request.GET.get("digest", ""))
-                if uploads.is_repeated_end(self.name, Body(request), digest):
+                if sessions.is_repeated_end(self.name, Body(request), digest):
                     return created(self.name, digest)
             raise
         digest = parse_digest(request.GET.get("digest", ""))
         try:
             start, expected = _chunk(request)
-            uploads.complete(upload, Body(request), digest, start, expected)
+            sessions.complete(upload, Body(request), digest, start, expected)
         except RegistryError as error:
             raise _with_session(error, upload) from error
         return created(self.name, digest)
 
     def delete(self, request: HttpRequest, session: str) -> HttpResponse:
         """Cancel the session."""
-        uploads.cancel(self._find(session))
+        sessions.cancel(self._find(session))
         return empty(204, {})
 
     def outlives(self, bearer: Bearer) -> bool:
         """Let an upload be finished by who opened it with a token that was good then, and no other."""
         expired_at = datetime.fromtimestamp(bearer.claims.expires_at + LEEWAY_SECONDS, UTC)
-        return uploads.was_opened(self.name, uuid.UUID(self.kwargs["session"]), bearer.identity, before=expired_at)
+        return sessions.was_opened(self.name, uuid.UUID(self.kwargs["session"]), bearer.identity, before=expired_at)
 
     def _find(self, session: str) -> Upload:
-        return uploads.find(self.name, uuid.UUID(session), self.bearer.identity)
+        return sessions.find(self.name, uuid.UUID(session), self.bearer.identity)
 
 
 def _chunk(request: HttpRequest) -> tuple[int | None, int | None]:

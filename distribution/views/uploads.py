@@ -8,8 +8,9 @@ from acl.access import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError, quoted
-from distribution import blobs, uploads
-from distribution.digest import ALGORITHMS, Digest, parse_digest
+from distribution import blobs
+from distribution.protocol.digest import ALGORITHMS, Digest, parse_digest
+from distribution.uploads import sessions
 from distribution.views.repository import PULL, PULL_PUSH, RepositoryView
 from distribution.views.upload import created, session_accepted
 
@@ -28,7 +29,7 @@ class UploadsView(RepositoryView):
         if digest is not None:
             return self._whole(request, parse_digest(digest))
         identity = self.bearer.identity
-        upload = uploads.start(self.name, identity, _algorithm(request), _counted_with(identity, request))
+        upload = sessions.start(self.name, identity, _algorithm(request), _counted_with(identity, request))
         return session_accepted(upload, 202)
 
     def also_wanted(self, request: HttpRequest) -> tuple[Access, ...]:
@@ -58,7 +59,7 @@ class UploadsView(RepositoryView):
 
     def _whole(self, request: HttpRequest, digest: Digest) -> HttpResponse:
         identity = self.bearer.identity
-        uploads.receive_whole(self.name, identity, Body(request), digest, _counted_with(identity, request))
+        sessions.receive_whole(self.name, identity, Body(request), digest, _counted_with(identity, request))
         return created(self.name, digest)
 
 

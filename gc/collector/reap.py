@@ -17,9 +17,11 @@ from collector.walk import BusyError, Walk, by_age
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import deletion, leases, repositories, trash, uploads
+from distribution import deletion, repositories
 from distribution.models import Repository, Trash, Upload
-from distribution.storage import blob_store, check_storage
+from distribution.storage import trash
+from distribution.storage.blob_store import blob_store, check_storage
+from distribution.uploads import leases, sessions
 
 _FIND_OBJECT = Statement("SELECT key FROM distribution_trash WHERE id = %s")
 _FORGET_OBJECT = Statement("DELETE FROM distribution_trash WHERE id = %s")
@@ -27,8 +29,8 @@ _FORGET_OBJECT = Statement("DELETE FROM distribution_trash WHERE id = %s")
 
 def expired_uploads(now: datetime) -> QuerySet[Upload]:
     """Return the sessions that ended by themselves before `now`."""
-    is_old = Q(active_at__lt=now - uploads.EXPIRY) | Q(offset=0)
-    return Upload.objects.filter(leases.free(), is_old, active_at__lt=now - uploads.EMPTY_EXPIRY)
+    is_old = Q(active_at__lt=now - sessions.EXPIRY) | Q(offset=0)
+    return Upload.objects.filter(leases.free(), is_old, active_at__lt=now - sessions.EMPTY_EXPIRY)
 
 
 def due_trash(now: datetime) -> QuerySet[Trash]:
@@ -103,7 +105,7 @@ def _expire_locked(pk: UUID, now: datetime) -> Repository | None:
         raise BusyError
     if not expired_uploads(now).filter(pk=pk).exists():
         return None
-    uploads.discard(upload)
+    sessions.discard(upload)
     failpoint("collect.before_expire_commit")
     return upload.repository
 

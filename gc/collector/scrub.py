@@ -20,7 +20,7 @@ from collector.pace import StopError
 from core.db import clock, transactions
 from distribution.blobs import mark_corrupt
 from distribution.models import Blob
-from distribution.storage import check_storage
+from distribution.storage.blob_store import check_storage
 
 logger = logging.getLogger(__name__)
 

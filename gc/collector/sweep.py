@@ -5,8 +5,8 @@
 A row is locked with SKIP LOCKED in the order of locks (Manifest → Blob → Link) and then looked at again: a
 push never waits for a run, and a run never for a push. What is let go here is let go as of the removed
 manifest's own `used_at`: what was quiet all along goes in the same run, what was touched since keeps its
-grace period. While a process has promises that it could not write, nothing may go (`distribution.fence`): the run
-ends, and is tried again soon.
+grace period. While a process has promises that it could not write, nothing may go (`collection_fence`): the run ends,
+and is tried again soon.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,8 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
-from distribution import blobs, families, fence, holds
+from distribution import blobs, collection_fence
+from distribution.manifests import references, removal
 from distribution.models import Link, Manifest
 
 _FIND_MANIFEST = Statement("SELECT repository_id, digest FROM distribution_manifest WHERE id = %s")
@@ -88,7 +89,7 @@ def _pass(may_pass: Callable[[], bool]) -> None:
 
 def remove_manifest(pk: int, cut: datetime) -> Removed | None:
     """Remove the manifest if it is still due. Raises BusyError, StopError, UNAVAILABLE."""
-    with fence.passage() as may_pass:
+    with collection_fence.passage() as may_pass:
         removed = transactions.run(_remove_manifest, pk, cut, may_pass)
     failpoint("collect.after_manifest_commit")
     return removed
@@ -100,20 +101,20 @@ def _remove_manifest(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Re
     if row is None:
         return None
     repository_pk, digest = row
-    family = families.lock(pk, repository_pk, digest, skip_locked=True)
+    family = removal.lock(pk, repository_pk, digest, skip_locked=True)
     if pk not in family.pks:
         raise BusyError
     # Asked in SQL, as the walk did: SQLite compares times as text, Python does not.
     used_at, is_due = _IS_MANIFEST_DUE.row(cut, pk) or (None, False)
     if not is_due:
         return None
-    if holds.is_manifest_held(pk):
+    if references.is_manifest_held(pk):
         _KEEP_MANIFEST.run(pk)
         return None
     if not family.is_complete:
         raise BusyError
     try:
-        families.remove(family, ended_at=used_at, skip_locked=True)
+        removal.remove(family, ended_at=used_at, skip_locked=True)
     except LostRaceError as error:
         raise BusyError from error
     failpoint("collect.before_manifest_commit")
@@ -122,7 +123,7 @@ def _remove_manifest(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Re
 
 def remove_link(pk: int, cut: datetime) -> Removed | None:
     """Remove the link if it is still due, and the blob with its last link. Raises BusyError, StopError, UNAVAILABLE."""
-    with fence.passage() as may_pass:
+    with collection_fence.passage() as may_pass:
         removed = transactions.run(_remove_link, pk, cut, may_pass)
     failpoint("collect.after_link_commit")
     return removed
@@ -139,7 +140,7 @@ def _remove_link(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Remove
         raise BusyError
     if not _IS_LINK_DUE.value(cut, pk):
         return None
-    if holds.is_link_held(pk):
+    if references.is_link_held(pk):
         _KEEP_LINK.run(pk)
         return None
     key, size = blob

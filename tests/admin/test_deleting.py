@@ -8,9 +8,9 @@ from django.db import connection
 
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
-from distribution import manifests
-from distribution.digest import Digest
+from distribution.manifests import store
 from distribution.models import Link, Manifest, Tag
+from distribution.protocol.digest import Digest
 from tests.admin.browser import Browser, messages_of, staff
 from tests.admin.test_looking import list_of
 from tests.caller import Caller
@@ -119,7 +119,7 @@ def test_a_database_that_is_busy_is_said_and_nothing_is_lost(
     def busy(*_arguments: object) -> None:
         raise RegistryError(ErrorCode.UNAVAILABLE, "the database is busy")
 
-    monkeypatch.setattr(manifests, "delete", busy)
+    monkeypatch.setattr(store, "delete", busy)
     if path == "one":
         admin.submit(deletion_of(row))
     else:
@@ -137,13 +137,13 @@ def test_the_verb_is_in_no_transaction_but_its_own(
     push("alice/app", "v1")
     row = Manifest.objects.get()
     was_in_one: list[bool] = []
-    delete = manifests.delete
+    delete = store.delete
 
     def watched(name: RepositoryName, digest: Digest) -> None:
         was_in_one.append(connection.in_atomic_block)
         delete(name, digest)
 
-    monkeypatch.setattr(manifests, "delete", watched)
+    monkeypatch.setattr(store, "delete", watched)
     if path == "one":
         admin.submit(deletion_of(row))
     else:

@@ -58,7 +58,7 @@ def of_tokens() -> Iterator[Mutation]:
 
 def of_access() -> Iterator[Mutation]:
     """Yield the checks of access."""
-    module, upload = "test_access", "distribution/uploads.py"
+    module, upload = "test_access", "distribution/uploads/sessions.py"
     claims = "actions <= self.claims.actions.get(name, frozenset()) and "
     yield Mutation("rules without claims", "tokens/verify.py", claims, "", module, "token_for_pull or one_repository")
     right = "return source if source is not None and self.bearer.may(source, PULL) else None"
@@ -72,8 +72,10 @@ def of_access() -> Iterator[Mutation]:
     place = "AND repository.name = %s AND"
     yield Mutation("uploads anywhere", upload, place, "AND %s IS NOT NULL AND", module, "of_one_repository")
     link = "(incoming.blobs - links.keys())"
-    yield Mutation("blobs of others in a manifest", "distribution/manifests.py", link, "set()", module, "take_over")
-    for file in ("distribution/assembly.py", "distribution/short_body.py"):
+    yield Mutation(
+        "blobs of others in a manifest", "distribution/manifests/store.py", link, "set()", module, "take_over"
+    )
+    for file in ("distribution/uploads/assembly.py", "distribution/uploads/small_blob.py"):
         own = "actual == digest" if "assembly" in file else "actual != digest"
         any_bytes = "True" if "assembly" in file else "False"
         yield Mutation(f"any bytes, {file}", file, f"if {own}:", f"if {any_bytes}:", module, "own_digest")
@@ -82,7 +84,7 @@ def of_access() -> Iterator[Mutation]:
 def of_names() -> Iterator[Mutation]:
     """Yield the grammars."""
     module = "test_names"
-    name, digest, tag = "acl/names.py", "distribution/digest.py", "distribution/tag.py"
+    name, digest, tag = "acl/names.py", "distribution/protocol/digest.py", "distribution/protocol/references.py"
     yield Mutation("names by their beginning", name, "_NAME.fullmatch(text)", "_NAME.match(text)", module, "no_name")
     yield Mutation("names of any length", name, "if len(text) > NAME_MAX_CHARACTERS:", "if False:", module, "no_name")
     yield Mutation(
@@ -90,12 +92,16 @@ def of_names() -> Iterator[Mutation]:
     )
     yield Mutation("tags by their beginning", tag, "_TAG.fullmatch(text)", "_TAG.match(text)", module, "no_tag")
     slash = 'return "%2f" in path.lower()'
-    yield Mutation("encoded slashes", "distribution/gate.py", slash, "return False", module, "no_name")
+    yield Mutation("encoded slashes", "distribution/middleware.py", slash, "return False", module, "no_name")
 
 
 def of_documents() -> Iterator[Mutation]:
     """Yield the checks of manifests."""
-    module, document, manifest = "test_documents", "distribution/json_document.py", "distribution/manifest.py"
+    module, document, manifest = (
+        "test_documents",
+        "distribution/protocol/strict_json.py",
+        "distribution/protocol/manifest_parser.py",
+    )
     hostile = "hostile_manifest"
     for what, file, old in (
         ("members twice", document, "if len(found) < len(pairs):"),
@@ -161,13 +167,13 @@ def of_the_wire() -> Iterator[Mutation]:
 
 def of_resources() -> Iterator[Mutation]:
     """Yield the bounds."""
-    module, document = "test_resources", "distribution/json_document.py"
+    module, document = "test_resources", "distribution/protocol/strict_json.py"
     yield Mutation(
         "patterns that go back", "acl/glob.py", 'f"(?>.*?{part})"', 'f".*{part}"', "test_globs", "forty_stars"
     )
     bound = "if len(path) <= REMEMBERED_CHARACTERS else"
     yield Mutation(
-        "long paths remembered", "distribution/gate.py", bound, "if True else", module, "remembered and paths"
+        "long paths remembered", "distribution/middleware.py", bound, "if True else", module, "remembered and paths"
     )
     yield Mutation("any number of values", document, "> JSON_MAX_VALUES:", "> 10**9:", "test_documents", "hostile")
 

@@ -9,10 +9,12 @@ from django.db.models.functions import Now
 
 from accounts.identity import Identity
 from acl.names import RepositoryName
-from distribution import manifests, repositories, tags, uploads
-from distribution.digest import Digest
+from distribution import repositories, tags
+from distribution.manifests import store
 from distribution.models import Blob, Link, Manifest, Upload
-from distribution.tag import parse_tag
+from distribution.protocol.digest import Digest
+from distribution.protocol.references import parse_tag
+from distribution.uploads import sessions
 from tests.collector.props import DAY
 from tests.images import descriptor, digest_of, index, manifest
 
@@ -50,7 +52,7 @@ class Graph:
         for number in range(12):
             if self.chance.random() < self.untagged:
                 tags.delete(name, f"v{number}")
-        uploads.start(name, Identity("alice"))
+        sessions.start(name, Identity("alice"))
 
     def _link(self, name: RepositoryName, content: bytes) -> None:
         """Link a blob whose bytes do not matter."""
@@ -69,5 +71,5 @@ class Graph:
             payload = index(*self.chance.sample(payloads, self.chance.randint(1, min(3, len(payloads)))), **more)
         else:
             payload = manifest(*self.chance.sample(contents, 2), **more)
-        manifests.put(name, payload, json.loads(payload)["mediaType"], Digest.of(payload), [parse_tag(f"v{number}")])
+        store.put(name, payload, json.loads(payload)["mediaType"], Digest.of(payload), [parse_tag(f"v{number}")])
         return payload

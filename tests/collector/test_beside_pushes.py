@@ -20,10 +20,12 @@ from collector.policy import Policy
 from collector.report import Report
 from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError
-from distribution import blobs, manifests, tags, uploads
-from distribution.digest import Digest
+from distribution import blobs, tags
+from distribution.manifests import store
 from distribution.models import Manifest, Trash
-from distribution.tag import parse_tag
+from distribution.protocol.digest import Digest
+from distribution.protocol.references import parse_tag
+from distribution.uploads import sessions
 from tests.collector.props import collect, pass_time
 from tests.collector.storage import objects, objects_named_by_rows
 from tests.images import index, manifest
@@ -70,12 +72,12 @@ class Pusher:
     def push(self, name: RepositoryName, contents: list[bytes], payload: bytes) -> None:
         for content in contents:
             request = RequestFactory().post("/", content, content_type="application/octet-stream")
-            uploads.receive_whole(name, Identity("alice"), Body(request), Digest.of(content))
-        manifests.put(name, payload, None)
-        manifests.put(name, index(payload), None, tags=[self.tag])
+            sessions.receive_whole(name, Identity("alice"), Body(request), Digest.of(content))
+        store.put(name, payload, None)
+        store.put(name, index(payload), None, tags=[self.tag])
 
     def check(self, name: RepositoryName, contents: list[bytes]) -> None:
-        assert manifests.find(name, self.tag, with_payload=True).payload
+        assert store.find(name, self.tag, with_payload=True).payload
         for content in contents:
             with blobs.open_at(blobs.find(name, Digest.of(content))) as file:
                 assert file.read() == content

@@ -15,7 +15,7 @@ from collector import runs
 from collector.models import State, Trigger
 from collector.policy import Policy
 from collector.report import Report
-from distribution import deferred, fence
+from distribution import collection_fence, deferred_writes
 from distribution.models import Blob, Link, Manifest
 from tests.caller import Caller
 from tests.collector.props import DAY, collect, pass_time
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @contextmanager
 def guarded() -> Iterator[None]:
     """Be a process that has promises to write."""
-    guard = fence.guard()
+    guard = collection_fence.guard()
     guard.hold()
     try:
         yield
@@ -76,7 +76,7 @@ def test_who_guards_waits_for_the_removal_that_is_under_way() -> None:
             held.append("guard")
 
     thread = threading.Thread(target=hold)
-    with fence.passage() as may_pass, transaction.atomic():
+    with collection_fence.passage() as may_pass, transaction.atomic():
         assert may_pass()
         thread.start()
         thread.join(0.2)
@@ -89,12 +89,12 @@ def test_who_guards_waits_for_the_removal_that_is_under_way() -> None:
 def test_a_lock_that_was_lost_is_taken_again() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("a file keeps its lock")
-    guard = fence.AdvisoryGuard()
+    guard = collection_fence.AdvisoryGuard()
     guard.hold()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
-            [fence._KEY],
+            [collection_fence._KEY],
         )
     is_lost = may_collect()
 
@@ -108,10 +108,10 @@ def test_a_lock_that_was_lost_is_taken_again() -> None:
 def test_a_lock_that_was_not_had_in_time_is_taken_at_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("a file's lock is waited for without end")
-    guard = fence.AdvisoryGuard()
+    guard = collection_fence.AdvisoryGuard()
     monkeypatch.setitem(guard._database.settings_dict["OPTIONS"], "options", "-c lock_timeout=100ms")
 
-    with fence.passage() as may_pass, transaction.atomic():
+    with collection_fence.passage() as may_pass, transaction.atomic():
         assert may_pass()
         with pytest.raises(OperationalError):
             guard.hold()
@@ -126,7 +126,7 @@ def test_the_collectors_lock_is_on_a_file_open_for_writing_as_nfs_wants_it() -> 
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL has locks of its own")
 
-    with fence.passage():
+    with collection_fence.passage():
         files = Path("/proc/self/fd").iterdir()
         locks = [int(file.name) for file in files if os.path.realpath(file).endswith(".renewals")]
         modes = [fcntl.fcntl(lock, fcntl.F_GETFL) & os.O_ACCMODE for lock in locks]
@@ -136,7 +136,7 @@ def test_the_collectors_lock_is_on_a_file_open_for_writing_as_nfs_wants_it() -> 
 
 def may_collect() -> bool:
     """Return whether a collector may remove something now."""
-    with fence.passage() as may_pass, transaction.atomic():
+    with collection_fence.passage() as may_pass, transaction.atomic():
         return may_pass()
 
 
@@ -164,8 +164,8 @@ def test_a_read_is_answered_though_the_lock_can_not_be_had(alice: Caller, monkey
     def fails(_guard: object) -> None:
         raise OSError("no more files")
 
-    monkeypatch.setattr(type(fence.guard()), "hold", fails)
-    monkeypatch.setattr(deferred, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(type(collection_fence.guard()), "hold", fails)
+    monkeypatch.setattr(deferred_writes, "RETRY_SECONDS", 0.05)
 
     with unwritable("distribution_link"):
         answer = alice.head(f"/v2/{APP}/blobs/{digest}", token=token)
@@ -181,6 +181,6 @@ def test_a_lock_file_that_root_made_is_the_servers(tmp_path: Path, monkeypatch: 
     os.chown(tmp_path, 65534, 65534)
     monkeypatch.setitem(connection.settings_dict, "NAME", str(tmp_path / "registry.sqlite3"))
 
-    fence.prepare()
+    collection_fence.prepare()
 
     assert (tmp_path / "registry.sqlite3.renewals").stat().st_uid == 65534

@@ -15,7 +15,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from distribution.models import Blob, Link, Manifest, ManifestBlob, Tag, Trash
-from distribution.storage import BlobStore
+from distribution.storage.blob_store import BlobStore
 from tests.caller import Caller
 from tests.collector.props import collect, pass_time
 from tests.collector.storage import objects, objects_named_by_rows

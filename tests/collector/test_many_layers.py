@@ -5,8 +5,9 @@ from hashlib import sha256
 
 from django.db.models.functions import Now
 
-from distribution import manifests, spec
+from distribution.manifests import store
 from distribution.models import Blob, Link, Manifest, ManifestBlob, Repository
+from distribution.protocol import spec
 from tests.caller import Caller, error_codes
 from tests.collector.props import collect, pass_time
 from tests.images import descriptor, digest_of, push_blob, put_manifest
@@ -70,7 +71,7 @@ def test_many_layers_are_held_by_their_manifest_and_collected_after_it(alice: Ca
 
 def test_one_error_is_listed_for_each_missing_layer_up_to_a_thousand(alice: Caller) -> None:
     push_blob(alice, "alice/app", b"{}")
-    few, many = [layer(number) for number in range(manifests.MISSING_LISTED)], [layer(number) for number in range(MANY)]
+    few, many = [layer(number) for number in range(store.MISSING_LISTED)], [layer(number) for number in range(MANY)]
 
     listed = put_manifest(alice, "alice/app", "v1", image_of(few))
     cut = put_manifest(alice, "alice/app", "v1", image_of(many))

@@ -19,7 +19,7 @@ from collector import jobs, lease, requested
 from collector.models import Job, Run, Scrub
 from collector.pace import StopError
 from distribution.models import Blob, Link
-from distribution.storage import BlobStore
+from distribution.storage.blob_store import BlobStore
 from tests.caller import Caller, content
 from tests.images import digest_of, push_blob
 

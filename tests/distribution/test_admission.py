@@ -12,8 +12,8 @@ from pytest_django import Settings
 
 from configuration.values import Reserve
 from core.db import transactions
-from distribution import uploads
 from distribution.models import Repository, Segment, Trash, Upload
+from distribution.uploads import sessions
 from tests.caller import Caller, Response, error_codes
 from tests.distribution.invariants import broken, objects_on
 from tests.distribution.sessions import chunk, finish, start
@@ -246,7 +246,7 @@ def test_bytes_that_were_published_before_they_could_be_cancelled_stay(
     # An attempt that found the session, and whose COMMIT was lost before the session was completed.
     monkeypatch.setattr(transactions, "run_removal", lambda *_: {key})
 
-    uploads.cancel(Upload(repository=Repository.objects.get()))
+    sessions.cancel(Upload(repository=Repository.objects.get()))
 
     assert objects_on(disk) == {key}
 

@@ -12,9 +12,10 @@ import pytest
 from django.utils.timezone import now
 
 from core.db.transactions import LostRaceError
-from distribution import blobs, resumable_hash
-from distribution.file_storage import DurableFileSystemStorage
+from distribution import blobs
 from distribution.models import Blob, Segment, Trash, Upload
+from distribution.storage.local import DurableFileSystemStorage
+from distribution.uploads import resumable_hash
 from tests.caller import Caller, content, error_codes
 from tests.distribution.invariants import broken, objects_on
 from tests.distribution.sessions import Interrupted, chunk, cut, finish, start

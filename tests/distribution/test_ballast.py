@@ -15,7 +15,7 @@ from pytest_django import Settings
 from collector import jobs
 from configuration.values import Reserve
 from core.db import ballast
-from distribution.storage import blob_store
+from distribution.storage.blob_store import blob_store
 
 BLOCK = 4096
 SIZE = ballast.SIZE

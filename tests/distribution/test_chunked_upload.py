@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from django.core.files.storage import InMemoryStorage
 
-from distribution import segments
 from distribution.models import Blob, Segment, Trash
+from distribution.uploads import chunks
 from tests.caller import Caller, content, error_codes
 from tests.distribution.invariants import broken, objects_on
 from tests.distribution.sessions import chunk, cut, finish, push_in_chunks, start
@@ -116,7 +116,7 @@ def test_a_storage_that_can_not_append_gets_an_object_for_each_chunk(
 def test_ten_thousand_chunks_and_more_are_no_more_than_an_upload_may_have(
     alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segments, "MAX_SEGMENTS", 1)
+    monkeypatch.setattr(chunks, "MAX_SEGMENTS", 1)
 
     response = push_in_chunks(alice, "alice/app", b"1", b"2", b"3", b"4")
 
@@ -197,7 +197,7 @@ def test_a_body_that_ends_early_does_not_count(alice: Caller) -> None:
 def test_a_long_prefix_of_a_body_that_ends_early_is_kept_for_a_resume(
     alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segments, "MIN_PREFIX_BYTES", 100)
+    monkeypatch.setattr(chunks, "MIN_PREFIX_BYTES", 100)
     location = start(alice)
     whole = FIRST + SECOND
 
@@ -209,7 +209,7 @@ def test_a_long_prefix_of_a_body_that_ends_early_is_kept_for_a_resume(
 
 
 def test_a_prefix_of_a_chunk_with_a_place_is_kept_too(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "MIN_PREFIX_BYTES", 100)
+    monkeypatch.setattr(chunks, "MIN_PREFIX_BYTES", 100)
     location = start(alice)
 
     response = alice.patch(location, b"x", meta=cut(FIRST, 1536), headers={"Content-Range": "0-1535"})
@@ -221,7 +221,7 @@ def test_a_prefix_of_a_chunk_with_a_place_is_kept_too(alice: Caller, monkeypatch
 def test_a_last_chunk_with_a_place_that_ends_early_is_kept_and_not_published(
     alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segments, "MIN_PREFIX_BYTES", 100)
+    monkeypatch.setattr(chunks, "MIN_PREFIX_BYTES", 100)
     location = start(alice)
 
     response = finish(
@@ -237,7 +237,7 @@ def test_a_last_chunk_with_a_place_that_ends_early_is_kept_and_not_published(
 def test_more_chunks_than_an_upload_may_have_where_each_is_an_object_are_400(
     cloud: InMemoryStorage, alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segments, "MAX_SEGMENTS", 2)
+    monkeypatch.setattr(chunks, "MAX_SEGMENTS", 2)
     location = start(alice)
     alice.patch(location, b"1")
     alice.patch(location, b"2")

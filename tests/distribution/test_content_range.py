@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.api.errors import ErrorCode, RegistryError
-from distribution.content_range import parse_content_range, parse_range
+from distribution.protocol.byte_ranges import parse_content_range, parse_range
 
 sizes = st.integers(0, 2**62)
 

@@ -12,9 +12,10 @@ from django.utils.timezone import now
 
 from core.db import transactions
 from core.db.statement import Statement
-from distribution import deferred, fence, leases
+from distribution import collection_fence, deferred_writes
 from distribution.models import Blob, Link, Manifest, Repository
-from distribution.storage import blob_store
+from distribution.storage.blob_store import blob_store
+from distribution.uploads import leases
 from tests.caller import Caller, content
 from tests.distribution.sessions import Interrupted, at_once, finish, start
 from tests.images import digest_of, push_blob, push_image
@@ -32,14 +33,14 @@ _LIST = Statement("UPDATE distribution_repository SET is_listed = TRUE WHERE nam
 
 @pytest.fixture(autouse=True)
 def _ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(deferred, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(deferred_writes, "RETRY_SECONDS", 0.05)
     yield
     wait_until_written()
 
 
 def may_collect() -> bool:
     """Return whether a collector may remove something now."""
-    with fence.passage() as may_pass, transaction.atomic():
+    with collection_fence.passage() as may_pass, transaction.atomic():
         return may_pass()
 
 
@@ -84,8 +85,8 @@ def test_an_old_manifest_is_read_while_nothing_can_be_written_and_promised_after
 def test_a_write_that_can_be_done_says_how_many_rows_it_changed() -> None:
     Repository.objects.create(name="alice/app")
 
-    assert deferred.write(_LIST, "alice/app") == 1
-    assert deferred.write(_LIST, "alice/none") == 0
+    assert deferred_writes.write(_LIST, "alice/app") == 1
+    assert deferred_writes.write(_LIST, "alice/none") == 0
     assert listed() == {"alice/app"}
 
 
@@ -93,7 +94,7 @@ def test_threads_that_write_at_once_are_all_told() -> None:
     names = [f"alice/{number}" for number in range(20)]
     Repository.objects.bulk_create(Repository(name=name) for name in names)
 
-    changed = at_once(*(lambda name=name: deferred.write(_LIST, name) for name in names), *[lambda: 1] * 3)
+    changed = at_once(*(lambda name=name: deferred_writes.write(_LIST, name) for name in names), *[lambda: 1] * 3)
 
     assert changed == [1] * 23
     assert listed() == set(names)
@@ -103,9 +104,9 @@ def test_while_one_can_not_be_done_nobody_waits_for_another(monkeypatch: pytest.
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
 
     with unwritable("distribution_repository"):
-        deferred.write(_LIST, "alice/first")
-        monkeypatch.setattr(deferred, "PATIENCE_SECONDS", 3600.0)
-        second = threading.Thread(target=deferred.write, args=(_LIST, "alice/second"), daemon=True)
+        deferred_writes.write(_LIST, "alice/first")
+        monkeypatch.setattr(deferred_writes, "PATIENCE_SECONDS", 3600.0)
+        second = threading.Thread(target=deferred_writes.write, args=(_LIST, "alice/second"), daemon=True)
         second.start()
         second.join(PATIENCE_SECONDS)
         is_waiting = second.is_alive()
@@ -120,7 +121,7 @@ def test_nothing_is_collected_until_what_is_pending_is_written() -> None:
     before = may_collect()
 
     with unwritable("distribution_repository"):
-        changed = deferred.write(_LIST, "alice/app")
+        changed = deferred_writes.write(_LIST, "alice/app")
         # The lock of a collector, without the transaction that it could not begin on SQLite.
         meanwhile = may_collect() if connection.vendor == "postgresql" else is_flock_free()
     wait_until_written()
@@ -141,10 +142,10 @@ def test_who_is_told_later_can_rely_on_the_fence_however_many_ask(monkeypatch: p
         return run_once(operation, patience_seconds)
 
     def is_told_later(name: str) -> tuple[bool, bool]:
-        is_later = deferred.write(_LIST, name) is None
+        is_later = deferred_writes.write(_LIST, name) is None
         return is_later, is_later and (may_collect() if connection.vendor == "postgresql" else is_flock_free())
 
-    monkeypatch.setitem(deferred.BATCH, connection.vendor, 1)
+    monkeypatch.setitem(deferred_writes.BATCH, connection.vendor, 1)
     monkeypatch.setattr(transactions, "run_once", run_slowly)
 
     told = at_once(*(lambda name=name: is_told_later(name) for name in names))
@@ -157,7 +158,7 @@ def test_who_is_told_later_can_rely_on_the_fence_however_many_ask(monkeypatch: p
 
 def is_flock_free() -> bool:
     """Return whether a collector would get SQLite's lock."""
-    with fence.passage() as may_pass:
+    with collection_fence.passage() as may_pass:
         return may_pass()
 
 
@@ -165,14 +166,14 @@ def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_a_push_may
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
-    monkeypatch.setattr(deferred, "MOST_PENDING", 1)
+    monkeypatch.setattr(deferred_writes, "MOST_PENDING", 1)
 
     with unwritable("distribution_repository"):
-        deferred.write(_LIST, "alice/first")
-        changed = deferred.write(_LIST, "alice/second")
+        deferred_writes.write(_LIST, "alice/first")
+        changed = deferred_writes.write(_LIST, "alice/second")
     until(lambda: "alice/first" in listed())
     may_collect_while_promised = may_collect()
-    deferred._writes._fenced_until = 0.0
+    deferred_writes._writes._fenced_until = 0.0
     wait_until_written()
 
     assert changed is None
@@ -185,26 +186,26 @@ def test_after_a_write_too_many_collection_goes_on_long_before_half_of_the_grace
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
-    monkeypatch.setattr(deferred, "MOST_PENDING", 1)
-    monkeypatch.setattr(deferred, "FORGOTTEN_SECONDS", 0.5)
+    monkeypatch.setattr(deferred_writes, "MOST_PENDING", 1)
+    monkeypatch.setattr(deferred_writes, "FORGOTTEN_SECONDS", 0.5)
 
     with unwritable("distribution_repository"):
-        deferred.write(_LIST, "alice/first")
-        deferred.write(_LIST, "alice/second")
+        deferred_writes.write(_LIST, "alice/first")
+        deferred_writes.write(_LIST, "alice/second")
     wait_until_written()
 
     until(may_collect)
 
 
 def test_one_that_the_database_refuses_keeps_no_other_from_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(deferred.BATCH, connection.vendor, 1)
+    monkeypatch.setitem(deferred_writes.BATCH, connection.vendor, 1)
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/app", "alice/taken"))
 
     with unwritable("distribution_repository"):
-        deferred.write(_INSERT, "alice/taken")
-        deferred.write(_LIST, "alice/app")
+        deferred_writes.write(_INSERT, "alice/taken")
+        deferred_writes.write(_LIST, "alice/app")
     until(lambda: "alice/app" in listed())
-    is_pending = not deferred._writes.is_idle()
+    is_pending = not deferred_writes._writes.is_idle()
     Repository.objects.get(name="alice/taken").delete()
     wait_until_written()
 
@@ -216,7 +217,7 @@ def test_in_a_transaction_it_is_part_of_it() -> None:
     Repository.objects.create(name="alice/app")
 
     with transaction.atomic():
-        changed = deferred.write(_LIST, "alice/app")
+        changed = deferred_writes.write(_LIST, "alice/app")
         transaction.set_rollback(True)
 
     assert changed == 1
@@ -227,10 +228,10 @@ def test_what_is_pending_is_left_to_the_process_that_was_forked_from() -> None:
     Repository.objects.create(name="alice/app")
 
     with unwritable("distribution_repository"):
-        deferred.write(_LIST, "alice/app")
+        deferred_writes.write(_LIST, "alice/app")
         child = os.fork()
         if not child:
-            os._exit(0 if deferred._writes.is_idle() else 1)
+            os._exit(0 if deferred_writes._writes.is_idle() else 1)
         status = os.waitpid(child, 0)[1]
 
     assert os.waitstatus_to_exitcode(status) == 0

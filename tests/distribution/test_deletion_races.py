@@ -13,8 +13,10 @@ import pytest
 from django.db import connection
 
 from acl.names import RepositoryName
-from distribution import blobs, deletion, manifests, repositories, uploads
+from distribution import blobs, deletion, repositories
+from distribution.manifests import store
 from distribution.models import Repository
+from distribution.uploads import sessions
 from tests.caller import Caller, Response
 from tests.distribution.sessions import finish, start
 from tests.images import Image, digest_of, push_blob, put_manifest
@@ -109,7 +111,7 @@ def test_a_row_to_which_something_comes_at_this_moment_stays(
     digest = push_blob(alice, OTHER, BODY)
     pk = empty_repository()
     pushes: dict[str, tuple[ModuleType, str, Callable[[], Response]]] = {
-        "upload": (uploads, "_open", lambda: alice.post(f"/v2/{APP}/blobs/uploads/")),
+        "upload": (sessions, "_open", lambda: alice.post(f"/v2/{APP}/blobs/uploads/")),
         "mount": (blobs, "_mount", lambda: mount(alice, digest)),
     }
     module, name, push = pushes[act]
@@ -126,7 +128,7 @@ def test_a_push_that_is_committed_first_is_deleted_with_the_repository(
 ) -> None:
     image = push(APP, "v1")
     putting = partial(put_manifest, alice, APP, "v2", image.payload)
-    with uncommitted(monkeypatch, manifests, "_put", thread, putting) as put:
+    with uncommitted(monkeypatch, store, "_put", thread, putting) as put:
         deleting = beside(thread, partial(deletion.begin, APP))
 
     assert put.result().status_code == 201

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.api.errors import ErrorCode, RegistryError
-from distribution.digest import ALGORITHMS, Digest, new_hash, parse_digest
+from distribution.protocol.digest import ALGORITHMS, Digest, new_hash, parse_digest
 
 HEX_64 = "0123456789abcdef" * 4
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from django.core.files.storage import InMemoryStorage
 
-from distribution.file_storage import CHUNK_BYTES, FIRST_CHUNK_BYTES, DurableFileSystemStorage, SyncError
-from distribution.storage import BlobStore, MissingObjectError, new_key
+from distribution.storage.blob_store import BlobStore, MissingObjectError, new_key
+from distribution.storage.local import CHUNK_BYTES, FIRST_CHUNK_BYTES, DurableFileSystemStorage, SyncError
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_a_file_whose_sync_failed_is_free_for_nobody_until_it_is_sealed(
     alice.patch(location, BEFORE)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail(OSError(5, "Input/output error")))
-        patch.setattr("distribution.segments._abandon", fail(OperationalError("gone")))
+        patch.setattr("distribution.uploads.chunks._abandon", fail(OperationalError("gone")))
         failed = alice.patch(location, BYTES)
 
     early = alice.patch(location, BYTES)

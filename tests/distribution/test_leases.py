@@ -13,8 +13,8 @@ from django.test import Client
 from django.utils.timezone import now
 
 from core.db import transactions
-from distribution import leases, segments
 from distribution.models import Blob, Segment, Trash, Upload
+from distribution.uploads import chunks, leases
 from tests.caller import Caller, Response, content, error_codes
 from tests.distribution.invariants import broken
 from tests.distribution.sessions import SESSION_HEADERS, Interrupted, at_once, claimed, finish, start
@@ -181,7 +181,7 @@ def test_a_writer_whose_claim_the_database_forgot_takes_nothing_from_the_next(
         finally:
             connections.close_all()
 
-    monkeypatch.setattr(segments, "failpoint", stand_still)
+    monkeypatch.setattr(chunks, "failpoint", stand_still)
     with ThreadPoolExecutor(1) as threads:
         late = threads.submit(write_late)
         assert is_claimed.wait(60)

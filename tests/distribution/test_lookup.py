@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from distribution import lookup
-from distribution.digest import parse_digest
+from distribution import queries
 from distribution.models import Blob, Link, Manifest, Repository
-from distribution.tag import parse_tag
+from distribution.protocol.digest import parse_digest
+from distribution.protocol.references import parse_tag
 from tests.caller import Caller
 from tests.images import Image, digest_of, push_blob
 
@@ -25,7 +25,7 @@ def test_blobs_are_found_as_the_orm_finds_them(crowd: list[Image]) -> None:
         for blob in Blob.objects.all():
             link = Link.objects.filter(repository__name=name, blob=blob).first()
 
-            found = lookup.blob(name, parse_digest(blob.digest))
+            found = queries.blob(name, parse_digest(blob.digest))
 
             assert (found is None) == (link is None)
             if found is not None:
@@ -37,13 +37,13 @@ def test_manifests_are_found_as_the_orm_finds_them(crowd: list[Image], *, with_p
     for name in ("alice/a", "alice/b", "alice/none"):
         for digest in {image.digest for image in crowd}:
             row = Manifest.objects.filter(repository__name=name, digest=digest).first()
-            assert_same(lookup.manifest(name, parse_digest(digest), with_payload=with_payload), row, with_payload)
+            assert_same(queries.manifest(name, parse_digest(digest), with_payload=with_payload), row, with_payload)
         for tag in ("v1", "v2", "V1", "v3"):
             row = Manifest.objects.filter(repository__name=name, tags__name=tag).first()
-            assert_same(lookup.manifest(name, parse_tag(tag), with_payload=with_payload), row, with_payload)
+            assert_same(queries.manifest(name, parse_tag(tag), with_payload=with_payload), row, with_payload)
 
 
-def assert_same(found: lookup.FoundManifest | None, row: Manifest | None, with_payload: bool) -> None:
+def assert_same(found: queries.FoundManifest | None, row: Manifest | None, with_payload: bool) -> None:
     assert (found is None) == (row is None)
     if row is None or found is None:
         return
@@ -55,10 +55,10 @@ def assert_same(found: lookup.FoundManifest | None, row: Manifest | None, with_p
 def test_a_corrupt_blob_is_not_found(crowd: list[Image]) -> None:
     Blob.objects.update(is_corrupt=True)
 
-    assert lookup.blob("alice/a", parse_digest(digest_of(b"1"))) is None
+    assert queries.blob("alice/a", parse_digest(digest_of(b"1"))) is None
 
 
 def test_a_repository_exists_from_its_first_push_on(crowd: list[Image]) -> None:
-    assert lookup.repository("alice/a") == Repository.objects.get(name="alice/a").pk
-    assert lookup.repository("alice/A") is None
-    assert lookup.repository("alice/none") is None
+    assert queries.repository("alice/a") == Repository.objects.get(name="alice/a").pk
+    assert queries.repository("alice/A") is None
+    assert queries.repository("alice/none") is None

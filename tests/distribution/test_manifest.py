@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.api.errors import ErrorCode, RegistryError
-from distribution.digest import Digest
-from distribution.manifest import Descriptor, ParsedManifest, parse_manifest
-from distribution.spec import (
+from distribution.protocol.digest import Digest
+from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, parse_manifest
+from distribution.protocol.spec import (
     DOCKER_CONFIG,
     DOCKER_LIST,
     DOCKER_MANIFEST,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from distribution import spec
+from distribution.protocol import spec
 from tests.caller import Caller, error_codes
 from tests.images import Image, descriptor, digest_of, index, push_blob, put_manifest
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from distribution import spec
 from distribution.models import Manifest, ManifestBlob, Tag
+from distribution.protocol import spec
 from tests.caller import Caller, Response, error_codes
 from tests.distribution.sessions import cut
 from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest

@@ -10,7 +10,7 @@ from acl.models import Rule
 from acl.names import RepositoryName
 from distribution import blobs, deletion
 from distribution.models import Blob, Link, Repository, Upload
-from distribution.storage import blob_store
+from distribution.storage.blob_store import blob_store
 from tests.caller import Caller, Response, content
 from tests.images import digest_of, push_blob
 

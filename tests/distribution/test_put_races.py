@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 
 from acl.names import RepositoryName
-from distribution import manifests
-from distribution.digest import Digest
+from distribution.manifests import store
 from distribution.models import Manifest
+from distribution.protocol.digest import Digest
 from tests.caller import Caller
 from tests.images import descriptor, manifest, push_blob
 
@@ -24,7 +24,7 @@ REFERRER = manifest(CONFIG, subject=descriptor(SUBJECT))
 def put(payload: bytes) -> None:
     """Put a manifest by its digest, in a thread with a connection of its own."""
     try:
-        manifests.put(NAME, payload, None)
+        store.put(NAME, payload, None)
     finally:
         connection.close()
 
@@ -35,15 +35,15 @@ def uncommitted(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], tuple[Even
 
     def keep(payload: bytes) -> tuple[Event, Event]:
         is_written, may_commit = Event(), Event()
-        put_all = manifests._put
+        put_all = store._put
 
-        def put_and_wait(incoming: manifests.Put) -> None:
+        def put_and_wait(incoming: store.Put) -> None:
             put_all(incoming)
             if incoming.payload == payload:
                 is_written.set()
                 may_commit.wait(60)
 
-        monkeypatch.setattr(manifests, "_put", put_and_wait)
+        monkeypatch.setattr(store, "_put", put_and_wait)
         return is_written, may_commit
 
     return keep
@@ -52,7 +52,7 @@ def uncommitted(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], tuple[Even
 def delete(payload: bytes) -> None:
     """Delete a manifest, in a thread with a connection of its own."""
     try:
-        manifests.delete(NAME, Digest.of(payload))
+        store.delete(NAME, Digest.of(payload))
     finally:
         connection.close()
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from distribution import referrers, spec
+from distribution import referrers
+from distribution.protocol import spec
 from tests.caller import Caller, error_codes
 from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from distribution import segments
 from distribution.models import Blob, Upload
+from distribution.uploads import chunks
 from tests.caller import Caller, content, error_codes
 from tests.distribution.invariants import broken
 from tests.distribution.sessions import SESSION_HEADERS, chunk, claimed, cut, finish, start
@@ -20,7 +20,7 @@ MORE = b" and more"
 
 @pytest.fixture(autouse=True)
 def _keeps_short_prefixes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "MIN_PREFIX_BYTES", 4)
+    monkeypatch.setattr(chunks, "MIN_PREFIX_BYTES", 4)
 
 
 def read(alice: Caller, expected: bytes) -> bytes:

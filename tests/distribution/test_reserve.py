@@ -15,9 +15,9 @@ from pytest_django import Settings
 
 from configuration.values import Reserve
 from core.db import ballast
-from distribution import reserve
 from distribution.models import Repository, Trash, Upload
-from distribution.storage import BlobStore
+from distribution.storage import disk_reserve
+from distribution.storage.blob_store import BlobStore
 from tests.caller import Caller, content, error_codes
 from tests.collector.props import collect, pass_time
 from tests.distribution.sessions import finish, start
@@ -40,7 +40,7 @@ def reserving(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Reserving:
 
     def keep(kept: Reserve) -> None:
         monkeypatch.setattr(os, "statvfs", statvfs)
-        monkeypatch.setattr(reserve, "_unlooked", reserve._Unlooked())
+        monkeypatch.setattr(disk_reserve, "_unlooked", disk_reserve._Unlooked())
         section = replace(settings.REGISTRY.storage, min_free=kept)
         settings.REGISTRY = replace(settings.REGISTRY, storage=section)
 
@@ -158,7 +158,7 @@ def test_a_disk_of_blobs_alone_keeps_nothing_for_the_ballast(
     monkeypatch.setattr(ballast, "database_file", lambda: "/proc/registry.sqlite3")
     reserving(Reserve(0, None))
 
-    reserve.check_room(1)
+    disk_reserve.check_room(1)
 
 
 def test_a_storage_that_is_gone_is_503_before_any_body(alice: Caller, settings: Settings, tmp_path: Path) -> None:
@@ -173,9 +173,9 @@ def test_a_storage_that_is_gone_is_503_before_any_body(alice: Caller, settings: 
 
 def test_a_cloud_has_no_end(monkeypatch: pytest.MonkeyPatch, fill: Callable[[], None]) -> None:
     fill()
-    monkeypatch.setattr(reserve, "blob_store", lambda: BlobStore(InMemoryStorage()))
-    monkeypatch.setattr(reserve, "database_file", lambda: None)
+    monkeypatch.setattr(disk_reserve, "blob_store", lambda: BlobStore(InMemoryStorage()))
+    monkeypatch.setattr(disk_reserve, "database_file", lambda: None)
 
-    reserve.check()
+    disk_reserve.check()
 
-    assert reserve.space() is None
+    assert disk_reserve.space() is None

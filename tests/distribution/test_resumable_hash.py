@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distribution import resumable_hash
-from distribution.digest import ALGORITHMS
-from distribution.resumable_hash import ResumableHash
+from distribution.protocol.digest import ALGORITHMS
+from distribution.uploads import resumable_hash
+from distribution.uploads.resumable_hash import ResumableHash
 
 ALGORITHM = pytest.mark.parametrize("algorithm", ALGORITHMS)
 PIECES = st.lists(st.binary(max_size=700), max_size=12)

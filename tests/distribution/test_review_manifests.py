@@ -2,8 +2,8 @@
 
 import json
 
-from distribution import spec
 from distribution.models import Link, Manifest
+from distribution.protocol import spec
 from tests.caller import Caller, error_codes
 from tests.images import descriptor, digest_of, index, push_blob, put_manifest
 

@@ -4,9 +4,10 @@ import tracemalloc
 from datetime import UTC, datetime
 
 from acl.names import parse_name
-from distribution import referrers, spec
-from distribution.digest import Digest
+from distribution import referrers
 from distribution.models import Manifest
+from distribution.protocol import spec
+from distribution.protocol.digest import Digest
 from distribution.repositories import ensure
 from tests.caller import Caller
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from distribution import short_body
 from distribution.models import Blob, Segment, Trash, Upload
+from distribution.uploads import small_blob
 from tests.caller import Caller, error_codes
 from tests.distribution.invariants import broken
 from tests.distribution.sessions import at_once, cut, finish, start
@@ -23,7 +23,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], 
     """Return a function that lets something happen once, when the object of a short body is stored and not counted."""
 
     def happen(act: Callable[[], Any]) -> None:
-        store = short_body.store
+        store = small_blob.store
         acts = [act]
 
         def store_and_act(*args: Any) -> Any:
@@ -32,7 +32,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], 
                 acts.pop()()
             return content
 
-        monkeypatch.setattr(short_body, "store", store_and_act)
+        monkeypatch.setattr(small_blob, "store", store_and_act)
 
     return happen
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from distribution.models import Blob, Segment, Upload
-from distribution.storage import BlobStore, new_key
+from distribution.storage.blob_store import BlobStore, new_key
 from tests.caller import Caller, Response, content, error_codes
 from tests.distribution.invariants import broken, objects_on
 from tests.distribution.sessions import finish, start

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.api.errors import ErrorCode, RegistryError
-from distribution.digest import Digest
-from distribution.tag import parse_reference, parse_tag
+from distribution.protocol.digest import Digest
+from distribution.protocol.references import parse_reference, parse_tag
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import database_fault, transactions
 from core.db.database_fault import ConflictError
 from core.db.transactions import LostRaceError
-from distribution import segments
 from distribution.models import Repository
+from distribution.uploads import chunks
 from tests.caller import Caller, error_codes
 from tests.database_errors import of_postgresql, of_sqlite
 from tests.distribution.sessions import finish, start
@@ -138,7 +138,7 @@ def test_a_read_that_the_database_fails_is_503_and_says_what_is_wrong(
     def fails(*args: Any) -> None:
         raise failure
 
-    monkeypatch.setattr("distribution.lookup._promised", fails)
+    monkeypatch.setattr("distribution.queries._promised", fails)
     response = alice.get(f"/v2/alice/app/blobs/{digest_of(b'')}")
 
     assert response.status_code == 503
@@ -175,7 +175,7 @@ def test_a_chunk_whose_commit_was_answered_by_nobody_counts_once(
 
     location = start(alice)
     with monkeypatch.context() as patch:
-        patch.setattr(transactions, "run", lambda op, *args: (run_again if op is segments._count else real)(op, *args))
+        patch.setattr(transactions, "run", lambda op, *args: (run_again if op is chunks._count else real)(op, *args))
         response = alice.patch(location, b"bytes")
 
     assert response.status_code == 202

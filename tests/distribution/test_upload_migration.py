@@ -11,7 +11,7 @@ from accounts.identity import ANONYMOUS, Identity
 from accounts.models import Account
 from acl.names import RepositoryName
 from core.api.errors import RegistryError
-from distribution import uploads
+from distribution.uploads import sessions
 
 BEFORE = [("distribution", "0005_upload_network")]
 NAME = RepositoryName("alice/app")
@@ -46,8 +46,8 @@ def test_a_session_of_before_is_of_the_account_that_has_its_name_now(migrated_ba
     migrate_forward()
 
     identity = Identity("alice", account_pk=alice.pk)
-    assert uploads.find(NAME, of_alice, identity).offset == 7
-    assert uploads.find(NAME, of_anybody, ANONYMOUS).offset == 7
+    assert sessions.find(NAME, of_alice, identity).offset == 7
+    assert sessions.find(NAME, of_anybody, ANONYMOUS).offset == 7
     for owner in (ANONYMOUS, identity):
         with pytest.raises(RegistryError):
-            uploads.find(NAME, of_nobody, owner)
+            sessions.find(NAME, of_nobody, owner)

@@ -94,9 +94,9 @@ def hasten() -> None:
     """Make trash due after TRASH_DELAY, and uploads after UPLOAD_EXPIRY."""
     from django.db.models.functions import Now
 
-    from distribution import trash
     from distribution.models import Trash, Upload
-    from distribution.uploads import EXPIRY as REAL_EXPIRY
+    from distribution.storage import trash
+    from distribution.uploads.sessions import EXPIRY as REAL_EXPIRY
 
     Trash.objects.filter(delete_after__lt=Now() + trash.DELAY - TRASH_DELAY).update(delete_after=Now())
     old = Upload.objects.filter(active_at__lt=Now() - UPLOAD_EXPIRY, leased_until=None)

@@ -11,11 +11,11 @@ from django.db.models import Exists, OuterRef
 from collector.fsck.problem import Problem
 from collector.walk import by_pk
 from core.db import transactions
-from distribution import trash
 from distribution.blobs import mark_corrupt
-from distribution.digest import new_hash, parse_digest
 from distribution.models import Blob, Link, remove
-from distribution.storage import MissingObjectError, blob_store
+from distribution.protocol.digest import new_hash, parse_digest
+from distribution.storage import trash
+from distribution.storage.blob_store import MissingObjectError, blob_store
 
 CHUNK_BYTES = 1024 * 1024
 

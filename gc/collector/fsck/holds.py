@@ -11,7 +11,7 @@ from collector.fsck.problem import Problem
 from collector.walk import by_pk
 from core.db import transactions
 from distribution import deletion
-from distribution.holds import HELD_LINK, HELD_MANIFEST
+from distribution.manifests.references import HELD_LINK, HELD_MANIFEST
 from distribution.models import Link, Manifest
 
 

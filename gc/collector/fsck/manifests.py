@@ -8,9 +8,9 @@ from collector.fsck.problem import Problem
 from collector.walk import by_pk
 from core.api.errors import RegistryError
 from distribution import deletion
-from distribution.digest import Digest, parse_digest
-from distribution.manifest import parse_manifest
 from distribution.models import Manifest, ManifestBlob, ManifestChild, Tag
+from distribution.protocol.digest import Digest, parse_digest
+from distribution.protocol.manifest_parser import parse_manifest
 
 # A manifest has up to 4 MiB.
 BATCH = 20

@@ -7,9 +7,9 @@ from django.core.files.storage import storages
 
 from collector.fsck.problem import Problem
 from collector.walk import BATCH, by_pk
-from distribution import trash
 from distribution.models import Blob, Segment, Trash, Upload, remove
-from distribution.storage import MissingObjectError, blob_store
+from distribution.storage import trash
+from distribution.storage.blob_store import MissingObjectError, blob_store
 
 
 def check() -> Iterator[Problem]:

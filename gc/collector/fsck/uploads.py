@@ -9,9 +9,9 @@ from django.db.models import Q
 from collector.fsck.problem import Problem
 from collector.walk import by_pk
 from core.db import transactions
-from distribution import uploads
 from distribution.models import Blob, Segment, Upload
-from distribution.storage import MissingObjectError, blob_store
+from distribution.storage.blob_store import MissingObjectError, blob_store
+from distribution.uploads import sessions
 
 
 def check() -> Iterator[Problem]:
@@ -41,4 +41,4 @@ def _fault(segment: Segment) -> str:
 def _end(pk: UUID) -> None:
     upload = Upload.objects.select_for_update().filter(pk=pk).first()
     if upload is not None:
-        uploads.discard(upload)
+        sessions.discard(upload)

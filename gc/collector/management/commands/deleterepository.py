@@ -15,9 +15,10 @@ from collector.pace import Pace, StopError
 from collector.stopping import Stopper, stopped_by_signal
 from core.progress import Progress, bar
 from core.sizes import counted, size_text
-from distribution import deletion, lookup, trash
+from distribution import deletion, queries
 from distribution.deletion import Contents, Removed
 from distribution.models import Repository
+from distribution.storage import trash
 
 SUGGESTED = 3
 
@@ -103,7 +104,7 @@ def _find(text: str) -> tuple[RepositoryName, int]:
     """Return name and primary key of the repository. Raises CommandError, which suggests names that are there."""
     with suppress(InvalidNameError):
         name = parse_name(text)
-        pk = lookup.repository(name)
+        pk = queries.repository(name)
         if pk is not None:
             return name, pk
     names = deletion.without_hidden(Repository.objects.all()).values_list("name", flat=True)

@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection
 
 from collector import fsck
 from collector.fsck import Problem
-from distribution.storage import blob_store, check_storage
+from distribution.storage.blob_store import blob_store, check_storage
 
 
 class Command(BaseCommand):

@@ -25,8 +25,8 @@ from collector.stopping import Stopper, stopped_by_signal
 from core.durations import InvalidDurationError, parse_duration
 from core.progress import Progress
 from core.sizes import counted
-from distribution import trash
 from distribution.models import Trash
+from distribution.storage import trash
 
 
 class Command(BaseCommand):

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass
 
-from distribution.digest import Digest
+from distribution.protocol.digest import Digest
 
 
 @dataclass(frozen=True, slots=True)

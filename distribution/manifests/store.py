@@ -15,12 +15,14 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
-from distribution import families, holds, lookup, repositories, reserve
-from distribution.digest import Digest
-from distribution.lookup import FoundManifest
-from distribution.manifest import ParsedManifest, parse_manifest
+from distribution import queries, repositories
+from distribution.manifests import references, removal
 from distribution.models import Manifest, ManifestChild, Repository, Tag, remove
-from distribution.tag import Tag as TagName
+from distribution.protocol.digest import Digest
+from distribution.protocol.manifest_parser import ParsedManifest, parse_manifest
+from distribution.protocol.references import Tag as TagName
+from distribution.queries import FoundManifest
+from distribution.storage import disk_reserve
 
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id FROM distribution_tag
@@ -119,7 +121,7 @@ class Put:
 
 def find(name: RepositoryName, reference: Digest | TagName, *, with_payload: bool) -> FoundManifest:
     """Return the manifest, promised for half the grace period. Raises MANIFEST_UNKNOWN, NAME_UNKNOWN."""
-    found = lookup.manifest(name, reference, with_payload=with_payload)
+    found = queries.manifest(name, reference, with_payload=with_payload)
     if found is None:
         raise unknown(name, str(reference))
     return found
@@ -137,7 +139,7 @@ def put(
     Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs);
     DENIED when the disk of the database, which has the payloads, is full.
     """
-    reserve.check_rows()
+    disk_reserve.check_rows()
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
     if digest not in (None, actual):
         raise RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(digest), "actual": str(actual)})
@@ -217,7 +219,7 @@ def _write(incoming: Put, repository: Repository, around: Mapping[str, _Manifest
     own = around.get(str(incoming.digest))
     is_held = bool(incoming.tags) or incoming.subject in around
     if own is not None:
-        _PROMISE.run(not (is_held or holds.is_manifest_held(own.pk)), own.pk)
+        _PROMISE.run(not (is_held or references.is_manifest_held(own.pk)), own.pk)
         # A blob that may be elsewhere can have come since the last time.
         _USE.run(own.pk, links)
         return own.pk
@@ -250,7 +252,7 @@ def _move_tags(incoming: Put, repository: Repository, own: int, tags: list[_Tag]
         _MOVE_TAGS.run(own, [tag.pk for tag in tags])
     moved = {tag.manifest_pk for tag in tags if tag.manifest_pk != own}
     if moved:
-        holds.drop_manifests(moved)
+        references.drop_manifests(moved)
     # Sorted: two puts of the same new tags would else wait for each other.
     for name in sorted({*incoming.tags} - {tag.name for tag in tags}):
         _INSERT_TAG.run(repository.pk, name, own)
@@ -273,14 +275,14 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
         raise unknown(name, str(digest))
     tags = Tag.objects.filter(manifest=row)
     locked = set(tags.select_for_update().order_by("pk").values_list("pk", flat=True))
-    family = families.lock(row.pk, row.repository_id, row.digest)
+    family = removal.lock(row.pk, row.repository_id, row.digest)
     if row.pk not in family.pks:
         raise unknown(name, str(digest))
     if not family.is_complete or set(tags.values_list("pk", flat=True)) - locked:
         raise LostRaceError("a tag, child or referrer came in between")
     _check_no_parent(row)
     remove(Tag.objects.filter(pk__in=locked))
-    families.remove(family, ended_at=None)
+    removal.remove(family, ended_at=None)
     failpoint("manifest.before_delete_commit")
 
 
@@ -292,6 +294,6 @@ def _check_no_parent(row: Manifest) -> None:
 
 def unknown(name: RepositoryName, reference: str) -> RegistryError:
     """Return the 404 for a manifest: of its repository when nothing was ever pushed there."""
-    if lookup.repository(name) is not None:
+    if queries.repository(name) is not None:
         return RegistryError(ErrorCode.MANIFEST_UNKNOWN, {"name": name, "reference": reference})
     return RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})

@@ -22,7 +22,7 @@ from itertools import accumulate
 from typing import NoReturn
 
 from core.api.errors import ErrorCode, RegistryError, quoted
-from distribution.spec import JSON_MAX_DEPTH, JSON_MAX_VALUES
+from distribution.protocol.spec import JSON_MAX_DEPTH, JSON_MAX_VALUES
 
 _BOM = b"\xef\xbb\xbf"
 # Of 64 bits and a sign. int() takes time by the square of the digits, and refuses more than 4300.

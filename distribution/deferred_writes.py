@@ -22,7 +22,7 @@ from core.db import transactions
 from core.db.database_fault import report
 from core.db.pooled_connection import release_connection
 from core.db.statement import Statement, database_of_thread
-from distribution import fence
+from distribution import collection_fence
 
 # A request waits no longer than this, whatever the disk does; what was waited for without the fence, another attempt
 # and the fence fit in.
@@ -115,7 +115,7 @@ class DeferredWrites:
 
     def _write_late(self) -> None:
         """Hold the fence until all is written."""
-        guard = fence.guard()
+        guard = collection_fence.guard()
         try:
             while True:
                 release_connection()
@@ -175,7 +175,7 @@ class DeferredWrites:
             return True
 
 
-def _hold(guard: fence.Guard) -> None:
+def _hold(guard: collection_fence.Guard) -> None:
     try:
         guard.hold()
     except (OSError, Error) as error:

@@ -6,7 +6,7 @@ import re
 from typing import NewType
 
 from core.api.errors import ErrorCode, RegistryError, quoted
-from distribution.digest import Digest, parse_digest
+from distribution.protocol.digest import Digest, parse_digest
 
 Tag = NewType("Tag", str)
 

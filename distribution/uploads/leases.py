@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import deferred
+from distribution import deferred_writes
 
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 10.0
@@ -71,7 +71,7 @@ class Claim:
             return
         self.renewed_at = time.monotonic()
         # A database that is busy or restarts ends no upload: whether the claim still stands is asked at its end.
-        if deferred.write(_RENEW, self.upload_id, self.lease) == 0:
+        if deferred_writes.write(_RENEW, self.upload_id, self.lease) == 0:
             raise LostLeaseError
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from distribution.digest import RunningHash
-from distribution.file_storage import CHUNK_BYTES
-from distribution.storage import Reader
+from distribution.protocol.digest import RunningHash
+from distribution.storage.blob_store import Reader
+from distribution.storage.local import CHUNK_BYTES
 
 
 class HashingReader:

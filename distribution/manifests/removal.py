@@ -5,7 +5,7 @@ from datetime import datetime
 
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError
-from distribution import holds
+from distribution.manifests import references
 
 _CHILDREN = Statement("SELECT child_id FROM distribution_manifestchild WHERE parent_id = %s")
 _MEMBERS = """
@@ -57,8 +57,8 @@ def remove(family: Family, *, ended_at: datetime | None, skip_locked: bool = Fal
         raise LostRaceError("a link of the manifest is busy")
     for removal in _REMOVE:
         removal.run(family.pk)
-    holds.drop_manifests(family.pks - {family.pk}, ended_at)
-    holds.drop_links(links, ended_at)
+    references.drop_manifests(family.pks - {family.pk}, ended_at)
+    references.drop_links(links, ended_at)
 
 
 def _pks(statement: Statement, *parameters: object) -> frozenset[int]:

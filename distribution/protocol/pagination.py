@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from django.http import QueryDict
 
 from core.api.errors import ErrorCode, RegistryError, quoted
-from distribution.spec import PAGE_MAX
+from distribution.protocol.spec import PAGE_MAX
 
 
 @dataclass(frozen=True, slots=True)

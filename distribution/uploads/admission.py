@@ -8,9 +8,9 @@ from django.conf import settings
 
 from core.api.errors import ErrorCode, RegistryError
 from core.sizes import size_text
-from distribution import reserve
-from distribution.leases import Claim
 from distribution.models import Upload
+from distribution.storage import disk_reserve
+from distribution.uploads.leases import Claim
 
 
 def check(_upload: Upload, size: int, more: int) -> None:
@@ -22,7 +22,7 @@ def check(_upload: Upload, size: int, more: int) -> None:
     if limit is not None and size > limit:
         message = f"a blob has at most {size_text(limit)} here (storage.max_blob_size)"
         raise RegistryError(ErrorCode.SIZE_INVALID, {"limit_bytes": limit}, status=413, message=message)
-    reserve.check_room(more)
+    disk_reserve.check_room(more)
 
 
 class Growth:

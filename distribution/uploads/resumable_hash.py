@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from distribution.digest import RunningHash, new_hash
+from distribution.protocol.digest import RunningHash, new_hash
 
 _SIZE_BYTES = 8
 

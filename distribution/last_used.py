@@ -11,7 +11,7 @@ from functools import lru_cache
 from django.conf import settings
 
 from core.db.statement import Statement
-from distribution import deferred
+from distribution import deferred_writes
 
 _RENEW = {
     "distribution_link": """
@@ -38,5 +38,5 @@ def renew(table: str, pk: int) -> bool | None:
 
     None: it can't be written now and will be. A row that is found by a look after this stays until then.
     """
-    rows = deferred.write(statement(_RENEW[table]), pk)
+    rows = deferred_writes.write(statement(_RENEW[table]), pk)
     return None if rows is None else rows == 1

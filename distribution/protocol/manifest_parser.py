@@ -30,9 +30,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.api.errors import ErrorCode, RegistryError, quoted
-from distribution.digest import Digest, parse_digest
-from distribution.json_document import parse_document
-from distribution.spec import (
+from distribution.protocol.digest import Digest, parse_digest
+from distribution.protocol.spec import (
     DOCKER_SCHEMA_1_TYPES,
     INDEX_TYPES,
     MANIFEST_MAX_BYTES,
@@ -43,6 +42,7 @@ from distribution.spec import (
     SCHEMA_VERSION,
     SIZE_MAX,
 )
+from distribution.protocol.strict_json import parse_document
 
 Fields = Mapping[str, object]
 

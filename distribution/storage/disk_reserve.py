@@ -19,7 +19,7 @@ from core.api.errors import ErrorCode, RegistryError, unavailable
 from core.db import ballast
 from core.db.ballast import database_file
 from core.sizes import size_text
-from distribution.storage import blob_store
+from distribution.storage.blob_store import blob_store
 
 logger = logging.getLogger(__name__)
 

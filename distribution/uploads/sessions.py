@@ -24,14 +24,16 @@ from core.db import transactions
 from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import blobs, repositories, reserve, segments, short_body, trash
-from distribution.assembly import assemble
-from distribution.content import Content
-from distribution.digest import Digest, new_hash
-from distribution.hashing import read_to_end
-from distribution.leases import Claim
+from distribution import blobs, repositories
 from distribution.models import Link, Repository, Upload
-from distribution.storage import blob_store
+from distribution.protocol.digest import Digest, new_hash
+from distribution.storage import disk_reserve, trash
+from distribution.storage.blob_store import blob_store
+from distribution.storage.stored_content import Content
+from distribution.uploads import chunks, small_blob
+from distribution.uploads.assembly import assemble
+from distribution.uploads.hashing_reader import read_to_end
+from distribution.uploads.leases import Claim
 
 RETRY_AFTER_SECONDS = 60
 # How long a session lasts after its last activity: one with bytes may be a push over a bad line that goes on tomorrow.
@@ -80,7 +82,7 @@ def start(name: RepositoryName, owner: Identity, algorithm: str = "sha256", netw
     Raises TOOMANYREQUESTS when account or network has all that `server.limits` lets it have; DENIED while the disk's
     space is low.
     """
-    reserve.check()
+    disk_reserve.check()
     most = settings.REGISTRY.server.limits.uploads_per_account
     if _COUNT_OPEN.value(owner.account_pk, network, most) >= most:
         raise _too_many_open(owner, network, most)
@@ -95,7 +97,7 @@ def _open(upload: Upload, name: RepositoryName) -> None:
     upload.repository = repositories.ensure(name)
     owner = (upload.account, upload.account_pk)
     if _INSERT.run(upload.pk, upload.repository_id, *owner, upload.network, upload.algorithm):
-        segments.name_first(upload)
+        chunks.name_first(upload)
     # Else an earlier attempt was committed, though the answer to its COMMIT got lost.
 
 
@@ -124,9 +126,9 @@ def append(upload: Upload, body: Body, start: int | None = None, expected: int |
     Raises RANGE_INVALID, SIZE_INVALID, BLOB_UPLOAD_INVALID, and the session stays usable; what `admission.check` raises
     ends it.
     """
-    with segments.claiming(upload) as claim, _ended_when_refused(upload, body):
-        received = segments.receive(upload, claim, body, upload.offset if start is None else start, expected)
-        segments.count(upload, received)
+    with chunks.claiming(upload) as claim, _ended_when_refused(upload, body):
+        received = chunks.receive(upload, claim, body, upload.offset if start is None else start, expected)
+        chunks.count(upload, received)
     upload.offset += received.size
 
 
@@ -136,7 +138,7 @@ def complete(upload: Upload, body: Body, digest: Digest, start: int | None = Non
     Raises what `append` raises; DIGEST_INVALID when the bytes have another digest. That ends the session: no client
     goes on with it, since nothing takes bytes back, and it would lie here for a day.
     """
-    with segments.claiming(upload) as claim:
+    with chunks.claiming(upload) as claim:
         with _ended_when_refused(upload, body):
             content = _content(upload, claim, body, digest, start=start, expected=expected)
         blobs.notice_loss(digest)
@@ -203,11 +205,11 @@ def _content(
 ) -> Content:
     """Return the whole upload as one durable object. Raises DIGEST_INVALID when it has not the digest."""
     if start not in (None, upload.offset):
-        raise segments.range_error(upload)
+        raise chunks.range_error(upload)
     if body.is_empty and upload.offset:
         return assemble(upload, claim, digest)
     if not upload.offset and expected is None:
-        content = short_body.store(upload, body, digest)
+        content = small_blob.store(upload, body, digest)
         if content is not None:
             return content
     return _completed(upload, claim, body, digest, expected)
@@ -217,12 +219,12 @@ def _completed(upload: Upload, claim: Claim, body: Body, digest: Digest, expecte
     """Add the body under a claim, and return the whole upload."""
     # A client that does not say where its bytes belong sends them all again: nothing of a body that was cut is kept.
     keeps_prefix = expected is not None
-    received = segments.receive(upload, claim, body, upload.offset, expected, keeps_prefix=keeps_prefix)
+    received = chunks.receive(upload, claim, body, upload.offset, expected, keeps_prefix=keeps_prefix)
     content = received.content(upload.algorithm)
     if content is not None and content.digest == digest:
         # Nothing counts before it is published: should that fail, the same PUT can be sent again.
         return content
-    segments.count(upload, received)
+    chunks.count(upload, received)
     upload.offset += received.size
     return assemble(upload, claim, digest)
 
@@ -255,12 +257,12 @@ def _close(upload: Upload, repository: Repository, content: Content) -> bool:
     if row is None:
         if _is_published(upload, repository, content):
             return False
-        raise segments.range_error(upload)
+        raise chunks.range_error(upload)
     # Asked once the row is locked: nobody seals a segment without it.
     assembly_key, is_sealed = row[0], _segments(upload.pk)
     if content.key != assembly_key and is_sealed.get(content.key, True):
         # Somebody has claimed the session meanwhile, and thrown away what others had begun, or has failed.
-        raise segments.range_error(upload)
+        raise chunks.range_error(upload)
     _discard(upload.pk, _keys(is_sealed, assembly_key) - {content.key})
     return True
 

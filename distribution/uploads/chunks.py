@@ -19,16 +19,17 @@ from core.db import transactions
 from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import admission, leases, resumable_hash, trash
-from distribution.admission import Growth
-from distribution.content import Content
-from distribution.digest import Digest, RunningHash
-from distribution.file_storage import SyncError
-from distribution.hashing import HashingReader
-from distribution.leases import Claim, LostLeaseError
 from distribution.models import Blob, Segment, Upload, remove
-from distribution.spec import MAX_SEGMENTS
-from distribution.storage import Reader, blob_store, new_key
+from distribution.protocol.digest import Digest, RunningHash
+from distribution.protocol.spec import MAX_SEGMENTS
+from distribution.storage import trash
+from distribution.storage.blob_store import Reader, blob_store, new_key
+from distribution.storage.local import SyncError
+from distribution.storage.stored_content import Content
+from distribution.uploads import admission, leases, resumable_hash
+from distribution.uploads.admission import Growth
+from distribution.uploads.hashing_reader import HashingReader
+from distribution.uploads.leases import Claim, LostLeaseError
 
 logger = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from core.db.statement import Row, Statement
-from distribution import promises
-from distribution.digest import Digest
-from distribution.tag import Tag
+from distribution import last_used
+from distribution.protocol.digest import Digest
+from distribution.protocol.references import Tag
 
 _BLOB = """
 SELECT link.id, link.used_at < {cut}, blob.id, blob.digest, blob.size, blob.key
@@ -96,7 +96,7 @@ def tags(repository_pk: int, last: str, limit: int) -> list[str]:
 
 
 def _promised(sql: str, name: str, wanted: str, table: str, make: Callable[[Row], Found]) -> Found | None:
-    statement = promises.statement(sql)
+    statement = last_used.statement(sql)
     remembered: int | None = None
     for attempt in range(ATTEMPTS + 1):
         row = statement.row(name, wanted)
@@ -105,7 +105,7 @@ def _promised(sql: str, name: str, wanted: str, table: str, make: Callable[[Row]
         # With a grace period of nothing, what others renew again and again looks stale at the last look too.
         if not row[1] or row[0] == remembered or attempt == ATTEMPTS:
             return make(row)
-        is_renewed = promises.renew(table, row[0])
+        is_renewed = last_used.renew(table, row[0])
         if is_renewed:
             return make(row)
         # Another request renewed the row, or the collector took it, before it was kept from that (None) or not: the

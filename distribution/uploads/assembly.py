@@ -18,16 +18,17 @@ from core.db import transactions
 from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import leases, resumable_hash, segments, trash
-from distribution.admission import Growth
-from distribution.content import Content
-from distribution.digest import Digest, RunningHash
-from distribution.file_storage import CHUNK_BYTES
-from distribution.hashing import HashingReader, read_to_end
-from distribution.leases import Claim
 from distribution.models import Upload
-from distribution.segments import Place
-from distribution.storage import blob_store, new_key
+from distribution.protocol.digest import Digest, RunningHash
+from distribution.storage import trash
+from distribution.storage.blob_store import blob_store, new_key
+from distribution.storage.local import CHUNK_BYTES
+from distribution.storage.stored_content import Content
+from distribution.uploads import chunks, leases, resumable_hash
+from distribution.uploads.admission import Growth
+from distribution.uploads.chunks import Place
+from distribution.uploads.hashing_reader import HashingReader, read_to_end
+from distribution.uploads.leases import Claim
 
 logger = logging.getLogger(__name__)
 
@@ -146,10 +147,10 @@ def assemble(upload: Upload, claim: Claim, digest: Digest) -> Content:
 def _find(upload: Upload) -> _Stored:
     rows = _FIND.rows(upload.pk, upload.offset)
     if not rows:
-        raise segments.range_error(upload)
+        raise chunks.range_error(upload)
     hash_state, chunk_start, is_free, is_held, *_ = rows[0]
     if is_held:
-        raise segments.range_error(upload)
+        raise chunks.range_error(upload)
     segment_rows = [row[4:] for row in rows if row[4]]
     spans = [_Span(key, 0, size) for key, size, _ in segment_rows]
     may_be_published = bool(is_free) and [bool(is_sealed) for _, _, is_sealed in segment_rows] == [False]
@@ -185,7 +186,7 @@ def _copy(upload: Upload, claim: Claim, spans: list[_Span], digest: Digest) -> C
     failpoint("upload.after_assembly_claim")
     with closing(JoinedReader(spans)) as joined:
         reader = HashingReader(joined, running, Growth(upload, claim, 0).add)
-        segments.write(upload, place, reader)
+        chunks.write(upload, place, reader)
     failpoint("upload.after_assembly")
     if running.hexdigest() != digest.encoded:
         claim.spoiled_key = place.key
@@ -195,7 +196,7 @@ def _copy(upload: Upload, claim: Claim, spans: list[_Span], digest: Digest) -> C
 
 def _claim(upload: Upload, claim: Claim, running: RunningHash) -> Place:
     if not leases.take(claim, upload.offset):
-        raise segments.range_error(upload)
+        raise chunks.range_error(upload)
     row = Upload.objects.get(pk=upload.pk)
     if row.assembly_key:
         # Left by a request that failed or died while it assembled.

@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
-from distribution.file_storage import DurableFileSystemStorage
+from distribution.storage.local import DurableFileSystemStorage
 
 # Beside the folder of objects.
 _PROBE = "probe-"

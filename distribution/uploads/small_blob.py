@@ -10,12 +10,12 @@ from core.api.body import Body, cut_error
 from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import admission
-from distribution.content import Content
-from distribution.digest import Digest
 from distribution.models import Upload
-from distribution.segments import not_taken
-from distribution.storage import blob_store
+from distribution.protocol.digest import Digest
+from distribution.storage.blob_store import blob_store
+from distribution.storage.stored_content import Content
+from distribution.uploads import admission
+from distribution.uploads.chunks import not_taken
 
 SHORT_BYTES = 64 * 1024
 

@@ -118,7 +118,7 @@ def post_fork(_arbiter: Arbiter, worker: Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """Start what is due beside the server: a lease decides among all workers and replicas which one does."""
-    from collector.background import Background
+    from collector.jobs.scheduler import Background
 
     command = [*_manage, "runjobs", "--once"]
     # A job runs on any core, and not on that of its worker.

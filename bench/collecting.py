@@ -93,9 +93,9 @@ def dry_run() -> str:
 def run() -> str:
     """Do what a run does."""
     from collector import collection
-    from collector.pace import Pace
     from collector.policy import Policy
     from collector.report import Report
+    from collector.throttle import Pace
 
     class TimedPace(Pace):
         """Knows how long it made way for others."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from django.db import connection
 from django.db.models import Max
 
+from collector.batches import BATCH
 from collector.fsck.objects import unnamed
 from collector.models import Run
-from collector.walk import BATCH
 from distribution.models import Blob, Manifest, Upload
 
 # An object that was added or removed changes the time of its folder: what is looked for is in those changed last.

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
 
-from collector import reap, repositories
-from collector.findings import Finding, Kind
-from collector.mark import Mark
-from collector.pace import Pace
+from collector import expiry, repositories
+from collector.dry_run.forecast import Mark
+from collector.dry_run.results import Finding, Kind
 from collector.policy import Policy
 from collector.report import Counts, Report
 from collector.sweep import sweep
+from collector.throttle import Pace
 from core.db import clock
 
 
@@ -24,9 +24,9 @@ def collect(policy: Policy, report: Report, pace: Pace) -> None:
     now = clock.now()
     sweep(policy, now - policy.grace_period, report, pace)
     for scope in policy.scopes():
-        reap.expire_uploads(now, scope, report, pace)
+        expiry.expire_uploads(now, scope, report, pace)
     repositories.remove_empty(policy, report, pace)
-    reap.empty_trash(now, report, pace)
+    expiry.empty_trash(now, report, pace)
 
 
 def rehearse(policy: Policy, report: Report, pace: Pace | None = None) -> Iterator[Finding]:
@@ -37,8 +37,8 @@ def rehearse(policy: Policy, report: Report, pace: Pace | None = None) -> Iterat
     now, pace = clock.now(), pace or Pace()
     cut = now - policy.grace_period
     marked = Mark(policy, cut, pace).find()
-    uploads = (reap.find_uploads(now, scope, pace) for scope in policy.scopes())
-    for finding in chain(marked, *uploads, reap.find_objects(now, pace)):
+    uploads = (expiry.find_uploads(now, scope, pace) for scope in policy.scopes())
+    for finding in chain(marked, *uploads, expiry.find_objects(now, pace)):
         finding.add_to(report)
         yield finding
     ahead = Report()

@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from collector.models import Job, Lease
-from collector.pace import StopError
+from collector.throttle import StopError
 from core.db import transactions
 from distribution.models import remove
 

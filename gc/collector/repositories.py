@@ -4,10 +4,10 @@ import logging
 import time
 from collections.abc import Iterator
 
-from collector.pace import Pace, StopError
+from collector.batches import by_pk
 from collector.policy import Policy
 from collector.report import Counts, Report
-from collector.walk import by_pk
+from collector.throttle import Pace, StopError
 from distribution import deletion, repositories
 from distribution.deletion import Removed
 from distribution.models import Repository

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 
 from django.db.models.functions import Now
 
-from collector import collection, history, lease, rehearsal, schedule
+from collector import collection, history, lease, schedule
+from collector.dry_run import estimate
 from collector.lease import Held
 from collector.models import Job, Run, State, Trigger
-from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.report import Report
+from collector.throttle import Pace, StopError
 from core.db import clock, transactions
 from core.failpoints import failpoint
 
@@ -65,7 +66,7 @@ def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch |
     _begin(run, policy)
     with _recorded(run, report):
         if run.is_dry_run:
-            rehearsal.keep(run, collection.rehearse(policy, report, pace))
+            estimate.keep(run, collection.rehearse(policy, report, pace))
         else:
             collection.collect(policy, report, pace)
             collection.foresee(policy, report, pace)

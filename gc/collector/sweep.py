@@ -15,10 +15,10 @@ from functools import partial
 
 from django.db.models import Q
 
-from collector.pace import Pace, StopError
+from collector.batches import BusyError, Walk
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.report import Counts, Report
-from collector.walk import BusyError, Walk
+from collector.throttle import Pace, StopError
 from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError

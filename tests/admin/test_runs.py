@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from collector import background, jobs, rehearsal, requested
+from collector.dry_run import estimate
+from collector.jobs import due, queue, scheduler
 from collector.models import Run, RunFinding
 from distribution.models import Link, Manifest
 from tests.admin.browser import Browser, errors_of, messages_of, staff
@@ -29,7 +30,7 @@ def untagged(push: Callable[..., Image], alice: Caller) -> Image:
 
 def done() -> Run:
     """Let the jobs beside the server do what was asked for, and return that run."""
-    jobs.run_due()
+    due.run_due()
     return Run.objects.get(trigger="admin")
 
 
@@ -101,7 +102,7 @@ def test_a_dry_run_changes_nothing_and_lists_what_would_go_and_why(admin: Browse
 def test_what_a_dry_run_finds_beyond_the_bound_is_counted(
     admin: Browser, untagged: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rehearsal, "LISTED", 2)
+    monkeypatch.setattr(estimate, "LISTED", 2)
     admin.submit(ADD, is_dry_run="on", remove_untagged="on")
 
     run = done()
@@ -111,10 +112,10 @@ def test_what_a_dry_run_finds_beyond_the_bound_is_counted(
 
 
 def test_older_dry_runs_lose_their_findings(admin: Browser, untagged: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearsal, "KEPT_RUNS", 2)
+    monkeypatch.setattr(estimate, "KEPT_RUNS", 2)
     for _ in range(3):
         admin.submit(ADD, is_dry_run="on", remove_untagged="on")
-        jobs.run_due()
+        due.run_due()
 
     runs = list(Run.objects.filter(trigger="admin"))
 
@@ -125,12 +126,12 @@ def test_older_dry_runs_lose_their_findings(admin: Browser, untagged: Image, mon
 def test_a_dry_run_that_was_withdrawn_takes_no_findings_from_others(
     admin: Browser, untagged: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rehearsal, "KEPT_RUNS", 2)
+    monkeypatch.setattr(estimate, "KEPT_RUNS", 2)
     for is_withdrawn in (False, True, True, False):
         admin.submit(ADD, is_dry_run="on", remove_untagged="on")
         if is_withdrawn:
-            assert requested.withdraw(Run.objects.get(state="requested"), "root")
-        jobs.run_due()
+            assert queue.withdraw(Run.objects.get(state="requested"), "root")
+        due.run_due()
 
     assert [run.findings.count() for run in Run.objects.filter(trigger="admin")] == [5, 0, 0, 5]
 
@@ -276,7 +277,7 @@ def test_the_jobs_are_called_once_the_run_is_there(
     admin: Browser, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., object]
 ) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(background, "call", lambda: calls.append(Run.objects.count()))
+    monkeypatch.setattr(scheduler, "call", lambda: calls.append(Run.objects.count()))
 
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[attr-defined]
         admin.submit(ADD)

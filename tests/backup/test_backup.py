@@ -22,7 +22,7 @@ from backup.errors import BackupError
 from backup.making import Backup, make
 from collector import lease
 from collector.models import Job, Lease
-from collector.pace import StopError
+from collector.throttle import StopError
 from configuration.values import Reserve
 from distribution.models import Blob, Trash, Upload
 from tests.backup.conftest import BackUp

@@ -18,10 +18,10 @@ globals().update({name: value for name, value in _real.items() if not name.start
 
 def post_worker_init(worker: Any) -> None:
     """Start what the server starts, only that it is more eager."""
-    from collector import jobs
-    from collector.background import Background
+    from collector.jobs import due
+    from collector.jobs.scheduler import Background
 
-    look = jobs.is_anything_due
+    look = due.is_anything_due
 
     def look_and_say() -> bool:
         is_due = look()
@@ -29,7 +29,7 @@ def post_worker_init(worker: Any) -> None:
             looks.write(b".")
         return is_due
 
-    jobs.is_anything_due = look_and_say
+    due.is_anything_due = look_and_say
     command = [sys.executable, str(ROOT / "manage.py"), "runjobs", "--once"]
     worker.jobs = Background(command, interval_seconds=LOOK_SECONDS)
     worker.jobs.start()

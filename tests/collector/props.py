@@ -6,9 +6,9 @@ from datetime import timedelta
 from django.db.models import F
 
 from collector import collection
-from collector.pace import Pace
 from collector.policy import Policy
 from collector.report import Report
+from collector.throttle import Pace
 from distribution.models import Link, Manifest, Trash, Upload
 
 DAY = timedelta(hours=24)

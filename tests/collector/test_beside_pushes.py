@@ -15,9 +15,9 @@ from django.test import RequestFactory
 from accounts.identity import Identity
 from acl.names import RepositoryName
 from collector import collection, fsck
-from collector.pace import Pace
 from collector.policy import Policy
 from collector.report import Report
+from collector.throttle import Pace
 from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError
 from distribution import blobs, tags

@@ -5,7 +5,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.bitmap import Bitmap
+from collector.dry_run.pk_set import Bitmap
 
 _NUMBERS = st.sets(st.one_of(st.integers(0, 5000), st.integers(0, 1 << 62)))
 

@@ -12,7 +12,8 @@ from django.db.models.functions import Now
 from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 
-from collector import requested, walk
+from collector import batches
+from collector.jobs import queue
 from collector.models import Run
 from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag, Trash, Upload
 from tests.caller import Caller
@@ -145,7 +146,7 @@ def test_what_is_due_is_read_by_age_beside_what_repositories_keep(many: None) ->
 def test_each_page_of_refuse_is_read_by_age(
     prepared: None, monkeypatch: pytest.MonkeyPatch, table: str, index_name: str
 ) -> None:
-    monkeypatch.setattr(walk, "BATCH", 2)
+    monkeypatch.setattr(batches, "BATCH", 2)
     here = Repository.objects.create(name="alice/app")
     Upload.objects.bulk_create([Upload(repository=here, active_at=Now()) for _ in range(5)])
     Trash.objects.bulk_create([Trash(key=str(number), delete_after=Now()) for number in range(5)])
@@ -169,7 +170,7 @@ def test_looking_for_requested_runs_reads_no_history(prepared: None) -> None:
     values: dict[str, Any] = {"trigger": "schedule", "grace_period": DAY, "remove_untagged": False, "state": "done"}
     Run.objects.bulk_create([Run(started_at=Now(), **values) for _ in range(500)])
     with CaptureQueriesContext(connection) as captured, connection.cursor() as cursor:
-        assert not requested.is_any()
+        assert not queue.is_any()
         (query,) = captured.captured_queries
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")

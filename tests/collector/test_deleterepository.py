@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from django.core.management import CommandError, call_command
 
+from collector.jobs.shutdown import Stopper
 from collector.management.commands import deleterepository
-from collector.stopping import Stopper
 from core import progress
 from distribution import deletion
 from distribution.models import Manifest, Repository

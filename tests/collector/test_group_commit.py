@@ -7,11 +7,12 @@ import pytest
 from django.core.files.storage import storages
 from django.db import connection, connections
 
-from collector import lease, reap, requested, runs
+from collector import expiry, lease, runs
+from collector.jobs import queue
 from collector.models import Job, Run
-from collector.pace import Pace
 from collector.policy import Policy
 from collector.report import Report
+from collector.throttle import Pace
 from core.db import clock
 from distribution import blobs
 from distribution.models import Trash
@@ -35,15 +36,15 @@ def take_a_lease() -> None:
 
 
 def ask_for_a_run() -> None:
-    requested.add(Run(grace_period=DAY, remove_untagged=False), "root")
+    queue.add(Run(grace_period=DAY, remove_untagged=False), "root")
 
 
 def withdraw_a_run() -> None:
-    requested.withdraw(Run(pk=1), "root")
+    queue.withdraw(Run(pk=1), "root")
 
 
 def empty_the_trash() -> None:
-    reap.empty_trash(clock.now(), Report(), Pace())
+    expiry.empty_trash(clock.now(), Report(), Pace())
 
 
 def begin_a_run() -> None:

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from collector import lease
 from collector.lease import HeldError
 from collector.models import Job, Lease
-from collector.pace import StopError
+from collector.throttle import StopError
 
 
 def _pass_time(duration: timedelta) -> None:

@@ -6,9 +6,9 @@ from datetime import datetime
 import pytest
 from django.db.models import Q
 
-from collector import reap, sweep
-from collector.pace import Pace
+from collector import expiry, sweep
 from collector.report import Report
+from collector.throttle import Pace
 from core.db import clock
 from distribution.models import Link, Manifest, Repository, Upload
 from tests.caller import Caller
@@ -78,15 +78,15 @@ def test_an_upload_that_somebody_goes_on_with_after_a_run_has_found_it_stays(
 ) -> None:
     location = alice.post(f"/v2/{APP}/blobs/uploads/")["Location"]
     pass_time()
-    expire = reap._expire_locked
+    expire = expiry._expire_locked
 
     def go_on_and_expire(*args: object) -> Repository | None:
         assert alice.patch(location, b"bytes", content_type="application/octet-stream").status_code == 202
         return expire(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reap, "_expire_locked", go_on_and_expire)
+    monkeypatch.setattr(expiry, "_expire_locked", go_on_and_expire)
     report = Report()
-    reap.expire_uploads(clock.now(), Q(), report, Pace())
+    expiry.expire_uploads(clock.now(), Q(), report, Pace())
 
     assert (report.uploads, report.failures) == (0, 0)
     assert Upload.objects.get().offset == len(b"bytes")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.moments import Moments
+from collector.dry_run.pk_times import Moments
 
 _NUMBERS = st.one_of(st.integers(0, 100), st.integers(0, 1 << 62))
 

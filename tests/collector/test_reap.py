@@ -8,9 +8,9 @@ from django.core.files.storage import storages
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from collector import reap
-from collector.pace import Pace
+from collector import expiry
 from collector.report import Report
+from collector.throttle import Pace
 from core.db import clock
 from distribution.models import Repository, Trash, Upload
 from tests.caller import Caller
@@ -70,7 +70,7 @@ def test_an_upload_that_ends_takes_the_repository_that_it_made_with_it(alice: Ca
     alice.post("/v2/alice/kept/blobs/uploads/")
     pass_time()
 
-    reap.expire_uploads(clock.now(), Q(), Report(), Pace())
+    expiry.expire_uploads(clock.now(), Q(), Report(), Pace())
 
     assert not Upload.objects.exists()
     assert list(Repository.objects.values_list("name", flat=True)) == ["alice/kept"]

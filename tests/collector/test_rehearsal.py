@@ -10,10 +10,10 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from collector import collection, policy, walk
-from collector.pace import Pace, StopError
+from collector import batches, collection, policy
 from collector.policy import Policy
 from collector.report import Report, names_of, table
+from collector.throttle import Pace, StopError
 from core.db.statement import Statement
 from distribution.models import Blob, Link, Manifest, Repository, Tag, Trash, Upload
 from tests.caller import Caller
@@ -123,7 +123,7 @@ def test_a_row_that_looks_idle_and_is_held_is_kept_and_mended(push: Push) -> Non
 @pytest.fixture
 def refuse(prepared: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nine old uploads and nine objects in the trash, of two moments in two forms of writing, and small pages."""
-    monkeypatch.setattr(walk, "BATCH", 2)
+    monkeypatch.setattr(batches, "BATCH", 2)
     here = Repository.objects.create(name=APP)
     for number in range(9):
         upload = Upload.objects.create(repository=here, active_at=Now())

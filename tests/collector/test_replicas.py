@@ -9,7 +9,7 @@ from django.core.files.storage import storages
 from django.db import connection
 from django.db.models import F
 
-from collector import jobs
+from collector.jobs import due
 from collector.models import Lease, Run
 
 REPLICAS = 4
@@ -23,7 +23,7 @@ def test_each_interval_has_one_run() -> None:
     def look(_: int) -> bool:
         try:
             together.wait(60)
-            return jobs.run_due()
+            return due.run_due()
         finally:
             connection.close()
 

@@ -6,11 +6,12 @@ import pytest
 from django.core.management import call_command
 
 from acl.names import RepositoryName
-from collector import jobs, repositories, runs
+from collector import repositories, runs
+from collector.jobs import due
 from collector.models import Trigger
-from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.report import Report, names_of
+from collector.throttle import Pace, StopError
 from distribution import deletion
 from distribution.models import Blob, Manifest, Repository, Trash
 from tests.caller import Caller
@@ -106,9 +107,9 @@ def interrupted(push: Push) -> Image:
 
 
 def test_the_next_job_finishes_a_deletion(interrupted: Image) -> None:
-    assert jobs.is_anything_due()
+    assert due.is_anything_due()
 
-    assert jobs.run_due()
+    assert due.run_due()
 
     assert names() == set()
     assert not Blob.objects.exists()

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from django.db.models.functions import Now
 
-from collector import background, jobs, lease, requested, runs
-from collector.background import Background
+from collector import lease, runs
+from collector.jobs import due, queue, scheduler
+from collector.jobs.scheduler import Background
 from collector.models import Job, Lease, Run
-from collector.pace import StopError
+from collector.throttle import StopError
 from distribution.models import Link
 from tests.caller import Caller
 from tests.collector.props import DAY, pass_time
@@ -23,7 +24,7 @@ from tests.images import push_blob
 def ask(**values: object) -> Run:
     """Ask for a run."""
     run = Run(**({"grace_period": DAY, "remove_untagged": False} | values))
-    requested.add(run, "root")
+    queue.add(run, "root")
     return run
 
 
@@ -39,20 +40,20 @@ def _without_a_schedule(configured: Callable[..., None]) -> None:
 
 def test_a_requested_run_is_due_and_is_done_once(prepared: None) -> None:
     run = ask()
-    assert jobs.is_anything_due()
+    assert due.is_anything_due()
 
-    assert jobs.run_due()
+    assert due.run_due()
 
     assert state_of(run) == "done"
-    assert not jobs.is_anything_due()
-    jobs.run_due()
+    assert not due.is_anything_due()
+    due.run_due()
     assert Run.objects.count() == 1
 
 
 def test_requested_runs_are_done_in_their_order(prepared: None) -> None:
     both = [ask(is_dry_run=True), ask()]
 
-    jobs.run_due()
+    due.run_due()
 
     assert [state_of(run) for run in both] == ["done", "done"]
     assert both[0].started_at < both[1].started_at
@@ -62,7 +63,7 @@ def test_a_requested_run_moves_no_schedule(prepared: None, configured: Callable[
     configured(is_enabled=True)
     ask()
 
-    jobs.run_due()
+    due.run_due()
 
     assert sorted(Run.objects.values_list("trigger", flat=True)) == ["admin", "schedule"]
 
@@ -70,11 +71,11 @@ def test_a_requested_run_moves_no_schedule(prepared: None, configured: Callable[
 def test_a_requested_run_waits_for_the_one_at_work(prepared: None) -> None:
     run = ask()
     with lease.hold(Job.COLLECTION):
-        assert not jobs.is_anything_due()
-        assert jobs.run_due()
+        assert not due.is_anything_due()
+        assert due.run_due()
         assert state_of(run) == "requested"
 
-    jobs.run_due()
+    due.run_due()
 
     assert state_of(run) == "done"
 
@@ -83,31 +84,31 @@ def test_a_requested_run_that_fails_says_why_and_is_not_tried_again(db: None) ->
     """There is no storage."""
     run = ask()
 
-    assert not jobs.run_due()
+    assert not due.run_due()
 
     assert state_of(run) == "failed"
     assert run.error.startswith("FileNotFoundError")
-    assert not requested.is_any()
+    assert not queue.is_any()
 
 
 def test_a_withdrawn_run_is_not_done(prepared: None) -> None:
     run = ask()
 
-    assert requested.withdraw(run, "root")
-    jobs.run_due()
+    assert queue.withdraw(run, "root")
+    due.run_due()
 
     assert (state_of(run), run.error) == ("withdrawn", "withdrawn by root")
     assert run.ended_at is not None
-    assert not requested.is_any()
+    assert not queue.is_any()
 
 
 def test_a_run_that_is_withdrawn_when_it_is_about_to_begin_does_not(
     prepared: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = ask(), ask()
-    monkeypatch.setattr(runs, "close_interrupted", lambda: requested.withdraw(first, "root"))
+    monkeypatch.setattr(runs, "close_interrupted", lambda: queue.withdraw(first, "root"))
 
-    jobs.run_due()
+    due.run_due()
 
     assert (state_of(first), state_of(second)) == ("withdrawn", "done")
 
@@ -117,7 +118,7 @@ def test_a_run_that_does_not_wait_is_not_withdrawn(prepared: None, state: str) -
     run = ask()
     Run.objects.update(state=state)
 
-    assert not requested.withdraw(run, "root")
+    assert not queue.withdraw(run, "root")
 
     assert (state_of(run), run.error) == (state, "")
 
@@ -133,7 +134,7 @@ def test_a_stop_ends_the_run_at_work_and_leaves_those_that_wait(alice: Caller) -
             raise StopError("told to stop")
 
     with pytest.raises(StopError):
-        jobs.run_due(stop)
+        due.run_due(stop)
 
     assert (state_of(first), state_of(second)) == ("stopped", "requested")
 
@@ -147,7 +148,7 @@ def test_a_dry_run_is_stopped_too(alice: Caller) -> None:
         if Run.objects.get().state == "running":
             raise StopError("told to stop")
 
-    jobs.run_due(stop)
+    due.run_due(stop)
 
     assert (state_of(run), run.error) == ("stopped", "told to stop")
 
@@ -158,7 +159,7 @@ def test_a_requested_run_whose_process_was_killed_is_closed_by_the_next(prepared
     Lease.objects.create(job=Job.COLLECTION, holder="killed", taken_at=Now(), expires_at=Now() - timedelta(minutes=1))
     other = ask()
 
-    jobs.run_due()
+    due.run_due()
 
     assert (state_of(killed), state_of(other)) == ("stopped", "done")
 
@@ -166,13 +167,13 @@ def test_a_requested_run_whose_process_was_killed_is_closed_by_the_next(prepared
 def test_a_run_whose_process_was_killed_is_closed_though_no_other_follows(prepared: None) -> None:
     killed = ask()
     Run.objects.update(state="running")
-    is_due = jobs.is_anything_due()
+    is_due = due.is_anything_due()
 
-    jobs.run_due()
+    due.run_due()
 
     assert is_due
     assert (state_of(killed), killed.error) == ("stopped", "the process ended")
-    assert not jobs.is_anything_due()
+    assert not due.is_anything_due()
 
 
 def test_a_run_that_another_process_does_is_not_closed(prepared: None) -> None:
@@ -180,8 +181,8 @@ def test_a_run_that_another_process_does_is_not_closed(prepared: None) -> None:
     Run.objects.update(state="running")
 
     with lease.hold(Job.COLLECTION):
-        is_due = jobs.is_anything_due()
-        jobs.run_due()
+        is_due = due.is_anything_due()
+        due.run_due()
 
     assert (is_due, state_of(run)) == (False, "running")
 
@@ -194,7 +195,7 @@ def test_the_row_of_a_run_tells_how_far_it_is(alice: Caller, monkeypatch: pytest
     ask()
     seen: list[tuple[str, int]] = []
 
-    jobs.run_due(lambda: seen.extend(Run.objects.values_list("state", "links")))
+    due.run_due(lambda: seen.extend(Run.objects.values_list("state", "links")))
 
     assert ("running", 1) in seen
     assert Run.objects.get().links == 3
@@ -212,13 +213,13 @@ def test_a_worker_that_is_called_looks_at_once(tmp_path: Path, monkeypatch: pyte
         looked.set()
         return next(answers, False)
 
-    monkeypatch.setattr(jobs, "is_anything_due", is_anything_due)
+    monkeypatch.setattr(due, "is_anything_due", is_anything_due)
     monkeypatch.setattr("random.random", lambda: 0.0)
     worker = Background([sys.executable, "-c", f"open({str(pipe)!r}, 'w').write('begun')"], interval_seconds=3600)
     worker.start()
     assert looked.wait(30)
 
-    background.call()
+    scheduler.call()
 
     with pipe.open() as file:
         assert file.read() == "begun"

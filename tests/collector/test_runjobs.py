@@ -9,8 +9,8 @@ import pytest
 from django.core.management import call_command
 from django.db.models.functions import Now
 
-from collector import jobs
-from collector.background import Background
+from collector.jobs import due
+from collector.jobs.scheduler import Background
 from collector.models import Run
 from distribution.models import Trash
 from tests.project.talk import until
@@ -42,7 +42,7 @@ def test_a_worker_starts_the_jobs_when_something_is_due(tmp_path: Path, monkeypa
             is_over.set()
         return bool(is_due)
 
-    monkeypatch.setattr(jobs, "is_anything_due", is_anything_due)
+    monkeypatch.setattr(due, "is_anything_due", is_anything_due)
     command = [sys.executable, "-c", f"open({str(started)!r}, 'a').write('x')"]
     background = Background(command, interval_seconds=0.01)
     background.start()

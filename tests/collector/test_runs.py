@@ -9,11 +9,13 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from collector import jobs, lease, mark, runs, schedule
+from collector import lease, runs, schedule
+from collector.dry_run import forecast
+from collector.jobs import due
 from collector.models import Job, Lease, Run, State, Trigger
-from collector.pace import StopError
 from collector.policy import Policy
 from collector.report import Report
+from collector.throttle import StopError
 from distribution.models import Link, Repository, Trash
 from tests.caller import Caller
 from tests.collector.props import DAY, pass_time
@@ -85,7 +87,7 @@ def test_counting_what_is_for_later_gives_signs_of_life_too(alice: Caller, monke
     """Nothing is due, and another process takes over while the run counts what is young."""
     for content in (b"one", b"two"):
         push_blob(alice, "alice/app", content)
-    monkeypatch.setattr(mark, "BATCH", 1)
+    monkeypatch.setattr(forecast, "BATCH", 1)
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0)
 
     runs.collect(Policy(DAY, remove_untagged=True), Report(), Trigger.COMMAND, watch=_lose_the_lease)
@@ -99,7 +101,7 @@ def test_signs_of_life_are_given_while_others_write(alice: Caller, monkeypatch: 
     """On SQLite a statement left open would keep its snapshot, and the row of the lease could not be written."""
     for number in range(5):
         push_blob(alice, "alice/app", b"young %d" % number)
-    monkeypatch.setattr(mark, "BATCH", 1)
+    monkeypatch.setattr(forecast, "BATCH", 1)
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0)
 
     with ThreadPoolExecutor(1) as others:
@@ -125,12 +127,12 @@ def test_the_schedule_begins_at_once_and_waits_for_the_interval(
     prepared: None, configured: Callable[..., None]
 ) -> None:
     configured(interval=HOUR)
-    jobs.run_due()
-    jobs.run_due()
+    due.run_due()
+    due.run_due()
     assert Run.objects.count() == 1
 
     _be_later(HOUR)
-    jobs.run_due()
+    due.run_due()
 
     assert Run.objects.count() == 2
 
@@ -147,14 +149,14 @@ def test_a_disabled_schedule_never_begins_and_the_trash_is_emptied_all_the_same(
     configured(is_enabled=False)
     Trash.objects.create(key="objects/00/due", delete_after=Now())
 
-    jobs.run_due()
+    due.run_due()
 
     assert not Run.objects.exists()
     assert not Trash.objects.exists()
 
 
 def test_a_failed_run_is_tried_again_before_the_interval_ends(prepared: None) -> None:
-    jobs.run_due()
+    due.run_due()
     Run.objects.update(state=State.FAILED)
     assert not schedule.is_due()
 
@@ -164,17 +166,17 @@ def test_a_failed_run_is_tried_again_before_the_interval_ends(prepared: None) ->
 
 
 def test_a_run_of_a_clock_that_was_set_back_since_holds_up_no_other(prepared: None) -> None:
-    jobs.run_due()
+    due.run_due()
     _be_later(timedelta(days=-2))
     assert schedule.is_due()
 
-    jobs.run_due()
+    due.run_due()
 
     assert not schedule.is_due()
 
 
 def test_collection_that_another_process_did_meanwhile_is_not_done_again(prepared: None) -> None:
-    jobs.run_due()
+    due.run_due()
 
     assert runs.collect_if_due(Report()) is None
 
@@ -183,14 +185,14 @@ def test_collection_is_overdue_after_two_intervals_without_a_run_that_was_done(
     prepared: None, configured: Callable[..., None]
 ) -> None:
     configured(interval=HOUR)
-    jobs.run_due()
+    due.run_due()
     _be_later(2 * HOUR - timedelta(minutes=1))
     assert not schedule.is_overdue()
 
     _be_later(timedelta(minutes=2))
     assert schedule.is_overdue()
 
-    jobs.run_due()
+    due.run_due()
     assert not schedule.is_overdue()
 
 
@@ -199,22 +201,22 @@ def test_a_job_that_another_process_does_is_left_to_it(prepared: None) -> None:
     for job in Job:
         Lease.objects.create(job=job, holder="other", taken_at=Now(), expires_at=Now() + lease.LIFETIME / 2)
 
-    assert not jobs.is_anything_due()
-    assert jobs.run_due()
+    assert not due.is_anything_due()
+    assert due.run_due()
     assert Trash.objects.exists()
 
 
 def test_nothing_is_due_once_all_is_done(prepared: None) -> None:
-    assert jobs.is_anything_due()
+    assert due.is_anything_due()
 
-    assert jobs.run_due()
+    assert due.run_due()
 
-    assert not jobs.is_anything_due()
+    assert not due.is_anything_due()
 
 
 def test_a_job_that_fails_keeps_no_other_from_its_turn(db: None) -> None:
     """The storage is not there, so the trash cannot be emptied."""
-    assert not jobs.run_due()
+    assert not due.run_due()
 
     assert Run.objects.get().state == "failed"
     assert objects() == set()

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.db.models import F
 
-from collector import jobs
+from collector.jobs import due
 from collector.models import Run
 from tests.caller import Caller
 from tests.collector.props import DAY, pass_time
@@ -23,7 +23,7 @@ def _let_the_server_run(duration: timedelta, step: timedelta) -> None:
     for _ in range(duration // step):
         pass_time(step)
         Run.objects.update(started_at=F("started_at") - step)
-        assert jobs.run_due()
+        assert due.run_due()
 
 
 def test_the_space_of_a_deleted_tag_is_back_within_the_grace_period_and_two_intervals(
@@ -31,7 +31,7 @@ def test_the_space_of_a_deleted_tag_is_back_within_the_grace_period_and_two_inte
 ) -> None:
     configured(grace_period=DAY, interval=6 * HOUR, remove_untagged=True)
     push(APP, "v1")
-    assert jobs.run_due()
+    assert due.run_due()
     # The worst of moments: a run has just ended.
     assert alice.delete(f"/v2/{APP}/manifests/v1").status_code == 202
     _let_the_server_run(DAY - HOUR, HOUR)
@@ -52,7 +52,7 @@ def test_the_space_of_a_whole_index_is_back_within_the_grace_period_and_two_inte
     signature = manifest(b"{}", subject=descriptor(parent))
     push_blob(alice, APP, b"{}")
     assert put_manifest(alice, APP, digest_of(signature), signature).status_code == 201
-    assert jobs.run_due()
+    assert due.run_due()
     for tag in ("child", "v1"):
         assert alice.delete(f"/v2/{APP}/manifests/{tag}").status_code == 202
 

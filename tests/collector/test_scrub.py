@@ -15,9 +15,10 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from accounts.models import Account
-from collector import jobs, lease, requested
+from collector import lease
+from collector.jobs import due, queue
 from collector.models import Job, Run, Scrub
-from collector.pace import StopError
+from collector.throttle import StopError
 from distribution.models import Blob, Link
 from distribution.storage.blob_store import BlobStore
 from tests.caller import Caller, content
@@ -48,7 +49,7 @@ def four(prepared: None, scrubbing: Scrubbing) -> None:
         Path(storages["blobs"].path(f"objects/00/{pk}")).write_bytes(data)
         Blob.objects.create(pk=pk, digest=digest_of(data), size=1, key=f"objects/00/{pk}")
     scrubbing(4 * HOUR)
-    jobs.run_due()
+    due.run_due()
 
 
 def be_later(duration: timedelta) -> None:
@@ -58,9 +59,9 @@ def be_later(duration: timedelta) -> None:
 
 def read_all() -> None:
     """Let the time of a whole round pass, within an hour, and do the jobs."""
-    jobs.run_due()
+    due.run_due()
     be_later(2 * HOUR)
-    assert jobs.run_due()
+    assert due.run_due()
 
 
 def path_of(digest: str) -> Path:
@@ -70,9 +71,9 @@ def path_of(digest: str) -> Path:
 def test_nothing_is_read_unless_it_is_configured(prepared: None, scrubbing: Scrubbing) -> None:
     scrubbing(None)
 
-    jobs.run_due()
+    due.run_due()
 
-    assert not jobs.is_anything_due()
+    assert not due.is_anything_due()
     assert not Scrub.objects.exists()
 
 
@@ -123,7 +124,7 @@ def test_an_object_that_the_disk_cannot_read_is_corrupt(four: None, monkeypatch:
     break_disk(monkeypatch, OSError(errno.EIO, "Input/output error"))
 
     be_later(HOUR)
-    jobs.run_due()
+    due.run_due()
 
     assert Blob.objects.get(is_corrupt=True).pk == 1
 
@@ -133,9 +134,9 @@ def test_an_object_that_fails_otherwise_is_passed_by(four: None, monkeypatch: py
 
     be_later(HOUR)
 
-    assert not jobs.run_due()
+    assert not due.run_due()
     be_later(HOUR)
-    assert jobs.run_due()
+    assert due.run_due()
     assert not Blob.objects.filter(is_corrupt=True).exists()
     assert (Scrub.objects.get().position, Scrub.objects.get().failures) == (2, 1)
 
@@ -144,8 +145,8 @@ def test_blobs_are_spread_over_the_time(four: None) -> None:
     positions = [Scrub.objects.get().position]
     for _ in range(4):
         be_later(HOUR)
-        jobs.run_due()
-        jobs.run_due()
+        due.run_due()
+        due.run_due()
         positions.append(Scrub.objects.get().position)
 
     assert positions == [0, 1, 2, 3, 4]
@@ -154,7 +155,7 @@ def test_blobs_are_spread_over_the_time(four: None) -> None:
 def test_a_new_round_begins_when_one_ends(four: None) -> None:
     for _ in range(5):
         be_later(HOUR)
-        jobs.run_due()
+        due.run_due()
 
     row = Scrub.objects.get()
     assert (row.position, row.rounds, row.checked) == (1, 1, 1)
@@ -164,7 +165,7 @@ def test_what_was_missed_is_not_made_up_for_at_once(four: None) -> None:
     """Ten days without a server: what is late by now, and what the last hour would have had."""
     be_later(timedelta(days=10))
 
-    jobs.run_due()
+    due.run_due()
 
     assert Scrub.objects.get().checked == 2
 
@@ -173,7 +174,7 @@ def test_a_blob_that_is_healed_while_it_is_read_is_not_marked(four: None) -> Non
     Path(storages["blobs"].path("objects/00/1")).write_bytes(b"x")
     be_later(HOUR)
 
-    jobs.run_due(lambda: heal(1))
+    due.run_due(lambda: heal(1))
 
     assert Scrub.objects.get().position == 1
     assert not Blob.objects.filter(is_corrupt=True).exists()
@@ -194,11 +195,11 @@ def test_a_stop_ends_the_reading_in_the_middle_of_a_blob(four: None) -> None:
             raise StopError("told to stop")
 
     with pytest.raises(StopError):
-        jobs.run_due(stop_at_the_first_piece)
+        due.run_due(stop_at_the_first_piece)
 
     assert Scrub.objects.get().position == 0
     assert not lease.is_held(Job.SCRUBBING)
-    jobs.run_due()
+    due.run_due()
     assert Scrub.objects.get().position == 1
 
 
@@ -206,7 +207,7 @@ def test_a_storage_that_is_not_mounted_is_no_reason_to_forget_blobs(four: None, 
     (tmp_path / "objects").rename(tmp_path / "away")
     be_later(HOUR)
 
-    assert not jobs.run_due()
+    assert not due.run_due()
 
     assert not Blob.objects.filter(is_corrupt=True).exists()
     assert Scrub.objects.get().position == 0
@@ -219,7 +220,7 @@ def test_a_storage_that_goes_away_meanwhile_is_no_reason_either(four: None, tmp_
         if (tmp_path / "objects").exists():
             (tmp_path / "objects").rename(tmp_path / "away")
 
-    assert not jobs.run_due(unmount)
+    assert not due.run_due(unmount)
 
     assert not Blob.objects.filter(is_corrupt=True).exists()
     assert Scrub.objects.get().position == 0
@@ -240,7 +241,7 @@ def test_a_process_is_started_when_some_are_late(four: None) -> None:
     is_due = []
     for minutes in (60, 9, 2):
         be_later(timedelta(minutes=minutes))
-        is_due.append(jobs.is_anything_due())
+        is_due.append(due.is_anything_due())
 
     assert is_due == [False, False, True]
 
@@ -248,8 +249,8 @@ def test_a_process_is_started_when_some_are_late(four: None) -> None:
 def test_blobs_are_read_by_one_process_at_a_time(four: None) -> None:
     be_later(2 * HOUR)
     with lease.hold(Job.SCRUBBING):
-        assert not jobs.is_anything_due()
-        assert jobs.run_due()
+        assert not due.is_anything_due()
+        assert due.run_due()
 
     assert Scrub.objects.get().position == 0
 
@@ -260,7 +261,7 @@ def test_a_registry_without_blobs_has_nothing_to_read(prepared: None, scrubbing:
     read_all()
 
     assert Scrub.objects.get().checked == 0
-    assert not jobs.is_anything_due()
+    assert not due.is_anything_due()
 
 
 def test_the_admin_shows_how_far_it_is(four: None, client: Client) -> None:
@@ -276,16 +277,16 @@ def test_the_admin_shows_how_far_it_is(four: None, client: Client) -> None:
 def ask_meanwhile() -> None:
     """Ask for a run while blobs are read."""
     if lease.is_held(Job.SCRUBBING) and not Run.objects.exists():
-        requested.add(Run(grace_period=HOUR, remove_untagged=False), "root")
+        queue.add(Run(grace_period=HOUR, remove_untagged=False), "root")
 
 
 def test_a_run_that_is_asked_for_comes_before_the_next_blob(four: None) -> None:
     be_later(4 * HOUR)
 
-    jobs.run_due(ask_meanwhile)
+    due.run_due(ask_meanwhile)
 
     assert (Scrub.objects.get().checked, Run.objects.get().state) == (1, "requested")
-    jobs.run_due()
+    due.run_due()
     assert (Scrub.objects.get().checked, Run.objects.get().state) == (2, "done")
 
 
@@ -293,7 +294,7 @@ def test_a_run_that_waits_for_another_keeps_no_blob_from_being_read(four: None) 
     be_later(4 * HOUR)
 
     with lease.hold(Job.COLLECTION):
-        jobs.run_due(ask_meanwhile)
+        due.run_due(ask_meanwhile)
 
     assert Run.objects.get().state == "requested"
     assert Scrub.objects.get().checked == 2

@@ -6,11 +6,11 @@ import signal
 import pytest
 
 from collector import runs
+from collector.jobs.shutdown import Stopper, stopped_by_signal
 from collector.models import Run, Trigger
-from collector.pace import StopError
 from collector.policy import Policy
 from collector.report import Report
-from collector.stopping import Stopper, stopped_by_signal
+from collector.throttle import StopError
 from tests.caller import Caller
 from tests.collector.props import DAY, pass_time
 from tests.images import push_blob

@@ -8,7 +8,7 @@ import pytest
 from django.core.files.storage import storages
 from django.db.models.functions import Now
 
-from collector import walk
+from collector import batches
 from distribution.models import Link, Manifest, Repository, Trash, Upload
 from tests.caller import Caller
 from tests.collector.broken import break_deletion
@@ -62,7 +62,7 @@ def test_an_object_that_cannot_be_deleted_waits_and_does_not_stop_a_run(prepared
 
 
 def test_rows_of_one_moment_are_all_found_across_batches(prepared: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(walk, "BATCH", 2)
+    monkeypatch.setattr(batches, "BATCH", 2)
     repository = Repository.objects.create(name=APP)
     moment = Repository.objects.annotate(moment=Now()).values_list("moment", flat=True)[0]
     Upload.objects.bulk_create([Upload(repository=repository, active_at=moment) for _ in range(9)])

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 from pytest_django import Settings
 
-from collector import jobs
+from collector.jobs import due
 from configuration.values import Reserve
 from core.db import ballast
 from distribution.storage.blob_store import blob_store
@@ -165,10 +165,10 @@ def test_every_transaction_gives_it_up(free: Callable[[int], None]) -> None:
 def test_the_jobs_make_it_again(file: Path, free: Callable[[int], None]) -> None:
     blob_store().prepare()
     free(2**29)
-    was_due = jobs.is_anything_due()
+    was_due = due.is_anything_due()
 
-    assert jobs.run_due()
+    assert due.run_due()
 
     assert was_due
     assert file.exists()
-    assert not jobs.is_anything_due()
+    assert not due.is_anything_due()

@@ -44,9 +44,9 @@ def main() -> None:
 def spin(grace: timedelta, pace: str, file: Path) -> None:
     """Collect everything that is due under `grace`; look ahead now and then, as a run and a dry run do."""
     from collector import collection
-    from collector.pace import Pace, StopError
     from collector.policy import Policy
     from collector.report import Report
+    from collector.throttle import Pace, StopError
 
     policy, report, written_at, runs = Policy(grace, remove_untagged=True), Report(), 0.0, 0
 

@@ -14,9 +14,9 @@ from django.db import DatabaseError
 from backup.errors import BackupError, BusyFolderError
 from backup.making import Backup, make
 from backup.manifest import Manifest
+from collector.jobs.shutdown import Stopper, stopped_by_signal
 from collector.lease import HeldError
-from collector.pace import StopError
-from collector.stopping import Stopper, stopped_by_signal
+from collector.throttle import StopError
 from core.progress import Progress
 from core.sizes import size_text
 

@@ -14,8 +14,8 @@ from django.db import DatabaseError
 from backup.errors import BackupError
 from backup.manifest import Manifest
 from backup.restoring import Restore, restore
-from collector.pace import StopError
-from collector.stopping import Stopper, stopped_by_signal
+from collector.jobs.shutdown import Stopper, stopped_by_signal
+from collector.throttle import StopError
 from core.db.setup import where
 from core.progress import Progress
 from core.sizes import size_text

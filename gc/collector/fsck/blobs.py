@@ -8,8 +8,8 @@ from functools import partial
 
 from django.db.models import Exists, OuterRef
 
+from collector.batches import by_pk
 from collector.fsck.problem import Problem
-from collector.walk import by_pk
 from core.db import transactions
 from distribution.blobs import mark_corrupt
 from distribution.models import Blob, Link, remove

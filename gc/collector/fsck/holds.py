@@ -7,8 +7,8 @@ from typing import Any
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
+from collector.batches import by_pk
 from collector.fsck.problem import Problem
-from collector.walk import by_pk
 from core.db import transactions
 from distribution import deletion
 from distribution.manifests.references import HELD_LINK, HELD_MANIFEST

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from django.db.models import F, Model, QuerySet
 
+from collector.batches import by_pk
 from collector.fsck.problem import Problem
-from collector.walk import by_pk
 from core.api.errors import RegistryError
 from distribution import deletion
 from distribution.models import Manifest, ManifestBlob, ManifestChild, Tag

@@ -5,8 +5,8 @@ from functools import partial
 
 from django.core.files.storage import storages
 
+from collector.batches import BATCH, by_pk
 from collector.fsck.problem import Problem
-from collector.walk import BATCH, by_pk
 from distribution.models import Blob, Segment, Trash, Upload, remove
 from distribution.storage import trash
 from distribution.storage.blob_store import MissingObjectError, blob_store

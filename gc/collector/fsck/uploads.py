@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from collector.batches import by_pk
 from collector.fsck.problem import Problem
-from collector.walk import by_pk
 from core.db import transactions
 from distribution.models import Blob, Segment, Upload
 from distribution.storage.blob_store import MissingObjectError, blob_store

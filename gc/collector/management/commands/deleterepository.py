@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from collector import repositories
-from collector.pace import Pace, StopError
-from collector.stopping import Stopper, stopped_by_signal
+from collector.jobs.shutdown import Stopper, stopped_by_signal
+from collector.throttle import Pace, StopError
 from core.progress import Progress, bar
 from core.sizes import counted, size_text
 from distribution import deletion, queries

@@ -15,13 +15,13 @@ from django.core.management.base import BaseCommand, CommandError
 
 from acl.glob import InvalidPatternError, compile_glob
 from collector import collection, runs
-from collector.findings import Finding
+from collector.dry_run.results import Finding
+from collector.jobs.shutdown import Stopper, stopped_by_signal
 from collector.lease import HeldError
 from collector.models import Trigger
-from collector.pace import Pace, StopError
 from collector.policy import Policy
 from collector.report import Report, json_value, names_of, so_far, table
-from collector.stopping import Stopper, stopped_by_signal
+from collector.throttle import Pace, StopError
 from core.durations import InvalidDurationError, parse_duration
 from core.progress import Progress
 from core.sizes import counted

@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import connection
 
-from collector import jobs
-from collector.pace import StopError
-from collector.stopping import Stopper, stopped_by_signal
+from collector.jobs import due
+from collector.jobs.shutdown import Stopper, stopped_by_signal
+from collector.throttle import StopError
 
 
 class Command(BaseCommand):
@@ -35,15 +35,15 @@ class Command(BaseCommand):
         stopper = Stopper()
         with stopped_by_signal(stopper):
             is_well = _run(stopper)
-            while not (options["once"] or stopper.is_told.wait(jobs.INTERVAL_SECONDS)):
+            while not (options["once"] or stopper.is_told.wait(due.INTERVAL_SECONDS)):
                 connection.close_if_unusable_or_obsolete()
                 is_well = _run(stopper)
         if options["once"] and not is_well:
-            sys.exit(jobs.FAILED)
+            sys.exit(due.FAILED)
 
 
 def _run(stopper: Stopper) -> bool:
     try:
-        return jobs.run_due(stopper.watch)
+        return due.run_due(stopper.watch)
     except StopError:
         return True

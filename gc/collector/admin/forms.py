@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from acl.glob import InvalidPatternError, compile_glob
-from collector import requested
+from collector.jobs import queue
 from collector.models import Run
 from core.durations import InvalidDurationError, format_duration, parse_duration
 
@@ -59,7 +59,7 @@ class RunForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stub
 
     def clean(self) -> None:
         """Refuse a second run while one waits: two clicks are not two runs."""
-        if requested.is_any():
+        if queue.is_any():
             raise ValidationError(
                 "A run is requested already and has not begun: another one is at work, or no process does the jobs. "
                 "It can be withdrawn on its page."

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from collector import requested
 from collector.fsck.blobs import fault_of
+from collector.jobs import queue
 from collector.models import Scrub
-from collector.pace import StopError
+from collector.throttle import StopError
 from core.db import clock, transactions
 from distribution.blobs import mark_corrupt
 from distribution.models import Blob
@@ -68,7 +68,7 @@ def turn(watch: Callable[[], None]) -> bool:
     begun = {"reached_at": now, "began_at": now}
     row, _ = transactions.run(Scrub.objects.get_or_create, pk=1, defaults=begun)
     is_well, ends_at = True, time.monotonic() + TURN_SECONDS
-    while time.monotonic() < ends_at and not requested.may_begin():
+    while time.monotonic() < ends_at and not queue.may_begin():
         found = _next(row, period)
         if found is None or found.due_at > now:
             break

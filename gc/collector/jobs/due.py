@@ -7,11 +7,12 @@ from django.conf import settings
 from django.db import Error
 from django.db.models import Q
 
-from collector import lease, reap, repositories, requested, runs, schedule, scrub
+from collector import expiry, lease, repositories, runs, schedule
+from collector.jobs import queue, scrub
 from collector.lease import Held, HeldError
 from collector.models import Job, Run
-from collector.pace import Pace, StopError
 from collector.report import Report
+from collector.throttle import Pace, StopError
 from core.api.errors import RegistryError
 from core.db import ballast, clock, database_fault
 from distribution import deletion
@@ -28,11 +29,11 @@ def is_anything_due() -> bool:
     if ballast.is_due():
         return True
     now = clock.now()
-    has_trash = reap.due_trash(now).exists() and reap.may_empty_trash()
-    has_refuse = has_trash or reap.expired_uploads(now).exists() or deletion.unfinished().exists()
+    has_trash = expiry.due_trash(now).exists() and expiry.may_empty_trash()
+    has_refuse = has_trash or expiry.expired_uploads(now).exists() or deletion.unfinished().exists()
     if has_refuse and not lease.is_held(Job.REAPING):
         return True
-    if (requested.is_any() or schedule.is_due() or runs.is_any_open()) and not lease.is_held(Job.COLLECTION):
+    if (queue.is_any() or schedule.is_due() or runs.is_any_open()) and not lease.is_held(Job.COLLECTION):
         return True
     return scrub.is_due() and not lease.is_held(Job.SCRUBBING)
 
@@ -75,8 +76,8 @@ def _reap(watch: Callable[[], None] | None) -> bool:
     with lease.hold(Job.REAPING) as held:
         pace = Pace(_renewing(held, watch))
         repositories.finish_deletions(report, pace)
-        reap.expire_uploads(now, Q(), report, pace)
-        reap.empty_trash(now, report, pace)
+        expiry.expire_uploads(now, Q(), report, pace)
+        expiry.empty_trash(now, report, pace)
     return not report.failures
 
 
@@ -120,11 +121,11 @@ def _collect(watch: Callable[[], None] | None) -> bool:
 
 def _do_requested(watch: Callable[[], None] | None) -> bool:
     is_well = True
-    while requested.is_any():
+    while queue.is_any():
         if watch is not None:
             # Told to stop: what was not begun waits for the next process.
             watch()
-        run = requested.perform_next(watch)
+        run = queue.perform_next(watch)
         if run is not None:
             logger.info("a requested run ended", extra=_summary(run) | {"is_dry_run": run.is_dry_run})
             is_well = is_well and not run.failures

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from django.db import Error, connection
 
-from collector import jobs
+from collector.jobs import due
 from core.db import database_fault
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Background:
     def __init__(
         self,
         command: Sequence[str],
-        interval_seconds: float = jobs.INTERVAL_SECONDS,
+        interval_seconds: float = due.INTERVAL_SECONDS,
         at_start: Callable[[], None] = lambda: None,
     ) -> None:
         """Start nothing yet; `at_start` is called once, in the thread that starts the processes."""
@@ -83,7 +83,7 @@ class Background:
 
     def _is_anything_due(self) -> bool:
         try:
-            return jobs.is_anything_due()
+            return due.is_anything_due()
         except Error as error:  # the database may be away for a while; this thread outlives that
             database_fault.report(error)
             return False
@@ -107,5 +107,5 @@ class Background:
         with self._lock:
             self._child = None
         # With FAILED the process has said what failed; one that was killed says nothing.
-        if status not in (0, jobs.FAILED):
+        if status not in (0, due.FAILED):
             logger.warning("jobs ended with an error", extra={"status": status})

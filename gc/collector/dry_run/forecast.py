@@ -16,12 +16,12 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
-from collector.bitmap import Bitmap
-from collector.findings import Finding, Kind
-from collector.moments import Moments, microseconds
-from collector.pace import Pace
+from collector.batches import BATCH
+from collector.dry_run.pk_set import Bitmap
+from collector.dry_run.pk_times import Moments, microseconds
+from collector.dry_run.results import Finding, Kind
 from collector.policy import KEEPS_UNTAGGED, Policy
-from collector.walk import BATCH
+from collector.throttle import Pace
 from distribution import deletion
 from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
 

@@ -16,9 +16,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action
 
-from collector import background, rehearsal, requested
-from collector.findings import Kind
-from collector.forms import RunForm
+from collector.admin.forms import RunForm
+from collector.dry_run import estimate
+from collector.dry_run.results import Kind
+from collector.jobs import queue, scheduler
 from collector.models import Run, RunFinding, Scrub
 from core.admin.declared_filters import DeclaredFiltersAdmin
 from core.sizes import size_text
@@ -82,7 +83,7 @@ class RunAdmin(_LookedAtAdmin):
         """Lead to what a dry run found, and say how much more there is."""
         if not run.is_dry_run:
             return "only dry runs list what they find"
-        count, more = run.findings.count(), rehearsal.unlisted(run)
+        count, more = run.findings.count(), estimate.unlisted(run)
         if not count:
             return f"{more} findings, which are not kept" if more else "nothing"
         url = f"{reverse('admin:gc_runfinding_changelist')}?run__id__exact={run.pk}"
@@ -111,7 +112,7 @@ class RunAdmin(_LookedAtAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         run = get_object_or_404(Run, pk=pk)
-        if requested.withdraw(run, request.user.get_username()):
+        if queue.withdraw(run, request.user.get_username()):
             messages.success(request, "The run is withdrawn.")
         else:
             messages.error(request, "The run does not wait any more: it can't be withdrawn.")
@@ -128,8 +129,8 @@ class RunAdmin(_LookedAtAdmin):
     def save_model(self, request: HttpRequest, obj: Model, form: Form, change: bool) -> None:
         """Ask for the run; this process looks at once whether it can begin."""
         assert isinstance(obj, Run)  # noqa: S101 - tells the type
-        requested.add(obj, request.user.get_username())
-        transaction.on_commit(background.call)
+        queue.add(obj, request.user.get_username())
+        transaction.on_commit(scheduler.call)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from collector.pace import StopError
+from collector.throttle import StopError
 
 
 class Stopper:

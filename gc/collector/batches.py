@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from django.db.models import Model, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
-from collector.pace import Pace, StopError
+from collector.throttle import Pace, StopError
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from collector import lease
-from collector.findings import Finding, Kind
+from collector.batches import BusyError, Walk, by_age
+from collector.dry_run.results import Finding, Kind
 from collector.models import Job
-from collector.pace import Pace
 from collector.report import Report
-from collector.walk import BusyError, Walk, by_age
+from collector.throttle import Pace
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint

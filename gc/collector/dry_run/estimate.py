@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from collector.findings import Finding
+from collector.dry_run.results import Finding
 from collector.models import Run, RunFinding, State
 from core.db import transactions
 from distribution.models import remove

@@ -42,7 +42,7 @@ worker_connections = max(512, 3 * _server.transfers) + threads
 limit_request_line = 8190
 limit_request_field_size = 8190
 
-# `registry_project.proxies` decides whom to believe; gunicorn by itself believes loopback.
+# `registry_project.middleware.proxies` decides whom to believe; gunicorn by itself believes loopback.
 forwarded_allow_ips = ""
 # Else a socket through which the server can be told to stop is opened in the home folder.
 control_socket_disable = True

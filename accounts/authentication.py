@@ -17,10 +17,11 @@ from django.contrib.auth import authenticate
 from django.http import HttpRequest
 
 from accounts import epoch as rights_epoch
-from accounts import hashers, known_networks, throttle
+from accounts import hashers
 from accounts.identity import Identity, credential_of, identity_of
 from accounts.names import ACCOUNT_NAME
-from accounts.password_queue import BusyError, PasswordQueue
+from accounts.throttling import known_networks, throttle
+from accounts.throttling.password_queue import BusyError, PasswordQueue
 from core.caches import ForAWhile, PerEpoch
 
 __all__ = ["BusyError", "TooManyFailuresError", "identify", "place"]
@@ -46,7 +47,7 @@ class TooManyFailuresError(Exception):
 def identify(name: str, password: str, request: HttpRequest | None = None) -> Identity | None:
     """Return who `name` with `password` is; None when they are wrong or the account is not active.
 
-    Any backend of AUTHENTICATION_BACKENDS may answer. `request` tells where from, for `accounts.throttle`.
+    Any backend of AUTHENTICATION_BACKENDS may answer. `request` tells where from, for `accounts.throttling.throttle`.
     Raises BusyError and TooManyFailuresError.
     """
     epoch = rights_epoch.current()

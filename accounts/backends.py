@@ -7,9 +7,10 @@ from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from accounts import hashers, throttle
+from accounts import hashers
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
+from accounts.throttling import throttle
 
 logger = logging.getLogger(__name__)
 

@@ -91,7 +91,7 @@ class RightsEpoch(models.Model):
 
 
 class FailedLogin(models.Model):
-    """Wrong passwords for one account from one address, or for any, or from any; see `accounts.throttle`."""
+    """Wrong passwords for one account from one address, or for any, or from any; see `accounts.throttling.throttle`."""
 
     account = models.CharField(max_length=128)
     network = models.CharField(max_length=45, blank=True)
@@ -110,7 +110,7 @@ class FailedLogin(models.Model):
 
 
 class KnownNetwork(models.Model):
-    """A network from which an account has logged in with its right password; see `accounts.known_networks`."""
+    """A network from which an account has logged in with its right password; see `throttling.known_networks`."""
 
     account = models.CharField(max_length=128)
     network = models.CharField(max_length=45)

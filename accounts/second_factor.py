@@ -4,7 +4,7 @@
     log in:  password ──> session that opens nothing ──> code ──> the session names the setting up, and opens the admin
 
 The database has a seed and digests: whoever reads a copy of it can make no code. A code of the app counts once.
-Wrong codes are failures like wrong passwords (`accounts.throttle`), and are counted for the account as a whole too:
+Wrong codes are failures like wrong passwords (`throttling.throttle`), and are counted for the account as a whole too:
 who has the password may ask from many addresses, and a code has six digits only. A recovery code and a new password
 are the owner's way out meanwhile.
 """
@@ -26,10 +26,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from accounts import throttle
 from accounts.authentication import TooManyFailuresError
 from accounts.identity import credential_of
 from accounts.models import Account, RecoveryCode, SecondFactor
+from accounts.throttling import throttle
 from core.caches import ForAWhile
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction

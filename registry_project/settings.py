@@ -51,22 +51,22 @@ INSTALLED_APPS = [
 
 # The first six answer or prepare every request; the rest is for the browser and never sees /v2/.
 MIDDLEWARE = [
-    "registry_project.browser_headers.BrowserHeadersMiddleware",
-    "registry_project.proxies.TrustedProxyMiddleware",
-    "registry_project.login_rate.LoginRateMiddleware",
+    "registry_project.middleware.browser_headers.BrowserHeadersMiddleware",
+    "registry_project.middleware.proxies.TrustedProxyMiddleware",
+    "registry_project.middleware.login_rate.LoginRateMiddleware",
     "registry_project.health.HealthMiddleware",
-    "registry_project.admin_door.AdminDoorMiddleware",
+    "registry_project.middleware.admin_door.AdminDoorMiddleware",
     "distribution.middleware.RegistryGateMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "registry_project.admin_door.AdminFilesMiddleware",
+    "registry_project.middleware.admin_door.AdminFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "registry_project.noted_account.NotedAccountMiddleware",
+    "registry_project.middleware.noted_account.NotedAccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "registry_project.database_errors.DatabaseErrorMiddleware",
+    "registry_project.middleware.database_errors.DatabaseErrorMiddleware",
 ]
 
 # Before the packages' own: what a Content-Security-Policy makes different in the admin's theme.
@@ -202,7 +202,7 @@ UNFOLD = {
     "SITE_HEADER": "Registry",
     "SITE_SYMBOL": "deployed_code",
     "SITE_URL": None,
-    "LOGIN": {"form": "accounts.forms.AdminLoginForm"},
+    "LOGIN": {"form": "accounts.admin.forms.AdminLoginForm"},
     "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("admin:second_factor")}]},
 }
 

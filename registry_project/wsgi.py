@@ -16,7 +16,7 @@ _browsers = get_wsgi_application()
 import registry_project.urls  # noqa: E402, F401 - before the workers are forked, which share it
 from core.db.transactions import end_request  # noqa: E402
 from distribution.middleware import RegistryGateMiddleware, is_registry_path  # noqa: E402 - once the apps are loaded
-from registry_project.proxies import TrustedProxyMiddleware  # noqa: E402
+from registry_project.middleware.proxies import TrustedProxyMiddleware  # noqa: E402
 from registry_project.request import BrowserRequest  # noqa: E402
 from server.listener import LISTENER, admin_listener  # noqa: E402
 

@@ -62,7 +62,7 @@ class MissingHostError(InvalidHeader):
 
 
 class PlainRequest(Request):
-    """A request of a peer that gunicorn believes nothing: `registry_project.proxies` decides whom to believe."""
+    """A request of a peer that gunicorn believes nothing: the middleware `proxies` decides whom to believe."""
 
     body: Any
     version: Any

@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 
 from accounts.identity import Identity
-from accounts.throttle import network_of
+from accounts.throttling.throttle import network_of
 from acl.access import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from core.api.body import Body

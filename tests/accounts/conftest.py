@@ -5,7 +5,8 @@ from collections.abc import Callable
 import bcrypt
 import pytest
 
-from accounts import authentication, known_networks, throttle
+from accounts import authentication
+from accounts.throttling import known_networks, throttle
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,11 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts import authentication, throttle
+from accounts import authentication
 from accounts.authentication import BusyError, identify
 from accounts.models import Account, FailedLogin
-from accounts.password_queue import PasswordQueue
+from accounts.throttling import throttle
+from accounts.throttling.password_queue import PasswordQueue
 from tests.conftest import PASSWORDS
 
 pytestmark = pytest.mark.usefixtures("cast")

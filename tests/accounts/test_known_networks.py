@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import authentication, known_networks
+from accounts import authentication
 from accounts.models import Account, KnownNetwork
+from accounts.throttling import known_networks
 from tests.accounts.test_throttle import ELSEWHERE, HOME, cheap_cast, few_tries, guess, is_accepted, login, tick
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
@@ -174,7 +175,7 @@ def test_a_login_goes_on_while_the_database_cannot_be_written_and_is_known_to_th
 
         assert is_accepted("bob")
 
-    told = [record for record in caplog.records if record.name == "accounts.known_networks"]
+    told = [record for record in caplog.records if record.name == "accounts.throttling.known_networks"]
     assert [record.levelno for record in told] == [logging.WARNING]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from accounts.password_queue import BusyError, PasswordQueue
+from accounts.throttling.password_queue import BusyError, PasswordQueue
 
 HOME, OFFICE, THIRD = "192.0.2.1", "198.51.100.1", "203.0.113.1"
 LONG = 20.0

@@ -18,10 +18,11 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import authentication, throttle
+from accounts import authentication
 from accounts.hashers import stored_form
 from accounts.models import Account, FailedLogin
-from accounts.password_queue import PasswordQueue
+from accounts.throttling import throttle
+from accounts.throttling.password_queue import PasswordQueue
 from tests.caller import Caller, Response, error_codes
 from tests.collector.elsewhere import elsewhere
 from tests.conftest import PASSWORDS, hashed

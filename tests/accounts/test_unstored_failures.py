@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from accounts import throttle
-from accounts.failure_memory import FailureMemory
 from accounts.models import FailedLogin
+from accounts.throttling import throttle
+from accounts.throttling.failure_memory import FailureMemory
 from tests.accounts.test_throttle import HOME, cheap_cast, guess, is_accepted, login, tick
 from tests.read_only import read_only_database
 

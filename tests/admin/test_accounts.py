@@ -5,8 +5,8 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts import throttle
 from accounts.models import Account
+from accounts.throttling import throttle
 from tests.admin.browser import Browser, errors_of, staff
 from tests.caller import Caller
 

@@ -4,7 +4,7 @@ import pytest
 
 from accounts import authentication
 from accounts.models import Account
-from accounts.password_queue import PasswordQueue
+from accounts.throttling.password_queue import PasswordQueue
 from tests.admin.browser import Browser
 from tests.caller import Caller
 

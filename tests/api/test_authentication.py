@@ -6,7 +6,7 @@ import pytest
 
 from accounts import authentication
 from accounts.models import Account
-from accounts.password_queue import PasswordQueue
+from accounts.throttling.password_queue import PasswordQueue
 from tests.caller import Caller, Response
 
 PATHS = ["/api/v1/whoami", "/api/v1/repositories"]

@@ -121,7 +121,7 @@ def of_documents() -> Iterator[Mutation]:
 
 def of_passwords() -> Iterator[Mutation]:
     """Yield the checks of passwords."""
-    module, proxies = "test_passwords", "registry_project/proxies.py"
+    module, proxies = "test_passwords", "registry_project/middleware/proxies.py"
     yield Mutation(
         "guesses without end", "accounts/authentication.py", "    if seconds:", "    if False:", module, "held_up"
     )
@@ -137,9 +137,11 @@ def of_browsers() -> Iterator[Mutation]:
     yield Mutation("no sandbox", base, sandbox, "", module, "below_v2")
     listed = "is_believed = bool(self._proxies) and self._is_proxy(peer)"
     believed = "is_believed = True"
-    yield Mutation("the host that a client claims", "registry_project/proxies.py", listed, believed, module, "stranger")
+    yield Mutation(
+        "the host that a client claims", "registry_project/middleware/proxies.py", listed, believed, module, "stranger"
+    )
     yield Mutation("any host", "core/api/host.py", "if not is_served(text):", "if False:", module, "host_that_is_none")
-    headers = '    "registry_project.browser_headers.BrowserHeadersMiddleware",\n'
+    headers = '    "registry_project.middleware.browser_headers.BrowserHeadersMiddleware",\n'
     yield Mutation("scripts in the admin", settings, headers, "", module, "runs_no_script")
     path = '= CSRF_COOKIE_PATH = "/admin/"'
     yield Mutation("the cookie everywhere", settings, path, '= CSRF_COOKIE_PATH = "/"', module, "cookie")

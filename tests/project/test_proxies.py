@@ -10,8 +10,8 @@ from pytest_django import Settings
 
 from configuration.values import Configuration, Server
 from core.api.notes import REQUEST_ID
-from registry_project import proxies
-from registry_project.proxies import TrustedProxyMiddleware
+from registry_project.middleware import proxies
+from registry_project.middleware.proxies import TrustedProxyMiddleware
 
 PUBLIC_URL = "https://registry.example.org"
 FORWARDED = {

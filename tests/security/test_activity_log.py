@@ -11,9 +11,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import authentication, login_log, throttle
+from accounts import authentication, login_log
 from accounts.models import Account, FailedLogin
-from accounts.password_queue import PasswordQueue
+from accounts.throttling import throttle
+from accounts.throttling.password_queue import PasswordQueue
 from core.json_log import JsonFormatter
 from distribution.models import Tag
 from tests.admin.browser import Browser

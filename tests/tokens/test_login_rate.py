@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-import accounts.login_rate
-from accounts.login_rate import WINDOW_SECONDS, LoginRate, login_rate
+import accounts.throttling.login_rate
+from accounts.throttling.login_rate import WINDOW_SECONDS, LoginRate, login_rate
 from tests.caller import Caller, error_codes
 
 FORM = "application/x-www-form-urlencoded"
@@ -111,7 +111,7 @@ def test_of_the_api_only_what_fails_counts(alice: Caller) -> None:
 
 
 def test_the_table_is_bounded_and_keeps_those_that_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts.login_rate, "MAX_NETWORKS", 10)
+    monkeypatch.setattr(accounts.throttling.login_rate, "MAX_NETWORKS", 10)
     rate = LoginRate(lambda: 1.0)
     requests = [RequestFactory().get("/", REMOTE_ADDR=f"192.0.2.{number}") for number in range(20)]
 

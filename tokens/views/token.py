@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 
 from accounts.identity import ANONYMOUS, Identity, credential_of
 from accounts.login_log import MALFORMED, log_login, log_refusal
-from accounts.login_rate import login_rate
+from accounts.throttling.login_rate import login_rate
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError, quoted
 from core.api.notes import note_account

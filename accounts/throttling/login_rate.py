@@ -1,6 +1,6 @@
 """Bound how often a client asks for a login or a token: counted by network and minute, in the memory of each process.
 
-A guesser is slowed down elsewhere (`accounts.throttle`). Here it is about the work that each request is, right or
+A guesser is slowed down elsewhere (`throttle`). Here it is about the work that each request is, right or
 wrong, with a password or without: a signature, a line of the log, a look at the database.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest
 
-from accounts.throttle import network_of
+from accounts.throttling.throttle import network_of
 
 WINDOW_SECONDS = 60.0
 # Two megabytes. Whoever asks from more networks within a minute is held by no bound on one of them.

@@ -17,7 +17,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from configuration.values import Network
 from distribution.middleware import is_registry_path
-from registry_project.proxies import CLIENT_IS_UNKNOWN
+from registry_project.middleware.proxies import CLIENT_IS_UNKNOWN
 from server.listener import LISTENER, admin_listener
 
 PREFIX = "/admin/"

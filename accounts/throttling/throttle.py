@@ -8,7 +8,7 @@
 
 While no try is left, a guess learns nothing; from elsewhere the account's owner logs in as ever, and so do those whose
 right password this process remembers. Nor do the tries of an address bind an account that has logged in from there
-before (`accounts.known_networks`): a stranger at an address that many share keeps none of them out. By that he may
+before (`known_networks`): a stranger at an address that many share keeps none of them out. By that he may
 learn which accounts they are. Nobody waits longer than half a minute, however many tries were refused. One
 address spends 10 tries of an account at most and gets them back at the same pace, so five take part before the log
 tells of an account. An address is an IPv4 address or a /64 of IPv6. A client without one, behind a unix socket, says
@@ -35,10 +35,10 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import known_networks
-from accounts.failure_memory import FailureMemory, Key
 from accounts.models import FailedLogin
 from accounts.names import ACCOUNT_NAME
+from accounts.throttling import known_networks
+from accounts.throttling.failure_memory import FailureMemory, Key
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 

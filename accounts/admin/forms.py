@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm, UserCreationForm
 
-from accounts import known_networks, throttle
 from accounts.authentication import BusyError, place
 from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
 from accounts.models import Account
+from accounts.throttling import known_networks, throttle
 
 CROWDED = "Too many logins at once; try again in a moment."
 

@@ -19,8 +19,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.sites import UnfoldAdminSite
 
 from accounts import second_factor
-from accounts.code_forms import CodeForm, FirstCodeForm
-from accounts.forms import OwnPasswordForm
+from accounts.admin.code_forms import CodeForm, FirstCodeForm
+from accounts.admin.forms import OwnPasswordForm
 from accounts.login_log import log_event, log_login
 from accounts.models import SecondFactor
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
-from accounts.login_rate import login_rate
+from accounts.throttling.login_rate import login_rate
 
 _ADMIN_LOGIN = "/admin/login/"
 _API = "/api/"

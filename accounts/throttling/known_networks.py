@@ -1,4 +1,4 @@
-"""From which networks an account has logged in with its right password: `accounts.throttle` asks for it there.
+"""From which networks an account has logged in with its right password: `throttle` asks for it there.
 
     right password ──> memory of the process ──(not noted there for a day)──> row of account and network
 

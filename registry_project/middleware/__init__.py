@@ -1,0 +1,1 @@
+"""What a request passes before a view: in the order of `settings.MIDDLEWARE`."""

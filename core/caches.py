@@ -5,6 +5,7 @@ What a stranger chooses becomes a key, or part of a value, once it is known to b
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -35,13 +36,17 @@ class PerEpoch(Generic[Value]):
 
 
 class ForAWhile(Generic[Value]):
-    """Values that are forgotten `seconds` after they were put, and at the latest when their weights reach `limit`."""
+    """Values that are good for `seconds` after they were put, and that weigh at most `limit` together.
+
+    The next one that is put forgets those that are too old: what nobody asks for any more would fill the memory.
+    """
 
     def __init__(self, seconds: float, limit: int = 10_000) -> None:
         """Remember for `seconds` of monotonic time values that weigh at most `limit` together."""
         self._seconds = seconds
         self._limit = limit
-        self._values: dict[object, tuple[float, Value, int]] = {}
+        # By age, the oldest first; a dict would look for its first key behind all that were removed.
+        self._values: OrderedDict[object, tuple[float, Value, int]] = OrderedDict()
         self._weight = 0
         self._lock = threading.Lock()
 
@@ -53,23 +58,29 @@ class ForAWhile(Generic[Value]):
         return found[1]
 
     def put(self, key: object, value: Value, weight: int = 1) -> None:
-        """Remember `value`; when the memory is full, drop what is too old, then everything."""
-        now = time.monotonic()
+        """Remember `value`, and forget what is too old; when the memory is full all the same, forget everything."""
         with self._lock:
+            now = time.monotonic()
+            self._forget_older_than(now)
+            # It stays where it is meanwhile: whoever asks now takes no lock.
             _, _, replaced = self._values.get(key, (0, None, 0))
-            self._weight -= replaced
-            if self._weight + weight > self._limit:
-                self._keep({k: v for k, v in self._values.items() if v[0] >= now and k != key})
-                if self._weight + weight > self._limit:
-                    self._keep({})
+            if self._weight - replaced + weight > self._limit:
+                self._values, self._weight, replaced = OrderedDict(), 0, 0
             self._values[key] = (now + self._seconds, value, weight)
-            self._weight += weight
+            self._values.move_to_end(key)
+            self._weight += weight - replaced
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._keep({})
+            self._values, self._weight = OrderedDict(), 0
 
-    def _keep(self, values: dict[object, tuple[float, Value, int]]) -> None:
-        self._values = values
-        self._weight = sum(weight for _, _, weight in values.values())
+    def _forget_older_than(self, now: float) -> None:
+        """Forget the values whose time is over; the lock is held."""
+        while self._values:
+            oldest = next(iter(self._values))
+            good_until, _, weight = self._values[oldest]
+            if good_until >= now:
+                return
+            del self._values[oldest]
+            self._weight -= weight

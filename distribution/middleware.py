@@ -10,7 +10,9 @@ from core.api.errors import ErrorCode
 from core.api.notes import ROUTE
 from distribution.views.unknown import UnknownPathView
 
-# What is asked for again and again is short: 4096 paths of this length are half a megabyte.
+# What is asked for again and again is short. A path and what it resolves to take some 1700 bytes, and each upload and
+# blob has a path of its own: so many take less than 2 MiB in each worker.
+REMEMBERED_PATHS = 1024
 REMEMBERED_CHARACTERS = 256
 
 _URLS = "distribution.urls"
@@ -26,7 +28,7 @@ class RegistryGateMiddleware:
         self._get_response = get_response
         self._resolver = get_resolver(_URLS)
         self._resolver.check()
-        self._remembered = lru_cache(maxsize=4096)(self._resolver.resolve)
+        self._remembered = lru_cache(maxsize=REMEMBERED_PATHS)(self._resolver.resolve)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer, or go on."""

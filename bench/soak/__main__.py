@@ -2,8 +2,9 @@
 
 Honest clients push, pull, mount, delete, list and log in; slow and hostile ones come from another address; garbage is
 collected, rights change, the configuration is read anew, workers and the whole server end and start. Every answer that
-is not 2xx needs a reason; memory, descriptors, threads and rows may not grow from the second quarter to the last; then
-`manage.py fsck --deep`. REGISTRY_DATABASE_URL names a PostgreSQL to do it on. Exit status 1: something was wrong.
+is not 2xx needs a reason; in 20 minutes or more, memory, descriptors, threads and rows may not grow all through the
+second half; then `manage.py fsck --deep`. REGISTRY_DATABASE_URL names a PostgreSQL to do it on. Exit status 1:
+something was wrong.
 """
 
 import argparse

@@ -1,32 +1,40 @@
 """Memory, descriptors, threads and rows while a soak goes on: what grows for ever is a leak, however slowly."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import mean
 
+import psycopg
+
 from bench import process_tree
 from bench.memory import MEBIBYTE, master
+from bench.soak.trend import Sample, lasting_growth
 from bench.soak.world import World
 
 INTERVAL_SECONDS = 5.0
-# Nothing settles in less; before, the figures are printed and not compared.
-COMPARABLE_SECONDS = 240.0
-GROWTH = 1.10
+# Caches fill up for minutes: of a shorter soak the figures are printed and not judged.
+JUDGED_SECONDS = 20 * 60.0
+# On a busy machine a sample takes its time.
+SILENT_SECONDS = 60.0
 TABLES = (
     "accounts_failedlogin", "accounts_knownnetwork", "distribution_blob", "distribution_link", "distribution_manifest",
     "distribution_repository",
-    "distribution_segment", "distribution_tag", "distribution_trash", "distribution_upload", "django_session",
+    "distribution_segment", "distribution_tag", "distribution_upload", "django_session",
     "tokens_refreshtoken",
 )  # fmt: skip
-_COUNTS = "SELECT " + ", ".join(f"(SELECT count(*) FROM {table})" for table in TABLES)
-# What was deleted lies there for a quarter of an hour: the second quarter of half an hour is still filling it.
-SETTLES_LATE = {"distribution_trash"}
-# What a figure may grow by besides: a level differs by so much from one minute to the next.
-SLACK = {"PSS MiB": 16.0, "RSS MiB": 24.0, "descriptors": 64.0, "threads": 16.0, "rows": 300.0}
+_COUNTS = [f"(SELECT count(*) FROM {table})" for table in TABLES]
+# How much there is in the trash depends on how busy the clients were; nothing lies there long after its time.
+OVERDUE = "trash overdue"
+OVERDUE_AFTER = timedelta(minutes=3)
+# What a figure may grow by in a minute, all through the second half: less than a leak of 1 MiB a minute in one process,
+# more than the free room between the pieces of the heap, which goes on growing a little for a quarter of an hour.
+BOUNDS = {"PSS": 1.0, "own": 0.75, "descriptors": 2.0, "threads": 1.0, "rows": 20.0}
 
 
 @dataclass(slots=True)
@@ -34,7 +42,8 @@ class Series:
     """One figure, sample after sample."""
 
     name: str
-    values: list[tuple[float, float]] = field(default_factory=list)
+    bound: float
+    values: list[Sample] = field(default_factory=list)
 
     def mean_between(self, start: float, end: float) -> float:
         """Return the mean of the samples of that time."""
@@ -50,6 +59,8 @@ class Samples:
         self._world, self._seconds, self._started = world, seconds, time.monotonic()
         self._is_over = threading.Event()
         self.series: dict[str, Series] = {}
+        # By process: that of one that ended is over, its successor's begins anew.
+        self.own: dict[int, Series] = {}
         self._thread = threading.Thread(target=self._go_on)
 
     def start(self) -> None:
@@ -64,43 +75,71 @@ class Samples:
     def _go_on(self) -> None:
         while not self._is_over.wait(min(INTERVAL_SECONDS, self._seconds / 20)):
             # The server is away while it starts anew.
-            with suppress(*process_tree.GONE, AssertionError, OSError):
+            with suppress(*process_tree.GONE, AssertionError, OSError, sqlite3.Error, psycopg.Error):
                 self._take()
 
     def _take(self) -> None:
         at = time.monotonic() - self._started
         pids = [master(self._world.server), *self._world.server.workers()]
         figures = {
-            "PSS MiB": sum(process_tree.field(pid, "smaps_rollup", "Pss") for pid in pids) / MEBIBYTE,
-            "RSS MiB": sum(process_tree.field(pid, "smaps_rollup", "Rss") for pid in pids) / MEBIBYTE,
-            "descriptors": sum(entries(pid, "fd") for pid in pids),
-            "threads": sum(entries(pid, "task") for pid in pids),
+            "PSS MiB": (BOUNDS["PSS"], sum(process_tree.field(pid, "smaps_rollup", "Pss") for pid in pids) / MEBIBYTE),
+            "descriptors": (BOUNDS["descriptors"], sum(entries(pid, "fd") for pid in pids)),
+            "threads": (BOUNDS["threads"], sum(entries(pid, "task") for pid in pids)),
         }
-        ((*counts,),) = self._world.server.rows(_COUNTS)
-        figures |= dict(zip(TABLES, counts, strict=True))
-        for name, value in figures.items():
-            self.series.setdefault(name, Series(name)).values.append((at, float(value)))
+        due = f"{datetime.now(UTC) - OVERDUE_AFTER:%Y-%m-%d %H:%M:%S}+00:00"
+        overdue = f"(SELECT count(*) FROM distribution_trash WHERE delete_after < '{due}')"
+        ((*counts,),) = self._world.server.rows(f"SELECT {', '.join([*_COUNTS, overdue])}")
+        figures |= {name: (BOUNDS["rows"], count) for name, count in zip((*TABLES, OVERDUE), counts, strict=True)}
+        for name, (bound, value) in figures.items():
+            self.series.setdefault(name, Series(name, bound)).values.append((at, float(value)))
+        self._take_own(at, pids)
+
+    def _take_own(self, at: float, pids: list[int]) -> None:
+        """Take what each process has besides files, which depends on no other process: not on how many share a page."""
+        own = {}
+        for position, pid in enumerate(pids):
+            name = f"own MiB of worker {pid}" if position else "own MiB of the master"
+            own[pid] = self.own.get(pid) or Series(name, BOUNDS["own"])
+            own[pid].values.append((at, process_tree.field(pid, "smaps_rollup", "Anonymous") / MEBIBYTE))
+        self.own = own
 
     def lines(self) -> list[str]:
-        """Return a table of the means of each quarter."""
-        quarters = "".join(f"{name:>10}" for name in ("first", "second", "third", "last"))
+        """Return a table of the means of each quarter, and of the growth a minute in the second half."""
+        columns = "".join(f"{name:>10}" for name in ("first", "second", "third", "last", "a minute"))
         rows = (
-            f"{series.name:<26}" + "".join(f"{mean:>10.0f}" for mean in self._quarters(series))
-            for series in self.series.values()
+            f"{series.name:<26}"
+            + "".join(f"{mean:>10.0f}" for mean in self._quarters(series))
+            + f"{lasting_growth(series.values, self._seconds):>10.2f}"
+            for series in self._all()
         )
-        return [f"{'mean of each quarter':<26}{quarters}", *rows]
+        return [f"{'mean of each quarter':<26}{columns}", *rows]
+
+    @property
+    def are_judged(self) -> bool:
+        """Whether the soak is long enough."""
+        return self._seconds >= JUDGED_SECONDS
 
     def faults(self) -> list[str]:
-        """Return what was not flat: its mean in the last quarter is well above that in the second."""
-        if self._seconds < COMPARABLE_SECONDS:
+        """Return what was not flat, and what was not seen all through the second half."""
+        if not self.are_judged:
             return []
-        found = []
-        for series in self.series.values():
-            _, second, third, last = self._quarters(series)
-            before = third if series.name in SETTLES_LATE else second
-            if last > before * GROWTH + SLACK.get(series.name, SLACK["rows"]):
-                found.append(f"{series.name} grew from {before:.0f} to {last:.0f} in the last quarter")
-        return found
+        half, end = self._seconds / 2, self._seconds - SILENT_SECONDS
+        seen = {series.name: (series.values[0][0], series.values[-1][0]) for series in self._all()}
+        missing = [
+            f"{name} was seen from {first:.0f} to {last:.0f} s only"
+            for name, (first, last) in seen.items()
+            if first > half or last < end
+        ]
+        growths = [(series, lasting_growth(series.values, self._seconds)) for series in self._all()]
+        missing += [] if seen else ["no sample was taken"]
+        return missing + [
+            f"{series.name} grew by {growth:.2f} a minute, and may by {series.bound:g}"
+            for series, growth in growths
+            if growth > series.bound
+        ]
+
+    def _all(self) -> list[Series]:
+        return [*self.series.values(), *self.own.values()]
 
     def _quarters(self, series: Series) -> Sequence[float]:
         quarter = self._seconds / 4

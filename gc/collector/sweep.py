@@ -5,13 +5,14 @@
 A row is locked with SKIP LOCKED in the order of locks (Manifest → Blob → Link) and then looked at again: a
 push never waits for a run, and a run never for a push. What is let go here is let go as of the removed
 manifest's own `used_at`: what was quiet all along goes in the same run, what was touched since keeps its
-grace period. While a process has promises that it could not write, nothing may go (`collection_fence`): the run ends,
-and is tried again soon.
+grace period. While a process has promises that it could not write, nothing may go (`collection_fence`): the run waits
+for a moment, then ends, and is tried again soon.
 """
 
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from time import monotonic, sleep
 
 from django.db.models import Q
 
@@ -41,6 +42,11 @@ _LOCK_LINK = Statement("SELECT id FROM distribution_link WHERE id = %s FOR UPDAT
 _IS_LINK_DUE = Statement("SELECT is_idle AND used_at < %s FROM distribution_link WHERE id = %s")
 _KEEP_LINK = Statement("UPDATE distribution_link SET is_idle = FALSE WHERE id = %s")
 
+# Beside a busy database some renewals are late at any time, each for some seconds: a run that ended at the first one
+# would never come to its end.
+FENCED_SECONDS = 30.0
+LOOK_SECONDS = 0.05
+
 Removed = tuple[int, Counts]
 """The primary key of a repository, and what went from it."""
 
@@ -57,8 +63,10 @@ def sweep(policy: Policy, cut: datetime, report: Report, pace: Pace) -> None:
 
 def _sweep(policy: Policy, cut: datetime, scope: Q, report: Report, pace: Pace) -> None:
     due = scope & Q(is_idle=True, used_at__lt=cut)
-    manifests = Walk(Manifest.objects.filter(due, ~KEEPS_UNTAGGED), "used_at", partial(remove_manifest, cut=cut))
-    links = Walk(Link.objects.filter(due), "used_at", partial(remove_link, cut=cut))
+    manifests = Walk(
+        Manifest.objects.filter(due, ~KEEPS_UNTAGGED), "used_at", partial(remove_manifest, cut=cut, pace=pace)
+    )
+    links = Walk(Link.objects.filter(due), "used_at", partial(remove_link, cut=cut, pace=pace))
     walks = [manifests, links] if policy.remove_untagged else [links]
     try:
         for walk in walks:
@@ -81,16 +89,50 @@ def _go(walk: Walk[Removed], report: Report, pace: Pace, *, in_passes: bool) -> 
             has_removed = in_passes
 
 
+class _FencedError(StopError):
+    """The next row would be refused as well."""
+
+    def __init__(self) -> None:
+        super().__init__("a server has still to write down what it promised")
+
+
 def _pass(may_pass: Callable[[], bool]) -> None:
-    """Begin a transaction that removes. Raises StopError: the next row would be refused as well."""
+    """Begin a transaction that removes. Raises _FencedError."""
     if not may_pass():
-        raise StopError("a server has still to write down what it promised")
+        raise _FencedError
 
 
-def remove_manifest(pk: int, cut: datetime) -> Removed | None:
+def _remove(
+    step: Callable[[int, datetime, Callable[[], bool]], Removed | None], pk: int, cut: datetime, pace: Pace | None
+) -> Removed | None:
+    """Run a step in its transaction, as soon as it may remove.
+
+    Raises StopError when `pace` does, and after FENCED_SECONDS.
+    """
+    deadline = monotonic() + FENCED_SECONDS
+    while True:
+        try:
+            with collection_fence.passage() as may_pass:
+                return transactions.run(step, pk, cut, may_pass)
+        except _FencedError:
+            if not _is_open_before(deadline, pace or Pace()):
+                raise
+
+
+def _is_open_before(deadline: float, pace: Pace) -> bool:
+    """Wait without a transaction, which would keep others from writing what they promised."""
+    while monotonic() < deadline:
+        sleep(LOOK_SECONDS)
+        pace.look()
+        with collection_fence.passage() as may_pass:
+            if may_pass():
+                return True
+    return False
+
+
+def remove_manifest(pk: int, cut: datetime, pace: Pace | None = None) -> Removed | None:
     """Remove the manifest if it is still due. Raises BusyError, StopError, UNAVAILABLE."""
-    with collection_fence.passage() as may_pass:
-        removed = transactions.run(_remove_manifest, pk, cut, may_pass)
+    removed = _remove(_remove_manifest, pk, cut, pace)
     failpoint("collect.after_manifest_commit")
     return removed
 
@@ -121,10 +163,9 @@ def _remove_manifest(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Re
     return repository_pk, Counts(manifests=1)
 
 
-def remove_link(pk: int, cut: datetime) -> Removed | None:
+def remove_link(pk: int, cut: datetime, pace: Pace | None = None) -> Removed | None:
     """Remove the link if it is still due, and the blob with its last link. Raises BusyError, StopError, UNAVAILABLE."""
-    with collection_fence.passage() as may_pass:
-        removed = transactions.run(_remove_link, pk, cut, may_pass)
+    removed = _remove(_remove_link, pk, cut, pace)
     failpoint("collect.after_link_commit")
     return removed
 

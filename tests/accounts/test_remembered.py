@@ -1,5 +1,7 @@
 """What a process remembers stays within its bounds."""
 
+import weakref
+
 from core.caches import ForAWhile
 
 
@@ -23,3 +25,18 @@ def test_a_value_that_is_put_again_weighs_once() -> None:
         memory.put("b", number, weight=5)
 
     assert (memory.get("a"), memory.get("b")) == (0, 99)
+
+
+def test_a_value_that_is_too_old_takes_no_room_though_there_would_be_some() -> None:
+    class Something:
+        pass
+
+    memory: ForAWhile[Something] = ForAWhile(-1, limit=10)
+    values = [Something(), Something()]
+    first, second = map(weakref.ref, values)
+    memory.put("first", values.pop(0))
+    assert first() is not None
+
+    memory.put("second", values.pop(0))
+
+    assert (first() is None, second() is None) == (True, False)

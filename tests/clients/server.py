@@ -154,15 +154,17 @@ class Server:
             return
         self.process.terminate()
         try:
-            self.process.wait(timeout=40)
+            self.process.wait(timeout=60)
         finally:
             kill_group(self.process.pid)
 
     def workers(self) -> list[int]:
-        """Return the process ids of the master's children."""
+        """Return the process ids of the workers: of the master's children, those that run the same program as it."""
         assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(word) for word in children.read_text().split()]
+        master = self.process.pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        # Not the one that imports the configuration.
+        return [int(pid) for pid in children if command_line(int(pid)) == command_line(master)]
 
     def request(
         self,
@@ -221,6 +223,14 @@ def size_of(file: Path) -> int:
         return file.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def command_line(pid: int) -> bytes:
+    """Return the program and the arguments of a process, empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def new_database(folder: Path) -> str:

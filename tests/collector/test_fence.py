@@ -11,10 +11,11 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from collector import runs
+from collector import runs, sweep
 from collector.models import State, Trigger
 from collector.policy import Policy
 from collector.report import Report
+from collector.throttle import StopError
 from distribution import collection_fence, deferred_writes
 from distribution.models import Blob, Link, Manifest
 from tests.caller import Caller
@@ -48,7 +49,10 @@ def untagged(push: Push, alice: Caller) -> Image:
     return image
 
 
-def test_while_a_process_has_promises_to_write_a_run_stops_at_the_first_row(untagged: Image) -> None:
+def test_while_a_process_has_promises_to_write_a_run_stops_at_the_first_row(
+    untagged: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "FENCED_SECONDS", 0.0)
     Link.objects.update(is_idle=True)
     links, report, steps = Link.objects.count(), Report(), []
 
@@ -59,6 +63,27 @@ def test_while_a_process_has_promises_to_write_a_run_stops_at_the_first_row(unta
     assert (report.total.manifests, report.total.links, report.busy, report.failures) == (0, 0, 0, 0)
     assert (Manifest.objects.count(), Link.objects.count()) == (1, links)
     assert steps == []
+
+
+def test_a_run_goes_on_when_they_are_written_soon(untagged: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = collection_fence.guard()
+    guard.hold()
+    monkeypatch.setattr(sweep, "sleep", lambda _: guard.release())
+
+    removed = collect().total
+    guard.release()
+
+    assert (removed.manifests, Manifest.objects.count(), Blob.objects.count()) == (1, 0, 0)
+
+
+def test_a_run_that_waits_for_them_can_be_told_to_stop(untagged: Image) -> None:
+    def stop() -> None:
+        raise StopError("told to stop")
+
+    with guarded():
+        run = runs.collect(Policy(DAY, remove_untagged=True), Report(), Trigger.COMMAND, watch=stop)
+
+    assert (run.state, run.error, Manifest.objects.count()) == (State.STOPPED, "told to stop", 1)
 
 
 def test_once_they_are_written_collection_goes_on(untagged: Image) -> None:

@@ -210,6 +210,11 @@ class Connection(TConn):
         return self.sock.fileno()
 
     @property
+    def network(self) -> str:
+        """Where its client is; empty when nothing tells before a request is read."""
+        return self.peer.network
+
+    @property
     def has_more(self) -> bool:
         """Tell whether the beginning of another request came with the last one."""
         return self.ends_at is None and self.incoming.is_ahead

@@ -2,9 +2,10 @@
 
 So many serve at once, and one that waits for its client or the disk does not count: another takes its place. A
 hundred slow pushes leave the others as many threads as before, and who waits for one thing takes no place from those
-that wait for another. Waits for clients take places, which `server.places` shares among them. Threads are
-started when they are needed and end when they are too many. No connection is handed from thread to thread: that costs
-as much as a small request.
+that wait for another. Waits for clients take places, which `server.places` shares among them. While all
+threads serve, the clients that wait for one take turns (`server.turns`). Threads are started when they are
+needed and end when they are too many. No connection is handed from thread to thread: that costs as much as a small
+request.
 """
 
 import errno
@@ -19,9 +20,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from core.hourly import Hourly
 from server.places import Places, Waiter
+from server.turns import Turns
 
 # How long a thread that is too many stays at hand.
 SPARE_SECONDS = 10.0
+# So many that have spoken meanwhile are put in the order of their turns at once.
+SPOKEN_AT_ONCE = 256
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,11 @@ class Watched(Protocol):
 
     def fileno(self) -> int:
         """Return the descriptor, which stays open while the pool has it."""
+        ...
+
+    @property
+    def network(self) -> str:
+        """Whose turn it takes; empty for a client that can't be told from others."""
         ...
 
     @property
@@ -92,6 +101,7 @@ class Pool(Generic[Speaker]):
         self._at_end = at_end
         self._epoll = select.epoll()
         self._speakers: dict[int, Speaker] = {}
+        self._turns: Turns[Speaker] = Turns()
         self._lock = threading.Lock()
         self._spare_seconds = spare_seconds
         self._spare = threading.Condition(self._lock)
@@ -196,17 +206,39 @@ class Pool(Generic[Speaker]):
             self._waiting += 1
 
     def _work(self) -> None:
-        while True:
-            ((descriptor, _),) = self._epoll.poll(maxevents=1)
-            if descriptor == self._end:
-                break
-            with self._lock:
-                self._waiting -= 1
-                self._staff()
-            self._turn(self._speakers[descriptor])
+        while (speaker := self._next()) is not None:
+            self._turn(speaker)
             if self._is_surplus() and not self._is_called_back():
                 break
         self._at_end()
+
+    def _next(self) -> Speaker | None:
+        """Return whom the calling thread serves, once somebody speaks; None at the end."""
+        with self._lock:
+            if self._turns:
+                return self._taken()
+        ((descriptor, _),) = self._epoll.poll(maxevents=1)
+        if descriptor == self._end:
+            return None
+        with self._lock:
+            self._add(descriptor)
+            return self._taken()
+
+    def _taken(self) -> Speaker:
+        """Return whose turn it is; the lock is held."""
+        self._waiting -= 1
+        if not self._waiting:
+            # Who else has spoken waits here, in turn. While a thread is free, it is woken by them instead.
+            for descriptor, _ in self._epoll.poll(0, SPOKEN_AT_ONCE):
+                self._add(descriptor)
+        speaker = self._turns.take()
+        self._staff()
+        return speaker
+
+    def _add(self, descriptor: int) -> None:
+        if descriptor != self._end:
+            speaker = self._speakers[descriptor]
+            self._turns.add(speaker.network, speaker)
 
     def _turn(self, speaker: Speaker) -> None:
         try:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm, UserCreationForm
 
-from accounts.authentication import BusyError, place
+from accounts.authentication import BusyError, TooManyFailuresError, place
 from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
 from accounts.models import Account
 from accounts.throttling import known_networks, throttle
@@ -20,18 +20,18 @@ class AdminLoginForm(AuthenticationForm):
     """The login of the admin, which says when it is not looking at passwords, and logs who came."""
 
     def clean(self) -> dict[str, Any]:
-        """Check name and password."""
+        """Check name and password. Raises BusyError and TooManyFailuresError, to be answered without this form."""
         name: str = self.cleaned_data.get("username", "")
         # The backend asks as well, and can only refuse: that would look like a wrong password.
         if refusal := throttle.refusal(name, self.request):
             log_refusal(self.request, name, "admin", THROTTLED)
-            raise _too_many(refusal)
+            raise TooManyFailuresError(refusal)
         try:
             with place(self.request):
                 cleaned: dict[str, Any] = super().clean()
-        except BusyError as error:
+        except BusyError:
             log_refusal(self.request, name, "admin", BUSY)
-            raise ValidationError(CROWDED) from error
+            raise
         except ValidationError:
             # The password of an account that may not open the admin was right.
             if self.get_user() is None:

@@ -20,11 +20,15 @@ from unfold.sites import UnfoldAdminSite
 
 from accounts import second_factor
 from accounts.admin.code_forms import CodeForm, FirstCodeForm
-from accounts.admin.forms import OwnPasswordForm
+from accounts.admin.forms import CROWDED, OwnPasswordForm
+from accounts.authentication import BusyError, TooManyFailuresError
 from accounts.login_log import log_event, log_login
 from accounts.models import SecondFactor
 
 _SEED = "second_factor_seed"
+# When to come back to a login that waits for too many others.
+BUSY_SECONDS = 2
+
 _WITHOUT_MENU = "unfold/layouts/unauthenticated.html"
 
 _private = method_decorator([never_cache, sensitive_post_parameters("code")])
@@ -48,7 +52,14 @@ class RegistryAdminSite(UnfoldAdminSite):
         if request.method == "GET" and super().has_permission(request) and not second_factor.is_passed(request):
             following = "second_factor" if second_factor.factor_of(request.user) is None else "code"
             return _redirect(following, request)
-        return super().login(request, extra_context)
+        try:
+            return super().login(request, extra_context)
+        except TooManyFailuresError as error:
+            return _refusal(
+                f"{error.reason.capitalize()}; wait {error.retry_after_seconds} s.", error.retry_after_seconds
+            )
+        except BusyError:
+            return _refusal(CROWDED, BUSY_SECONDS)
 
     def password_change(  # type: ignore[override]  # the stubs leave the redirect out that comes after the page
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -132,6 +143,12 @@ class RegistryAdminSite(UnfoldAdminSite):
 
     def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
         return TemplateResponse(request, template, self.each_context(request) | {"title": title} | context)
+
+
+def _refusal(detail: str, seconds: int) -> HttpResponse:
+    """Return the answer to a login whose password is not looked at: a page would cost four times as much."""
+    headers = {"Retry-After": str(seconds)}
+    return HttpResponse(detail, status=429, content_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _leave(request: HttpRequest) -> HttpResponseRedirect:

@@ -1,6 +1,7 @@
 """The door of the admin."""
 
 import pytest
+from django.contrib.sessions.models import Session
 
 from accounts import authentication
 from accounts.models import Account
@@ -55,9 +56,26 @@ def test_the_login_waits_for_a_place_as_every_password_does(browser: Browser, mo
     with authentication.place():
         response = browser.log_in("root", "the password of root")
 
-    assert response.status_code == 200
-    assert "Too many logins at once; try again in a moment." in response.content.decode()
+    assert (response.status_code, response["Retry-After"]) == (429, "2")
+    assert response.content == b"Too many logins at once; try again in a moment."
     assert browser.get("/admin/").status_code == 302
+
+
+@pytest.mark.parametrize("name", ["root", " root "])
+def test_a_throttled_login_is_answered_without_the_page_and_without_a_session(browser: Browser, name: str) -> None:
+    for number in range(10):
+        browser.log_in("root", f"wrong {number}")
+
+    response = browser.log_in(name, "the password of root")
+
+    assert response.status_code == 429
+    assert 0 < int(response["Retry-After"]) <= 30
+    assert response.content.decode() == (
+        f"Too many wrong passwords for this account from this address; wait {response['Retry-After']} s."
+    )
+    assert response.templates == []
+    assert "no-store" in response["Cache-Control"]
+    assert not Session.objects.exists()
 
 
 def test_a_login_without_the_csrf_token_is_refused(browser: Browser) -> None:

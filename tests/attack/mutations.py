@@ -122,9 +122,14 @@ def of_documents() -> Iterator[Mutation]:
 def of_passwords() -> Iterator[Mutation]:
     """Yield the checks of passwords."""
     module, proxies = "test_passwords", "registry_project/middleware/proxies.py"
-    yield Mutation(
-        "guesses without end", "accounts/authentication.py", "    if seconds:", "    if False:", module, "held_up"
-    )
+    for ways, file, request in (
+        ("by token and API", "accounts/authentication.py", "request"),
+        ("at the admin", "accounts/admin/forms.py", "self.request"),
+    ):
+        check = f"if refusal := throttle.refusal(name, {request}):"
+        never = f"if (refusal := throttle.refusal(name, {request})) and False:"
+        select = "door" if "forms" in file else "held_up or share_one_count"
+        yield Mutation(f"guesses without end {ways}", file, check, never, module, select)
     listed = "is_believed = bool(self._proxies) and self._is_proxy(peer)"
     yield Mutation("the address that a client claims", proxies, listed, "is_believed = True", module, "does_not_choose")
 

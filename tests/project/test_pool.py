@@ -20,8 +20,9 @@ class Task:
 
     has_more = False
 
-    def __init__(self, act: Callable[[], None], pool: "Pool[Task]") -> None:
+    def __init__(self, act: Callable[[], None], pool: "Pool[Task]", network: str = "") -> None:
         self.act = act
+        self.network = network
         self.descriptor = os.eventfd(1)
         self.is_closed = Event()
         self._pool = pool
@@ -61,9 +62,9 @@ class Crew:
         self.done = Semaphore(0)
         self.go_on = Event()
 
-    def submit(self, act: Callable[[], None]) -> None:
-        """Have `act` done by a thread of the pool."""
-        self.pool.watch(Task(act, self.pool))
+    def submit(self, act: Callable[[], None], network: str = "") -> None:
+        """Have `act` done by a thread of the pool, for somebody in `network`."""
+        self.pool.watch(Task(act, self.pool, network))
 
     def _serve(self, task: Task) -> bool:
         task.act()
@@ -180,6 +181,40 @@ def test_a_thread_that_is_free_takes_the_next_task(crew: Callable[..., Crew]) ->
         _until_idle(made)
 
     assert made.count() == 2
+
+
+def test_whoever_has_one_task_waits_for_one_of_each_other_client(crew: Callable[..., Crew]) -> None:
+    made = crew(1)
+    free = made.begin()
+    assert made.are_running(1)
+    order: list[str] = []
+    for network in ("crowd",) * 5 + ("alone", "other"):
+        made.submit(partial(order.append, network), network)
+
+    free.set()
+    _until(lambda: len(order) == 7)
+
+    assert order == ["crowd", "alone", "other", "crowd", "crowd", "crowd", "crowd"]
+
+
+def test_who_comes_while_a_crowd_waits_is_next(crew: Callable[..., Crew]) -> None:
+    made = crew(1)
+    free = made.begin()
+    assert made.are_running(1)
+    order: list[str] = []
+
+    def serve_crowd() -> None:
+        order.append("crowd")
+        if len(order) == 2:
+            made.submit(partial(order.append, "alone"), "alone")
+
+    for _ in range(5):
+        made.submit(serve_crowd, "crowd")
+
+    free.set()
+    _until(lambda: len(order) == 6)
+
+    assert order.index("alone") in (2, 3)
 
 
 def test_no_more_threads_serve_than_there_may_be(crew: Callable[..., Crew]) -> None:

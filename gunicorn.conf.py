@@ -35,8 +35,7 @@ timeout = 60
 graceful_timeout = 30
 keepalive = 75
 http_parser = "python"
-# Open connections of one worker, with room for others when as many wait for slow clients as may.
-worker_connections = max(512, 3 * _server.transfers) + threads
+worker_connections = _server.connections
 
 # A token may fill a header; twenty long scopes exceed gunicorn's own 4094 bytes of request line.
 limit_request_line = 8190

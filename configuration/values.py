@@ -50,6 +50,11 @@ class Server:
     secret_key: str | None = field(default=None, repr=False)
     """Django's SECRET_KEY; None: made on first run in `<data_directory>/keys/secret.key`."""
 
+    @property
+    def connections(self) -> int:
+        """How many each process keeps open, with room for others when as many wait for slow clients as may."""
+        return max(512, 3 * self.transfers) + self.threads
+
 
 @dataclass(frozen=True, slots=True)
 class Admin:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 from gunicorn import util
 from gunicorn.config import Config
@@ -50,15 +51,16 @@ def frozen(cfg: Config) -> Any:
     return SimpleNamespace(**values, is_ssl=False, forwarded_allow_networks=cfg.forwarded_allow_networks)
 
 
-class MissingHostError(InvalidHeader):
-    """A request of HTTP/1.1 that names no host (RFC 9112, 3.2)."""
+class HostError(InvalidHeader):
+    """A request that names no host, or two (RFC 9112, 3.2)."""
 
-    def __init__(self) -> None:
-        """Say so."""
+    def __init__(self, sentence: str) -> None:
+        """Answer the `sentence`."""
         super().__init__("HOST")
+        self._sentence = sentence
 
     def __str__(self) -> str:
-        return "a request of HTTP/1.1 needs a Host header"
+        return self._sentence
 
 
 class PlainRequest(Request):
@@ -129,12 +131,31 @@ class PlainRequest(Request):
         return bool(self.version < (1, 1)) and "keep-alive" not in options
 
     def _check_host(self) -> None:
+        """Let the request name one host at most, wherever it does: what is behind reads `Host` alone."""
         host = next((value for name, value in self.headers if name == "HOST"), None)
+        authority = self._authority()
         if host is None:
             if self.version >= (1, 1):
-                raise MissingHostError
-        elif not _HOST.fullmatch(host):
+                raise HostError("a request of HTTP/1.1 needs a Host header")
+            if authority is not None:
+                self.headers.append(("HOST", authority))
+            return
+        if not _HOST.fullmatch(host):
             raise InvalidHeader("HOST")
+        if authority is not None and host.lower() != authority.lower():
+            # The target would count (RFC 9112, 3.2.2), and whoever routes by `Host` has read another one.
+            raise HostError("the request line names another host than the Host header")
+
+    def _authority(self) -> str | None:
+        """Return the host that an absolute target names, None where the target is a path (RFC 9112, 3.2)."""
+        uri = self.uri or ""
+        if uri.startswith("/") or "://" not in uri:
+            return None
+        parts = urlsplit(uri)
+        # A name and a password in it are an error (RFC 9110, 4.2.4), and so is no host at all.
+        if parts.scheme not in ("http", "https") or not parts.hostname or not _HOST.fullmatch(parts.netloc):
+            raise HostError("an absolute request target begins with http:// or https:// and a host")
+        return parts.netloc
 
     def _check_trailers(self, section: bytes) -> None:
         self.parse_headers(section, from_trailer=True)

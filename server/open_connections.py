@@ -1,4 +1,4 @@
-"""The connections of a worker by the network of their client, so that nobody opens all of them.
+"""The connections of a worker by the network of their client, and by its site, so that nobody opens all of them.
 
 Unlike places, some are kept for clients below their share: a worker that has all that it may accepts none, and does not
 even see who asks.
@@ -7,6 +7,7 @@ even see who asks.
 from threading import Lock
 from typing import Protocol
 
+from core.forwarded import site_of
 from server.client import Client
 from server.places import share
 
@@ -29,37 +30,44 @@ class OpenConnections:
         self._shared_from = number * 3 // 4
         self._most = most or max(1, number // 4)
         self._lock = Lock()
-        self._opened: dict[str, dict[Idle, None]] = {}
+        # One site of IPv6 has more networks than there are connections.
+        self._by_network: dict[str, dict[Idle, None]] = {}
+        self._by_site: dict[str, dict[Idle, None]] = {}
 
     def add(self, connection: Idle) -> None:
         """Count a connection, which its client may have."""
         if network := connection.peer.network:
             with self._lock:
-                self._opened.setdefault(network, {})[connection] = None
+                self._by_network.setdefault(network, {})[connection] = None
+                self._by_site.setdefault(site_of(network), {})[connection] = None
 
     def remove(self, connection: Idle) -> None:
         """Count a connection no longer, if it still is."""
         network = connection.peer.network
         with self._lock:
-            opened = self._opened.get(network, {})
-            opened.pop(connection, None)
-            if not opened:
-                self._opened.pop(network, None)
+            for held, client in ((self._by_network, network), (self._by_site, site_of(network))):
+                opened = held.get(client, {})
+                opened.pop(connection, None)
+                if not opened:
+                    held.pop(client, None)
 
     def has_room(self, network: str, number: int) -> bool:
         """Tell whether a client may open another connection beside the `number` that there are.
 
-        Beyond its share it is in place of its oldest one that asks nothing.
+        Beyond its share, or that of its site, it is in place of the oldest one that asks nothing.
         """
         if number < self._shared_from or not network:
             return True
-        with self._lock:
-            opened = list(self._opened.get(network, {}))
-            fair = share(self._shared_from, max(1, len(self._opened)), self._most)
-        if len(opened) < fair:
-            return True
-        ended = next((connection for connection in opened if connection.end_idle()), None)
-        if ended is None:
-            return False
-        self.remove(ended)
+        for held, client in ((self._by_network, network), (self._by_site, site_of(network))):
+            with self._lock:
+                opened = list(held.get(client, ()))
+                fair = share(self._shared_from, held, client, self._most)
+            if len(opened) >= fair:
+                return self._is_one_ended(opened)
         return True
+
+    def _is_one_ended(self, opened: list[Idle]) -> bool:
+        ended = next((connection for connection in opened if connection.end_idle()), None)
+        if ended is not None:
+            self.remove(ended)
+        return ended is not None

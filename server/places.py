@@ -10,7 +10,7 @@ No place is kept free for others: a fleet of machines that has the server to its
 back is there at once, so nobody queues.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from core.forwarded import site_of
@@ -39,9 +39,12 @@ class Waiter(Protocol):
         ...
 
 
-def share(number: int, clients: int, most: int) -> int:
-    """Return how many of `number` each of the `clients` may have: as many as the others, a few, never above `most`."""
-    return min(most, max(LEAST_SHARE, number // clients))
+def share(number: int, held: Mapping[str, Collection[object]], client: str, most: int) -> int:
+    """Return how many of `number` the `client` may have beside those in `held`.
+
+    That is as many as each of the others, a few at least, and never more than `most`.
+    """
+    return min(most, max(LEAST_SHARE, number // (len(held) + (client not in held))))
 
 
 class Places:
@@ -78,9 +81,8 @@ class Places:
         """
         if not held:
             return False
-        own = held.get(client, {})
-        fair = share(self._number, len(held) + (not own), self._most)
-        if len(own) >= fair:
+        fair = share(self._number, held, client, self._most)
+        if len(held.get(client, ())) >= fair:
             return False
         for waits in sorted((waits for waits in held.values() if len(waits) > fair), key=len, reverse=True):
             progress = {wait: wait.progress() for wait in waits}

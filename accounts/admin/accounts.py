@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, ManyToManyField, QuerySet
 from django.forms import ModelMultipleChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.formats import date_format
 from unfold.forms import AdminPasswordChangeForm
 
@@ -107,14 +108,18 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
         return f"set up on {date_format(factor.created_at, 'DATETIME_FORMAT')}" if factor else "none"
 
     @admin.action(description="Remove the second factor of selected accounts", permissions=["remove_second_factor"])
-    def remove_second_factor(self, request: HttpRequest, accounts: QuerySet[Account]) -> None:
-        """Let who has lost the device log in with the password alone, and set it up again."""
+    def remove_second_factor(self, request: HttpRequest, accounts: QuerySet[Account]) -> HttpResponse | None:
+        """Let who has lost the device log in with the password alone, and set it up again; ask before."""
         actor: Any = request.user
         if accounts.filter(pk=actor.pk).exists():
             # Its page asks for a code, which who finds a session open can't show.
             self.message_user(request, "Your own second factor is removed on its page, with a code.", messages.WARNING)
             accounts = accounts.exclude(pk=actor.pk)
-        removed = [account for account in accounts if second_factor.remove(account)]
+        having = accounts.filter(second_factor__isnull=False)
+        if "post" not in request.POST and having:
+            shown = {"accounts": having, "is_required": settings.REGISTRY.admin.require_second_factor}
+            return self._page(request, "admin/remove_second_factor.html", "Remove second factors", shown)
+        removed = [account for account in having if second_factor.remove(account)]
         for account in removed:
             self.log_change(request, account, "Removed the second factor.")
             log_event(request, account.name, "second factor removed")
@@ -123,6 +128,7 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
             self.message_user(request, f"Removed the second factor of {whose}.", messages.SUCCESS)
         else:
             self.message_user(request, "None of the selected accounts has a second factor.", messages.WARNING)
+        return None
 
     def has_remove_second_factor_permission(self, request: HttpRequest) -> bool:
         """Leave it to superusers: it is one half of the login of others."""

@@ -92,13 +92,19 @@ def _no_tls(element: Element) -> bool:
 
 
 def _check(values: Values, element: Element) -> None:
-    transfers, limits = values.get("transfers", Server().transfers), values.get("limits")
-    if REFUSED in (transfers, limits) or limits is None:
+    given = {name: values[name] for name in ("transfers", "threads") if name in values}
+    limits = values.get("limits")
+    if limits in (None, REFUSED) or REFUSED in given.values():
         return
+    server = Server(**given)
     # A share above all that there is would bound nobody.
-    if limits.transfers_per_client is not None and limits.transfers_per_client > transfers:
-        share = element.members()["limits"].members()["transfers_per_client"]
-        share.report(f"at most server.transfers ({transfers})")
+    bounds = {
+        "transfers_per_client": (server.transfers, "server.transfers"),
+        "connections_per_client": (server.connections, "the connections of a process"),
+    }
+    for key, (most, what) in bounds.items():
+        if (getattr(limits, key) or 0) > most:
+            element.members()["limits"].members()[key].report(f"at most {what} ({most})")
 
 
 def _build_tls(_values: Values, _element: Element) -> None:

@@ -165,6 +165,10 @@ def of_the_wire() -> Iterator[Mutation]:
         changed = f'SimpleNamespace(**(values | {{"{what}": True}}),'
         yield Mutation(what, connection, "SimpleNamespace(**values,", changed, module, f"two_ways and {select}")
     yield Mutation("no Host", connection, "        self._check_host()\n", "", module, "two_ways and Host")
+    named = "if authority is not None and host.lower() != authority.lower():"
+    yield Mutation("two names of a host", connection, named, "if False:", module, "two_ways and another")
+    scheme = 'if parts.scheme not in ("http", "https") or not parts.hostname or not _HOST.fullmatch(parts.netloc):'
+    yield Mutation("targets of any kind", connection, scheme, "if False:", module, "two_ways and target")
     codings = 'if len(codings) != 1 or codings[0].lower() != "chunked":'
     yield Mutation("other codings", connection, codings, "if False:", module, "two_ways and then")
     at_once = "is_continue_due, req._expected_100_continue = req._expected_100_continue, False"

@@ -78,6 +78,13 @@ AMBIGUOUS = {
     "a trailer that is no field": post(CHUNKED, body=b"5\r\nhello\r\n0\r\nnonsense\r\n\r\n"),
     "no Host": get(first=b"GET /health HTTP/1.1"),
     "two Hosts": get(b"Host: y"),
+    "a target that names another host": get(first=b"GET http://evil.example/health HTTP/1.1\r\nHost: x"),
+    "a target that names another port": get(first=b"GET http://x:81/health HTTP/1.1\r\nHost: x"),
+    "a target that names a host for an empty one": get(first=b"GET http://evil.example/health HTTP/1.1\r\nHost:"),
+    "a target with a name and a password": get(first=b"GET http://a:b@x/health HTTP/1.1\r\nHost: x"),
+    "a target without a host": get(first=b"GET http:///health HTTP/1.1\r\nHost:"),
+    "a target of another scheme": get(first=b"GET gopher://x/health HTTP/1.1\r\nHost: x"),
+    "a target that names another host to HTTP/1.0": get(first=b"GET http://evil.example/health HTTP/1.0\r\nHost: x"),
     "an authority for a path": get(first=b"GET evil.example:80 HTTP/1.1\r\nHost: x"),
     "two spaces in the request line": get(first=b"GET  /health HTTP/1.1\r\nHost: x"),
     "a tab in the request line": get(first=b"GET\t/health HTTP/1.1\r\nHost: x"),
@@ -104,6 +111,7 @@ HARMLESS = {
     "a trailer": post(CHUNKED, body=b"5\r\nhello\r\n0\r\nChecksum: 1\r\n\r\n"),
     "zeros before a chunk's size": post(CHUNKED, body=b"0005\r\nhello\r\n000\r\n\r\n"),
     "a body that nobody asked for": get(b"Content-Length: %d" % len(SECOND)).replace(SECOND, SECOND * 2),
+    "a target that names the host": get(first=b"GET HTTP://X/health HTTP/1.1\r\nHost: x"),
     "an offer of HTTP/2": get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk"),
 }
 
@@ -157,12 +165,13 @@ def test_another_expectation_is_417(target: Target) -> None:
     assert answer.status == 417
 
 
-def test_an_absolute_target_does_not_name_the_host(target: Target) -> None:
-    request = b"GET http://evil.example/v2/ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+@pytest.mark.parametrize("first", [b"GET http://a.example/v2/ HTTP/1.1\r\nHost: a.example\r\nConnection: close",
+                                   b"GET http://a.example/v2/ HTTP/1.0", b"GET /v2/ HTTP/1.0\r\nHost: a.example"],
+                         ids=["in both", "in the target", "in the header"])  # fmt: skip
+def test_a_challenge_names_the_one_host_of_its_request(first: bytes, target: Target) -> None:
+    (answer,) = exchange(target.port, first + b"\r\n\r\n")
 
-    (answer,) = exchange(target.port, request)
-
-    assert "evil.example" not in str(answer.headers)
+    assert 'realm="http://a.example/v2/token"' in answer.header("www-authenticate")
 
 
 def test_a_body_that_is_cut_stores_nothing(target: Target) -> None:

@@ -104,6 +104,15 @@ def test_every_limit_is_read(read: Reader) -> None:
     assert limits == Limits(1, 2, 0, 16, 64 * 1024, 1024 * 1024)
 
 
+@pytest.mark.parametrize(("transfers", "threads", "all_of_them"), [(1, 2, 514), (512, 4, 1540), (4096, 1024, 13312)])
+def test_one_client_may_be_left_all_connections(read: Reader, transfers: int, threads: int, all_of_them: int) -> None:
+    server = read(
+        f"server: {{transfers: {transfers}, threads: {threads}, limits: {{connections_per_client: {all_of_them}}}}}"
+    ).server
+
+    assert server.connections == server.limits.connections_per_client == all_of_them
+
+
 @pytest.mark.parametrize(
     ("given", "form"), [("json", "json"), ("text", "text"), ('"off"', "off"), ("off", "off"), ("OFF", "off")]
 )

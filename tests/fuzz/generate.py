@@ -128,7 +128,7 @@ def _request(random: Random, name: str) -> bytes:
             ("POST", "/v2/token", f"grant_type={name}&x=".encode() + b"y" * random.randint(0, 3000)),
         ]
     )
-    target = random.choice([path] * 9 + [f"http://host{path}"])
+    target = random.choice([path] * 18 + [f"http://x{path}", f"http://host{path}"])
     version = random.choice(["HTTP/1.1"] * 19 + ["HTTP/1.0"])
     fields = [b"Host: x", *random.choices(_FIELDS, k=random.randint(0, 4))]
     fields += random.choices(_RARE_FIELDS, k=random.random() < 0.1)

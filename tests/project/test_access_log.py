@@ -197,7 +197,8 @@ def test_no_line_holds_a_secret(server: LoggingServer) -> None:
     form = f"grant_type=refresh_token&refresh_token={secret}".encode()
     with Talk(server) as talk:
         talk.ask("GET", f"/v2/token?password={secret}", f"Authorization: {basic('alice')}")
-        talk.ask("GET", f"http://alice:{secret}@{server.host}/v2/", authorization)
+        with Talk(server) as refused:
+            refused.ask("GET", f"http://alice:{secret}@{server.host}/v2/", authorization)
         talk.ask("GET", f"//alice:{secret}@{server.host}/v2/", authorization)
         talk.ask("GET", f"/x//alice:{secret}@{server.host}/v2/", authorization)
         talk.ask("GET", f"/admin/?token={secret}", f"Cookie: registry_session={secret}", f"Referer: http://x/{secret}")

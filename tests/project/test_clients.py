@@ -1,6 +1,6 @@
 """Who a client is, and how many connections it may have."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_network
 
 import pytest
@@ -56,7 +56,7 @@ def test_with_an_account_it_is_the_account() -> None:
 class Opened:
     """A connection that takes note of being ended."""
 
-    peer: Client = field(default_factory=lambda: client("192.0.2.1"))
+    peer: Client
     is_idle: bool = True
     is_ended: bool = False
 
@@ -65,10 +65,11 @@ class Opened:
         return self.is_idle
 
 
-def opened(number: int, *, is_idle: bool = True) -> tuple[OpenConnections, list[Opened]]:
-    """Return so many connections of one client, where 75 of 100 are anybody's."""
+def opened(number: int, *, is_idle: bool = True, is_site: bool = False) -> tuple[OpenConnections, list[Opened]]:
+    """Return so many connections of one client, or of one site, where 75 of 100 are anybody's."""
     counted = OpenConnections(100)
-    connections = [Opened(is_idle=is_idle) for _ in range(number)]
+    addresses = [f"2001:db8:0:{each:x}::1" if is_site else "192.0.2.1" for each in range(number)]
+    connections = [Opened(client(address), is_idle=is_idle) for address in addresses]
     for connection in connections:
         counted.add(connection)
     return counted, connections
@@ -110,6 +111,27 @@ def test_others_get_one(network: str) -> None:
     assert not any(connection.is_ended for connection in connections)
 
 
+def test_one_site_gets_no_more_by_another_network_of_its_own() -> None:
+    counted, connections = opened(75, is_site=True)
+
+    assert all(counted.has_room("2001:db8:0:ffff::", 75) for _ in range(3))
+    assert [connection.is_ended for connection in connections] == [True] * 3 + [False] * 72
+
+
+def test_a_site_whose_connections_are_all_at_work_gets_no_more() -> None:
+    counted, _ = opened(75, is_idle=False, is_site=True)
+
+    assert not counted.has_room("2001:db8:0:ffff::", 75)
+
+
+@pytest.mark.parametrize("network", ["2001:db8:1::", "192.0.2.2", ""])
+def test_others_get_one_beside_a_site_with_many_networks(network: str) -> None:
+    counted, connections = opened(75, is_site=True)
+
+    assert counted.has_room(network, 75)
+    assert not any(connection.is_ended for connection in connections)
+
+
 def test_a_connection_that_was_closed_does_not_count() -> None:
     counted, connections = opened(75)
     for connection in connections[:60]:
@@ -119,9 +141,10 @@ def test_a_connection_that_was_closed_does_not_count() -> None:
     assert not any(connection.is_ended for connection in connections)
 
 
-def test_a_client_that_has_left_is_forgotten() -> None:
-    counted, connections = opened(3)
+@pytest.mark.parametrize("is_site", [False, True])
+def test_a_client_that_has_left_is_forgotten(is_site: bool) -> None:
+    counted, connections = opened(3, is_site=is_site)
     for connection in connections:
         counted.remove(connection)
 
-    assert counted._opened == {}
+    assert (counted._by_network, counted._by_site) == ({}, {})

@@ -14,7 +14,7 @@ from gunicorn.http.errors import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.connection import MAX_HEAD_BYTES, MissingHostError, Parser
+from server.connection import MAX_HEAD_BYTES, HostError, Parser
 from server.reader import Incoming
 from tests.project.wire import CLIENT, PEER, POOL, SETTINGS, Wire
 
@@ -65,12 +65,58 @@ def test_what_is_no_host_is_refused(host: str) -> None:
 
 
 def test_a_request_of_http_1_1_needs_a_host() -> None:
-    with pytest.raises(MissingHostError):
+    with pytest.raises(HostError, match=r"HTTP/1\.1 needs a Host"):
         parsed(request())
 
 
 def test_a_request_of_http_1_0_needs_none() -> None:
     assert parsed(request(version="1.0")).path == "/v2/"
+
+
+ABSOLUTE = [
+    ("http://a/v2/", "a"),
+    ("https://a/v2/", "a"),
+    ("HTTP://A/v2/?n=1", "a"),
+    ("http://a:5000/v2/", "a:5000"),
+    ("http://[::1]:5000/v2/", "[::1]:5000"),
+]
+
+
+@pytest.mark.parametrize(("target", "host"), ABSOLUTE)
+def test_a_target_may_name_the_host_too(target: str, host: str) -> None:
+    found = parsed(request(f"Host: {host}", target=target))
+
+    assert (found.path, found.headers) == ("/v2/", [("HOST", host)])
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("host", ["b", "", "a:80", "a.", "a, b"])
+def test_a_target_that_names_another_host_is_refused(host: str, version: str) -> None:
+    with pytest.raises(InvalidHeader):
+        parsed(request(f"Host: {host}", version=version, target="http://a/v2/"))
+
+
+@pytest.mark.parametrize(("target", "host"), ABSOLUTE)
+def test_a_target_names_the_host_of_http_1_0(target: str, host: str) -> None:
+    ((name, value),) = parsed(request(version="1.0", target=target)).headers
+
+    assert (name, value.lower()) == ("HOST", host)
+
+
+def test_a_target_is_no_host_of_http_1_1() -> None:
+    with pytest.raises(HostError, match=r"HTTP/1\.1 needs a Host"):
+        parsed(request(target="http://a/v2/"))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["http:///v2/", "http://:80/v2/", "http://a@a/v2/", "http://b:c@a/v2/", "http://a\\b/v2/", "http://a:b/v2/",
+     "ftp://a/v2/", "file:///v2/", "://a/v2/", "?http://a/v2/", "v2/://a"],
+)  # fmt: skip
+@pytest.mark.parametrize("host", ["a", ""])
+def test_what_is_no_target_of_http_is_refused(target: str, host: str) -> None:
+    with pytest.raises(HostError, match="an absolute request target"):
+        parsed(request(f"Host: {host}", target=target))
 
 
 @pytest.mark.parametrize("second", ["a", "b"])

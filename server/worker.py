@@ -5,6 +5,7 @@
 gunicorn's own hands each request from its loop to a thread and back.
 """
 
+import ctypes
 import errno
 import logging
 import math
@@ -49,9 +50,21 @@ QUIET_SECONDS = 0.5
 # How long the rest of a body that nobody asked for is waited for, all in all.
 DROP_SECONDS = 5.0
 
+# From malloc.h.
+_M_ARENA_MAX = -8
+
 _SAYS_CONNECTIONS = Hourly()
 
 logger = logging.getLogger(__name__)
+
+
+def _limit_arenas() -> None:
+    """Let the threads of this process share two heaps of glibc's malloc; without glibc nothing happens.
+
+    It makes eight for each core, and what is free in one is of no use to the others: 20 to 30 MiB a process.
+    """
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 class Worker(ThreadWorker):
@@ -97,6 +110,7 @@ class Worker(ThreadWorker):
         """Start the worker, with two functions of the registry's that gunicorn has no settings for."""
         from server.error_response import write_error
 
+        _limit_arenas()
         # Its first argument is what `handle_error` gets as the client.
         util.write_error = write_error  # type: ignore[assignment]
         # Only now: the master made the worker, and would hand out the same to all.

@@ -22,7 +22,7 @@ from accounts.identity import Identity, credential_of, identity_of
 from accounts.names import ACCOUNT_NAME
 from accounts.throttling import known_networks, throttle
 from accounts.throttling.password_queue import BusyError, PasswordQueue
-from core.caches import ForAWhile, PerEpoch
+from core.caches import EpochCache, TTLCache
 
 __all__ = ["BusyError", "TooManyFailuresError", "identify", "place"]
 
@@ -30,9 +30,9 @@ REMEMBER_SECONDS = 300
 QUEUE_SECONDS = 10
 
 _secret = secrets.token_bytes(32)
-_verified: ForAWhile[str] = ForAWhile(REMEMBER_SECONDS)
-_refused: ForAWhile[bool] = ForAWhile(REMEMBER_SECONDS)
-_credentials: PerEpoch[str] = PerEpoch()
+_verified: TTLCache[str] = TTLCache(REMEMBER_SECONDS)
+_refused: TTLCache[bool] = TTLCache(REMEMBER_SECONDS)
+_credentials: EpochCache[str] = EpochCache()
 
 
 class TooManyFailuresError(Exception):
@@ -100,7 +100,7 @@ def _checked(name: str, password: str, request: HttpRequest | None) -> str | Non
     """Return the name of the account that `name` and `password` are right for."""
     _raise_if_throttled(name, request)
     if not ACCOUNT_NAME.fullmatch(name):
-        hashers.burn(password)
+        hashers.equalize_timing(password)
         return None
     account = authenticate(request, username=name, password=password)
     return account.get_username() if account is not None else None

@@ -44,7 +44,7 @@ class AccountBackend(ModelBackend):
                 raise PermissionDenied
             account = Account.objects.filter(name=name).first()
         if account is None or not account.has_usable_password():
-            hashers.burn(password)
+            hashers.equalize_timing(password)
             return None
         if hashers.is_too_long(password):
             logger.warning(_TOO_LONG, extra={"account": account.name})

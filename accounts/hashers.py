@@ -86,7 +86,7 @@ def stored_form(bcrypt_hash: str) -> str:
     return f"{ImportedBCryptHasher.algorithm}${bcrypt_hash}"
 
 
-def burn(password: str) -> None:
+def equalize_timing(password: str) -> None:
     """Spend the time of one verification, so that an unknown account costs what a known one does."""
     ImportedBCryptHasher().verify(password, _DECOY)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
-from core.caches import PerEpoch
+from core.caches import EpochCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Identity:
 
 ANONYMOUS = Identity("")
 
-_identities: PerEpoch[Identity | None] = PerEpoch()
+_identities: EpochCache[Identity | None] = EpochCache()
 
 
 def identity_of(name: str, epoch: str) -> Identity | None:

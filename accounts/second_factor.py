@@ -30,7 +30,7 @@ from accounts.authentication import TooManyFailuresError
 from accounts.identity import credential_of
 from accounts.models import Account, RecoveryCode, SecondFactor
 from accounts.throttling import throttle
-from core.caches import ForAWhile
+from core.caches import TTLCache
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 
@@ -50,7 +50,7 @@ _SESSION_KEY = "second_factor"
 
 logger = logging.getLogger(__name__)
 # Codes that were accepted while the database could not be written, by key of the row and step.
-_accepted: ForAWhile[bool] = ForAWhile((2 * SKEW_STEPS + 1) * STEP_SECONDS)
+_accepted: TTLCache[bool] = TTLCache((2 * SKEW_STEPS + 1) * STEP_SECONDS)
 _accepting = threading.Lock()
 
 

@@ -19,7 +19,7 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.core import signing
 from django.db import DatabaseError, InternalError, OperationalError
 
-from core.caches import ForAWhile
+from core.caches import TTLCache
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 
@@ -31,7 +31,7 @@ _SALT = "accounts.sessions"
 _SEPARATOR = ":"
 
 logger = logging.getLogger(__name__)
-_ended: ForAWhile[bool] = ForAWhile(SIGNED_SECONDS)
+_ended: TTLCache[bool] = TTLCache(SIGNED_SECONDS)
 
 
 class SessionStore(db.SessionStore):

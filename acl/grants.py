@@ -8,14 +8,14 @@ from accounts.identity import Identity
 from acl import actions as action_list
 from acl.models import Rule
 from acl.rules import CompiledRules, IdentityRules, compile_rules
-from core.caches import PerEpoch
+from core.caches import EpochCache
 
 logger = logging.getLogger(__name__)
 
-_compiled: PerEpoch[CompiledRules] = PerEpoch()
-_of_identity: PerEpoch[IdentityRules] = PerEpoch()
+_compiled: EpochCache[CompiledRules] = EpochCache()
+_of_identity: EpochCache[IdentityRules] = EpochCache()
 # Ten megabytes: whoever asks for tokens chooses the names, of up to 255 characters.
-_actions: PerEpoch[frozenset[str]] = PerEpoch(limit=20_000)
+_actions: EpochCache[frozenset[str]] = EpochCache(limit=20_000)
 
 
 def rules_of(identity: Identity, epoch: str) -> IdentityRules:

@@ -57,12 +57,13 @@ INSERT INTO distribution_blob (digest, size, key, is_corrupt, created_at)
 {{numbers}} SELECT {_DIGEST.replace("{kind}", "b")}, 10240, 'objects/bulk/' || n, {{false}}, {{now}} FROM numbers
 """
 _LINKS = f"""
-INSERT INTO distribution_link (repository_id, blob_id, used_at, is_idle)
+INSERT INTO distribution_link (repository_id, blob_id, last_used_at, is_unreferenced)
 {{numbers}} SELECT repository.id, blob.id, {{now}}, {{false}} FROM numbers {_IN} {_BLOB_OF}
 """
 _MANIFESTS = f"""
 INSERT INTO distribution_manifest
-    (repository_id, digest, media_type, payload, size, artifact_type, annotations, used_at, is_idle, created_at)
+    (repository_id, digest, media_type, payload, size, artifact_type, annotations, last_used_at, is_unreferenced,
+    created_at)
 {{numbers}} SELECT repository.id, {_DIGEST.replace("{kind}", "a")}, '{spec.OCI_MANIFEST}', {{payload}}, {PAYLOAD_BYTES},
     '', '{{{{}}}}', {{now}}, n >= {{tags}}, {{now}} FROM numbers {_IN}
 """
@@ -73,7 +74,7 @@ JOIN distribution_link link ON link.repository_id = repository.id AND link.blob_
 """
 # A layer that every image is built on.
 _SHARED = """
-INSERT INTO distribution_link (repository_id, blob_id, used_at, is_idle)
+INSERT INTO distribution_link (repository_id, blob_id, last_used_at, is_unreferenced)
 SELECT repository.id, blob.id, {now}, {true} FROM distribution_repository repository, distribution_blob blob
 WHERE repository.name LIKE '{prefix}%' AND blob.digest = '{shared}'
 """

@@ -95,9 +95,9 @@ def run() -> str:
     from collector import collection
     from collector.policy import Policy
     from collector.report import Report
-    from collector.throttle import Pace
+    from collector.throttle import Throttle
 
-    class TimedPace(Pace):
+    class TimedPace(Throttle):
         """Knows how long it made way for others."""
 
         paused = 0.0

@@ -30,12 +30,12 @@ _STATEMENTS = (
     SELECT n.i, 'team/app-' || n.i, true, @old FROM @repositories n""",
     """INSERT INTO distribution_blob (id, digest, size, key, is_corrupt, created_at)
     SELECT n.i, @digest, 1000, @key, false, @old FROM @blobs_and_one n""",
-    """INSERT INTO distribution_link (id, repository_id, blob_id, used_at, is_idle)
+    """INSERT INTO distribution_link (id, repository_id, blob_id, last_used_at, is_unreferenced)
     SELECT n.i, 1 + n.i % @many, n.i, @old, false FROM @blobs n""",
-    """INSERT INTO distribution_link (id, repository_id, blob_id, used_at, is_idle)
+    """INSERT INTO distribution_link (id, repository_id, blob_id, last_used_at, is_unreferenced)
     SELECT @one + n.i, 1 + n.i % @many, @one, @old, false FROM @repositories n""",
     """INSERT INTO distribution_manifest (id, repository_id, digest, media_type, payload, size, artifact_type,
-        annotations, used_at, is_idle, created_at)
+        annotations, last_used_at, is_unreferenced, created_at)
     SELECT n.i, 1 + n.i % @many, @digest, 'application/vnd.oci.image.manifest.v1+json', @payload, 2, '',
         '{}', @old, n.i % @each = 0, @old FROM @manifests n""",
     """INSERT INTO distribution_manifestblob (manifest_id, link_id)

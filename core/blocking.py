@@ -12,6 +12,6 @@ def lend_by(lend: Callable[[], AbstractContextManager[None]]) -> None:
     _lend = lend
 
 
-def waiting() -> AbstractContextManager[None]:
+def blocking_io() -> AbstractContextManager[None]:
     """Return a context in which the calling thread does nothing but wait."""
     return _lend()

@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 _MISSING = object()
 
 
-class PerEpoch(Generic[Value]):
+class EpochCache(Generic[Value]):
     """Values that hold for one rights epoch; the first question of another epoch forgets them all."""
 
     def __init__(self, limit: int = 10_000) -> None:
@@ -35,7 +35,7 @@ class PerEpoch(Generic[Value]):
         return found  # type: ignore[return-value]  # the sentinel was excluded above
 
 
-class ForAWhile(Generic[Value]):
+class TTLCache(Generic[Value]):
     """Values that are good for `seconds` after they were put, and that weigh at most `limit` together.
 
     The next one that is put forgets those that are too old: what nobody asks for any more would fill the memory.

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from core.blocking import waiting
+from core.blocking import blocking_io
 
 Result = TypeVar("Result")
 
@@ -29,7 +29,7 @@ class _Attempt(Generic[Result]):
 
     def wait(self, patience_seconds: float) -> None:
         """Wait until it has run for so long, or has ended."""
-        with waiting():
+        with blocking_io():
             self._has_ended.wait(self.begun_at + patience_seconds - time.monotonic())
 
 

@@ -46,10 +46,10 @@ _HEAL = Statement("UPDATE distribution_blob SET key = %s, size = %s, is_corrupt 
 _MARK_CORRUPT = Statement("UPDATE distribution_blob SET is_corrupt = TRUE WHERE id = %s AND key = %s")
 _LOCK_LINK = Statement("SELECT id FROM distribution_link WHERE repository_id = %s AND blob_id = %s FOR UPDATE")
 _INSERT_LINK = Statement("""
-INSERT INTO distribution_link (repository_id, blob_id, used_at, is_idle)
+INSERT INTO distribution_link (repository_id, blob_id, last_used_at, is_unreferenced)
 VALUES (%s, %s, statement_timestamp(), TRUE)
 """)
-_PROMISE_LINK = Statement("UPDATE distribution_link SET used_at = statement_timestamp() WHERE id = %s")
+_PROMISE_LINK = Statement("UPDATE distribution_link SET last_used_at = statement_timestamp() WHERE id = %s")
 _REMOVE_LINK = Statement("DELETE FROM distribution_link WHERE id = %s")
 _IS_LINKED = Statement("SELECT EXISTS (SELECT 1 FROM distribution_link WHERE blob_id = %s)")
 _REMOVE = Statement("DELETE FROM distribution_blob WHERE id = %s")

@@ -17,7 +17,7 @@ from math import inf
 from django.conf import settings
 from django.db import Error, connection, connections
 
-from core.blocking import waiting
+from core.blocking import blocking_io
 from core.db import transactions
 from core.db.database_fault import report
 from core.db.pooled_connection import release_connection
@@ -71,7 +71,7 @@ class DeferredWrites:
         Beyond MOST_PENDING a write is dropped: it may be a promise, so the fence stays for FORGOTTEN_SECONDS, or half
         the grace period if that is less.
         """
-        with waiting(), self._lock:
+        with blocking_io(), self._lock:
             write = self._remembered((statement, parameters))
             if not self._has_thread() or write is None:
                 return None

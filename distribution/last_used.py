@@ -1,6 +1,6 @@
-"""What was answered with 200 stays for half the grace period: `used_at` remembers the answer.
+"""What was answered with 200 stays for half the grace period: `last_used_at` remembers the answer.
 
-A lookup tells whether `used_at` is older than now - grace/2; only then one UPDATE renews it, so a pull writes at
+A lookup tells whether `last_used_at` is older than now - grace/2; only then one UPDATE renews it, so a pull writes at
 most twice per grace period. The UPDATE touches a row that is there, or none: it proves that the collector
 has not taken it in between. Where nothing can be written, the read goes on: see `deferred`.
 """
@@ -15,10 +15,10 @@ from distribution import deferred_writes
 
 _RENEW = {
     "distribution_link": """
-UPDATE distribution_link SET used_at = statement_timestamp() WHERE id = %s AND used_at < {cut}
+UPDATE distribution_link SET last_used_at = statement_timestamp() WHERE id = %s AND last_used_at < {cut}
 """,
     "distribution_manifest": """
-UPDATE distribution_manifest SET used_at = statement_timestamp() WHERE id = %s AND used_at < {cut}
+UPDATE distribution_manifest SET last_used_at = statement_timestamp() WHERE id = %s AND last_used_at < {cut}
 """,
 }
 

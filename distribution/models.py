@@ -17,9 +17,9 @@ The requests of an upload append to one object, whose first `size` bytes count:
 Whoever takes the upload over from a writer that may still be alive seals its segments: that writer can add to the
 objects at any time, so nobody appends to them any more, and only their first `size` bytes are ever read.
 
-`used_at` is the last moment that something was promised about the row, or that a hold on it ended; `is_idle`
-says that nothing holds it: no tag, parent or subject for a manifest, no manifest for a link. Both are kept by
-the verbs (`manifests`, `blobs`, …), in the order of locks
+`last_used_at` is when a client was last told that the row exists, or when the last reference to it went.
+`is_unreferenced` says that nothing refers to it: no tag, parent or subject for a manifest, no manifest for a link. Both
+are kept by the verbs (`manifests`, `blobs`, …), in the order of locks
 
     Repository → Upload → Tag → Manifest → Blob → Link
 
@@ -93,8 +93,8 @@ class Link(models.Model):
     repository = models.ForeignKey(Repository, PROTECT, related_name="links")
     # By the constraint's index: one of its own would be read through for a blob that many repositories link.
     blob = models.ForeignKey(Blob, PROTECT, related_name="links", db_index=False)
-    used_at = models.DateTimeField()
-    is_idle = models.BooleanField()
+    last_used_at = models.DateTimeField()
+    is_unreferenced = models.BooleanField()
 
     class Meta:
         """One link of a blob in a repository; the collector reads the idle ones by age."""
@@ -103,7 +103,9 @@ class Link(models.Model):
             models.UniqueConstraint(fields=["blob", "repository"], name="distribution_link_once")
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["used_at", "id"], name="distribution_link_idle", condition=Q(is_idle=True))
+            models.Index(
+                fields=["last_used_at", "id"], name="distribution_link_idle", condition=Q(is_unreferenced=True)
+            )
         ]
 
     def __str__(self) -> str:
@@ -122,8 +124,8 @@ class Manifest(models.Model):
     subject = models.CharField(max_length=140, null=True, blank=True)  # noqa: DJ001 - no subject is not an empty one
     artifact_type = models.CharField(max_length=255, blank=True)
     annotations = models.JSONField(default=dict)
-    used_at = models.DateTimeField()
-    is_idle = models.BooleanField()
+    last_used_at = models.DateTimeField()
+    is_unreferenced = models.BooleanField()
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -133,7 +135,9 @@ class Manifest(models.Model):
             models.UniqueConstraint(fields=["repository", "digest"], name="distribution_manifest_once")
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["used_at", "id"], name="distribution_manifest_idle", condition=Q(is_idle=True)),
+            models.Index(
+                fields=["last_used_at", "id"], name="distribution_manifest_idle", condition=Q(is_unreferenced=True)
+            ),
             models.Index(
                 fields=["repository", "subject", "digest"],
                 name="distribution_referrers",

@@ -14,7 +14,7 @@ from distribution.protocol.digest import Digest
 from distribution.protocol.references import Tag
 
 _BLOB = """
-SELECT link.id, link.used_at < {cut}, blob.id, blob.digest, blob.size, blob.key
+SELECT link.id, link.last_used_at < {cut}, blob.id, blob.digest, blob.size, blob.key
 FROM distribution_link link
 JOIN distribution_blob blob ON blob.id = link.blob_id
 WHERE link.repository_id = (SELECT id FROM distribution_repository WHERE name = %s)
@@ -22,14 +22,14 @@ AND link.blob_id = (SELECT id FROM distribution_blob WHERE digest = %s) AND NOT 
 """
 
 _MANIFEST = """
-SELECT manifest.id, manifest.used_at < {cut}, manifest.digest, manifest.media_type, manifest.size, manifest.payload
+SELECT manifest.id, manifest.last_used_at < {cut}, manifest.digest, manifest.media_type, manifest.size, manifest.payload
 FROM distribution_manifest manifest
 JOIN distribution_repository repository ON repository.id = manifest.repository_id
 WHERE repository.name = %s AND manifest.digest = %s
 """
 
 _TAGGED = """
-SELECT manifest.id, manifest.used_at < {cut}, manifest.digest, manifest.media_type, manifest.size, manifest.payload
+SELECT manifest.id, manifest.last_used_at < {cut}, manifest.digest, manifest.media_type, manifest.size, manifest.payload
 FROM distribution_tag tag
 JOIN distribution_repository repository ON repository.id = tag.repository_id
 JOIN distribution_manifest manifest ON manifest.id = tag.manifest_id

@@ -32,7 +32,7 @@ def _delete_rows(pks: list[int]) -> None:
     manifests = list({manifest_pk for _, manifest_pk in rows})
     _LOCK_MANIFESTS.rows(manifests)
     remove(Tag.objects.filter(pk__in=[pk for pk, _ in rows]))
-    references.drop_manifests(manifests)
+    references.release_manifests(manifests)
 
 
 def delete(name: RepositoryName, tag: str) -> None:
@@ -48,5 +48,5 @@ def _delete(name: RepositoryName, tag: str) -> None:
     # Locked before the tag goes, in the one order of locks: whoever puts the manifest waits here.
     list(Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("pk", flat=True))
     remove(Tag.objects.filter(pk=row.pk))
-    references.drop_manifests([row.manifest_id])
+    references.release_manifests([row.manifest_id])
     failpoint("tag.before_delete_commit")

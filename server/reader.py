@@ -23,7 +23,7 @@ WINDOW_SECONDS = 60.0
 STEP_MILLISECONDS = 250
 
 
-class Pace:
+class MinimumRate:
     """How fast a client sends. A byte now and then would hold a thread, and a place, for ever.
 
     Of a body only the time counts that the server waits for: one that is busy storing what it has does not make
@@ -109,7 +109,7 @@ class Incoming(SocketUnreader):
         self.has_ended = False
         """Whether nothing more is to be read: this server or the client has said so."""
         self._is_over: Callable[[], bool] | None = None
-        self.pace = Pace()
+        self.pace = MinimumRate()
         self.request: Any = None
         """What is read from here, as far as its parser has come; a request that is malformed has no other holder."""
 

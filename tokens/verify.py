@@ -13,7 +13,7 @@ from accounts.identity import Identity, identity_of
 from acl import actions as action_list
 from acl import grants
 from acl.rules import IdentityRules
-from core.caches import ForAWhile
+from core.caches import TTLCache
 from tokens.issue import CREDENTIAL_CHARACTERS, MAX_TOKEN_BYTES
 from tokens.keys import ring
 from tokens.keys.signing_key import SigningKey
@@ -26,7 +26,7 @@ _REPOSITORY_TYPES = ("repository", "repository(plugin)")
 
 # Whoever may ask for tokens fills this memory: 2,000 tokens for one repository each weigh 4,000, and a token with as
 # many short names as fit weighs 80. A name and its place take some 200 bytes.
-_remembered: ForAWhile["Claims"] = ForAWhile(REMEMBER_SECONDS, limit=20_000)
+_remembered: TTLCache["Claims"] = TTLCache(REMEMBER_SECONDS, limit=20_000)
 
 
 class InvalidTokenError(Exception):

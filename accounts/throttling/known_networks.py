@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from accounts.models import KnownNetwork
-from core.caches import ForAWhile
+from core.caches import TTLCache
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 
@@ -25,9 +25,9 @@ PURGE_BATCH = 100
 PATIENCE_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
-_noted: ForAWhile[bool] = ForAWhile(NOTED_EVERY.total_seconds())
+_noted: TTLCache[bool] = TTLCache(NOTED_EVERY.total_seconds())
 # Of logins while the database could not be written: known to this process, and tried to be stored again after it.
-_unstored: ForAWhile[bool] = ForAWhile(300)
+_unstored: TTLCache[bool] = TTLCache(300)
 
 
 def note(name: str, network: str) -> None:

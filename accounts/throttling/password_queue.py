@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.blocking import waiting
+from core.blocking import blocking_io
 
 
 class BusyError(Exception):
@@ -55,7 +55,7 @@ class PasswordQueue:
         """
         wait = self._enter(network)
         try:
-            with waiting():
+            with blocking_io():
                 wait.is_over.wait(seconds)
                 if not wait.has_core:
                     raise BusyError

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from core.blocking import waiting
+from core.blocking import blocking_io
 from core.db.statement import database_of_thread
 
 
@@ -23,7 +23,7 @@ def short_transaction(patience_seconds: float) -> Iterator[None]:
         return
     limited = _sqlite if database.vendor == "sqlite" else _postgresql
     try:
-        with waiting(), limited(database, round(patience_seconds * 1000)):
+        with blocking_io(), limited(database, round(patience_seconds * 1000)):
             yield
     finally:
         # The request goes on: what it reads next must not fail because of a connection that this lost.

@@ -43,7 +43,7 @@ class _Request:
             return not self._is_given_up
 
 
-class Turn:
+class InterprocessLock:
     """The turn of this process, which one of its threads at a time asks for."""
 
     def __init__(self, path: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 
 from core.db.database_fault import ConflictError
-from core.db.sqlite_lock import Turn
+from core.db.sqlite_lock import InterprocessLock
 from core.db.statement import Statement, database_of_thread
 
 # Whoever waits for one of these waits for all of them.
@@ -204,18 +204,18 @@ def _alone_among_processes(patience_seconds: float) -> Iterator[None]:
         yield
 
 
-def _turn_of(name: str) -> Turn:
+def _turn_of(name: str) -> InterprocessLock:
     global _turn  # noqa: PLW0603 - one database a process
     if _turn is None:
         try:
-            _turn = Turn(f"{name}.turn")
+            _turn = InterprocessLock(f"{name}.turn")
         except OSError as error:
             raise OperationalError(f"{name}.turn: {error.strerror}") from error
     return _turn
 
 
 _writer = Writer()
-_turn: Turn | None = None
+_turn: InterprocessLock | None = None
 
 
 def write(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool, patience_seconds: float) -> Result:

@@ -24,7 +24,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from core.blocking import waiting
+from core.blocking import blocking_io
 
 _here = threading.local()
 
@@ -82,7 +82,7 @@ class Statement:
             return cursor
         if is_sqlite:
             return database.connection.execute(self._sqlite_sql, parameters)
-        with waiting():
+        with blocking_io():
             try:
                 return database.connection.execute(self._sql, parameters)
             except database.Database.OperationalError:

@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 from django.db import Error, IntegrityError, connection, transaction
 
 from core.api.errors import RegistryError, unavailable
-from core.blocking import waiting
+from core.blocking import blocking_io
 from core.db.database_fault import BUSY, report
 from core.db.sqlite_writer import SharedTransactionError, write
 from core.db.statement import Statement, database_of_thread
@@ -20,7 +20,7 @@ ATTEMPTS = 4
 # An attempt may wait for a lock as long as the database lets it; after this long no other begins.
 PATIENCE_SECONDS = 15.0
 
-_TAKE_TURNS = Statement("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) key")
+_TAKE_LOCKS = Statement("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) key")
 _ANSWER_AT_ONCE = Statement("SET LOCAL synchronous_commit = off")
 _GIVE_UP_EARLY = Statement("SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', %s, true)")
 
@@ -89,7 +89,7 @@ def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
     begun = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
-            with waiting():
+            with blocking_io():
                 return transact(operation, is_durable=is_durable, is_alone=isinstance(lost, SharedTransactionError))
         except (IntegrityError, LostRaceError) as error:
             lost, fault = error, BUSY
@@ -116,7 +116,7 @@ def _in_postgresql(operation: Callable[[], Result], *, is_durable: bool, is_alon
         return operation()
 
 
-def take_turns(*names: str) -> None:
+def take_advisory_locks(*names: str) -> None:
     """Wait until no other transaction that named one of `names` is open, and be the one whom others wait for.
 
     For what no row's lock can order: two rows that are both new, and are to know of each other. Called before
@@ -125,7 +125,7 @@ def take_turns(*names: str) -> None:
     if connection.vendor != "postgresql":
         return
     keys = sorted(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True) for name in names)
-    _TAKE_TURNS.rows(keys)
+    _TAKE_LOCKS.rows(keys)
 
 
 def drop_broken_connection(*, is_suspect: bool = False) -> None:

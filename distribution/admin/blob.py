@@ -6,12 +6,12 @@ from django.contrib import admin
 
 from distribution import deletion
 from distribution.admin import cells
-from distribution.admin.looking import LookedAtAdmin
+from distribution.admin.looking import ReadOnlyAdmin
 from distribution.models import Blob, Repository
 
 
 @admin.register(Blob)
-class BlobAdmin(LookedAtAdmin):
+class BlobAdmin(ReadOnlyAdmin):
     """Blobs, newest first, and the repositories that link them."""
 
     list_display = ("short_digest", "human_size", "is_sound", "created_at")

@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from core.admin.bulk_deletion import LISTED, tell_deleted
 from core.api.errors import RegistryError
-from distribution.admin.looking import LookedAtAdmin
+from distribution.admin.looking import ReadOnlyAdmin
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ REPR_CHARACTERS = 200
 """As many as the log keeps of what a row is called."""
 
 
-class DeletedByVerbAdmin(LookedAtAdmin):
+class DeletedByVerbAdmin(ReadOnlyAdmin):
     """Rows that one verb deletes, one by one: each deletion is whole, or refused with the verb's reason.
 
     A subclass says `delete_by_verb` and `name_of`.

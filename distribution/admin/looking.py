@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from core.admin.bulk_deletion import BulkDeletionAdmin
 
 
-class LookedAtAdmin(BulkDeletionAdmin):
+class ReadOnlyAdmin(BulkDeletionAdmin):
     """Lists and pages of rows that only pushes and pulls change.
 
     Lists are ordered by an index, count nothing but the page's own filter, and are sorted by indexes only.

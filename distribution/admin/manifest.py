@@ -59,7 +59,7 @@ class ManifestAdmin(DeletedByVerbAdmin):
     """Manifests and indexes, newest first, and all that they name."""
 
     list_display = ("short_digest", "in_repository", "tag_names", "kind", "human_size", "is_in_use", "created_at")
-    list_filter = (MediaTypeFilter, TaggedFilter, "is_idle")
+    list_filter = (MediaTypeFilter, TaggedFilter, "is_unreferenced")
     linked_filters = ("repository__id__exact",)
     sortable_by = ()
     ordering = ("-pk",)
@@ -68,7 +68,7 @@ class ManifestAdmin(DeletedByVerbAdmin):
     fieldsets = (
         (None, {"fields": ("digest", "in_repository", "media_type", "human_size", "all_tags", "created_at")}),
         ("What it names", {"fields": ("subject", "artifact_type", "children_listed", "blobs_listed")}),
-        ("What holds it", {"fields": ("is_in_use", "parents_listed", "used_at")}),
+        ("What holds it", {"fields": ("is_in_use", "parents_listed", "last_used_at")}),
         ("Its bytes", {"fields": ("annotations_shown", "payload_shown")}),
     )
 
@@ -106,7 +106,7 @@ class ManifestAdmin(DeletedByVerbAdmin):
     @admin.display(description="in use", boolean=True)
     def is_in_use(self, manifest: Manifest) -> bool:
         """Tell whether a tag, an index or a subject holds it."""
-        return not manifest.is_idle
+        return not manifest.is_unreferenced
 
     @admin.display(description="tags")
     def all_tags(self, manifest: Manifest) -> str:

@@ -8,12 +8,12 @@ from django.http import HttpRequest
 
 from distribution import deletion
 from distribution.admin import cells
-from distribution.admin.looking import LookedAtAdmin
+from distribution.admin.looking import ReadOnlyAdmin
 from distribution.models import Upload
 
 
 @admin.register(Upload)
-class UploadAdmin(LookedAtAdmin):
+class UploadAdmin(ReadOnlyAdmin):
     """Sessions in which a blob arrives, the latest activity first."""
 
     list_display = ("id", "in_repository", "by", "received", "started_at", "active_at")

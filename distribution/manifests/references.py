@@ -33,7 +33,8 @@ _IS_HELD = "SELECT {held} FROM {table} WHERE {row}.id = %s"
 # PostgreSQL checks the foreign keys at COMMIT, and locks the link's blob for that, out of the order of locks.
 _DROP = """
 UPDATE {table}
-SET used_at = greatest(used_at, COALESCE(%s::timestamptz, statement_timestamp())), is_idle = NOT {held}
+SET last_used_at = greatest(last_used_at, COALESCE(%s::timestamptz, statement_timestamp())),
+    is_unreferenced = NOT {held}
 WHERE {row}.id = ANY(%s)
 """
 _MANIFEST = {"table": "distribution_manifest AS manifest", "row": "manifest", "held": _MANIFEST_IS_HELD}
@@ -55,12 +56,12 @@ def is_link_held(pk: int) -> bool:
     return bool(_IS_LINK_HELD.value(pk))
 
 
-def drop_manifests(pks: Iterable[int], ended_at: datetime | None = None) -> None:
+def release_manifests(pks: Iterable[int], ended_at: datetime | None = None) -> None:
     """Say that a hold on these manifests, all locked, ended at `ended_at` (None: now)."""
     _drop(_DROP_MANIFESTS, list(pks), ended_at)
 
 
-def drop_links(pks: Iterable[int], ended_at: datetime | None = None) -> None:
+def release_links(pks: Iterable[int], ended_at: datetime | None = None) -> None:
     """Say that a hold on these links, all locked, ended at `ended_at` (None: now)."""
     _drop(_DROP_LINKS, list(pks), ended_at)
 

@@ -27,7 +27,7 @@ _REMOVE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class RemovalSet:
     """Locked manifests, that of `pk` among them; `is_complete` when no member is busy elsewhere or came in between."""
 
     pk: int
@@ -35,7 +35,7 @@ class Family:
     is_complete: bool
 
 
-def lock(pk: int, repository_pk: int, digest: str, *, skip_locked: bool = False) -> Family:
+def lock(pk: int, repository_pk: int, digest: str, *, skip_locked: bool = False) -> RemovalSet:
     """Lock the manifest, its children and its referrers, by primary key in one statement."""
     # Read first: with a subquery beside an OR, PostgreSQL reads every manifest there is.
     children = _pks(_CHILDREN, pk)
@@ -43,10 +43,10 @@ def lock(pk: int, repository_pk: int, digest: str, *, skip_locked: bool = False)
     pks = _pks(statement, [pk, *children], repository_pk, digest)
     # Asked anew, in statements of their own: under READ COMMITTED the locking one may have waited.
     needed = _pks(_CHILDREN, pk) | _pks(_REFERRERS, repository_pk, digest)
-    return Family(pk, pks, needed <= pks)
+    return RemovalSet(pk, pks, needed <= pks)
 
 
-def remove(family: Family, *, ended_at: datetime | None, skip_locked: bool = False) -> None:
+def remove(family: RemovalSet, *, ended_at: datetime | None, skip_locked: bool = False) -> None:
     """Remove the manifest of a complete family, and say that its holds ended at `ended_at` (None: now).
 
     Raises LostRaceError when one of its links is busy elsewhere.
@@ -57,8 +57,8 @@ def remove(family: Family, *, ended_at: datetime | None, skip_locked: bool = Fal
         raise LostRaceError("a link of the manifest is busy")
     for removal in _REMOVE:
         removal.run(family.pk)
-    references.drop_manifests(family.pks - {family.pk}, ended_at)
-    references.drop_links(links, ended_at)
+    references.release_manifests(family.pks - {family.pk}, ended_at)
+    references.release_links(links, ended_at)
 
 
 def _pks(statement: Statement, *parameters: object) -> frozenset[int]:

@@ -39,10 +39,12 @@ WHERE link.repository_id = %s AND blob.digest = ANY(%s) AND NOT blob.is_corrupt 
 """)
 _INSERT = Statement("""
 INSERT INTO distribution_manifest (repository_id, digest, media_type, payload, size, subject, artifact_type,
-    annotations, is_idle, used_at, created_at)
+    annotations, is_unreferenced, last_used_at, created_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, statement_timestamp(), statement_timestamp()) RETURNING id
 """)
-_PROMISE = Statement("UPDATE distribution_manifest SET used_at = statement_timestamp(), is_idle = %s WHERE id = %s")
+_PROMISE = Statement(
+    "UPDATE distribution_manifest SET last_used_at = statement_timestamp(), is_unreferenced = %s WHERE id = %s"
+)
 _USE = Statement("""
 INSERT INTO distribution_manifestblob (manifest_id, link_id)
 SELECT %s, id FROM distribution_link WHERE id = ANY(%s) ON CONFLICT DO NOTHING
@@ -51,8 +53,10 @@ _ADOPT = Statement("""
 INSERT INTO distribution_manifestchild (parent_id, child_id)
 SELECT %s, id FROM distribution_manifest WHERE id = ANY(%s)
 """)
-_HOLD_LINKS = Statement("UPDATE distribution_link SET is_idle = FALSE WHERE is_idle AND id = ANY(%s)")
-_HOLD_MANIFESTS = Statement("UPDATE distribution_manifest SET is_idle = FALSE WHERE is_idle AND id = ANY(%s)")
+_HOLD_LINKS = Statement("UPDATE distribution_link SET is_unreferenced = FALSE WHERE is_unreferenced AND id = ANY(%s)")
+_HOLD_MANIFESTS = Statement(
+    "UPDATE distribution_manifest SET is_unreferenced = FALSE WHERE is_unreferenced AND id = ANY(%s)"
+)
 _MOVE_TAGS = Statement("""
 UPDATE distribution_tag SET manifest_id = %s, updated_at = statement_timestamp() WHERE id = ANY(%s)
 """)
@@ -166,7 +170,7 @@ def _put_twice(incoming: Put) -> None:
 
 def _put(incoming: Put) -> None:
     # A new referrer and its new subject would else not see each other, and the referrer look as if nothing held it.
-    transactions.take_turns(*(f"{incoming.name} {digest}" for digest in incoming.turns))
+    transactions.take_advisory_locks(*(f"{incoming.name} {digest}" for digest in incoming.turns))
     repository = repositories.ensure(incoming.name)
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
     around = _lock_around(incoming, repository, tags)
@@ -223,14 +227,14 @@ def _write(incoming: Put, repository: Repository, around: Mapping[str, _Manifest
         # A blob that may be elsewhere can have come since the last time.
         _USE.run(own.pk, links)
         return own.pk
-    pk = _insert(incoming, repository, is_idle=not is_held)
+    pk = _insert(incoming, repository, is_unreferenced=not is_held)
     _USE.run(pk, links)
     if incoming.children:
         _ADOPT.run(pk, [around[digest].pk for digest in incoming.children])
     return pk
 
 
-def _insert(incoming: Put, repository: Repository, *, is_idle: bool) -> int:
+def _insert(incoming: Put, repository: Repository, *, is_unreferenced: bool) -> int:
     parsed = incoming.parsed
     return int(
         _INSERT.value(
@@ -242,7 +246,7 @@ def _insert(incoming: Put, repository: Repository, *, is_idle: bool) -> int:
             incoming.subject,
             parsed.artifact_type or "",
             json.dumps(parsed.annotations),
-            is_idle,
+            is_unreferenced,
         )
     )
 
@@ -252,7 +256,7 @@ def _move_tags(incoming: Put, repository: Repository, own: int, tags: list[_Tag]
         _MOVE_TAGS.run(own, [tag.pk for tag in tags])
     moved = {tag.manifest_pk for tag in tags if tag.manifest_pk != own}
     if moved:
-        references.drop_manifests(moved)
+        references.release_manifests(moved)
     # Sorted: two puts of the same new tags would else wait for each other.
     for name in sorted({*incoming.tags} - {tag.name for tag in tags}):
         _INSERT_TAG.run(repository.pk, name, own)

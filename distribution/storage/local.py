@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.files.storage import FileSystemStorage
 
-from core.blocking import waiting
+from core.blocking import blocking_io
 from core.failpoints import failpoint
 from core.private_files import give_to_owner, make_private_folder
 
@@ -125,7 +125,7 @@ def _copy(content: Any, descriptor: int) -> None:
         left = buffer[:size]
         while left:
             # A disk that is behind lets whoever writes wait.
-            with waiting():
+            with blocking_io():
                 failpoint("upload.write")
                 left = left[os.write(descriptor, left) :]
             failpoint("upload.after_write")
@@ -136,7 +136,7 @@ def _copy(content: Any, descriptor: int) -> None:
 def _sync(descriptor: int) -> None:
     try:
         failpoint("upload.fsync")
-        with waiting():
+        with blocking_io():
             os.fsync(descriptor)
     except OSError as error:
         raise SyncError(error.errno, error.strerror) from error
@@ -145,7 +145,7 @@ def _sync(descriptor: int) -> None:
 def _sync_folder(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with waiting():
+        with blocking_io():
             os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -19,7 +19,7 @@ from accounts.identity import Identity
 from acl.names import RepositoryName
 from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError
-from core.caches import ForAWhile
+from core.caches import TTLCache
 from core.db import transactions
 from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
@@ -42,7 +42,7 @@ EMPTY_EXPIRY = timedelta(hours=1)
 
 logger = logging.getLogger(__name__)
 # Whose refusal is in the log, each once an hour.
-_told: ForAWhile[bool] = ForAWhile(3600)
+_told: TTLCache[bool] = TTLCache(3600)
 
 # Those that have expired do not count, whenever the collector comes to them.
 _OPEN = """

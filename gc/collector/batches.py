@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from django.db.models import Model, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
-from collector.throttle import Pace, StopError
+from collector.throttle import StopError, Throttle
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Walk(Generic[Removed]):
         self.busy: set[Any] = set()
         self.failed: set[Any] = set()
 
-    def go(self, pace: Pace) -> Iterator[Removed]:
+    def go(self, pace: Throttle) -> Iterator[Removed]:
         """Visit each due row once and yield what was removed; rows once busy or failed are not visited."""
         seen = self.busy | self.failed
         for pk in self._due(seen):

@@ -10,11 +10,11 @@ from collector.dry_run.results import Finding, Kind
 from collector.policy import Policy
 from collector.report import Counts, Report
 from collector.sweep import sweep
-from collector.throttle import Pace
+from collector.throttle import Throttle
 from core.db import clock
 
 
-def collect(policy: Policy, report: Report, pace: Pace) -> None:
+def collect(policy: Policy, report: Report, pace: Throttle) -> None:
     """Remove what is due under `policy` now, counted in `report`.
 
     `now` is the database's and taken once, so that a changed grace period applies to everything alike. Raises
@@ -29,12 +29,12 @@ def collect(policy: Policy, report: Report, pace: Pace) -> None:
     expiry.empty_trash(now, report, pace)
 
 
-def rehearse(policy: Policy, report: Report, pace: Pace | None = None) -> Iterator[Finding]:
+def rehearse(policy: Policy, report: Report, pace: Throttle | None = None) -> Iterator[Finding]:
     """Yield what `collect` would remove now, counted in `report`; nothing is changed.
 
     What is for a later run is counted at the end. Raises StopError when `pace` does.
     """
-    now, pace = clock.now(), pace or Pace()
+    now, pace = clock.now(), pace or Throttle()
     cut = now - policy.grace_period
     marked = Mark(policy, cut, pace).find()
     uploads = (expiry.find_uploads(now, scope, pace) for scope in policy.scopes())
@@ -49,7 +49,7 @@ def rehearse(policy: Policy, report: Report, pace: Pace | None = None) -> Iterat
         report.count(pk, Counts(later_bytes=max(0, counts.later_bytes - now_freed)))
 
 
-def foresee(policy: Policy, report: Report, pace: Pace | None = None, earlier: datetime | None = None) -> None:
+def foresee(policy: Policy, report: Report, pace: Throttle | None = None, earlier: datetime | None = None) -> None:
     """Count in `report` the bytes that nothing holds now, beyond those freed: for a later run, untouched till then.
 
     A run with the cut `earlier` comes first, None: has been. Raises StopError when `pace` does.

@@ -13,7 +13,7 @@ from collector.batches import BusyError, Walk, by_age
 from collector.dry_run.results import Finding, Kind
 from collector.models import Job
 from collector.report import Report
-from collector.throttle import Pace
+from collector.throttle import Throttle
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
@@ -38,7 +38,7 @@ def due_trash(now: datetime) -> QuerySet[Trash]:
     return Trash.objects.filter(delete_after__lte=now)
 
 
-def find_uploads(now: datetime, scope: Q, pace: Pace) -> Iterator[Finding]:
+def find_uploads(now: datetime, scope: Q, pace: Throttle) -> Iterator[Finding]:
     """Yield the uploads that `expire_uploads` would end. Raises StopError when `pace` does."""
     rows = deletion.in_sight(expired_uploads(now)).filter(scope)
     rows = rows.select_related("repository").only("active_at", "repository__name")
@@ -49,7 +49,7 @@ def find_uploads(now: datetime, scope: Q, pace: Pace) -> Iterator[Finding]:
         pace.look()
 
 
-def find_objects(now: datetime, pace: Pace) -> Iterator[Finding]:
+def find_objects(now: datetime, pace: Throttle) -> Iterator[Finding]:
     """Yield the objects that `empty_trash` would delete. Raises StopError when `pace` does."""
     for page in by_age(due_trash(now), "delete_after"):
         for row in page:
@@ -57,7 +57,7 @@ def find_objects(now: datetime, pace: Pace) -> Iterator[Finding]:
         pace.look()
 
 
-def expire_uploads(now: datetime, scope: Q, report: Report, pace: Pace) -> None:
+def expire_uploads(now: datetime, scope: Q, report: Report, pace: Throttle) -> None:
     """End every upload within `scope` that expired: its objects go into the trash, a repository with nothing else goes.
 
     So there are never more empty repositories than open uploads, which are bounded.
@@ -73,7 +73,7 @@ def may_empty_trash() -> bool:
     return not lease.is_held(Job.BACKUP)
 
 
-def empty_trash(now: datetime, report: Report, pace: Pace) -> None:
+def empty_trash(now: datetime, report: Report, pace: Throttle) -> None:
     """Delete every object that is due at `now`, then its row; nothing while a backup is made.
 
     A backup that begins after this was asked names nothing that is due: whatever its database copy names is thrown

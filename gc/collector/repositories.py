@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from collector.batches import by_pk
 from collector.policy import Policy
 from collector.report import Counts, Report
-from collector.throttle import Pace, StopError
+from collector.throttle import StopError, Throttle
 from distribution import deletion, repositories
 from distribution.deletion import Removed
 from distribution.models import Repository
@@ -15,7 +15,7 @@ from distribution.models import Repository
 logger = logging.getLogger(__name__)
 
 
-def finish_deletions(report: Report, pace: Pace) -> None:
+def finish_deletions(report: Report, pace: Throttle) -> None:
     """Go on with every deletion that was begun, counted in `report`. Raises StopError when `pace` does."""
     for repository in by_pk(deletion.unfinished()):
         try:
@@ -28,14 +28,14 @@ def finish_deletions(report: Report, pace: Pace) -> None:
             report.failures += 1
 
 
-def _finish(repository: Repository, report: Report, pace: Pace) -> None:
+def _finish(repository: Repository, report: Report, pace: Throttle) -> None:
     for removed in steps(repository.pk, pace):
         report.uploads += removed.uploads
         counts = Counts(removed.manifests, removed.links, removed.blobs, removed.freed_bytes)
         report.count(repository.pk, counts)
 
 
-def steps(pk: int, pace: Pace) -> Iterator[Removed]:
+def steps(pk: int, pace: Throttle) -> Iterator[Removed]:
     """Go on with the deletion of one repository, and make way for others after each item. Raises StopError."""
     began_at = time.monotonic()
     for removed in deletion.steps(pk):
@@ -44,7 +44,7 @@ def steps(pk: int, pace: Pace) -> Iterator[Removed]:
         began_at = time.monotonic()
 
 
-def remove_empty(policy: Policy, report: Report, pace: Pace) -> None:
+def remove_empty(policy: Policy, report: Report, pace: Throttle) -> None:
     """Remove the row of each repository that holds nothing, where `policy` says. Raises StopError when `pace` does.
 
     One that is made anew at this moment is busy, or is made once more: a push never waits for this, nor fails.

@@ -11,7 +11,7 @@ from collector.lease import Held
 from collector.models import Job, Run, State, Trigger
 from collector.policy import Policy
 from collector.report import Report
-from collector.throttle import Pace, StopError
+from collector.throttle import StopError, Throttle
 from core.db import clock, transactions
 from core.failpoints import failpoint
 
@@ -60,7 +60,7 @@ def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch |
         if watch is not None:
             watch()
 
-    pace = Pace(watch_all)
+    pace = Throttle(watch_all)
     close_interrupted()
     history.prune()
     _begin(run, policy)

@@ -4,7 +4,7 @@
 
 A row is locked with SKIP LOCKED in the order of locks (Manifest → Blob → Link) and then looked at again: a
 push never waits for a run, and a run never for a push. What is let go here is let go as of the removed
-manifest's own `used_at`: what was quiet all along goes in the same run, what was touched since keeps its
+manifest's own `last_used_at`: what was quiet all along goes in the same run, what was touched since keeps its
 grace period. While a process has promises that it could not write, nothing may go (`collection_fence`): the run waits
 for a moment, then ends, and is tried again soon.
 """
@@ -19,7 +19,7 @@ from django.db.models import Q
 from collector.batches import BusyError, Walk
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.report import Counts, Report
-from collector.throttle import Pace, StopError
+from collector.throttle import StopError, Throttle
 from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError
@@ -31,16 +31,16 @@ from distribution.models import Link, Manifest
 _FIND_MANIFEST = Statement("SELECT repository_id, digest FROM distribution_manifest WHERE id = %s")
 # As values, not as conditions: PostgreSQL may look for a row that is idle and old through all of those.
 _IS_MANIFEST_DUE = Statement("""
-SELECT used_at, is_idle AND used_at < %s
+SELECT last_used_at, is_unreferenced AND last_used_at < %s
     AND NOT (SELECT keeps_untagged FROM distribution_repository WHERE id = manifest.repository_id)
 FROM distribution_manifest manifest WHERE id = %s
 """)
-_KEEP_MANIFEST = Statement("UPDATE distribution_manifest SET is_idle = FALSE WHERE id = %s")
+_KEEP_MANIFEST = Statement("UPDATE distribution_manifest SET is_unreferenced = FALSE WHERE id = %s")
 _FIND_LINK = Statement("SELECT repository_id, blob_id FROM distribution_link WHERE id = %s")
 _LOCK_BLOB = Statement("SELECT key, size FROM distribution_blob WHERE id = %s FOR UPDATE SKIP LOCKED")
 _LOCK_LINK = Statement("SELECT id FROM distribution_link WHERE id = %s FOR UPDATE SKIP LOCKED")
-_IS_LINK_DUE = Statement("SELECT is_idle AND used_at < %s FROM distribution_link WHERE id = %s")
-_KEEP_LINK = Statement("UPDATE distribution_link SET is_idle = FALSE WHERE id = %s")
+_IS_LINK_DUE = Statement("SELECT is_unreferenced AND last_used_at < %s FROM distribution_link WHERE id = %s")
+_KEEP_LINK = Statement("UPDATE distribution_link SET is_unreferenced = FALSE WHERE id = %s")
 
 # Beside a busy database some renewals are late at any time, each for some seconds: a run that ended at the first one
 # would never come to its end.
@@ -51,7 +51,7 @@ Removed = tuple[int, Counts]
 """The primary key of a repository, and what went from it."""
 
 
-def sweep(policy: Policy, cut: datetime, report: Report, pace: Pace) -> None:
+def sweep(policy: Policy, cut: datetime, report: Report, pace: Throttle) -> None:
     """Remove every manifest (when `policy` says so) and link that is idle since before `cut`, and their blobs.
 
     Manifests stay where the repository keeps what is untagged. What was busy is tried once more at the end; what
@@ -61,12 +61,12 @@ def sweep(policy: Policy, cut: datetime, report: Report, pace: Pace) -> None:
         _sweep(policy, cut, scope, report, pace)
 
 
-def _sweep(policy: Policy, cut: datetime, scope: Q, report: Report, pace: Pace) -> None:
-    due = scope & Q(is_idle=True, used_at__lt=cut)
+def _sweep(policy: Policy, cut: datetime, scope: Q, report: Report, pace: Throttle) -> None:
+    due = scope & Q(is_unreferenced=True, last_used_at__lt=cut)
     manifests = Walk(
-        Manifest.objects.filter(due, ~KEEPS_UNTAGGED), "used_at", partial(remove_manifest, cut=cut, pace=pace)
+        Manifest.objects.filter(due, ~KEEPS_UNTAGGED), "last_used_at", partial(remove_manifest, cut=cut, pace=pace)
     )
-    links = Walk(Link.objects.filter(due), "used_at", partial(remove_link, cut=cut, pace=pace))
+    links = Walk(Link.objects.filter(due), "last_used_at", partial(remove_link, cut=cut, pace=pace))
     walks = [manifests, links] if policy.remove_untagged else [links]
     try:
         for walk in walks:
@@ -80,7 +80,7 @@ def _sweep(policy: Policy, cut: datetime, scope: Q, report: Report, pace: Pace) 
         report.failures += sum(len(walk.failed) for walk in walks)
 
 
-def _go(walk: Walk[Removed], report: Report, pace: Pace, *, in_passes: bool) -> None:
+def _go(walk: Walk[Removed], report: Report, pace: Throttle, *, in_passes: bool) -> None:
     has_removed = True
     while has_removed:
         has_removed = False
@@ -103,7 +103,7 @@ def _pass(may_pass: Callable[[], bool]) -> None:
 
 
 def _remove(
-    step: Callable[[int, datetime, Callable[[], bool]], Removed | None], pk: int, cut: datetime, pace: Pace | None
+    step: Callable[[int, datetime, Callable[[], bool]], Removed | None], pk: int, cut: datetime, pace: Throttle | None
 ) -> Removed | None:
     """Run a step in its transaction, as soon as it may remove.
 
@@ -115,11 +115,11 @@ def _remove(
             with collection_fence.passage() as may_pass:
                 return transactions.run(step, pk, cut, may_pass)
         except _FencedError:
-            if not _is_open_before(deadline, pace or Pace()):
+            if not _is_open_before(deadline, pace or Throttle()):
                 raise
 
 
-def _is_open_before(deadline: float, pace: Pace) -> bool:
+def _is_open_before(deadline: float, pace: Throttle) -> bool:
     """Wait without a transaction, which would keep others from writing what they promised."""
     while monotonic() < deadline:
         sleep(LOOK_SECONDS)
@@ -130,7 +130,7 @@ def _is_open_before(deadline: float, pace: Pace) -> bool:
     return False
 
 
-def remove_manifest(pk: int, cut: datetime, pace: Pace | None = None) -> Removed | None:
+def remove_manifest(pk: int, cut: datetime, pace: Throttle | None = None) -> Removed | None:
     """Remove the manifest if it is still due. Raises BusyError, StopError, UNAVAILABLE."""
     removed = _remove(_remove_manifest, pk, cut, pace)
     failpoint("collect.after_manifest_commit")
@@ -147,7 +147,7 @@ def _remove_manifest(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Re
     if pk not in family.pks:
         raise BusyError
     # Asked in SQL, as the walk did: SQLite compares times as text, Python does not.
-    used_at, is_due = _IS_MANIFEST_DUE.row(cut, pk) or (None, False)
+    last_used_at, is_due = _IS_MANIFEST_DUE.row(cut, pk) or (None, False)
     if not is_due:
         return None
     if references.is_manifest_held(pk):
@@ -156,14 +156,14 @@ def _remove_manifest(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Re
     if not family.is_complete:
         raise BusyError
     try:
-        removal.remove(family, ended_at=used_at, skip_locked=True)
+        removal.remove(family, ended_at=last_used_at, skip_locked=True)
     except LostRaceError as error:
         raise BusyError from error
     failpoint("collect.before_manifest_commit")
     return repository_pk, Counts(manifests=1)
 
 
-def remove_link(pk: int, cut: datetime, pace: Pace | None = None) -> Removed | None:
+def remove_link(pk: int, cut: datetime, pace: Throttle | None = None) -> Removed | None:
     """Remove the link if it is still due, and the blob with its last link. Raises BusyError, StopError, UNAVAILABLE."""
     removed = _remove(_remove_link, pk, cut, pace)
     failpoint("collect.after_link_commit")

@@ -16,7 +16,7 @@ class StopError(Exception):
     """The run is to end here; what it did so far is done."""
 
 
-class Pace:
+class Throttle:
     """Goes between the steps of a run, one row each."""
 
     def __init__(self, watch: Callable[[], None] | None = None) -> None:

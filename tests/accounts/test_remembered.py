@@ -2,11 +2,11 @@
 
 import weakref
 
-from core.caches import ForAWhile
+from core.caches import TTLCache
 
 
 def test_values_weigh_no_more_than_the_limit_together() -> None:
-    memory: ForAWhile[str] = ForAWhile(60, limit=10)
+    memory: TTLCache[str] = TTLCache(60, limit=10)
 
     memory.put("a", "light")
     memory.put("b", "heavy", weight=9)
@@ -18,7 +18,7 @@ def test_values_weigh_no_more_than_the_limit_together() -> None:
 
 
 def test_a_value_that_is_put_again_weighs_once() -> None:
-    memory: ForAWhile[int] = ForAWhile(60, limit=10)
+    memory: TTLCache[int] = TTLCache(60, limit=10)
     memory.put("a", 0)
 
     for number in range(100):
@@ -31,7 +31,7 @@ def test_a_value_that_is_too_old_takes_no_room_though_there_would_be_some() -> N
     class Something:
         pass
 
-    memory: ForAWhile[Something] = ForAWhile(-1, limit=10)
+    memory: TTLCache[Something] = TTLCache(-1, limit=10)
     values = [Something(), Something()]
     first, second = map(weakref.ref, values)
     memory.put("first", values.pop(0))

@@ -68,7 +68,7 @@ def test_any_number_of_tags_is_deleted(admin: Browser, push: Callable[..., Image
     assert (response.status_code, response["Location"]) == (302, TAGS)
     assert messages_of(admin.get(TAGS)) == [f"Deleted {MANY + 1} tags."]
     assert not Tag.objects.exists()
-    assert Manifest.objects.get().is_idle
+    assert Manifest.objects.get().is_unreferenced
 
 
 def test_each_deleted_tag_is_in_the_log(admin: Browser, push: Callable[..., Image]) -> None:

@@ -30,7 +30,7 @@ def test_a_deleted_tag_leaves_its_manifest_to_the_collector(admin: Browser, push
 
     assert (response.status_code, response["Location"]) == (302, TAGS)
     assert not Tag.objects.exists()
-    assert Manifest.objects.get(digest=image.digest).is_idle
+    assert Manifest.objects.get(digest=image.digest).is_unreferenced
 
 
 def test_a_deleted_manifest_takes_its_tags_and_frees_its_blobs(admin: Browser, push: Callable[..., Image]) -> None:
@@ -42,7 +42,7 @@ def test_a_deleted_manifest_takes_its_tags_and_frees_its_blobs(admin: Browser, p
     assert response.status_code == 302
     assert not Manifest.objects.exists()
     assert not Tag.objects.exists()
-    assert set(Link.objects.values_list("is_idle", flat=True)) == {True}
+    assert set(Link.objects.values_list("is_unreferenced", flat=True)) == {True}
 
 
 def test_the_confirmation_names_what_goes(admin: Browser, push: Callable[..., Image]) -> None:

@@ -32,8 +32,8 @@ class Graph:
         for name in self.names:
             self._grow(name)
         tables: list[tuple[QuerySet[Any], str]] = [
-            (Manifest.objects.all(), "used_at"),
-            (Link.objects.all(), "used_at"),
+            (Manifest.objects.all(), "last_used_at"),
+            (Link.objects.all(), "last_used_at"),
             (Upload.objects.all(), "active_at"),
         ]
         for rows, column in tables:
@@ -59,7 +59,7 @@ class Graph:
         digest = digest_of(content)
         values = {"size": len(content), "key": f"objects/00/{digest[7:]}"}
         blob, _ = Blob.objects.get_or_create(digest=digest, defaults=values)
-        Link.objects.create(repository=repositories.ensure(name), blob=blob, used_at=Now(), is_idle=True)
+        Link.objects.create(repository=repositories.ensure(name), blob=blob, last_used_at=Now(), is_unreferenced=True)
 
     def _put(self, name: RepositoryName, contents: list[bytes], payloads: list[bytes], number: int) -> bytes:
         """Put an image or index, perhaps with a subject that is here, comes later or never comes; tag it."""

@@ -8,7 +8,7 @@ from django.db.models import F
 from collector import collection
 from collector.policy import Policy
 from collector.report import Report
-from collector.throttle import Pace
+from collector.throttle import Throttle
 from distribution.models import Link, Manifest, Trash, Upload
 
 DAY = timedelta(hours=24)
@@ -16,8 +16,8 @@ DAY = timedelta(hours=24)
 
 def pass_time(duration: timedelta = 2 * DAY) -> None:
     """Make everything look as if `duration` had passed since."""
-    Manifest.objects.update(used_at=F("used_at") - duration)
-    Link.objects.update(used_at=F("used_at") - duration)
+    Manifest.objects.update(last_used_at=F("last_used_at") - duration)
+    Link.objects.update(last_used_at=F("last_used_at") - duration)
     Upload.objects.update(active_at=F("active_at") - duration, leased_until=F("leased_until") - duration)
     Trash.objects.update(delete_after=F("delete_after") - duration)
 
@@ -31,7 +31,7 @@ def collect(
 ) -> Report:
     """Do one run, with a call of `watch` after each row, and return its report."""
     report = Report()
-    collection.collect(Policy(grace, remove_untagged, repository), report, Pace(watch))
+    collection.collect(Policy(grace, remove_untagged, repository), report, Throttle(watch))
     return report
 
 

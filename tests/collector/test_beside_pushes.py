@@ -17,7 +17,7 @@ from acl.names import RepositoryName
 from collector import collection, fsck
 from collector.policy import Policy
 from collector.report import Report
-from collector.throttle import Pace
+from collector.throttle import Throttle
 from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError
 from distribution import blobs, tags
@@ -86,7 +86,7 @@ class Pusher:
 def _spin(is_over: threading.Event, report: Report) -> None:
     try:
         while not is_over.is_set():
-            collection.collect(Policy(timedelta(), remove_untagged=True), report, Pace())
+            collection.collect(Policy(timedelta(), remove_untagged=True), report, Throttle())
             # Nobody reads what is deleted here: all that is read is held.
             Trash.objects.update(delete_after=Now())
     finally:

@@ -108,7 +108,7 @@ def test_a_mounted_blob_survives_its_source(alice: Caller) -> None:
         scopes=[f"repository:{APP}:pull", f"repository:{OTHER}:pull,push"],
     )
     assert response.status_code == 201
-    Link.objects.filter(repository__name=APP).update(used_at=F("used_at") - 2 * DAY)
+    Link.objects.filter(repository__name=APP).update(last_used_at=F("last_used_at") - 2 * DAY)
 
     collect()
 

@@ -35,14 +35,16 @@ def many(prepared: None) -> None:
     here = Repository.objects.create(name="alice/app")
     digests = [digest_of(b"%d" % number) for number in range(MANY)]
     blobs = Blob.objects.bulk_create([Blob(digest=digest, size=1, key=digest[:70]) for digest in digests])
-    links = Link.objects.bulk_create([Link(repository=here, blob=b, used_at=Now(), is_idle=False) for b in blobs])
-    values: dict[str, Any] = {"repository": here, "media_type": "x", "payload": b"{}", "size": 2, "used_at": Now()}
-    rows = [Manifest(digest=digest, is_idle=not number, **values) for number, digest in enumerate(digests)]
+    links = Link.objects.bulk_create(
+        [Link(repository=here, blob=b, last_used_at=Now(), is_unreferenced=False) for b in blobs]
+    )
+    values: dict[str, Any] = {"repository": here, "media_type": "x", "payload": b"{}", "size": 2, "last_used_at": Now()}
+    rows = [Manifest(digest=digest, is_unreferenced=not number, **values) for number, digest in enumerate(digests)]
     manifests = Manifest.objects.bulk_create(rows)
     pairs = zip(manifests, links, strict=True)
     ManifestBlob.objects.bulk_create([ManifestBlob(manifest=manifest, link=link) for manifest, link in pairs])
     shared = Blob.objects.create(digest=digest_of(b"shared"), size=1, key="shared")
-    everywhere = Link.objects.create(repository=here, blob=shared, used_at=Now(), is_idle=False)
+    everywhere = Link.objects.create(repository=here, blob=shared, last_used_at=Now(), is_unreferenced=False)
     ManifestBlob.objects.bulk_create([ManifestBlob(manifest=manifest, link=everywhere) for manifest in manifests])
     ManifestChild.objects.bulk_create([ManifestChild(parent=manifests[0], child=manifests[1])])
     tagged = manifests[2:]
@@ -58,7 +60,7 @@ def test_a_run_reads_no_table_from_end_to_end(many: None) -> None:
 
     assert (report.total.manifests, report.total.blobs) == (2, 2)
     _check(captured)
-    by_age = [q["sql"] for q in captured.captured_queries if re.search(r"WHERE[\s\S]*used_at\W* <", q["sql"])]
+    by_age = [q["sql"] for q in captured.captured_queries if re.search(r"WHERE[\s\S]*last_used_at\W* <", q["sql"])]
     assert by_age
     assert all("LIMIT" in sql for sql in by_age)
 
@@ -78,7 +80,7 @@ def _queries_built(push: Push, alice: Caller, images: int, monkeypatch: pytest.M
             alice.delete(f"/v2/alice/app/manifests/{tag}")
     # All of one age: else what is let go comes up in another batch, each of which is a query.
     for rows in (Manifest.objects, Link.objects):
-        rows.update(used_at=Now() - 2 * DAY)
+        rows.update(last_used_at=Now() - 2 * DAY)
     build, built = SQLCompiler.as_sql, 0
 
     def count(*arguments: Any, **options: Any) -> Any:
@@ -124,7 +126,7 @@ def _rows(sql: str) -> int:
 def test_what_is_due_is_read_by_age_beside_what_repositories_keep(many: None) -> None:
     """Whether a repository keeps what is untagged is asked of each manifest that is due, not of all there are."""
     keeping = Repository.objects.create(name="alice/base", keeps_untagged=True)
-    Manifest.objects.filter(is_idle=True).update(repository=keeping)
+    Manifest.objects.filter(is_unreferenced=True).update(repository=keeping)
     with CaptureQueriesContext(connection) as captured:
         found, report = rehearse(), collect()
 
@@ -133,7 +135,7 @@ def test_what_is_due_is_read_by_age_beside_what_repositories_keep(many: None) ->
     (sql,) = {
         q["sql"]
         for q in captured.captured_queries
-        if re.match(r"SELECT .*used_at.*keeps_untagged.*LIMIT 500$", q["sql"])
+        if re.match(r"SELECT .*last_used_at.*keeps_untagged.*LIMIT 500$", q["sql"])
     }
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {'QUERY PLAN ' if connection.vendor == 'sqlite' else ''}{sql}")

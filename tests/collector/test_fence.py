@@ -53,7 +53,7 @@ def test_while_a_process_has_promises_to_write_a_run_stops_at_the_first_row(
     untagged: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep, "FENCED_SECONDS", 0.0)
-    Link.objects.update(is_idle=True)
+    Link.objects.update(is_unreferenced=True)
     links, report, steps = Link.objects.count(), Report(), []
 
     with guarded():
@@ -197,7 +197,7 @@ def test_a_read_is_answered_though_the_lock_can_not_be_had(alice: Caller, monkey
     wait_until_written()
 
     assert answer.status_code == 200
-    assert Link.objects.get().used_at > timezone.now() - DAY
+    assert Link.objects.get().last_used_at > timezone.now() - DAY
 
 
 def test_a_lock_file_that_root_made_is_the_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,15 +150,15 @@ def test_a_row_that_looks_in_use_and_is_not_is_mended(push: Push) -> None:
 
     assert (status, "looks in use and is not" in output) == (1, True)
     assert fsck("--repair")[0] == 0
-    assert Manifest.objects.get().is_idle
+    assert Manifest.objects.get().is_unreferenced
 
 
 def test_a_row_that_looks_unused_and_is_in_use_is_mended(push: Push) -> None:
     push(APP, "v1")
-    Link.objects.update(is_idle=True)
+    Link.objects.update(is_unreferenced=True)
 
     assert "link to blob" in fsck("--repair")[1]
-    assert not Link.objects.filter(is_idle=True).exists()
+    assert not Link.objects.filter(is_unreferenced=True).exists()
 
 
 def test_a_blob_that_no_repository_links_is_removed(prepared: None) -> None:
@@ -205,7 +205,7 @@ def test_the_database_itself_is_checked(prepared: None) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL has no way around its foreign keys")
     with connection.constraint_checks_disabled():
-        link = Link.objects.create(repository_id=1, blob_id=1, used_at=Now(), is_idle=True)
+        link = Link.objects.create(repository_id=1, blob_id=1, last_used_at=Now(), is_unreferenced=True)
 
     with pytest.raises(CommandError, match="foreign key"):
         fsck()

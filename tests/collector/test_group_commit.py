@@ -12,7 +12,7 @@ from collector.jobs import queue
 from collector.models import Job, Run
 from collector.policy import Policy
 from collector.report import Report
-from collector.throttle import Pace
+from collector.throttle import Throttle
 from core.db import clock
 from distribution import blobs
 from distribution.models import Trash
@@ -44,7 +44,7 @@ def withdraw_a_run() -> None:
 
 
 def empty_the_trash() -> None:
-    expiry.empty_trash(clock.now(), Report(), Pace())
+    expiry.empty_trash(clock.now(), Report(), Throttle())
 
 
 def begin_a_run() -> None:

@@ -101,7 +101,7 @@ def test_what_was_kept_goes_once_the_repository_keeps_it_no_longer(untagged: dic
 def test_a_repository_that_is_told_after_the_run_has_found_its_manifests_keeps_them(untagged: dict[str, str]) -> None:
     row = Manifest.objects.get(digest=untagged[BASE])
 
-    removed = sweep.remove_manifest(row.pk, row.used_at + DAY)
+    removed = sweep.remove_manifest(row.pk, row.last_used_at + DAY)
 
     assert removed is None
     assert untagged[BASE] in manifests()

@@ -35,7 +35,9 @@ def have(alice: Caller, count: int) -> bytes:
         Blob(digest=str(one["digest"]), size=1, key=f"objects/{number}") for number, one in enumerate(layers)
     )
     repository = Repository.objects.get()
-    Link.objects.bulk_create(Link(repository=repository, blob=blob, used_at=Now(), is_idle=True) for blob in blobs)
+    Link.objects.bulk_create(
+        Link(repository=repository, blob=blob, last_used_at=Now(), is_unreferenced=True) for blob in blobs
+    )
     return image_of(layers)
 
 
@@ -47,10 +49,10 @@ def test_a_manifest_of_20_000_layers_is_stored_served_and_deleted(alice: Caller)
     assert alice.get(f"{PATH}/v1").content == payload
     assert alice.head(f"{PATH}/v1")["Docker-Content-Digest"] == digest_of(payload)
     assert ManifestBlob.objects.count() == MANY + 1
-    assert not Link.objects.filter(is_idle=True).exists()
+    assert not Link.objects.filter(is_unreferenced=True).exists()
     assert alice.delete(f"{PATH}/{digest_of(payload)}").status_code == 202
     assert not ManifestBlob.objects.exists()
-    assert Link.objects.filter(is_idle=True).count() == MANY + 1
+    assert Link.objects.filter(is_unreferenced=True).count() == MANY + 1
 
 
 def test_many_layers_are_held_by_their_manifest_and_collected_after_it(alice: Caller) -> None:

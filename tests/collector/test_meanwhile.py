@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from collector import expiry, sweep
 from collector.report import Report
-from collector.throttle import Pace
+from collector.throttle import Throttle
 from core.db import clock
 from distribution.models import Link, Manifest, Repository, Upload
 from tests.caller import Caller
@@ -65,12 +65,12 @@ def test_a_manifest_that_is_promised_after_a_run_has_found_it_stays(push: Push, 
 def test_what_looks_unused_and_is_in_use_stays(push: Push, model: type[Manifest | Link]) -> None:
     push(APP, "v1")
     pass_time()
-    model._default_manager.update(is_idle=True)
+    model._default_manager.update(is_unreferenced=True)
 
     report = collect()
 
     assert (report.total.manifests, report.total.links, report.failures) == (0, 0, 0)
-    assert not model._default_manager.filter(is_idle=True).exists()
+    assert not model._default_manager.filter(is_unreferenced=True).exists()
 
 
 def test_an_upload_that_somebody_goes_on_with_after_a_run_has_found_it_stays(
@@ -86,7 +86,7 @@ def test_an_upload_that_somebody_goes_on_with_after_a_run_has_found_it_stays(
 
     monkeypatch.setattr(expiry, "_expire_locked", go_on_and_expire)
     report = Report()
-    expiry.expire_uploads(clock.now(), Q(), report, Pace())
+    expiry.expire_uploads(clock.now(), Q(), report, Throttle())
 
     assert (report.uploads, report.failures) == (0, 0)
     assert Upload.objects.get().offset == len(b"bytes")

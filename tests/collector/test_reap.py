@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from collector import expiry
 from collector.report import Report
-from collector.throttle import Pace
+from collector.throttle import Throttle
 from core.db import clock
 from distribution.models import Repository, Trash, Upload
 from tests.caller import Caller
@@ -70,7 +70,7 @@ def test_an_upload_that_ends_takes_the_repository_that_it_made_with_it(alice: Ca
     alice.post("/v2/alice/kept/blobs/uploads/")
     pass_time()
 
-    expiry.expire_uploads(clock.now(), Q(), Report(), Pace())
+    expiry.expire_uploads(clock.now(), Q(), Report(), Throttle())
 
     assert not Upload.objects.exists()
     assert list(Repository.objects.values_list("name", flat=True)) == ["alice/kept"]

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from collector import batches, collection, policy
 from collector.policy import Policy
 from collector.report import Report, names_of, table
-from collector.throttle import Pace, StopError
+from collector.throttle import StopError, Throttle
 from core.db.statement import Statement
 from distribution.models import Blob, Link, Manifest, Repository, Tag, Trash, Upload
 from tests.caller import Caller
@@ -81,7 +81,7 @@ def test_a_rehearsal_says_the_table_of_the_run(
     rules, rehearsed, done = Policy(DAY, remove_untagged=True, repository=repository), Report(), Report()
     list(collection.rehearse(rules, rehearsed))
 
-    collection.collect(rules, done, Pace())
+    collection.collect(rules, done, Throttle())
     collection.foresee(rules, done)
 
     names = names_of(done) | names_of(rehearsed)
@@ -110,14 +110,14 @@ def test_a_row_that_looks_held_and_is_not_is_left_by_both(push: Push) -> None:
 
 def test_a_row_that_looks_idle_and_is_held_is_kept_and_mended(push: Push) -> None:
     push(APP, "v1")
-    Manifest.objects.update(is_idle=True)
-    Link.objects.update(is_idle=True)
+    Manifest.objects.update(is_unreferenced=True)
+    Link.objects.update(is_unreferenced=True)
     pass_time()
 
     assert rehearse() == []
     assert collect().repositories == {}
-    assert not Manifest.objects.filter(is_idle=True).exists()
-    assert not Link.objects.filter(is_idle=True).exists()
+    assert not Manifest.objects.filter(is_unreferenced=True).exists()
+    assert not Link.objects.filter(is_unreferenced=True).exists()
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_a_rehearsal_ends_in_time_whatever_it_looks_for(refuse: None, kind: str)
             raise StopError("out of time")
 
     with pytest.raises(StopError):
-        list(collection.rehearse(Policy(DAY, remove_untagged=True), report, Pace(watch)))
+        list(collection.rehearse(Policy(DAY, remove_untagged=True), report, Throttle(watch)))
 
     assert (report.uploads, report.objects) == ((2, 0) if kind == "upload" else (9, 2))
 
@@ -202,7 +202,7 @@ def test_a_rehearsal_that_is_stopped_counts_nothing_twice(push: Push, alice: Cal
             raise StopError("told to stop")
 
     with suppress(StopError):
-        list(collection.rehearse(Policy(DAY, remove_untagged=True), report, Pace(watch)))
+        list(collection.rehearse(Policy(DAY, remove_untagged=True), report, Throttle(watch)))
 
     assert report.total.freed_bytes > 0
     assert report.total.later_bytes == 0

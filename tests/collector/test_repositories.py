@@ -11,7 +11,7 @@ from collector.jobs import due
 from collector.models import Trigger
 from collector.policy import Policy
 from collector.report import Report, names_of
-from collector.throttle import Pace, StopError
+from collector.throttle import StopError, Throttle
 from distribution import deletion
 from distribution.models import Blob, Manifest, Repository, Trash
 from tests.caller import Caller
@@ -154,7 +154,7 @@ def test_a_deletion_that_fails_keeps_no_other_from_its_turn(push: Push) -> None:
         deletion.begin(name)
     report = Report()
 
-    repositories.finish_deletions(report, Pace())
+    repositories.finish_deletions(report, Throttle())
 
     assert report.failures == 1
     assert [deletion.name_of(row) for row in deletion.unfinished()] == [APP]

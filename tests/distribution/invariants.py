@@ -52,13 +52,13 @@ def _blobs_without_links() -> Iterator[str]:
 
 def _wrong_flags() -> Iterator[str]:
     held = _held_manifests()
-    for pk, digest, is_idle in Manifest.objects.values_list("pk", "digest", "is_idle"):
-        if is_idle == (pk in held):
-            yield f"manifest {digest} says is_idle={is_idle}"
+    for pk, digest, is_unreferenced in Manifest.objects.values_list("pk", "digest", "is_unreferenced"):
+        if is_unreferenced == (pk in held):
+            yield f"manifest {digest} says is_unreferenced={is_unreferenced}"
     used = set(ManifestBlob.objects.values_list("link_id", flat=True))
-    for pk, digest, is_idle in Link.objects.values_list("pk", "blob__digest", "is_idle"):
-        if is_idle == (pk in used):
-            yield f"the link of {digest} says is_idle={is_idle}"
+    for pk, digest, is_unreferenced in Link.objects.values_list("pk", "blob__digest", "is_unreferenced"):
+        if is_unreferenced == (pk in used):
+            yield f"the link of {digest} says is_unreferenced={is_unreferenced}"
 
 
 def _held_manifests() -> set[int]:

@@ -26,7 +26,13 @@ def holding(cast: None) -> Sequence[str]:
 def hold(name: str) -> None:
     repository = Repository.objects.create(name=name, is_listed=True)
     Manifest.objects.create(
-        repository=repository, digest="sha256:x", media_type="x", payload=b"", size=0, used_at=Now(), is_idle=True
+        repository=repository,
+        digest="sha256:x",
+        media_type="x",
+        payload=b"",
+        size=0,
+        last_used_at=Now(),
+        is_unreferenced=True,
     )
 
 

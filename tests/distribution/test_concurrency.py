@@ -129,7 +129,7 @@ def test_eight_clients_move_one_tag(together: Together, alice: Caller) -> None:
     assert found == {201: 8}
     assert Tag.objects.count() == 1
     assert Manifest.objects.count() == 4
-    assert Manifest.objects.filter(is_idle=False).count() == 1
+    assert Manifest.objects.filter(is_unreferenced=False).count() == 1
 
 
 def test_a_tag_moves_while_its_manifests_are_deleted(together: Together, push: Callable[..., Image]) -> None:

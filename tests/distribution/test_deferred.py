@@ -53,7 +53,7 @@ def listed() -> set[str]:
 def test_an_old_blob_is_read_while_nothing_can_be_written_and_promised_after(alice: Caller, method: str) -> None:
     digest = push_blob(alice, "alice/app", b"old")
     token = alice.token("repository:alice/app:pull")
-    Link.objects.update(used_at=now() - OLD)
+    Link.objects.update(last_used_at=now() - OLD)
 
     with unwritable(LINKS):
         answer = alice.send(method, f"/v2/alice/app/blobs/{digest}", token=token)
@@ -61,7 +61,7 @@ def test_an_old_blob_is_read_while_nothing_can_be_written_and_promised_after(ali
     wait_until_written()
 
     assert (answer.status_code, read) == (200, b"old" if method == "GET" else b"")
-    assert Link.objects.get().used_at > now() - timedelta(minutes=1)
+    assert Link.objects.get().last_used_at > now() - timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -71,7 +71,7 @@ def test_an_old_manifest_is_read_while_nothing_can_be_written_and_promised_after
 ) -> None:
     image = push_image(alice, "alice/app", "v1")
     token = alice.token("repository:alice/app:pull")
-    Manifest.objects.update(used_at=now() - OLD)
+    Manifest.objects.update(last_used_at=now() - OLD)
     reference = "v1" if by == "tag" else image.digest
 
     with unwritable("distribution_manifest"):
@@ -79,7 +79,7 @@ def test_an_old_manifest_is_read_while_nothing_can_be_written_and_promised_after
     wait_until_written()
 
     assert answer.status_code == 200
-    assert Manifest.objects.get().used_at > now() - timedelta(minutes=1)
+    assert Manifest.objects.get().last_used_at > now() - timedelta(minutes=1)
 
 
 def test_a_write_that_can_be_done_says_how_many_rows_it_changed() -> None:

@@ -124,5 +124,5 @@ def test_a_sequence_reaches_what_it_is_to_try(disk: Path, alice: Caller) -> None
 
     assert {200, 201, 202, 204, 400, 404, 409} <= statuses
     assert Blob.objects.exists()
-    assert Link.objects.filter(is_idle=False).exists()
-    assert Manifest.objects.filter(is_idle=False).exists()
+    assert Link.objects.filter(is_unreferenced=False).exists()
+    assert Manifest.objects.filter(is_unreferenced=False).exists()

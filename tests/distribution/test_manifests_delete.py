@@ -18,7 +18,7 @@ def test_a_deleted_tag_leaves_its_manifest(alice: Caller, push: Callable[..., Im
     assert response["Content-Length"] == "0"
     assert alice.get("/v2/alice/app/manifests/v1").status_code == 404
     assert alice.get(f"/v2/alice/app/manifests/{image.digest}").content == image.payload
-    assert Manifest.objects.get().is_idle
+    assert Manifest.objects.get().is_unreferenced
 
 
 def test_a_manifest_with_another_tag_is_still_held(alice: Caller, push: Callable[..., Image]) -> None:
@@ -27,7 +27,7 @@ def test_a_manifest_with_another_tag_is_still_held(alice: Caller, push: Callable
 
     alice.delete("/v2/alice/app/manifests/v1")
 
-    assert not Manifest.objects.get().is_idle
+    assert not Manifest.objects.get().is_unreferenced
 
 
 def test_a_deleted_manifest_goes_with_all_its_tags(alice: Caller, push: Callable[..., Image]) -> None:
@@ -48,7 +48,7 @@ def test_a_deleted_manifest_leaves_its_blobs_idle(alice: Caller, push: Callable[
     alice.delete(f"/v2/alice/app/manifests/{image.digest}")
 
     assert not ManifestBlob.objects.exists()
-    assert list(Link.objects.values_list("is_idle", flat=True)) == [True, True]
+    assert list(Link.objects.values_list("is_unreferenced", flat=True)) == [True, True]
     assert alice.delete(f"/v2/alice/app/blobs/{image.layers[0]}").status_code == 202
 
 
@@ -61,7 +61,7 @@ def test_a_blob_that_another_manifest_uses_stays_held(alice: Caller, push: Calla
     alice.delete(f"/v2/alice/app/manifests/{image.digest}")
 
     assert alice.delete(f"/v2/alice/app/blobs/{image.layers[0]}").status_code == 409
-    assert not Link.objects.get(blob__digest=image.layers[0]).is_idle
+    assert not Link.objects.get(blob__digest=image.layers[0]).is_unreferenced
 
 
 def test_a_child_is_409_with_the_indexes_that_list_it(alice: Caller, push: Callable[..., Image]) -> None:
@@ -85,7 +85,7 @@ def test_the_tag_of_a_child_may_go(alice: Caller, push: Callable[..., Image]) ->
     put_manifest(alice, "alice/app", "all", index(image.payload))
 
     assert alice.delete("/v2/alice/app/manifests/v1").status_code == 202
-    assert not Manifest.objects.get(digest=image.digest).is_idle
+    assert not Manifest.objects.get(digest=image.digest).is_unreferenced
 
 
 def test_a_child_whose_index_went_is_idle_and_may_go(alice: Caller, push: Callable[..., Image]) -> None:
@@ -96,7 +96,7 @@ def test_a_child_whose_index_went_is_idle_and_may_go(alice: Caller, push: Callab
 
     alice.delete(f"/v2/alice/app/manifests/{digest_of(payload)}")
 
-    assert Manifest.objects.get().is_idle
+    assert Manifest.objects.get().is_unreferenced
     assert alice.delete(f"/v2/alice/app/manifests/{image.digest}").status_code == 202
 
 
@@ -104,12 +104,12 @@ def test_a_subject_may_go_and_its_referrer_is_idle_then(alice: Caller, push: Cal
     image = push()
     referrer = index(subject=descriptor(image.payload))
     put_manifest(alice, "alice/app", digest_of(referrer), referrer)
-    assert not Manifest.objects.get(digest=digest_of(referrer)).is_idle
+    assert not Manifest.objects.get(digest=digest_of(referrer)).is_unreferenced
 
     response = alice.delete(f"/v2/alice/app/manifests/{image.digest}")
 
     assert response.status_code == 202
-    assert Manifest.objects.get().is_idle
+    assert Manifest.objects.get().is_unreferenced
 
 
 @pytest.mark.parametrize("reference", ["v9", digest_of(b"never pushed"), ".x", "a" * 129, "%00"])

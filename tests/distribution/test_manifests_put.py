@@ -60,7 +60,7 @@ def test_a_manifest_put_by_digest_has_no_tag(alice: Caller, blobs: None) -> None
     put(alice, IMAGE, DIGEST)
 
     assert not Tag.objects.exists()
-    assert Manifest.objects.get().is_idle
+    assert Manifest.objects.get().is_unreferenced
 
 
 def test_a_tag_that_moves_leaves_the_old_manifest_idle(alice: Caller, push: Callable[..., Image]) -> None:
@@ -68,7 +68,7 @@ def test_a_tag_that_moves_leaves_the_old_manifest_idle(alice: Caller, push: Call
 
     assert alice.get("/v2/alice/app/manifests/v1").content == new.payload
     assert alice.get(f"/v2/alice/app/manifests/{old.digest}").content == old.payload
-    assert dict(Manifest.objects.values_list("digest", "is_idle")) == {old.digest: True, new.digest: False}
+    assert dict(Manifest.objects.values_list("digest", "is_unreferenced")) == {old.digest: True, new.digest: False}
 
 
 def test_several_tags_come_with_a_digest(alice: Caller, blobs: None) -> None:

@@ -44,7 +44,10 @@ def test_a_mount_is_a_link_and_no_bytes(alice: Caller) -> None:
     mount(alice)
 
     assert Blob.objects.count() == 1
-    assert set(Link.objects.values_list("repository__name", "is_idle")) == {("alice/base", True), ("alice/app", True)}
+    assert set(Link.objects.values_list("repository__name", "is_unreferenced")) == {
+        ("alice/base", True),
+        ("alice/app", True),
+    }
     assert not Upload.objects.exists()
 
 
@@ -206,7 +209,9 @@ def link_everywhere(count: int) -> None:
     first = Repository.objects.count()
     repositories = Repository.objects.bulk_create(Repository(name=f"private/r{first + n}") for n in range(count))
     blob = Blob.objects.get()
-    Link.objects.bulk_create(Link(repository=row, blob=blob, used_at=Now(), is_idle=True) for row in repositories)
+    Link.objects.bulk_create(
+        Link(repository=row, blob=blob, last_used_at=Now(), is_unreferenced=True) for row in repositories
+    )
 
 
 def test_a_source_that_is_named_and_does_not_help_is_not_replaced(alice: Caller) -> None:

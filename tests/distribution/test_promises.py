@@ -1,4 +1,4 @@
-"""What was answered with 200 is promised: `used_at` is renewed once it is older than half the grace period."""
+"""What was answered with 200 is promised: `last_used_at` is renewed once it is older than half the grace period."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -17,9 +17,9 @@ from tests.images import Image, push_blob, push_image, put_manifest
 
 
 def age(rows: Any, **ago: float) -> datetime:
-    """Let `used_at` lie so long ago, and return it as it is stored."""
-    rows.update(used_at=now() - timedelta(**ago))
-    return rows.get().used_at  # type: ignore[no-any-return]
+    """Let `last_used_at` lie so long ago, and return it as it is stored."""
+    rows.update(last_used_at=now() - timedelta(**ago))
+    return rows.get().last_used_at  # type: ignore[no-any-return]
 
 
 def half_of_grace() -> float:
@@ -34,7 +34,7 @@ def test_an_old_promise_of_a_blob_is_renewed(alice: Caller, method: str) -> None
 
     content(alice.send(method, f"/v2/alice/app/blobs/{digest}"))
 
-    assert Link.objects.get().used_at > before + timedelta(seconds=half_of_grace())
+    assert Link.objects.get().last_used_at > before + timedelta(seconds=half_of_grace())
 
 
 def test_a_fresh_promise_is_left_as_it_is(alice: Caller) -> None:
@@ -43,7 +43,7 @@ def test_a_fresh_promise_is_left_as_it_is(alice: Caller) -> None:
 
     alice.head(f"/v2/alice/app/blobs/{digest}")
 
-    assert Link.objects.get().used_at == before
+    assert Link.objects.get().last_used_at == before
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -56,18 +56,18 @@ def test_an_old_promise_of_a_manifest_is_renewed(
 
     alice.send(method, f"/v2/alice/app/manifests/{'v1' if by == 'tag' else image.digest}")
 
-    assert Manifest.objects.get().used_at > before
+    assert Manifest.objects.get().last_used_at > before
 
 
 def test_a_promise_renews_no_other_row(alice: Caller) -> None:
     digest = push_blob(alice, "alice/app", b"")
     push_blob(alice, "alice/other", b"")
     old = now() - timedelta(days=30)
-    Link.objects.update(used_at=old)
+    Link.objects.update(last_used_at=old)
 
     alice.head(f"/v2/alice/app/blobs/{digest}")
 
-    assert Link.objects.get(repository__name="alice/other").used_at == old
+    assert Link.objects.get(repository__name="alice/other").last_used_at == old
 
 
 @pytest.mark.parametrize("verb", ["push", "mount", "upload"])
@@ -78,7 +78,7 @@ def test_pushing_again_renews_the_promise_of_a_link(alice: Caller, verb: str) ->
 
     alice.post(f"/v2/alice/app/blobs/uploads/?{query}")
 
-    assert Link.objects.get().used_at > before
+    assert Link.objects.get().last_used_at > before
 
 
 def test_putting_again_renews_the_promise_of_a_manifest(alice: Caller, push: Callable[..., Image]) -> None:
@@ -87,28 +87,28 @@ def test_putting_again_renews_the_promise_of_a_manifest(alice: Caller, push: Cal
 
     put_manifest(alice, "alice/app", "v1", image.payload)
 
-    assert Manifest.objects.get().used_at > before
+    assert Manifest.objects.get().last_used_at > before
 
 
 @pytest.mark.parametrize("request_path", ["manifests/v1", "manifests/digest"])
 def test_the_end_of_a_hold_is_remembered(alice: Caller, push: Callable[..., Image], request_path: str) -> None:
     image = push()
     rows = Link.objects if "digest" in request_path else Manifest.objects
-    rows.update(used_at=now() - timedelta(days=9))
+    rows.update(last_used_at=now() - timedelta(days=9))
 
     alice.delete(f"/v2/alice/app/{request_path.replace('digest', image.digest)}")
 
-    assert all(row.used_at > now() - timedelta(minutes=1) for row in rows.all())
+    assert all(row.last_used_at > now() - timedelta(minutes=1) for row in rows.all())
 
 
 def test_the_end_of_a_hold_never_sets_a_promise_back(alice: Caller, push: Callable[..., Image]) -> None:
     push()
     ahead = now() + timedelta(days=1)
-    Manifest.objects.update(used_at=ahead)
+    Manifest.objects.update(last_used_at=ahead)
 
     alice.delete("/v2/alice/app/manifests/v1")
 
-    assert Manifest.objects.get().used_at == ahead
+    assert Manifest.objects.get().last_used_at == ahead
 
 
 def test_a_row_that_went_in_between_is_no_promise(db: None) -> None:
@@ -147,7 +147,7 @@ def test_a_tag_that_moves_while_its_promise_is_remembered_promises_what_it_names
     alice: Caller, push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = push(), push(tag="v2", content=b"another layer")
-    Manifest.objects.update(used_at=now() - timedelta(days=30))
+    Manifest.objects.update(last_used_at=now() - timedelta(days=30))
     asked: list[int] = []
 
     def move_and_remember(table: str, pk: int) -> None:

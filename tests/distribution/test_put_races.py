@@ -74,7 +74,7 @@ def test_a_referrer_that_comes_while_its_subject_goes_is_held_by_nothing(
         for future in (putting, deleting):
             future.result()
 
-    assert Manifest.objects.get().is_idle is True
+    assert Manifest.objects.get().is_unreferenced is True
 
 
 @pytest.mark.django_db(transaction=True)
@@ -99,4 +99,4 @@ def test_a_referrer_and_its_subject_that_come_at_once_are_bound(
         for future in [*putting, beside]:
             future.result()
 
-    assert Manifest.objects.get(subject__isnull=False).is_idle is False
+    assert Manifest.objects.get(subject__isnull=False).is_unreferenced is False

@@ -24,7 +24,7 @@ def test_a_cache_of_buildkit_is_an_index_of_blobs_and_holds_them(alice: Caller) 
     response = put_manifest(alice, "alice/app", "cache", cache())
 
     assert response.status_code == 201
-    assert list(Link.objects.values_list("is_idle", flat=True)) == [False, False]
+    assert list(Link.objects.values_list("is_unreferenced", flat=True)) == [False, False]
 
 
 def test_a_blob_that_an_index_lists_and_nobody_pushed_is_unknown(alice: Caller) -> None:

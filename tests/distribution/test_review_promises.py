@@ -30,7 +30,7 @@ def outrun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 def push_old_blob(alice: Caller) -> str:
     """Push a blob whose promise is an hour old, however fast the push was."""
     digest = push_blob(alice, "alice/app", b"a blob that everybody wants")
-    Link.objects.update(used_at=timezone.now() - timedelta(hours=1))
+    Link.objects.update(last_used_at=timezone.now() - timedelta(hours=1))
     return digest
 
 

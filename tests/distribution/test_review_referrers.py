@@ -28,8 +28,8 @@ def refer(count: int, size: int) -> None:
             size=size,
             subject=str(SUBJECT),
             annotations={"text": "x" * size},
-            used_at=datetime.now(UTC),
-            is_idle=True,
+            last_used_at=datetime.now(UTC),
+            is_unreferenced=True,
         )
 
 

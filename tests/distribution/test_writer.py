@@ -17,7 +17,7 @@ from django.db import IntegrityError, OperationalError, connection, connections
 from core.api.errors import ErrorCode, RegistryError
 from core.db import sqlite_writer, transactions
 from core.db.database_fault import ConflictError
-from core.db.sqlite_lock import Turn
+from core.db.sqlite_lock import InterprocessLock
 from core.db.sqlite_writer import SharedTransactionError
 from core.db.statement import Statement
 from distribution.models import Repository
@@ -315,7 +315,7 @@ def test_a_turn_that_can_not_be_asked_for_is_unavailable(monkeypatch: pytest.Mon
 
 
 def test_a_turn_that_does_not_come_is_not_waited_for_longer_than_one_wants(tmp_path: Path) -> None:
-    ours, other = Turn(str(tmp_path / "turn")), Turn(str(tmp_path / "turn"))
+    ours, other = InterprocessLock(str(tmp_path / "turn")), InterprocessLock(str(tmp_path / "turn"))
 
     with other.taken(PATIENCE_SECONDS), pytest.raises(OperationalError), ours.taken(0.0):
         pass
@@ -326,7 +326,7 @@ def test_a_turn_that_does_not_come_is_not_waited_for_longer_than_one_wants(tmp_p
 
 
 def test_a_turn_that_came_too_late_ends_no_other_of_its_process(tmp_path: Path) -> None:
-    ours, other = Turn(str(tmp_path / "turn")), Turn(str(tmp_path / "turn"))
+    ours, other = InterprocessLock(str(tmp_path / "turn")), InterprocessLock(str(tmp_path / "turn"))
 
     for _ in range(20):
         with other.taken(PATIENCE_SECONDS), pytest.raises(ConflictError), ours.taken(0.0):
@@ -339,7 +339,7 @@ def test_a_turn_that_came_too_late_ends_no_other_of_its_process(tmp_path: Path) 
 def test_a_turn_is_waited_for_again_once_there_are_threads_to_be_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours, other = Turn(str(tmp_path / "turn")), Turn(str(tmp_path / "turn"))
+    ours, other = InterprocessLock(str(tmp_path / "turn")), InterprocessLock(str(tmp_path / "turn"))
 
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -374,7 +374,7 @@ def test_a_turn_that_root_made_is_the_servers(tmp_path: Path) -> None:
         pytest.skip("only root makes what is another's")
     os.chown(tmp_path, 65534, 65534)
 
-    Turn(str(tmp_path / "turn"))
+    InterprocessLock(str(tmp_path / "turn"))
 
     assert (tmp_path / "turn").stat().st_uid == 65534
 

@@ -16,8 +16,8 @@ from tests.clients.server import ROOT, Server
 PATIENCE_SECONDS = 60.0
 
 _TIMES = (
-    ("distribution_manifest", "used_at"),
-    ("distribution_link", "used_at"),
+    ("distribution_manifest", "last_used_at"),
+    ("distribution_link", "last_used_at"),
     ("distribution_upload", "active_at"),
     ("distribution_upload", "leased_until"),
     ("distribution_trash", "delete_after"),

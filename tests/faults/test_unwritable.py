@@ -87,9 +87,10 @@ def is_stopped(task: Path) -> bool:
     return "State:\tT" in (task / "status").read_text()
 
 
-def used_at(registry: Registry) -> str:
+def last_used_at(registry: Registry) -> str:
     """Return the moment of the last promise of the blob that no manifest names."""
-    query = "SELECT used_at FROM distribution_link JOIN distribution_blob blob ON blob.id = blob_id WHERE digest = '{}'"
+    links = "distribution_link JOIN distribution_blob blob ON blob.id = blob_id"
+    query = f"SELECT last_used_at FROM {links} WHERE digest = '{{}}'"
     ((moment,),) = registry.rows(query.format(digest_of(ALONE)))
     return str(moment)
 
@@ -118,17 +119,17 @@ def test_an_old_image_is_pulled_and_a_push_is_told_what_is_wrong(
 def test_what_was_promised_meanwhile_is_not_collected_once_it_can_be(
     registry: Registry, alice: Pusher, fault: Fault, kind: str
 ) -> None:
-    old = used_at(registry)
+    old = last_used_at(registry)
 
     with fault(registry):
         is_pulled, found = alice.pull(IMAGE), alice.send("HEAD", ASKED).status
         signal_worker(registry, signal.SIGSTOP)
     # The very moment: the collector can write, and the worker that has promised could not yet.
     registry.manage("gc")
-    kept = used_at(registry)
+    kept = last_used_at(registry)
     signal_worker(registry, signal.SIGCONT)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while used_at(registry) == old:
+    while last_used_at(registry) == old:
         assert time.monotonic() < deadline, "the promise was never written"
         time.sleep(0.05)
     registry.pass_time()

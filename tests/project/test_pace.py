@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.reader import HEAD_SECONDS, MIN_BYTES_PER_SECOND, WINDOW_SECONDS, Pace
+from server.reader import HEAD_SECONDS, MIN_BYTES_PER_SECOND, WINDOW_SECONDS, MinimumRate
 
 
 class Line:
@@ -12,7 +12,7 @@ class Line:
         self.now = 0.0
         self.size = size
         self.seconds = seconds
-        self.pace = Pace(lambda: self.now)
+        self.pace = MinimumRate(lambda: self.now)
         self.pace.expect_body()
 
     def read(self) -> None:

@@ -46,7 +46,7 @@ def spin(grace: timedelta, pace: str, file: Path) -> None:
     from collector import collection
     from collector.policy import Policy
     from collector.report import Report
-    from collector.throttle import Pace, StopError
+    from collector.throttle import StopError, Throttle
 
     policy, report, written_at, runs = Policy(grace, remove_untagged=True), Report(), 0.0, 0
 
@@ -59,7 +59,7 @@ def spin(grace: timedelta, pace: str, file: Path) -> None:
             written.write_text(json.dumps(counts_of(report, runs)))
             written.replace(file)
 
-    class Hurry(Pace):
+    class Hurry(Throttle):
         """Makes way for nobody."""
 
         def rest(self, started_at: float) -> None:
@@ -69,7 +69,7 @@ def spin(grace: timedelta, pace: str, file: Path) -> None:
     while True:
         # While a server has renewals that it could not write in time, a run ends; the job tries again as well.
         with suppress(StopError):
-            collection.collect(policy, report, Hurry() if pace == "hurry" else Pace(write))
+            collection.collect(policy, report, Hurry() if pace == "hurry" else Throttle(write))
             runs += 1
         write()
         if runs % RUNS_A_LOOK == 0:

@@ -159,7 +159,7 @@ def compare_storage_with_rows(world: World) -> None:
     if extra := names - {*REPOSITORIES, WRECKED}:
         world.tally.fail(f"repositories are left in which nothing is: {extra}")
     for table in ("distribution_manifest", "distribution_link"):
-        if left := world.server.rows(f"SELECT id FROM {table} WHERE is_idle"):
+        if left := world.server.rows(f"SELECT id FROM {table} WHERE is_unreferenced"):
             world.tally.fail(f"{table} has rows that nothing holds: {left}")
 
 

@@ -19,7 +19,7 @@ import psycopg_pool
 from psycopg.pq.abc import PGconn
 from psycopg_pool.base import AttemptWithBackoff
 
-from core.blocking import waiting
+from core.blocking import blocking_io
 
 # A server that restarts is away for so long; who waits sees nothing of it.
 PATIENCE_SECONDS = 5.0
@@ -49,7 +49,7 @@ class Connection(psycopg.Connection[Any]):
         if time.monotonic() - self.used_at < TRUSTED_SECONDS and not self._has_news():
             return True
         try:
-            with waiting():
+            with blocking_io():
                 self.execute("")
         except psycopg.Error:
             return False
@@ -75,7 +75,7 @@ class ConnectionPool(psycopg_pool.ConnectionPool[Connection]):
         """Return a connection that works, to be given back. Raises psycopg.OperationalError."""
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while True:
-            with nullcontext() if self._pool else waiting():
+            with nullcontext() if self._pool else blocking_io():
                 connection = self._patiently(deadline)
             if connection.is_alive():
                 self._away_since = None

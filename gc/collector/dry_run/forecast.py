@@ -1,6 +1,6 @@
 """Find what a sweep at this moment would remove, and why, without a lock and without a change.
 
-A sweep lets go of what a removed manifest held as of that manifest's own `used_at`, which is before the cut
+A sweep lets go of what a removed manifest held as of that manifest's own `last_used_at`, which is before the cut
 too. So what goes does not depend on the order: a row goes when it is unused since before the cut and all
 that holds it goes. A held row that nothing holds any more is left by both, since no sweep comes past it.
 
@@ -21,7 +21,7 @@ from collector.dry_run.pk_set import Bitmap
 from collector.dry_run.pk_times import Moments, microseconds
 from collector.dry_run.results import Finding, Kind
 from collector.policy import KEEPS_UNTAGGED, Policy
-from collector.throttle import Pace
+from collector.throttle import Throttle
 from distribution import deletion
 from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
 
@@ -35,7 +35,7 @@ class Mark:
     """What would go under `policy` with everything due that is unused since before `cut`."""
 
     def __init__(
-        self, policy: Policy, cut: datetime, pace: Pace | None = None, earlier: datetime | None = None
+        self, policy: Policy, cut: datetime, pace: Throttle | None = None, earlier: datetime | None = None
     ) -> None:
         """Mark nothing yet; a sweep with the cut `earlier` comes first, None: none does.
 
@@ -44,7 +44,7 @@ class Mark:
         """
         self._policy = policy
         self._cut = cut
-        self._pace = pace or Pace()
+        self._pace = pace or Throttle()
         self._earlier = 0 if earlier is None else microseconds(earlier)
         self._manifests = Bitmap()
         self._links = Bitmap()
@@ -77,7 +77,7 @@ class Mark:
         """Return the primary keys of those that nothing holds since before the cut, read in one go."""
         idle = Bitmap()
         for scope in self._policy.scopes():
-            due = deletion.in_sight(rows).filter(scope, is_idle=True, used_at__lt=self._cut)
+            due = deletion.in_sight(rows).filter(scope, is_unreferenced=True, last_used_at__lt=self._cut)
             for pk in due.values_list("pk", flat=True).iterator(BATCH):
                 idle.add(pk)
         return idle
@@ -93,16 +93,16 @@ class Mark:
         kept, parents = self._parents(pks)
         # Asked by itself: joined, PostgreSQL reads every tag there is.
         kept |= set(Tag.objects.filter(manifest__in=pks).values_list("manifest_id", flat=True))
-        rows = Manifest.objects.filter(pk__in=pks, used_at__lt=self._cut).order_by("used_at", "pk")
+        rows = Manifest.objects.filter(pk__in=pks, last_used_at__lt=self._cut).order_by("last_used_at", "pk")
         rows = rows.annotate(subject_pk=Subquery(_SUBJECT.values("pk"))).select_related("repository")
-        for row in rows.only("digest", "subject", "used_at", "repository__name"):
+        for row in rows.only("digest", "subject", "last_used_at", "repository__name"):
             is_referrer = row.subject_pk is not None
             if row.pk in self._manifests or row.pk in kept or (is_referrer and row.subject_pk not in self._manifests):
                 continue
             self._manifests.add(row.pk)
             parent_end, parent = parents.get(row.pk, (0, None))
             subject_end = self._manifest_ends[row.subject_pk] if is_referrer else 0
-            self._manifest_ends.put(row.pk, max(microseconds(row.used_at), parent_end, subject_end))
+            self._manifest_ends.put(row.pk, max(microseconds(row.last_used_at), parent_end, subject_end))
             yield row, _reason(row, parent, row.subject if is_referrer else None)
 
     def _parents(self, pks: list[int]) -> tuple[set[int], dict[int, tuple[int, str]]]:
@@ -134,11 +134,11 @@ class Mark:
             ends[link] = max(ends.get(link, 0), self._manifest_ends[manifest])
             if manifest not in self._manifests:
                 kept.add(link)
-        old = Link.objects.filter(pk__in=pks, used_at__lt=self._cut).values_list("pk", "used_at")
-        for pk, used_at in old:
+        old = Link.objects.filter(pk__in=pks, last_used_at__lt=self._cut).values_list("pk", "last_used_at")
+        for pk, last_used_at in old:
             if pk not in kept:
                 self._links.add(pk)
-                self._link_ends.put(pk, max(microseconds(used_at), ends.get(pk, 0)))
+                self._link_ends.put(pk, max(microseconds(last_used_at), ends.get(pk, 0)))
         for pk in pks:
             self._judged_links.add(pk)
 
@@ -188,12 +188,12 @@ def _reason(row: Manifest, parent: str | None, subject: str | None) -> str:
         return f"only an index that goes lists it, {parent}"
     if subject is not None:
         return f"its subject goes, {subject}"
-    return f"no tag, index or subject holds it; unused since {row.used_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"no tag, index or subject holds it; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _link_reason(row: Link) -> str:
-    if row.is_idle:
-        return f"no manifest here uses it; unused since {row.used_at:%Y-%m-%d %H:%M:%S} UTC"
+    if row.is_unreferenced:
+        return f"no manifest here uses it; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
     return "only manifests that go use it"
 
 

@@ -2,7 +2,7 @@
 
     blobs       each blob's object is there with its size (deep: and its digest); each blob has a link
     manifests   each payload has its digest, and all that it names is there as rows
-    holds       `is_idle` is so, for manifests and links
+    holds       `is_unreferenced` is so, for manifests and links
     uploads     each open one has the bytes that it counts, in objects of its own
     objects     each stored object is named by exactly one row
 

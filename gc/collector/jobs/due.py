@@ -12,7 +12,7 @@ from collector.jobs import queue, scrub
 from collector.lease import Held, HeldError
 from collector.models import Job, Run
 from collector.report import Report
-from collector.throttle import Pace, StopError
+from collector.throttle import StopError, Throttle
 from core.api.errors import RegistryError
 from core.db import ballast, clock, database_fault
 from distribution import deletion
@@ -74,7 +74,7 @@ def _log_fault(error: Error | RegistryError) -> None:
 def _reap(watch: Callable[[], None] | None) -> bool:
     report, now = Report(), clock.now()
     with lease.hold(Job.REAPING) as held:
-        pace = Pace(_renewing(held, watch))
+        pace = Throttle(_renewing(held, watch))
         repositories.finish_deletions(report, pace)
         expiry.expire_uploads(now, Q(), report, pace)
         expiry.empty_trash(now, report, pace)

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from collector import repositories
 from collector.jobs.shutdown import Stopper, stopped_by_signal
-from collector.throttle import Pace, StopError
+from collector.throttle import StopError, Throttle
 from core.progress import Progress, bar
 from core.sizes import counted, size_text
 from distribution import deletion, queries
@@ -72,7 +72,7 @@ def _remove(pk: int, total: int) -> None:
 
     try:
         with stopped_by_signal(stopper):
-            for step in repositories.steps(pk, Pace(watch)):
+            for step in repositories.steps(pk, Throttle(watch)):
                 removed.add(step)
     finally:
         progress.end()

@@ -21,7 +21,7 @@ from collector.lease import HeldError
 from collector.models import Trigger
 from collector.policy import Policy
 from collector.report import Report, json_value, names_of, so_far, table
-from collector.throttle import Pace, StopError
+from collector.throttle import StopError, Throttle
 from core.durations import InvalidDurationError, parse_duration
 from core.progress import Progress
 from core.sizes import counted
@@ -92,7 +92,7 @@ class Command(BaseCommand):
 
     def _rehearse(self, policy: Policy, report: Report, stopper: Stopper) -> str:
         try:
-            for finding in collection.rehearse(policy, report, Pace(stopper.watch)):
+            for finding in collection.rehearse(policy, report, Throttle(stopper.watch)):
                 self.stdout.write(_json(finding) if self.is_json else f"would remove {finding}")
         except StopError as error:
             return str(error)

@@ -96,8 +96,9 @@ def manifest(data: bytes) -> None:
 
 
 def scope(data: bytes) -> None:
-    """Expect that an access is read as it was written."""
+    """Expect that an access is read as it was written, whatever spaces are around it."""
     accesses = _refused(parse_scopes, [_text(data)], code=ErrorCode.SCOPE_INVALID)
+    assert accesses == _refused(parse_scopes, filter(None, _text(data).split(" ")), code=ErrorCode.SCOPE_INVALID)
     if accesses is not None:
         assert parse_scopes(map(format_access, accesses)) == accesses
         assert len({(access.type, access.name) for access in accesses}) == len(accesses)

@@ -116,8 +116,9 @@ def of_documents() -> Iterator[Mutation]:
 def of_passwords() -> Iterator[Mutation]:
     """Yield the checks of passwords."""
     module, proxies = "test_passwords", "registry_project/proxies.py"
+    refused = "if refusal := throttle.refusal(name, request):"
     yield Mutation(
-        "guesses without end", "accounts/authentication.py", "    if seconds:", "    if False:", module, "held_up"
+        "guesses without end", "accounts/authentication.py", refused, "if refusal := None:", module, "held_up"
     )
     listed = "is_believed = bool(self._proxies) and self._is_proxy(peer)"
     yield Mutation("the address that a client claims", proxies, listed, "is_believed = True", module, "does_not_choose")

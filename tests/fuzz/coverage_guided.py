@@ -19,7 +19,7 @@ INSTRUMENTED = ["acl", "distribution", "gunicorn", "registry_project", "tokens"]
 # A grammar that is one regular expression shows no progress: the inputs to start from are mutated for ever.
 OPTIONS = ["-timeout=10", "-rss_limit_mb=1024", "-max_len=2000", "-keep_seed=1", "-reduce_inputs=0"]
 SHOWN_LINES = 40
-MISSING = "NOT FUZZED: atheris is not installed; it has wheels for Linux on x86-64 (pip install atheris)"
+MISSING = "NOT FUZZED: atheris is not installed; it has wheels for Linux on x86-64 and Python before 3.14"
 
 
 def kept_inputs() -> list[tuple[str, bytes]]:

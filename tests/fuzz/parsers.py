@@ -57,7 +57,9 @@ def chunks(data: bytes) -> None:
 
     outcome = ours(split(random, stream), random.choice([1, 3, 64, 1000]))
 
-    assert outcome == ours([stream], 1 << 16)
+    # Why a malformed request behind it is refused depends on what was there when it was looked at.
+    whole = ours([stream], 1 << 16)
+    assert (outcome.data, outcome.error) == (whole.data, whole.error)
     # gunicorn takes more: long numbers, long extensions, a request behind it without a host.
     expected = gunicorns([stream], 1000)
     assert outcome.error in (expected.error, ParseException)

@@ -15,7 +15,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 ENGINE ?= docker
 
 .PHONY: help run test coverage test-on-sqlite test-on-postgresql clients lint fmt types arch migrations check bench
-.PHONY: bench-smoke clean lock audit sbom base-image attack attack-mutations soak fuzz
+.PHONY: bench-smoke clean lock audit sbom base-image attack attack-mutations soak fuzz fuzz-parsers
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -40,6 +40,9 @@ attack-mutations: .venv/dev ## remove one check after the other, and see that th
 
 fuzz: .venv/dev ## send CASES=200000 odd requests; what fails is kept in tests/fuzz/seeds. SEED=… repeats a run
 	REGISTRY_FUZZ_CASES=$(or $(CASES),200000) REGISTRY_FUZZ_SEED=$(SEED) REGISTRY_FUZZ_KEEP=1 $(BIN)/pytest tests/fuzz
+
+fuzz-parsers: .venv/dev ## feed each parser for SECONDS=60 with inputs that reach new code; PARSERS="chunks glob" picks some
+	$(BIN)/python -m tests.fuzz.coverage_guided --seconds $(or $(SECONDS),60) $(PARSERS)
 
 lint: .venv/dev ## look for mistakes in Python and in the Dockerfile
 	$(BIN)/ruff check

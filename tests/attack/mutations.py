@@ -122,14 +122,10 @@ def of_documents() -> Iterator[Mutation]:
 def of_passwords() -> Iterator[Mutation]:
     """Yield the checks of passwords."""
     module, proxies = "test_passwords", "registry_project/middleware/proxies.py"
-    for ways, file, request in (
-        ("by token and API", "accounts/authentication.py", "request"),
-        ("at the admin", "accounts/admin/forms.py", "self.request"),
-    ):
-        check = f"if refusal := throttle.refusal(name, {request}):"
-        never = f"if (refusal := throttle.refusal(name, {request})) and False:"
-        select = "door" if "forms" in file else "held_up or share_one_count"
-        yield Mutation(f"guesses without end {ways}", file, check, never, module, select)
+    refused = "if refusal := throttle.refusal(name, request):"
+    yield Mutation(
+        "guesses without end", "accounts/authentication.py", refused, "if refusal := None:", module, "held_up"
+    )
     listed = "is_believed = bool(self._proxies) and self._is_proxy(peer)"
     yield Mutation("the address that a client claims", proxies, listed, "is_believed = True", module, "does_not_choose")
 
@@ -165,10 +161,6 @@ def of_the_wire() -> Iterator[Mutation]:
         changed = f'SimpleNamespace(**(values | {{"{what}": True}}),'
         yield Mutation(what, connection, "SimpleNamespace(**values,", changed, module, f"two_ways and {select}")
     yield Mutation("no Host", connection, "        self._check_host()\n", "", module, "two_ways and Host")
-    named = "if authority is not None and host.lower() != authority.lower():"
-    yield Mutation("two names of a host", connection, named, "if False:", module, "two_ways and another")
-    scheme = 'if parts.scheme not in ("http", "https") or not parts.hostname or not _HOST.fullmatch(parts.netloc):'
-    yield Mutation("targets of any kind", connection, scheme, "if False:", module, "two_ways and target")
     codings = 'if len(codings) != 1 or codings[0].lower() != "chunked":'
     yield Mutation("other codings", connection, codings, "if False:", module, "two_ways and then")
     at_once = "is_continue_due, req._expected_100_continue = req._expected_100_continue, False"

@@ -83,7 +83,7 @@ def case(random: Random, mark: str) -> list[bytes]:
     if random.random() < 0.7:
         for _ in range(random.choice([1, 1, 1, 2, 3])):
             stream = random.choice(_MUTATIONS)(random, stream)
-    return _split(random, stream)
+    return split(random, stream)
 
 
 def upload_case(random: Random, path: str, authorization: str) -> list[bytes]:
@@ -93,7 +93,7 @@ def upload_case(random: Random, path: str, authorization: str) -> list[bytes]:
         # Behind the first head, nearly always: before it is what anybody may send.
         start = len(authorization) if random.random() < 0.9 else 0
         stream = stream[:start] + random.choice(_MUTATIONS)(random, stream[start:])
-    return _split(random, stream)
+    return split(random, stream)
 
 
 def _append(random: Random, path: str, authorization: str) -> bytes:
@@ -167,7 +167,7 @@ def _size_line(random: Random, size: int) -> bytes:
     return f"{digits}{extension}\r\n".encode()
 
 
-def _split(random: Random, stream: bytes) -> list[bytes]:
+def split(random: Random, stream: bytes) -> list[bytes]:
     number = random.choice([0, 0, 1, 2, 5, 20])
     cuts = sorted(random.choices(range(len(stream) + 1), k=number))
     pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]

@@ -16,10 +16,19 @@ UPLOADS = CASES // 100
 ROUNDS = max(2, CASES // 1000)
 
 
+class RoomyServer(SmallServer):
+    """One that lets an account have all uploads open which a run of `make fuzz` opens."""
+
+    def configuration(self) -> dict[str, object]:
+        server = super().configuration()["server"]
+        assert isinstance(server, dict)
+        return super().configuration() | {"server": server | {"limits": {"uploads_per_account": 100_000}}}
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
     """Run a server that waits for four slow clients."""
-    small = SmallServer(tmp_path_factory.mktemp("uploads"))
+    small = RoomyServer(tmp_path_factory.mktemp("uploads"))
     try:
         small.start()
         yield small

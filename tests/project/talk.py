@@ -122,7 +122,7 @@ def open_upload(server: Server, authorization: str, repository: str = "alice/app
     """Open an upload and return its path."""
     with Talk(server) as talk:
         answer = talk.ask("POST", f"/v2/{repository}/blobs/uploads/", authorization, "Content-Length: 0")
-    assert answer.status == 202
+    assert answer.status == 202, answer.content  # type: ignore[attr-defined]
     location: str = answer.headers["Location"]
     return location
 

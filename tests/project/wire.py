@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,21 @@ def gunicorns(pieces: Iterable[bytes], view_bytes: int) -> Outcome:
     parser = RequestParser(SETTINGS, wire, CLIENT)
     body: Any = next(parser).body
     return _outcome(lambda: bytes(body.read(view_bytes)), parser)
+
+
+def requests_read(pieces: Iterable[bytes]) -> list[tuple[bytes, bytes, bytes]]:
+    """Return method, target and body of each request that the registry reads before one that is not whole."""
+    wire: Any = Wire(pieces)
+    parser: Any = Parser(SETTINGS, wire, CLIENT)
+    parser.unreader = Incoming(wire, POOL, PEER)
+    read: list[tuple[bytes, bytes, bytes]] = []
+    with suppress(OSError, ParseException):
+        for request in parser:
+            body = request.body.read()
+            if request.body.failed:
+                break
+            read.append((request.method.encode(), request.uri.encode("latin-1"), body))
+    return read
 
 
 def _outcome(step: Callable[[], bytes], parser: Any) -> Outcome:

@@ -18,7 +18,7 @@ from registry_project.outgoing import SMALL_BYTES, Drain, Outgoing
 from registry_project.pool import CrowdedError, Pool
 from tests.project.wire import PEER, Lender
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 LARGE = os.urandom(4 * 1024 * 1024)
 _SETTINGS = frozen(Config())
 

@@ -6,6 +6,7 @@ The variable is read once, at the start of the process; without it a failpoint d
 `name=action`, with `@N` at the N-th passing only:
 
     kill            the process ends at once, as by kill -9 or a power cut
+    stop            the process stands still, as by kill -STOP, until kill -CONT
     sleep:SECONDS   it waits there
     error:NAME      the step raises OSError with this errno, as a failing disk does
 """
@@ -15,6 +16,7 @@ import logging
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -136,11 +138,13 @@ def _action(entry: str, action: str) -> Callable[[], None]:
     kind, _, argument = action.partition(":")
     if action == "kill":
         return _kill
+    if action == "stop":
+        return _stop
     if kind == "sleep" and _is_duration(argument):
         return partial(time.sleep, float(argument))
     if kind == "error" and argument in errno.errorcode.values():
         return partial(_fail, getattr(errno, argument))
-    raise FailpointError(f"{VARIABLE}: {entry!r} asks for none of kill, sleep:SECONDS, error:NAME (as error:EIO)")
+    raise FailpointError(f"{VARIABLE}: {entry!r} asks for none of kill, stop, sleep:SECONDS, error:NAME (as error:EIO)")
 
 
 def _is_duration(text: str) -> bool:
@@ -152,6 +156,11 @@ def _is_duration(text: str) -> bool:
 
 def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stop() -> None:
+    # Sent to the process, another thread may be the first to get it, and this one past the step by then.
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def _fail(number: int) -> None:

@@ -61,11 +61,11 @@ def start(bin_folder: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    """Return once the server answers; print its log and exit when it does not within 30 seconds."""
-    deadline = time.monotonic() + 30
+    """Return once the server answers; print its log and exit when it does not within two minutes."""
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            psycopg.connect(url, connect_timeout=2).close()
+            psycopg.connect(url, connect_timeout=10).close()
         except psycopg.OperationalError:
             time.sleep(0.05)
         else:

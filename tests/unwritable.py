@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from distribution import deferred_writes
 from tests.collector.elsewhere import elsewhere
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 @contextmanager

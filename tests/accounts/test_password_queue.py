@@ -9,7 +9,7 @@ import pytest
 from accounts.throttling.password_queue import BusyError, PasswordQueue
 
 HOME, OFFICE, THIRD = "192.0.2.1", "198.51.100.1", "203.0.113.1"
-LONG = 20.0
+LONG = 60.0
 
 
 class Crowd:

@@ -507,6 +507,7 @@ def test_failures_that_wait_to_be_counted_count(
 
 @pytest.mark.django_db(transaction=True)
 def test_guesses_at_the_same_moment_are_bounded(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "QUEUE_SECONDS", 60)
     two_at_once = PasswordQueue(cores=2, length=100)
     monkeypatch.setattr(authentication, "_queue", lambda: two_at_once)
     Account.objects.create(name="alice", password=hashed(PASSWORDS["alice"]))

@@ -119,6 +119,8 @@ def test_chunk_extensions_cost_no_more_than_their_bytes(small: SmallTarget) -> N
     head = f"PATCH {opened.header('location')} HTTP/1.1\r\nHost: x\r\n{line}\r\nTransfer-Encoding: chunked\r\n\r\n"
 
     with connect(small.port, GREEDY) as sock:
+        # Its bytes alone take a slow machine longer than others may be held up.
+        sock.settimeout(4 * PATIENCE_SECONDS)
         sock.sendall(head.encode() + plain * 256 + b"1;a\r\nx\r\n" * 150_000 + b"0\r\n\r\n")
         came = sock.recv(65536)
 

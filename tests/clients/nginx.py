@@ -11,7 +11,7 @@ from tests.clients.server import Server
 from tests.documents import block
 from tests.ports import free_port
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 HTTP = """\
 daemon off;

@@ -48,7 +48,7 @@ def kill_workers(server: Server) -> None:
     assert killed
     for worker in killed:
         os.kill(worker, signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while set(killed) & set(server.workers()) and time.monotonic() < deadline:
         time.sleep(0.02)
     server.wait_until_healthy()

@@ -118,7 +118,9 @@ def test_a_lock_that_was_lost_is_taken_again() -> None:
     guard.hold()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s",
+            # Not those of other databases: the tests of another worker are at work there.
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
             [collection_fence._KEY],
         )
     is_lost = may_collect()

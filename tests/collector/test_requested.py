@@ -217,7 +217,7 @@ def test_a_worker_that_is_called_looks_at_once(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("random.random", lambda: 0.0)
     worker = Background([sys.executable, "-c", f"open({str(pipe)!r}, 'w').write('begun')"], interval_seconds=3600)
     worker.start()
-    assert looked.wait(30)
+    assert looked.wait(60)
 
     scheduler.call()
 

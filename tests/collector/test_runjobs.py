@@ -47,7 +47,7 @@ def test_a_worker_starts_the_jobs_when_something_is_due(tmp_path: Path, monkeypa
     background = Background(command, interval_seconds=0.01)
     background.start()
 
-    assert is_over.wait(30)
+    assert is_over.wait(60)
     background.stop()
     assert started.read_text() == "x"
 

@@ -38,6 +38,13 @@ def _ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     wait_until_written()
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what can be written be waited for, however slow the machine is."""
+    for name in ("PATIENCE_SECONDS", "UNFENCED_SECONDS", "FIRST_ATTEMPT_SECONDS"):
+        monkeypatch.setattr(deferred_writes, name, 60.0)
+
+
 def may_collect() -> bool:
     """Return whether a collector may remove something now."""
     with collection_fence.passage() as may_pass, transaction.atomic():
@@ -82,6 +89,7 @@ def test_an_old_manifest_is_read_while_nothing_can_be_written_and_promised_after
     assert Manifest.objects.get().last_used_at > now() - timedelta(minutes=1)
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_write_that_can_be_done_says_how_many_rows_it_changed() -> None:
     Repository.objects.create(name="alice/app")
 
@@ -90,6 +98,7 @@ def test_a_write_that_can_be_done_says_how_many_rows_it_changed() -> None:
     assert listed() == {"alice/app"}
 
 
+@pytest.mark.usefixtures("patience")
 def test_threads_that_write_at_once_are_all_told() -> None:
     names = [f"alice/{number}" for number in range(20)]
     Repository.objects.bulk_create(Repository(name=name) for name in names)

@@ -26,7 +26,7 @@ from tests.distribution.sessions import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 # A tag of a manifest that is not there: found out by COMMIT only.
 _SYNCHRONOUS = Statement("PRAGMA synchronous")
 _INSERT_TAG = Statement("""

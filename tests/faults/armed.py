@@ -16,6 +16,10 @@ from core import failpoints
 
 globals().update(runpy.run_path(str(Path(__file__).resolve().parents[2] / "gunicorn.conf.py")))
 
+# Tests let a worker stand still, and a server stop beside clients that go on: however slow the machine is.
+timeout = 600
+graceful_timeout = 90
+
 
 def post_fork(_arbiter: Arbiter, _worker: Worker) -> None:
     """Take up what waits."""

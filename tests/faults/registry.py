@@ -1,6 +1,8 @@
 """A real server whose worker breaks where a test says, and whose time passes when a test says."""
 
 import http.client
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -66,7 +68,7 @@ class Registry(Server):
 
     def _serves(self) -> bool:
         try:
-            with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+            with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)) as connection:
                 connection.request("GET", "/health")
                 connection.getresponse()
         except ConnectionRefusedError:
@@ -88,6 +90,19 @@ class Registry(Server):
         while worker in self.workers() or not self.workers() or self._waiting.exists():
             assert time.monotonic() < deadline, f"no worker followed:\n{self.log_file.read_text()}"
             time.sleep(0.01)
+
+    def let_worker_go_on(self) -> None:
+        """Let the one worker go on that stands still."""
+        (worker,) = self.workers()
+        os.kill(worker, signal.SIGCONT)
+
+    def wait_until_stopped(self) -> None:
+        """Return once every thread of the one worker stands still."""
+        (worker,) = self.workers()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not all(_is_stopped(task) for task in Path(f"/proc/{worker}/task").iterdir()):
+            assert time.monotonic() < deadline, "the worker does not stand still"
+            time.sleep(0.001)
 
     def manage(self, *words: str, failpoints: str = "", under: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` as an operator does, `under` another command, with `failpoints` in its environment."""
@@ -132,3 +147,11 @@ class Registry(Server):
             "trash": "SELECT key FROM distribution_trash",
         }
         return {kind: {key for (key,) in self.rows(query)} for kind, query in queries.items()}
+
+
+def _is_stopped(task: Path) -> bool:
+    """Tell whether a thread stands still, or has just ended."""
+    try:
+        return "State:\tT" in (task / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True

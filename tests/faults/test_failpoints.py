@@ -3,6 +3,7 @@
 import ast
 import errno
 import multiprocessing
+import os
 import signal
 import time
 from collections import Counter
@@ -87,6 +88,24 @@ def test_a_process_is_killed_as_by_kill_9() -> None:
     assert process.exitcode == -signal.SIGKILL
 
 
+def _stand_still() -> None:
+    arm("upload.after_fsync=stop")
+    failpoint("upload.after_fsync")
+
+
+def test_a_process_stands_still_until_it_is_told_to_go_on() -> None:
+    process = multiprocessing.get_context("fork").Process(target=_stand_still)
+
+    process.start()
+    assert process.pid is not None
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    os.kill(process.pid, signal.SIGCONT)
+    process.join(60)
+
+    assert os.WIFSTOPPED(status)
+    assert process.exitcode == 0
+
+
 def test_several_failpoints_are_set_at_once() -> None:
     arm(" upload.write = error:EIO ; upload.fsync=error:ENOSPC; ")
 
@@ -101,9 +120,10 @@ def test_several_failpoints_are_set_at_once() -> None:
     [
         ("upload.after_fsink=kill", "'upload.after_fsink' is no failpoint; there are upload.before_start, "),
         ("kill", "'kill' is no failpoint"),
-        ("upload.write", "'upload.write' asks for none of kill, sleep:SECONDS, error:NAME"),
+        ("upload.write", "'upload.write' asks for none of kill, stop, sleep:SECONDS, error:NAME"),
         ("upload.write=die", "asks for none of kill"),
         ("upload.write=kill:9", "asks for none of kill"),
+        ("upload.write=stop:9", "asks for none of kill"),
         ("upload.write=error:EBAD", "asks for none of kill"),
         ("upload.write=sleep:long", "asks for none of kill"),
         ("upload.write=sleep:inf", "asks for none of kill"),

@@ -43,16 +43,27 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
 
 def cut(registry: Registry) -> None:
     """End every connection of the registry."""
-    with psycopg.connect(os.environ["REGISTRY_DATABASE_URL"], autocommit=True) as connection:
+    with _connected() as connection:
         connection.execute(f"SELECT pg_terminate_backend(pid) {_OTHERS}".encode(), [_name(registry)])
 
 
 def crash(registry: Registry) -> None:
     """Kill a process of the server: it ends all others, recovers from its log and starts again."""
-    with psycopg.connect(os.environ["REGISTRY_DATABASE_URL"], autocommit=True) as connection:
+    with _connected() as connection:
         row = connection.execute(f"SELECT pid {_OTHERS} LIMIT 1".encode(), [_name(registry)]).fetchone()
     if row is not None:
         os.kill(row[0], signal.SIGKILL)
+
+
+def _connected() -> psycopg.Connection:
+    """Connect to the server, once it has recovered from the crash before."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return psycopg.connect(os.environ["REGISTRY_DATABASE_URL"], autocommit=True)
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline, "PostgreSQL does not come back"
+            time.sleep(0.05)
 
 
 def _name(registry: Registry) -> str:
@@ -120,7 +131,7 @@ def test_a_question_that_was_cut_off_is_asked_again(registry: Registry) -> None:
 def cut_off(registry: Registry) -> int:
     """End the connections of the registry that wait for a lock, and return how many there were."""
     waiting = f"SELECT pg_terminate_backend(pid) {_OTHERS} AND wait_event_type = 'Lock'"
-    with psycopg.connect(os.environ["REGISTRY_DATABASE_URL"], autocommit=True) as connection:
+    with _connected() as connection:
         return len(connection.execute(waiting.encode(), [_name(registry)]).fetchall())
 
 

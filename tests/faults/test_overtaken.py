@@ -1,19 +1,15 @@
 """A request that stands still is overtaken, wakes, and writes: what was published meanwhile stays as it was sent."""
 
-import os
-import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from uuid import UUID
 
 import pytest
 
 from tests.clients.server import drop_database
 from tests.faults.commands import Commands
 from tests.faults.pusher import Pusher
-from tests.faults.registry import PATIENCE_SECONDS, Registry
+from tests.faults.registry import Registry
 from tests.images import digest_of
 
 # Where the request stands still, and at which passing: the first chunk goes by.
@@ -25,7 +21,6 @@ STEPS = {
     "upload.fsync": 2,
     "upload.after_folder_fsync": 2,
 }
-ASLEEP_SECONDS = 2
 JUNK = b"what the request that stood still has to say"
 
 
@@ -43,21 +38,13 @@ def beside(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @contextmanager
-def stopped(registry: Registry, location: str) -> Iterator[None]:
-    """Stop the worker that has claimed the session, and let it go on at the end."""
-    (worker,) = registry.workers()
-    session = UUID(location.rpartition("/")[2]).hex
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not registry.rows(f"SELECT 1 FROM distribution_upload WHERE id = '{session}' AND lease IS NOT NULL"):
-        assert time.monotonic() < deadline, "nobody claimed the session"
-        time.sleep(0.01)
-    # It is at the failpoint by then, and not yet past it.
-    time.sleep(ASLEEP_SECONDS / 4)
-    os.kill(worker, signal.SIGSTOP)
+def stopped(registry: Registry) -> Iterator[None]:
+    """Begin when the worker has come to its failpoint and stands still, and let it go on at the end."""
     try:
+        registry.wait_until_stopped()
         yield
     finally:
-        os.kill(worker, signal.SIGCONT)
+        registry.let_worker_go_on()
 
 
 @pytest.mark.parametrize("second", [b"", b"what came instead"])
@@ -68,12 +55,12 @@ def test_a_worker_that_stood_still_and_writes_later_changes_no_blob(
     repository = f"alice/overtaken/{step.replace('.', '/')}/{len(second)}"
     slow, quick = Pusher(registry, repository), Pusher(beside, repository)
     first = repository.encode()
-    registry.arm(f"{step}=sleep:{ASLEEP_SECONDS}@{STEPS[step]}")
+    registry.arm(f"{step}=stop@{STEPS[step]}")
     location = slow.expect(202, "PATCH", slow.start(), first).headers["location"]
 
     with ThreadPoolExecutor(1) as threads:
         late = threads.submit(slow.send, "PATCH", location, JUNK)
-        with stopped(registry, location):
+        with stopped(registry):
             registry.leave_writers_behind()
             if second:
                 quick.expect(202, "PATCH", location, second)
@@ -90,12 +77,12 @@ def test_a_worker_that_stood_still_and_writes_while_others_go_on_changes_nothing
 ) -> None:
     slow, quick = Pusher(registry, "alice/overtaken/goes-on"), Pusher(beside, "alice/overtaken/goes-on")
     pieces = [b"one of the pieces of ", b"a layer that is ", b"pushed by two"]
-    registry.arm(f"upload.after_claim=sleep:{ASLEEP_SECONDS}@2")
+    registry.arm("upload.after_claim=stop@2")
     location = slow.expect(202, "PATCH", slow.start(), pieces[0]).headers["location"]
 
     with ThreadPoolExecutor(1) as threads:
         late = threads.submit(slow.send, "PATCH", location, JUNK)
-        with stopped(registry, location):
+        with stopped(registry):
             registry.leave_writers_behind()
             quick.expect(202, "PATCH", location, pieces[1])
         answer = late.result()

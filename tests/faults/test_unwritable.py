@@ -74,17 +74,11 @@ def fault(kind: str) -> Fault:
     return read_only_server if kind == "read-only server" else ON_SQLITE[kind]
 
 
-def signal_worker(registry: Registry, number: signal.Signals) -> None:
-    """Let the one worker stand still, or go on."""
+def stop_worker(registry: Registry) -> None:
+    """Let the one worker stand still."""
     (worker,) = registry.workers()
-    os.kill(worker, number)
-    while number == signal.SIGSTOP and not all(is_stopped(task) for task in Path(f"/proc/{worker}/task").iterdir()):
-        time.sleep(0.001)
-
-
-def is_stopped(task: Path) -> bool:
-    """Return whether a thread stands still."""
-    return "State:\tT" in (task / "status").read_text()
+    os.kill(worker, signal.SIGSTOP)
+    registry.wait_until_stopped()
 
 
 def last_used_at(registry: Registry) -> str:
@@ -123,11 +117,11 @@ def test_what_was_promised_meanwhile_is_not_collected_once_it_can_be(
 
     with fault(registry):
         is_pulled, found = alice.pull(IMAGE), alice.send("HEAD", ASKED).status
-        signal_worker(registry, signal.SIGSTOP)
+        stop_worker(registry)
     # The very moment: the collector can write, and the worker that has promised could not yet.
     registry.manage("gc")
     kept = last_used_at(registry)
-    signal_worker(registry, signal.SIGCONT)
+    registry.let_worker_go_on()
     deadline = time.monotonic() + PATIENCE_SECONDS
     while last_used_at(registry) == old:
         assert time.monotonic() < deadline, "the promise was never written"

@@ -5,11 +5,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 CALLS = ("openat", "write", "pwrite64", "fsync", "fdatasync", "unlink", "sendto")
 
 _WHOLE = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+|\?)")
@@ -106,4 +106,7 @@ def _wait_until_traced(process: int) -> None:
 
 
 def _tracer(status: Path) -> str:
-    return next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("TracerPid:"))
+    """Return the process id of who traces a thread; nothing of a thread that has just ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("TracerPid:"))
+    return ""

@@ -104,13 +104,20 @@ def read_only_for_good(registry: Registry) -> Iterator[None]:
     """Let the file system stop writing, as ext4 does after an I/O error."""
     subprocess.run(["mount", "-o", "remount,abort", registry.folder.parent], capture_output=True, check=False)
     # It notices at the next change of its journal.
-    time.sleep(1)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while _is_written(registry.folder / "another-program"):
+        if time.monotonic() > deadline:
+            leave_out("the file system does not turn read-only here")
+        time.sleep(0.1)
+    yield
+
+
+def _is_written(file: Path) -> bool:
     try:
-        (registry.folder / "another-program").write_bytes(b"written")
+        file.write_bytes(b"written")
     except OSError:
-        yield
-    else:
-        leave_out("the file system does not turn read-only here")
+        return False
+    return True
 
 
 @contextmanager

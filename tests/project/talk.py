@@ -5,12 +5,16 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Self
 
 from tests.clients.server import Server
 
 # Far above what an answer takes: a server that hangs fails its test, not the run.
 PATIENCE_SECONDS = 60
+# States and an inode in /proc/net/tcp: what the kernel ends by itself is no process's any more.
+ESTABLISHED, CLOSE_WAIT, LISTENS = "01", "08", "0A"
+NOBODYS = "0"
 
 
 class SmallServer(Server):
@@ -111,6 +115,13 @@ def talks(server: Server, number: int, receive_buffer: int | None = None, source
     """Open so many connections, from the address `source` of this machine."""
     with ExitStack() as stack:
         yield [stack.enter_context(Talk(server, receive_buffer, source)) for _ in range(number)]
+
+
+def has_connections(server: Server) -> bool:
+    """Tell whether the server has a socket open with a client, alive or not, or has still to accept one."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    own = [row for row in rows if row[1].endswith(f":{server.port:04X}") and row[3] != LISTENS]
+    return any(row[3] in (ESTABLISHED, CLOSE_WAIT) or row[9] != NOBODYS for row in own)
 
 
 def bearer(server: Server, repository: str = "alice/app") -> str:

@@ -6,14 +6,22 @@ import select
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.clients.server import size_of
 from tests.images import digest_of
-from tests.project.talk import PATIENCE_SECONDS, SmallServer, Talk, bearer, open_upload, talks, until
+from tests.project.talk import (
+    PATIENCE_SECONDS,
+    SmallServer,
+    Talk,
+    bearer,
+    has_connections,
+    open_upload,
+    talks,
+    until,
+)
 
 CROWD = 30
 CHUNKED = "Transfer-Encoding: chunked"
@@ -37,6 +45,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
         yield small
     finally:
         small.stop()
+
+
+@pytest.fixture(autouse=True)
+def _alone(server: SmallServer) -> None:
+    """Begin once the server has left the clients of the test before: until then they have places."""
+    until(lambda: not has_connections(server))
 
 
 def status_of(server: SmallServer, path: str = "/health") -> int:
@@ -123,23 +137,24 @@ def test_a_body_that_comes_slowly_keeps_no_thread(server: SmallServer, line: str
         assert [talk.answer().headers["Range"] for talk in slow] == ["0-9"] * server.transfers
 
 
-@pytest.mark.parametrize("line", [CHUNKED, "Content-Length: 10"], ids=["chunked", "with a length"])
+@pytest.mark.parametrize("line", [CHUNKED, "Content-Length: 5"], ids=["chunked", "with a length"])
 def test_an_upload_that_would_be_one_too_many_is_told_when_to_come_back(server: SmallServer, line: str) -> None:
     authorization = bearer(server)
-    with talks(server, server.transfers) as slow, Talk(server) as refused:
-        for talk in slow:
-            talk.send("PATCH", open_upload(server, authorization), authorization, "Content-Length: 5", body=b"hell")
-        _until_stored(server, server.transfers)
-
-        upload = open_upload(server, authorization)
-        answer = refused.ask("PATCH", upload, authorization, line, body=b"5\r\nhello\r\n" if line == CHUNKED else b"")
+    uploads = [open_upload(server, authorization) for _ in range(server.transfers + 1)]
+    with talks(server, len(uploads)) as slow:
+        for talk, upload in zip(slow, uploads, strict=True):
+            talk.send("PATCH", upload, authorization, line, body=b"5\r\nhell" if line == CHUNKED else b"hell")
+        # Whichever the server comes to last.
+        refused = _refused(slow)
+        answer, upload = refused.answer(), uploads[slow.index(refused)]
+        slow.remove(refused)
 
         assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
         assert answer.headers["Docker-Distribution-API-Version"] == "registry/2.0"
         assert _errors(answer) == ["UNAVAILABLE"]
         assert status_of(server, "/v2/") == 401
         for talk in slow:
-            talk.sock.sendall(b"o")
+            talk.sock.sendall(b"o\r\n0\r\n\r\n" if line == CHUNKED else b"o")
         assert [talk.answer().status for talk in slow] == [202] * server.transfers
         with Talk(server) as again:
             assert again.ask("PATCH", upload, authorization, "Content-Length: 5", body=b"hello").status == 202
@@ -158,10 +173,11 @@ def test_strangers_take_no_place_from_transfers_and_one_too_many_is_told_when_to
         assert _errors(answer) == ["UNAVAILABLE"]
         assert refused.is_ended()
 
-        uploads = [open_upload(server, authorization) for _ in slow]
+        uploads, before = [open_upload(server, authorization) for _ in slow], _begun(server)
         for talk, upload in zip(slow, uploads, strict=True):
             talk.send("PATCH", upload, authorization, "Content-Length: 5", body=b"hell")
-        _until_stored(server, server.transfers)
+        # The server waits for their last byte.
+        until(lambda: _begun(server) == before + server.transfers)
         for talk in slow:
             talk.sock.sendall(b"o")
 
@@ -183,10 +199,10 @@ def test_a_manifest_that_comes_slowly_is_a_transfer(server: SmallServer) -> None
 def test_a_download_that_would_be_one_too_many_is_told_when_to_come_back(server: SmallServer) -> None:
     authorization = bearer(server)
     large, small = push_blob(server, authorization, LARGE), push_blob(server, authorization, b"small")
-    with ExitStack() as stack:
-        slow = [stack.enter_context(Talk(server, receive_buffer=SLOW_BUFFER_BYTES)) for _ in range(server.transfers)]
+    with talks(server, server.transfers, SLOW_BUFFER_BYTES) as slow:
         for talk in slow:
             talk.send("GET", large, authorization)
+            # A place is taken before anything of the answer goes out.
             assert talk.sock.recv(1)
 
         with Talk(server) as refused:
@@ -318,9 +334,9 @@ def _errors(answer: object) -> list[str]:
     return [error["code"] for error in json.loads(answer.content)["errors"]]  # type: ignore[attr-defined]
 
 
-def _until_stored(server: SmallServer, number: int) -> None:
-    """Wait until so many uploads have written what they have, four bytes: the server waits for their last one."""
-    until(lambda: [size_of(file) for file in server.data.glob("objects/*/*")].count(4) == number)
+def _begun(server: SmallServer) -> int:
+    """Return how many uploads have written four bytes, those of the tests before that were refused too."""
+    return [size_of(file) for file in server.data.glob("objects/*/*")].count(4)
 
 
 def _crowd(server: SmallServer, crowd: list[Talk], kind: str) -> Talk:
@@ -331,6 +347,11 @@ def _crowd(server: SmallServer, crowd: list[Talk], kind: str) -> Talk:
             talk.sock.sendall(talk.head("GET", "/health")[:-2])
         else:
             talk.send("POST", f"/v2/{kind}", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 2")
+    return _refused(crowd)
+
+
+def _refused(crowd: list[Talk]) -> Talk:
+    """Wait until one of the crowd is answered, and return it."""
     answered, _, _ = select.select([talk.sock for talk in crowd], [], [], PATIENCE_SECONDS)
     (refused,) = [talk for talk in crowd if talk.sock in answered]
     return refused

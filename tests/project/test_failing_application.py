@@ -1,16 +1,11 @@
 """What an exception leaves behind that no view should raise: no connection, and no thread less."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.project.failing import BEGUN_PREFIX, PREFIX
-from tests.project.talk import SmallServer, Talk, until
-
-# A state and an inode in /proc/net/tcp: what the kernel ends by itself is no process's any more.
-LISTENS = "0A"
-NOBODYS = "0"
+from tests.project.talk import SmallServer, Talk, has_connections, until
 
 
 class FailingServer(SmallServer):
@@ -29,13 +24,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailingServer]:
         yield failing
     finally:
         failing.stop()
-
-
-def has_connections(server: FailingServer) -> bool:
-    """Tell whether the server has a socket open with a client, alive or not."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    own = f":{server.port:04X}"
-    return any(row[1].endswith(own) and row[3] != LISTENS and row[9] != NOBODYS for row in rows)
 
 
 @pytest.mark.parametrize("error", ["ValueError", "MemoryError", "SystemExit"])

@@ -23,7 +23,7 @@ from collector.models import Run
 from configuration.values import Reserve
 from core import failpoints
 from provisioning.models import Probe
-from registry_project import probes
+from registry_project import health, probes
 from registry_project.version import VERSION
 
 DAY = timedelta(days=1)
@@ -31,6 +31,13 @@ OK = {"version": VERSION, "database": "ok", "storage": "ok", "space": "ok", "col
 
 # The probe has connections of its own, which see nothing of a transaction that a test runs in.
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a check take its time, and its result be fresh, on a slow machine too."""
+    for name in ("READ_PATIENCE_SECONDS", "WRITE_PATIENCE_SECONDS", "FRESH_SECONDS"):
+        monkeypatch.setattr(health, name, 60.0)
 
 
 @pytest.fixture

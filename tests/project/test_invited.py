@@ -18,7 +18,7 @@ from server.pool import Pool, Wait
 from server.worker import Worker
 from tests.project.wire import CLIENT, PEER
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 REQUEST = b"PUT / HTTP/1.1\r\nHost: registry\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
 
 

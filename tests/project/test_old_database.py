@@ -39,7 +39,7 @@ def push(place: Place, tag: str) -> None:
 
 
 def kill(place: Place) -> None:
-    """Kill master and workers at once."""
+    """Kill master and workers at once, and return once they have left the database."""
     assert place.process is not None
     kill_group(place.process.pid)
     place.process.wait()

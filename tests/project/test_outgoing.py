@@ -18,7 +18,7 @@ from server.pool import CrowdedError, Pool
 from server.response import SMALL_BYTES, Drain, Outgoing
 from tests.project.wire import PEER, Lender
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 LARGE = os.urandom(4 * 1024 * 1024)
 _SETTINGS = frozen(Config())
 

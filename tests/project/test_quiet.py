@@ -16,7 +16,7 @@ from server.pool import Pool
 from server.worker import Worker
 from tests.project.wire import CLIENT, PEER
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 60
 REQUEST = b"GET /v2/ HTTP/1.1\r\nHost: registry\r\n\r\n"
 _SETTINGS = frozen(Config())
 

@@ -52,6 +52,7 @@ def test_a_check_that_hangs_is_late_for_everybody_and_runs_once(disk: Disk) -> N
 
     results = [check.result() for _ in range(20)]
 
+    assert disk.is_asked.wait(LONG)
     assert (results, disk.asked) == (["late"] * 20, 1)
 
 

@@ -14,6 +14,14 @@ from tests.project.starting import ANY_PORT, environment, gunicorn, wait_for
 from tests.project.talk import PATIENCE_SECONDS, SmallServer, Talk, bearer, open_upload, until
 
 
+class PatientServer(SmallServer):
+    """A server that waits longer for an upload than a slow machine takes to end the other connections."""
+
+    def command(self) -> list[str]:
+        """Return what starts it."""
+        return [*super().command(), "--graceful-timeout", "90"]
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """What was seen of a stop; each in the order of time."""
@@ -29,7 +37,7 @@ class Stop:
 @pytest.fixture(scope="module")
 def stop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stop]:
     """Stop a server that has a quiet connection, one that never said anything, and an upload that is half there."""
-    server = SmallServer(tmp_path_factory.mktemp("stopping"))
+    server = PatientServer(tmp_path_factory.mktemp("stopping"))
     try:
         server.start()
         yield _stopped(server)
@@ -50,7 +58,7 @@ def _stopped(server: SmallServer) -> Stop:
         uploading.sock.sendall(b"world")
         answer = uploading.answer()
         was_upload_ended = uploading.is_ended()
-    status = server.process.wait(PATIENCE_SECONDS)
+    status = server.process.wait(2 * PATIENCE_SECONDS)
     return Stop(
         was_quiet_ended, was_silent_ended, answer.status, answer.headers["Connection"], was_upload_ended, status
     )

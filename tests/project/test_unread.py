@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.project.starting import Running, serving
+from tests.project.talk import PATIENCE_SECONDS
 
 LONG = "x" * 20_000
 
@@ -20,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 def answer(server: Running, request: str) -> tuple[http.client.HTTPResponse, bytes]:
     """Send `request` as it is and return the response and its body."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request.encode("latin-1"))
         response = http.client.HTTPResponse(connection)
         response.begin()
@@ -70,7 +71,7 @@ def test_a_coding_that_is_not_implemented_is_named_so(server: Running) -> None:
 
 
 def test_an_error_in_answer_to_head_has_no_body(server: Running) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(b"HEAD /v2/ HTTP/1.1\r\nHost: a b\r\n\r\n")
 
         assert connection.makefile("rb").read().endswith(b"\r\n\r\n")

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +23,8 @@ from tests.stress.world import GRACE_SECONDS, REPOSITORIES, STRICT, WRECKED, Wor
 # Of a run, with a grace period; the rest has none.
 PROMISED = 0.6
 PHASES_SECONDS = 60.0
+# Far above what it takes until everything has happened, on the slowest machine.
+PATIENCE_SECONDS = 300.0
 CAST: dict[type[Actor], int] = {
     owners.Pusher: 2,
     owners.IndexPusher: 1,
@@ -61,14 +63,20 @@ def stressed(folder: Path, seed: int) -> Iterator[World]:
         server.stop()
 
 
-def run(world: World, seconds: float) -> None:
-    """Let everybody act for `seconds`, then check everything; what was wrong is in the tally."""
+def run(world: World, seconds: float, is_enough: Callable[[], bool] = lambda: True) -> None:
+    """Let everybody act for `seconds`, and as often again until it is enough, then check everything.
+
+    What was wrong is in the tally.
+    """
     furnish(world)
     actors = [kind(world, f"{kind.__name__.lower()}-{n}") for kind, number in CAST.items() for n in range(number)]
     with ThreadPoolExecutor(len(actors)) as threads:
         acting = [threads.submit(actor.act) for actor in actors]
         try:
+            given_up_at = time.monotonic() + seconds + PATIENCE_SECONDS
             spin(world, time.monotonic() + seconds)
+            while not is_enough() and time.monotonic() < given_up_at:
+                spin(world, time.monotonic() + seconds)
         finally:
             world.is_over.set()
         for future in acting:
@@ -91,14 +99,13 @@ def furnish(world: World) -> None:
 
 def spin(world: World, until: float) -> None:
     """Let collectors spin with a grace period and without one, by turns."""
-    turn = 0
     while (left := until - time.monotonic()) > 0:
-        turn += 1
+        world.turns += 1
         length = min(left, PHASES_SECONDS)
         world.phase.change(GRACE_SECONDS)
-        collect(world, GRACE_SECONDS, length * PROMISED, f"{turn}-grace")
+        collect(world, GRACE_SECONDS, length * PROMISED, f"{world.turns}-grace")
         world.phase.change(0)
-        collect(world, 0, min(length * (1 - PROMISED), until - time.monotonic()), f"{turn}-none")
+        collect(world, 0, min(length * (1 - PROMISED), until - time.monotonic()), f"{world.turns}-none")
 
 
 def collect(world: World, grace_seconds: float, seconds: float, name: str) -> None:

@@ -38,6 +38,8 @@ class World:
     tally: Tally = field(default_factory=Tally)
     phase: Phase = field(default_factory=Phase)
     is_over: threading.Event = field(default_factory=threading.Event)
+    turns: int = 0
+    """How often collectors have spun with a grace period and without one."""
 
     @property
     def is_sqlite(self) -> bool:

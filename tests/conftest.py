@@ -40,6 +40,7 @@ ON_ANY_DATABASE = (
     "clients/test_left_out.py",
     "clients/test_proxy_limits.py",
     "clients/test_stalled_line.py",
+    "project/test_upgrade.py",
     "supply",
     "test_container.py",
 )

@@ -57,8 +57,9 @@ fmt: .venv/dev ## format the code, and mend what can be mended safely
 types: .venv/dev ## check the types
 	$(FOR_TOOLS) $(BIN)/mypy .
 
-arch: .venv/dev ## check which module imports which
+arch: .venv/dev ## check which module imports which, and the size of folders, files and functions
 	PYTHONPATH=gc $(BIN)/lint-imports --no-cache
+	$(BIN)/python -m supply.structure
 
 migrations: .venv/dev
 	$(FOR_TOOLS) $(BIN)/python manage.py makemigrations --check --dry-run

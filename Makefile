@@ -71,7 +71,7 @@ check: lint types arch migrations audit ## run all that CI runs: these, then tes
 test-on-sqlite test-on-postgresql: test-on-%:
 	$(MAKE) test DATABASE=$*
 
-bench: .venv/dev ## measure our speed beside that of docker-registry (ten minutes), as docs/performance.md says
+bench: .venv/dev ## measure our speed beside that of docker-registry (ten minutes): bench/README.md
 	$(BIN)/python -m bench --results bench/results
 	$(BIN)/python -m bench.plot
 

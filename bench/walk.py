@@ -73,7 +73,7 @@ class Walk:
             yield
         finally:
             sys.setprofile(None)
-            threading.setprofile(None)  # type: ignore[arg-type]  # None ends it, as documented
+            threading.setprofile(None)
 
 
 class Registry:

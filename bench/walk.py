@@ -19,6 +19,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,7 +28,7 @@ from urllib.parse import urlencode
 import bcrypt
 import yaml
 
-OTHERS = {"tests", "bench", "supply", "docs", "fixtures", ".venv"}
+NOT_THE_PRODUCT = {"tests", "bench", "supply", ".venv", "migrations"}
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 PASSWORD = b"a password"
 HASH = bcrypt.hashpw(PASSWORD, bcrypt.gensalt(10)).decode()
@@ -62,7 +63,7 @@ class Walk:
             relative = Path(name).relative_to(self._tree)
         except ValueError:
             return ""
-        return "" if relative.parts[0] in OTHERS or len(relative.parts) == 1 else str(relative)
+        return "" if NOT_THE_PRODUCT & set(relative.parts) or len(relative.parts) == 1 else str(relative)
 
     @contextmanager
     def traced(self) -> Iterator[None]:
@@ -111,6 +112,14 @@ class Registry:
         from django.core.management import call_command
 
         call_command(*words, stdout=io.StringIO())
+
+    def load_config(self) -> None:
+        """Import config.yaml, as a new process does that reads the file."""
+        from django.conf import settings
+
+        configuration = import_module(type(settings.REGISTRY).__module__.rpartition(".")[0])
+        settings.REGISTRY = configuration.load(self.config)
+        self.command("loadconfig", str(self.config))
 
     def age_trash(self) -> None:
         """Let the trash be due."""
@@ -188,7 +197,7 @@ def walks(registry: Registry, account: str, traced: Callable[[str], Any]) -> Non
     registry.users.append(f"{account}-2")
     registry.write_config()
     with traced("a user from config.yaml (loadconfig)"):
-        registry.command("loadconfig", str(registry.config))
+        registry.load_config()
     with traced("a deleted tag to freed bytes"):
         registry.ask("DELETE", tag, token)
         registry.command("gc")

@@ -188,7 +188,8 @@ def test_the_patience_with_a_connection_is_as_documented() -> None:
 
 @pytest.mark.parametrize("name", documents.NAMES)
 def test_every_module_that_is_named_exists(name: str) -> None:
-    files = [str(path.relative_to(documents.ROOT)) for path in documents.ROOT.glob("[!.]*/**/*.py")]
-    named = [text for text in documents.inline(name) if re.fullmatch(r"(?:[a-z_0-9]+/)+[a-z_0-9]+\.py", text)]
+    modules = [*documents.ROOT.glob("*.py"), *documents.ROOT.glob("[!.]*/**/*.py")]
+    files = [str(path.relative_to(documents.ROOT)) for path in modules]
+    named = [text for text in documents.inline(name) if re.fullmatch(r"[a-z_0-9/]+\.py", text)]
 
     assert [text for text in named if not any(f"/{file}".endswith(f"/{text}") for file in files)] == []

@@ -40,9 +40,9 @@ ON_ANY_DATABASE = (
     "clients/test_left_out.py",
     "clients/test_proxy_limits.py",
     "clients/test_stalled_line.py",
-    "project/test_upgrade.py",
     "supply",
     "test_container.py",
+    "test_upgrade.py",
 )
 
 

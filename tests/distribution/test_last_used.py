@@ -1,6 +1,7 @@
 """What was answered with 200 is promised: `last_used_at` is renewed once it is older than half the grace period."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
+from pytest_django import Settings
 
 from distribution import last_used
 from distribution.models import Link, Manifest, Tag
@@ -191,3 +193,44 @@ def test_a_pull_of_what_was_long_quiet_writes_once(alice: Caller) -> None:
         alice.head(path)
 
     assert (len(first), len(second)) == (3, 2)
+
+
+@pytest.fixture
+def outrun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be no grace period, so that each answer renews, and another request always renew first."""
+    section = replace(settings.REGISTRY.garbage_collector, grace_period=timedelta(0))
+    settings.REGISTRY = replace(settings.REGISTRY, garbage_collector=section)
+    renew = last_used.renew
+
+    def renew_after_another(table: str, pk: int) -> bool:
+        renew(table, pk)
+        return False
+
+    monkeypatch.setattr(last_used, "renew", renew_after_another)
+
+
+def push_old_blob(alice: Caller) -> str:
+    """Push a blob whose promise is an hour old, however fast the push was."""
+    digest = push_blob(alice, "alice/app", b"a blob that everybody wants")
+    Link.objects.update(last_used_at=now() - timedelta(hours=1))
+    return digest
+
+
+def test_a_blob_that_other_requests_renew_first_is_200(alice: Caller, outrun: None) -> None:
+    digest = push_old_blob(alice)
+
+    assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 200
+
+
+def test_a_blob_that_goes_during_its_renewal_is_404(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch, outrun: None
+) -> None:
+    digest = push_old_blob(alice)
+
+    def go_first(*_: object) -> bool:
+        Link.objects.all().delete()
+        return False
+
+    monkeypatch.setattr(last_used, "renew", go_first)
+
+    assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404

@@ -17,7 +17,7 @@ from distribution.uploads import sessions
 from tests.caller import Caller, Response, error_codes
 from tests.distribution.invariants import broken, objects_on
 from tests.distribution.sessions import chunk, finish, start
-from tests.distribution.test_reserve import BLOCK, FREE, Reserving, reserving  # noqa: F401 - a fixture
+from tests.distribution.storage.test_disk_reserve import BLOCK, FREE, Reserving, reserving  # noqa: F401 - a fixture
 from tests.images import digest_of, push_blob, push_image, put_manifest
 
 SHORT, LONG = b"bytes", bytes(100_000)

@@ -30,7 +30,7 @@ def half_of_grace() -> float:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_an_old_promise_of_a_blob_is_renewed(alice: Caller, method: str) -> None:
+def test_an_old_last_used_at_of_a_blob_is_touched(alice: Caller, method: str) -> None:
     digest = push_blob(alice, "alice/app", b"")
     before = age(Link.objects.all(), seconds=half_of_grace() + 5)
 
@@ -39,7 +39,7 @@ def test_an_old_promise_of_a_blob_is_renewed(alice: Caller, method: str) -> None
     assert Link.objects.get().last_used_at > before + timedelta(seconds=half_of_grace())
 
 
-def test_a_fresh_promise_is_left_as_it_is(alice: Caller) -> None:
+def test_a_recent_last_used_at_is_left(alice: Caller) -> None:
     digest = push_blob(alice, "alice/app", b"")
     before = age(Link.objects.all(), seconds=half_of_grace() - 5)
 
@@ -50,7 +50,7 @@ def test_a_fresh_promise_is_left_as_it_is(alice: Caller) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("by", ["tag", "digest"])
-def test_an_old_promise_of_a_manifest_is_renewed(
+def test_an_old_last_used_at_of_a_manifest_is_touched(
     alice: Caller, push: Callable[..., Image], method: str, by: str
 ) -> None:
     image = push()
@@ -61,7 +61,7 @@ def test_an_old_promise_of_a_manifest_is_renewed(
     assert Manifest.objects.get().last_used_at > before
 
 
-def test_a_promise_renews_no_other_row(alice: Caller) -> None:
+def test_a_pull_touches_no_other_row(alice: Caller) -> None:
     digest = push_blob(alice, "alice/app", b"")
     push_blob(alice, "alice/other", b"")
     old = now() - timedelta(days=30)
@@ -73,7 +73,7 @@ def test_a_promise_renews_no_other_row(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize("verb", ["push", "mount", "upload"])
-def test_pushing_again_renews_the_promise_of_a_link(alice: Caller, verb: str) -> None:
+def test_pushing_a_blob_again_touches_its_link(alice: Caller, verb: str) -> None:
     digest = push_blob(alice, "alice/app", b"")
     before = age(Link.objects.all(), seconds=60)
     query = f"mount={digest}&from=alice/app" if verb == "mount" else f"digest={digest}"
@@ -83,7 +83,7 @@ def test_pushing_again_renews_the_promise_of_a_link(alice: Caller, verb: str) ->
     assert Link.objects.get().last_used_at > before
 
 
-def test_putting_again_renews_the_promise_of_a_manifest(alice: Caller, push: Callable[..., Image]) -> None:
+def test_putting_a_manifest_again_touches_it(alice: Caller, push: Callable[..., Image]) -> None:
     image = push()
     before = age(Manifest.objects.all(), seconds=60)
 
@@ -93,7 +93,9 @@ def test_putting_again_renews_the_promise_of_a_manifest(alice: Caller, push: Cal
 
 
 @pytest.mark.parametrize("request_path", ["manifests/v1", "manifests/digest"])
-def test_the_end_of_a_hold_is_remembered(alice: Caller, push: Callable[..., Image], request_path: str) -> None:
+def test_removing_the_last_reference_sets_last_used_at(
+    alice: Caller, push: Callable[..., Image], request_path: str
+) -> None:
     image = push()
     rows = Link.objects if "digest" in request_path else Manifest.objects
     rows.update(last_used_at=now() - timedelta(days=9))
@@ -103,7 +105,7 @@ def test_the_end_of_a_hold_is_remembered(alice: Caller, push: Callable[..., Imag
     assert all(row.last_used_at > now() - timedelta(minutes=1) for row in rows.all())
 
 
-def test_the_end_of_a_hold_never_sets_a_promise_back(alice: Caller, push: Callable[..., Image]) -> None:
+def test_removing_the_last_reference_never_sets_last_used_at_back(alice: Caller, push: Callable[..., Image]) -> None:
     push()
     ahead = now() + timedelta(days=1)
     Manifest.objects.update(last_used_at=ahead)
@@ -113,11 +115,11 @@ def test_the_end_of_a_hold_never_sets_a_promise_back(alice: Caller, push: Callab
     assert Manifest.objects.get().last_used_at == ahead
 
 
-def test_a_row_that_went_in_between_is_no_promise(db: None) -> None:
+def test_touching_a_missing_row_reports_it(db: None) -> None:
     assert not last_used.renew("distribution_link", 12345)
 
 
-def test_a_row_that_goes_between_look_and_promise_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_deleted_between_select_and_touch_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = push_blob(alice, "alice/app", b"")
     age(Link.objects.all(), days=30)
     real = last_used.renew
@@ -131,9 +133,7 @@ def test_a_row_that_goes_between_look_and_promise_is_404(alice: Caller, monkeypa
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
 
 
-def test_a_row_that_goes_before_it_is_kept_from_the_collector_is_404(
-    alice: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_deleted_before_a_deferred_touch_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = push_blob(alice, "alice/app", b"")
     age(Link.objects.all(), days=30)
 
@@ -145,7 +145,7 @@ def test_a_row_that_goes_before_it_is_kept_from_the_collector_is_404(
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
 
 
-def test_a_tag_that_moves_while_its_promise_is_remembered_promises_what_it_names_now(
+def test_a_tag_that_moves_during_a_deferred_touch_serves_and_touches_its_new_manifest(
     alice: Caller, push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = push(), push(tag="v2", content=b"another layer")
@@ -181,7 +181,7 @@ def test_a_pull_asks_for_the_epoch_and_for_what_is_pulled(alice: Caller, method:
     assert queries_of(alice, method, f"/v2/alice/app/manifests/{image.digest}") == 2
 
 
-def test_a_pull_of_what_was_long_quiet_writes_once(alice: Caller) -> None:
+def test_a_pull_of_an_old_manifest_writes_once(alice: Caller) -> None:
     image = push_image(alice, "alice/app", "v1")
     path = f"/v2/alice/app/manifests/{image.digest}"
     alice.head(path)
@@ -222,9 +222,7 @@ def test_a_blob_that_other_requests_renew_first_is_200(alice: Caller, outrun: No
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 200
 
 
-def test_a_blob_that_goes_during_its_renewal_is_404(
-    alice: Caller, monkeypatch: pytest.MonkeyPatch, outrun: None
-) -> None:
+def test_a_blob_deleted_by_another_touch_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch, outrun: None) -> None:
     digest = push_old_blob(alice)
 
     def go_first(*_: object) -> bool:

@@ -49,7 +49,7 @@ def long_ago(ballast_file: Path) -> None:
     os.utime(ballast_file, (then, then))
 
 
-def test_it_takes_its_space_on_the_disk(ballast_file: Path, free: Callable[[int], None]) -> None:
+def test_the_ballast_occupies_its_blocks_on_the_disk(ballast_file: Path, free: Callable[[int], None]) -> None:
     free(2**29)
 
     ballast.make()
@@ -62,7 +62,7 @@ def test_it_takes_its_space_on_the_disk(ballast_file: Path, free: Callable[[int]
     assert not ballast.is_due()
 
 
-def test_it_is_not_made_of_what_is_to_stay_free(ballast_file: Path, free: Callable[[int], None]) -> None:
+def test_the_ballast_is_not_made_out_of_min_free(ballast_file: Path, free: Callable[[int], None]) -> None:
     free(64 * 2**20 + SIZE - BLOCK)
 
     ballast.make()
@@ -70,7 +70,7 @@ def test_it_is_not_made_of_what_is_to_stay_free(ballast_file: Path, free: Callab
     assert not ballast_file.exists()
 
 
-def test_one_that_a_crash_left_empty_is_made_whole(ballast_file: Path, free: Callable[[int], None]) -> None:
+def test_an_empty_ballast_is_filled(ballast_file: Path, free: Callable[[int], None]) -> None:
     ballast_file.touch()
     long_ago(ballast_file)
     free(2**29)
@@ -80,7 +80,7 @@ def test_one_that_a_crash_left_empty_is_made_whole(ballast_file: Path, free: Cal
     assert ballast_file.stat().st_size == SIZE
 
 
-def test_one_that_is_a_hole_is_filled(ballast_file: Path, free: Callable[[int], None]) -> None:
+def test_a_sparse_ballast_is_filled(ballast_file: Path, free: Callable[[int], None]) -> None:
     ballast_file.touch()
     os.truncate(ballast_file, SIZE)
     long_ago(ballast_file)
@@ -91,7 +91,7 @@ def test_one_that_is_a_hole_is_filled(ballast_file: Path, free: Callable[[int], 
     assert ballast_file.stat().st_blocks * 512 >= SIZE
 
 
-def test_it_is_beside_the_file_that_a_link_names(
+def test_the_ballast_is_beside_the_target_of_a_symbolic_link(
     tmp_path: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.joinpath("elsewhere").mkdir()
@@ -109,7 +109,7 @@ def test_it_is_beside_the_file_that_a_link_names(
     assert list(database.parent.iterdir()) == []
 
 
-def test_a_disk_that_refuses_it_is_not_asked_again_for_an_hour(
+def test_a_ballast_that_could_not_be_made_is_tried_again_after_an_hour(
     ballast_file: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
@@ -127,7 +127,7 @@ def test_a_disk_that_refuses_it_is_not_asked_again_for_an_hour(
     assert ballast.is_due()
 
 
-def test_it_is_not_due_in_a_folder_that_cannot_be_written(
+def test_no_ballast_is_due_in_a_read_only_folder(
     ballast_file: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(2**29)
@@ -140,7 +140,7 @@ def test_it_is_not_due_in_a_folder_that_cannot_be_written(
 
 
 @pytest.mark.parametrize(("size", "is_kept"), [(SIZE // 4, True), (SIZE // 4 - BLOCK, False), (0, False)])
-def test_it_is_given_up_when_less_is_free_than_a_quarter_of_it(
+def test_the_ballast_is_removed_when_less_than_a_quarter_of_its_size_is_free(
     ballast_file: Path, free: Callable[[int], None], size: int, *, is_kept: bool
 ) -> None:
     ballast_file.touch()
@@ -152,7 +152,7 @@ def test_it_is_given_up_when_less_is_free_than_a_quarter_of_it(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_transaction_gives_it_up(free: Callable[[int], None]) -> None:
+def test_a_transaction_on_a_full_disk_removes_the_ballast(free: Callable[[int], None]) -> None:
     ballast_file = Path(f"{connection.settings_dict['NAME']}.ballast")
     ballast_file.touch()
     free(0)
@@ -162,7 +162,7 @@ def test_every_transaction_gives_it_up(free: Callable[[int], None]) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_jobs_make_it_again(ballast_file: Path, free: Callable[[int], None]) -> None:
+def test_the_jobs_make_the_ballast_again(ballast_file: Path, free: Callable[[int], None]) -> None:
     blob_store().prepare()
     free(2**29)
     was_due = due.is_anything_due()

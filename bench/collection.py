@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from bench.registry import Size
-from tests.clients.server import drop_database, new_database
+from tests.databases import drop_database, empty_database
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARE_DUE = 100
@@ -31,7 +31,7 @@ def main() -> int:
     due = blobs // BLOBS_A_MANIFEST // SHARE_DUE
     for total in (blobs // 10, blobs):
         with tempfile.TemporaryDirectory(prefix="registry-bench-") as folder:
-            database_url = new_database(Path(folder))
+            database_url = empty_database(Path(folder))
             try:
                 size = Size(total, total // BLOBS_A_MANIFEST, due)
                 measure(Path(folder), database_url, size, has_plans=total == blobs)

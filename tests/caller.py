@@ -21,7 +21,7 @@ class Caller:
         self.client = client
         self.name = name
         self.password = password
-        self._tokens: dict[tuple[str, ...], str] = {}
+        self.tokens: dict[tuple[str, ...], str] = {}
 
     def get(self, path: str, **options: Any) -> Response:
         return self.send("GET", path, **options)
@@ -75,9 +75,9 @@ class Caller:
 
     def token(self, *scopes: str) -> str:
         """Return a token for `scopes`, asked for once."""
-        if scopes not in self._tokens:
-            self._tokens[scopes] = str(self.ask_token(*scopes).json()["token"])
-        return self._tokens[scopes]
+        if scopes not in self.tokens:
+            self.tokens[scopes] = str(self.ask_token(*scopes).json()["token"])
+        return self.tokens[scopes]
 
     def ask_token(self, *scopes: str, **parameters: str) -> Response:
         """Send a token request and return its response."""

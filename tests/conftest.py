@@ -26,7 +26,7 @@ from tokens.keys import ring
 PASSWORDS = {"alice": "alice's password", "bob": "bob's password", "charlie": "charlie's password"}
 
 NOT_INSTALLED = "not installed"
-# What has nothing to do with the database, or starts one of its own choice, is tried on SQLite alone.
+# Beginnings of paths: what has nothing to do with the database, or starts one of its own choice, runs on SQLite alone.
 ON_ANY_DATABASE = (
     "acl/test_coverage.py",
     "acl/test_glob.py",
@@ -40,9 +40,18 @@ ON_ANY_DATABASE = (
     "clients/test_left_out.py",
     "clients/test_proxy_limits.py",
     "clients/test_stalled_line.py",
+    "configuration",
+    "core/api",
+    "core/test_",
+    "distribution/protocol",
+    "distribution/storage/test_contract.py",
+    "distribution/storage/test_local.py",
+    "distribution/uploads/test_resumable_hash.py",
+    "startup/test_command_line.py",
     "supply",
     "test_container.py",
     "test_upgrade.py",
+    "tokens/test_scope.py",
 )
 
 

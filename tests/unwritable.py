@@ -30,7 +30,12 @@ def _lock(table: str) -> Iterator[None]:
 
 def wait_until_written() -> None:
     """Return once nothing is left to be written."""
-    until(deferred_writes._writes.is_idle)
+    until(is_all_written)
+
+
+def is_all_written() -> bool:
+    """Tell whether this process has no write left to do."""
+    return deferred_writes._writes.is_idle()
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -5,18 +5,13 @@ from collections.abc import Callable
 import bcrypt
 import pytest
 
-from accounts import authentication
-from accounts.throttling import known_networks, throttle
+from tests.process_memory import forget_logins
 
 
 @pytest.fixture(autouse=True)
 def _forgetful() -> None:
     """Start as a process that has just been started."""
-    authentication._verified.clear()
-    authentication._refused.clear()
-    throttle._unstored.clear()
-    known_networks._noted.clear()
-    known_networks._unstored.clear()
+    forget_logins()
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import authentication
 from accounts.models import Account, KnownNetwork
 from accounts.throttling import known_networks
 from tests.accounts.test_throttle import ELSEWHERE, HOME, cheap_cast, few_tries, guess, is_accepted, login, tick
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
+from tests.process_memory import forget_logins, forget_passwords
 from tests.read_only import read_only_database
 
 __all__ = ["cheap_cast", "few_tries", "tick"]
@@ -27,19 +27,11 @@ def spend(address: str = HOME) -> None:
         login("guess", f"name{number}", address)
 
 
-def restart() -> None:
-    """Forget what a process remembers."""
-    authentication._verified.clear()
-    authentication._refused.clear()
-    known_networks._noted.clear()
-    known_networks._unstored.clear()
-
-
 @pytest.fixture
 def known(cheap_cast: None, tick: Callable[[float], None]) -> Callable[[float], None]:
     """Let bob have logged in from HOME, in a process that has been restarted since."""
     assert is_accepted("bob")
-    restart()
+    forget_logins()
     return tick
 
 
@@ -71,7 +63,7 @@ def test_an_account_is_known_where_it_has_logged_in_and_nowhere_else() -> None:
 def test_an_account_that_is_remembered_is_known_where_it_was_seen_meanwhile(tick: Callable[[float], None]) -> None:
     assert is_accepted("bob", ELSEWHERE)
     assert is_accepted("bob", HOME)
-    restart()
+    forget_logins()
     spend()
 
     assert is_accepted("bob")
@@ -97,7 +89,7 @@ def test_it_counts_for_30_days(known: Callable[[float], None]) -> None:
     before = is_accepted("bob")
     known(86400)
     KnownNetwork.objects.update(last_at=timezone.now() - timedelta(days=30))
-    restart()
+    forget_logins()
     spend()
 
     assert before
@@ -120,7 +112,7 @@ def test_the_login_of_the_admin_and_the_api_are_open_too() -> None:
 def test_a_login_of_the_admin_makes_known(tick: Callable[[float], None]) -> None:
     Account.objects.filter(name="bob").update(is_staff=True)
     Client(REMOTE_ADDR=HOME).post("/admin/login/", {"username": "bob", "password": PASSWORDS["bob"]})
-    restart()
+    forget_logins()
     spend()
 
     assert is_accepted("bob")
@@ -137,7 +129,7 @@ def test_a_pair_is_written_once_a_day(
         known_networks.note("bob", HOME)
     before = KnownNetwork.objects.get().last_at
     known(400)
-    restart()
+    forget_logins()
     is_accepted("bob")
 
     assert before == noted_at
@@ -170,7 +162,7 @@ def test_a_login_goes_on_while_the_database_cannot_be_written_and_is_known_to_th
 ) -> None:
     with read_only_database():
         assert is_accepted("bob")
-        authentication._verified.clear()
+        forget_passwords()
         spend()
 
         assert is_accepted("bob")

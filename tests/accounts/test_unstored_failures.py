@@ -9,6 +9,7 @@ from accounts.models import FailedLogin
 from accounts.throttling import throttle
 from accounts.throttling.failure_memory import FailureMemory
 from tests.accounts.test_throttle import HOME, cheap_cast, guess, is_accepted, login, tick
+from tests.process_memory import forget_logins
 from tests.read_only import read_only_database
 
 __all__ = ["cheap_cast", "tick"]
@@ -73,7 +74,7 @@ def test_the_next_failure_that_is_stored_takes_the_others_over() -> None:
 
     guess(1, word="stored")
 
-    throttle._unstored.clear()
+    forget_logins()
     assert guess(3, word="more") == [401, 429, 429]
     assert FailedLogin.objects.filter(account="alice", network=HOME).count() == 1
 

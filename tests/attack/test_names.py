@@ -40,7 +40,7 @@ TAGS = [
 
 
 @pytest.fixture(scope="module")
-def line(target: Target) -> str:
+def authorization(target: Target) -> str:
     """Return a header line with which alice may do everything in alice/app, which holds the blobs of MANIFEST."""
     bearer = target.bearer("alice", scope("alice/app"), scope("alice"))
     for blob in (CONFIG, LAYER):
@@ -49,10 +49,10 @@ def line(target: Target) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_no_name_makes_no_row_and_no_file(name: str, line: str, target: Target, send: Ask) -> None:
+def test_what_is_no_name_makes_no_row_and_no_file(name: str, authorization: str, target: Target, send: Ask) -> None:
     before, files = target.stored(), target.files()
 
-    answers = [send(f"{method} /v2/{name.replace(' ', '%20')}/{end}", line) for method, end in ENDS]
+    answers = [send(f"{method} /v2/{name.replace(' ', '%20')}/{end}", authorization) for method, end in ENDS]
 
     assert {answer.status for answer in answers} <= {400, 404}
     assert all(json.loads(answer.body)["errors"] for answer in answers)
@@ -60,12 +60,12 @@ def test_what_is_no_name_makes_no_row_and_no_file(name: str, line: str, target: 
 
 
 @pytest.mark.parametrize("digest", DIGESTS)
-def test_what_is_no_digest_names_nothing(digest: str, line: str, target: Target, send: Ask) -> None:
+def test_what_is_no_digest_names_nothing(digest: str, authorization: str, target: Target, send: Ask) -> None:
     before, files = target.stored(), target.files()
     written = digest.replace(" ", "%20")
 
     answers = [
-        send(f"{method} /v2/alice/app/{path}{written}", line)
+        send(f"{method} /v2/alice/app/{path}{written}", authorization)
         for method, path in (
             ("GET", "blobs/"), ("DELETE", "blobs/"), ("PUT", "manifests/"), ("GET", "referrers/"),
             ("POST", "blobs/uploads/?digest="),
@@ -77,12 +77,12 @@ def test_what_is_no_digest_names_nothing(digest: str, line: str, target: Target,
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_what_is_no_tag_is_not_stored(tag: str, line: str, target: Target, send: Ask) -> None:
+def test_what_is_no_tag_is_not_stored(tag: str, authorization: str, target: Target, send: Ask) -> None:
     before = target.stored("tag", "manifest")
 
     answers = [
-        send(f"PUT /v2/alice/app/manifests/{tag}", line, body=MANIFEST),
-        send(f"PUT /v2/alice/app/manifests/{digest_of(MANIFEST)}?tag={tag}", line, body=MANIFEST),
+        send(f"PUT /v2/alice/app/manifests/{tag}", authorization, body=MANIFEST),
+        send(f"PUT /v2/alice/app/manifests/{digest_of(MANIFEST)}?tag={tag}", authorization, body=MANIFEST),
     ]
 
     assert {answer.status for answer in answers} <= {400, 404}
@@ -97,19 +97,19 @@ SESSIONS = [
 
 @pytest.mark.parametrize("session", SESSIONS)
 @pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
-def test_what_is_no_session_is_unknown(method: str, session: str, line: str, send: Ask) -> None:
+def test_what_is_no_session_is_unknown(method: str, session: str, authorization: str, send: Ask) -> None:
     path = f"/v2/alice/app/blobs/uploads/{session.replace(' ', '%20')}"
 
-    assert send(f"{method} {path}?digest={digest_of(LAYER)}", line).status in {400, 404}
+    assert send(f"{method} {path}?digest={digest_of(LAYER)}", authorization).status in {400, 404}
 
 
 @pytest.mark.parametrize("query", ["n=-1", "n=1e9", "n=%D9%A1", "n=%00", "n=" + "9" * 5000, "last=%00", "last=%FF",
                                    "last=%ED%A0%80", "n=1&n=2", "last=" + "a" * 4000, "n=0x10"])  # fmt: skip
 def test_no_query_breaks_a_listing(query: str, target: Target, send: Ask) -> None:
-    line = f"Authorization: {target.bearer('alice', 'registry:catalog:*', scope('alice/secret'))}"
+    authorization = f"Authorization: {target.bearer('alice', 'registry:catalog:*', scope('alice/secret'))}"
 
     for path in ("/v2/_catalog", "/v2/alice/secret/tags/list"):
-        assert send(f"GET {path}?{query}", line).status in {200, 400}
+        assert send(f"GET {path}?{query}", authorization).status in {200, 400}
 
 
 # whitenoise serves the admin's files: nothing beside them.

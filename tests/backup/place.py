@@ -16,6 +16,9 @@ LAYER = b"a layer that others mount"
 class Place(Server):
     """A server that may not run; no jobs beside it."""
 
+    # `restore` takes an empty database only.
+    is_migrated = False
+
     def __init__(self, folder: Path) -> None:
         """Write the configuration, and start nothing."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from tests.backup.place import Place, fill
-from tests.clients.server import ROOT, drop_database
+from tests.clients.server import ROOT
+from tests.databases import drop_database
 from tests.documents import block
 from tests.postgresql import programs
 

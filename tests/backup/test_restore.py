@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from tests.backup.place import Place, fill
-from tests.clients.server import drop_database
+from tests.databases import drop_database
 from tests.faults.pusher import Artifact
 
 

@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import json
 import os
-import secrets
 import signal
 import sqlite3
 import subprocess
@@ -18,12 +17,13 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 import bcrypt
 import psycopg
 import yaml
 
+from tests.databases import drop_database, empty_database, migrated_database
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,13 +82,16 @@ class StoredBlob:
 class Server:
     """A running server. `host` is `127.0.0.1:<port>`, as clients write it before a repository."""
 
+    # False where the start has to make the tables, or a backup.
+    is_migrated = True
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.data = folder / "data"
         self.log_file = folder / "server.log"
-        self.database_url = new_database(folder)
+        self.database_url = (migrated_database if self.is_migrated else empty_database)(folder)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -232,26 +235,6 @@ def command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return b""
-
-
-def new_database(folder: Path) -> str:
-    """Return the URL of an empty database, on the PostgreSQL of REGISTRY_DATABASE_URL if there is one."""
-    url = os.environ.get("REGISTRY_DATABASE_URL", "")
-    if not url.startswith("postgres"):
-        return f"sqlite:///{folder}/registry.sqlite3"
-    name = f"clients_{secrets.token_hex(4)}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
-def drop_database(url: str) -> None:
-    """Drop what `new_database` made; a SQLite file goes with its folder."""
-    if url.startswith("sqlite"):
-        return
-    name = urlsplit(url).path.removeprefix("/")
-    with psycopg.connect(os.environ["REGISTRY_DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 def kill_group(group: int) -> None:

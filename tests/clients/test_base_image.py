@@ -16,7 +16,7 @@ pytestmark = pytest.mark.client("skopeo")
 
 
 @pytest.fixture(scope="module")
-def registry() -> Iterator[str]:
+def index_host() -> Iterator[str]:
     """Serve one index; yield the host."""
 
     class Answer(BaseHTTPRequestHandler):
@@ -41,30 +41,30 @@ def registry() -> Iterator[str]:
 
 @pytest.mark.parametrize("before", ["", STALE])
 def test_the_digest_of_the_tag_is_written(
-    before: str, registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    before: str, index_host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("Dockerfile").write_text(f"# base\nARG BASE={registry}/python:3.13{before}\n\nFROM ${{BASE}}\n")
+    Path("Dockerfile").write_text(f"# base\nARG BASE={index_host}/python:3.13{before}\n\nFROM ${{BASE}}\n")
 
     status = base_image.main(["--tls-verify=false"])
 
     assert status == 0
-    pinned = f"# base\nARG BASE={registry}/python:3.13@{digest_of(INDEX)}\n\nFROM ${{BASE}}\n"
+    pinned = f"# base\nARG BASE={index_host}/python:3.13@{digest_of(INDEX)}\n\nFROM ${{BASE}}\n"
     assert Path("Dockerfile").read_text() == pinned
 
 
 def test_a_tag_that_is_not_there_changes_nothing(
-    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    index_host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    written = f"ARG BASE={registry}/python:4{STALE}\n"
+    written = f"ARG BASE={index_host}/python:4{STALE}\n"
     Path("Dockerfile").write_text(written)
 
     status = base_image.main(["--tls-verify=false"])
 
     assert status == 1
     assert Path("Dockerfile").read_text() == written
-    assert f"{registry}/python:4: no manifest of it" in capfd.readouterr().err
+    assert f"{index_host}/python:4: no manifest of it" in capfd.readouterr().err
 
 
 def test_the_dockerfile_of_the_project_can_be_pinned() -> None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.client("docker", "dockerd", "containerd", "ctr", "busyb
 
 
 @pytest.fixture(scope="module")
-def address(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def engine_address(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a docker engine for the tests of this file."""
     reason = missing_right()
     if reason:
@@ -29,11 +29,11 @@ def address(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def docker(address: str, server: Server, tmp_path_factory: pytest.TempPathFactory) -> LogIn:
+def docker(engine_address: str, server: Server, tmp_path_factory: pytest.TempPathFactory) -> LogIn:
     """Return a function that makes a docker logged in as the named account; `anonymous` has no login."""
 
     def logged_in(account: str) -> Program:
-        program = docker_at(address, tmp_path_factory.mktemp(account), server.host)
+        program = docker_at(engine_address, tmp_path_factory.mktemp(account), server.host)
         program.log_in(account)
         return program
 
@@ -55,8 +55,8 @@ def digest_in(docker: Program, name: str) -> str:
     return docker.run("image", "inspect", "--format={{index .RepoDigests 0}}", name).partition("@")[2]
 
 
-def test_a_wrong_password_is_refused(address: str, server: Server, tmp_path: Path) -> None:
-    stranger = docker_at(address, tmp_path, server.host)
+def test_a_wrong_password_is_refused(engine_address: str, server: Server, tmp_path: Path) -> None:
+    stranger = docker_at(engine_address, tmp_path, server.host)
 
     message = stranger.refused("login", "--username=alice", "--password=wrong", server.host)
 
@@ -127,7 +127,7 @@ def test_after_a_logout_nothing_private_is_pulled(docker: LogIn, tmp_path: Path)
     assert "denied: anonymous may not pull" in alice.refused("pull", name)
 
 
-def test_the_documented_recipe_works(address: str, server: Server, tmp_path: Path) -> None:
-    follow(recipe("docker", server), tmp_path, docker_settings(address, tmp_path))
+def test_the_documented_recipe_works(engine_address: str, server: Server, tmp_path: Path) -> None:
+    follow(recipe("docker", server), tmp_path, docker_settings(engine_address, tmp_path))
 
     assert tags_of(server, "alice/from-docker") == ["v1"]

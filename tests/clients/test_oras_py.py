@@ -23,7 +23,7 @@ def no_wait(seconds: float) -> None:
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let oras-py ask again at once: it waits 131 seconds in all before it gives up."""
     monkeypatch.setattr("oras.decorator.time", SimpleNamespace(sleep=no_wait))
 
@@ -43,17 +43,17 @@ def client(server: Server, tmp_path: Path) -> Oras:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def artifact(tmp_path: Path) -> Path:
     """Return a file to push, new each time."""
     path = tmp_path / "artifact.txt"
     path.write_text(f"an artifact of {tmp_path}")
     return path
 
 
-def push(client: Registry, file: Path, image: str, **options: Any) -> str:
+def push(client: Registry, artifact: Path, image: str, **options: Any) -> str:
     """Push `file` as `image` and return the digest of the manifest."""
     target = f"{client.hostname}/{image}"
-    done = client.push(target, files=[f"{file}:text/plain"], disable_path_validation=True, quiet=True, **options)
+    done = client.push(target, files=[f"{artifact}:text/plain"], disable_path_validation=True, quiet=True, **options)
     digest: str = done.headers["Docker-Content-Digest"]
     return digest
 
@@ -64,11 +64,11 @@ def pull(client: Registry, image: str, folder: Path) -> str:
     return Path(path).read_text()
 
 
-def attach(client: Registry, file: Path, digest: str) -> str:
+def attach(client: Registry, artifact: Path, digest: str) -> str:
     """Push `file` as a referrer of the manifest `digest` of alice/attached and return the referrer's digest."""
     found = client.do_request(f"http://{client.hostname}/v2/alice/attached/manifests/{digest}", "HEAD")
     subject = Subject(found.headers["Content-Type"], digest, int(found.headers["Content-Length"]))
-    return push(client, file, "alice/attached:sbom", subject=subject, manifest_config=f"{file}:{SBOM}")
+    return push(client, artifact, "alice/attached:sbom", subject=subject, manifest_config=f"{artifact}:{SBOM}")
 
 
 def discover(client: Registry, digest: str, artifact_type: str = "") -> dict[str, str]:
@@ -79,27 +79,27 @@ def discover(client: Registry, digest: str, artifact_type: str = "") -> dict[str
 
 
 @pytest.mark.parametrize("options", [{}, {"do_chunked": True, "chunk_size": 7}], ids=["whole", "in chunks"])
-def test_an_artifact_comes_back(client: Oras, file: Path, tmp_path: Path, options: dict[str, Any]) -> None:
-    push(client("alice"), file, "alice/artifact:v1", **options)
+def test_an_artifact_comes_back(client: Oras, artifact: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    push(client("alice"), artifact, "alice/artifact:v1", **options)
 
-    assert pull(client("bob"), "alice/artifact:v1", tmp_path / "pulled") == file.read_text()
+    assert pull(client("bob"), "alice/artifact:v1", tmp_path / "pulled") == artifact.read_text()
 
 
-def test_one_client_pushes_attaches_discovers_and_pulls(client: Oras, file: Path, tmp_path: Path) -> None:
+def test_one_client_pushes_attaches_discovers_and_pulls(client: Oras, artifact: Path, tmp_path: Path) -> None:
     alice = client("alice")
-    digest = push(alice, file, "alice/attached:v1")
-    referrer = attach(alice, file, digest)
+    digest = push(alice, artifact, "alice/attached:v1")
+    referrer = attach(alice, artifact, digest)
 
     found = discover(alice, digest)
 
     assert found == {referrer: SBOM}
-    assert pull(alice, f"alice/attached@{referrer}", tmp_path / "pulled") == file.read_text()
+    assert pull(alice, f"alice/attached@{referrer}", tmp_path / "pulled") == artifact.read_text()
 
 
-def test_referrers_are_found_by_their_type(client: Oras, file: Path) -> None:
+def test_referrers_are_found_by_their_type(client: Oras, artifact: Path) -> None:
     alice = client("alice")
-    digest = push(alice, file, "alice/attached:v1")
-    referrer = attach(alice, file, digest)
+    digest = push(alice, artifact, "alice/attached:v1")
+    referrer = attach(alice, artifact, digest)
 
     bob = client("bob")
 
@@ -107,30 +107,30 @@ def test_referrers_are_found_by_their_type(client: Oras, file: Path) -> None:
     assert discover(bob, digest, "application/vnd.example.other") == {}
 
 
-def test_tags_come_page_by_page(client: Oras, file: Path) -> None:
+def test_tags_come_page_by_page(client: Oras, artifact: Path) -> None:
     alice = client("alice")
     for tag in ("a", "b", "c"):
-        push(alice, file, f"alice/many-tags:{tag}")
+        push(alice, artifact, f"alice/many-tags:{tag}")
 
     assert alice.get_tags(f"{alice.hostname}/alice/many-tags", N=2) == ["a", "b"]
 
 
-def test_what_is_public_needs_no_login(client: Oras, file: Path, tmp_path: Path) -> None:
-    push(client("admin"), file, "public/artifact:v1")
+def test_what_is_public_needs_no_login(client: Oras, artifact: Path, tmp_path: Path) -> None:
+    push(client("admin"), artifact, "public/artifact:v1")
 
-    assert pull(client("anonymous"), "public/artifact:v1", tmp_path / "pulled") == file.read_text()
+    assert pull(client("anonymous"), "public/artifact:v1", tmp_path / "pulled") == artifact.read_text()
 
 
-def test_what_is_private_needs_a_login(client: Oras, file: Path, tmp_path: Path) -> None:
-    push(client("alice"), file, "alice/private-artifact:v1")
+def test_what_is_private_needs_a_login(client: Oras, artifact: Path, tmp_path: Path) -> None:
+    push(client("alice"), artifact, "alice/private-artifact:v1")
 
     with pytest.raises(ValueError, match="Unauthorized"):
         pull(client("anonymous"), "alice/private-artifact:v1", tmp_path)
 
 
-def test_who_may_only_pull_cannot_push(client: Oras, file: Path) -> None:
+def test_who_may_only_pull_cannot_push(client: Oras, artifact: Path) -> None:
     with pytest.raises(ValueError, match="authentication required"):
-        push(client("bob"), file, "alice/artifact-of-bob:v1")
+        push(client("bob"), artifact, "alice/artifact-of-bob:v1")
 
 
 def test_a_wrong_password_is_refused(client: Oras, tmp_path: Path) -> None:
@@ -138,9 +138,9 @@ def test_a_wrong_password_is_refused(client: Oras, tmp_path: Path) -> None:
         pull(client("alice", "wrong"), "alice/artifact:v1", tmp_path)
 
 
-def test_a_password_in_place_of_a_token_is_refused(client: Oras, file: Path) -> None:
+def test_a_password_in_place_of_a_token_is_refused(client: Oras, artifact: Path) -> None:
     with pytest.raises(ValueError, match="authentication required"):
-        push(client("alice", auth_backend="basic"), file, "alice/artifact-by-password:v1")
+        push(client("alice", auth_backend="basic"), artifact, "alice/artifact-by-password:v1")
 
 
 def test_the_documented_recipe_works(server: Server, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tests.clients.server import Answer, Server
 
 
 @pytest.fixture
-def private(skopeo: LogIn, tmp_path: Path) -> str:
+def private_digest(skopeo: LogIn, tmp_path: Path) -> str:
     """Push alice/private:v1 and return its digest."""
     alice = skopeo("alice")
     source = image(tmp_path / "private").reference("v1")
@@ -27,10 +27,10 @@ def refusal(answer: Answer, repository: str) -> tuple[int, dict[str, str], bytes
 
 
 @pytest.mark.client("skopeo")
-def test_who_may_pull_pulls(skopeo: LogIn, private: str) -> None:
+def test_who_may_pull_pulls(skopeo: LogIn, private_digest: str) -> None:
     bob = skopeo("bob")
 
-    assert private in bob.run("inspect", bob.docker("alice/private:v1"))
+    assert private_digest in bob.run("inspect", bob.docker("alice/private:v1"))
 
 
 @pytest.mark.client("skopeo")
@@ -43,13 +43,13 @@ def test_who_may_only_pull_cannot_push(skopeo: LogIn, tmp_path: Path) -> None:
 
 
 @pytest.mark.client("skopeo")
-def test_who_may_only_pull_cannot_delete(skopeo: LogIn, private: str) -> None:
+def test_who_may_only_pull_cannot_delete(skopeo: LogIn, private_digest: str) -> None:
     bob = skopeo("bob")
     remote = bob.docker("alice/private:v1")
 
     bob.refused("delete", remote)
 
-    assert private in bob.run("inspect", remote)
+    assert private_digest in bob.run("inspect", remote)
 
 
 @pytest.mark.client("skopeo")
@@ -94,7 +94,9 @@ def test_what_is_public_cannot_be_pushed_without_a_login(skopeo: LogIn, tmp_path
 
 @pytest.mark.client("skopeo")
 @pytest.mark.parametrize("account", ["charlie", "anonymous"])
-def test_a_private_repository_looks_like_a_missing_one_to_skopeo(skopeo: LogIn, private: str, account: str) -> None:
+def test_a_private_repository_looks_like_a_missing_one_to_skopeo(
+    skopeo: LogIn, private_digest: str, account: str
+) -> None:
     stranger = skopeo(account)
 
     private_one = stranger.refused("list-tags", stranger.docker("alice/private"))
@@ -107,11 +109,13 @@ def test_a_private_repository_looks_like_a_missing_one_to_skopeo(skopeo: LogIn, 
 @pytest.mark.client("skopeo")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 @pytest.mark.parametrize("what", ["manifests/v1", "manifests/{digest}", "blobs/{digest}", "tags/list"])
-def test_a_private_repository_answers_like_a_missing_one(server: Server, private: str, method: str, what: str) -> None:
+def test_a_private_repository_answers_like_a_missing_one(
+    server: Server, private_digest: str, method: str, what: str
+) -> None:
     answers = []
     for repository in ("alice/private", "alice/missing"):
         token = server.token("charlie", f"repository:{repository}:*")
-        path = f"/v2/{repository}/{what.format(digest=private)}"
+        path = f"/v2/{repository}/{what.format(digest=private_digest)}"
         answer = server.request(method, path, authorization=f"Bearer {token}")
         answers.append(refusal(answer, repository))
 
@@ -120,10 +124,10 @@ def test_a_private_repository_answers_like_a_missing_one(server: Server, private
 
 
 @pytest.mark.client("skopeo")
-def test_a_blob_is_not_mounted_from_a_repository_that_may_not_be_read(server: Server, private: str) -> None:
+def test_a_blob_is_not_mounted_from_a_repository_that_may_not_be_read(server: Server, private_digest: str) -> None:
     scopes = ("repository:myorg/backend-api:pull,push", "repository:alice/private:pull")
     token = server.token("developer", *scopes)
-    path = f"/v2/myorg/backend-api/blobs/uploads/?mount={private}&from=alice/private"
+    path = f"/v2/myorg/backend-api/blobs/uploads/?mount={private_digest}&from=alice/private"
 
     answer = server.request("POST", path, authorization=f"Bearer {token}", body=b"")
 

@@ -17,7 +17,7 @@ from core.db import clock
 from distribution import blobs
 from distribution.models import Trash
 from tests.collector.props import DAY
-from tests.distribution.test_writer import turn_taken
+from tests.core.db.test_sqlite_writer import turn_taken
 from tests.unwritable import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)

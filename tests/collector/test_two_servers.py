@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.server import Server, drop_database
+from tests.clients.server import Server
 from tests.collector.eager_jobs import __file__ as eager_jobs
+from tests.databases import drop_database
 
 INTERVALS = 3
 WORKERS = 2

@@ -41,7 +41,7 @@ def together(disk: Path, alice: Caller) -> Together:
 
     def bound(call: Call, tokens: dict[tuple[str, ...], str]) -> Callable[[], Response]:
         caller = Caller(Client(), alice.name, alice.password)
-        caller._tokens |= tokens
+        caller.tokens |= tokens
         return lambda: call(caller)
 
     return make

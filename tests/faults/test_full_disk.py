@@ -45,7 +45,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def full(small_disk: Path, tmp_path: Path) -> Iterator[Registry]:
+def full_registry(small_disk: Path, tmp_path: Path) -> Iterator[Registry]:
     """Serve from the small disk an image that was pushed while there was space."""
     registry = Small(tmp_path)
     registry.data = small_disk / "data"
@@ -59,18 +59,18 @@ def full(small_disk: Path, tmp_path: Path) -> Iterator[Registry]:
         registry.stop()
 
 
-def test_a_full_disk_refuses_pushes_until_space_is_back_and_nothing_else(full: Registry) -> None:
-    alice = Pusher(full, SHARED)
+def test_a_full_disk_refuses_pushes_until_space_is_back_and_nothing_else(full_registry: Registry) -> None:
+    alice = Pusher(full_registry, SHARED)
     alice.upload_whole(LARGE)
-    before, location = full.objects(), alice.start()
+    before, location = full_registry.objects(), alice.start()
     more = digest_of(LARGE[:-1])
 
     refused = alice.send("PATCH", location, LARGE[:-1])
     whole = alice.send("POST", f"blobs/uploads/?digest={more}", LARGE[:-1])
-    left = full.objects() - before
+    left = full_registry.objects() - before
     alice.expect(202, "DELETE", f"blobs/{digest_of(LARGE)}")
-    full.pass_time()
-    collected = full.manage("gc")
+    full_registry.pass_time()
+    collected = full_registry.manage("gc")
     alice.expect(202, "PATCH", alice.start(), LARGE[:-1])
     alice.upload_whole(b"one more")
 
@@ -79,4 +79,4 @@ def test_a_full_disk_refuses_pushes_until_space_is_back_and_nothing_else(full: R
     assert left == set()
     assert collected.returncode == 0, collected.stderr
     assert alice.pull(IMAGE)
-    assert full.manage("fsck", "--deep").stdout == "no problems\n"
+    assert full_registry.manage("fsck", "--deep").stdout == "no problems\n"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.clients.server import drop_database
+from tests.databases import drop_database
 from tests.faults.commands import Commands
 from tests.faults.pusher import Pusher
 from tests.faults.registry import Registry

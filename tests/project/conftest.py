@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.server import new_database
+from tests.databases import empty_database
 
 
 def database_of(folder: Path) -> dict[str, str]:
     """Return the environment that names an empty PostgreSQL database; nothing for SQLite, the default."""
     if not os.environ.get("REGISTRY_DATABASE_URL", "").startswith("postgres"):
         return {}
-    return {"REGISTRY_DATABASE_URL": new_database(folder)}
+    return {"REGISTRY_DATABASE_URL": empty_database(folder)}
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from tests.clients.server import ROOT, RULES, Server, basic, drop_database, password_of
+from tests.clients.server import ROOT, RULES, Server, basic, password_of
+from tests.databases import drop_database
 from tests.images import digest_of, manifest
 from tests.project.talk import Talk
 

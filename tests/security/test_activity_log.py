@@ -21,6 +21,7 @@ from tests.admin.browser import Browser
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.images import Image, manifest, push_blob, put_manifest
+from tests.process_memory import forget_passwords
 from tokens.views.token import OTHER_ACCOUNT
 
 ADDRESS = "192.0.2.5"
@@ -30,7 +31,7 @@ Events = Callable[[str], list[dict[str, Any]]]
 @pytest.fixture
 def events(caplog: pytest.LogCaptureFixture) -> Events:
     """Return what was logged under a message, without what every line has."""
-    authentication._verified.clear()
+    forget_passwords()
     caplog.set_level(logging.INFO)
     formatter = JsonFormatter()
 

@@ -11,13 +11,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from django.test import Client
 
-from accounts import authentication, epoch
+from accounts import epoch
 from accounts.models import Account
 from acl.models import Rule
 from core.json_log import JsonFormatter
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.images import Image
+from tests.process_memory import forget_passwords
 from tests.security import forge
 
 WRONG = "a wrong password that is a secret all the same"
@@ -26,7 +27,7 @@ WRONG = "a wrong password that is a secret all the same"
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """Return what the server would have written since the test began, line by line, at every level."""
-    authentication._verified.clear()
+    forget_passwords()
     caplog.set_level(logging.DEBUG)
     formatter = JsonFormatter()
     return lambda: [formatter.format(record) for record in caplog.records]

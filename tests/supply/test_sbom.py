@@ -42,7 +42,7 @@ def test_it_says_what_asks_for_what(bill: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Path:
+def stand_in(tmp_path: Path) -> Path:
     """Return a stand-in for docker, which answers as an image would."""
     engine = tmp_path / "engine"
     engine.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(INSIDE)}\nEND\n")
@@ -50,8 +50,8 @@ def image(tmp_path: Path) -> Path:
     return engine
 
 
-def test_that_of_an_image_has_its_python_and_its_debian(image: Path, tmp_path: Path) -> None:
-    status = sbom.main([f"--output={tmp_path / 'bill'}", "--image=registry", f"--engine={image}"])
+def test_that_of_an_image_has_its_python_and_its_debian(stand_in: Path, tmp_path: Path) -> None:
+    status = sbom.main([f"--output={tmp_path / 'bill'}", "--image=registry", f"--engine={stand_in}"])
 
     assert status == 0
     named = {component["purl"] for component in json.loads((tmp_path / "bill").read_text())["components"]}
@@ -65,11 +65,11 @@ def test_that_of_an_image_has_its_python_and_its_debian(image: Path, tmp_path: P
 
 
 def test_an_image_of_other_packages_than_the_locked_ones_is_refused(
-    image: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    stand_in: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    image.write_text(image.read_text().replace(DJANGO, "5.2.1"))
+    stand_in.write_text(stand_in.read_text().replace(DJANGO, "5.2.1"))
 
-    status = sbom.main([f"--output={tmp_path / 'bill'}", "--image=registry", f"--engine={image}"])
+    status = sbom.main([f"--output={tmp_path / 'bill'}", "--image=registry", f"--engine={stand_in}"])
 
     assert status == 1
     assert "registry holds what requirements.txt does not lock: Django 5.2.1" in capfd.readouterr().err

@@ -45,9 +45,11 @@ def configure(settings: Settings, **auth: Any) -> None:
     settings.REGISTRY = replace(registry, auth=replace(registry.auth, **auth))
 
 
-def write(path: Path, private: Any, **options: Any) -> Path:
+def write(path: Path, private_key: Any, **options: Any) -> Path:
     encryption = options.pop("encryption", serialization.NoEncryption())
-    path.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    path.write_bytes(
+        private_key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    )
     path.chmod(0o600)
     return path
 
@@ -57,39 +59,39 @@ def new_rsa(bits: int = 2048) -> rsa.RSAPrivateKey:
 
 
 @pytest.fixture
-def private(settings: Settings, tmp_path: Path) -> Path:
+def private_key(settings: Settings, tmp_path: Path) -> Path:
     """Configure a private key that does not exist yet."""
     path = tmp_path / "keys" / "registry.key"
     configure(settings, private_key=path)
     return path
 
 
-def test_keys_are_made_at_the_first_start(private: Path) -> None:
+def test_keys_are_made_at_the_first_start(private_key: Path) -> None:
     ring.ensure_keys()
 
-    made = serialization.load_pem_private_key(private.read_bytes(), None)
+    made = serialization.load_pem_private_key(private_key.read_bytes(), None)
     assert isinstance(made, rsa.RSAPrivateKey)
     assert made.key_size >= 2048
-    assert stat.S_IMODE(private.stat().st_mode) == 0o600
-    assert stat.S_IMODE(private.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(private_key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(private_key.parent.stat().st_mode) == 0o700
 
 
-def test_no_private_key_is_readable_by_others(private: Path) -> None:
+def test_no_private_key_is_readable_by_others(private_key: Path) -> None:
     ring.ensure_keys()
 
-    for path in private.parent.iterdir():
+    for path in private_key.parent.iterdir():
         if b"PRIVATE" in path.read_bytes():
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_public_key_is_written_for_others(private: Path) -> None:
+def test_the_public_key_is_written_for_others(private_key: Path) -> None:
     ring.ensure_keys()
 
-    public = serialization.load_pem_public_key(private.with_suffix(".pub").read_bytes())
+    public = serialization.load_pem_public_key(private_key.with_suffix(".pub").read_bytes())
     assert public == ring.active_key().verifying
 
 
-def test_a_second_start_keeps_the_keys(private: Path) -> None:
+def test_a_second_start_keeps_the_keys(private_key: Path) -> None:
     ring.ensure_keys()
     first = ring.active_key().kid
 
@@ -98,28 +100,28 @@ def test_a_second_start_keeps_the_keys(private: Path) -> None:
     assert ring.active_key().kid == first
 
 
-def test_keys_whose_folder_went_away_sign_and_verify_as_before(private: Path) -> None:
+def test_keys_whose_folder_went_away_sign_and_verify_as_before(private_key: Path) -> None:
     ring.ensure_keys()
     before = ring.active_key().kid
 
-    private.parent.rename(private.parent.with_name("away"))
+    private_key.parent.rename(private_key.parent.with_name("away"))
 
     assert ring.active_key().kid == before
     assert ring.verifying_key(before) is not None
 
 
-def test_a_key_that_was_taken_away_counts_no_more(private: Path) -> None:
+def test_a_key_that_was_taken_away_counts_no_more(private_key: Path) -> None:
     ring.ensure_keys()
 
-    private.unlink()
+    private_key.unlink()
 
     with pytest.raises(KeyFileError, match="it is made when the server starts"):
         ring.current()
 
 
 def test_eight_processes_that_start_at_once_agree(tmp_path: Path) -> None:
-    private, start = tmp_path / "keys" / "registry.key", tmp_path / "start"
-    command = [sys.executable, "-c", START, str(private), str(start)]
+    private_key, start = tmp_path / "keys" / "registry.key", tmp_path / "start"
+    command = [sys.executable, "-c", START, str(private_key), str(start)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
 
     start.touch()
@@ -127,10 +129,10 @@ def test_eight_processes_that_start_at_once_agree(tmp_path: Path) -> None:
 
     assert [process.returncode for process in processes] == [0] * 8
     assert len(kids) == 1
-    assert not [path for path in private.parent.iterdir() if path.name.startswith(".")]
+    assert not [path for path in private_key.parent.iterdir() if path.name.startswith(".")]
 
 
-def test_the_kid_is_the_thumbprint_of_rfc_7638(private: Path) -> None:
+def test_the_kid_is_the_thumbprint_of_rfc_7638(private_key: Path) -> None:
     ring.ensure_keys()
     (jwk,) = [jwk for jwk in ring.jwks()["keys"] if jwk["kid"] == ring.active_key().kid]
 
@@ -140,7 +142,7 @@ def test_the_kid_is_the_thumbprint_of_rfc_7638(private: Path) -> None:
     assert jwk["kid"] == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def test_the_published_set_holds_nothing_private(private: Path) -> None:
+def test_the_published_set_holds_nothing_private(private_key: Path) -> None:
     ring.ensure_keys()
 
     for jwk in ring.jwks()["keys"]:
@@ -148,7 +150,7 @@ def test_the_published_set_holds_nothing_private(private: Path) -> None:
         assert (jwk["kty"], jwk["alg"], jwk["use"]) == ("RSA", "RS256", "sig")
 
 
-def test_no_key_is_printed(private: Path, settings: Settings) -> None:
+def test_no_key_is_printed(private_key: Path, settings: Settings) -> None:
     ring.ensure_keys()
     assert "PRIVATE" not in repr(ring.active_key())
 
@@ -166,62 +168,62 @@ def test_no_key_is_printed(private: Path, settings: Settings) -> None:
     ],
     ids=["short", "EC", "Ed25519"],
 )
-def test_a_key_of_another_kind_is_refused(key: Any, message: str, private: Path) -> None:
-    private.parent.mkdir()
-    write(private, key())
+def test_a_key_of_another_kind_is_refused(key: Any, message: str, private_key: Path) -> None:
+    private_key.parent.mkdir()
+    write(private_key, key())
 
     with pytest.raises(KeyFileError, match=message):
         ring.ensure_keys()
 
 
-def test_a_key_with_a_password_is_refused(private: Path) -> None:
-    private.parent.mkdir()
-    write(private, new_rsa(), encryption=serialization.BestAvailableEncryption(b"password"))
+def test_a_key_with_a_password_is_refused(private_key: Path) -> None:
+    private_key.parent.mkdir()
+    write(private_key, new_rsa(), encryption=serialization.BestAvailableEncryption(b"password"))
 
     with pytest.raises(KeyFileError, match="without a password"):
         ring.ensure_keys()
 
 
 @pytest.mark.parametrize("content", [b"garbage", b"\xff\x00", b"-----BEGIN PRIVATE KEY-----\nx\n", b"-----BEGIN CERT"])
-def test_garbage_is_refused(content: bytes, private: Path) -> None:
-    private.parent.mkdir()
-    private.write_bytes(content)
-    private.chmod(0o600)
+def test_garbage_is_refused(content: bytes, private_key: Path) -> None:
+    private_key.parent.mkdir()
+    private_key.write_bytes(content)
+    private_key.chmod(0o600)
 
     with pytest.raises(KeyFileError, match="not an RSA private key in PEM form"):
         ring.ensure_keys()
 
 
-def test_a_public_key_in_place_of_the_private_one_is_refused(private: Path) -> None:
+def test_a_public_key_in_place_of_the_private_one_is_refused(private_key: Path) -> None:
     ring.ensure_keys()
-    private.write_bytes(private.with_suffix(".pub").read_bytes())
+    private_key.write_bytes(private_key.with_suffix(".pub").read_bytes())
 
     with pytest.raises(KeyFileError, match="not an RSA private key"):
         ring.ensure_keys()
 
 
-def test_a_key_that_others_may_read_is_refused_with_the_remedy(private: Path) -> None:
+def test_a_key_that_others_may_read_is_refused_with_the_remedy(private_key: Path) -> None:
     ring.ensure_keys()
-    private.chmod(0o644)
+    private_key.chmod(0o644)
 
-    with pytest.raises(KeyFileError, match=f"chmod 600 {private}"):
+    with pytest.raises(KeyFileError, match=f"chmod 600 {private_key}"):
         ring.ensure_keys()
 
 
-def test_a_public_key_of_another_private_one_is_refused(private: Path) -> None:
+def test_a_public_key_of_another_private_one_is_refused(private_key: Path) -> None:
     ring.ensure_keys()
-    write(private, new_rsa())
+    write(private_key, new_rsa())
 
     with pytest.raises(KeyFileError, match=r"registry\.pub: does not belong to the private key"):
         ring.ensure_keys()
 
 
-def test_a_public_key_of_openssl_is_taken(private: Path) -> None:
-    private.parent.mkdir()
-    public = private.with_suffix(".pub")
-    for arguments in (["genrsa", "-out", private], ["rsa", "-in", private, "-pubout", "-out", public]):
+def test_a_public_key_of_openssl_is_taken(private_key: Path) -> None:
+    private_key.parent.mkdir()
+    public = private_key.with_suffix(".pub")
+    for arguments in (["genrsa", "-out", private_key], ["rsa", "-in", private_key, "-pubout", "-out", public]):
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
-    private.chmod(0o600)
+    private_key.chmod(0o600)
 
     ring.ensure_keys()
 

@@ -1,6 +1,7 @@
 """What was answered with 200 is promised: `last_used_at` is renewed once it is older than half the grace period."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
+from pytest_django import Settings
 
 from distribution import last_used
 from distribution.models import Link, Manifest, Tag
@@ -28,7 +30,7 @@ def half_of_grace() -> float:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_an_old_promise_of_a_blob_is_renewed(alice: Caller, method: str) -> None:
+def test_an_old_last_used_at_of_a_blob_is_touched(alice: Caller, method: str) -> None:
     digest = push_blob(alice, "alice/app", b"")
     before = age(Link.objects.all(), seconds=half_of_grace() + 5)
 
@@ -37,7 +39,7 @@ def test_an_old_promise_of_a_blob_is_renewed(alice: Caller, method: str) -> None
     assert Link.objects.get().last_used_at > before + timedelta(seconds=half_of_grace())
 
 
-def test_a_fresh_promise_is_left_as_it_is(alice: Caller) -> None:
+def test_a_recent_last_used_at_is_left(alice: Caller) -> None:
     digest = push_blob(alice, "alice/app", b"")
     before = age(Link.objects.all(), seconds=half_of_grace() - 5)
 
@@ -48,7 +50,7 @@ def test_a_fresh_promise_is_left_as_it_is(alice: Caller) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("by", ["tag", "digest"])
-def test_an_old_promise_of_a_manifest_is_renewed(
+def test_an_old_last_used_at_of_a_manifest_is_touched(
     alice: Caller, push: Callable[..., Image], method: str, by: str
 ) -> None:
     image = push()
@@ -59,7 +61,7 @@ def test_an_old_promise_of_a_manifest_is_renewed(
     assert Manifest.objects.get().last_used_at > before
 
 
-def test_a_promise_renews_no_other_row(alice: Caller) -> None:
+def test_a_pull_touches_no_other_row(alice: Caller) -> None:
     digest = push_blob(alice, "alice/app", b"")
     push_blob(alice, "alice/other", b"")
     old = now() - timedelta(days=30)
@@ -71,7 +73,7 @@ def test_a_promise_renews_no_other_row(alice: Caller) -> None:
 
 
 @pytest.mark.parametrize("verb", ["push", "mount", "upload"])
-def test_pushing_again_renews_the_promise_of_a_link(alice: Caller, verb: str) -> None:
+def test_pushing_a_blob_again_touches_its_link(alice: Caller, verb: str) -> None:
     digest = push_blob(alice, "alice/app", b"")
     before = age(Link.objects.all(), seconds=60)
     query = f"mount={digest}&from=alice/app" if verb == "mount" else f"digest={digest}"
@@ -81,7 +83,7 @@ def test_pushing_again_renews_the_promise_of_a_link(alice: Caller, verb: str) ->
     assert Link.objects.get().last_used_at > before
 
 
-def test_putting_again_renews_the_promise_of_a_manifest(alice: Caller, push: Callable[..., Image]) -> None:
+def test_putting_a_manifest_again_touches_it(alice: Caller, push: Callable[..., Image]) -> None:
     image = push()
     before = age(Manifest.objects.all(), seconds=60)
 
@@ -91,7 +93,9 @@ def test_putting_again_renews_the_promise_of_a_manifest(alice: Caller, push: Cal
 
 
 @pytest.mark.parametrize("request_path", ["manifests/v1", "manifests/digest"])
-def test_the_end_of_a_hold_is_remembered(alice: Caller, push: Callable[..., Image], request_path: str) -> None:
+def test_removing_the_last_reference_sets_last_used_at(
+    alice: Caller, push: Callable[..., Image], request_path: str
+) -> None:
     image = push()
     rows = Link.objects if "digest" in request_path else Manifest.objects
     rows.update(last_used_at=now() - timedelta(days=9))
@@ -101,7 +105,7 @@ def test_the_end_of_a_hold_is_remembered(alice: Caller, push: Callable[..., Imag
     assert all(row.last_used_at > now() - timedelta(minutes=1) for row in rows.all())
 
 
-def test_the_end_of_a_hold_never_sets_a_promise_back(alice: Caller, push: Callable[..., Image]) -> None:
+def test_removing_the_last_reference_never_sets_last_used_at_back(alice: Caller, push: Callable[..., Image]) -> None:
     push()
     ahead = now() + timedelta(days=1)
     Manifest.objects.update(last_used_at=ahead)
@@ -111,11 +115,11 @@ def test_the_end_of_a_hold_never_sets_a_promise_back(alice: Caller, push: Callab
     assert Manifest.objects.get().last_used_at == ahead
 
 
-def test_a_row_that_went_in_between_is_no_promise(db: None) -> None:
+def test_touching_a_missing_row_reports_it(db: None) -> None:
     assert not last_used.renew("distribution_link", 12345)
 
 
-def test_a_row_that_goes_between_look_and_promise_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_deleted_between_select_and_touch_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = push_blob(alice, "alice/app", b"")
     age(Link.objects.all(), days=30)
     real = last_used.renew
@@ -129,9 +133,7 @@ def test_a_row_that_goes_between_look_and_promise_is_404(alice: Caller, monkeypa
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
 
 
-def test_a_row_that_goes_before_it_is_kept_from_the_collector_is_404(
-    alice: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_row_deleted_before_a_deferred_touch_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = push_blob(alice, "alice/app", b"")
     age(Link.objects.all(), days=30)
 
@@ -143,7 +145,7 @@ def test_a_row_that_goes_before_it_is_kept_from_the_collector_is_404(
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
 
 
-def test_a_tag_that_moves_while_its_promise_is_remembered_promises_what_it_names_now(
+def test_a_tag_that_moves_during_a_deferred_touch_serves_and_touches_its_new_manifest(
     alice: Caller, push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = push(), push(tag="v2", content=b"another layer")
@@ -179,7 +181,7 @@ def test_a_pull_asks_for_the_epoch_and_for_what_is_pulled(alice: Caller, method:
     assert queries_of(alice, method, f"/v2/alice/app/manifests/{image.digest}") == 2
 
 
-def test_a_pull_of_what_was_long_quiet_writes_once(alice: Caller) -> None:
+def test_a_pull_of_an_old_manifest_writes_once(alice: Caller) -> None:
     image = push_image(alice, "alice/app", "v1")
     path = f"/v2/alice/app/manifests/{image.digest}"
     alice.head(path)
@@ -191,3 +193,42 @@ def test_a_pull_of_what_was_long_quiet_writes_once(alice: Caller) -> None:
         alice.head(path)
 
     assert (len(first), len(second)) == (3, 2)
+
+
+@pytest.fixture
+def outrun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be no grace period, so that each answer renews, and another request always renew first."""
+    section = replace(settings.REGISTRY.garbage_collector, grace_period=timedelta(0))
+    settings.REGISTRY = replace(settings.REGISTRY, garbage_collector=section)
+    renew = last_used.renew
+
+    def renew_after_another(table: str, pk: int) -> bool:
+        renew(table, pk)
+        return False
+
+    monkeypatch.setattr(last_used, "renew", renew_after_another)
+
+
+def push_old_blob(alice: Caller) -> str:
+    """Push a blob whose promise is an hour old, however fast the push was."""
+    digest = push_blob(alice, "alice/app", b"a blob that everybody wants")
+    Link.objects.update(last_used_at=now() - timedelta(hours=1))
+    return digest
+
+
+def test_a_blob_that_other_requests_renew_first_is_200(alice: Caller, outrun: None) -> None:
+    digest = push_old_blob(alice)
+
+    assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 200
+
+
+def test_a_blob_deleted_by_another_touch_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch, outrun: None) -> None:
+    digest = push_old_blob(alice)
+
+    def go_first(*_: object) -> bool:
+        Link.objects.all().delete()
+        return False
+
+    monkeypatch.setattr(last_used, "renew", go_first)
+
+    assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404

@@ -5,7 +5,7 @@ import os
 from core.hourly import SECONDS, Hourly
 
 
-def test_a_turn_comes_at_once_and_then_every_hour() -> None:
+def test_it_is_due_at_once_and_then_every_hour() -> None:
     now = [5.0]
     turn = Hourly(lambda: now[0])
 
@@ -17,7 +17,7 @@ def test_a_turn_comes_at_once_and_then_every_hour() -> None:
     assert taken == [True, False, False, True, False]
 
 
-def test_a_turn_that_one_process_took_is_no_other_ones() -> None:
+def test_it_is_due_in_one_process_an_hour() -> None:
     turn = Hourly()
     pid = os.fork()
     if not pid:

@@ -57,7 +57,9 @@ def is_claimed() -> bool:
 
 @pytest.mark.parametrize("in_chunks", [True, False])
 @pytest.mark.parametrize("is_there_before", [True, False])
-def test_a_blob_is_201(alice: Caller, lose_answer: LoseAnswer, *, in_chunks: bool, is_there_before: bool) -> None:
+def test_a_published_blob_is_201_though_the_answer_to_its_commit_is_lost(
+    alice: Caller, lose_answer: LoseAnswer, *, in_chunks: bool, is_there_before: bool
+) -> None:
     if is_there_before:
         push_blob(alice, "alice/app", BYTES)
     location = start(alice)
@@ -72,7 +74,7 @@ def test_a_blob_is_201(alice: Caller, lose_answer: LoseAnswer, *, in_chunks: boo
     assert alice.head(f"/v2/alice/app/blobs/{digest_of(BYTES)}").status_code == 200
 
 
-def test_a_session_that_is_opened_is_202_and_takes_the_blob(alice: Caller, lose_answer: LoseAnswer) -> None:
+def test_an_opened_session_is_202_and_takes_the_blob(alice: Caller, lose_answer: LoseAnswer) -> None:
     lost = lose_answer(Upload.objects.exists)
 
     location = start(alice)
@@ -82,7 +84,7 @@ def test_a_session_that_is_opened_is_202_and_takes_the_blob(alice: Caller, lose_
 
 
 @pytest.mark.parametrize("before", [b"", b"what came before: "])
-def test_a_session_that_is_claimed_takes_the_chunk(alice: Caller, lose_answer: LoseAnswer, before: bytes) -> None:
+def test_a_leased_session_takes_the_chunk(alice: Caller, lose_answer: LoseAnswer, before: bytes) -> None:
     location = start(alice)
     if before:
         alice.patch(location, before)
@@ -96,7 +98,7 @@ def test_a_session_that_is_claimed_takes_the_chunk(alice: Caller, lose_answer: L
     assert content(alice.get(f"/v2/alice/app/blobs/{digest_of(before + BYTES)}")) == before + BYTES
 
 
-def test_a_chunk_without_bytes_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
+def test_an_empty_chunk_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
     location = start(alice)
     lost = lose_answer(Trash.objects.exists)
 
@@ -107,7 +109,7 @@ def test_a_chunk_without_bytes_is_202(alice: Caller, lose_answer: LoseAnswer) ->
     assert finish(alice, location, digest_of(BYTES), BYTES).status_code == 201
 
 
-def test_a_session_that_is_cancelled_is_204(alice: Caller, lose_answer: LoseAnswer) -> None:
+def test_a_cancelled_session_is_204(alice: Caller, lose_answer: LoseAnswer) -> None:
     location = start(alice)
     lost = lose_answer(lambda: not Upload.objects.exists())
 
@@ -117,7 +119,7 @@ def test_a_session_that_is_cancelled_is_204(alice: Caller, lose_answer: LoseAnsw
     assert response.status_code == 204
 
 
-def test_another_digest_is_400_though_its_session_was_ended_before(alice: Caller, lose_answer: LoseAnswer) -> None:
+def test_a_wrong_digest_is_400_though_its_session_is_gone(alice: Caller, lose_answer: LoseAnswer) -> None:
     location = start(alice)
     lost = lose_answer(lambda: not Upload.objects.exists())
 
@@ -127,7 +129,7 @@ def test_another_digest_is_400_though_its_session_was_ended_before(alice: Caller
     assert response.status_code == 400
 
 
-def test_a_blob_that_is_deleted_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
+def test_a_deleted_blob_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
     digest = push_blob(alice, "alice/app", BYTES)
     lost = lose_answer(lambda: not Link.objects.exists())
 
@@ -137,7 +139,7 @@ def test_a_blob_that_is_deleted_is_202(alice: Caller, lose_answer: LoseAnswer) -
     assert response.status_code == 202
 
 
-def test_a_tag_that_is_deleted_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
+def test_a_deleted_tag_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
     push_image(alice, "alice/app", "v1")
     lost = lose_answer(lambda: not Tag.objects.exists())
 
@@ -147,7 +149,7 @@ def test_a_tag_that_is_deleted_is_202(alice: Caller, lose_answer: LoseAnswer) ->
     assert response.status_code == 202
 
 
-def test_a_manifest_that_is_deleted_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
+def test_a_deleted_manifest_is_202(alice: Caller, lose_answer: LoseAnswer) -> None:
     image = push_image(alice, "alice/app", "v1")
     lost = lose_answer(lambda: not Manifest.objects.exists())
 
@@ -157,7 +159,7 @@ def test_a_manifest_that_is_deleted_is_202(alice: Caller, lose_answer: LoseAnswe
     assert response.status_code == 202
 
 
-def test_a_repository_that_is_deleted_is_gone_on_with(alice: Caller, lose_answer: LoseAnswer) -> None:
+def test_the_deletion_of_a_repository_is_completed(alice: Caller, lose_answer: LoseAnswer) -> None:
     push_image(alice, "alice/app", "v1")
     lost = lose_answer(lambda: not Repository.objects.filter(name="alice/app").exists())
 
@@ -168,7 +170,7 @@ def test_a_repository_that_is_deleted_is_gone_on_with(alice: Caller, lose_answer
     assert not Repository.objects.exists()
 
 
-def test_what_was_never_there_is_404(alice: Caller) -> None:
+def test_a_missing_tag_manifest_or_blob_is_404(alice: Caller) -> None:
     push_blob(alice, "alice/app", BYTES)
 
     for path in ("manifests/v1", f"manifests/{digest_of(b'none')}", f"blobs/{digest_of(b'none')}"):

@@ -17,7 +17,7 @@ from distribution.uploads import sessions
 from tests.caller import Caller, Response, error_codes
 from tests.distribution.invariants import broken, objects_on
 from tests.distribution.sessions import chunk, finish, start
-from tests.distribution.test_reserve import BLOCK, FREE, Reserving, reserving  # noqa: F401 - a fixture
+from tests.distribution.storage.test_disk_reserve import BLOCK, FREE, Reserving, reserving  # noqa: F401 - a fixture
 from tests.images import digest_of, push_blob, push_image, put_manifest
 
 SHORT, LONG = b"bytes", bytes(100_000)
@@ -102,14 +102,14 @@ def run_out(reserving: Reserving) -> Change:  # noqa: F811 - as above
 
 
 @pytest.fixture
-def limit(settings: Settings) -> Callable[[int], None]:
+def limit_blob_size(settings: Settings) -> Callable[[int], None]:
     """Let a blob have at most so many bytes."""
 
-    def limit(size: int) -> None:
+    def limit_blob_size(size: int) -> None:
         section = replace(settings.REGISTRY.storage, max_blob_size=size)
         settings.REGISTRY = replace(settings.REGISTRY, storage=section)
 
-    return limit
+    return limit_blob_size
 
 
 def nothing_is_left(disk: Path) -> bool:
@@ -194,10 +194,10 @@ def test_reads_cancels_and_deletions_go_on_below_half_of_the_reserve(alice: Call
 
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape is not a_copy_of_sealed_bytes])
 def test_a_blob_that_gets_too_large_is_413_and_gives_its_bytes_back(
-    disk: Path, alice: Caller, limit: Callable[[int], None], shape: Shape
+    disk: Path, alice: Caller, limit_blob_size: Callable[[int], None], shape: Shape
 ) -> None:
     largest = len(SHORT) - 1 if shape is a_short_body else len(LONG) - 1
-    response = shape(alice, lambda: limit(largest))
+    response = shape(alice, lambda: limit_blob_size(largest))
 
     assert (response.status_code, error_codes(response)) == (413, ["SIZE_INVALID"])
     assert nothing_is_left(disk)
@@ -205,15 +205,15 @@ def test_a_blob_that_gets_too_large_is_413_and_gives_its_bytes_back(
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_blob_of_the_very_size_is_taken(
-    disk: Path, alice: Caller, limit: Callable[[int], None], shape: Shape
+    disk: Path, alice: Caller, limit_blob_size: Callable[[int], None], shape: Shape
 ) -> None:
-    response = shape(alice, lambda: limit(len(SHORT) + len(LONG)))
+    response = shape(alice, lambda: limit_blob_size(len(SHORT) + len(LONG)))
 
     assert response.status_code in (201, 202)
 
 
-def test_the_sum_of_all_chunks_counts(disk: Path, alice: Caller, limit: Callable[[int], None]) -> None:
-    limit(2 * len(SHORT))
+def test_the_sum_of_all_chunks_counts(disk: Path, alice: Caller, limit_blob_size: Callable[[int], None]) -> None:
+    limit_blob_size(2 * len(SHORT))
     location = start(alice)
 
     answers = [alice.patch(location, SHORT, chunked=chunked).status_code for chunked in (False, True, True)]
@@ -224,10 +224,10 @@ def test_the_sum_of_all_chunks_counts(disk: Path, alice: Caller, limit: Callable
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
 def test_a_length_that_is_too_large_is_413_before_the_body(
-    disk: Path, alice: Caller, limit: Callable[[int], None], method: str
+    disk: Path, alice: Caller, limit_blob_size: Callable[[int], None], method: str
 ) -> None:
     location = f"{start(alice)}?digest={digest_of(LONG)}"
-    limit(2**30)
+    limit_blob_size(2**30)
 
     response = alice.send(method, location, headers={"Expect": "100-continue"}, meta=announced(2**30 + 1))
 

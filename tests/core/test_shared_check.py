@@ -28,50 +28,50 @@ class Disk:
 
 
 @pytest.fixture
-def disk() -> Iterator[Disk]:
+def hanging_disk() -> Iterator[Disk]:
     """Hang until the test lets go, or ends."""
-    disk = Disk()
-    yield disk
-    disk.may_answer.set()
+    hanging_disk = Disk()
+    yield hanging_disk
+    hanging_disk.may_answer.set()
 
 
-def test_all_who_ask_at_once_share_one_result(disk: Disk) -> None:
-    check = SharedCheck(disk.answer, "late", LONG, fresh_seconds=LONG)
+def test_all_who_ask_at_once_share_one_result(hanging_disk: Disk) -> None:
+    check = SharedCheck(hanging_disk.answer, "late", LONG, fresh_seconds=LONG)
 
     with ThreadPoolExecutor(8) as crowd:
         asking = [crowd.submit(check.result) for _ in range(8)]
-        disk.is_asked.wait(LONG)
-        disk.may_answer.set()
+        hanging_disk.is_asked.wait(LONG)
+        hanging_disk.may_answer.set()
         results = [each.result() for each in asking]
 
-    assert (results, disk.asked) == (["ok"] * 8, 1)
+    assert (results, hanging_disk.asked) == (["ok"] * 8, 1)
 
 
-def test_a_check_that_hangs_is_late_for_everybody_and_runs_once(disk: Disk) -> None:
-    check = SharedCheck(disk.answer, "late", SHORT)
+def test_a_check_that_hangs_is_late_for_everybody_and_runs_once(hanging_disk: Disk) -> None:
+    check = SharedCheck(hanging_disk.answer, "late", SHORT)
 
     results = [check.result() for _ in range(20)]
 
-    assert disk.is_asked.wait(LONG)
-    assert (results, disk.asked) == (["late"] * 20, 1)
+    assert hanging_disk.is_asked.wait(LONG)
+    assert (results, hanging_disk.asked) == (["late"] * 20, 1)
 
 
-def test_a_check_that_hung_says_how_it_is_once_it_has_ended(disk: Disk) -> None:
-    check = SharedCheck(disk.answer, "late", SHORT, fresh_seconds=LONG)
+def test_a_check_that_hung_says_how_it_is_once_it_has_ended(hanging_disk: Disk) -> None:
+    check = SharedCheck(hanging_disk.answer, "late", SHORT, fresh_seconds=LONG)
     assert check.result() == "late"
 
-    disk.may_answer.set()
+    hanging_disk.may_answer.set()
     while (result := check.result()) == "late":
         time.sleep(SHORT)
 
-    assert (result, disk.asked) == ("ok", 1)
+    assert (result, hanging_disk.asked) == ("ok", 1)
 
 
 def test_a_check_for_which_there_is_no_thread_is_late_and_tried_again(
-    disk: Disk, monkeypatch: pytest.MonkeyPatch
+    hanging_disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk.may_answer.set()
-    check = SharedCheck(disk.answer, "late", LONG)
+    hanging_disk.may_answer.set()
+    check = SharedCheck(hanging_disk.answer, "late", LONG)
 
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -83,9 +83,9 @@ def test_a_check_for_which_there_is_no_thread_is_late_and_tried_again(
     assert (then, check.result()) == ("late", "ok")
 
 
-def test_an_old_result_is_asked_for_again(disk: Disk) -> None:
-    disk.may_answer.set()
-    check = SharedCheck(disk.answer, "late", LONG)
+def test_an_old_result_is_asked_for_again(hanging_disk: Disk) -> None:
+    hanging_disk.may_answer.set()
+    check = SharedCheck(hanging_disk.answer, "late", LONG)
 
     assert [check.result(), check.result()] == ["ok", "ok"]
-    assert disk.asked == 2
+    assert hanging_disk.asked == 2

@@ -25,7 +25,7 @@ from distribution.protocol.spec import (
     OCI_MANIFEST,
 )
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "manifests"
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "manifests"
 SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 
 Fields = dict[str, Any]

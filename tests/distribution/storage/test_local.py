@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.core.files.storage import InMemoryStorage
 
-from distribution.storage.blob_store import BlobStore, MissingObjectError, new_key
+from distribution.storage.blob_store import BlobStore, new_key
 from distribution.storage.local import CHUNK_BYTES, FIRST_CHUNK_BYTES, DurableFileSystemStorage, SyncError
 
 
@@ -34,16 +33,6 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(os, "fsync", fsync)
     return paths
-
-
-def test_what_is_written_is_read(storage: DurableFileSystemStorage) -> None:
-    key = new_key()
-
-    BlobStore(storage).write(key, io.BytesIO(b"bytes"))
-
-    with BlobStore(storage).open_at(key, 2) as file:
-        assert file.read() == b"tes"
-    assert BlobStore(storage).size(key) == 5
 
 
 @pytest.mark.parametrize("size", [FIRST_CHUNK_BYTES - 1, FIRST_CHUNK_BYTES, FIRST_CHUNK_BYTES + 1, CHUNK_BYTES * 2 + 1])
@@ -93,7 +82,7 @@ def test_a_symbolic_link_is_not_followed(storage: DurableFileSystemStorage, tmp_
 
 
 @pytest.mark.parametrize("behind", [b"", b"a", b"more than is added"])
-def test_what_is_added_stands_behind_the_bytes_that_count_and_takes_the_place_of_others(
+def test_append_overwrites_what_lies_behind_the_given_size(
     storage: DurableFileSystemStorage, synced: list[str], behind: bytes
 ) -> None:
     key, blobs = new_key(), BlobStore(storage)
@@ -107,7 +96,7 @@ def test_what_is_added_stands_behind_the_bytes_that_count_and_takes_the_place_of
     assert synced == [storage.path(key)]
 
 
-def test_a_file_is_cut_for_good(storage: DurableFileSystemStorage, synced: list[str]) -> None:
+def test_truncate_is_synced(storage: DurableFileSystemStorage, synced: list[str]) -> None:
     key, blobs = new_key(), BlobStore(storage)
     blobs.write(key, io.BytesIO(b"bytes and others"))
     synced.clear()
@@ -119,7 +108,7 @@ def test_a_file_is_cut_for_good(storage: DurableFileSystemStorage, synced: list[
 
 
 @pytest.mark.parametrize("lost", [Path.unlink, lambda file: file.write_bytes(b"byt")])
-def test_nothing_is_added_to_a_file_that_has_lost_bytes(
+def test_append_and_truncate_refuse_a_file_shorter_than_the_given_size(
     storage: DurableFileSystemStorage, lost: Callable[[Path], object]
 ) -> None:
     key, blobs = new_key(), BlobStore(storage)
@@ -135,7 +124,7 @@ def test_nothing_is_added_to_a_file_that_has_lost_bytes(
     assert [file.read_bytes() for file in Path(storage.location).rglob(key)] == left
 
 
-def test_nothing_is_added_through_a_symbolic_link(storage: DurableFileSystemStorage, tmp_path: Path) -> None:
+def test_append_follows_no_symbolic_link(storage: DurableFileSystemStorage, tmp_path: Path) -> None:
     key, elsewhere = new_key(), tmp_path / "elsewhere"
     elsewhere.write_bytes(b"bytes")
     Path(storage.path(key)).symlink_to(elsewhere)
@@ -146,7 +135,7 @@ def test_nothing_is_added_through_a_symbolic_link(storage: DurableFileSystemStor
     assert elsewhere.read_bytes() == b"bytes"
 
 
-def test_a_reader_that_raises_leaves_what_was_there(storage: DurableFileSystemStorage) -> None:
+def test_append_of_a_broken_reader_leaves_what_was_there(storage: DurableFileSystemStorage) -> None:
     key, blobs = new_key(), BlobStore(storage)
     blobs.write(key, io.BytesIO(b"bytes"))
 
@@ -171,14 +160,6 @@ def test_an_fsync_that_fails_has_an_error_of_its_own(
         BlobStore(storage).append(key, io.BytesIO(b"more"), 5)
 
 
-def test_another_storage_says_that_nothing_can_be_added() -> None:
-    blobs = BlobStore(InMemoryStorage())
-
-    assert not blobs.is_disk
-    with pytest.raises(TypeError, match="nothing can be appended"):
-        blobs.append(new_key(), io.BytesIO(b"more"), 5)
-
-
 class BrokenReader(io.BytesIO):
     """Gives some bytes, then raises."""
 
@@ -195,17 +176,6 @@ def test_a_reader_that_raises_leaves_no_object(storage: DurableFileSystemStorage
         BlobStore(storage).write(key, BrokenReader(b"some"))
 
     assert not Path(storage.path(key)).exists()
-
-
-def test_a_missing_object_has_an_error_of_its_own(storage: DurableFileSystemStorage) -> None:
-    with pytest.raises(MissingObjectError):
-        BlobStore(storage).size(new_key())
-    with pytest.raises(MissingObjectError):
-        BlobStore(storage).open_at(new_key())
-
-
-def test_deleting_what_is_not_there_is_done(storage: DurableFileSystemStorage) -> None:
-    BlobStore(storage).delete(new_key())
 
 
 def test_preparing_twice_does_no_harm(storage: DurableFileSystemStorage, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from distribution.models import Manifest, ManifestBlob, Tag
+from distribution.models import Link, Manifest, ManifestBlob, Tag
 from distribution.protocol import spec
 from tests.caller import Caller, Response, error_codes
 from tests.distribution.sessions import cut
@@ -15,6 +15,9 @@ from tests.images import Image, descriptor, digest_of, index, manifest, push_blo
 CONFIG, LAYER = b"{}", b"layer"
 IMAGE = manifest(CONFIG, LAYER)
 DIGEST = digest_of(IMAGE)
+CACHE_LAYER = b"a layer of a cache"
+CACHE_CONFIG = b'{"layers": []}'
+CACHE_CONFIG_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 
 
 @pytest.fixture
@@ -325,3 +328,28 @@ def test_the_same_manifest_again_is_201_and_one_row(alice: Caller, blobs: None) 
 
 def test_pull_is_not_enough(alice: Caller, bob: Caller, blobs: None) -> None:
     assert put(bob, IMAGE).status_code == 401
+
+
+def buildkit_cache() -> bytes:
+    """Return an index as BuildKit before 0.21 exports its cache: no manifests, but layers and a config."""
+    return index(manifests=[descriptor(CACHE_LAYER, spec.OCI_LAYER), descriptor(CACHE_CONFIG, CACHE_CONFIG_TYPE)])
+
+
+def test_the_blobs_that_an_index_of_buildkits_cache_lists_are_referenced(alice: Caller) -> None:
+    for content in (CACHE_LAYER, CACHE_CONFIG):
+        push_blob(alice, "alice/app", content)
+
+    response = put_manifest(alice, "alice/app", "cache", buildkit_cache())
+
+    assert response.status_code == 201
+    assert list(Link.objects.values_list("is_unreferenced", flat=True)) == [False, False]
+
+
+def test_an_index_that_lists_a_missing_blob_is_404_with_its_digest(alice: Caller) -> None:
+    push_blob(alice, "alice/app", CACHE_LAYER)
+
+    response = put_manifest(alice, "alice/app", "cache", buildkit_cache())
+
+    assert error_codes(response) == ["MANIFEST_BLOB_UNKNOWN"]
+    assert json.loads(response.content)["errors"][0]["detail"] == {"digest": digest_of(CACHE_CONFIG)}
+    assert not Manifest.objects.exists()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="the disk 
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def ballast_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return where the ballast of a database of this test's own is."""
     monkeypatch.setattr(ballast, "database_file", lambda: str(tmp_path / "registry.sqlite3"))
     return tmp_path / "registry.sqlite3.ballast"
@@ -43,55 +43,55 @@ def free(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[int],
     return free
 
 
-def long_ago(file: Path) -> None:
+def long_ago(ballast_file: Path) -> None:
     """Let the file be from before what the next try waits for."""
     then = time.time() - ballast.RETRY_SECONDS - 1
-    os.utime(file, (then, then))
+    os.utime(ballast_file, (then, then))
 
 
-def test_it_takes_its_space_on_the_disk(file: Path, free: Callable[[int], None]) -> None:
+def test_the_ballast_occupies_its_blocks_on_the_disk(ballast_file: Path, free: Callable[[int], None]) -> None:
     free(2**29)
 
     ballast.make()
 
-    assert file.stat().st_size == SIZE
-    assert file.stat().st_blocks * 512 >= SIZE
+    assert ballast_file.stat().st_size == SIZE
+    assert ballast_file.stat().st_blocks * 512 >= SIZE
     # On no file system that compresses, or has no room for zeros, it is less.
-    assert len(zlib.compress(file.read_bytes()[: 2**16])) > 2**16
-    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(zlib.compress(ballast_file.read_bytes()[: 2**16])) > 2**16
+    assert ballast_file.stat().st_mode & 0o777 == 0o600
     assert not ballast.is_due()
 
 
-def test_it_is_not_made_of_what_is_to_stay_free(file: Path, free: Callable[[int], None]) -> None:
+def test_the_ballast_is_not_made_out_of_min_free(ballast_file: Path, free: Callable[[int], None]) -> None:
     free(64 * 2**20 + SIZE - BLOCK)
 
     ballast.make()
 
-    assert not file.exists()
+    assert not ballast_file.exists()
 
 
-def test_one_that_a_crash_left_empty_is_made_whole(file: Path, free: Callable[[int], None]) -> None:
-    file.touch()
-    long_ago(file)
+def test_an_empty_ballast_is_filled(ballast_file: Path, free: Callable[[int], None]) -> None:
+    ballast_file.touch()
+    long_ago(ballast_file)
     free(2**29)
 
     ballast.make()
 
-    assert file.stat().st_size == SIZE
+    assert ballast_file.stat().st_size == SIZE
 
 
-def test_one_that_is_a_hole_is_filled(file: Path, free: Callable[[int], None]) -> None:
-    file.touch()
-    os.truncate(file, SIZE)
-    long_ago(file)
+def test_a_sparse_ballast_is_filled(ballast_file: Path, free: Callable[[int], None]) -> None:
+    ballast_file.touch()
+    os.truncate(ballast_file, SIZE)
+    long_ago(ballast_file)
     free(2**29)
 
     ballast.make()
 
-    assert file.stat().st_blocks * 512 >= SIZE
+    assert ballast_file.stat().st_blocks * 512 >= SIZE
 
 
-def test_it_is_beside_the_file_that_a_link_names(
+def test_the_ballast_is_beside_the_target_of_a_symbolic_link(
     tmp_path: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.joinpath("elsewhere").mkdir()
@@ -109,8 +109,8 @@ def test_it_is_beside_the_file_that_a_link_names(
     assert list(database.parent.iterdir()) == []
 
 
-def test_a_disk_that_refuses_it_is_not_asked_again_for_an_hour(
-    file: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_ballast_that_could_not_be_made_is_tried_again_after_an_hour(
+    ballast_file: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(122, "Disk quota exceeded")
@@ -120,15 +120,15 @@ def test_a_disk_that_refuses_it_is_not_asked_again_for_an_hour(
 
     ballast.make()
 
-    assert file.stat().st_size == 0
+    assert ballast_file.stat().st_size == 0
     assert caplog.messages == ["no ballast for the database"]
     assert not ballast.is_due()
-    long_ago(file)
+    long_ago(ballast_file)
     assert ballast.is_due()
 
 
-def test_it_is_not_due_in_a_folder_that_cannot_be_written(
-    file: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+def test_no_ballast_is_due_in_a_read_only_folder(
+    ballast_file: Path, free: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free(2**29)
     was_due = ballast.is_due()
@@ -140,29 +140,29 @@ def test_it_is_not_due_in_a_folder_that_cannot_be_written(
 
 
 @pytest.mark.parametrize(("size", "is_kept"), [(SIZE // 4, True), (SIZE // 4 - BLOCK, False), (0, False)])
-def test_it_is_given_up_when_less_is_free_than_a_quarter_of_it(
-    file: Path, free: Callable[[int], None], size: int, *, is_kept: bool
+def test_the_ballast_is_removed_when_less_than_a_quarter_of_its_size_is_free(
+    ballast_file: Path, free: Callable[[int], None], size: int, *, is_kept: bool
 ) -> None:
-    file.touch()
+    ballast_file.touch()
     free(size)
 
-    ballast.yield_room(str(file.with_suffix("")))
+    ballast.yield_room(str(ballast_file.with_suffix("")))
 
-    assert file.exists() == is_kept
+    assert ballast_file.exists() == is_kept
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_transaction_gives_it_up(free: Callable[[int], None]) -> None:
-    file = Path(f"{connection.settings_dict['NAME']}.ballast")
-    file.touch()
+def test_a_transaction_on_a_full_disk_removes_the_ballast(free: Callable[[int], None]) -> None:
+    ballast_file = Path(f"{connection.settings_dict['NAME']}.ballast")
+    ballast_file.touch()
     free(0)
 
     with transaction.atomic():
-        assert not file.exists()
+        assert not ballast_file.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_jobs_make_it_again(file: Path, free: Callable[[int], None]) -> None:
+def test_the_jobs_make_the_ballast_again(ballast_file: Path, free: Callable[[int], None]) -> None:
     blob_store().prepare()
     free(2**29)
     was_due = due.is_anything_due()
@@ -170,5 +170,5 @@ def test_the_jobs_make_it_again(file: Path, free: Callable[[int], None]) -> None
     assert due.run_due()
 
     assert was_due
-    assert file.exists()
+    assert ballast_file.exists()
     assert not due.is_anything_due()

@@ -31,7 +31,7 @@ def writing() -> Iterator[None]:
         yield
 
 
-def test_it_waits_for_a_lock_no_longer_than_it_says_and_then_as_before() -> None:
+def test_the_lock_timeout_holds_for_the_short_transaction_only() -> None:
     before = lock_timeout()
 
     with short_transaction(PATIENCE_SECONDS):
@@ -41,7 +41,7 @@ def test_it_waits_for_a_lock_no_longer_than_it_says_and_then_as_before() -> None
     assert lock_timeout() == before
 
 
-def test_it_is_refused_while_another_writes_and_what_follows_is_served() -> None:
+def test_a_short_transaction_times_out_beside_a_writer_and_leaves_the_connection_usable() -> None:
     row = FailedLogin.objects.create(account="alice", forgiven_at="2026-01-01T00:00:00Z")
     before = lock_timeout()
 
@@ -53,7 +53,7 @@ def test_it_is_refused_while_another_writes_and_what_follows_is_served() -> None
     assert (seen.account, lock_timeout()) == ("alice", before)
 
 
-def test_what_fails_in_it_leaves_the_transaction_around_it_whole() -> None:
+def test_a_failed_short_transaction_leaves_the_outer_one_whole() -> None:
     with transaction.atomic():
         FailedLogin.objects.create(account="alice", forgiven_at="2026-01-01T00:00:00Z")
         with suppress(DatabaseError), short_transaction(PATIENCE_SECONDS):

@@ -19,7 +19,7 @@ from distribution.uploads import leases
 from tests.caller import Caller, content
 from tests.distribution.sessions import Interrupted, at_once, finish, start
 from tests.images import digest_of, push_blob, push_image
-from tests.unwritable import PATIENCE_SECONDS, until, unwritable, wait_until_written
+from tests.unwritable import PATIENCE_SECONDS, is_all_written, until, unwritable, wait_until_written
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,7 +57,7 @@ def listed() -> set[str]:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_an_old_blob_is_read_while_nothing_can_be_written_and_promised_after(alice: Caller, method: str) -> None:
+def test_an_old_blob_is_served_by_a_read_only_database_and_touched_afterwards(alice: Caller, method: str) -> None:
     digest = push_blob(alice, "alice/app", b"old")
     token = alice.token("repository:alice/app:pull")
     Link.objects.update(last_used_at=now() - OLD)
@@ -73,7 +73,7 @@ def test_an_old_blob_is_read_while_nothing_can_be_written_and_promised_after(ali
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("by", ["tag", "digest"])
-def test_an_old_manifest_is_read_while_nothing_can_be_written_and_promised_after(
+def test_an_old_manifest_is_served_by_a_read_only_database_and_touched_afterwards(
     alice: Caller, method: str, by: str
 ) -> None:
     image = push_image(alice, "alice/app", "v1")
@@ -109,7 +109,7 @@ def test_threads_that_write_at_once_are_all_told() -> None:
     assert listed() == set(names)
 
 
-def test_while_one_can_not_be_done_nobody_waits_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pending_write_makes_no_other_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
 
     with unwritable("distribution_repository"):
@@ -141,7 +141,7 @@ def test_nothing_is_collected_until_what_is_pending_is_written() -> None:
     until(may_collect)
 
 
-def test_who_is_told_later_can_rely_on_the_fence_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deferred_write_is_behind_the_fence_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"alice/{number}" for number in range(30)]
     Repository.objects.bulk_create(Repository(name=name) for name in names)
     run_once = transactions.run_once
@@ -171,7 +171,7 @@ def is_flock_free() -> bool:
         return may_pass()
 
 
-def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_a_push_may_take(
+def test_a_dropped_write_keeps_the_fence_for_as_long_as_a_push_may_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
@@ -191,7 +191,7 @@ def test_a_write_too_many_is_dropped_and_nothing_collected_as_long_as_a_push_may
     until(may_collect)
 
 
-def test_after_a_write_too_many_collection_goes_on_long_before_half_of_the_grace_period(
+def test_the_fence_of_a_dropped_write_ends_long_before_half_of_the_grace_period(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
@@ -206,7 +206,7 @@ def test_after_a_write_too_many_collection_goes_on_long_before_half_of_the_grace
     until(may_collect)
 
 
-def test_one_that_the_database_refuses_keeps_no_other_from_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_the_database_refuses_blocks_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(deferred_writes.BATCH, connection.vendor, 1)
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/app", "alice/taken"))
 
@@ -214,7 +214,7 @@ def test_one_that_the_database_refuses_keeps_no_other_from_being_done(monkeypatc
         deferred_writes.write(_INSERT, "alice/taken")
         deferred_writes.write(_LIST, "alice/app")
     until(lambda: "alice/app" in listed())
-    is_pending = not deferred_writes._writes.is_idle()
+    is_pending = not is_all_written()
     Repository.objects.get(name="alice/taken").delete()
     wait_until_written()
 
@@ -222,7 +222,7 @@ def test_one_that_the_database_refuses_keeps_no_other_from_being_done(monkeypatc
     assert listed() == {"alice/app", "alice/taken"}
 
 
-def test_in_a_transaction_it_is_part_of_it() -> None:
+def test_a_write_in_a_transaction_is_part_of_it() -> None:
     Repository.objects.create(name="alice/app")
 
     with transaction.atomic():
@@ -233,14 +233,14 @@ def test_in_a_transaction_it_is_part_of_it() -> None:
     assert listed() == set()
 
 
-def test_what_is_pending_is_left_to_the_process_that_was_forked_from() -> None:
+def test_a_forked_process_has_no_pending_writes() -> None:
     Repository.objects.create(name="alice/app")
 
     with unwritable("distribution_repository"):
         deferred_writes.write(_LIST, "alice/app")
         child = os.fork()
         if not child:
-            os._exit(0 if deferred_writes._writes.is_idle() else 1)
+            os._exit(0 if is_all_written() else 1)
         status = os.waitpid(child, 0)[1]
 
     assert os.waitstatus_to_exitcode(status) == 0

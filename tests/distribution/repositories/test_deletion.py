@@ -25,7 +25,7 @@ def delete(name: RepositoryName = APP) -> list[Removed]:
 
 
 @pytest.fixture
-def full(disk: Path, alice: Caller, push: Push) -> Image:
+def full_repository(disk: Path, alice: Caller, push: Push) -> Image:
     """Have an image, an index of it, a referrer and an open upload in alice/app."""
     image = push(APP, "v1")
     put_manifest(alice, APP, "all", index(image.payload))
@@ -36,19 +36,19 @@ def full(disk: Path, alice: Caller, push: Push) -> Image:
     return image
 
 
-def test_nothing_is_found_from_the_first_transaction_on(full: Image, alice: Caller) -> None:
+def test_nothing_is_found_from_the_first_transaction_on(full_repository: Image, alice: Caller) -> None:
     session = start(alice, APP)
 
     deletion.begin(APP)
 
     assert alice.get("/v2/_catalog").json() == {"repositories": []}
-    paths = ("tags/list", "manifests/v1", f"manifests/{full.digest}", f"blobs/{full.config}")
+    paths = ("tags/list", "manifests/v1", f"manifests/{full_repository.digest}", f"blobs/{full_repository.config}")
     assert {alice.get(f"/v2/{APP}/{path}").status_code for path in paths} == {404}
     assert alice.patch(session, b"more").status_code == 404
-    assert alice.get(f"/v2/{APP}/referrers/{full.digest}").json()["manifests"] == []
+    assert alice.get(f"/v2/{APP}/referrers/{full_repository.digest}").json()["manifests"] == []
 
 
-def test_nothing_is_left_in_the_end_but_objects_for_the_trash(full: Image, disk: Path) -> None:
+def test_nothing_is_left_in_the_end_but_objects_for_the_trash(full_repository: Image, disk: Path) -> None:
     keys = set(Blob.objects.values_list("key", flat=True))
 
     delete()
@@ -59,13 +59,13 @@ def test_nothing_is_left_in_the_end_but_objects_for_the_trash(full: Image, disk:
     assert broken(disk) == []
 
 
-def test_what_another_repository_shares_stays_there(full: Image, push: Push, alice: Caller) -> None:
+def test_what_another_repository_shares_stays_there(full_repository: Image, push: Push, alice: Caller) -> None:
     push("alice/other", "v1")
 
     delete()
 
     assert alice.get("/v2/alice/other/manifests/v1").status_code == 200
-    assert alice.head(f"/v2/alice/other/blobs/{full.config}").status_code == 200
+    assert alice.head(f"/v2/alice/other/blobs/{full_repository.config}").status_code == 200
 
 
 def test_what_is_its_own_and_what_is_shared_is_told_apart(push: Push) -> None:
@@ -101,7 +101,7 @@ def test_large_manifests_are_removed_fewer_at_a_time(push: Push, monkeypatch: py
     assert [step.manifests for step in delete() if step.manifests] == [1, 1, 1]
 
 
-def test_a_push_that_comes_while_the_old_rows_go_stays(full: Image, push: Push, alice: Caller) -> None:
+def test_a_push_that_comes_while_the_old_rows_go_stays(full_repository: Image, push: Push, alice: Caller) -> None:
     rest = deletion.steps(deletion.begin(APP))
     next(rest)
 
@@ -109,11 +109,11 @@ def test_a_push_that_comes_while_the_old_rows_go_stays(full: Image, push: Push, 
     list(rest)
 
     assert alice.get("/v2/_catalog").json() == {"repositories": [APP]}
-    assert alice.head(f"/v2/{APP}/blobs/{full.config}").status_code == 200
+    assert alice.head(f"/v2/{APP}/blobs/{full_repository.config}").status_code == 200
     assert Repository.objects.get().name == APP
 
 
-def test_a_session_of_the_deleted_repository_can_not_be_finished(full: Image, alice: Caller) -> None:
+def test_a_session_of_the_deleted_repository_can_not_be_finished(full_repository: Image, alice: Caller) -> None:
     session = start(alice, APP)
 
     delete()

@@ -33,20 +33,20 @@ def cut() -> None:
         other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
 
 
-def test_a_question_is_asked_again() -> None:
+def test_a_select_is_retried_on_a_new_connection() -> None:
     cut()
 
     assert _ASK.value() == Account.objects.count()
 
 
-def test_a_change_is_not_made_again() -> None:
+def test_an_update_is_not_retried() -> None:
     cut()
 
     with pytest.raises(OperationalError):
         _CHANGE.run()
 
 
-def test_a_question_of_a_transaction_is_not_asked_outside_of_it() -> None:
+def test_a_select_inside_a_transaction_is_not_retried() -> None:
     @transaction.atomic
     def half() -> None:
         Account.objects.create(name="half")

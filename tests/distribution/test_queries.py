@@ -13,14 +13,14 @@ from tests.images import Image, digest_of, push_blob
 
 
 @pytest.fixture
-def crowd(alice: Caller, push: Callable[..., Image]) -> list[Image]:
+def images(alice: Caller, push: Callable[..., Image]) -> list[Image]:
     """Push several images to several repositories, with blobs and tags in common."""
     images = [push(name, tag, layer) for name in ("alice/a", "alice/b") for tag, layer in (("v1", b"1"), ("v2", b"2"))]
     push_blob(alice, "alice/a", b"only here")
     return images
 
 
-def test_blobs_are_found_as_the_orm_finds_them(crowd: list[Image]) -> None:
+def test_blobs_are_found_as_the_orm_finds_them(images: list[Image]) -> None:
     for name in ("alice/a", "alice/b", "alice/none", ""):
         for blob in Blob.objects.all():
             link = Link.objects.filter(repository__name=name, blob=blob).first()
@@ -33,9 +33,9 @@ def test_blobs_are_found_as_the_orm_finds_them(crowd: list[Image]) -> None:
 
 
 @pytest.mark.parametrize("with_payload", [False, True])
-def test_manifests_are_found_as_the_orm_finds_them(crowd: list[Image], *, with_payload: bool) -> None:
+def test_manifests_are_found_as_the_orm_finds_them(images: list[Image], *, with_payload: bool) -> None:
     for name in ("alice/a", "alice/b", "alice/none"):
-        for digest in {image.digest for image in crowd}:
+        for digest in {image.digest for image in images}:
             row = Manifest.objects.filter(repository__name=name, digest=digest).first()
             assert_same(queries.manifest(name, parse_digest(digest), with_payload=with_payload), row, with_payload)
         for tag in ("v1", "v2", "V1", "v3"):
@@ -52,13 +52,13 @@ def assert_same(found: queries.FoundManifest | None, row: Manifest | None, with_
     assert (found.pk, found.digest, found.media_type, found.size, found.payload) == expected
 
 
-def test_a_corrupt_blob_is_not_found(crowd: list[Image]) -> None:
+def test_a_corrupt_blob_is_not_found(images: list[Image]) -> None:
     Blob.objects.update(is_corrupt=True)
 
     assert queries.blob("alice/a", parse_digest(digest_of(b"1"))) is None
 
 
-def test_a_repository_exists_from_its_first_push_on(crowd: list[Image]) -> None:
+def test_a_repository_exists_from_its_first_push_on(images: list[Image]) -> None:
     assert queries.repository("alice/a") == Repository.objects.get(name="alice/a").pk
     assert queries.repository("alice/A") is None
     assert queries.repository("alice/none") is None

@@ -171,7 +171,7 @@ def test_a_storage_that_is_gone_is_503_before_any_body(alice: Caller, settings: 
     assert response["Retry-After"]
 
 
-def test_a_cloud_has_no_end(monkeypatch: pytest.MonkeyPatch, fill: Callable[[], None]) -> None:
+def test_a_cloud_storage_has_no_reserve(monkeypatch: pytest.MonkeyPatch, fill: Callable[[], None]) -> None:
     fill()
     monkeypatch.setattr(disk_reserve, "blob_store", lambda: BlobStore(InMemoryStorage()))
     monkeypatch.setattr(disk_reserve, "database_file", lambda: None)

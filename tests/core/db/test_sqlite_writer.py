@@ -164,7 +164,7 @@ def break_down() -> None:
     raise of_sqlite(sqlite3.SQLITE_IOERR, "disk I/O error")
 
 
-def test_those_that_wait_are_done_by_one_thread(crowd: Crowd) -> None:
+def test_the_leader_runs_the_writes_of_all_waiting_threads(crowd: Crowd) -> None:
     wanted = [f"alice/{number}" for number in range(8)]
 
     results = crowd.run(*(lambda name=name: crowd.make(name) for name in wanted))
@@ -174,14 +174,14 @@ def test_those_that_wait_are_done_by_one_thread(crowd: Crowd) -> None:
     assert len({thread for threads in crowd.threads.values() for thread in threads}) == 1
 
 
-def test_more_than_a_transaction_takes_are_done_too(crowd: Crowd) -> None:
+def test_writes_beyond_the_limit_of_one_transaction_are_run(crowd: Crowd) -> None:
     wanted = [f"alice/{number}" for number in range(2 * sqlite_writer.MOST_TASKS)]
 
     assert crowd.run(*(lambda name=name: crowd.make(name) for name in wanted)) == wanted
     assert names() == set(wanted)
 
 
-def test_one_that_is_refused_undoes_only_its_own(crowd: Crowd) -> None:
+def test_a_write_that_raises_is_rolled_back_alone(crowd: Crowd) -> None:
     first, refused, last = crowd.run_beside_others("alice/refused", refuse)
 
     assert (first, last) == ("alice/first", "alice/last")
@@ -190,7 +190,7 @@ def test_one_that_is_refused_undoes_only_its_own(crowd: Crowd) -> None:
 
 
 @pytest.mark.parametrize("fails", [lose, be_locked])
-def test_one_that_fails_once_is_done_once_with_all_others(crowd: Crowd, fails: Callable[[], None]) -> None:
+def test_a_write_that_fails_once_is_retried_and_takes_effect_once(crowd: Crowd, fails: Callable[[], None]) -> None:
     wanted = ["alice/first", "alice/unlucky", "alice/last"]
 
     results = crowd.run_beside_others("alice/unlucky", fails, times=1)
@@ -200,7 +200,7 @@ def test_one_that_fails_once_is_done_once_with_all_others(crowd: Crowd, fails: C
 
 
 @pytest.mark.parametrize("fails", [lose, break_down])
-def test_one_that_always_fails_takes_nobody_with_it(crowd: Crowd, fails: Callable[[], None]) -> None:
+def test_a_write_that_always_fails_is_503_and_the_others_succeed(crowd: Crowd, fails: Callable[[], None]) -> None:
     first, failed, last = crowd.run_beside_others("alice/failed", fails)
 
     assert (first, last) == ("alice/first", "alice/last")
@@ -208,7 +208,7 @@ def test_one_that_always_fails_takes_nobody_with_it(crowd: Crowd, fails: Callabl
     assert names() == {"alice/first", "alice/last"}
 
 
-def test_one_that_is_alone_shares_with_nobody(crowd: Crowd) -> None:
+def test_a_write_with_is_alone_shares_no_transaction(crowd: Crowd) -> None:
     alone = [partial(crowd.make, f"alice/alone-{number}") for number in range(3)]
     together = [partial(crowd.make, f"alice/together-{number}") for number in range(6)]
 
@@ -227,7 +227,7 @@ def test_one_that_is_alone_shares_with_nobody(crowd: Crowd) -> None:
     assert max(writers.values()) > 1
 
 
-def test_who_shared_a_transaction_that_failed_is_told_so(crowd: Crowd) -> None:
+def test_the_writes_beside_one_that_failed_raise_shared_transaction_error(crowd: Crowd) -> None:
     transact = partial(sqlite_writer.write, is_durable=True, is_alone=False, patience_seconds=PATIENCE_SECONDS)
 
     first, failed = crowd.run(
@@ -242,7 +242,9 @@ def test_who_shared_a_transaction_that_failed_is_told_so(crowd: Crowd) -> None:
 
 
 @pytest.mark.parametrize("fails", [refuse, lambda: None], ids=["and fails", "and says nothing"])
-def test_one_that_ends_the_transaction_takes_nobody_with_it(crowd: Crowd, fails: Callable[[], None]) -> None:
+def test_a_write_that_rolls_the_transaction_back_lets_the_others_succeed(
+    crowd: Crowd, fails: Callable[[], None]
+) -> None:
     """SQLite does after some errors, and who catches them may say something else, or nothing."""
 
     def end() -> None:
@@ -256,7 +258,7 @@ def test_one_that_ends_the_transaction_takes_nobody_with_it(crowd: Crowd, fails:
     assert names() == {"alice/first", "alice/last"}
 
 
-def test_nothing_counts_that_was_found_in_a_transaction_that_failed(crowd: Crowd) -> None:
+def test_an_error_raised_on_rows_that_were_rolled_back_is_not_reported(crowd: Crowd) -> None:
     def refuse_a_second() -> str:
         if names():
             raise RegistryError(ErrorCode.DENIED)
@@ -272,7 +274,7 @@ def test_nothing_counts_that_was_found_in_a_transaction_that_failed(crowd: Crowd
     assert names() == set()
 
 
-def test_who_waits_for_the_disk_does_so_in_any_company(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_durable_write_is_synchronous_beside_volatile_ones(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     options = connections.databases["default"]["OPTIONS"]
     monkeypatch.setitem(options, "init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
 
@@ -296,7 +298,7 @@ def test_who_waits_for_the_disk_does_so_in_any_company(crowd: Crowd, monkeypatch
     assert crowd.run(*[partial(level) for _ in range(3)]) == ["2"] * 3
 
 
-def test_a_turn_that_can_not_be_asked_for_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_file_that_cannot_be_opened_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     transactions.run(Repository.objects.create, name="alice/before")
     file = Path(f"{connection.settings_dict['NAME']}.turn")
     # This process has it open: with another one in its place it would take turns with nobody any more.
@@ -314,7 +316,7 @@ def test_a_turn_that_can_not_be_asked_for_is_unavailable(monkeypatch: pytest.Mon
     aside.rename(file)
 
 
-def test_a_turn_that_does_not_come_is_not_waited_for_longer_than_one_wants(tmp_path: Path) -> None:
+def test_a_lock_that_another_process_holds_times_out(tmp_path: Path) -> None:
     ours, other = InterprocessLock(str(tmp_path / "turn")), InterprocessLock(str(tmp_path / "turn"))
 
     with other.taken(PATIENCE_SECONDS), pytest.raises(OperationalError), ours.taken(0.0):
@@ -325,7 +327,7 @@ def test_a_turn_that_does_not_come_is_not_waited_for_longer_than_one_wants(tmp_p
         pass
 
 
-def test_a_turn_that_came_too_late_ends_no_other_of_its_process(tmp_path: Path) -> None:
+def test_a_lock_that_arrives_after_its_timeout_releases_no_other(tmp_path: Path) -> None:
     ours, other = InterprocessLock(str(tmp_path / "turn")), InterprocessLock(str(tmp_path / "turn"))
 
     for _ in range(20):
@@ -336,7 +338,7 @@ def test_a_turn_that_came_too_late_ends_no_other_of_its_process(tmp_path: Path) 
             pass
 
 
-def test_a_turn_is_waited_for_again_once_there_are_threads_to_be_had(
+def test_the_lock_is_taken_again_after_a_thread_could_not_be_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, other = InterprocessLock(str(tmp_path / "turn")), InterprocessLock(str(tmp_path / "turn"))
@@ -355,7 +357,7 @@ def test_a_turn_is_waited_for_again_once_there_are_threads_to_be_had(
         pass
 
 
-def test_a_transaction_that_the_database_ended_is_run_again() -> None:
+def test_a_transaction_that_sqlite_rolled_back_is_retried() -> None:
     ended: list[str] = []
 
     def write() -> str:
@@ -369,7 +371,7 @@ def test_a_transaction_that_the_database_ended_is_run_again() -> None:
     assert names() == {"alice/app"}
 
 
-def test_a_turn_that_root_made_is_the_servers(tmp_path: Path) -> None:
+def test_a_lock_file_made_by_root_belongs_to_the_owner_of_its_folder(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root makes what is another's")
     os.chown(tmp_path, 65534, 65534)
@@ -379,7 +381,7 @@ def test_a_turn_that_root_made_is_the_servers(tmp_path: Path) -> None:
     assert (tmp_path / "turn").stat().st_uid == 65534
 
 
-def test_one_that_the_commit_refuses_takes_nobody_with_it(crowd: Crowd) -> None:
+def test_a_write_that_fails_at_commit_lets_the_others_succeed(crowd: Crowd) -> None:
     def dangle() -> str:
         crowd.make("alice/failed")
         _INSERT_TAG.run(Repository.objects.get(name="alice/failed").pk)
@@ -392,7 +394,7 @@ def test_one_that_the_commit_refuses_takes_nobody_with_it(crowd: Crowd) -> None:
     assert names() == {"alice/first", "alice/last"}
 
 
-def test_one_whose_turn_does_not_come_is_never_done(crowd: Crowd) -> None:
+def test_a_write_that_timed_out_in_the_queue_is_never_run(crowd: Crowd) -> None:
     def give_up() -> str:
         task = sqlite_writer.Task(lambda: crowd.make("alice/late"), is_durable=True, is_alone=False)
         return sqlite_writer._writer.write(task, patience_seconds=0.0)
@@ -417,7 +419,7 @@ def test_one_whose_turn_does_not_come_is_never_done(crowd: Crowd) -> None:
     assert names() == {"alice/next"}
 
 
-def test_a_process_that_was_forked_has_a_turn_of_its_own() -> None:
+def test_a_forked_process_opens_its_own_lock_file() -> None:
     transactions.run(Repository.objects.create, name="alice/app")
     assert has_lock_file()
 

@@ -1,0 +1,77 @@
+"""Databases of servers that tests start, on SQLite or on the PostgreSQL of REGISTRY_DATABASE_URL."""
+
+import atexit
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+MANAGE = Path(__file__).resolve().parents[1] / "manage.py"
+FILE = "registry.sqlite3"
+PATIENCE_SECONDS = 120
+
+
+def empty_database(folder: Path) -> str:
+    """Return the URL of an empty database; the one of SQLite is a file in `folder` that is not there yet."""
+    url = os.environ.get("REGISTRY_DATABASE_URL", "")
+    return _created(url) if url.startswith("postgres") else _file_in(folder)
+
+
+def migrated_database(folder: Path) -> str:
+    """Return the URL of a new database that has all tables, copied from a template: that spares 0.6 seconds of CPU."""
+    template = _template()
+    if not template.startswith("sqlite"):
+        return _created(template, f' TEMPLATE "{_name_of(template)}"')
+    url = _file_in(folder)
+    shutil.copy(template.removeprefix("sqlite:///"), url.removeprefix("sqlite:///"))
+    return url
+
+
+def drop_database(url: str) -> None:
+    """Drop a database of PostgreSQL; a SQLite file goes with its folder."""
+    if url.startswith("sqlite"):
+        return
+    with psycopg.connect(os.environ["REGISTRY_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{_name_of(url)}" WITH (FORCE)'.encode())
+
+
+@cache
+def _template() -> str:
+    """Migrate a database, once in a process of the tests, which removes it at its end."""
+    folder = Path(tempfile.mkdtemp(prefix="template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    url = empty_database(folder)
+    atexit.register(drop_database, url)
+    (folder / "config.yaml").write_text(f'database: {{url: "{url}"}}\n')
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "DJANGO_"))}
+    subprocess.run(
+        [sys.executable, str(MANAGE), "migrate", "--skip-checks", "--verbosity=0"],
+        # Its secret key and its signing keys stay in this folder: each server makes keys of its own.
+        cwd=folder,
+        env=kept | {"CONFIG_PATH": str(folder / "config.yaml")},
+        check=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    return url
+
+
+def _file_in(folder: Path) -> str:
+    return f"sqlite:///{folder}/{FILE}"
+
+
+def _name_of(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
+
+
+def _created(url: str, options: str = "") -> str:
+    name = f"clients_{secrets.token_hex(4)}"
+    with psycopg.connect(os.environ["REGISTRY_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"{options}'.encode())
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

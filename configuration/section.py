@@ -20,7 +20,7 @@ class Key:
     """One key. A secret may also stand in a file (`<key>_file`) or in the variable `environment`.
 
     `required` says what is expected when the key is missing. `is_always`: a section that is read even when
-    it is missing, since the environment may hold a part of it.
+    it is missing, since the environment may hold a part of it. `old_name` is read too, with a warning.
     """
 
     convert: Converter
@@ -28,6 +28,7 @@ class Key:
     is_secret: bool = False
     environment: str | None = None
     is_always: bool = False
+    old_name: str | None = None
 
 
 def _accept(_values: Values, _element: Element) -> None:
@@ -65,6 +66,8 @@ class Section:
     def _read(self, members: Mapping[str, Element], element: Element) -> Iterator[tuple[str, Any]]:
         for name, key in self.keys.items():
             given = members.get(name)
+            if key.old_name is not None and key.old_name in members:
+                given = _renamed(members[key.old_name], given, below(element, name).key_path)
             if key.is_secret:
                 given = secret.given(name, key.environment, members, element)
             elif given is None and key.is_always:
@@ -76,14 +79,24 @@ class Section:
 
     def _report_unknown(self, members: Mapping[str, Element]) -> None:
         known = list(self.names())
+        old_names = {key.old_name for key in self.keys.values()}
         for name, element in members.items():
-            if name not in known:
+            if name not in known and name not in old_names:
                 element.report(_expected(name, known), "an unknown key")
 
 
 def below(element: Element, name: str) -> Element:
     """Return `element` as if it were its own key `name`, to report one that is missing."""
     return replace(element, key_path=joined(element.key_path, name))
+
+
+def _renamed(old: Element, new: Element | None, new_path: str) -> Element:
+    """Return the element of the old name, with a warning; both names are a problem, whatever their values."""
+    if new is not None:
+        old.report(f"no such key: it is the old name of {new_path}, which is given too", "a second value")
+        return new
+    old.warn(f"now called {new_path}; rename the key, the old name will be refused one day")
+    return old
 
 
 def _absent(element: Element, name: str) -> Element:

@@ -41,7 +41,7 @@ class Server:
     trusted_proxies: tuple[Network, ...] = ()
     workers: int = 2
     threads: int = 4
-    transfers: int = 512
+    max_slow_clients: int = 512
     limits: Limits = Limits()
     pin_workers: bool = False
     access_log: AccessLog = "json"
@@ -53,7 +53,7 @@ class Server:
     @property
     def connections(self) -> int:
         """How many each process keeps open, with room for others when as many wait for slow clients as may."""
-        return max(512, 3 * self.transfers) + self.threads
+        return max(512, 3 * self.max_slow_clients) + self.threads
 
 
 @dataclass(frozen=True, slots=True)

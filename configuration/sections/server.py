@@ -92,14 +92,14 @@ def _no_tls(element: Element) -> bool:
 
 
 def _check(values: Values, element: Element) -> None:
-    given = {name: values[name] for name in ("transfers", "threads") if name in values}
+    given = {name: values[name] for name in ("max_slow_clients", "threads") if name in values}
     limits = values.get("limits")
     if limits in (None, REFUSED) or REFUSED in given.values():
         return
     server = Server(**given)
     # A share above all that there is would bound nobody.
     bounds = {
-        "transfers_per_client": (server.transfers, "server.transfers"),
+        "transfers_per_client": (server.max_slow_clients, "server.max_slow_clients"),
         "connections_per_client": (server.connections, "the connections of a process"),
     }
     for key, (most, what) in bounds.items():
@@ -128,7 +128,7 @@ SERVER = Section(
         "trusted_proxies": Key(list_of(network, 'a list of IP addresses and networks, as ["10.0.0.0/8"]')),
         "workers": Key(integer(1, 64)),
         "threads": Key(integer(2, 1024)),
-        "transfers": Key(integer(1, 4096)),
+        "max_slow_clients": Key(integer(1, 4096), old_name="transfers"),
         "limits": Key(LIMITS),
         "pin_workers": Key(boolean),
         "access_log": Key(access_log),

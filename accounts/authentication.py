@@ -93,7 +93,7 @@ def _queue() -> PasswordQueue:
     """
     server = settings.REGISTRY.server
     cores = max(1, len(os.sched_getaffinity(0)) // server.workers)
-    return PasswordQueue(cores, max(1, server.transfers // 4))
+    return PasswordQueue(cores, max(1, server.max_slow_clients // 4))
 
 
 def _checked(name: str, password: str, request: HttpRequest | None) -> str | None:

@@ -1,117 +1,366 @@
-"""Elements to Python values; each raises Refused with what is expected."""
+"""How pydantic reads the values of the file; each raises Refused with what is expected."""
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
+from fractions import Fraction
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
+from urllib.parse import quote, urlsplit
 
-from yaml import MappingNode, SequenceNode
+import dj_database_url
+from pydantic import ValidationError, ValidationInfo
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from configuration import element as elements
-from configuration.element import REFUSED, Converter, Element, Refused
+from acl.actions import ALL
+from acl.glob import ACCOUNT, PATTERN_MAX_CHARACTERS, InvalidPatternError, check_glob
+from configuration.element import REFUSED, Items, Members, Odd, Reading, Refused
 from core.durations import InvalidDurationError, parse_duration
 
-_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
-_DURATION = 'a duration as "24h", "1h30m" or "90s"'
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Reads one value with `convert`, which has what the reading may consult; `json` is its JSON Schema."""
+
+    convert: Callable[[Any, Reading], Any]
+    json: dict[str, Any]
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> CoreSchema:
+        """Read with `convert` alone."""
+        return core_schema.with_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: object) -> dict[str, Any]:
+        """Return the JSON Schema of what the file may say."""
+        return dict(self.json)
+
+    def _validate(self, value: Any, info: ValidationInfo[Reading]) -> Any:
+        return self.convert(value, info.context)
 
 
-def text(expected: str, pattern: str = r".+", max_characters: int = 255) -> Callable[[Element], str]:
-    """Make a converter for a text that matches `pattern` as a whole."""
+def text(
+    expected: str,
+    pattern: str = r".+",
+    max_characters: int = 255,
+    convert: Callable[[str, Reading], Any] = lambda value, _reading: value,
+) -> Value:
+    """Make what reads a text that matches `pattern` as a whole and that `convert` takes."""
     compiled = re.compile(pattern)
 
-    def convert(element: Element) -> str:
-        value = element.text(expected)
+    def read(value: Any, reading: Reading) -> Any:
+        if not isinstance(value, str):
+            raise Refused(expected, kind="text")
+        if not value.isprintable():
+            raise Refused(f"{expected}, without control characters")
         if len(value) > max_characters:
             raise Refused(f"{expected}, of at most {max_characters} characters")
         if compiled.fullmatch(value) is None:
             raise Refused(expected)
+        return convert(value, reading)
+
+    return Value(read, {"type": "string", "pattern": f"^(?:{pattern})$", "maxLength": max_characters})
+
+
+def integer(minimum: int, maximum: int) -> Value:
+    """Make what reads a decimal number between the two, both included."""
+
+    def read(value: Any, _reading: Reading) -> Any:
+        if type(value) is not int or not minimum <= value <= maximum:
+            raise Refused(f"a number from {minimum} to {maximum}, without quotes")
         return value
 
-    return convert
+    return Value(read, {"type": "integer", "minimum": minimum, "maximum": maximum})
 
 
-def integer(minimum: int, maximum: int) -> Callable[[Element], int]:
-    """Make a converter for a decimal number between the two, both included."""
-    expected = f"a number from {minimum} to {maximum}, without quotes"
-
-    def convert(element: Element) -> int:
-        node = element.node
-        if node.tag != elements.INTEGER or _DECIMAL.fullmatch(node.value) is None:
-            raise Refused(expected)
-        if not minimum <= int(node.value) <= maximum:
-            raise Refused(expected)
-        return int(node.value)
-
-    return convert
-
-
-def boolean(element: Element) -> bool:
-    """Return true or false; `yes`, `no`, `on`, `off` are not accepted."""
-    node = element.node
-    value = node.value.lower() if node.tag == elements.BOOLEAN else ""
-    if value not in ("true", "false"):
+def _boolean(value: Any, _reading: Reading) -> Any:
+    if not isinstance(value, bool):
         raise Refused("true or false, without quotes")
-    return bool(value == "true")
+    return value
 
 
-def choice(*values: str) -> Callable[[Element], str]:
-    """Make a converter for one of `values`."""
-    return text(" or ".join(values), "|".join(map(re.escape, values)))
+def constant(only: bool, expected: str) -> Value:
+    """Make what reads the one of true and false that may be given."""
 
-
-group_name = text("the name of a group", r"\S(?:.*\S)?", 150)
-
-
-def file_path(element: Element) -> Path:
-    """Return a path; a relative one is below the folder of the configuration file."""
-    return element.reading.folder / text("a path", max_characters=4096)(element)
-
-
-def duration(minimum: timedelta, expected: str = "") -> Callable[[Element], timedelta]:
-    """Make a converter for a duration of at least `minimum`; `expected` says the minimum."""
-
-    def convert(element: Element) -> timedelta:
-        try:
-            value = parse_duration(element.text(_DURATION))
-        except InvalidDurationError:
-            raise Refused(_DURATION) from None
-        if value < minimum:
-            raise Refused(f"{_DURATION}, {expected}")
+    def read(value: Any, reading: Reading) -> Any:
+        if _boolean(value, reading) is not only:
+            raise Refused(expected)
         return value
 
-    return convert
+    return Value(read, {"const": only})
 
 
-def list_of(convert: Converter, expected: str) -> Callable[[Element], tuple[Any, ...]]:
-    """Make a converter for a list; a value that stands twice is a problem."""
+def choice(*values: str) -> Value:
+    """Make what reads one of `values`."""
+    return Value(text(" or ".join(values), "|".join(map(re.escape, values))).convert, {"enum": list(values)})
 
-    def convert_items(element: Element) -> tuple[Any, ...]:
+
+def items(item: Value, expected: str) -> Value:
+    """Make what reads a list; a value that stands twice is a problem."""
+
+    def read(given: Any, reading: Reading) -> tuple[Any, ...]:
         values: list[Any] = []
-        for item in element.items(expected):
-            value = item.read(convert)
-            if value is not REFUSED and value in values:
-                item.report("each value once", f"{item.shown()} again")
+        errors: list[InitErrorDetails] = []
+        if not isinstance(given, Items):
+            raise Refused(expected)
+        for index, element in enumerate(given.elements):
+            try:
+                value = item.convert(given[index], reading)
+            except Refused as refused:
+                error = PydanticCustomError("refused", "refused", {"error": refused})
+                errors.append({"type": error, "loc": (index,), "input": given[index]})
+                continue
+            if value in values:
+                element.report("each value once", f"{element.shown()} again")
             values.append(value)
+        if errors:
+            raise ValidationError.from_exception_data("items", errors)
         return tuple(values)
 
-    return convert_items
+    return Value(read, {"type": "array", "items": item.json, "uniqueItems": True})
 
 
-def plain(element: Element) -> Any:
+def duration(minimum: timedelta, expected: str = "") -> Value:
+    """Make what reads a duration of at least `minimum`; `expected` says the minimum."""
+
+    def convert(value: str, _reading: Reading) -> timedelta:
+        try:
+            found = parse_duration(value)
+        except InvalidDurationError:
+            raise Refused(_DURATION) from None
+        if found < minimum:
+            raise Refused(f"{_DURATION}, {expected}")
+        return found
+
+    return text(_DURATION, r"0|(?:[0-9.]+(?:h|ms|m|s|us|µs|μs|ns))+", convert=convert)
+
+
+def size(expected: str, minimum: int, maximum: float = float("inf"), *, too_small: str = "") -> Value:
+    """Make what reads a number of bytes between the two, both included."""
+
+    def convert(value: str, _reading: Reading) -> int:
+        number, unit = value[:-3], value[-3:]
+        found = int(Fraction(number) * _UNITS[unit])
+        if not minimum <= found <= maximum:
+            raise Refused(expected + too_small)
+        return found
+
+    return text(expected, _SIZE, convert=convert)
+
+
+def plain(given: Any, reading: Reading) -> Any:
     """Return texts, decimal numbers, true, false, null, lists and mappings as Python has them."""
-    if isinstance(element.node, MappingNode):
-        return {key: value.read(plain) for key, value in element.members().items()}
-    if isinstance(element.node, SequenceNode):
-        return [item.read(plain) for item in element.items()]
-    return _scalar(element)
+    if isinstance(given, Members):
+        pairs = [(element, given[name]) for name, element in given.elements.items()]
+        return dict(zip(given.elements, (_plain_below(*pair, reading) for pair in pairs), strict=True))
+    if isinstance(given, Items):
+        return [_plain_below(element, value, reading) for element, value in zip(given.elements, given, strict=True)]
+    if isinstance(given, str) and not given.isprintable():
+        raise Refused("a text, without control characters")
+    return given
 
 
-def _scalar(element: Element) -> Any:
-    if element.is_null:
-        return None
-    if element.node.tag == elements.BOOLEAN:
-        return boolean(element)
-    if element.node.tag == elements.INTEGER and _DECIMAL.fullmatch(element.node.value):
-        return int(element.node.value)
-    return element.text()
+def _plain_below(element: Any, value: Any, reading: Reading) -> Any:
+    if isinstance(value, Odd):
+        is_boolean = element.kind == "a boolean"
+        element.refuse(Refused("true or false, without quotes") if is_boolean else Refused("a text", kind="text"))
+        return value
+    try:
+        return plain(value, reading)
+    except Refused as refused:
+        element.refuse(refused)
+        return value
+
+
+def _address(value: str, _reading: Reading) -> tuple[str, int]:
+    """Return host (no brackets; empty for every address) and port."""
+    host, _, port = value.rpartition(":")
+    is_v6, host = host.startswith("["), host.strip("[]")
+    try:
+        ip = None if host in ("", "localhost") else ip_address(host)
+    except ValueError:
+        raise Refused(_ADDRESS) from None
+    if isinstance(ip, IPv6Address) != is_v6 or int(port) > 65535:
+        raise Refused(_ADDRESS)
+    # The kernel names the socket by the IPv4 address, under which nobody would look for it.
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
+        raise Refused(f'{_ADDRESS}: write "{ip.ipv4_mapped}:{port}"')
+    return host, int(port)
+
+
+def _public_url(url: str, _reading: Reading) -> str:
+    """Return the URL that clients use, as an origin: no default port, no slash at its end."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise Refused(_PUBLIC_URL) from None
+    is_origin = parts.path in ("", "/") and not set("?#@").intersection(url)
+    if parts.scheme not in _DEFAULT_PORTS or not is_origin or port == 0 or _HOST.fullmatch(host) is None:
+        raise Refused(_PUBLIC_URL)
+    # As browsers write an origin, to compare it with theirs.
+    shown_port = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{shown_port}"
+
+
+def _network(given: str, _reading: Reading) -> Any:
+    """Return the network of one address or one CIDR block."""
+    try:
+        return ip_network(given)
+    except ValueError:
+        pass
+    try:
+        nearest = f'; did you mean "{ip_network(given, strict=False)}"?'
+    except ValueError:
+        nearest = ""
+    raise Refused(_PROXY + nearest)
+
+
+def _database_url(url: str, reading: Reading) -> str:
+    """Return a URL of SQLite (with an absolute path) or PostgreSQL."""
+    try:
+        scheme, host, _path, query, _fragment = urlsplit(url)
+    except ValueError:
+        raise Refused(_URL) from None
+    if scheme not in ("sqlite", "postgres", "postgresql"):
+        raise Refused(f"{_URL}: SQLite and PostgreSQL are supported")
+    if scheme == "sqlite" and host:
+        raise Refused(f"{_URL}: sqlite:/// and then the path, which begins with / itself when it is absolute")
+    try:
+        name = dj_database_url.parse(url).get("NAME", "")
+    except ValueError:
+        raise Refused(_URL) from None
+    if not name or name == ":memory:" or "\0" in name:
+        raise Refused(f"{_URL}, with the name of a database")
+    if scheme != "sqlite":
+        return url
+    return f"sqlite:///{quote(str(reading.folder / name))}" + (f"?{query}" if query else "")
+
+
+def _hmac_secret(value: str, _reading: Reading) -> str:
+    """Return the secret of at least 32 bytes, the length of what HS256 signs with (RFC 7518, 3.2)."""
+    if len(value.encode()) < MIN_HMAC_SECRET_BYTES:
+        raise Refused(HMAC_SECRET_EXPECTED)
+    return value
+
+
+def _reserve(value: str, _reading: Reading) -> tuple[int | None, Fraction | None]:
+    """Return the size or the share of the disk that the text says."""
+    if value == "0":
+        return 0, None
+    if not value.endswith("%"):
+        return int(Fraction(value[:-3]) * _UNITS[value[-3:]]), None
+    share = Fraction(value[:-1]) / 100
+    if share >= 1:
+        raise Refused(f"{_RESERVE}; the share is below 100%")
+    return None, share
+
+
+def _password(value: str, _reading: Reading) -> str:
+    """Return a bcrypt hash as it stands."""
+    if value == PLACEHOLDER:
+        raise Refused(f"a bcrypt hash in its place; {_HOW}", "the placeholder of config.example.yaml")
+    cost = int(value[4:6])
+    if not MIN_COST <= cost <= MAX_COST:
+        raise Refused(f"a cost from {MIN_COST} to {MAX_COST}; {_HOW}", f"a bcrypt hash of cost {cost}")
+    return value
+
+
+def _actions(given: Any, _reading: Reading) -> tuple[str, ...]:
+    """Return the actions in their one order."""
+    if not isinstance(given, Items):
+        raise Refused(ACTIONS_EXPECTED)
+    if not given:
+        raise Refused(ACTIONS_EXPECTED, "an empty list")
+    for element, action in zip(given.elements, given, strict=True):
+        if action is not REFUSED and action not in ALL:
+            # Its place in the list says nothing.
+            key_path = element.key_path.rpartition("[")[0]
+            refused = Refused(ACTIONS_EXPECTED, kind="" if isinstance(action, str) else "text")
+            element.at(element.node, key_path).refuse(refused)
+    return tuple(action for action in ALL if action in given)
+
+
+def pattern(characters: str, expected: str, placeholder: str = "") -> Value:
+    """Make what reads a name, or a pattern of names, of `characters`."""
+
+    def convert(value: str, _reading: Reading) -> str:
+        try:
+            check_glob(value)
+        except InvalidPatternError as error:
+            raise Refused(f"{expected} ({error})") from None
+        return value
+
+    allowed = rf"(?:[*?\[\]!{characters}]{placeholder and '|' + placeholder})+"
+    return text(expected, allowed, PATTERN_MAX_CHARACTERS, convert)
+
+
+MIN_SECRET_KEY_CHARACTERS = 32
+MIN_HMAC_SECRET_BYTES = 32
+PLACEHOLDER = "PUT-A-BCRYPT-HASH-HERE"
+"""What `config.example.yaml` holds where a hash belongs."""
+MIN_COST, WARNED_BELOW_COST, MAX_COST = 4, 10, 16
+
+_UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_SIZE = rf"[0-9]{{1,9}}(?:\.[0-9]{{1,3}})?(?:{'|'.join(_UNITS)})"
+_DURATION = 'a duration as "24h", "1h30m" or "90s"'
+_ADDRESS = 'an address as ":5000", "127.0.0.1:5000" or "[::1]:5000"'
+_HOST_AND_PORT = r"(?:\[[0-9A-Fa-f:.]+\]|[0-9.]*|localhost):[1-9][0-9]{0,4}"
+_PUBLIC_URL = 'a URL as "https://registry.example.org", without path or query'
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]+")
+_PROXY = 'an IP address or a network as "10.0.0.0/8"'
+_URL = 'a URL as "postgresql://user:password@host:5432/name" or "sqlite:////data/registry.sqlite3"'
+_RESERVE = 'a size as "1GiB" or "500MiB", a share of the disk as "5%", or "0"'
+_HASH = rf"\$2[aby]\$[0-9]{{2}}\$[./A-Za-z0-9]{{53}}|{PLACEHOLDER}"
+_HOW = "make one with `htpasswd -nbBC 10 user password` or `manage.py hashpassword`"
+_SECRET_KEY = f"a text of at least {MIN_SECRET_KEY_CHARACTERS} characters, as `openssl rand -base64 32` makes it"
+_ACCOUNT = 'the name of an account or a pattern of names: "*" is everyone signed in'
+_BLOB_SIZE = 'a size as "10GiB" or "500MiB"'
+NO_TLS = (
+    "false: put a reverse proxy with TLS in front, as docker-compose.traefik.yml does, "
+    "and set server.public_url and server.trusted_proxies"
+)
+HMAC_SECRET_EXPECTED = f"a text of at least {MIN_HMAC_SECRET_BYTES} bytes, as `openssl rand -base64 32` makes it"
+PASSWORD_EXPECTED = f"a bcrypt hash ($2a$, $2b$ or $2y$, 60 characters); {_HOW}"
+ACTIONS_EXPECTED = f"a list of {', '.join(ALL)}"
+NAME_EXPECTED = (
+    'the name of a repository, in lower case and without a host, or a pattern of names as "myorg/*", "*" or '
+    f'"{ACCOUNT}/*"'
+)
+
+_LOG = choice("off", "text", "json")
+
+BOOLEAN = Value(_boolean, {"type": "boolean"})
+PATH = text("a path", max_characters=4096, convert=lambda value, reading: reading.folder / value)
+HOST = text(_ADDRESS, _HOST_AND_PORT, convert=lambda value, reading: _address(value, reading)[0])
+PORT = text(_ADDRESS, _HOST_AND_PORT, convert=lambda value, reading: _address(value, reading)[1])
+PUBLIC_URL = text(_PUBLIC_URL, r" *[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/? *", convert=_public_url)
+NETWORKS = items(text(_PROXY, convert=_network), 'a list of IP addresses and networks, as ["10.0.0.0/8"]')
+# Realm and service stand between quotes in the header WWW-Authenticate.
+QUOTED_STRING = text('printable ASCII characters, without " and \\', r"[ !#-\[\]-~]+")
+SECRET_KEY = text(_SECRET_KEY, f".{{{MIN_SECRET_KEY_CHARACTERS},}}", 4096)
+HMAC_SECRET = text(HMAC_SECRET_EXPECTED, max_characters=4096, convert=_hmac_secret)
+DATABASE_URL = replace(
+    text(_URL, max_characters=4096, convert=_database_url),
+    json={"type": "string", "pattern": r"^(?:sqlite:///|postgres(?:ql)?://)."},
+)
+RESERVE = text(_RESERVE, rf"0|{_SIZE}|[0-9]{{1,9}}(?:\.[0-9]{{1,3}})?%", convert=_reserve)
+BLOB_SIZE = size(_BLOB_SIZE, 1, too_small=", above 0")
+PASSWORD = text(PASSWORD_EXPECTED, _HASH, convert=_password)
+GROUP = text("the name of a group", r"\S(?:.*\S)?", 150)
+GROUPS = items(GROUP, "a list of names of groups")
+ACTIONS = Value(_actions, {"type": "array", "items": {"enum": list(ALL)}, "minItems": 1})
+ACCOUNT_PATTERN = pattern(r"A-Za-z0-9._@+$-", _ACCOUNT)
+NAME_PATTERN = pattern(r"a-z0-9._/-", NAME_EXPECTED, re.escape(ACCOUNT))
+ACCESS_LOG = Value(
+    # Without quotes it is a boolean to YAML, and is meant all the same.
+    lambda value, reading: _LOG.convert(
+        "off" if isinstance(value, Odd) and value.written.lower() == "off" else value, reading
+    ),
+    _LOG.json,
+)
+COMMENT = text("a text", ".*")
+PLAIN = Value(plain, {})
+OPTION = text("a text", max_characters=4096)
+SECRET_OPTION = text("a text", max_characters=65536)
+NUMBER = integer(0, 2**40)

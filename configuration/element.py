@@ -1,10 +1,10 @@
 """A value of the document together with where it stands, so that every problem can say so."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -28,17 +28,29 @@ _KINDS = {
 _SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN_CHARACTERS = 60
 
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+
 REFUSED: Final[Any] = object()
 """Stands for a value whose problem is reported."""
 
 
-class Refused(Exception):  # noqa: N818 - never leaves this package: `Element.read` turns it into a Problem
-    """A value is not what is expected; `found` None: the value as it stands in the file."""
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A value as it is `written` that is none of ours: `yes`, a date, 0x10."""
 
-    def __init__(self, expected: str, found: str | None = None) -> None:
+    written: str
+
+
+class Refused(ValueError):  # noqa: N818 - never leaves this package: it becomes a Problem
+    """A value is not what is expected; `found` None: the value as it stands in the file.
+
+    A "text" may be what quotes make of the value; of no "mapping" the kind is shown alone.
+    """
+
+    def __init__(self, expected: str, found: str | None = None, kind: Literal["", "text", "mapping"] = "") -> None:
         """Keep what a `Problem` says."""
         super().__init__(expected)
-        self.expected, self.found = expected, found
+        self.expected, self.found, self.kind = expected, found, kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +62,6 @@ class Reading:
     environment: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-
-
-Converter = Callable[["Element"], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,69 +94,75 @@ class Element:
         value = str(self.node.value)
         return quoted(value) if self.node.tag == TEXT else f"{printable(value)} ({self.kind})"
 
-    def _shown_as_text(self) -> str:
-        shown = self.shown()
-        is_implicit = isinstance(self.node, ScalarNode) and not self.is_null
-        return f"{shown.removesuffix(')')}; quotes make it a text)" if is_implicit else shown
-
-    def read(self, convert: Converter) -> Any:
-        """Return the value that `convert` makes, or REFUSED once its problem is reported."""
-        if self.node.tag == REFUSED_TAG:
+    def value(self) -> Any:
+        """Return what Python has for a decimal number, true, false or a text; Odd for any other scalar."""
+        node = self.node
+        if node.tag == REFUSED_TAG:
             return REFUSED
-        try:
-            return convert(self)
-        except Refused as refused:
-            return self.report(refused.expected, refused.found)
+        if isinstance(node, MappingNode):
+            return Members(self)
+        if isinstance(node, SequenceNode):
+            return Items(self)
+        if self.is_null or node.tag == TEXT:
+            return None if self.is_null else node.value
+        if node.tag == BOOLEAN and node.value.lower() in ("true", "false"):
+            return node.value.lower() == "true"
+        return int(node.value) if node.tag == INTEGER and _DECIMAL.fullmatch(node.value) else Odd(node.value)
 
-    def report(self, expected: str, found: str | None = None) -> Any:
-        """Collect a problem of this element; return REFUSED."""
+    def refuse(self, refused: Refused) -> None:
+        """Collect the problem that `refused` says."""
+        found = self.kind if refused.kind == "mapping" else refused.found or self.shown()
+        if refused.kind == "text" and isinstance(self.node, ScalarNode) and self.node.tag not in (NULL, TEXT):
+            found = f"{found.removesuffix(')')}; quotes make it a text)"
+        self.report(refused.expected, found)
+
+    def report(self, expected: str, found: str | None = None) -> None:
+        """Collect a problem of this element."""
         shown = self.shown() if found is None else found
         self.reading.problems.append(Problem(self.path, self.line, self.key_path, shown, expected))
-        return REFUSED
 
     def warn(self, sentence: str) -> None:
         """Collect a warning about this element."""
         self.reading.warnings.append(f"{place(self.path, self.line, self.key_path)}: {sentence}")
 
-    def text(self, expected: str = "a text") -> str:
-        """Return the value as text; `no`, `0123` or a date without quotes are no text. Raises Refused."""
-        if self.node.tag != TEXT or not isinstance(self.node, ScalarNode):
-            raise Refused(expected, self._shown_as_text())
-        text: str = self.node.value
-        if not text.isprintable():
-            raise Refused(f"{expected}, without control characters")
-        return text
+    def below(self, name: str) -> "Element":
+        """Return this element as if it were its own key `name`, to report one that is missing."""
+        return replace(self, key_path=joined(self.key_path, name))
 
-    def members(self, expected: str = "a mapping of keys to values") -> dict[str, "Element"]:
-        """Return the values of a mapping by key. Raises Refused; reports keys that are no text."""
-        if not isinstance(self.node, MappingNode):
-            raise Refused(expected, self.kind)
-        members = (self._member(key, value) for key, value in self.node.value if key.tag != REFUSED_TAG)
-        return {key: member for key, member in members if member is not None}
-
-    def items(self, expected: str = "a list", *, is_numbered: bool = True) -> Iterator["Element"]:
-        """Return the items of a list; not numbered, where the place in the list says nothing. Raises Refused."""
-        if not isinstance(self.node, SequenceNode):
-            raise Refused(expected, self.shown())
-        if not is_numbered:
-            return (self._at(node, self.key_path) for node in self.node.value)
-        return (self._at(node, f"{self.key_path}[{index}]") for index, node in enumerate(self.node.value))
-
-    def _member(self, key: Node, value: Node) -> tuple[str, "Element | None"]:
-        name = self._at(key, self.key_path).read(_key)
-        if name is REFUSED:
-            return "", None
-        line = line_of(value if isinstance(value, ScalarNode) else key)
-        return name, self._at(value, joined(self.key_path, name), line)
-
-    def _at(self, node: Node, key_path: str, line: int | None = None) -> "Element":
+    def at(self, node: Node, key_path: str, line: int | None = None) -> "Element":
         """Return the element of `node`; `dataclasses.replace` takes three times as long, for each node of the file."""
         place = line_of(node) if line is None else line
         return Element(self.reading, node, key_path, self.path, place, self.is_secret)
 
 
-def _key(element: Element) -> str:
-    return element.text("a key that is a text")
+class Members(dict[str, Any]):
+    """The values of a mapping, with the element of each; keys that are no text are reported and left out."""
+
+    def __init__(self, element: Element) -> None:
+        """Read the mapping of `element`."""
+        super().__init__()
+        self.element, self.elements = element, dict[str, Element]()
+        for key, node in element.node.value:
+            if key.tag == REFUSED_TAG:
+                continue
+            if key.tag != TEXT or not key.value.isprintable():
+                expected = "a key that is a text" + (", without control characters" if key.tag == TEXT else "")
+                element.at(key, element.key_path).refuse(Refused(expected, kind="text"))
+                continue
+            line = line_of(node if isinstance(node, ScalarNode) else key)
+            member = element.at(node, joined(element.key_path, key.value), line)
+            self.elements[key.value], self[key.value] = member, member.value()
+
+
+class Items(list[Any]):
+    """The values of a list, with the element of each."""
+
+    def __init__(self, element: Element) -> None:
+        """Read the list of `element`."""
+        nodes = enumerate(element.node.value)
+        self.element = element
+        self.elements = [element.at(node, f"{element.key_path}[{index}]") for index, node in nodes]
+        super().__init__(item.value() for item in self.elements)
 
 
 def line_of(node: Node) -> int:

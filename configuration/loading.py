@@ -8,21 +8,12 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from configuration import document
+from configuration import document, models
 from configuration.element import Element, Reading, Refused
 from configuration.errors import ConfigurationError, Problem
 from configuration.locating import locate
-from configuration.section import Key, Section, Values
-from configuration.sections.admin import ADMIN
-from configuration.sections.auth import AUTH
-from configuration.sections.database import DATABASE
-from configuration.sections.garbage_collector import GARBAGE_COLLECTOR
-from configuration.sections.rules import rules
-from configuration.sections.server import SERVER
-from configuration.sections.storage import STORAGE
-from configuration.sections.users import users
 from configuration.text_file import read_text
-from configuration.values import Admin, Configuration, Server, Storage
+from configuration.values import Configuration
 
 MAX_BYTES = 16 * 1024 * 1024
 
@@ -43,11 +34,10 @@ def load(path: Path | None) -> Configuration:
     reading = Reading(absolute, folder, os.environ)
     with _no_garbage():
         root = document.root(reading) if absolute is None else _document(reading, absolute)
-        configuration = root.read(CONFIGURATION)
-    if reading.problems:
+        configuration = models.configuration(root)
+    if configuration is None:
         raise ConfigurationError(reading.problems)
-    loaded: Configuration = replace(configuration, warnings=tuple(reading.warnings))
-    return loaded
+    return replace(configuration, warnings=tuple(reading.warnings))
 
 
 @contextmanager
@@ -69,32 +59,3 @@ def _document(reading: Reading, path: Path) -> Element:
         problem = Problem(path, 0, "", refused.found or "a file", refused.expected)
         raise ConfigurationError([problem]) from None
     return document.compose(reading, text)
-
-
-def _build(values: Values, element: Element) -> Configuration:
-    storage = values.get("storage", Storage(rootdirectory=element.reading.folder / "data"))
-    server = Server(**({"data_directory": storage.rootdirectory} | values["server"]))
-    return Configuration(path=element.reading.path, **(values | {"storage": storage, "server": server}))
-
-
-def _check(values: Values, element: Element) -> None:
-    admin, server = values.get("admin"), values.get("server")
-    # One port, one kind of answer: a firewall then needs no more than its number.
-    if isinstance(admin, Admin) and isinstance(server, dict) and admin.port == server.get("port", Server().port):
-        element.members()["admin"].members()["addr"].report("another port than that of server.addr")
-
-
-CONFIGURATION = Section(
-    {
-        "server": Key(SERVER, is_always=True),
-        "admin": Key(ADMIN),
-        "users": Key(users),
-        "acl": Key(rules),
-        "storage": Key(STORAGE),
-        "database": Key(DATABASE, is_always=True),
-        "garbage_collector": Key(GARBAGE_COLLECTOR),
-        "auth": Key(AUTH, is_always=True),
-    },
-    _build,
-    _check,
-)

@@ -1,95 +1,134 @@
-"""Sections: the keys that a mapping may have, each with its converter, declared as data."""
+"""What pydantic is told about a mapping of the file beyond the types of its keys."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache, partial
+from typing import Any, get_type_hints
 
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 from yaml import MappingNode
 
 from configuration import secret
-from configuration.element import REFUSED, Converter, Element, joined, quoted
-
-Values = dict[str, Any]
-
-_MAPPING = "a mapping of keys to values"
+from configuration.element import REFUSED, Element, Members, Refused, quoted
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. A secret may also stand in a file (`<key>_file`) or in the variable `environment`.
+    """One key of the file: what it means, and where else its value may stand.
 
-    `required` says what is expected when the key is missing. `is_always`: a section that is read even when
-    it is missing, since the environment may hold a part of it.
+    A secret may also stand in a file (`<key>_file`) or in the variable `environment`. `required` says what is
+    expected when the key is missing. `old_name` is read too, with a warning. `is_always`: a section that is read
+    even when it is missing, since the environment may hold a part of it.
     """
 
-    convert: Converter
-    required: str = ""
+    description: str = ""
     is_secret: bool = False
     environment: str | None = None
+    required: str = ""
+    old_name: str | None = None
     is_always: bool = False
 
 
-def _accept(_values: Values, _element: Element) -> None:
-    """Check nothing."""
+@cache
+def keys(section: type) -> Mapping[str, Key]:
+    """Return the keys of a dataclass or a TypedDict, by the names that they have in the file."""
+    found: dict[str, Key] = {}
+    for name, hint in get_type_hints(section, include_extras=True).items():
+        marks = getattr(hint, "__metadata__", ())
+        key = next((mark for mark in marks if isinstance(mark, Key)), Key())
+        alias = next((mark.alias for mark in marks if getattr(mark, "alias", None)), name)
+        found[alias] = key
+    return found
+
+
+def names(section: type) -> Iterator[str]:
+    """Yield every key that may be given."""
+    for name, key in keys(section).items():
+        yield from (name, f"{name}_file") if key.is_secret else (name,)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A mapping with known keys; `build` makes its value out of those given, when none was refused.
+    """Marks a type that is read from a mapping; `unsupported` says of some keys why they are none.
 
-    `check` runs before, for rules about several keys: it reports through the element; a key whose value was
-    refused is REFUSED in its values.
+    JSON Schema alone needs `one_of`, the keys of which one is given: `check` says what is wrong.
+    `check` is for rules about several keys; a key that was refused is there and REFUSED, or of another type.
     """
 
-    keys: Mapping[str, Key]
-    build: Callable[[Values, Element], Any]
-    check: Callable[[Values, Element], None] = _accept
+    check: Callable[[Members], None] = lambda _members: None
+    unsupported: Mapping[str, str] | None = None
+    one_of: tuple[str, ...] = ()
 
-    def __call__(self, element: Element) -> Any:
-        """Return what `build` makes of the element, or REFUSED with every problem reported."""
-        before = len(element.reading.problems)
-        members = element.members(f"{_MAPPING}, or no such key" if element.is_null else _MAPPING)
-        self._report_unknown(members)
-        values = dict(self._read(members, element))
-        self.check(values, element)
-        if len(element.reading.problems) > before or REFUSED in values.values():
-            return REFUSED
-        return self.build(values, element)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Look at the mapping before pydantic reads it."""
+        return core_schema.no_info_before_validator_function(partial(self._read, source), handler(source))
 
-    def names(self) -> Iterator[str]:
-        """Yield every key that is known here."""
-        for name, key in self.keys.items():
-            yield from (name, f"{name}_file") if key.is_secret else (name,)
-
-    def _read(self, members: Mapping[str, Element], element: Element) -> Iterator[tuple[str, Any]]:
-        for name, key in self.keys.items():
-            given = members.get(name)
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Describe the keys as the file has them."""
+        reference = handler(schema)
+        described = handler.resolve_ref_schema(reference)
+        known = keys(schema["function"]["function"].args[0])
+        described.pop("description", None)
+        properties = described["properties"]
+        for name in set(properties) - set(known):
+            del properties[name]
+        for name, key in known.items():
+            if key.description:
+                properties[name]["description"] = key.description
             if key.is_secret:
-                given = secret.given(name, key.environment, members, element)
-            elif given is None and key.is_always:
-                given = _absent(element, name)
-            if given is not None:
-                yield name, given.read(key.convert)
-            elif key.required:
-                below(element, name).report(key.required, "nothing")
+                properties[f"{name}_file"] = {"type": "string", "description": f"The file that holds {name}."}
+            if key.old_name:
+                properties[key.old_name] = properties[name] | {"deprecated": True}
+        described["required"] = [name for name, key in known.items() if key.required and not key.is_secret]
+        alternatives = [(name, f"{name}_file") for name, key in known.items() if key.required and key.is_secret]
+        for given in filter(None, (self.one_of, *alternatives)):
+            described["oneOf"] = [{"required": [name]} for name in given]
+        described["additionalProperties"] = False
+        return reference
 
-    def _report_unknown(self, members: Mapping[str, Element]) -> None:
-        known = list(self.names())
-        for name, element in members.items():
-            if name not in known:
-                element.report(_expected(name, known), "an unknown key")
+    def _read(self, section: type, members: Any) -> Any:
+        """Report unknown and missing keys; put secrets and old names where the keys are."""
+        if members is REFUSED:
+            return members
+        if not isinstance(members, Members):
+            or_none = ", or no such key" if members is None else ""
+            raise Refused(f"a mapping of keys to values{or_none}", kind="mapping")
+        self._report_unknown(section, members)
+        for name, key in keys(section).items():
+            given = members.elements.get(name)
+            if key.old_name is not None and key.old_name in members:
+                given = _renamed(members.elements[key.old_name], given, members.element.below(name).key_path)
+            if key.is_secret:
+                given = secret.given(name, key.environment, members)
+            if given is None and key.is_always:
+                given = replace(members.element.below(name), node=MappingNode("tag:yaml.org,2002:map", []))
+            if given is not None and given is not members.elements.get(name):
+                members.elements[name], members[name] = given, given.value()
+            elif given is None and key.required:
+                members.element.below(name).report(key.required, "nothing")
+                members[name] = REFUSED
+        self.check(members)
+        return members
+
+    def _report_unknown(self, section: type, members: Members) -> None:
+        known = list(names(section))
+        old_names = {key.old_name for key in keys(section).values()}
+        unsupported = self.unsupported or {}
+        for name, element in members.elements.items():
+            if name in unsupported:
+                element.report(f"no such key: {unsupported[name]}", "a key that is not supported")
+            elif name not in known and name not in old_names:
+                near = difflib.get_close_matches(name.lower(), known, n=1)
+                hint = f"; did you mean {quoted(near[0])}?" if near else ""
+                element.report(f"one of {', '.join(known)}{hint}", "an unknown key")
 
 
-def below(element: Element, name: str) -> Element:
-    """Return `element` as if it were its own key `name`, to report one that is missing."""
-    return replace(element, key_path=joined(element.key_path, name))
-
-
-def _absent(element: Element, name: str) -> Element:
-    return replace(below(element, name), node=MappingNode("tag:yaml.org,2002:map", []))
-
-
-def _expected(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    return f"one of {', '.join(known)}" + (f"; did you mean {quoted(near[0])}?" if near else "")
+def _renamed(old: Element, new: Element | None, new_path: str) -> Element:
+    """Return the element of the old name, with a warning; both names are a problem, whatever their values."""
+    if new is not None:
+        old.report(f"no such key: it is the old name of {new_path}, which is given too", "a second value")
+        return new
+    old.warn(f"now called {new_path}; rename the key, the old name will be refused one day")
+    return old

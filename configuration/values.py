@@ -4,13 +4,37 @@ Nothing here reads a file. `loading.load` makes a `Configuration` out of YAML; s
 into the ORM read it.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from configuration.converters import (
+    ACCESS_LOG,
+    BOOLEAN,
+    DATABASE_URL,
+    HMAC_SECRET,
+    HOST,
+    NETWORKS,
+    NO_TLS,
+    PATH,
+    PORT,
+    PUBLIC_URL,
+    QUOTED_STRING,
+    SECRET_KEY,
+    choice,
+    constant,
+    duration,
+    integer,
+    size,
+)
+from configuration.section import Key, Section
 
 Network = IPv4Network | IPv6Network
 SubjectKind = Literal["account", "group", "anonymous"]
@@ -23,37 +47,72 @@ StorageBackend = Literal["filesystem", "s3", "gcs", "azure"]
 class Limits:
     """What one client may have or ask for. Sizes are in bytes; None: a quarter of what a process has."""
 
-    connections_per_client: int | None = None
-    transfers_per_client: int | None = None
-    logins_per_minute: int = 3000
-    uploads_per_account: int = 1000
-    manifest_size: int = 4 * 2**20
-    form_size: int = 64 * 2**10
+    connections_per_client: Annotated[
+        int | None, integer(1, 100_000), Key("Connections that each process leaves one address.")
+    ] = None
+    transfers_per_client: Annotated[
+        int | None, integer(1, 4096), Key("Slow transfers that each process leaves one client.")
+    ] = None
+    logins_per_minute: Annotated[
+        int, integer(0, 1_000_000), Key("Logins that each process answers one address in a minute; 0: no bound.")
+    ] = 3000
+    # Clients open several at once, and wait for those that are refused until they give up.
+    uploads_per_account: Annotated[int, integer(16, 100_000), Key("Uploads that an account may have open.")] = 1000
+    # Clients read no more of a manifest, and neither does the parser.
+    manifest_size: Annotated[int, size('a size from "1KiB" to "4MiB"', 2**10, 2**22), Key("The largest manifest.")] = (
+        4 * 2**20
+    )
+    form_size: Annotated[
+        int, size('a size from "4KiB" to "1MiB"', 2**12, 2**20), Key("The largest form that asks for a token.")
+    ] = 64 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """That TLS is the reverse proxy's."""
+
+    enabled: Annotated[bool, constant(only=False, expected=NO_TLS), Key("TLS is the work of a reverse proxy.")] = False
+
+
+def default_workers() -> int:
+    """Return one process per core this process may use, at least 2 and at most 4."""
+    return max(2, min(len(os.sched_getaffinity(0)), 4))
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """Where and how the server listens. `host` is an address without brackets, `""` for every one."""
 
-    host: str = ""
-    port: int = 5000
-    public_url: str | None = None
-    trusted_proxies: tuple[Network, ...] = ()
-    workers: int = 2
-    threads: int = 4
-    transfers: int = 512
-    limits: Limits = Limits()
-    pin_workers: bool = False
-    access_log: AccessLog = "json"
-    data_directory: Path = Path("data")
-    watch_config: bool = False
-    secret_key: str | None = field(default=None, repr=False)
+    host: Annotated[str, HOST, Field(alias="addr"), Key("Address and port.")] = ""
+    port: Annotated[int, PORT, Field(alias="addr"), Key("Address and port.")] = 5000
+    tls: Annotated[Tls, Section(), Key("TLS is the work of a reverse proxy.")] = field(default=Tls(), repr=False)
+    public_url: Annotated[str | None, PUBLIC_URL, Key("The URL that clients use.")] = None
+    trusted_proxies: Annotated[tuple[Network, ...], NETWORKS, Key("Reverse proxies whose headers count.")] = ()
+    workers: Annotated[int, integer(1, 64), Key("Processes; by default one per core, from 2 to 4.")] = field(
+        default_factory=default_workers
+    )
+    threads: Annotated[int, integer(2, 1024), Key("Requests that each process answers at once.")] = 4
+    max_slow_clients: Annotated[
+        int,
+        integer(1, 4096),
+        Key("Slow clients that each process waits for besides its threads.", old_name="transfers"),
+    ] = 512
+    limits: Annotated[Limits, Section(), Key("What one client may have or ask for.")] = Limits()
+    pin_workers: Annotated[bool, BOOLEAN, Key("Keep each process on a core of its own.")] = False
+    access_log: Annotated[AccessLog, ACCESS_LOG, Key("A line for each request, on standard error.")] = "json"
+    data_directory: Annotated[Path, PATH, Key("Where database and keys lie.")] = Path("data")
+    watch_config: Annotated[bool, BOOLEAN, Key("Import users and acl when the file changes.")] = False
+    secret_key: Annotated[
+        str | None,
+        SECRET_KEY,
+        Key("Signs the cookies of the admin.", is_secret=True, environment="REGISTRY_SERVER_SECRET_KEY"),
+    ] = field(default=None, repr=False)
     """Django's SECRET_KEY; None: made on first run in `<data_directory>/keys/secret.key`."""
 
     @property
     def connections(self) -> int:
         """How many each process keeps open, with room for others when as many wait for slow clients as may."""
-        return max(512, 3 * self.transfers) + self.threads
+        return max(512, 3 * self.max_slow_clients) + self.threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +123,14 @@ class Admin:
     is the URL of that address. `allowed_networks` empty, as no file says it: every client.
     """
 
-    is_enabled: bool = True
-    host: str = ""
-    port: int | None = None
-    public_url: str | None = None
-    allowed_networks: tuple[Network, ...] = ()
-    require_second_factor: bool = False
+    is_enabled: Annotated[bool, BOOLEAN, Field(alias="enabled"), Key("Whether the admin's pages are served.")] = True
+    host: Annotated[str, HOST, Field(alias="addr"), Key("An address and port for the admin and /health alone.")] = ""
+    port: Annotated[
+        int | None, PORT, Field(alias="addr"), Key("An address and port for the admin and /health alone.")
+    ] = None
+    public_url: Annotated[str | None, PUBLIC_URL, Key("The URL of addr.")] = None
+    allowed_networks: Annotated[tuple[Network, ...], NETWORKS, Key("The clients that the admin answers.")] = ()
+    require_second_factor: Annotated[bool, BOOLEAN, Key("Whether everybody needs a second factor.")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,31 +192,45 @@ class Storage:
 class Database:
     """`url` as dj-database-url reads it; None: SQLite in the data directory."""
 
-    url: str | None = field(default=None, repr=False)
+    url: Annotated[
+        str | None,
+        DATABASE_URL,
+        Key("SQLite or PostgreSQL.", is_secret=True, environment="REGISTRY_DATABASE_URL"),
+    ] = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class GarbageCollector:
     """When collection runs and what it may remove."""
 
-    is_enabled: bool = True
-    interval: timedelta = timedelta(hours=24)
-    remove_untagged: bool = False
-    grace_period: timedelta = timedelta(hours=24)
+    is_enabled: Annotated[bool, BOOLEAN, Field(alias="enabled"), Key("Whether the server collects by itself.")] = True
+    interval: Annotated[timedelta, duration(timedelta(minutes=1), "of at least 1m"), Key("How often.")] = timedelta(
+        hours=24
+    )
+    remove_untagged: Annotated[bool, BOOLEAN, Key("Also remove manifests that nothing holds.")] = False
+    grace_period: Annotated[
+        timedelta, duration(timedelta()), Key("How long something must have been unreferenced.")
+    ] = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Auth:
     """How tokens are named, signed and for how long. Key paths None: made in `<data_directory>/keys`."""
 
-    realm: str = "Registry"
-    service: str = "Docker Registry"
-    issuer: str = "registry-auth-server"
-    signing_method: SigningMethod = "rsa"
-    private_key: Path | None = None
-    public_key: Path | None = None
-    hmac_secret: str | None = field(default=None, repr=False)
-    expiration: timedelta = timedelta(minutes=30)
+    realm: Annotated[str, QUOTED_STRING, Key("Shown by a browser that asks for a password.")] = "Registry"
+    service: Annotated[str, QUOTED_STRING, Key("The audience of tokens.")] = "Docker Registry"
+    issuer: Annotated[str, QUOTED_STRING, Key("The issuer of tokens.")] = "registry-auth-server"
+    signing_method: Annotated[SigningMethod, choice("rsa", "hmac"), Key("How tokens are signed.")] = "rsa"
+    private_key: Annotated[Path | None, PATH, Key("PEM file of an RSA key.")] = None
+    public_key: Annotated[Path | None, PATH, Key("PEM file of its public half.")] = None
+    hmac_secret: Annotated[
+        str | None,
+        HMAC_SECRET,
+        Key("Signs and checks tokens, for hmac.", is_secret=True, environment="REGISTRY_AUTH_HMAC_SECRET"),
+    ] = field(default=None, repr=False)
+    expiration: Annotated[
+        timedelta, duration(timedelta(seconds=60), "of at least 60s"), Key("How long a token counts.")
+    ] = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A004 - Django's name for it
 
-from configuration.sections.storage import SECRET_OPTIONS
+from configuration.models import SECRET_OPTIONS
 from configuration.values import Admin, Configuration, Network
 
 # Wider than any private range (10.0.0.0/8, fc00::/7): what is left are clients.

@@ -302,6 +302,7 @@ def _warn_of_eviction(client: str) -> None:
     if _SAYS_EVICTED.is_due():
         logger.warning(
             "%s has more than its share of the slow clients that a process waits for, while others need places: its "
-            "slowest transfers end for them. Raise server.transfers if it is a client of yours, or block its address",
+            "slowest transfers end for them. Raise server.max_slow_clients if it is a client of yours, or block its "
+            "address",
             client,
         )

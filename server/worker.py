@@ -98,7 +98,7 @@ class Worker(ThreadWorker):
         server = settings.REGISTRY.server
         pool: Pool[Connection] = Pool(
             self.cfg.threads,
-            server.transfers,
+            server.max_slow_clients,
             self.handle,
             connections.close_all,
             most=server.limits.transfers_per_client,

@@ -12,7 +12,7 @@ import yaml
 from django.core.management import get_commands
 
 from configuration import load
-from configuration.sections.users import PLACEHOLDER
+from configuration.converters import PLACEHOLDER
 from server.listener import READ_SECONDS, WRITE_SECONDS
 from tests import documents
 from tests.ports import free_port

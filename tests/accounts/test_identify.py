@@ -245,7 +245,7 @@ def test_a_login_that_finds_the_queue_full_is_refused_at_once(monkeypatch: pytes
 
 
 def test_the_queue_leaves_most_threads_to_pushes_and_pulls() -> None:
-    assert authentication._queue()._length <= django_settings.REGISTRY.server.transfers // 4
+    assert authentication._queue()._length <= django_settings.REGISTRY.server.max_slow_clients // 4
 
 
 def test_who_waited_finds_what_another_checked_meanwhile(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:

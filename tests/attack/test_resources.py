@@ -32,7 +32,7 @@ class SmallTarget(Target):
 
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says."""
-        server = {"addr": self.host, "workers": 1, "threads": 2, "transfers": PLACES}
+        server = {"addr": self.host, "workers": 1, "threads": 2, "max_slow_clients": PLACES}
         return super().configuration() | {"server": server}
 
 

@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from configuration import Configuration, ConfigurationError, load
-from configuration.loading import CONFIGURATION
+from configuration.models import File
+from configuration.section import keys
 from tests.configuration.conftest import Reader, Refuser
 from tests.configuration.keys import key_paths
 
@@ -141,7 +142,7 @@ VALUES = st.recursive(
 
 
 @settings(deadline=None)
-@given(st.dictionaries(st.sampled_from(sorted(CONFIGURATION.keys)), VALUES, min_size=1))
+@given(st.dictionaries(st.sampled_from(sorted(keys(File))), VALUES, min_size=1))
 def test_any_values_under_known_keys_load_or_are_a_configuration_error(
     one_file: Path, sections: dict[str, str]
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from configuration import load
-from configuration.sections.users import PLACEHOLDER
+from configuration.converters import PLACEHOLDER
 from configuration.values import Auth, GarbageCollector, Server
 from tests.configuration.conftest import Reader, Refuser
 from tests.configuration.keys import key_paths
@@ -15,17 +15,6 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "config.example.yaml").read_text()
 DOCUMENT = (ROOT / "docs" / "configuration.md").read_text()
 HASH = "$2y$10$" + "a" * 53
-NOT_SUPPORTED = {
-    "querystring_auth",
-    "gzip",
-    "gzip_content_types",
-    "file_overwrite",
-    "overwrite_files",
-    "transfer_config",
-    "client_config",
-    "credentials",
-    "token_credential",
-}
 
 
 def filled(text: str) -> str:
@@ -79,7 +68,7 @@ def test_the_example_loads_with_every_key_taken_out_of_its_comment(read: Reader,
     assert [rule.subject_kind for rule in configuration.acl] == ["account", "group", "anonymous"]
 
 
-@pytest.mark.parametrize("path", [path for path in key_paths() if path.rpartition(".")[2] not in NOT_SUPPORTED])
+@pytest.mark.parametrize("path", key_paths())
 def test_every_key_is_in_the_example(path: str) -> None:
     key = path.rpartition(".")[2]
 

@@ -1,5 +1,6 @@
 """Each key: what it accepts, and the exact place and words when it does not."""
 
+from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
 from ipaddress import ip_network
@@ -104,13 +105,23 @@ def test_every_limit_is_read(read: Reader) -> None:
     assert limits == Limits(1, 2, 0, 16, 64 * 1024, 1024 * 1024)
 
 
-@pytest.mark.parametrize(("transfers", "threads", "all_of_them"), [(1, 2, 514), (512, 4, 1540), (4096, 1024, 13312)])
-def test_one_client_may_be_left_all_connections(read: Reader, transfers: int, threads: int, all_of_them: int) -> None:
+@pytest.mark.parametrize(("slow", "threads", "all_of_them"), [(1, 2, 514), (512, 4, 1540), (4096, 1024, 13312)])
+def test_one_client_may_be_left_all_connections(read: Reader, slow: int, threads: int, all_of_them: int) -> None:
     server = read(
-        f"server: {{transfers: {transfers}, threads: {threads}, limits: {{connections_per_client: {all_of_them}}}}}"
+        f"server: {{max_slow_clients: {slow}, threads: {threads}, limits: {{connections_per_client: {all_of_them}}}}}"
     ).server
 
     assert server.connections == server.limits.connections_per_client == all_of_them
+
+
+def test_the_old_name_of_max_slow_clients_is_read_with_a_warning(read: Reader) -> None:
+    configuration = read("server:\n  transfers: 100")
+
+    assert configuration.server == replace(load(None).server, max_slow_clients=100)
+    assert configuration.warnings == (
+        "config.yaml:2: server.transfers: now called server.max_slow_clients; "
+        "rename the key, the old name will be refused one day",
+    )
 
 
 @pytest.mark.parametrize(

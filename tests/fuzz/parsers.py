@@ -18,10 +18,10 @@ from acl.coverage import matches_some_name, name_covers
 from acl.glob import ACCOUNT, InvalidPatternError, compile_glob, escape
 from acl.name_range import covers, ranges_of
 from acl.names import InvalidNameError, parse_name
+from configuration import models
 from configuration.document import compose
 from configuration.element import Reading
 from configuration.errors import ConfigurationError
-from configuration.loading import CONFIGURATION
 from core.api.errors import ErrorCode, RegistryError
 from distribution.protocol.byte_ranges import parse_content_range, parse_range
 from distribution.protocol.digest import parse_digest
@@ -142,7 +142,7 @@ def configuration(data: bytes) -> None:
     reading = Reading(None, Path("/nonexistent"), {})
     try:
         # A file is UTF-8, or not even looked at.
-        read = compose(reading, data.decode(errors="replace")).read(CONFIGURATION)
+        read = models.configuration(compose(reading, data.decode(errors="replace")))
     except ConfigurationError as error:
         problems = [*error.problems]
     else:

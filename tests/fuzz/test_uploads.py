@@ -62,13 +62,13 @@ def test_the_rest_of_a_body_whose_place_was_taken_is_no_request(server: SmallSer
     alice, admin = bearer(server), f"Authorization: Bearer {server.token('admin', 'repository:admin/x:pull,push')}"
     before = server.stored_bytes()
     rests = []
-    with talks(server, server.transfers) as crowd, Talk(server) as other:
+    with talks(server, server.max_slow_clients) as crowd, Talk(server) as other:
         for talk in crowd:
             field, framed = framing(random, body := b"x" * random.randint(1, 100) + SMUGGLED * random.randint(1, 3))
             cut = framed.index(SMUGGLED[:1])
             talk.sock.sendall(append_head(open_upload(server, alice), alice, field) + framed[:cut])
             rests.append((framed[cut:], len(body)))
-        until(lambda: server.stored_bytes() >= before + server.transfers)
+        until(lambda: server.stored_bytes() >= before + server.max_slow_clients)
         other.send("PATCH", open_upload(server, admin, "admin/x"), admin, "Content-Length: 5", body=b"hell")
         # One of the crowd is told.
         assert select.select([talk.sock for talk in crowd], [], [], PATIENCE_SECONDS)[0]

@@ -20,11 +20,11 @@ NOBODYS = "0"
 class SmallServer(Server):
     """A server of one process with two threads, that waits for four slow clients besides."""
 
-    threads, transfers = 2, 4
+    threads, max_slow_clients = 2, 4
 
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says."""
-        small = {"workers": 1, "threads": self.threads, "transfers": self.transfers}
+        small = {"workers": 1, "threads": self.threads, "max_slow_clients": self.max_slow_clients}
         return super().configuration() | {"server": {"addr": self.host} | small}
 
 

@@ -33,7 +33,7 @@ SLOW_BUFFER_BYTES = 16 * 1024
 class RoomyServer(SmallServer):
     """A server of one process that waits for more slow clients than it has connections to PostgreSQL."""
 
-    transfers = 20
+    max_slow_clients = 20
 
 
 @pytest.fixture(scope="module")
@@ -113,34 +113,34 @@ def test_more_connections_than_threads_are_all_served(server: SmallServer) -> No
 
 
 def test_a_request_that_is_half_there_keeps_no_thread(server: SmallServer) -> None:
-    with talks(server, server.transfers) as half:
+    with talks(server, server.max_slow_clients) as half:
         for talk in half:
             talk.sock.sendall(talk.head("GET", "/health")[:-2])
 
         assert status_of(server) == 200
         for talk in half:
             talk.sock.sendall(b"\r\n")
-        assert [talk.answer().status for talk in half] == [200] * server.transfers
+        assert [talk.answer().status for talk in half] == [200] * server.max_slow_clients
 
 
 @pytest.mark.parametrize("line", [CHUNKED, "Content-Length: 10"], ids=["chunked", "with a length"])
 def test_a_body_that_comes_slowly_keeps_no_thread(server: SmallServer, line: str) -> None:
     authorization = bearer(server)
-    uploads = [open_upload(server, authorization) for _ in range(server.transfers)]
-    with talks(server, server.transfers) as slow:
+    uploads = [open_upload(server, authorization) for _ in range(server.max_slow_clients)]
+    with talks(server, server.max_slow_clients) as slow:
         for talk, upload in zip(slow, uploads, strict=True):
             talk.send("PATCH", upload, authorization, line, body=b"5\r\nhello\r\n" if line == CHUNKED else b"hello")
 
         assert status_of(server) == 200
         for talk in slow:
             talk.sock.sendall(b"5\r\nworld\r\n0\r\n\r\n" if line == CHUNKED else b"world")
-        assert [talk.answer().headers["Range"] for talk in slow] == ["0-9"] * server.transfers
+        assert [talk.answer().headers["Range"] for talk in slow] == ["0-9"] * server.max_slow_clients
 
 
 @pytest.mark.parametrize("line", [CHUNKED, "Content-Length: 5"], ids=["chunked", "with a length"])
 def test_an_upload_that_would_be_one_too_many_is_told_when_to_come_back(server: SmallServer, line: str) -> None:
     authorization = bearer(server)
-    uploads = [open_upload(server, authorization) for _ in range(server.transfers + 1)]
+    uploads = [open_upload(server, authorization) for _ in range(server.max_slow_clients + 1)]
     with talks(server, len(uploads)) as slow:
         for talk, upload in zip(slow, uploads, strict=True):
             talk.send("PATCH", upload, authorization, line, body=b"5\r\nhell" if line == CHUNKED else b"hell")
@@ -155,7 +155,7 @@ def test_an_upload_that_would_be_one_too_many_is_told_when_to_come_back(server: 
         assert status_of(server, "/v2/") == 401
         for talk in slow:
             talk.sock.sendall(b"o\r\n0\r\n\r\n" if line == CHUNKED else b"o")
-        assert [talk.answer().status for talk in slow] == [202] * server.transfers
+        assert [talk.answer().status for talk in slow] == [202] * server.max_slow_clients
         with Talk(server) as again:
             assert again.ask("PATCH", upload, authorization, "Content-Length: 5", body=b"hello").status == 202
 
@@ -166,7 +166,7 @@ def test_strangers_take_no_place_from_transfers_and_one_too_many_is_told_when_to
 ) -> None:
     """Neither half of a head nor half of a form keeps who may push from it: nobody has said yet who they are."""
     authorization = bearer(server)
-    with talks(server, server.transfers + 1) as strangers, talks(server, server.transfers) as slow:
+    with talks(server, server.max_slow_clients + 1) as strangers, talks(server, server.max_slow_clients) as slow:
         refused = _crowd(server, strangers, kind)
         answer = refused.answer()
         assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
@@ -177,16 +177,16 @@ def test_strangers_take_no_place_from_transfers_and_one_too_many_is_told_when_to
         for talk, upload in zip(slow, uploads, strict=True):
             talk.send("PATCH", upload, authorization, "Content-Length: 5", body=b"hell")
         # The server waits for their last byte.
-        until(lambda: _begun(server) == before + server.transfers)
+        until(lambda: _begun(server) == before + server.max_slow_clients)
         for talk in slow:
             talk.sock.sendall(b"o")
 
-        assert [talk.answer().status for talk in slow] == [202] * server.transfers
+        assert [talk.answer().status for talk in slow] == [202] * server.max_slow_clients
 
 
 def test_a_manifest_that_comes_slowly_is_a_transfer(server: SmallServer) -> None:
     authorization = bearer(server)
-    with talks(server, server.transfers + 1) as strangers, Talk(server) as slow:
+    with talks(server, server.max_slow_clients + 1) as strangers, Talk(server) as slow:
         _crowd(server, strangers, "head")
 
         slow.send("PUT", "/v2/alice/app/manifests/one", authorization, "Content-Length: 2", body=b"{")
@@ -199,7 +199,7 @@ def test_a_manifest_that_comes_slowly_is_a_transfer(server: SmallServer) -> None
 def test_a_download_that_would_be_one_too_many_is_told_when_to_come_back(server: SmallServer) -> None:
     authorization = bearer(server)
     large, small = push_blob(server, authorization, LARGE), push_blob(server, authorization, b"small")
-    with talks(server, server.transfers, SLOW_BUFFER_BYTES) as slow:
+    with talks(server, server.max_slow_clients, SLOW_BUFFER_BYTES) as slow:
         for talk in slow:
             talk.send("GET", large, authorization)
             # A place is taken before anything of the answer goes out.
@@ -303,8 +303,10 @@ def test_slow_uploads_hold_no_connection_to_the_database(tmp_path: Path) -> None
     try:
         server.start()
         authorization = bearer(server)
-        ends = [f"{open_upload(server, authorization)}?digest={digest_of(b'hello')}" for _ in range(server.transfers)]
-        with talks(server, server.transfers) as slow:
+        ends = [
+            f"{open_upload(server, authorization)}?digest={digest_of(b'hello')}" for _ in range(server.max_slow_clients)
+        ]
+        with talks(server, server.max_slow_clients) as slow:
             for talk, end in zip(slow, ends, strict=True):
                 talk.send("PUT", end, authorization, "Content-Length: 5", body=b"hell")
 
@@ -312,7 +314,7 @@ def test_slow_uploads_hold_no_connection_to_the_database(tmp_path: Path) -> None
                 assert other.ask("GET", "/v2/alice/app/tags/list", authorization).status in (200, 404)
             for talk in slow:
                 talk.sock.sendall(b"o")
-            assert [talk.answer().status for talk in slow] == [201] * server.transfers
+            assert [talk.answer().status for talk in slow] == [201] * server.max_slow_clients
     finally:
         server.stop()
 
@@ -341,7 +343,7 @@ def _begun(server: SmallServer) -> int:
 
 def _crowd(server: SmallServer, crowd: list[Talk], kind: str) -> Talk:
     """Have one stranger more than there are places begin to speak, and return the one that is sent away."""
-    assert len(crowd) == server.transfers + 1
+    assert len(crowd) == server.max_slow_clients + 1
     for talk in crowd:
         if kind == "head":
             talk.sock.sendall(talk.head("GET", "/health")[:-2])

@@ -32,7 +32,7 @@ ANYBODYS = 385
 class FairServer(SmallServer):
     """A server of one process behind a proxy, and without one."""
 
-    transfers = 16
+    max_slow_clients = 16
 
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says."""
@@ -106,7 +106,7 @@ def first_ended(crowd: Sequence[Talk]) -> Talk:
 
 
 def test_who_reads_slowly_keeps_nobody_from_pulling(server: FairServer, anybody: str) -> None:
-    with talks(server, server.transfers, SLOW_BUFFER_BYTES, GREEDY) as crowd:
+    with talks(server, server.max_slow_clients, SLOW_BUFFER_BYTES, GREEDY) as crowd:
         pull_slowly(crowd, anybody)
         assert pull(server, GREEDY, anybody) == 503
 
@@ -133,7 +133,10 @@ def test_of_one_address_it_is_not_the_pull_that_is_fast_that_ends(server: FairSe
 def test_who_reads_slowly_keeps_nobody_from_pushing_slowly(server: FairServer, anybody: str) -> None:
     authorization = bearer(server)
     upload = open_upload(server, authorization)
-    with talks(server, server.transfers, SLOW_BUFFER_BYTES, GREEDY) as crowd, Talk(server, source=GREEDY) as honest:
+    with (
+        talks(server, server.max_slow_clients, SLOW_BUFFER_BYTES, GREEDY) as crowd,
+        Talk(server, source=GREEDY) as honest,
+    ):
         pull_slowly(crowd, anybody)
 
         # From the same address, and with an account: it is another client.
@@ -146,7 +149,7 @@ def test_who_reads_slowly_keeps_nobody_from_pushing_slowly(server: FairServer, a
 
 def test_a_push_whose_place_another_client_needs_is_told_when_to_come_back(server: FairServer, anybody: str) -> None:
     authorization = bearer(server)
-    uploads = [open_upload(server, authorization) for _ in range(server.transfers + 1)]
+    uploads = [open_upload(server, authorization) for _ in range(server.max_slow_clients + 1)]
     with talks(server, len(uploads)) as crowd:
         for talk, upload in zip(crowd, uploads, strict=True):
             talk.send("PATCH", upload, authorization, "Content-Length: 5", body=b"hell")
@@ -173,7 +176,7 @@ def test_a_push_whose_place_another_client_needs_is_told_when_to_come_back(serve
 
 
 def test_half_heads_keep_nobody_from_sending_a_head_in_two_packets(server: FairServer) -> None:
-    with talks(server, server.transfers + 1, source=GREEDY) as crowd, Talk(server, source=HONEST) as honest:
+    with talks(server, server.max_slow_clients + 1, source=GREEDY) as crowd, Talk(server, source=HONEST) as honest:
         for talk in crowd:
             talk.sock.sendall(talk.head("GET", "/health")[:-2])
         refused = first_ended(crowd)
@@ -215,7 +218,7 @@ def test_connections_of_a_trusted_proxy_are_not_counted(server: FairServer) -> N
 def test_behind_a_trusted_proxy_a_client_is_the_address_that_it_names(
     server: FairServer, anybody: str, one: str, another: str, status: int
 ) -> None:
-    with talks(server, server.transfers, SLOW_BUFFER_BYTES, PROXY) as crowd:
+    with talks(server, server.max_slow_clients, SLOW_BUFFER_BYTES, PROXY) as crowd:
         pull_slowly(crowd, anybody, f"X-Forwarded-For: {one}")
 
         assert pull(server, PROXY, anybody, f"X-Forwarded-For: {another}") == status

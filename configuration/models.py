@@ -1,0 +1,382 @@
+"""The file as pydantic reads it: the sections that are not written as their values are, and what keys say together."""
+
+from dataclasses import replace
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+from typing_extensions import TypedDict
+
+from accounts.names import ACCOUNT_NAME
+from acl.glob import ACCOUNT
+from configuration import converters as read
+from configuration.element import REFUSED, Element, Items, Members, Refused, quoted
+from configuration.section import Key, Section, keys
+from configuration.values import (
+    Admin,
+    Auth,
+    Configuration,
+    Database,
+    GarbageCollector,
+    Reserve,
+    RuleEntry,
+    Server,
+    Storage,
+    StorageBackend,
+    SubjectKind,
+    UserEntry,
+)
+from core.durations import format_duration
+
+_USERS = "a mapping of names to users, {} for no users, or no key `users` to keep them in the admin only"
+_USER_NAME = "a name of at most 128 letters, digits and . _ @ + $ -, with a letter or digit first"
+_RULES = "a list of rules, [] for no rules, or no key `acl` to keep them in the admin only"
+_SUBJECTS: tuple[SubjectKind, ...] = ("account", "group", "anonymous")
+_BACKENDS: tuple[StorageBackend, ...] = ("filesystem", "s3", "gcs", "azure")
+_COUNTS = (("max_slow_clients", (1, 4096)), ("threads", (2, 1024)))
+_COMPRESSED = "compressed blobs would have other digests"
+_OVERWRITES = "the registry never writes a key twice"
+_OBJECT = "it is a Python object, which a file can't hold"
+_NOT_IN_S3_AND_GCS = {
+    "querystring_auth": "the URLs of private blobs are always signed",
+    "gzip": _COMPRESSED,
+    "gzip_content_types": _COMPRESSED,
+    "file_overwrite": _OVERWRITES,
+}
+UNSUPPORTED = {
+    "s3": _NOT_IN_S3_AND_GCS | {"transfer_config": _OBJECT, "client_config": _OBJECT},
+    "gcs": _NOT_IN_S3_AND_GCS | {"credentials": "the variable GOOGLE_APPLICATION_CREDENTIALS names their file"},
+    "azure": {"overwrite_files": _OVERWRITES, "token_credential": _OBJECT},
+}
+
+_Text = Annotated[str, read.OPTION]
+_Secret = Annotated[str, read.SECRET_OPTION, Key(is_secret=True)]
+_Number = Annotated[int, read.NUMBER]
+_Boolean = Annotated[bool, read.BOOLEAN]
+_Plain = Annotated[Any, read.PLAIN]
+
+
+class S3(TypedDict, total=False):
+    """The options of `S3Storage` in django-storages 1.14, less those that would break the registry."""
+
+    bucket_name: Annotated[str, read.text("the name of a bucket"), Key(required="the name of a bucket")]
+    region_name: _Text
+    endpoint_url: _Text
+    access_key: _Secret
+    secret_key: _Secret
+    security_token: _Secret
+    session_profile: _Text
+    location: _Text
+    addressing_style: _Text
+    signature_version: _Text
+    default_acl: _Text
+    object_parameters: _Plain
+    use_ssl: _Boolean
+    verify: _Plain
+    proxies: _Plain
+    custom_domain: _Text
+    url_protocol: _Text
+    cloudfront_key_id: _Text
+    cloudfront_key: _Secret
+    querystring_expire: _Number
+    max_memory_size: _Number
+    use_threads: _Boolean
+    file_name_charset: _Text
+
+
+class GCS(TypedDict, total=False):
+    """The options of `GoogleCloudStorage`, likewise."""
+
+    bucket_name: Annotated[str, read.text("the name of a bucket"), Key(required="the name of a bucket")]
+    project_id: _Text
+    custom_endpoint: _Text
+    location: _Text
+    default_acl: _Text
+    object_parameters: _Plain
+    expiration: Annotated[timedelta, read.duration(timedelta(seconds=1), "of at least 1s")]
+    max_memory_size: _Number
+    blob_chunk_size: _Number
+    iam_sign_blob: _Boolean
+    sa_email: _Text
+
+
+class Azure(TypedDict, total=False):
+    """The options of `AzureStorage`, likewise."""
+
+    azure_container: Annotated[str, read.text("the name of a container"), Key(required="the name of a container")]
+    account_name: _Text
+    account_key: _Secret
+    sas_token: _Secret
+    connection_string: _Secret
+    endpoint_suffix: _Text
+    custom_domain: _Text
+    api_version: _Text
+    azure_ssl: _Boolean
+    location: _Text
+    object_parameters: _Plain
+    cache_control: _Text
+    default_content_type: _Text
+    upload_max_conn: _Number
+    timeout: _Number
+    max_memory_size: _Number
+    expiration_secs: _Number
+    client_options: _Plain
+
+
+class Filesystem(TypedDict, total=False):
+    """A folder of this machine, or one that is mounted."""
+
+    rootdirectory: Annotated[str, read.PATH, Key("The folder of the blobs.")]
+
+
+class StorageFile(TypedDict, total=False):
+    """Where blobs lie: exactly one of filesystem, s3, gcs, azure."""
+
+    filesystem: Annotated[Filesystem, Section(), Key("A folder.")]
+    s3: Annotated[S3, Section(unsupported=UNSUPPORTED["s3"]), Key("Amazon S3 and what speaks its protocol.")]
+    gcs: Annotated[GCS, Section(unsupported=UNSUPPORTED["gcs"]), Key("Google Cloud Storage.")]
+    azure: Annotated[Azure, Section(unsupported=UNSUPPORTED["azure"]), Key("Azure Blob Storage.")]
+    min_free: Annotated[tuple[int | None, Fraction | None], read.RESERVE, Key("What stays free of the disk.")]
+    max_blob_size: Annotated[int, read.BLOB_SIZE, Key("The largest blob that may be pushed.")]
+    scrub: Annotated[
+        timedelta, read.duration(timedelta(hours=1), "of at least 1h"), Key("Time to read each blob once.")
+    ]
+
+
+class User(TypedDict, total=False):
+    """An account."""
+
+    password: Annotated[str, read.PASSWORD, Key("A bcrypt hash.", is_secret=True, required=read.PASSWORD_EXPECTED)]
+    superuser: Annotated[bool, read.BOOLEAN, Key("Whether everything in the admin is allowed.")]
+    staff: Annotated[bool, read.BOOLEAN, Key("Whether the admin may be opened.")]
+    groups: Annotated[tuple[str, ...], read.GROUPS, Key("Groups, for rules about a group.")]
+    active: Annotated[bool, read.BOOLEAN, Key("Whether the account may log in.")]
+
+
+class Rule(TypedDict, total=False):
+    """Who may do what with which repositories."""
+
+    account: Annotated[str, read.ACCOUNT_PATTERN, Key("An account, or a pattern.")]
+    group: Annotated[str, read.GROUP, Key("A group.")]
+    anonymous: Annotated[bool, read.constant(only=True, expected="true, or no such key"), Key("Everybody.")]
+    name: Annotated[str, read.NAME_PATTERN, Key("The repository, or a pattern.", required=read.NAME_EXPECTED)]
+    actions: Annotated[tuple[str, ...], read.ACTIONS, Key("What is allowed.", required=read.ACTIONS_EXPECTED)]
+    comment: Annotated[str, read.COMMENT, Key("For you.")]
+
+
+def _check_admin(admin: Members) -> None:
+    if "public_url" in admin and "addr" not in admin:
+        admin.elements["public_url"].report("no such key: without admin.addr the admin is at server.public_url")
+    if admin.get("allowed_networks") == []:
+        # Nobody, to who wrote it; and a list that is made by a program may come out empty.
+        expected = "at least one network; leave the key out for everybody, or set admin.enabled: false"
+        admin.elements["allowed_networks"].report(expected, "none")
+
+
+def _check_auth(auth: Members) -> None:
+    method, hmac_secret = auth.get("signing_method", "rsa"), auth.element.below("hmac_secret")
+    if method == "hmac" and "hmac_secret" not in auth:
+        hmac_secret.report(f"{read.HMAC_SECRET_EXPECTED}: signing_method is hmac", "nothing")
+    if method == "rsa" and "hmac_secret" in auth:
+        hmac_secret.warn("not used: signing_method is rsa")
+    if method == "rsa" and "public_key" in auth and "private_key" not in auth:
+        auth.element.below("private_key").report("a path, since public_key is given", "nothing")
+    if method == "hmac" and ("private_key" in auth or "public_key" in auth):
+        auth.element.warn("private_key and public_key are not used: signing_method is hmac")
+
+
+def _check_storage(storage: Members) -> None:
+    chosen = [name for name in _BACKENDS if name in storage]
+    if len(chosen) != 1:
+        storage.element.report(f"one of {', '.join(_BACKENDS)}", " and ".join(chosen) or "none of them")
+    elif "min_free" in storage and chosen != ["filesystem"]:
+        warning = f"for a SQLite database only: {chosen[0]} has no disk to keep free"
+        storage.element.below("min_free").warn(warning)
+
+
+def _check_rule(rule: Members) -> None:
+    given = [subject for subject in _SUBJECTS if subject in rule]
+    if len(given) != 1:
+        found = " and ".join(given) or "none of account, group, anonymous"
+        rule.element.report("one of account, group or `anonymous: true`", found)
+    if "anonymous" in rule and ACCOUNT in str(rule.get("name")):
+        found = quoted(rule["name"])
+        rule.element.below("name").report(f"no {ACCOUNT}: anonymous has no account", found)
+
+
+def _check_server(server: Members) -> None:
+    limits = server.get("limits")
+    try:
+        given = {
+            name: read.integer(*bounds).convert(server[name], server.element.reading)
+            for name, bounds in _COUNTS
+            if name in server
+        }
+    except Refused:
+        return
+    if not isinstance(limits, Members):
+        return
+    counted = Server(**given)
+    # A share above all that there is would bound nobody.
+    bounds = {
+        "transfers_per_client": (counted.max_slow_clients, 4096, "server.max_slow_clients"),
+        "connections_per_client": (counted.connections, 100_000, "the connections of a process"),
+    }
+    for key, (most, maximum, what) in bounds.items():
+        if isinstance(limits.get(key), int) and most < limits[key] <= maximum:
+            limits.elements[key].report(f"at most {what} ({most})")
+
+
+def _check_file(file: Members) -> None:
+    """Refuse one port for both: a firewall needs no more than the number of a port that has one kind of answer."""
+    server, admin = file.get("server"), file.get("admin")
+    if isinstance(server, Members) and isinstance(admin, Members) and "addr" in admin:
+        try:
+            port = read.PORT.convert(server["addr"], server.element.reading) if "addr" in server else Server().port
+            is_same = read.PORT.convert(admin["addr"], admin.element.reading) == port
+        except Refused:
+            return
+        if is_same:
+            admin.elements["addr"].report("another port than that of server.addr")
+
+
+def _check_users(given: Any) -> Any:
+    if given is not REFUSED and not isinstance(given, Members):
+        raise Refused(_USERS, kind="mapping")
+    for name, element in given.elements.items() if isinstance(given, Members) else ():
+        if ACCOUNT_NAME.fullmatch(name) is None:
+            element.report(_USER_NAME, quoted(name))
+    return given
+
+
+def _check_rules(given: Any) -> Any:
+    if given is not REFUSED and not isinstance(given, Items):
+        raise Refused(_RULES)
+    return given
+
+
+class File(TypedDict, total=False):
+    """The configuration of the registry."""
+
+    server: Annotated[Server, Section(_check_server), Key("Where and how the server listens.", is_always=True)]
+    admin: Annotated[Admin, Section(_check_admin), Key("The pages at /admin/.")]
+    users: Annotated[dict[str, Annotated[User, Section()]], BeforeValidator(_check_users), Key("Who may log in.")]
+    acl: Annotated[
+        list[Annotated[Rule, Section(_check_rule, one_of=_SUBJECTS)]],
+        BeforeValidator(_check_rules),
+        Key("Who may do what."),
+    ]
+    storage: Annotated[StorageFile, Section(_check_storage, one_of=_BACKENDS), Key("Where blobs lie.")]
+    database: Annotated[Database, Section(), Key("SQLite or PostgreSQL.", is_always=True)]
+    garbage_collector: Annotated[GarbageCollector, Section(), Key("Removes what nothing refers to.")]
+    auth: Annotated[Auth, Section(_check_auth), Key("Tokens that clients get.", is_always=True)]
+
+
+FILE: TypeAdapter[File] = TypeAdapter(Annotated[File, Section(_check_file)])
+
+
+def configuration(element: Element) -> Configuration | None:
+    """Return the values of the file; None once its problems are reported."""
+    root = element.value()
+    try:
+        file = FILE.validate_python(root, context=element.reading)
+    except ValidationError as error:
+        # Host and port have one key: what is wrong with it is told once.
+        found = {problem["loc"]: problem for problem in error.errors(include_url=False)}
+        for place, problem in found.items():
+            if problem["input"] is not REFUSED:
+                _element_at(element, root, place).refuse(problem["ctx"]["error"])
+        return None
+    if element.reading.problems:
+        return None
+    storage = _storage(file.get("storage", {}), element.reading.folder / "data")
+    server = file["server"]
+    if "data_directory" not in root["server"]:
+        server = replace(server, data_directory=storage.rootdirectory)
+    others: Any = {name: file[name] for name in ("admin", "database", "garbage_collector", "auth") if name in file}
+    return Configuration(
+        path=element.reading.path,
+        server=server,
+        users=_users(file["users"], root["users"]) if "users" in file else None,
+        acl=_rules(file["acl"], root["acl"]) if "acl" in file else None,
+        storage=storage,
+        **others,
+    )
+
+
+def _element_at(element: Element, value: Any, place: tuple[int | str, ...]) -> Element:
+    for step in place:
+        element, value = value.elements[step], value[step]
+    return element
+
+
+def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
+    entries = []
+    for name, user in users.items():
+        cost = int(user["password"][4:6])
+        if cost < read.WARNED_BELOW_COST:
+            warning = f"a bcrypt cost of {cost} is quick to guess; {read.WARNED_BELOW_COST} is better"
+            members[name].elements["password"].warn(warning)
+        is_superuser = user.get("superuser", False)
+        entries.append(
+            UserEntry(
+                name=name,
+                password=user["password"],
+                is_superuser=is_superuser,
+                is_staff=is_superuser or user.get("staff", False),
+                groups=user.get("groups", ()),
+                is_active=user.get("active", True),
+                line=members.elements[name].line,
+            )
+        )
+    return tuple(entries)
+
+
+def _rules(rules: list[Rule], items: Items) -> tuple[RuleEntry, ...]:
+    """Return every rule once, in the order of the file."""
+    entries: dict[tuple[object, ...], RuleEntry] = {}
+    for rule, element in zip(rules, items.elements, strict=True):
+        kind = next(subject for subject in _SUBJECTS if subject in rule)
+        key = (kind, "" if kind == "anonymous" else str(rule[kind]), rule["name"], rule["actions"])
+        first = entries.get(key)
+        if first is not None:
+            element.warn(f"the rule of line {first.line} again; this one is not needed")
+        else:
+            entries[key] = RuleEntry(*key, comment=rule.get("comment", ""), line=element.line)
+    return tuple(entries.values())
+
+
+def _storage(file: StorageFile, folder: Path) -> Storage:
+    backend: StorageBackend = next((backend for backend in _BACKENDS if backend in file), "filesystem")
+    options: Any = file.get(backend, {})
+    if backend == "filesystem":
+        folder, options = options.get("rootdirectory", folder), {}
+    reserve = Reserve(*file["min_free"]) if "min_free" in file else Reserve()
+    return Storage(backend, folder, options, reserve, file.get("max_blob_size"), file.get("scrub"))
+
+
+class _Schema(GenerateJsonSchema):
+    """Shows defaults as the file would say them."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Return the schema of the value, with its default where a file may say it."""
+        described = self.generate_inner(schema["schema"])
+        default = schema.get("default")
+        if isinstance(default, timedelta):
+            default = format_duration(default)
+        types = {bool: "boolean", int: "integer", str: "string"}
+        if default != "" and type(default) in types and described.get("type", "string") == types[type(default)]:
+            described["default"] = default
+        return described
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the file, for editors."""
+    return FILE.json_schema(schema_generator=_Schema)
+
+
+SECRET_OPTIONS = frozenset(name for cloud in (S3, GCS, Azure) for name, key in keys(cloud).items() if key.is_secret)

@@ -26,9 +26,9 @@ _NO_VIEW_READS = (HEADER, *X_HEADERS, "HTTP_X_FORWARDED_PORT")
 MAX_HOST_CHARACTERS = 255
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._:/+=@-]{1,128}")
 
-_SAYS_UNLISTED = Hourly()
-_SAYS_CONTRADICTION = Hourly()
-_SAYS_HOST = Hourly()
+_WARNS_UNLISTED = Hourly()
+_WARNS_CONTRADICTION = Hourly()
+_WARNS_HOST = Hourly()
 
 
 class TrustedProxyMiddleware:
@@ -80,7 +80,7 @@ def _is_served(host: str) -> bool:
 
 
 def _warn_of_unlisted(header: str, peer: str) -> None:
-    if _SAYS_UNLISTED.is_due():
+    if _WARNS_UNLISTED.is_due():
         logger.warning(
             "%s of %s does not count, since server.trusted_proxies does not list that address. Any client can send "
             "this header: list the address only if it is your reverse proxy's, and no client asks from there",
@@ -90,7 +90,7 @@ def _warn_of_unlisted(header: str, peer: str) -> None:
 
 
 def _warn_of_contradiction(peer: str, disputed: Sequence[str]) -> None:
-    if _SAYS_CONTRADICTION.is_due():
+    if _WARNS_CONTRADICTION.is_due():
         logger.warning(
             "the proxy %s of server.trusted_proxies sends Forwarded and X-Forwarded-…, and they contradict each other "
             "about the %s, so neither counts: configure it to remove the header that it does not set",
@@ -101,7 +101,7 @@ def _warn_of_contradiction(peer: str, disputed: Sequence[str]) -> None:
 
 def _warn_of_host(request: HttpRequest, peer: str) -> None:
     """Warn of a name that nobody should have asked for, but not of probes, which ask for the address of a pod."""
-    if request.path_info != health.PATH and _SAYS_HOST.is_due():
+    if request.path_info != health.PATH and _WARNS_HOST.is_due():
         logger.warning(
             "%s asked for the host %r, which is not that of server.public_url, %s. If it is your reverse proxy, let it "
             "pass on Host, or set X-Forwarded-Host and list it in server.trusted_proxies; otherwise "

@@ -82,7 +82,7 @@ class Crew:
         back = Event()
 
         def lend_then_serve() -> None:
-            with self.pool.lent(Wait.TRANSFER, Guest()):
+            with self.pool.releases_slot(Wait.TRANSFER, Guest()):
                 self.running.release()
                 assert back.wait(PATIENCE_SECONDS)
             self.running.release()
@@ -98,7 +98,7 @@ class Crew:
         self.done.release()
 
     def _lend(self, free: Event) -> None:
-        with self.pool.lent(Wait.TRANSFER, Guest()):
+        with self.pool.releases_slot(Wait.TRANSFER, Guest()):
             self._hold(free)
 
     def are_running(self, number: int) -> bool:
@@ -248,7 +248,7 @@ def test_a_task_that_waits_gets_its_thread_when_another_is_lent(crew: Callable[.
     def serve_then_lend() -> None:
         made.running.release()
         assert lend.wait(PATIENCE_SECONDS)
-        with made.pool.lent(Wait.TRANSFER, Guest()):
+        with made.pool.releases_slot(Wait.TRANSFER, Guest()):
             assert over.wait(PATIENCE_SECONDS)
 
     made.submit(serve_then_lend)
@@ -283,7 +283,7 @@ def test_one_more_that_is_lent_than_there_may_be_is_refused(crew: Callable[..., 
     refused = Event()
 
     def lend() -> None:
-        with pytest.raises(CrowdedError), made.pool.lent(Wait.TRANSFER, Guest()):
+        with pytest.raises(CrowdedError), made.pool.releases_slot(Wait.TRANSFER, Guest()):
             pass
         refused.set()
 
@@ -302,7 +302,7 @@ def test_who_waits_for_something_else_takes_no_place(crew: Callable[..., Crew], 
     has_begun = Event()
 
     def lend() -> None:
-        with made.pool.lent_to_work() if is_work else made.pool.lent(Wait.STRANGER, Guest()):
+        with made.pool.releases_slot_for_work() if is_work else made.pool.releases_slot(Wait.UNAUTHENTICATED, Guest()):
             has_begun.set()
 
     made.submit(lend)
@@ -317,7 +317,7 @@ def test_one_too_many_that_works_goes_on_in_its_own_place(crew: Callable[..., Cr
     begun, over = [Event(), Event(), Event()], Event()
 
     def work(index: int) -> None:
-        with made.pool.lent_to_work():
+        with made.pool.releases_slot_for_work():
             begun[index].set()
             assert over.wait(PATIENCE_SECONDS)
 
@@ -347,7 +347,7 @@ def test_a_wait_that_fails_leaves_its_place(crew: Callable[..., Crew]) -> None:
     made = crew(threads=1, transfers=1)
 
     for _ in range(2):
-        with pytest.raises(TimeoutError), made.pool.lent(Wait.TRANSFER, Guest()):
+        with pytest.raises(TimeoutError), made.pool.releases_slot(Wait.TRANSFER, Guest()):
             raise TimeoutError
 
 
@@ -357,14 +357,14 @@ def test_who_has_none_gets_the_place_of_who_has_all_and_both_are_told(crew: Call
 
     def wait(guest: Guest) -> None:
         try:
-            with made.pool.lent(Wait.TRANSFER, guest):
+            with made.pool.releases_slot(Wait.TRANSFER, guest):
                 made.running.release()
                 assert guest.is_over.wait(PATIENCE_SECONDS)
         except CrowdedError:
             told.release()
 
     def wait_in_its_place() -> None:
-        with made.pool.lent(Wait.TRANSFER, Guest("modest")):
+        with made.pool.releases_slot(Wait.TRANSFER, Guest("modest")):
             made.running.release()
             assert go_on.wait(PATIENCE_SECONDS)
         made.done.release()
@@ -405,7 +405,7 @@ def test_a_thread_too_many_stays_at_hand_for_a_while(crew: Callable[..., Crew]) 
         for free in lent:
             free.set()
         assert made.are_done(3)
-        _until(lambda: made.pool._lent == 0 and made.pool._parked == 3)
+        _until(lambda: made.pool._released == 0 and made.pool._parked == 3)
 
     assert made.count() == 1
     assert not made.ended.acquire(blocking=False)
@@ -481,7 +481,7 @@ def test_a_task_that_fails_is_closed_and_costs_no_thread(crew: Callable[..., Cre
     made.pool.watch(task)
 
     assert task.is_closed.wait(PATIENCE_SECONDS)
-    assert made.pool.speakers() == []
+    assert made.pool.connections() == []
     free = made.begin()
     assert made.are_running(1)
     assert made.count() == 1
@@ -495,7 +495,7 @@ def test_a_task_that_fails_while_it_is_lent_leaves_its_place(
     made = crew(threads=1, transfers=1)
 
     def fail() -> None:
-        with made.pool.lent(Wait.TRANSFER, Guest()):
+        with made.pool.releases_slot(Wait.TRANSFER, Guest()):
             raise error
 
     task = Task(fail, made.pool)
@@ -521,7 +521,7 @@ def test_a_task_that_can_not_be_listened_to_again_is_closed(
     made.pool.watch(task)
 
     assert task.is_closed.wait(PATIENCE_SECONDS)
-    assert made.pool.speakers() == []
+    assert made.pool.connections() == []
 
 
 def test_what_can_not_be_waited_for_is_closed_and_told(crew: Callable[..., Crew]) -> None:
@@ -534,7 +534,7 @@ def test_what_can_not_be_waited_for_is_closed_and_told(crew: Callable[..., Crew]
         made.pool.watch(task)
 
     assert task.is_closed.is_set()
-    assert made.pool.speakers() == []
+    assert made.pool.connections() == []
 
 
 def test_without_any_thread_the_worker_is_told(crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -543,7 +543,7 @@ def test_without_any_thread_the_worker_is_told(crew: Callable[..., Crew], monkey
 
     with pytest.raises(RuntimeError, match="can't start new thread"):
         made.begin()
-    assert made.pool.speakers() == []
+    assert made.pool.connections() == []
 
 
 def _fail(error: type[BaseException]) -> None:

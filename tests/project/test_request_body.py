@@ -241,7 +241,7 @@ def test_a_thread_that_skips_a_body_is_lent() -> None:
     steps = Steps([HEAD + b"Content-Length: 5\r\n\r\nhello"], pool=pool)
     before = pool.times
 
-    assert steps.parser.drop_body(lambda: False)
+    assert steps.parser.discard_body(lambda: False)
     assert pool.times == before + 1
 
 
@@ -251,7 +251,7 @@ def test_a_thread_with_no_body_to_skip_is_not_lent() -> None:
     steps.next()
     before = pool.times
 
-    assert steps.parser.drop_body(lambda: False)
+    assert steps.parser.discard_body(lambda: False)
     assert pool.times == before
 
 

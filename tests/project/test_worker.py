@@ -43,20 +43,20 @@ class Quiet:
     """A connection that nobody serves since a moment."""
 
     def __init__(self, since: float | None) -> None:
-        self.quiet_since = since
+        self.idle_since = since
         self.is_ended = False
 
-    def end_quiet(self) -> None:
+    def close_idle(self) -> None:
         self.is_ended = True
 
 
 def worker_with(*connections: Quiet, at_most: int) -> Any:
     """Return a worker that has these connections."""
     worker: Any = object.__new__(Worker)
-    worker.tpool = SimpleNamespace(speakers=lambda: list(connections), size=len(connections))
+    worker.tpool = SimpleNamespace(connections=lambda: list(connections), size=len(connections))
     worker.cfg = SimpleNamespace(keepalive=75)
     worker.worker_connections = at_most
-    worker._quiet_until, worker._ends_quiet_at = math.inf, 0.0
+    worker._keepalive_deadline, worker._next_idle_check = math.inf, 0.0
     return worker
 
 

@@ -15,7 +15,7 @@ from gunicorn.http.wsgi import FileWrapper
 
 from server.connection import frozen
 from server.pool import CrowdedError, Pool
-from server.response import SMALL_BYTES, Drain, Outgoing
+from server.response import SMALL_BYTES, RegistryResponse, SendRate
 from tests.project.wire import PEER, Lender
 
 PATIENCE_SECONDS = 60
@@ -49,7 +49,7 @@ def response(
 ) -> Any:
     """Return a response to a request of HTTP/1.1 whose application has called `start_response`."""
     request = SimpleNamespace(method=method, version=(1, 1), should_close=lambda: False)
-    made: Any = Outgoing(request, sock, _SETTINGS, pool or Pool(1, 10, lambda _: False), Drain(sock, PEER))
+    made: Any = RegistryResponse(request, sock, _SETTINGS, pool or Pool(1, 10, lambda _: False), SendRate(sock, PEER))
     made.start_response(status, list(headers.items()))
     return made
 

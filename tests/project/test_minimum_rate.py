@@ -12,20 +12,20 @@ class Line:
         self.now = 0.0
         self.size = size
         self.seconds = seconds
-        self.pace = MinimumRate(lambda: self.now)
-        self.pace.expect_body()
+        self.rate = MinimumRate(lambda: self.now)
+        self.rate.expect_body()
 
     def read(self) -> None:
-        with self.pace.waiting():
+        with self.rate.waiting():
             self.now += self.seconds
-        self.pace.count(self.size)
+        self.rate.count(self.size)
 
     def bring(self, reads: int) -> bool:
         """Read so often and tell whether the line was too slow at any time."""
         found = False
         for _ in range(reads):
             self.read()
-            found = found or self.pace.is_too_slow()
+            found = found or self.rate.is_too_slow()
         return found
 
 
@@ -55,15 +55,15 @@ def test_time_that_the_server_takes_does_not_count() -> None:
         line.read()
         line.now += 1000
 
-    assert not line.pace.is_too_slow()
+    assert not line.rate.is_too_slow()
 
 
 def test_a_client_that_sends_nothing_at_all_is_noticed_while_the_server_waits() -> None:
     line = Line(size=0, seconds=0)
 
-    with line.pace.waiting():
+    with line.rate.waiting():
         line.now += WINDOW_SECONDS
-        is_noticed = line.pace.is_too_slow()
+        is_noticed = line.rate.is_too_slow()
 
     assert is_noticed
 
@@ -71,11 +71,11 @@ def test_a_client_that_sends_nothing_at_all_is_noticed_while_the_server_waits() 
 @pytest.mark.parametrize(("seconds", "is_late"), [(HEAD_SECONDS, False), (HEAD_SECONDS + 0.1, True)])
 def test_a_head_has_its_time_and_no_more(seconds: float, is_late: bool) -> None:
     line = Line(size=1, seconds=0)
-    line.pace.expect_head()
+    line.rate.expect_head()
 
     line.now += seconds
 
-    assert line.pace.is_too_slow() is is_late
+    assert line.rate.is_too_slow() is is_late
 
 
 @pytest.mark.parametrize(("seconds", "progress"), [(0.001, 10_000), (1, 1000)])
@@ -85,31 +85,31 @@ def test_progress_is_what_came_in_the_time_that_was_waited(seconds: float, progr
         line.read()
         line.now += 1000
 
-    assert line.pace.progress() == pytest.approx(progress)
+    assert line.rate.progress() == pytest.approx(progress)
 
 
 def test_while_a_body_is_waited_for_its_progress_falls() -> None:
     line = Line(size=1000, seconds=1)
     line.read()
 
-    with line.pace.waiting():
+    with line.rate.waiting():
         line.now += 9
-        assert line.pace.progress() == 100
+        assert line.rate.progress() == 100
 
 
 def test_half_a_head_is_no_progress_whatever_came_before() -> None:
     line = Line(size=10**9, seconds=1)
     line.read()
-    line.pace.expect_head()
+    line.rate.expect_head()
 
-    assert line.pace.progress() == 0
+    assert line.rate.progress() == 0
 
 
 def test_a_quiet_connection_is_no_late_head() -> None:
     line = Line(size=1, seconds=0)
-    line.pace.expect_head()
-    line.pace.expect_nothing()
+    line.rate.expect_head()
+    line.rate.expect_nothing()
 
     line.now += 1000
 
-    assert not line.pace.is_too_slow()
+    assert not line.rate.is_too_slow()

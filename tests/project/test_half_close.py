@@ -10,7 +10,7 @@ import pytest
 from gunicorn.config import Config
 
 from server import worker
-from server.connection import DROPPED_BODY_BYTES, Connection, frozen
+from server.connection import DISCARDED_BODY_BYTES, Connection, frozen
 from server.open_connections import OpenConnections
 from server.pool import CrowdedError, Pool
 from server.worker import Worker
@@ -36,7 +36,7 @@ class Line:
             _SETTINGS, near, CLIENT, "registry:80", pool, peer=PEER, opened=OpenConnections(100)
         )
         self.parser: Any = self.connection.parser
-        self.incoming = self.connection.incoming
+        self.reader = self.connection.reader
 
     def arrive(self, data: bytes) -> None:
         """Send `data` and return once the server could read some."""
@@ -47,9 +47,9 @@ class Line:
         """Send the beginning of a request, and return it as it is served."""
         self.arrive(data)
         self.connection.begin()
-        self.incoming.expect_head()
+        self.reader.expect_head()
         request = next(self.parser)
-        self.incoming.expect_body(is_admitted=True)
+        self.reader.expect_body(is_admitted=True)
         return request
 
 
@@ -69,13 +69,13 @@ def test_the_rest_of_an_evicted_body_is_no_request(line: Line, head: bytes) -> N
     request = line.begin(head)
     assert request.body.read1() == b"hell"
 
-    line.incoming.evict()
+    line.reader.evict()
     with pytest.raises(CrowdedError):
         request.body.receive_into(memoryview(bytearray(64)))
     line.arrive(SMUGGLED)
 
     assert request.should_close()
-    assert not line.parser.drop_body(lambda: False)
+    assert not line.parser.discard_body(lambda: False)
     with pytest.raises(StopIteration):
         next(line.parser)
 
@@ -84,7 +84,7 @@ def test_no_request_follows_on_an_evicted_connection_whose_body_was_whole(line: 
     request = line.begin(HEAD + b"Content-Length: 4\r\n\r\nbody")
     assert request.body.read() == b"body"
 
-    line.incoming.evict()
+    line.reader.evict()
     line.arrive(SMUGGLED)
 
     assert request.should_close()
@@ -93,7 +93,7 @@ def test_no_request_follows_on_an_evicted_connection_whose_body_was_whole(line: 
 def test_a_connection_that_a_thread_has_begun_to_serve_is_not_ended_for_being_quiet(line: Line) -> None:
     request = line.begin(HEAD + b"Content-Length: 4\r\n\r\n")
 
-    assert not line.connection.end_quiet()
+    assert not line.connection.close_idle()
 
     line.client.sendall(b"body")
     assert request.body.read() == b"body"
@@ -101,13 +101,13 @@ def test_a_connection_that_a_thread_has_begun_to_serve_is_not_ended_for_being_qu
 
 
 def test_a_request_that_came_with_another_is_not_ended_for_being_quiet(line: Line) -> None:
-    line.incoming.unread(LENGTH)
+    line.reader.unread(LENGTH)
 
-    assert not line.connection.end_quiet()
+    assert not line.connection.close_idle()
 
 
 def test_a_request_that_came_as_its_quiet_connection_was_ended_is_told_to_come_back(line: Line) -> None:
-    assert line.connection.end_quiet()
+    assert line.connection.close_idle()
 
     request = line.begin(LENGTH + b"half")
 
@@ -117,17 +117,17 @@ def test_a_request_that_came_as_its_quiet_connection_was_ended_is_told_to_come_b
 
 
 def test_half_a_head_that_came_as_its_quiet_connection_was_ended_is_told_to_come_back(line: Line) -> None:
-    assert line.connection.end_quiet()
+    assert line.connection.close_idle()
 
     with pytest.raises(CrowdedError):
         line.begin(HEAD)
 
 
 def test_half_a_head_is_not_cut_from_its_answer(line: Line) -> None:
-    line.incoming.expect_head()
-    line.connection.quiet_since = None
+    line.reader.expect_head()
+    line.connection.idle_since = None
 
-    assert line.connection.end_idle()
+    assert line.connection.close_to_make_room()
 
     line.connection.sock.sendall(b"answer")
     assert line.client.recv(100) == b"answer"
@@ -144,18 +144,18 @@ def test_a_byte_now_and_then_does_not_prolong_the_dropping_of_a_body(line: Line,
         line.client.sendall(b"x")
         return asked == 5
 
-    assert not line.parser.drop_body(is_over)
+    assert not line.parser.discard_body(is_over)
     assert asked == 5
 
 
 @pytest.mark.parametrize("head", [LENGTH, CHUNKED + b"3d0900\r\n"], ids=["length", "chunked"])
 def test_a_body_that_is_long_is_not_dropped_to_its_end(line: Line, head: bytes) -> None:
     line.begin(head)
-    line.client.sendall(bytes(2 * DROPPED_BODY_BYTES))
+    line.client.sendall(bytes(2 * DISCARDED_BODY_BYTES))
 
-    assert not line.parser.drop_body(lambda: False)
+    assert not line.parser.discard_body(lambda: False)
     left = 0
-    while left < DROPPED_BODY_BYTES // 2:
+    while left < DISCARDED_BODY_BYTES // 2:
         left += len(line.connection.sock.recv(1 << 20))
 
 
@@ -163,21 +163,21 @@ def test_a_body_is_dropped_up_to_the_next_request(line: Line) -> None:
     line.begin(HEAD + b"Content-Length: 10\r\n\r\nhello")
     line.client.sendall(b"world" + SMUGGLED)
 
-    assert line.parser.drop_body(lambda: False)
+    assert line.parser.discard_body(lambda: False)
     assert next(line.parser).path == "/smuggled"
 
 
 def test_a_worker_that_stops_waits_for_no_body_that_it_drops(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "DROP_SECONDS", math.inf)
+    monkeypatch.setattr(worker, "DISCARD_SECONDS", math.inf)
     line.begin(LENGTH)
     stopping: Any = SimpleNamespace(alive=False)
 
-    assert not Worker._is_drained(stopping, line.connection)
+    assert not Worker._discard_body(stopping, line.connection)
 
 
 def test_a_body_is_dropped_for_so_long(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "DROP_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "DISCARD_SECONDS", 0.0)
     line.begin(LENGTH)
     serving: Any = SimpleNamespace(alive=True)
 
-    assert not Worker._is_drained(serving, line.connection)
+    assert not Worker._discard_body(serving, line.connection)

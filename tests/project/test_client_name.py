@@ -7,8 +7,8 @@ import pytest
 
 from core.api.notes import ACCOUNT, ANONYMOUS_NAME
 from core.forwarded import listed_in
-from server.client import Client
 from server.open_connections import OpenConnections
+from server.places import Client
 
 IS_PROXY = listed_in([ip_network("10.0.0.0/8")])
 
@@ -60,7 +60,7 @@ class Opened:
     is_idle: bool = True
     is_ended: bool = False
 
-    def end_idle(self) -> bool:
+    def close_to_make_room(self) -> bool:
         self.is_ended = self.is_idle
         return self.is_idle
 

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.connection import MAX_HEAD_BYTES, HostError, Parser
-from server.reader import Incoming
+from server.reader import Reader
 from tests.project.wire import CLIENT, PEER, POOL, SETTINGS, Wire
 
 
@@ -23,7 +23,7 @@ def parsed(*pieces: bytes) -> Any:
     """Return the request whose head comes in these pieces."""
     wire: Any = Wire(pieces)
     parser = Parser(SETTINGS, wire, CLIENT)
-    parser.unreader = Incoming(wire, POOL, PEER)
+    parser.unreader = Reader(wire, POOL, PEER)
     return next(parser)
 
 

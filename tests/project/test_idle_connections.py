@@ -31,17 +31,17 @@ class Crowd:
             Connection(_SETTINGS, sock, CLIENT, "registry:80", pool, peer=PEER, opened=opened) for sock in near
         ]
         cfg = SimpleNamespace(keepalive=0)
-        everyone = SimpleNamespace(speakers=lambda: self.connections)
+        everyone = SimpleNamespace(connections=lambda: self.connections)
         self._worker: Any = SimpleNamespace(
             tpool=everyone,
             cfg=cfg,
             nr_conns=len(near),
             worker_connections=100,
-            _quiet_until=math.inf,
-            _ends_quiet_at=0.0,
+            _keepalive_deadline=math.inf,
+            _next_idle_check=0.0,
         )
 
-    def end_quiet(self) -> None:
+    def close_idle(self) -> None:
         """End those that were quiet for too long, as the worker's loop does."""
         Worker.murder_keepalived(self._worker)
 
@@ -63,7 +63,7 @@ def test_a_request_that_waits_for_a_thread_is_answered() -> None:
         client.sendall(REQUEST)
         quiet.connections[0].sock.recv(1, socket.MSG_PEEK)
 
-        quiet.end_quiet()
+        quiet.close_idle()
 
         assert next(quiet.connections[0].parser).path == "/v2/"
         quiet.connections[0].sock.sendall(b"answer")
@@ -75,7 +75,7 @@ def test_what_follows_a_request_that_waits_for_a_thread_is_read() -> None:
         client.sendall(b"PUT /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
         quiet.connections[0].sock.recv(1, socket.MSG_PEEK)
 
-        quiet.end_quiet()
+        quiet.close_idle()
 
         body = next(quiet.connections[0].parser).body
         client.sendall(b"body")
@@ -84,9 +84,9 @@ def test_what_follows_a_request_that_waits_for_a_thread_is_read() -> None:
 
 def test_a_connection_that_says_nothing_is_at_its_end() -> None:
     with crowd(1) as (quiet, _):
-        quiet.end_quiet()
+        quiet.close_idle()
 
-        assert quiet.connections[0].incoming.chunk() == b""
+        assert quiet.connections[0].reader.chunk() == b""
 
 
 def test_the_pool_hears_of_the_end() -> None:
@@ -100,7 +100,7 @@ def test_the_pool_hears_of_the_end() -> None:
     with crowd(1) as (quiet, _):
         pool.watch(quiet.connections[0])
 
-        quiet.end_quiet()
+        quiet.close_idle()
 
         assert heard.wait(PATIENCE_SECONDS)
 
@@ -108,8 +108,8 @@ def test_the_pool_hears_of_the_end() -> None:
 def test_connections_that_fell_silent_at_the_same_moment_are_ended_too() -> None:
     with crowd(2) as (quiet, _):
         for connection in quiet.connections:
-            connection.quiet_since = 0.0
+            connection.idle_since = 0.0
 
-        quiet.end_quiet()
+        quiet.close_idle()
 
-        assert [connection.incoming.chunk() for connection in quiet.connections] == [b"", b""]
+        assert [connection.reader.chunk() for connection in quiet.connections] == [b"", b""]

@@ -30,9 +30,9 @@ class Lender(Pool[Any]):
         self.has_lent = Event()
 
     @contextmanager
-    def lent(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
+    def releases_slot(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
         self.has_lent.set()
-        with super().lent(wait, waiter):
+        with super().releases_slot(wait, waiter):
             yield
 
 

@@ -67,7 +67,7 @@ def on_starting(server: Arbiter) -> None:
     signal.signal(signal.SIGHUP, server.signal)
     early_signals.keep(server)
     open_files.allow_all()
-    server.said_at_start = prepare.prepare(server.cfg.address)  # type: ignore[attr-defined]
+    server.said_at_start = prepare.prepare(server.cfg)  # type: ignore[attr-defined]
     server.app.wsgi()
     # What is loaded stays: no worker looks at it again for garbage, so its pages stay shared.
     gc.collect()

@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from gunicorn.config import Config
+
 from configuration import Configuration, ConfigurationError, in_force
 from configuration.first_run import write_first
 from core.failpoints import FailpointError
 from core.private_files import KeyFileError
 from core.start_error import StartError
-from server import cpu_affinity
+from server import cpu_affinity, unsupported_settings
 from server import listener as listening
 from startup import folders
 from startup.welcome import welcome
@@ -56,21 +58,22 @@ def configuration() -> Configuration:
         sys.exit(str(error))
 
 
-def prepare(addresses: Iterable[object]) -> tuple[str, ...]:
-    """Make everything ready to serve on gunicorn's `addresses`; exit with status 1 if something is wrong.
+def prepare(cfg: Config) -> tuple[str, ...]:
+    """Make everything ready to serve with gunicorn's `cfg`; exit with status 1 if something is wrong.
 
     Return the warnings about the configuration that were said.
     """
     try:
-        return _prepare(addresses)
+        return _prepare(cfg)
     except (ConfigurationError, KeyFileError, StartError, FailpointError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _prepare(addresses: Iterable[object]) -> tuple[str, ...]:
-    listening.check_free(addresses, in_force())
+def _prepare(cfg: Config) -> tuple[str, ...]:
+    unsupported_settings.check(cfg)
+    listening.check_free(cfg.address, in_force())
     if in_force().path is None:
         _write_first_configuration()
     loaded = in_force()

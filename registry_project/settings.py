@@ -49,14 +49,14 @@ INSTALLED_APPS = [
     "registry_project.apps.RegistryProjectConfig",
 ]
 
-# The first six answer or prepare every request; the rest is for the browser and never sees /v2/.
+# The first answers /v2/ by a chain of its own (front_door.py), so the rest sees no request to the registry.
 MIDDLEWARE = [
+    "registry_project.front_door.RegistryFirstMiddleware",
     "registry_project.middleware.browser_headers.BrowserHeadersMiddleware",
     "registry_project.middleware.proxies.TrustedProxyMiddleware",
     "registry_project.middleware.login_rate.LoginRateMiddleware",
     "registry_project.health.HealthMiddleware",
     "registry_project.middleware.admin_door.AdminDoorMiddleware",
-    "distribution.middleware.RegistryGateMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "registry_project.middleware.admin_door.AdminFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

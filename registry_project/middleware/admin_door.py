@@ -48,16 +48,13 @@ class AdminDoorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer, or go on."""
         is_own = self._own_listener is not None and request.META.get(LISTENER) == self._own_listener
-        is_of_registry = is_registry_path(request.path_info)
-        if is_of_registry and not is_own:
-            # The gate answers, by URLs of its own.
-            return self._get_response(request)
         is_open = self._is_open(request, is_own=is_own)
         request.META[_IS_OPEN] = is_open
         urls = self._urls[is_open, not is_own]
         if urls is not None:
             request.urlconf = urls
-        if is_of_registry:
+        if is_registry_path(request.path_info):
+            # The admin's own address, since RegistryFirstMiddleware answers at every other one.
             raise Http404
         return self._get_response(request)
 

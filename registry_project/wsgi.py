@@ -1,4 +1,4 @@
-"""The WSGI application that gunicorn's workers run."""
+"""The WSGI application."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "registry_project.settings")
 
 _browsers = get_wsgi_application()
 
-import registry_project.urls  # noqa: E402, F401 - before the workers are forked, which share it
+import registry_project.urls  # noqa: E402, F401 - loaded before the fork, so that workers share it
 from core.db.transactions import end_request  # noqa: E402
 from registry_project.front_door import RegistryChain  # noqa: E402 - once the apps are loaded
 from registry_project.request import BrowserRequest  # noqa: E402

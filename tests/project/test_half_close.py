@@ -1,4 +1,4 @@
-"""What is read of a connection that this server ends: neither a request nor a wait without an end."""
+"""Reads from a connection that this server has shut down: no smuggled request, and no endless wait."""
 
 import math
 import socket
@@ -26,7 +26,7 @@ SIZE_LINE = b"5;"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-class Line:
+class ServedConnection:
     """A connection and the socket of its client."""
 
     def __init__(self, near: socket.socket, client: socket.socket) -> None:
@@ -54,130 +54,132 @@ class Line:
 
 
 @pytest.fixture
-def line() -> Iterator[Line]:
-    """Make a connection that is quiet."""
+def served() -> Iterator[ServedConnection]:
+    """Make an idle connection."""
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
         socket.create_connection(listener.getsockname(), PATIENCE_SECONDS) as client,
         listener.accept()[0] as near,
     ):
-        yield Line(near, client)
+        yield ServedConnection(near, client)
 
 
 @pytest.mark.parametrize("head", [LENGTH + b"hell", CHUNKED + b"64\r\nhell"], ids=["length", "chunked"])
-def test_the_rest_of_an_evicted_body_is_no_request(line: Line, head: bytes) -> None:
-    request = line.begin(head)
+def test_the_rest_of_an_evicted_body_is_no_request(served: ServedConnection, head: bytes) -> None:
+    request = served.begin(head)
     assert request.body.read1() == b"hell"
 
-    line.reader.evict()
+    served.reader.evict()
     with pytest.raises(CrowdedError):
         request.body.receive_into(memoryview(bytearray(64)))
-    line.arrive(SMUGGLED)
+    served.arrive(SMUGGLED)
 
     assert request.should_close()
-    assert not line.parser.discard_body(lambda: False)
+    assert not served.parser.discard_body(lambda: False)
     with pytest.raises(StopIteration):
-        next(line.parser)
+        next(served.parser)
 
 
-def test_no_request_follows_on_an_evicted_connection_whose_body_was_whole(line: Line) -> None:
-    request = line.begin(HEAD + b"Content-Length: 4\r\n\r\nbody")
+def test_no_request_follows_on_an_evicted_connection_whose_body_was_whole(served: ServedConnection) -> None:
+    request = served.begin(HEAD + b"Content-Length: 4\r\n\r\nbody")
     assert request.body.read() == b"body"
 
-    line.reader.evict()
-    line.arrive(SMUGGLED)
+    served.reader.evict()
+    served.arrive(SMUGGLED)
 
     assert request.should_close()
 
 
-def test_a_connection_that_a_thread_has_begun_to_serve_is_not_ended_for_being_quiet(line: Line) -> None:
-    request = line.begin(HEAD + b"Content-Length: 4\r\n\r\n")
+def test_a_connection_being_served_is_not_closed_as_idle(served: ServedConnection) -> None:
+    request = served.begin(HEAD + b"Content-Length: 4\r\n\r\n")
 
-    assert not line.connection.close_idle()
+    assert not served.connection.close_idle()
 
-    line.client.sendall(b"body")
+    served.client.sendall(b"body")
     assert request.body.read() == b"body"
     assert not request.should_close()
 
 
-def test_a_request_that_came_with_another_is_not_ended_for_being_quiet(line: Line) -> None:
-    line.reader.unread(LENGTH)
+def test_a_pipelined_request_is_not_closed_as_idle(served: ServedConnection) -> None:
+    served.reader.unread(LENGTH)
 
-    assert not line.connection.close_idle()
+    assert not served.connection.close_idle()
 
 
-def test_a_request_that_came_as_its_quiet_connection_was_ended_is_told_to_come_back(line: Line) -> None:
-    assert line.connection.close_idle()
+def test_a_request_that_came_as_its_idle_connection_was_closed_gets_a_503(served: ServedConnection) -> None:
+    assert served.connection.close_idle()
 
-    request = line.begin(LENGTH + b"half")
+    request = served.begin(LENGTH + b"half")
 
     with pytest.raises(CrowdedError):
         request.body.read()
     assert request.should_close()
 
 
-def test_half_a_head_that_came_as_its_quiet_connection_was_ended_is_told_to_come_back(line: Line) -> None:
-    assert line.connection.close_idle()
+def test_half_a_head_that_came_as_its_idle_connection_was_closed_gets_a_503(served: ServedConnection) -> None:
+    assert served.connection.close_idle()
 
     with pytest.raises(CrowdedError):
-        line.begin(HEAD)
+        served.begin(HEAD)
 
 
-def test_half_a_head_is_not_cut_from_its_answer(line: Line) -> None:
-    line.reader.expect_head()
-    line.connection.idle_since = None
+def test_half_a_head_still_gets_a_response(served: ServedConnection) -> None:
+    served.reader.expect_head()
+    served.connection.idle_since = None
 
-    assert line.connection.close_to_make_room()
+    assert served.connection.close_to_make_room()
 
-    line.connection.sock.sendall(b"answer")
-    assert line.client.recv(100) == b"answer"
+    served.connection.sock.sendall(b"answer")
+    assert served.client.recv(100) == b"answer"
 
 
 @pytest.mark.parametrize("head", [LENGTH, CHUNKED + SIZE_LINE], ids=["length", "chunked"])
-def test_a_byte_now_and_then_does_not_prolong_the_dropping_of_a_body(line: Line, head: bytes) -> None:
-    line.begin(head)
+def test_a_trickle_does_not_prolong_the_discarding_of_a_body(served: ServedConnection, head: bytes) -> None:
+    served.begin(head)
     asked = 0
 
     def is_over() -> bool:
         nonlocal asked
         asked += 1
-        line.client.sendall(b"x")
+        served.client.sendall(b"x")
         return asked == 5
 
-    assert not line.parser.discard_body(is_over)
+    assert not served.parser.discard_body(is_over)
     assert asked == 5
 
 
 @pytest.mark.parametrize("head", [LENGTH, CHUNKED + b"3d0900\r\n"], ids=["length", "chunked"])
-def test_a_body_that_is_long_is_not_dropped_to_its_end(line: Line, head: bytes) -> None:
-    line.begin(head)
-    line.client.sendall(bytes(2 * DISCARDED_BODY_BYTES))
+def test_a_long_body_is_not_discarded_to_its_end(served: ServedConnection, head: bytes) -> None:
+    served.begin(head)
+    served.client.sendall(bytes(2 * DISCARDED_BODY_BYTES))
 
-    assert not line.parser.discard_body(lambda: False)
+    assert not served.parser.discard_body(lambda: False)
     left = 0
     while left < DISCARDED_BODY_BYTES // 2:
-        left += len(line.connection.sock.recv(1 << 20))
+        left += len(served.connection.sock.recv(1 << 20))
 
 
-def test_a_body_is_dropped_up_to_the_next_request(line: Line) -> None:
-    line.begin(HEAD + b"Content-Length: 10\r\n\r\nhello")
-    line.client.sendall(b"world" + SMUGGLED)
+def test_a_body_is_discarded_up_to_the_next_request(served: ServedConnection) -> None:
+    served.begin(HEAD + b"Content-Length: 10\r\n\r\nhello")
+    served.client.sendall(b"world" + SMUGGLED)
 
-    assert line.parser.discard_body(lambda: False)
-    assert next(line.parser).path == "/smuggled"
+    assert served.parser.discard_body(lambda: False)
+    assert next(served.parser).path == "/smuggled"
 
 
-def test_a_worker_that_stops_waits_for_no_body_that_it_drops(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopping_worker_does_not_wait_to_discard_a_body(
+    served: ServedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(worker, "DISCARD_SECONDS", math.inf)
-    line.begin(LENGTH)
+    served.begin(LENGTH)
     stopping: Any = SimpleNamespace(alive=False)
 
-    assert not Worker._discard_body(stopping, line.connection)
+    assert not Worker._discard_body(stopping, served.connection)
 
 
-def test_a_body_is_dropped_for_so_long(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_discarding_of_a_body_has_a_time_limit(served: ServedConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "DISCARD_SECONDS", 0.0)
-    line.begin(LENGTH)
+    served.begin(LENGTH)
     serving: Any = SimpleNamespace(alive=True)
 
-    assert not Worker._discard_body(serving, line.connection)
+    assert not Worker._discard_body(serving, served.connection)

@@ -1,4 +1,4 @@
-"""The limit of open files is raised as far as the system lets it."""
+"""A start raises the soft limit of open files to the hard limit."""
 
 import resource
 import subprocess
@@ -23,7 +23,7 @@ def test_the_soft_limit_becomes_the_hard_one() -> None:
     assert run_with_limits(100, 200, code) == [200, 200]
 
 
-def test_a_limit_that_is_none_stays_so() -> None:
+def test_an_unlimited_soft_limit_stays() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     code = f"from startup import prepare; prepare.raise_open_file_limit()\n{SHOW}"
 

@@ -1,4 +1,4 @@
-"""A client that takes its answer slower than is acceptable is cut; one that takes it slowly is not."""
+"""The minimum rate at which a client receives a response."""
 
 import math
 import socket
@@ -68,23 +68,23 @@ def checked(taken: int, seconds: float) -> bool:
             return send_rate.is_too_slow()
 
 
-def test_a_client_that_takes_less_is_too_slow() -> None:
+def test_a_client_below_the_rate_is_too_slow() -> None:
     assert checked(LEAST_BYTES - 1, WINDOW_SECONDS)
 
 
-def test_a_client_that_takes_nothing_is_too_slow() -> None:
+def test_a_client_that_receives_nothing_is_too_slow() -> None:
     assert checked(0, WINDOW_SECONDS)
 
 
-def test_the_least_that_is_acceptable_is_accepted() -> None:
+def test_a_client_at_the_least_rate_is_accepted() -> None:
     assert not checked(LEAST_BYTES, WINDOW_SECONDS)
 
 
-def test_it_has_its_time_before() -> None:
+def test_a_client_has_the_whole_window() -> None:
     assert not checked(0, WINDOW_SECONDS - 1)
 
 
-def test_what_was_taken_long_ago_excuses_nothing() -> None:
+def test_bytes_of_an_earlier_window_do_not_count() -> None:
     clock = Clock()
     with line() as (near, far):
         send_rate = SendRate(near, PEER, clock)
@@ -101,7 +101,7 @@ def test_what_was_taken_long_ago_excuses_nothing() -> None:
             assert send_rate.is_too_slow()
 
 
-def test_a_connection_to_which_nothing_is_sent_is_not_too_slow() -> None:
+def test_a_connection_without_a_send_is_not_too_slow() -> None:
     clock = Clock()
     with line() as (near, _):
         send_rate = SendRate(near, PEER, clock)
@@ -114,7 +114,7 @@ def test_a_connection_to_which_nothing_is_sent_is_not_too_slow() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "progress"), [(0, 3000), (1, 3000), (10, 300)])
-def test_progress_is_what_was_taken_of_this_answer_in_its_time(seconds: float, progress: float) -> None:
+def test_progress_is_the_rate_of_this_response(seconds: float, progress: float) -> None:
     clock = Clock()
     with line() as (near, far):
         send_rate = SendRate(near, PEER, clock)
@@ -135,7 +135,7 @@ def test_a_wait_that_begins_this_moment_is_not_the_slowest() -> None:
         assert SendRate(near, PEER).progress() == math.inf
 
 
-def test_a_system_that_does_not_count_cuts_nobody() -> None:
+def test_a_kernel_without_the_count_aborts_no_client() -> None:
     clock = Clock()
     near, far = socket.socketpair()
     with near, far:
@@ -148,7 +148,7 @@ def test_a_system_that_does_not_count_cuts_nobody() -> None:
             assert not send_rate.is_too_slow()
 
 
-def test_the_loop_resets_the_connection_of_who_takes_a_blob_too_slowly(tmp_path: Path) -> None:
+def test_the_loop_resets_the_connection_of_a_slow_download(tmp_path: Path) -> None:
     (tmp_path / "blob").write_bytes(bytes(BLOB_BYTES))
     clock = Clock()
 

@@ -49,8 +49,8 @@ class Wire:
         return len(data)
 
 
-class Lender(Pool[Any]):
-    """A pool that counts how often a thread was lent."""
+class CountingPool(Pool[Any]):
+    """A pool that counts how often a slot was released."""
 
     def __init__(self, transfers: int = 10) -> None:
         super().__init__(1, transfers, lambda _: False)

@@ -95,13 +95,13 @@ class _Import:
 
     def __init__(self, command: Sequence[str], running: bytes) -> None:
         with ExitStack() as stack:
-            self._told = stack.enter_context(tempfile.TemporaryFile())
-            self._complaints = stack.enter_context(tempfile.TemporaryFile())
+            self._output = stack.enter_context(tempfile.TemporaryFile())
+            self._errors = stack.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(  # noqa: S603 - the project's own
                 command,
                 stdin=subprocess.PIPE,
-                stdout=self._told,
-                stderr=self._complaints,
+                stdout=self._output,
+                stderr=self._errors,
                 # `systemctl kill -s HUP` signals every process of the service.
                 preexec_fn=_ignore_hangup,  # noqa: PLW1509 - the master has no threads
             )
@@ -123,11 +123,11 @@ class _Import:
         Warnings in `said` are not repeated.
         """
         with self._files:
-            told, complaints = _content(self._told), _content(self._complaints)
+            output, errors = _content(self._output), _content(self._errors)
         try:
-            outcome = _Outcome(**json.loads(told))
+            outcome = _Outcome(**json.loads(output))
         except (ValueError, TypeError):
-            _log_failure(complaints.splitlines() or ["the import exited without output"], self._cause())
+            _log_failure(errors.splitlines() or ["the import exited without output"], self._cause())
             return said
         _log_success(outcome, [warning for warning in outcome.warnings if warning not in said])
         return frozenset(outcome.warnings)
@@ -150,12 +150,12 @@ def _log_success(outcome: _Outcome, warnings: Sequence[str]) -> None:
     changed = outcome.needs_restart
     level = logging.WARNING if changed or warnings else logging.INFO
     more = f"; only a restart brings into effect: {', '.join(changed)}" if changed else ""
-    told = {"changes": outcome.changes, "warnings": warnings[:_MAX_LINES], "needs_restart": changed}
-    logger.log(level, "configuration reloaded: %s%s", outcome.summary, more, extra=told)
+    extra = {"changes": outcome.changes, "warnings": warnings[:_MAX_LINES], "needs_restart": changed}
+    logger.log(level, "configuration reloaded: %s%s", outcome.summary, more, extra=extra)
 
 
 def _log_failure(lines: Sequence[str], cause: str = "") -> None:
-    told = "configuration not reloaded, users and rules stay as they were: %s%s"
+    message = "configuration not reloaded, users and rules stay as they were: %s%s"
     # The error is in the last line of a traceback.
     first = lines[-1] if lines[0].startswith("Traceback") else lines[0]
-    logger.error(told, first, cause, extra={"problems": lines[-_MAX_LINES:]})
+    logger.error(message, first, cause, extra={"problems": lines[-_MAX_LINES:]})

@@ -72,7 +72,9 @@ def _health(request: HttpRequest, checks: Checks) -> HttpResponseBase:
         response["Allow"] = "GET, HEAD"
         return response
     states = checks.states()
-    status = _status(states)
+    status = OK if all(state in _SOUND for state in states.values()) else "degraded"
+    if UNAVAILABLE in states.values():
+        status = UNAVAILABLE
     return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
 
 
@@ -82,9 +84,3 @@ def _response(content: dict[str, str], status: int) -> JsonResponse:
     # Django's middleware for it comes later; without it gunicorn sends chunks.
     response["Content-Length"] = str(len(response.content))
     return response
-
-
-def _status(states: dict[str, str]) -> str:
-    if UNAVAILABLE in states.values():
-        return UNAVAILABLE
-    return OK if all(state in _SOUND for state in states.values()) else "degraded"

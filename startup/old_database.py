@@ -46,8 +46,9 @@ def warning(storage: Path) -> str:
     It lists at most _FOLDERS folders and looks up at most BATCH objects.
     """
     newest_row = _newest_row()
-    folders = _changed_since(storage / "objects", newest_row)
-    changed = chain.from_iterable(_changed_files(folder, newest_row) for folder in folders)
+    with os.scandir(storage / "objects") as entries:
+        folders = nlargest(_FOLDERS, ((entry.stat().st_mtime, Path(entry.path)) for entry in entries if entry.is_dir()))
+    changed = chain.from_iterable(_changed_files(folder, newest_row) for at, folder in folders if at > newest_row)
     young = {key: moment for moment, key in nlargest(BATCH, changed)}
     key = next(unnamed(list(young)), None)
     if key is None:
@@ -65,12 +66,6 @@ def _newest_row() -> float:
         Run.objects.order_by("-started_at").values_list("started_at", flat=True).first(),
     ]
     return max((moment.timestamp() for moment in moments if moment is not None), default=0.0)
-
-
-def _changed_since(objects: Path, moment: float) -> list[Path]:
-    with os.scandir(objects) as entries:
-        found = [(entry.stat().st_mtime, Path(entry.path)) for entry in entries if entry.is_dir()]
-    return [path for changed_at, path in sorted(found, reverse=True)[:_FOLDERS] if changed_at > moment]
 
 
 def _changed_files(folder: Path, moment: float) -> Iterator[tuple[float, str]]:

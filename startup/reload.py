@@ -127,14 +127,12 @@ class _Import:
         try:
             outcome = _Outcome(**json.loads(output))
         except (ValueError, TypeError):
-            _log_failure(errors.splitlines() or ["the import exited without output"], self._cause())
+            code = self._process.returncode
+            cause = f" (signal {-code}, {signal.Signals(-code).name})" if code < 0 else ""
+            _log_failure(errors.splitlines() or ["the import exited without output"], cause)
             return said
         _log_success(outcome, [warning for warning in outcome.warnings if warning not in said])
         return frozenset(outcome.warnings)
-
-    def _cause(self) -> str:
-        code = self._process.returncode
-        return f" (signal {-code}, {signal.Signals(-code).name})" if code < 0 else ""
 
 
 def _content(file: IO[bytes]) -> str:

@@ -17,10 +17,9 @@ from startup.command_line import configuration_named_in, folder_named_in
 
 def main() -> None:
     """Run the command named on the command line, with the configuration file that it names."""
-    # A command ends soon: looked for at every 700 allocations, cyclic garbage took a fifth of the time that a
-    # configuration of thousands of users takes.
+    # At the default of 700 allocations, garbage collection took a fifth of the import of thousands of users.
     gc.set_threshold(100_000, 10, 10)
-    # What a command makes, such as a first database with its hashes, is for nobody else to read.
+    # Files that a command creates, such as a database with password hashes, are private.
     os.umask(0o077)
     named = configuration_named_in(sys.argv)
     try:
@@ -34,7 +33,7 @@ def main() -> None:
 
 
 def _restore(folder: Path, argv: list[str], named: str | None) -> None:
-    """Restore first what the settings read: without it they take defaults, and make a key of their own."""
+    """Restore first the files that Django's settings read: without them they create a new key."""
     with first_files.put_back(folder, named) as made:
         _run(argv, named)
     if made is not None:
@@ -58,7 +57,7 @@ def _run(argv: list[str], named: str | None) -> None:
 
 
 def _run_without_configuration(argv: list[str]) -> None:
-    """Run `hashpassword`, which a configuration that still lacks the hash must not stop."""
+    """Run `hashpassword` without a configuration, which may still lack the hash."""
     from django.conf import settings
 
     from accounts.management.commands.hashpassword import Command

@@ -1,7 +1,6 @@
-"""Join the apps into one server: settings, URLs, start, configuration file.
+"""The Django project: settings, URLs, WSGI application, middleware, system checks and `/health`.
 
-`gc` is a built-in module of Python, so the folder `gc/` can't be imported as a package: it is put on
-the path instead, and the package in it is `collector`.
+`gc` is the name of a Python module, so the folder `gc/` is no package: it is on the path, with the package `collector`.
 """
 
 import sys

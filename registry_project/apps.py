@@ -5,14 +5,14 @@ from django.contrib.admin.apps import SimpleAdminConfig
 
 
 class RegistryAdminConfig(SimpleAdminConfig):
-    """Django's admin with a site that knows a second factor."""
+    """Django's admin with a second factor at login."""
 
     default = False
     default_site = "accounts.login.site.RegistryAdminSite"
 
 
 class RegistryProjectConfig(AppConfig):
-    """Join the apps into one server."""
+    """Registers the system checks."""
 
     name = "registry_project"
     label = "registry_checks"
@@ -20,4 +20,4 @@ class RegistryProjectConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
-        from registry_project import checks  # noqa: F401 - importing it is what registers them
+        from registry_project import checks  # noqa: F401 - the import registers them

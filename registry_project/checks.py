@@ -1,6 +1,6 @@
-"""System checks: a configuration that is valid and still does not do what its author expects.
+"""System checks for a valid configuration with surprising effects.
 
-`check_proxies` is for every start, the rest for `manage.py check --deploy`: docs/deployment.md lists them.
+`check_proxies` runs at every start, the others in `manage.py check --deploy`; docs/deployment.md lists them.
 """
 
 import os
@@ -17,9 +17,9 @@ from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A0
 from configuration.models import SECRET_OPTIONS
 from configuration.values import Admin, Configuration, Network
 
-# Wider than any private range (10.0.0.0/8, fc00::/7): what is left are clients.
+# A prefix shorter than those of the private ranges (10.0.0.0/8, fc00::/7) includes clients.
 _WIDEST = {4: 8, 6: 7}
-# `openssl rand -base64 32` has some 30 different characters, a word that is repeated has few.
+# `openssl rand -base64 32` has some 30 different characters, a repeated word has few.
 _FEWEST_CHARACTERS = 12
 _ANY_DISK = 2**40
 _SHARED_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph")
@@ -27,7 +27,7 @@ _SHARED_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshf
 
 @register
 def check_proxies(**_kwargs: Any) -> list[CheckMessage]:
-    """Warn about proxies that anybody may pretend to be, and cookies that TLS does not protect."""
+    """Warn about trusted networks that include clients, and about cookies without TLS."""
     server = settings.REGISTRY.server
     wide = [str(network) for network in server.trusted_proxies if _is_wide(network)]
     messages: list[CheckMessage] = []
@@ -53,7 +53,7 @@ def check_proxies(**_kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_network(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """Name what travels without TLS, and proxies that hide their clients."""
+    """Warn about traffic without TLS, and about proxies that hide their clients."""
     server, admin = settings.REGISTRY.server, settings.REGISTRY.admin
     is_https = (server.public_url or "").startswith("https:")
     urls = {"server.public_url": server.public_url, "admin.public_url": admin.public_url if admin.is_enabled else None}
@@ -86,7 +86,7 @@ def check_network(**_kwargs: Any) -> Iterator[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_bounds(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """Name bounds that are taken away."""
+    """Warn about limits that are switched off."""
     if not settings.REGISTRY.server.limits.logins_per_minute:
         yield Warning(
             "server.limits.logins_per_minute is 0: one address may ask for any number of tokens.",
@@ -104,7 +104,7 @@ def check_bounds(**_kwargs: Any) -> Iterator[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_admin(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """Name an admin that a password alone opens from anywhere, or whose password travels in clear."""
+    """Warn about an admin that is open to any network by password alone, or without TLS."""
     admin: Admin = settings.REGISTRY.admin
     if not admin.is_enabled:
         return
@@ -143,7 +143,7 @@ def check_admin(**_kwargs: Any) -> Iterator[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """Name secrets that others may read, guess, or make tokens with."""
+    """Warn about secrets that are readable, guessable or shared."""
     configuration: Configuration = settings.REGISTRY
     path = configuration.path
     if path is not None and _has_secrets(configuration) and path.stat().st_mode & stat.S_IROTH:
@@ -175,7 +175,7 @@ def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def check_machine(**_kwargs: Any) -> Iterator[CheckMessage]:
-    """Name a server of root's, and a SQLite file on a disk whose locks it can't rely on."""
+    """Warn about a server that runs as root, and about SQLite on a network file system."""
     folder = settings.REGISTRY.server.data_directory
     if _owner(folder) == 0:
         yield Warning(
@@ -226,12 +226,12 @@ def _owner(folder: Path) -> int:
 
 
 def _file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """Return the type of the file system that `path` is on, "" where the kernel does not tell."""
+    """Return the type of the file system of `path`; "" means unknown."""
     try:
         lines = mounts.read_text(errors="replace").splitlines()
     except OSError:
         return ""
-    # The last of the deepest: a mount hides what was mounted there before.
+    # The last of the deepest mounts: a later one hides an earlier one.
     found = ("", "")
     for _, folder, kind, *_ in (line.split(" ") for line in lines):
         place = folder.replace("\\040", " ")

@@ -1,7 +1,7 @@
-"""`GET /health`: does the registry reach what it needs?
+"""`GET /health`: the state of the database, the storage and garbage collection.
 
-ok            200   pulls and pushes are served
-degraded      200   pulls and logins are served; a part says what does not go on
+ok            200   pulls and pushes work
+degraded      200   pulls and logins work; a part names the problem
 unavailable   503   the database or the storage can't be read
 """
 
@@ -16,28 +16,27 @@ from registry_project.probes import NO_ANSWER, OK, UNAVAILABLE, UNKNOWN
 from registry_project.version import VERSION
 
 PATH = "/health"
-# Together less than the health check of the container's image waits for an answer.
+# Together less than the timeout of the container image's health check.
 READ_PATIENCE_SECONDS = 3.0
 WRITE_PATIENCE_SECONDS = 4.0
-# Who asks more often gets the last answer about writing, and the disk is left alone.
+# Within this time the result of the last write is reused.
 FRESH_SECONDS = 5.0
 
 _SOUND = (OK, "disabled")
 
 
 class Checks:
-    """What one process tries, for all who ask it."""
+    """The checks of a process, shared by concurrent requests."""
 
     def __init__(self) -> None:
-        """Have tried nothing yet."""
-        unread = (UNAVAILABLE, UNKNOWN)
-        self.database = SharedCheck(probes.read_database, unread, READ_PATIENCE_SECONDS)
-        self.storage = SharedCheck(probes.read_storage, unread, READ_PATIENCE_SECONDS)
+        unreadable = (UNAVAILABLE, UNKNOWN)
+        self.database = SharedCheck(probes.read_database, unreadable, READ_PATIENCE_SECONDS)
+        self.storage = SharedCheck(probes.read_storage, unreadable, READ_PATIENCE_SECONDS)
         self.row = SharedCheck(probes.write_database, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
         self.object = SharedCheck(probes.write_storage, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
 
     def states(self) -> dict[str, str]:
-        """Return each part's state; what can't be read is not written."""
+        """Return the state of each part; a part that can't be read is not written."""
         self.database.begin()
         self.storage.begin()
         database, collection = self.database.result()
@@ -52,15 +51,14 @@ class Checks:
 
 
 class HealthMiddleware:
-    """Answer the probe before anything reads its Host, which is the address of a pod that no list knows."""
+    """Answers the probe before the check of its Host, which is the address of a pod."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Keep what answers every other path."""
         self._get_response = get_response
         self._checks = Checks()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer `/health`, pass on the rest."""
+        """Answer `/health`; pass other paths on."""
         if request.path_info != PATH:
             return self._get_response(request)
         request.META[PROBE] = True
@@ -68,25 +66,21 @@ class HealthMiddleware:
 
 
 def _health(request: HttpRequest, checks: Checks) -> HttpResponseBase:
-    """Answer with the state of each part, and of all; why something fails goes to the log only."""
+    """Return the state of each part and of all; reasons go to the log only."""
     if request.method not in ("GET", "HEAD"):
         response = _response({"error": "method not allowed"}, 405)
         response["Allow"] = "GET, HEAD"
         return response
     states = checks.states()
-    status = _status(states)
+    status = OK if all(state in _SOUND for state in states.values()) else "degraded"
+    if UNAVAILABLE in states.values():
+        status = UNAVAILABLE
     return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
 
 
 def _response(content: dict[str, str], status: int) -> JsonResponse:
     response = JsonResponse(content, status=status)
     response["Cache-Control"] = "no-store"
-    # Set by a middleware that this answer does not pass; without it gunicorn sends chunks.
+    # Django's middleware for it comes later; without it gunicorn sends chunks.
     response["Content-Length"] = str(len(response.content))
     return response
-
-
-def _status(states: dict[str, str]) -> str:
-    if UNAVAILABLE in states.values():
-        return UNAVAILABLE
-    return OK if all(state in _SOUND for state in states.values()) else "degraded"

@@ -1,6 +1,6 @@
-"""What pulls and pushes need, tried: the database and the storage are read, a row and an object are written.
+"""Probe the database and the storage: read both, write a row and an object.
 
-Each is a short word: strangers may read it. Why something fails goes to the log only.
+The results are short words, since anybody may read them; reasons go to the log only.
 """
 
 import errno
@@ -24,7 +24,7 @@ UNKNOWN = "unknown"
 NO_ANSWER = "not writable: no answer"
 
 DATABASE_SECONDS = 3.0
-# Who holds the lock longer than this keeps pushes from it, too.
+# A lock held longer blocks pushes, too.
 LOCK_SECONDS = 2.0
 
 _OTHER = "failed"
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 def read_database() -> tuple[str, str]:
-    """Say whether the database answers and, asked in the same statement, whether collection is overdue."""
+    """Return the states of the database and, from the same statement, of garbage collection."""
     try:
         is_overdue = _value(schedule.overdue_sql())
     except Exception:
@@ -66,20 +66,20 @@ def read_database() -> tuple[str, str]:
 
 
 def _value(sql: str) -> Any:
-    """Return the one value that `sql` asks for."""
+    """Return the single value of a query."""
     pool = getattr(connection, "pool", None)
     if pool is None:
         with connection.cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchone()[0]
-    # A request waits longer for a connection of the pool than who probes waits for the answer.
+    # The pool's own timeout is longer than that of a probe.
     pool.open()
     with pool.connection(timeout=DATABASE_SECONDS) as pooled:
         return pooled.execute(sql).fetchone()[0]
 
 
 def write_database() -> str:
-    """Say whether a row can be written; a power cut may undo it, so that nothing waits for the disk."""
+    """Write a row and return the state; without fsync, so that the probe does not wait for the disk."""
     try:
         if connection.vendor == "sqlite":
             with connection.cursor() as cursor:
@@ -93,10 +93,10 @@ def write_database() -> str:
 
 
 def read_storage() -> tuple[str, str]:
-    """Say whether the storage answers, and whether its disk has less free than the reserve, so that uploads fail."""
+    """Return the states of the storage and of its free space, which is low below the reserve."""
     try:
         check_storage()
-    except Exception:  # each storage's client has errors of its own, and any of them is the answer
+    except Exception:  # each storage backend has errors of its own
         log.warning("the storage does not answer", exc_info=True)
         return UNAVAILABLE, UNKNOWN
     try:
@@ -107,7 +107,7 @@ def read_storage() -> tuple[str, str]:
 
 
 def write_storage() -> str:
-    """Say whether an object can be written and deleted."""
+    """Write and delete an object, and return the state."""
     try:
         blob_store().try_writing()
     except Exception as error:  # as above

@@ -1,4 +1,4 @@
-"""A request to the browser's part."""
+"""The request class of pages and of the JSON API."""
 
 from django.core.handlers.wsgi import WSGIRequest
 
@@ -6,7 +6,7 @@ from core.api.host import host_of
 
 
 class BrowserRequest(WSGIRequest):
-    """Is at home at every host that the registry is: also at one with an underscore in its name."""
+    """A request whose host may contain an underscore, as for `/v2/`."""
 
     def get_host(self) -> str:
         """Return host and port. Raises DisallowedHost."""

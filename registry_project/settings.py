@@ -11,7 +11,7 @@ from configuration import Configuration, in_force
 from core.private_files import random_text, read_or_create
 
 REGISTRY: Configuration = in_force()
-"""What the file says, with every default applied."""
+"""The configuration with all defaults."""
 
 _server = REGISTRY.server
 _public = urlsplit(_server.public_url or "")
@@ -49,14 +49,14 @@ INSTALLED_APPS = [
     "registry_project.apps.RegistryProjectConfig",
 ]
 
-# The first six answer or prepare every request; the rest is for the browser and never sees /v2/.
+# The first answers /v2/ by a chain of its own (front_door.py), so the rest sees no request to the registry.
 MIDDLEWARE = [
+    "registry_project.front_door.RegistryFirstMiddleware",
     "registry_project.middleware.browser_headers.BrowserHeadersMiddleware",
     "registry_project.middleware.proxies.TrustedProxyMiddleware",
     "registry_project.middleware.login_rate.LoginRateMiddleware",
     "registry_project.health.HealthMiddleware",
     "registry_project.middleware.admin_door.AdminDoorMiddleware",
-    "distribution.middleware.RegistryGateMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "registry_project.middleware.admin_door.AdminFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -69,7 +69,7 @@ MIDDLEWARE = [
     "registry_project.middleware.database_errors.DatabaseErrorMiddleware",
 ]
 
-# Before the packages' own: what a Content-Security-Policy makes different in the admin's theme.
+# Before the packages' own: the admin's theme adapted to the Content-Security-Policy.
 _THEME = Path(__file__).parent / "theme"
 TEMPLATES = [
     {
@@ -93,24 +93,24 @@ def _database() -> dict[str, Any]:
     values: dict[str, Any] = dict(dj_database_url.parse(url))
     is_sqlite = values["ENGINE"].endswith("sqlite3")
     options = _sqlite_options() if is_sqlite else _postgresql_options()
-    # Django's, whose files root makes for others too, and with a pool that a restart of the server does not stop.
+    # Subclasses of Django's: private SQLite files, and a pool that survives a restart of PostgreSQL.
     values["ENGINE"] = "core.db.sqlite3" if is_sqlite else "core.db.postgresql"
     values["OPTIONS"] = {**values.get("OPTIONS", {}), **options}
-    # SQLite: one connection a thread for good. PostgreSQL: from the pool, for as long as a request needs it.
+    # SQLite: one connection per thread. PostgreSQL: one of the pool for the length of a request.
     values["CONN_MAX_AGE"] = None if is_sqlite else 0
     return values
 
 
 def _sqlite_options() -> dict[str, Any]:
-    # IMMEDIATE: a transaction that upgrades from read to write fails as "locked" without waiting.
-    # FULL: with NORMAL, what was acknowledged is lost in a power cut.
+    # IMMEDIATE: a deferred transaction that upgrades from read to write fails as "locked" without waiting.
+    # FULL: with NORMAL a power cut loses acknowledged commits.
     pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-2000;"
     return {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": pragmas}
 
 
 def _postgresql_options() -> dict[str, Any]:
     pool = {"min_size": 1, "max_size": max(8, _server.threads), "timeout": 20}
-    # A server that vanished without a word is given up after half a minute, not after the kernel's quarter of an hour.
+    # Detect a lost server after half a minute; the kernel's default is a quarter of an hour.
     vanished = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
     return {"pool": pool, "connect_timeout": 5, "options": "-c lock_timeout=10s", **vanished}
 
@@ -142,7 +142,7 @@ STORAGES = {
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [_THEME / "static"]
-# The packages' own folders are served as they are: no collectstatic before the first start.
+# Serve the packages' own folders, so that no start needs collectstatic.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
@@ -156,19 +156,19 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.validators.BcryptPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
-# From a login whose address names no page of this site.
+# The page after a login without `next`.
 LOGIN_REDIRECT_URL = "admin:index"
 
 # --- the browser's surface ---------------------------------------------------------------------------
 _admin = REGISTRY.admin
 _named = [url for url in (_server.public_url, _admin.public_url) if url]
-# An address of the admin's own needs no name: browsers of its network open it by the address.
+# Browsers may open the admin's own address without a host name.
 _own_host = [f"[{_admin.host}]" if ":" in _admin.host else _admin.host] if _admin.host else []
 _hosts = [urlsplit(url).hostname or "" for url in _named]
 ALLOWED_HOSTS: list[str] = [*_hosts, *_own_host, "localhost", "127.0.0.1", "[::1]"] if _public.hostname else ["*"]
 CSRF_TRUSTED_ORIGINS = _named
 SESSION_ENGINE = "accounts.sessions"
-# What the admin's own address is reached by decides, and not what the registry is.
+# With an address of its own, the admin's URL decides, not that of the registry.
 _admin_is_https = (_admin.public_url or "").startswith("https:") if _admin.port else _is_https
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _admin_is_https
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
@@ -181,18 +181,18 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
-# TLS ends at the proxy: a redirect here would send the proxy's own health check away.
+# TLS ends at the proxy: a redirect would break the proxy's health check.
 SECURE_SSL_REDIRECT = False
 SILENCED_SYSTEM_CHECKS = [
-    # TLS is the reverse proxy's; the redirect from http is its job.
+    # The reverse proxy terminates TLS and redirects http.
     "security.W008",
-    # Subdomains and the browsers' preload list are the domain owner's to decide.
+    # The domain's owner decides about subdomains and the preload list.
     "security.W005",
     "security.W021",
-    # It wants 50 characters, which says little: `openssl rand -base64 32` gives 256 random bits in 44.
-    # Below 32 characters the configuration refuses the key.
+    # It requires 50 characters; `openssl rand -base64 32` gives 256 random bits in 44.
+    # The configuration refuses fewer than 32.
     "security.W009",
-    # Where a site is plain http: no HSTS, and secure cookies would never be sent. Our own checks name it.
+    # With plain http there is no HSTS, and secure cookies are never sent. Our own checks warn about http.
     *([] if _is_https else ["security.W004"]),
     *([] if _admin_is_https else ["security.W012", "security.W016"]),
 ]
@@ -223,9 +223,9 @@ LOGGING = {
     "handlers": {"stderr": {"class": "core.stderr.StderrHandler", "formatter": "json", "filters": ["clients"]}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
-        # Each refusal is logged by the registry itself, with the rule that decided.
+        # The registry logs each refusal itself, with the rule.
         "django.request": {"level": "ERROR"},
-        # Django's own handler prints to a console of DEBUG; the root's line is enough.
+        # Without Django's own console handler; the root logs each record once.
         "django": {"handlers": [], "propagate": True},
     },
 }

@@ -1,10 +1,10 @@
-"""Addresses for browsers and scripts. `/v2/` and `/health` are answered before, by their middleware."""
+"""URLs of the admin and of the JSON API; middleware answers `/v2/` and `/health` before."""
 
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-# Here rather than when the apps are loaded: a command needs no admin, whose modules take a third of its memory.
+# Not at the load of the apps: commands need no admin, whose modules take a third of their memory.
 admin.autodiscover()
 
 ADMIN = (path("", RedirectView.as_view(pattern_name="admin:index")), path("admin/", admin.site.urls))

@@ -1,6 +1,6 @@
-"""One line for each request: who asked for what, and what was sent.
+"""The access log: one line for each request, with account, target and response.
 
-Made without the logging framework and without a dictionary: either costs more than the line.
+It uses neither the logging framework nor a dictionary, each of which costs more than the line.
 """
 
 import re
@@ -17,32 +17,32 @@ from core.forwarded import plain_address
 from core.stderr import stderr
 from server.exchange import Exchange
 
-# What a client chooses is cut once it is escaped, which makes six bytes of one: a line of up to 4096 bytes (PIPE_BUF)
-# is written whole, and the longest one has fewer.
+# Limits of client-chosen values after escaping, which turns one byte into up to six: a line of up to 4096 bytes
+# (PIPE_BUF) is written atomically, and the longest one has fewer.
 MAX_BYTES = 256
 MAX_TARGET_BYTES = 1024
 MAX_AGENT_BYTES = 512
-# Whole escapes of JSON.
+# Complete JSON escapes.
 _WHOLE = re.compile(r"(?:[^\\]|\\u[0-9a-f]{4}|\\[^u])*")
-# Name and password of a URL whose scheme is missing or wrong, which is taken for a path.
+# User information of a URL that was parsed as a path, since its scheme is missing or wrong.
 _USER_INFO = re.compile(r"(^|//)[^/]*@")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def request_ids() -> Iterator[str]:
-    """Return ids for the requests of this process, which no other process and no later start gives out."""
+    """Return an iterator of request ids that no other process and no later start repeats."""
     return map(f"{secrets.token_hex(5)}{{:08x}}".format, count(1))
 
 
 def access_log(form: AccessLog) -> Callable[[Exchange], None] | None:
-    """Return what writes the line of an exchange; None when there are to be none."""
+    """Return the function that logs an exchange; None means no access log."""
     if form == "off":
         return None
     line = {"json": json_line, "text": text_line}[form]
     write = stderr().write
 
     def log(exchange: Exchange) -> None:
-        # A probe asks every few seconds: that all is well need not be said as often.
+        # Probes come every few seconds; only their failures are worth a line.
         is_good_probe = notes.PROBE in exchange.environ and exchange.outcome()[0] == 200
         if exchange.is_one and not is_good_probe:
             write(line(exchange))
@@ -51,7 +51,7 @@ def access_log(form: AccessLog) -> Callable[[Exchange], None] | None:
 
 
 def json_line(exchange: Exchange) -> str:
-    """Return a JSON object with the keys that all log lines have, and those of a request; null: not known."""
+    """Return a JSON object with the common keys of the log and those of a request; null means unknown."""
     environ, method, path = exchange.environ, *_target(exchange)
     route, repository, reference = _route(exchange)
     status, sent, is_aborted = exchange.outcome()
@@ -70,7 +70,7 @@ def json_line(exchange: Exchange) -> str:
 
 
 def text_line(exchange: Exchange) -> str:
-    """Return the combined format of web servers, and behind it seconds, token id, request id; `-`: not known."""
+    """Return a line in the combined log format plus seconds, token id and request id; `-` means unknown."""
     environ, method, path = exchange.environ, *_target(exchange)
     status, sent, is_aborted = exchange.outcome()
     line = f"{method} {path} {environ.get('SERVER_PROTOCOL', 'HTTP/1.1')}" if method else None
@@ -85,9 +85,9 @@ def text_line(exchange: Exchange) -> str:
 
 
 def _target(exchange: Exchange) -> tuple[str | None, str | None]:
-    """Return method and path, as far as they could be read.
+    """Return method and path as far as they are parsed.
 
-    Never the query, in which a client may have put a secret, nor the name and password of a URL.
+    The query and the user information of a URL are left out, since they may hold a secret.
     """
     request = exchange.request
     if request is None:
@@ -97,7 +97,7 @@ def _target(exchange: Exchange) -> tuple[str | None, str | None]:
 
 
 def _route(exchange: Exchange) -> tuple[str | None, str | None, str | None]:
-    """Return what of the protocol was asked for, in which repository, and the tag or digest."""
+    """Return the route name, the repository, and the tag or digest."""
     route = exchange.environ.get(notes.ROUTE)
     if route is None:
         return None, None, None
@@ -106,7 +106,7 @@ def _route(exchange: Exchange) -> tuple[str | None, str | None, str | None]:
 
 
 def _client(exchange: Exchange) -> str:
-    """Return the client's address, as the trusted proxies tell it; of a request that can't be read, the peer's."""
+    """Return the client's address from the trusted proxies; for a malformed request the peer's."""
     address: str | None = exchange.environ.get("REMOTE_ADDR")
     return address if address is not None else plain_address(exchange.client[0] if exchange.client else "")
 
@@ -116,18 +116,16 @@ def _json(value: str | None, limit: int = MAX_BYTES) -> str:
 
 
 def _bare(value: str | None, limit: int = MAX_BYTES) -> str:
-    """Escape as in JSON: quotes, control characters, what is not ASCII."""
+    """Escape quotes, control characters and non-ASCII characters as JSON does."""
     return _escaped(value, limit) if value else "-"
 
 
 def _escaped(value: str, limit: int) -> str:
     escaped = quoted(value[:limit])[1:-1]
-    return escaped if len(escaped) <= limit else _whole(escaped[:limit])
-
-
-def _whole(escaped: str) -> str:
-    """Return the text without an escape that was cut at its end."""
-    found = _WHOLE.match(escaped)
+    if len(escaped) <= limit:
+        return escaped
+    # Without an incomplete escape at the end.
+    found = _WHOLE.match(escaped[:limit])
     return found[0] if found is not None else ""
 
 
@@ -138,6 +136,6 @@ def _iso(second: int) -> str:
 
 @lru_cache(maxsize=2)
 def _clf(second: int) -> str:
-    # No month by strftime, which speaks the language of the system.
+    # strftime would translate the month into the system's language.
     now = time.gmtime(second)
     return f"{now.tm_mday:02d}/{_MONTHS[now.tm_mon - 1]}/{time.strftime('%Y:%H:%M:%S +0000', now)}"

@@ -1,4 +1,4 @@
-"""A client's connection: its parser and its source of bytes."""
+"""A client connection, its request parser, and how the connection ends."""
 
 import re
 import socket
@@ -23,20 +23,20 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn
 
-from server.client import Client
 from server.open_connections import OpenConnections
+from server.places import Client
 from server.pool import Pool
-from server.reader import MAX_BYTES, Incoming
+from server.reader import MAX_BYTES, Reader
 from server.request_body import NO_BODY, BodyInput, ChunkDecoder, LengthDecoder
-from server.response import Drain
+from server.response import SendRate
 
-# How long a client may take to end a connection that has ended here, and what it may still send.
+# After a half-close: how long to wait for the client's own, and how much input to discard meanwhile.
 END_SECONDS = 2.0
-DROPPED_BYTES = 1024 * 1024
-# What is dropped of a body at most, so that its connection can be kept.
-DROPPED_BODY_BYTES = 64 * 1024
+DISCARDED_BYTES = 1024 * 1024
+# The most to discard of an unread body in order to keep its connection.
+DISCARDED_BODY_BYTES = 64 * 1024
 
-# Of a request, all lines together: nginx and most others take 32 KiB.
+# The request line and all fields together: nginx and most others allow 32 KiB.
 MAX_HEAD_BYTES = 64 * 1024
 
 _HEAD_END = b"\r\n\r\n"
@@ -46,16 +46,15 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z._~!$&'()*+,;=%
 
 
 def frozen(cfg: Config) -> Any:
-    """Return gunicorn's settings as plain attributes: each request asks for some thirty of them."""
+    """Return gunicorn's settings as plain attributes, since each request reads some thirty of them."""
     values = {name: setting.get() for name, setting in cfg.settings.items()}
     return SimpleNamespace(**values, is_ssl=False, forwarded_allow_networks=cfg.forwarded_allow_networks)
 
 
 class HostError(InvalidHeader):
-    """A request that names no host, or two (RFC 9112, 3.2)."""
+    """The request names no host, or two (RFC 9112, 3.2)."""
 
     def __init__(self, sentence: str) -> None:
-        """Answer the `sentence`."""
         super().__init__("HOST")
         self._sentence = sentence
 
@@ -64,21 +63,20 @@ class HostError(InvalidHeader):
 
 
 class PlainRequest(Request):
-    """A request of a peer that gunicorn believes nothing: the middleware `proxies` decides whom to believe."""
+    """A request whose forwarded headers gunicorn ignores: the middleware `proxies` decides which to trust."""
 
     body: Any
     version: Any
     unreader: Any
 
     def __init__(self, cfg: Any, unreader: Any, *args: Any) -> None:
-        """Parse the head; the arguments are gunicorn's."""
         unreader.request = self
-        # Until the head says otherwise; asked for with each answer.
+        # Each response asks; true until the head is parsed.
         self._is_last = True
         super().__init__(cfg, unreader, *args)
 
     def parse(self, unreader: Any) -> Any:
-        """Parse the head once all of it is there: gunicorn would search it from its beginning for each packet."""
+        """Read the whole head, then parse it: gunicorn searches it from the start for each packet."""
         head, searched = bytearray(), 0
         self.read_into(unreader, head, stop=True)
         while head.find(_HEAD_END, max(0, searched - 3)) < 0 and not self._is_refused(head, searched):
@@ -89,15 +87,15 @@ class PlainRequest(Request):
         return self._parse_python(unreader, head)  # type: ignore[attr-defined]  # its stubs leave it out
 
     def _is_refused(self, head: bytearray, searched: int) -> bool:
-        """Tell whether gunicorn refuses what is there of a head already, however it goes on.
+        """Tell whether gunicorn refuses the head whatever follows.
 
-        Raises what it raises for a request line, which is parsed once it is there: the log names it even if no more
-        comes.
+        A complete request line is parsed at once, with gunicorn's errors: the access log then names it even if the
+        rest never comes.
         """
         if _BARE_LF.search(head, searched):
             return True
         if self.method is None:
-            # Behind an empty line, if there is one.
+            # The search starts behind an empty line, which may come first.
             end = head.find(b"\r\n", 2)
             if end < 0 or end > self.limit_request_line + 2:
                 return len(head) > self.limit_request_line + 4
@@ -105,10 +103,10 @@ class PlainRequest(Request):
         return False
 
     def set_body_reader(self) -> None:
-        """Find the body. Raises ParseException also for what gunicorn accepts and nobody can mean."""
+        """Choose the body decoder. Raises ParseException, also for framing that gunicorn accepts."""
         super().set_body_reader()
         self._check_host()
-        self._is_last = self._says_last()
+        self._is_last = self._asks_to_close()
         if isinstance(self.body.reader, ChunkedReader):
             codings = [value for name, value in self.headers if name == "TRANSFER-ENCODING"]
             if len(codings) != 1 or codings[0].lower() != "chunked":
@@ -119,11 +117,11 @@ class PlainRequest(Request):
             self.body = BodyInput(LengthDecoder(self.unreader, length)) if length else NO_BODY
 
     def should_close(self) -> bool:
-        """Tell whether no other request follows on the connection."""
+        """Tell whether this is the last request of the connection."""
         return self.must_close or self._is_last or self.unreader.has_ended
 
-    def _says_last(self) -> bool:
-        """Tell whether the client says that this is its last (RFC 9112, 9.3): gunicorn reads no list of options."""
+    def _asks_to_close(self) -> bool:
+        """Tell whether the client closes after the response (RFC 9112, 9.3): gunicorn reads only a single option."""
         values = [value for name, value in self.headers if name == "CONNECTION"]
         options = [option.strip(" \t").lower() for value in values for option in value.split(",")]
         if self.method == "CONNECT" or "close" in options:
@@ -131,7 +129,7 @@ class PlainRequest(Request):
         return bool(self.version < (1, 1)) and "keep-alive" not in options
 
     def _check_host(self) -> None:
-        """Let the request name one host at most, wherever it does: what is behind reads `Host` alone."""
+        """Require a single host in target and `Host`: the application reads `Host` alone."""
         host = next((value for name, value in self.headers if name == "HOST"), None)
         authority = self._authority()
         if host is None:
@@ -143,16 +141,16 @@ class PlainRequest(Request):
         if not _HOST.fullmatch(host):
             raise InvalidHeader("HOST")
         if authority is not None and host.lower() != authority.lower():
-            # The target would count (RFC 9112, 3.2.2), and whoever routes by `Host` has read another one.
+            # The target would count (RFC 9112, 3.2.2), but a proxy may have routed by `Host`.
             raise HostError("the request line names another host than the Host header")
 
     def _authority(self) -> str | None:
-        """Return the host that an absolute target names, None where the target is a path (RFC 9112, 3.2)."""
+        """Return the host of an absolute target; None means the target is a path (RFC 9112, 3.2)."""
         uri = self.uri or ""
         if uri.startswith("/") or "://" not in uri:
             return None
         parts = urlsplit(uri)
-        # A name and a password in it are an error (RFC 9110, 4.2.4), and so is no host at all.
+        # User information is an error (RFC 9110, 4.2.4), and so is an empty host.
         if parts.scheme not in ("http", "https") or not parts.hostname or not _HOST.fullmatch(parts.netloc):
             raise HostError("an absolute request target begins with http:// or https:// and a host")
         return parts.netloc
@@ -165,28 +163,28 @@ class PlainRequest(Request):
 
 
 class Parser(RequestParser):
-    """gunicorn's parser, which reads no body."""
+    """gunicorn's parser, which leaves the body unread."""
 
     mesg_class = PlainRequest
 
     def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> Any:
-        """Tell whether the next request begins here; gunicorn's own drops the body, however long that takes."""
+        """Tell whether the body was read; gunicorn's own method discards the rest, however long it is."""
         body: Any = self.mesg.body if self.mesg is not None else None
         return body is None or body.is_finished
 
-    def drop_body(self, is_over: Callable[[], bool]) -> bool:
-        """Drop what is left of an answered request's body; tell whether the next request begins behind it.
+    def discard_body(self, is_over: Callable[[], bool]) -> bool:
+        """Discard the unread rest of a body; tell whether the next request can be read.
 
-        A long body is not worth it, nor one that has to be waited for once it `is_over`.
+        Gives up beyond DISCARDED_BODY_BYTES, or when a read has to wait after `is_over`.
         """
         if self.finish_body():
             return True
         request: Any = self.mesg
         source: Any = self.unreader
-        body, left = request.body, DROPPED_BODY_BYTES
-        view = memoryview(bytearray(DROPPED_BODY_BYTES))
+        body, left = request.body, DISCARDED_BODY_BYTES
+        view = memoryview(bytearray(DISCARDED_BODY_BYTES))
         try:
-            with source.dropping(is_over):
+            with source.discarding(is_over):
                 while left > 0 and not (body.failed or body.is_finished):
                     left -= body.raw.readinto(view[:left])
         except (OSError, ParseException):
@@ -195,7 +193,7 @@ class Parser(RequestParser):
 
 
 class Connection(TConn):
-    """A connection that one thread at a time serves, and that only its thread closes."""
+    """A connection, served by one thread at a time and closed by that thread only."""
 
     def __init__(
         self,
@@ -208,100 +206,100 @@ class Connection(TConn):
         peer: Client,
         opened: OpenConnections,
     ) -> None:
-        """Serve `client` on `sock` with the `frozen` settings."""
+        """Take the `frozen` settings, the socket and its two addresses."""
         super().__init__(cfg, sock, client, server)
         sock.setblocking(True)
         self.peer = peer
-        self.incoming = Incoming(sock, pool, peer)
-        self.drain = Drain(sock, peer)
+        self.reader = Reader(sock, pool, peer)
+        self.send_rate = SendRate(sock, peer)
         self.parser: Any = Parser(cfg, sock, client)
-        self.parser.unreader = self.incoming
-        # Held by whoever ends a quiet connection or begins to serve it: never both.
+        self.parser.unreader = self.reader
+        # Orders `begin` and `close_idle`: only one of them wins.
         self._claim = threading.Lock()
-        # Since when nobody serves it, and when it is closed at the latest.
-        self.quiet_since: float | None = time.monotonic()
+        # Since when no thread serves it, and the deadline after a half-close.
+        self.idle_since: float | None = time.monotonic()
         self.ends_at: float | None = None
-        self._may_drop = DROPPED_BYTES
+        self._discardable = DISCARDED_BYTES
         self._pool = pool
         self._opened = opened
         opened.add(self)
 
     def fileno(self) -> int:
-        """Return the socket's descriptor."""
+        """Return the descriptor of the socket."""
         return self.sock.fileno()
 
     @property
     def network(self) -> str:
-        """Where its client is; empty when nothing tells before a request is read."""
+        """The client's network; empty when only a request can tell."""
         return self.peer.network
 
     @property
     def has_more(self) -> bool:
-        """Tell whether the beginning of another request came with the last one."""
-        return self.ends_at is None and self.incoming.is_ahead
+        """Tell whether bytes of a pipelined request were read already."""
+        return self.ends_at is None and self.reader.is_ahead
 
     def begin(self) -> None:
-        """Be quiet no longer: a thread serves what has come."""
+        """Mark the connection as served, so that it is not closed as idle."""
         with self._claim:
-            self.quiet_since = None
+            self.idle_since = None
 
     def end(self) -> bool:
-        """Say that nothing more comes, and tell whether the client has said so too (RFC 9112, 9.6).
+        """Half-close after the last response; tell whether the client has closed its side (RFC 9112, 9.6).
 
-        Until it does, what it sends has to be dropped: a reset would take the last answer from it.
+        Until then its input is discarded: a reset would make it lose the response.
         """
         self.ends_at = time.monotonic() + END_SECONDS
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
-        return self.drop()
+        return self.discard_input()
 
-    def drop(self) -> bool:
-        """Drop what has come since the end; tell whether that was all, or as much as is waited for."""
+    def discard_input(self) -> bool:
+        """Discard the input after a half-close; tell whether it ended or exceeds the limit."""
         try:
-            while self._may_drop > 0 and (data := self.sock.recv(MAX_BYTES, socket.MSG_DONTWAIT)):
-                self._may_drop -= len(data)
+            while self._discardable > 0 and (data := self.sock.recv(MAX_BYTES, socket.MSG_DONTWAIT)):
+                self._discardable -= len(data)
         except BlockingIOError:
             return False
         except OSError:
             pass
         return True
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Shut the socket down so that the thread that serves it reads end of file."""
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
-    def end_quiet(self) -> bool:
-        """Shut the socket down so that its thread reads end of file, unless a request has come, or is served already.
+    def close_idle(self) -> bool:
+        """Shut the socket down for reading, unless a request has come; tell whether it did.
 
-        What comes this very moment can be answered still: only the side that is read is closed.
+        The sending side stays open, so a request of this very moment still gets a response.
         """
         with self._claim, suppress(OSError):
-            if self.quiet_since is None or self.has_more:
+            if self.idle_since is None or self.has_more:
                 return False
             try:
                 self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             except BlockingIOError:
-                self.incoming.evict()
+                self.reader.evict()
                 return True
         return False
 
-    def end_idle(self) -> bool:
-        """End a connection that asks nothing, or half of something; tell whether it is one."""
-        if self.quiet_since is not None:
-            return self.end_quiet()
-        is_half = self.incoming.pace.awaits_head
-        if is_half:
-            # Only the side that is read: the other half may have come this very moment, and is answered.
-            self.incoming.evict()
-        return is_half
+    def close_to_make_room(self) -> bool:
+        """Close the connection if it is idle or its head is incomplete; tell whether it is."""
+        if self.idle_since is not None:
+            return self.close_idle()
+        is_incomplete = self.reader.rate.awaits_head
+        if is_incomplete:
+            # For reading only: the rest of the head may have come this very moment, and gets a response.
+            self.reader.evict()
+        return is_incomplete
 
     def is_late(self, now: float) -> bool:
-        """Tell whether its client takes too long: for a request, or to end it too."""
-        return self.incoming.pace.is_too_slow() if self.ends_at is None else self.ends_at <= now
+        """Tell whether the client is too slow to send, or to close after a half-close."""
+        return self.reader.rate.is_too_slow() if self.ends_at is None else self.ends_at <= now
 
     def close(self, graceful: bool = False) -> None:
-        """Close at once; `end` comes before, where the client is to read the last answer."""
+        """Close at once; without `end` before, the client may lose the last response."""
         self._opened.remove(self)
         try:
             self._pool.forget(self)

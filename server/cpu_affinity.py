@@ -1,7 +1,7 @@
-"""Which cores the workers run on: any, or each on one of its own (`server.pin_workers`).
+"""CPU affinity of the workers: any core, or one core each (`server.pin_workers`).
 
-The threads of a pinned worker do not fight over Python's lock across cores, which did a third more requests per
-CPU-second. It is not the default, since two servers on one host would share cores.
+The threads of a pinned worker do not contend for the interpreter lock across cores: a third more requests per
+CPU-second. It is off by default, since two servers on one host would share the first cores.
 """
 
 import os
@@ -15,7 +15,7 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def check(server: Server, quota: Path = _QUOTA) -> None:
-    """Raise StartError when workers can't be pinned here."""
+    """Raise StartError if workers can't be pinned on this machine."""
     if not server.pin_workers:
         return
     cores = len(available())
@@ -26,13 +26,13 @@ def check(server: Server, quota: Path = _QUOTA) -> None:
         )
     if has_quota(quota):
         raise StartError(
-            f"server.pin_workers: a CPU quota is set ({quota}), under which a pinned worker stands still while others "
-            "could go on; leave pin_workers out, or give the container whole cores (--cpuset-cpus) instead of a quota"
+            f"server.pin_workers: a CPU quota is set ({quota}), which stalls a pinned worker while other "
+            "cores are idle; leave pin_workers out, or give the container whole cores (--cpuset-cpus) instead"
         )
 
 
 def available() -> list[int]:
-    """Return the cores that this process may use."""
+    """Return the cores available to this process."""
     return sorted(os.sched_getaffinity(0))
 
 
@@ -45,11 +45,11 @@ def has_quota(quota: Path) -> bool:
 
 
 def first_free(cores: Iterable[int], taken: Iterable[int | None]) -> int:
-    """Return the first of `cores` that no living worker has taken; the first when all are."""
+    """Return the first core that no running worker is pinned to, otherwise the first of all."""
     cores, busy = list(cores), set(taken)
     return next((core for core in cores if core not in busy), cores[0])
 
 
 def pin(cores: Iterable[int]) -> None:
-    """Let the calling thread run on `cores`, and what it starts: threads and processes."""
+    """Pin the calling thread to `cores`, and the threads and processes that it starts."""
     os.sched_setaffinity(0, cores)

@@ -1,8 +1,7 @@
-"""Signals to a worker that can't listen to them yet: to stop, or to reload, which is none of its business.
+"""Block signals from before the fork of a worker until its handlers are installed.
 
-A forked worker has the master's handlers until it has installed its own, and what these take is lost in its copy of
-the master's queue: the master waits for `graceful_timeout`. So the signals are blocked from before the fork, and come
-through once the worker has handlers of its own.
+A forked worker still has the master's handlers, which would put SIGTERM into its copy of the master's queue and lose
+it: the master would then wait for the whole `graceful_timeout`.
 """
 
 import signal
@@ -13,7 +12,7 @@ _EARLY = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
 def keep(server: Arbiter) -> None:
-    """Let `server` fork workers with the signals blocked; a worker calls `deliver`."""
+    """Make `server` fork workers with these signals blocked, until the worker calls `deliver`."""
     spawn_worker = server.spawn_worker
 
     def spawn() -> int:
@@ -22,12 +21,12 @@ def keep(server: Arbiter) -> None:
             pid: int = spawn_worker()
             return pid
         finally:
-            # The worker leaves this function as well, at its end.
+            # In the master; and in a worker that ends.
             deliver()
 
     server.spawn_worker = spawn  # type: ignore[method-assign]
 
 
 def deliver() -> None:
-    """Let the signals through, those too that came meanwhile."""
+    """Unblock the signals, which delivers the pending ones."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _EARLY)

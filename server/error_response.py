@@ -1,4 +1,4 @@
-"""What gunicorn refuses before it reaches the application: answered in the registry's form, not in HTML."""
+"""Responses to requests that never reach the application: JSON in place of gunicorn's HTML."""
 
 import json
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ from server.exchange import Exchange
 
 
 def write_error(exchange: Exchange, status_int: int, reason: str, mesg: str) -> None:
-    """Send an error as JSON and announce the end of the connection.
+    """Send a JSON error and close the connection.
 
-    gunicorn gives what `handle_error` was called with in place of a socket, and the rest is its own.
+    It replaces gunicorn's `util.write_error`, which gets the second argument of `handle_error`: an Exchange here.
     """
-    # gunicorn has one word for all that is no client's mistake in spelling.
+    # gunicorn's own reason for 501 is that of 500.
     reason = HTTPStatus(status_int).phrase if status_int == HTTPStatus.NOT_IMPLEMENTED else reason
     error = {"code": ErrorCode.UNKNOWN.code, "message": reason.lower(), "detail": mesg or None}
     _write(exchange, status_int, reason, {"errors": [error]}, {})
 
 
 def write_busy(exchange: Exchange) -> None:
-    """Send the 503 of too many slow clients, and announce the end of the connection."""
+    """Send the 503 for too many slow clients and close the connection."""
     busy = too_many_slow_clients()
     _write(exchange, busy.status, "Service Unavailable", busy.body(), busy.headers)
 

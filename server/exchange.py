@@ -1,4 +1,4 @@
-"""A request and what is sent in answer to it, for whoever has to say what became of it."""
+"""A request and its response, as the access log and the error responses see them."""
 
 import socket
 import time
@@ -6,54 +6,53 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from core.api.notes import REQUEST_ID
-from server.reader import Incoming
-from server.response import Outgoing
+from server.reader import Reader
+from server.response import RegistryResponse
 
 
 class Exchange:
-    """One request of a connection, whether or not it can be parsed, and its answer, whoever gives it."""
+    """One request, parsed or not, and its response, from the application or not."""
 
-    __slots__ = ("_incoming", "_own_id", "began", "client", "environ", "refusal", "response", "sent", "sock")
+    __slots__ = ("_own_id", "_reader", "began", "client", "environ", "refusal", "response", "sent", "sock")
 
-    def __init__(self, sock: socket.socket, client: Any, incoming: Incoming, request_id: str) -> None:
-        """Begin with a client that speaks."""
+    def __init__(self, sock: socket.socket, client: Any, reader: Reader, request_id: str) -> None:
         self.began = time.monotonic()
         self.sock = sock
         self.client = client
-        self._incoming = incoming
+        self._reader = reader
         self._own_id = request_id
         self.environ: MutableMapping[str, Any] = {}
-        self.response: Outgoing | None = None
+        self.response: RegistryResponse | None = None
         self.refusal: int | None = None
-        """The status of what is sent in place of the application's answer, if that is so."""
+        """The status of an error response by this server; None means that the application responds."""
         self.sent = 0
 
     @property
     def request_id(self) -> str:
-        """The id of the request: a trusted proxy's, or its own."""
+        """The request id of a trusted proxy, otherwise the server's own."""
         request_id: str = self.environ.get(REQUEST_ID, self._own_id)
         return request_id
 
     @property
     def request(self) -> Any:
-        """Gunicorn's request, as far as it was parsed; None before its first byte."""
-        return self._incoming.request
+        """Gunicorn's request, as far as it is parsed; None before the first byte."""
+        return self._reader.request
 
     @property
     def is_answered(self) -> bool:
-        """Tell whether anything of an answer is out, so that nothing else can be sent in its place."""
+        """Tell whether a byte of a response was sent, so that no other can follow."""
         return self.refusal is not None or (self.response is not None and self.response.has_begun)
 
     @property
     def is_one(self) -> bool:
-        """Tell whether there was a request: a connection also ends without another one."""
+        """Tell whether there was a request: a connection can also end without one."""
         request = self.request
         return self.refusal is not None or (request is not None and request.method is not None)
 
     def outcome(self) -> tuple[int | None, int, bool]:
-        """Return the status, the bytes of the body that the kernel took, and whether the client did not get all.
+        """Return the status, the bytes of the body sent, and whether the response was aborted.
 
-        The status is None for a client that went away before there was one.
+        A status of None means that the client disconnected before there was one.
         """
         if self.refusal is not None:
             return self.refusal, self.sent, False

@@ -1,4 +1,4 @@
-"""The addresses that the server listens on, and how long its connections may stand still."""
+"""The listening sockets: their addresses, and the timeouts that connections inherit from them."""
 
 import errno
 import os
@@ -13,12 +13,12 @@ from configuration.values import Admin, Configuration
 from core.start_error import StartError
 
 LISTENER = "registry.listener"
-"""The name in a request's environment of the address that its connection was accepted on, as `getsockname` has it."""
+"""The key in the WSGI environment for the local address of the connection, as from `getsockname`."""
 
 READ_SECONDS = 30
 WRITE_SECONDS = 60
-# What the kernel keeps of an answer that was not sent yet. It would keep 4 MiB for a client that takes nothing: 738 MiB
-# for two hundred, which no process shows as its memory.
+# The kernel's limit of unsent bytes per connection. Its default of 4 MiB made 738 MiB for two hundred stalled clients,
+# which no process shows as its memory.
 UNSENT_BYTES = 512 * 1024
 
 _REASONS = {
@@ -29,7 +29,7 @@ _REASONS = {
 
 
 class Listener(Protocol):
-    """What gunicorn has for a listening socket."""
+    """gunicorn's listening socket."""
 
     def getsockname(self) -> object:
         """Return the address of the socket."""
@@ -41,7 +41,7 @@ class Listener(Protocol):
 
 
 def bind_addresses(configuration: Configuration) -> list[str]:
-    """Return `server.addr`, and `admin.addr` where there is one, as gunicorn writes addresses."""
+    """Return `server.addr` and, if set, `admin.addr` in gunicorn's syntax."""
     server, admin = configuration.server, configuration.admin
     addresses = [_bind_address(server.host, server.port)]
     if admin.is_enabled and admin.port is not None:
@@ -56,33 +56,28 @@ def _bind_address(host: str, port: int) -> str:
 
 @cache
 def _every_address() -> str:
-    """Return the host that stands for every address, of IPv6 and of IPv4."""
-    return "::" if _takes_both_families() else "0.0.0.0"  # noqa: S104 - what `:5000` asks for
+    """Return the wildcard address of IPv6 and IPv4, or of IPv4 alone."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+            is_dual = probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 0
+    except OSError:
+        is_dual = False  # the kernel is without IPv6
+    return "::" if is_dual else "0.0.0.0"  # noqa: S104 - what `:5000` asks for
 
 
 def admin_listener(admin: Admin) -> tuple[object, ...] | None:
-    """Return the name that the socket of `admin.addr` has (LISTENER); None without such an address."""
+    """Return `admin.addr` as `getsockname` reports it (LISTENER); None means it is not set."""
     if not admin.is_enabled or admin.port is None:
         return None
     host = "127.0.0.1" if admin.host == "localhost" else str(ip_address(admin.host or _every_address()))
     return (host, admin.port, 0, 0) if ":" in host else (host, admin.port)
 
 
-def _takes_both_families() -> bool:
-    """Tell whether a socket on `::` also takes IPv4; without IPv6 in the kernel there is no such socket."""
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::", 0))
-            return probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 0
-    except OSError:
-        return False
-
-
 def check_free(addresses: Iterable[object], configuration: Configuration) -> None:
-    """Raise StartError when one of gunicorn's `addresses` can't be listened on.
+    """Raise StartError if one of gunicorn's `addresses` can't be bound: gunicorn would retry and log eleven lines.
 
-    gunicorn itself tries five times and writes eleven lines. Sockets that it inherits (systemd, a running
-    server that it replaces) are not its to bind, and neither are file sockets.
+    Inherited sockets (systemd, a server being replaced) and unix sockets are not checked.
     """
     if {"GUNICORN_FD", "LISTEN_FDS"} & set(os.environ):
         return
@@ -110,16 +105,15 @@ def _check_free(host: str, port: int, configuration: Configuration) -> None:
 
 
 def limit_standstill(listeners: Iterable[Listener]) -> None:
-    """Let no connection wait for its client for ever: without this a half-open one blocks its thread.
+    """Set the read and write timeouts, otherwise a half-open connection blocks its thread forever.
 
-    Linux hands a listener's options on to each connection. A read that takes longer raises BlockingIOError
-    in the thread that serves the connection. A write raises BlockingIOError or, where it waits in a selector
-    as `socket.sendfile` does, TimeoutError: then the kernel has ended the connection.
+    On Linux each connection inherits the options of its listener. A read beyond the timeout raises BlockingIOError. A
+    write raises BlockingIOError, or TimeoutError once the kernel has closed the connection.
     """
     for listener in listeners:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", READ_SECONDS, 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", WRITE_SECONDS, 0))
         if not isinstance(listener.getsockname(), tuple):
-            continue  # a unix socket: what reads from it is a proxy on this machine
+            continue  # a unix socket, whose peer is a proxy on this machine
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, struct.pack("i", WRITE_SECONDS * 1000))
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, struct.pack("i", UNSENT_BYTES))

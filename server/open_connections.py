@@ -1,48 +1,47 @@
-"""The connections of a worker by the network of their client, and by its site, so that nobody opens all of them.
+"""Limit a client's share of a worker's connections, by network and by site.
 
-Unlike places, some are kept for clients below their share: a worker that has all that it may accepts none, and does not
-even see who asks.
+Unlike places, a quarter is reserved for clients below their share: a full worker does not accept, so it can't tell who
+connects.
 """
 
 from threading import Lock
 from typing import Protocol
 
 from core.forwarded import site_of
-from server.client import Client
-from server.places import share
+from server.places import Client, share
 
 
-class Idle(Protocol):
-    """A connection, as far as it can be spared."""
+class Closable(Protocol):
+    """A connection that may be closed to make room."""
 
     peer: Client
 
-    def end_idle(self) -> bool:
-        """End it if it asks nothing, or half of something; tell whether that is so."""
+    def close_to_make_room(self) -> bool:
+        """Close the connection if it is idle or its head is incomplete; tell whether it is."""
         ...
 
 
 class OpenConnections:
-    """Each client's connections, the oldest first. A client may open any number until three quarters are taken."""
+    """The open connections of each client, oldest first; shares apply once three quarters are in use."""
 
     def __init__(self, number: int, most: int | None = None) -> None:
-        """Expect up to `number`; `most` is the share of one client, None a quarter."""
+        """Limit `number` connections; `most` bounds one client's share, None means a quarter."""
         self._shared_from = number * 3 // 4
         self._most = most or max(1, number // 4)
         self._lock = Lock()
-        # One site of IPv6 has more networks than there are connections.
-        self._by_network: dict[str, dict[Idle, None]] = {}
-        self._by_site: dict[str, dict[Idle, None]] = {}
+        # One IPv6 site has more networks than there are connections.
+        self._by_network: dict[str, dict[Closable, None]] = {}
+        self._by_site: dict[str, dict[Closable, None]] = {}
 
-    def add(self, connection: Idle) -> None:
-        """Count a connection, which its client may have."""
+    def add(self, connection: Closable) -> None:
+        """Count a connection of its client."""
         if network := connection.peer.network:
             with self._lock:
                 self._by_network.setdefault(network, {})[connection] = None
                 self._by_site.setdefault(site_of(network), {})[connection] = None
 
-    def remove(self, connection: Idle) -> None:
-        """Count a connection no longer, if it still is."""
+    def remove(self, connection: Closable) -> None:
+        """Stop counting a connection; idempotent."""
         network = connection.peer.network
         with self._lock:
             for held, client in ((self._by_network, network), (self._by_site, site_of(network))):
@@ -52,9 +51,9 @@ class OpenConnections:
                     held.pop(client, None)
 
     def has_room(self, network: str, number: int) -> bool:
-        """Tell whether a client may open another connection beside the `number` that there are.
+        """Tell whether a client may open another connection in addition to `number` open ones.
 
-        Beyond its share, or that of its site, it is in place of the oldest one that asks nothing.
+        Beyond the share of its network or site, its oldest idle connection is closed instead.
         """
         if number < self._shared_from or not network:
             return True
@@ -63,11 +62,9 @@ class OpenConnections:
                 opened = list(held.get(client, ()))
                 fair = share(self._shared_from, held, client, self._most)
             if len(opened) >= fair:
-                return self._is_one_ended(opened)
+                closed = next((connection for connection in opened if connection.close_to_make_room()), None)
+                if closed is None:
+                    return False
+                self.remove(closed)
+                return True
         return True
-
-    def _is_one_ended(self, opened: list[Idle]) -> bool:
-        ended = next((connection for connection in opened if connection.end_idle()), None)
-        if ended is not None:
-            self.remove(ended)
-        return ended is not None

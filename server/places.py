@@ -1,25 +1,80 @@
-"""Places for clients that are waited for: one client may have all of them, until others need some.
+"""Fair shares between clients: the name to count by, a round-robin queue, and places for slow clients.
 
-    a place is free                                      ──> whoever asks takes it
-    none is, and a client asks that has less than its share
-      while another has more                             ──> the one with the most loses its slowest wait
-    none is, and so for the sites that clients are in    ──> likewise
-    none is, otherwise                                   ──> refused
+    a place is free                                     ──> take it
+    all are taken; the client is below its share, and
+      another is above its own                          ──> evict the slowest wait of the largest client
+    likewise among the sites that clients are in        ──> likewise
+    otherwise                                           ──> refuse
 
-No place is kept free for others: a fleet of machines that has the server to itself uses all of it. One that is taken
-back is there at once, so nobody queues.
+No place is reserved: a single fleet of machines may use all of them. An evicted place is free at once, so no wait
+queues for it.
 """
 
+from collections import deque
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from core.forwarded import site_of
+from core.api.notes import ACCOUNT, ANONYMOUS_NAME
+from core.forwarded import IsProxy, network_of, site_of
 
-# A client with no more than these loses none: docker moves three to five layers at once, and a server that is merely
-# full turns newcomers away rather than end what is under way.
+# A client with no more places than these keeps them: docker moves three to five layers at once. So a full server
+# refuses new clients rather than end a transfer.
 LEAST_SHARE = 8
-# A wait that brings so much ends by itself soon, and loses its place for nobody.
+# A wait with at least this rate ends soon by itself, and is never evicted.
 DECENT_BYTES_PER_SECOND = 64 * 1024
+
+T = TypeVar("T")
+
+
+class Client:
+    """The client of a connection: the account of the current request, otherwise its network."""
+
+    __slots__ = ("environ", "network")
+
+    def __init__(self, address: object, is_proxy: IsProxy) -> None:
+        """Take the peer's `address` from `accept`.
+
+        `network` is empty behind a trusted proxy and on a unix socket, where the address names no client.
+        """
+        host = address[0] if isinstance(address, tuple) else ""
+        self.network = "" if is_proxy(host) else network_of(host)
+        self.environ: Mapping[str, Any] | None = None
+        """The WSGI environment of the current request; None before its head is parsed."""
+
+    @property
+    def name(self) -> str:
+        """The account or the network; empty while neither is known."""
+        environ = self.environ
+        if environ is None:
+            return self.network
+        account: str | None = environ.get(ACCOUNT)
+        if account is None or account == ANONYMOUS_NAME:
+            return network_of(environ.get("REMOTE_ADDR", ""))
+        return f"account {account}"
+
+
+class FairQueue(Generic[T]):
+    """A round-robin queue over clients, first in first out within each; not thread-safe."""
+
+    def __init__(self) -> None:
+        # In the order of the clients' turns.
+        self._queues: dict[str, deque[T]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
+
+    def push(self, client: str, item: T) -> None:
+        """Append `item` to the queue of its client."""
+        self._queues.setdefault(client, deque()).append(item)
+
+    def pop(self) -> T:
+        """Return the oldest item of the next client."""
+        client = next(iter(self._queues))
+        queue = self._queues.pop(client)
+        item = queue.popleft()
+        if queue:
+            self._queues[client] = queue
+        return item
 
 
 class Waiter(Protocol):
@@ -27,57 +82,57 @@ class Waiter(Protocol):
 
     @property
     def client(self) -> str:
-        """Who is waited for; empty for one who can't be told from others, and has no share."""
+        """The client's name; an empty one has no share."""
         ...
 
     def progress(self) -> float:
-        """Return how many bytes a second its client moves; another thread asks."""
+        """Return the bytes per second of the transfer; called from another thread."""
         ...
 
     def evict(self) -> None:
-        """End the wait, from another thread and without blocking."""
+        """End the wait from another thread, without blocking."""
         ...
 
 
 def share(number: int, held: Mapping[str, Collection[object]], client: str, most: int) -> int:
-    """Return how many of `number` the `client` may have beside those in `held`.
+    """Return the fair share of `client` in `number` places, given what each client has in `held`.
 
-    That is as many as each of the others, a few at least, and never more than `most`.
+    All clients have an equal share, at least LEAST_SHARE and at most `most`.
     """
     return min(most, max(LEAST_SHARE, number // (len(held) + (client not in held))))
 
 
 class Places:
-    """So many places; one thread at a time calls this."""
+    """A bounded number of places for waits; not thread-safe."""
 
     def __init__(self, number: int, most: int) -> None:
-        """Have all free; `most` is the share of a client among few others."""
+        """Start with all places free; `most` bounds a client's share among few others."""
         self._number = self._free = number
         self._most = most
-        # Of each client the oldest first, with the client.
+        # The waits of each client, oldest first, each with its client.
         self._waits: dict[str, dict[Waiter, str]] = {}
 
     def take(self, client: str, waiter: Waiter) -> bool:
-        """Take a place for a wait of `client`, another client's if need be; tell whether there was one."""
+        """Take a place, if need be by eviction; tell whether that succeeded."""
         if self._free:
             self._free -= 1
-        elif not self._is_yielded(self._waits, client) and not self._is_yielded(self._by_site(), site_of(client)):
+        elif not self._has_evicted(self._waits, client) and not self._has_evicted(self._by_site(), site_of(client)):
             return False
         if client:
             self._waits.setdefault(client, {})[waiter] = client
         return True
 
     def leave(self, client: str, waiter: Waiter) -> bool:
-        """Give a place back; tell whether it was there still, and not taken for another client."""
-        if client and not self._forget(client, waiter):
+        """Return a place; False means that the wait was evicted before."""
+        if client and not self._remove(client, waiter):
             return False
         self._free += 1
         return True
 
-    def _is_yielded(self, held: Mapping[str, Mapping[Waiter, str]], client: str) -> bool:
-        """Take the place of the slowest wait of whoever in `held` has the most, if it is slow; tell whether one had to.
+    def _has_evicted(self, held: Mapping[str, Mapping[Waiter, str]], client: str) -> bool:
+        """Evict the slowest wait of the largest holder in `held`, if `client` is below its share; tell whether one was.
 
-        Of equally slow ones, it is the oldest.
+        Among equally slow waits the oldest is evicted.
         """
         if not held:
             return False
@@ -88,21 +143,21 @@ class Places:
             progress = {wait: wait.progress() for wait in waits}
             slowest = min(progress, key=progress.__getitem__)
             if progress[slowest] < DECENT_BYTES_PER_SECOND:
-                self._forget(waits[slowest], slowest)
+                self._remove(waits[slowest], slowest)
                 slowest.evict()
                 return True
         return False
 
     def _by_site(self) -> dict[str, dict[Waiter, str]]:
-        """Return the waits by the site of their clients: one site of IPv6 has more networks than there are places."""
+        """Return the waits by site: one IPv6 site has more networks than there are places."""
         sites: dict[str, dict[Waiter, str]] = {}
         for client, waits in self._waits.items():
             sites.setdefault(site_of(client), {}).update(waits)
-        # As many as clients: then each is asked already.
+        # With one client in each site the first pass has decided already.
         return sites if len(sites) < len(self._waits) else {}
 
-    def _forget(self, client: str, waiter: Waiter) -> bool:
-        """Forget a wait; tell whether it was known."""
+    def _remove(self, client: str, waiter: Waiter) -> bool:
+        """Remove a wait; tell whether it was there."""
         waits = self._waits.get(client, {})
         if waiter not in waits:
             return False

@@ -1,11 +1,9 @@
-"""The threads of a worker: each waits for any connection to speak, serves its request, and waits again.
+"""The thread pool of a worker: any thread waits on one epoll, serves the request that came, and waits again.
 
-So many serve at once, and one that waits for its client or the disk does not count: another takes its place. A
-hundred slow pushes leave the others as many threads as before, and who waits for one thing takes no place from those
-that wait for another. Waits for clients take places, which `server.places` shares among them. While all
-threads serve, the clients that wait for one take turns (`server.turns`). Threads are started when they are
-needed and end when they are too many. No connection is handed from thread to thread: that costs as much as a small
-request.
+A thread that waits for a slow client or for the disk releases its slot, and another thread takes it. So a hundred slow
+pushes leave as many threads for other clients as before. The waits are bounded: `server.places` shares them among
+clients. While every thread is busy, ready connections queue by client, and clients take turns. Threads start on demand
+and end when idle. No connection moves between threads, since a handover costs as much as a small request.
 """
 
 import errno
@@ -19,243 +17,248 @@ from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
 from core.hourly import Hourly
-from server.places import Places, Waiter
-from server.turns import Turns
+from server.places import FairQueue, Places, Waiter
 
-# How long a thread that is too many stays at hand.
+# How long a surplus thread stays parked before it ends.
 SPARE_SECONDS = 10.0
-# So many that have spoken meanwhile are put in the order of their turns at once.
-SPOKEN_AT_ONCE = 256
+# The most connections that one poll moves into the queue.
+READY_AT_ONCE = 256
 
 logger = logging.getLogger(__name__)
 
-_SAYS_EVICTED = Hourly()
+_WARNS_EVICTED = Hourly()
 _READABLE_ONCE = select.EPOLLIN | select.EPOLLONESHOT
-# A connection that can take an answer is at once in the queue, behind all that are in it.
-_NEXT_TURN = _READABLE_ONCE | select.EPOLLOUT
+# A connection with a free send buffer is ready at once, so it queues behind the others.
+_REQUEUE = _READABLE_ONCE | select.EPOLLOUT
 
 
-class Watched(Protocol):
-    """Something that speaks through a file descriptor."""
+class PoolConnection(Protocol):
+    """A connection that the pool can watch."""
 
     def fileno(self) -> int:
-        """Return the descriptor, which stays open while the pool has it."""
+        """Return the descriptor, which stays open while the pool watches it."""
         ...
 
     @property
     def network(self) -> str:
-        """Whose turn it takes; empty for a client that can't be told from others."""
+        """The client's network, whose turn the connection takes; empty when unknown."""
         ...
 
     @property
     def has_more(self) -> bool:
-        """Tell whether there is more to serve that was read already, so that the descriptor does not tell of it."""
+        """Tell whether bytes of the next request were read already: epoll does not report those."""
         ...
 
     def close(self) -> None:
-        """Close the descriptor; the pool calls it when `serve` has failed, and `forget` is called from it."""
+        """Close the descriptor and call `forget`; the pool does this when `serve` raises."""
         ...
 
 
-Speaker = TypeVar("Speaker", bound=Watched)
+ConnectionT = TypeVar("ConnectionT", bound=PoolConnection)
 
 
 class Wait(Enum):
-    """Which client a thread is lent for; each kind has places of its own."""
+    """Why a thread waits for a client; each kind has places of its own."""
 
-    TRANSFER = auto()  # one that sends or takes what it may
-    STRANGER = auto()  # one that has not said yet who it is, or what it wants
+    TRANSFER = auto()  # an authorized client sends or receives a body
+    UNAUTHENTICATED = auto()  # the client is not known yet
 
 
 class CrowdedError(OSError):
-    """Too many clients keep a thread waiting already."""
+    """Too many threads wait for slow clients already."""
 
     def __init__(self) -> None:
-        """Say so; `errno` is EBUSY."""
         super().__init__(errno.EBUSY, "too many slow clients at once")
 
 
-class Pool(Generic[Speaker]):
-    """`threads` that serve, and up to `lendable` more for each `Wait` and for work, in place of those that wait."""
+class Pool(Generic[ConnectionT]):
+    """`threads` slots, and up to `waiters` more threads for each kind of wait."""
 
     def __init__(
         self,
         threads: int,
-        lendable: int,
-        serve: Callable[[Speaker], bool],
+        waiters: int,
+        serve: Callable[[ConnectionT], bool],
         at_end: Callable[[], None] = lambda: None,
         spare_seconds: float = SPARE_SECONDS,
         *,
         most: int | None = None,
     ) -> None:
-        """Start nothing yet.
+        """Create the pool without threads.
 
-        `serve` is called in one thread at a time with a speaker that has spoken, and tells whether it is to be
-        listened to further; `at_end` is called in each thread that ends. `most` is the share of one client in each
-        kind of wait while others need places; None means a quarter.
+        `serve` handles a readable connection, and tells whether to watch it further; `at_end` runs in each thread that
+        ends. `most` bounds one client's share of each kind of wait while others need places; None means a quarter.
         """
         self._threads = threads
-        self._places = {wait: Places(lendable, most or max(1, lendable // 4)) for wait in Wait}
-        self._work_places = lendable
+        self._places = {wait: Places(waiters, most or max(1, waiters // 4)) for wait in Wait}
+        self._work_places = waiters
         self._serve = serve
         self._at_end = at_end
         self._epoll = select.epoll()
-        self._speakers: dict[int, Speaker] = {}
-        self._turns: Turns[Speaker] = Turns()
+        self._connections: dict[int, ConnectionT] = {}
+        self._ready: FairQueue[ConnectionT] = FairQueue()
         self._lock = threading.Lock()
         self._spare_seconds = spare_seconds
         self._spare = threading.Condition(self._lock)
+        # Threads that stand by, and how many of them are called back.
         self._parked = self._calls = 0
-        self._count = self._waiting = self._lent = 0
-        # Readable at the end, to every thread.
+        # All threads but the parked; those in epoll or about to be; those whose slot is released.
+        self._count = self._waiting = self._released = 0
+        # At shutdown it becomes readable for every thread.
         self._end = os.eventfd(0, os.EFD_CLOEXEC)
         self._epoll.register(self._end, select.EPOLLIN)
 
-    def watch(self, speaker: Speaker) -> None:
-        """Listen to `speaker` until `serve` says otherwise; when that can't be, close it and raise the reason."""
-        descriptor = speaker.fileno()
-        self._speakers[descriptor] = speaker
+    def watch(self, connection: ConnectionT) -> None:
+        """Serve `connection` whenever it is readable. If that fails, close it and raise the error."""
+        descriptor = connection.fileno()
+        self._connections[descriptor] = connection
         try:
             self._epoll.register(descriptor, _READABLE_ONCE)
             with self._lock:
-                self._staff()
-                _check_some(self._count)
+                self._add_thread()
+                has_thread = self._count > 0
         except BaseException:
-            self._abandon(speaker)
+            self._discard(connection)
             raise
+        if not has_thread:
+            self._discard(connection)
+            raise RuntimeError("can't start new thread")
 
-    def forget(self, speaker: Speaker) -> None:
-        """Listen no longer to the speaker that the calling thread serves: its descriptor is about to be closed."""
-        descriptor = speaker.fileno()
-        del self._speakers[descriptor]
+    def forget(self, connection: ConnectionT) -> None:
+        """Stop watching the connection that the calling thread serves and is about to close."""
+        descriptor = connection.fileno()
+        del self._connections[descriptor]
         self._epoll.unregister(descriptor)
 
     @property
     def size(self) -> int:
-        """How many are listened to or served."""
-        return len(self._speakers)
+        """The number of open connections."""
+        return len(self._connections)
 
-    def speakers(self) -> list[Speaker]:
-        """Return all that are listened to or served."""
-        return list(self._speakers.values())
+    def connections(self) -> list[ConnectionT]:
+        """Return all open connections."""
+        return list(self._connections.values())
 
-    def lent(self, wait: Wait, waiter: Waiter) -> AbstractContextManager[None]:
-        """Let another thread serve while the calling one waits for a client.
+    def releases_slot(self, wait: Wait, waiter: Waiter) -> AbstractContextManager[None]:
+        """Release the calling thread's slot while it waits for a client.
 
-        Raises CrowdedError when there is no place, or at the end when another client was given it meanwhile.
+        Raises CrowdedError without a free place, or at the end if the place went to another client meanwhile.
         """
-        return _Lent(self, self._places[wait], waiter)
+        return _ReleasedSlot(self, self._places[wait], waiter)
 
-    def take(self, places: Places, client: str, waiter: Waiter) -> None:
-        """Lend the calling thread for a wait. Raises CrowdedError."""
+    def release_slot(self, places: Places, client: str, waiter: Waiter) -> None:
+        """Let another thread serve in place of the calling one. Raises CrowdedError."""
         with self._lock:
             if not places.take(client, waiter):
                 raise CrowdedError
-            self._lent += 1
-            self._staff()
+            self._released += 1
+            self._add_thread()
 
-    def leave(self, places: Places, client: str, waiter: Waiter) -> None:
-        """Take the thread back. Raises CrowdedError."""
+    def reclaim_slot(self, places: Places, client: str, waiter: Waiter) -> None:
+        """End the wait. Raises CrowdedError if its place went to another client."""
         with self._lock:
             is_evicted = not places.leave(client, waiter)
-            self._lent -= 1
-        if is_evicted:
-            _warn_of_eviction(client)
-            raise CrowdedError
+            self._released -= 1
+        if not is_evicted:
+            return
+        if _WARNS_EVICTED.is_due():
+            logger.warning(
+                "%s has more than its share of the slow clients that a process waits for, while others need places: "
+                "its slowest transfers end for them. Raise server.max_slow_clients if it is a client of yours, or block its "
+                "address",
+                client,
+            )
+        raise CrowdedError
 
     @contextmanager
-    def lent_to_work(self) -> Iterator[None]:
-        """Let another thread serve while the calling one waits for the disk, the database or a password's check.
+    def releases_slot_for_work(self) -> Iterator[None]:
+        """Release the calling thread's slot while it waits for the disk, the database or a password hash.
 
-        One too many waits all the same, and keeps its thread.
+        Beyond the limit the thread keeps its slot.
         """
         with self._lock:
             has_room = self._work_places > 0
             if has_room:
                 self._work_places -= 1
-                self._lent += 1
-                self._staff()
+                self._released += 1
+                self._add_thread()
         try:
             yield
         finally:
             if has_room:
                 with self._lock:
                     self._work_places += 1
-                    self._lent -= 1
+                    self._released -= 1
 
     def shutdown(self, wait: bool = False) -> None:
-        """Let every thread end once it is done with its speaker; gunicorn has waited for them already."""
+        """End each thread after its current request; gunicorn has waited for those already."""
         os.eventfd_write(self._end, 1)
 
-    def _staff(self) -> None:
-        """Start a thread when none waits and there may be one more; the lock is held."""
-        if not self._waiting and self._count - self._lent < self._threads:
-            if self._parked > self._calls:
-                self._calls += 1
-                self._count += 1
-                self._waiting += 1
-                self._spare.notify()
-                return
+    def _add_thread(self) -> None:
+        """Start a thread, or call a parked one back, if none waits and a slot is free; needs the lock."""
+        if self._waiting or self._count - self._released >= self._threads:
+            return
+        if self._parked > self._calls:
+            self._calls += 1
+            self._spare.notify()
+        else:
             try:
-                # Daemons: a stop does not wait for clients beyond gunicorn's graceful timeout.
+                # Daemons: a stop does not outlast gunicorn's graceful timeout.
                 threading.Thread(target=self._work, name=f"requests-{self._count + 1}", daemon=True).start()
             except (RuntimeError, MemoryError):
-                # The system has no thread to give: those that are there do it in their turn.
+                # The system is out of threads: those that exist serve all connections.
                 return
-            self._count += 1
-            self._waiting += 1
+        self._count += 1
+        self._waiting += 1
 
     def _work(self) -> None:
-        while (speaker := self._next()) is not None:
-            self._turn(speaker)
+        while (connection := self._next()) is not None:
+            try:
+                if self._serve(connection):
+                    self._epoll.modify(connection.fileno(), _REQUEUE if connection.has_more else _READABLE_ONCE)
+            except BaseException:  # SystemExit too: it would end the thread, and the count would be wrong for good
+                self._discard(connection)
+                logger.exception("a connection could not be served")
             if self._is_surplus() and not self._is_called_back():
                 break
         self._at_end()
 
-    def _next(self) -> Speaker | None:
-        """Return whom the calling thread serves, once somebody speaks; None at the end."""
+    def _next(self) -> ConnectionT | None:
+        """Wait for the next connection to serve; None means shutdown."""
         with self._lock:
-            if self._turns:
-                return self._taken()
+            if self._ready:
+                return self._pop_ready()
         ((descriptor, _),) = self._epoll.poll(maxevents=1)
         if descriptor == self._end:
             return None
         with self._lock:
-            self._add(descriptor)
-            return self._taken()
+            self._queue(descriptor)
+            return self._pop_ready()
 
-    def _taken(self) -> Speaker:
-        """Return whose turn it is; the lock is held."""
+    def _pop_ready(self) -> ConnectionT:
+        """Return the connection whose turn it is; needs the lock."""
         self._waiting -= 1
         if not self._waiting:
-            # Who else has spoken waits here, in turn. While a thread is free, it is woken by them instead.
-            for descriptor, _ in self._epoll.poll(0, SPOKEN_AT_ONCE):
-                self._add(descriptor)
-        speaker = self._turns.take()
-        self._staff()
-        return speaker
+            # No thread is left in epoll, so queue the other ready connections here in fair order.
+            for descriptor, _ in self._epoll.poll(0, READY_AT_ONCE):
+                self._queue(descriptor)
+        connection = self._ready.pop()
+        self._add_thread()
+        return connection
 
-    def _add(self, descriptor: int) -> None:
+    def _queue(self, descriptor: int) -> None:
         if descriptor != self._end:
-            speaker = self._speakers[descriptor]
-            self._turns.add(speaker.network, speaker)
+            connection = self._connections[descriptor]
+            self._ready.push(connection.network, connection)
 
-    def _turn(self, speaker: Speaker) -> None:
-        try:
-            if self._serve(speaker):
-                self._epoll.modify(speaker.fileno(), _NEXT_TURN if speaker.has_more else _READABLE_ONCE)
-        except BaseException:  # SystemExit too: a thread that ended by it would be missing for good
-            self._abandon(speaker)
-            logger.exception("a connection could not be served")
-
-    def _abandon(self, speaker: Speaker) -> None:
-        """Close a speaker that nobody listens to any more: its client would wait for ever, and its place be taken."""
-        if self._speakers.get(speaker.fileno()) is speaker:
+    def _discard(self, connection: ConnectionT) -> None:
+        """Close a connection that is no longer watched, otherwise its client waits forever."""
+        if self._connections.get(connection.fileno()) is connection:
             with suppress(OSError, ValueError):
-                speaker.close()
+                connection.close()
 
     def _is_called_back(self) -> bool:
-        """Stand by for a while: a new thread has a connection to the database to make, which costs a millisecond."""
+        """Park the thread for a while: a new one costs a millisecond for its database connection."""
         with self._spare:
             self._parked += 1
             is_called = self._spare.wait_for(lambda: self._calls > 0, self._spare_seconds)
@@ -264,17 +267,17 @@ class Pool(Generic[Speaker]):
             return is_called
 
     def _is_surplus(self) -> bool:
-        """Tell whether the calling thread is one too many; in one step, or two would be where one is."""
+        """Tell whether this thread is one too many, and count it off in the same step."""
         with self._lock:
-            if self._count - self._lent > self._threads:
+            if self._count - self._released > self._threads:
                 self._count -= 1
                 return True
             self._waiting += 1
             return False
 
 
-class _Lent:
-    """The calling thread, lent for a wait; a generator's context manager would cost twice as much."""
+class _ReleasedSlot:
+    """The context of `releases_slot`; as a generator it would cost twice as much."""
 
     __slots__ = ("_client", "_places", "_pool", "_waiter")
 
@@ -282,27 +285,11 @@ class _Lent:
         self._pool = pool
         self._places = places
         self._waiter = waiter
-        # Who it is when it begins: that is whose place it is.
+        # The name may change during the wait; the place is counted for the first one.
         self._client = waiter.client
 
     def __enter__(self) -> None:
-        self._pool.take(self._places, self._client, self._waiter)
+        self._pool.release_slot(self._places, self._client, self._waiter)
 
     def __exit__(self, *_error: object) -> None:
-        self._pool.leave(self._places, self._client, self._waiter)
-
-
-def _check_some(threads: int) -> None:
-    """Raise RuntimeError when there is no thread: what waits for one would wait for ever."""
-    if not threads:
-        raise RuntimeError("can't start new thread")
-
-
-def _warn_of_eviction(client: str) -> None:
-    if _SAYS_EVICTED.is_due():
-        logger.warning(
-            "%s has more than its share of the slow clients that a process waits for, while others need places: its "
-            "slowest transfers end for them. Raise server.max_slow_clients if it is a client of yours, or block its "
-            "address",
-            client,
-        )
+        self._pool.reclaim_slot(self._places, self._client, self._waiter)

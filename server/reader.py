@@ -1,4 +1,4 @@
-"""What comes in on a connection: read without keeping a thread from others, within limits of time."""
+"""Buffered reads from a connection: a read that waits releases the thread's slot, and has a time limit."""
 
 import select
 import socket
@@ -11,27 +11,25 @@ from typing import Any
 from gunicorn.http.unreader import SocketUnreader
 
 from core.db.pooled_connection import release_connection
-from server.client import Client
+from server.places import Client
 from server.pool import CrowdedError, Pool, Wait
 
 HEAD_SECONDS = 15.0
-# The most that one read asks for.
+# The most bytes in one `recv`.
 MAX_BYTES = 1024 * 1024
 MIN_BYTES_PER_SECOND = 1024
 WINDOW_SECONDS = 60.0
-# How long a wait for what is dropped does not notice that it is over.
+# How often a wait for discarded input checks whether it is over.
 STEP_MILLISECONDS = 250
 
 
 class MinimumRate:
-    """How fast a client sends. A byte now and then would hold a thread, and a place, for ever.
+    """The least rate at which a client has to send, otherwise a byte now and then holds a thread forever.
 
-    Of a body only the time counts that the server waits for: one that is busy storing what it has does not make
-    its client slow.
+    For a body only the time in `waiting` counts: a server busy with storing does not make its client slow.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Expect nothing yet."""
         self._clock = clock
         self._head_until: float | None = None
         self._waiting_since: float | None = None
@@ -39,26 +37,26 @@ class MinimumRate:
         self._received = 0
 
     def expect_head(self) -> None:
-        """Begin to wait for the head of a request."""
+        """Start the timer of a request head."""
         self._head_until = self._clock() + HEAD_SECONDS
 
     @property
     def awaits_head(self) -> bool:
-        """Tell whether a head has begun that is not there yet."""
+        """Tell whether the head is incomplete."""
         return self._head_until is not None
 
     def expect_body(self) -> None:
-        """Begin to count a body: the head is there."""
+        """Start to measure a body; the head is complete."""
         self._head_until = None
         self._waited, self._received = 0.0, 0
 
     def expect_nothing(self) -> None:
-        """Be patient again: the request is done."""
+        """Stop the timer: the request is done."""
         self._head_until = None
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count the time of the block as waited for the client."""
+        """Count the time in the block as waiting for the client."""
         since = self._waiting_since = self._clock()
         try:
             yield
@@ -67,18 +65,18 @@ class MinimumRate:
             self._waited += self._clock() - since
 
     def count(self, size: int) -> None:
-        """Count `size` bytes that came."""
+        """Count `size` received bytes."""
         self._received += size
 
     def progress(self) -> float:
-        """Return how many bytes of a body came in a second that was waited, in the first one all; none of a head."""
+        """Return the bytes of the body per second of waiting, at least one second; 0 for a head."""
         if self._head_until is not None:
             return 0.0
         since = self._waiting_since
         return self._received / max(1.0, self._waited + (self._clock() - since if since is not None else 0.0))
 
     def is_too_slow(self) -> bool:
-        """Tell whether the head is late, or WINDOW_SECONDS of waiting brought less than the least acceptable."""
+        """Tell whether the head is late, or the last WINDOW_SECONDS of waiting were below the rate."""
         head_until = self._head_until
         if head_until is not None:
             return head_until < self._clock()
@@ -91,42 +89,41 @@ class MinimumRate:
         return is_slow
 
 
-class Incoming(SocketUnreader):
-    """The source of gunicorn's parser and of bodies: while a read waits, its thread is lent to the pool.
+class Reader(SocketUnreader):
+    """gunicorn's unreader over a blocking socket; a read that waits releases the thread's slot.
 
-    A read that takes longer than the listener allows raises BlockingIOError, one too many that waits CrowdedError.
+    Reads raise BlockingIOError after the listener's timeout, and CrowdedError if too many threads wait.
     """
 
     def __init__(self, sock: socket.socket, pool: Pool[Any], client: Client) -> None:
-        """Read from `sock`, which blocks."""
         super().__init__(sock)
-        # What was read and given back, first to last. gunicorn's own buffer is copied whole for each read.
+        # Bytes read ahead, in order. gunicorn's own buffer is copied whole for each read.
         self._ahead: deque[memoryview] = deque()
         self._pool = pool
         self._client = client
-        self._wait = Wait.STRANGER
+        self._wait = Wait.UNAUTHENTICATED
         self._has_begun = self._is_shut = False
         self.has_ended = False
-        """Whether nothing more is to be read: this server or the client has said so."""
+        """Whether the server or the client has shut this direction down."""
         self._is_over: Callable[[], bool] | None = None
-        self.pace = MinimumRate()
+        self.rate = MinimumRate()
         self.request: Any = None
-        """What is read from here, as far as its parser has come; a request that is malformed has no other holder."""
+        """The request being parsed; for a malformed one this is the only reference."""
 
     def expect_head(self) -> None:
-        """Wait for a request, whoever sends it."""
+        """Read a request head next."""
         self.request = None
-        self._wait = Wait.STRANGER
+        self._wait = Wait.UNAUTHENTICATED
         self._has_begun = self.is_ahead
-        self.pace.expect_head()
+        self.rate.expect_head()
 
     def expect_body(self, *, is_admitted: bool) -> None:
-        """Wait for the rest of a request, which only who may send it is let send when it `is_admitted`."""
-        self._wait = Wait.TRANSFER if is_admitted else Wait.STRANGER
-        self.pace.expect_body()
+        """Read a body next; `is_admitted` means that a view has authorized the client."""
+        self._wait = Wait.TRANSFER if is_admitted else Wait.UNAUTHENTICATED
+        self.rate.expect_body()
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """Return what is there, at most `size_hint` bytes; wait only for the first one."""
+        """Return the available bytes, at most `size_hint`; wait only for the first."""
         size = min(size_hint, MAX_BYTES) if size_hint and size_hint > self.mxchunk else self.mxchunk
         try:
             data: bytes = self.sock.recv(size, socket.MSG_DONTWAIT)
@@ -137,7 +134,7 @@ class Incoming(SocketUnreader):
         return data
 
     def chunk_into(self, view: memoryview) -> int:
-        """Put what is there into `view` and return how many bytes that were, 0 at the end of the stream."""
+        """Read the available bytes into `view` and return their number; 0 means end of file."""
         try:
             size = self.sock.recv_into(view, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -147,10 +144,10 @@ class Incoming(SocketUnreader):
         return size
 
     def _count(self, size: int) -> None:
-        """Count `size` bytes that came. Raises CrowdedError for a request that this server has cut, not its client."""
+        """Count received bytes. Raises CrowdedError at end of file if `evict` caused it."""
         if size:
             self._has_begun = True
-            self.pace.count(size)
+            self.rate.count(size)
             return
         self.has_ended = True
         if self._is_shut and self._has_begun:
@@ -158,50 +155,47 @@ class Incoming(SocketUnreader):
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
-        """Wait for the client, with neither a place among those who serve nor a connection to the database."""
+        """Wait for the client without a slot and without a database connection."""
         if self._is_over is not None:
-            self._wait_until(self._is_over)
+            coming = select.poll()
+            coming.register(self.sock, select.POLLIN)
+            is_readable = False
+            while not is_readable:
+                if self._is_over():
+                    raise TimeoutError("the rest of the body did not come in time")
+                is_readable = bool(coming.poll(STEP_MILLISECONDS))
             yield
             return
         release_connection()
-        with self._pool.lent(self._wait, self), self.pace.waiting():
+        with self._pool.releases_slot(self._wait, self), self.rate.waiting():
             yield
 
     @property
     def client(self) -> str:
-        """Who is waited for."""
+        """The name of the client."""
         return self._client.name
 
     def progress(self) -> float:
-        """Return how many bytes a second its client sends."""
-        return self.pace.progress()
-
-    def _wait_until(self, is_over: Callable[[], bool]) -> None:
-        """Wait for a byte. Raises TimeoutError when it `is_over` before."""
-        coming = select.poll()
-        coming.register(self.sock, select.POLLIN)
-        while not is_over():
-            if coming.poll(STEP_MILLISECONDS):
-                return
-        raise TimeoutError("the client is waited for no longer")
+        """Return the bytes per second that the client sends."""
+        return self.rate.progress()
 
     def evict(self) -> None:
-        """Let the read that waits end; what is to be said about it can still be sent.
+        """Shut the socket down for reading, so that a waiting read ends; a response can still be sent.
 
-        No request follows: what comes later is read still, and may be the rest of a body that nobody read.
+        Bytes that arrive later may be the rest of a body, so they are never parsed as a request.
         """
         self._is_shut = self.has_ended = True
         with suppress(OSError):
             self.sock.shutdown(socket.SHUT_RD)
 
     @contextmanager
-    def dropping(self, is_over: Callable[[], bool]) -> Iterator[None]:
-        """Let another thread serve while this one drops what nobody asked for. Raises CrowdedError.
+    def discarding(self, is_over: Callable[[], bool]) -> Iterator[None]:
+        """Release the thread's slot while it discards input. Raises CrowdedError.
 
-        A read that has to wait raises TimeoutError once it `is_over`.
+        In the block a read that waits raises TimeoutError once `is_over` returns True.
         """
         release_connection()
-        with self._pool.lent(Wait.STRANGER, self):
+        with self._pool.releases_slot(Wait.UNAUTHENTICATED, self):
             self._is_over = is_over
             try:
                 yield
@@ -210,11 +204,11 @@ class Incoming(SocketUnreader):
 
     @property
     def is_ahead(self) -> bool:
-        """Tell whether more was read than was asked for."""
+        """Tell whether bytes were read ahead."""
         return bool(self._ahead)
 
     def take(self, size: int) -> memoryview | bytes:
-        """Return up to `size` bytes of what was read ahead, none when nothing was."""
+        """Return up to `size` bytes that were read ahead."""
         if not self._ahead:
             return b""
         piece = self._ahead.popleft()
@@ -223,12 +217,12 @@ class Incoming(SocketUnreader):
         return piece[:size]
 
     def unread(self, data: Any) -> None:
-        """Let the bytes `data` be what is read next."""
+        """Push `data` back, so that it is read next."""
         if data:
             self._ahead.appendleft(memoryview(data))
 
     def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
-        """Return `size` bytes, fewer at the end of the stream; without a size what is there of a packet's length."""
+        """Return `size` bytes, fewer at end of file; without a size those available."""
         if size is None or size < 0:
             return bytes(self.take(self.mxchunk)) or self.chunk(read_ahead)
         data = bytearray()

@@ -1,7 +1,7 @@
 """Request bodies, read from the socket straight into the buffer that is hashed and written.
 
-gunicorn's own readers copy a body several times (419 MB a CPU-second at best, against 865 here for one with a
-length), and its reader of chunks copies all that was read ahead once for each chunk.
+gunicorn's own readers copy a body several times: 419 MB per CPU-second at best, against 865 here with a length. Its
+chunked reader copies the whole read-ahead for each chunk.
 """
 
 import io
@@ -19,25 +19,25 @@ from gunicorn.http.errors import (
     ParseException,
 )
 
-from server.reader import Incoming
+from server.reader import Reader
 
 RAW_BYTES = 1024 * 1024
-# Enough for a slow client; hundreds of them need no more each.
+# Enough for a slow client, of which there may be hundreds.
 FIRST_RAW_BYTES = 32 * 1024
 
-# A size line with its extensions, and a trailer section, as long as a header field may be.
+# The limit of a header field, for a size line with its extensions and for the trailer section.
 MAX_LINE_BYTES = MAX_TRAILER_BYTES = 8190
-# How much longer than its chunk's data, doubled, and 16 bytes more, all size lines may be together: what is thrown
-# away is bounded by what is kept. The numbers are those of Go's net/http.
+# How far all size lines together may exceed 16 bytes plus twice the data, each: so discarded bytes are bounded by
+# kept ones. The numbers are those of Go's net/http.
 MAX_EXCESS_BYTES = 16 * 1024
 
-# RFC 9112, 7.1: `chunk-size [ chunk-ext ] CRLF`, with no more digits than a size of 64 bits has. Possessive
-# quantifiers: a line that does not match is not tried again in other ways.
+# RFC 9112, 7.1: `chunk-size [ chunk-ext ] CRLF`, with at most the digits of 64 bits. Possessive quantifiers prevent
+# backtracking.
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 _EXTENSION = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?+"
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:" + _EXTENSION + rb")*+\r\n")
-# The end of a chunk, and a size line of one that has bytes: without extensions, or too short ever to be in excess.
+# The end of a chunk and the size line of a non-empty one: without extensions, or too short to count as excess.
 _NEXT_CHUNK = re.compile(rb"\r\n0{0,8}([1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")
 _NEXT_EXTENDED = re.compile(rb"\r\n([1-9A-Fa-f][0-9A-Fa-f]{0,7});[A-Za-z0-9]{1,5}\r\n")
 
@@ -45,88 +45,87 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 class Input(Protocol):
-    """`wsgi.input` of a request: what PEP 3333 asks for, and `receive_into`."""
+    """The `wsgi.input` of PEP 3333, and `receive_into`."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes, none at the end."""
+        """Return up to `size` bytes; none means end of file."""
         ...
 
     def readline(self, size: int = -1, /) -> bytes:
-        """Return the next line, at most `size` bytes of it."""
+        """Return the next line, at most `size` bytes."""
         ...
 
     def readlines(self, hint: int = -1, /) -> list[bytes]:
-        """Return all lines that are left."""
+        """Return the remaining lines."""
         ...
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the lines that are left."""
+        """Iterate over the remaining lines."""
         ...
 
     def receive_into(self, view: memoryview, /) -> int:
-        """Put what is there into `view`, wait only for the first byte; 0 at the end."""
+        """Read the available bytes into `view`; wait only for the first; 0 means end of file."""
         ...
 
 
 class Decoder(io.RawIOBase):
-    """The bytes of a body without what frames them."""
+    """A body without its framing."""
 
     has_failed = False
-    """Whether the body was cut or is malformed, so that nobody knows where the next request begins."""
+    """Whether the body is truncated or malformed, so that the start of the next request is unknown."""
     is_finished = False
-    """Whether the whole body was read, so that the next request begins where it ends."""
+    """Whether the whole body was read, so that the next request follows."""
 
     def readable(self) -> bool:
         """Return True."""
         return True
 
     def readinto(self, view: Any, /) -> int:
-        """Put what is there into `view`, wait only for the first byte; 0 at the end."""
+        """Read the available bytes into `view`; wait only for the first; 0 means end of file."""
         raise NotImplementedError
 
 
 class LengthDecoder(Decoder):
-    """The data of a body with a Content-Length."""
+    """A body with a Content-Length."""
 
-    def __init__(self, incoming: Incoming, length: int) -> None:
-        """Read nothing yet."""
-        self._incoming = incoming
+    def __init__(self, reader: Reader, length: int) -> None:
+        self._reader = reader
         self._left = length
         self.is_finished = not length
 
     def readinto(self, view: Any, /) -> int:
-        """Put what is there into `view`. Raises OSError when the client stands still; 0 also when it went away."""
+        """Read the available bytes into `view`. Raises OSError for a stalled client; 0 also if it disconnects."""
         wanted = min(len(view), self._left)
         if not wanted:
             return 0
-        # `read()` gives a bytearray, a slice of which is a copy.
+        # `read()` passes a bytearray, whose slices are copies.
         view = memoryview(view)
-        # Until it is known to be otherwise.
+        # In case the read raises.
         self.has_failed = True
-        if ahead := self._incoming.take(wanted):
+        if ahead := self._reader.take(wanted):
             view[: len(ahead)] = ahead
             size = len(ahead)
         else:
-            size = self._incoming.chunk_into(view[:wanted])
+            size = self._reader.chunk_into(view[:wanted])
         self._left -= size
         self.has_failed, self.is_finished = not size, not self._left
         return size
 
 
 class ChunkDecoder(Decoder):
-    """The data of a chunked body (RFC 9112, 7.1), decoded in time and memory that what has come is worth.
+    """A chunked body (RFC 9112, 7.1), decoded in time and memory linear in the input.
 
-    What it has read beyond the end of the body, it gives back.
+    Bytes beyond the end of the body go back to the reader.
     """
 
-    def __init__(self, incoming: Incoming, check_trailers: Callable[[bytes], object]) -> None:
-        """Read nothing yet; `check_trailers` raises ParseException for a trailer section that is malformed."""
-        self._incoming = incoming
+    def __init__(self, reader: Reader, check_trailers: Callable[[bytes], object]) -> None:
+        """Take the reader, and a check that raises ParseException for malformed trailers."""
+        self._reader = reader
         self._check_trailers = check_trailers
         self._buffer = bytearray()
         self._raw = memoryview(self._buffer)
         self._start = self._end = 0
-        # Of the chunk; none are left either within its last CRLF or, outside of it, before the next size line.
+        # The bytes left of the chunk: 0 inside before its last CRLF, 0 outside before the next size line.
         self._left = 0
         self._is_inside = self._is_behind_last = False
         self._excess = 0
@@ -135,8 +134,8 @@ class ChunkDecoder(Decoder):
     def readinto(self, view: Any, /) -> int:
         """Put what is there into `view`, wait only for the first byte; 0 at the end.
 
-        Raises OSError, NoMoreData among them, and ParseException once all that came before was read: an upload may be
-        resumed behind it.
+        Raises OSError, among them NoMoreData, and ParseException, each only after all data before the error was read:
+        an upload can resume there.
         """
         if self._error is not None:
             raise self._error
@@ -157,7 +156,7 @@ class ChunkDecoder(Decoder):
         return size
 
     def _copy_chunks(self, view: memoryview) -> int:
-        """Copy what is there of a chunk, and of those behind it whose size lines are short."""
+        """Copy the available data of this chunk, and of the next ones with short size lines."""
         buffer, raw, start, end, left = self._buffer, self._raw, self._start, self._end, self._left
         size, room, match = 0, len(view), _NEXT_CHUNK.match
         while True:
@@ -174,7 +173,7 @@ class ChunkDecoder(Decoder):
         return size
 
     def _advance(self) -> bool:
-        """Go past a line of what frames the data; False when more has to come for that."""
+        """Consume one line of the framing; False means that it is incomplete."""
         if self._left:
             return False
         if self._is_inside:
@@ -217,13 +216,13 @@ class ChunkDecoder(Decoder):
                     raise LimitRequestHeaders("limit request trailer section size")
                 return False
             self._check_trailers(section[:-4])
-        self._incoming.unread(bytes(self._raw[self._start : self._end]))
+        self._reader.unread(bytes(self._raw[self._start : self._end]))
         self._buffer, self._raw = bytearray(), memoryview(b"")
         self.is_finished = True
         return True
 
     def _until(self, end: bytes, at_most: int) -> bytes | None:
-        """Return what is there up to and with `end`, and go past it; None when it is not there."""
+        """Consume and return the bytes up to and including `end`; None means it is missing."""
         found = self._buffer.find(end, self._start, min(self._end, self._start + at_most + len(end)))
         if found < 0:
             if _BARE_LF.search(self._buffer, self._start, self._end):
@@ -233,40 +232,40 @@ class ChunkDecoder(Decoder):
         return bytes(self._raw[start : self._start])
 
     def _fill(self) -> None:
-        """Add what is there to the raw bytes. Raises NoMoreData at the end of the stream."""
+        """Read the available bytes into the buffer. Raises NoMoreData at end of file."""
         rest = bytes(self._raw[self._start : self._end])
         if self._end == len(self._raw) < RAW_BYTES:
             self._buffer = bytearray(2 * self._end or FIRST_RAW_BYTES)
             self._raw = memoryview(self._buffer)
         self._raw[: len(rest)] = rest
         self._start, self._end = 0, len(rest)
-        if ahead := self._incoming.take(len(self._raw) - self._end):
+        if ahead := self._reader.take(len(self._raw) - self._end):
             self._raw[self._end : self._end + len(ahead)] = ahead
             size = len(ahead)
         else:
-            size = self._incoming.chunk_into(self._raw[self._end :])
+            size = self._reader.chunk_into(self._raw[self._end :])
         if not size:
             raise NoMoreData
         self._end += size
 
 
 class BodyInput(io.BufferedReader):
-    """A body, as the application reads it."""
+    """A body as the application reads it."""
 
     raw: Decoder
 
     def receive_into(self, view: memoryview, /) -> int:
-        """Put what is there into `view`. Raises OSError and gunicorn's ParseException for a body that is broken."""
+        """Read the available bytes into `view`. Raises OSError, and ParseException for a malformed body."""
         return self.readinto1(view)
 
     @property
     def failed(self) -> bool:
-        """Tell whether nobody knows where the next request begins."""
+        """Tell whether the start of the next request is unknown."""
         return self.raw.has_failed
 
     @property
     def is_finished(self) -> bool:
-        """Tell whether nothing is left that would have to be dropped before the next request."""
+        """Tell whether the whole body was read."""
         return self.raw.is_finished
 
 
@@ -279,36 +278,36 @@ class _Nothing(Decoder):
 
 class _NoBody(BodyInput):
     def close(self) -> None:
-        """Stay open for the others."""
+        """Stay open: all requests without a body share it."""
 
 
 NO_BODY = _NoBody(_Nothing())
-"""The body of every request that has none: most are of this kind, and one each would cost 2 µs."""
+"""The body of every request without one; a new object for each would cost 2 µs."""
 
 
 class AwaitedInput:
-    """The body of a client that expects 100 Continue, which is sent before the first read (RFC 9110, 10.1.1).
+    """A body that asks for 100 Continue before the first read (RFC 9110, 10.1.1).
 
-    What method, path and header fields decide is thereby the final status, and no byte of the body is sent for it.
+    So a request that method, path or header fields decide is refused before the client sends the body.
     """
 
     def __init__(self, stream: Input, send_100_continue: Callable[[], None]) -> None:
-        """Read from `stream`; `send_100_continue` is called before each read and does nothing but the first time."""
+        """Read from `stream`, and call `send_100_continue`, which is idempotent, before each read."""
         self._stream = stream
         self._send_100_continue = send_100_continue
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes, none at the end."""
+        """Return up to `size` bytes; none means end of file."""
         self._send_100_continue()
         return self._stream.read(size)
 
     def readline(self, size: int = -1, /) -> bytes:
-        """Return the next line."""
+        """Return the next line, at most `size` bytes."""
         self._send_100_continue()
         return self._stream.readline(size)
 
     def readlines(self, hint: int = -1, /) -> list[bytes]:
-        """Return all lines that are left."""
+        """Return the remaining lines."""
         self._send_100_continue()
         return self._stream.readlines(hint)
 
@@ -317,6 +316,6 @@ class AwaitedInput:
         return iter(self._stream)
 
     def receive_into(self, view: memoryview, /) -> int:
-        """Put what is there into `view`, wait only for the first byte; 0 at the end."""
+        """Read the available bytes into `view`; wait only for the first; 0 means end of file."""
         self._send_100_continue()
         return self._stream.receive_into(view)

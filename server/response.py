@@ -1,4 +1,4 @@
-"""What goes out: head and body in one packet where they fit, files by `sendfile` while the thread is lent."""
+"""Responses: head and body in one packet where they fit, files by `sendfile` with the slot released."""
 
 import math
 import os
@@ -14,32 +14,31 @@ from typing import Any
 from gunicorn import util
 from gunicorn.http.wsgi import FileWrapper, Response
 
-from server.client import Client
+from server.places import Client
 from server.pool import Pool, Wait
 from server.reader import MIN_BYTES_PER_SECOND, WINDOW_SECONDS
 
-# A socket takes this much at once; with more the client may have to be waited for.
+# A send buffer takes this much at once; beyond it the send may wait for the client.
 SMALL_BYTES = 64 * 1024
-# What is answered again and again is short, and what repeats a request of a stranger's may be long.
+# Values that repeat are short; a long one may echo what a client chose.
 REMEMBERED_CHARACTERS = 1024
-# Where `tcpi_bytes_acked` stands in `struct tcp_info` (linux/tcp.h), and how long that is at least.
+# The offset of `tcpi_bytes_acked` in `struct tcp_info` (linux/tcp.h), and the least size of the struct.
 _ACKNOWLEDGED_AT = 120
 _TCP_INFO_BYTES = 128
-# How long a wait lasts before it is worth asking the kernel: most are over by then.
+# Most waits end within this time, so younger ones cost no system call.
 _YOUNG_SECONDS = 1.0
 
 
-class Drain:
-    """How fast a client takes what it is sent. One that takes a byte now and then would hold a place for ever.
+class SendRate:
+    """The rate at which a client receives, otherwise one that reads a byte now and then holds a place forever.
 
-    The kernel counts: a thread that sends a file is in one system call until all of it is out. Whoever takes what it is
-    sent at once is never asked about.
+    The kernel's count of acknowledged bytes tells: `sendfile` is one system call until the end of the file. A send that
+    does not wait is not measured.
     """
 
     __slots__ = ("_before", "_client", "_clock", "_since", "_sock", "_window", "sent")
 
     def __init__(self, sock: socket.socket, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
-        """Expect nothing yet of `client` on `sock`."""
         self._sock = sock
         self._client = client
         self._clock = clock
@@ -47,32 +46,32 @@ class Drain:
         self._since: float | None = None
         self._before = 0
         self.sent = 0
-        """How many bytes were handed to the kernel, but for those of a wait that goes on."""
+        """The bytes handed to the kernel, without those of a send in progress."""
 
     def expect_answer(self) -> None:
-        """Begin to count another answer."""
+        """Start to measure another response."""
         self._since, self._before = None, self.sent
 
     def waiting(self) -> "_Window":
-        """Expect the client to take what is sent in the block."""
+        """Measure the sends in the block."""
         now = self._clock()
         if self._since is None:
             self._since = now
         return _Window(self, now)
 
     def progress(self) -> float:
-        """Return how many bytes of the answer it took a second since it is waited for, of the first second all of them.
+        """Return the bytes of the response acknowledged per second, at least one second.
 
-        Another thread asks. A system that counts nothing says 0 of everybody.
+        Called from another thread. Without the kernel's count it is 0 for every client.
         """
         since = self._since
         if self._window is None or since is None:
-            return math.inf  # it begins or ends this very moment
+            return math.inf  # the wait begins or ends this very moment
         taken = max(0, _acknowledged(self._sock) - self._before)
         return taken / max(1.0, self._clock() - since)
 
     def is_too_slow(self) -> bool:
-        """Tell whether it took less in WINDOW_SECONDS than is the least acceptable. The loop asks every second."""
+        """Tell whether the last WINDOW_SECONDS were below the least rate; called every second."""
         window, now = self._window, self._clock()
         if window is None or now - window.since < (_YOUNG_SECONDS if window.acknowledged is None else WINDOW_SECONDS):
             return False
@@ -81,66 +80,65 @@ class Drain:
             return False
         before, window.acknowledged = window.acknowledged, _acknowledged(self._sock)
         window.since = now
-        # A system that counts nothing, as some sandboxes, says 0. A client that takes nothing meets TCP_USER_TIMEOUT.
+        # 0 means that the kernel does not count (some sandboxes). TCP_USER_TIMEOUT ends a client that receives nothing.
         return 0 < window.acknowledged < before + WINDOW_SECONDS * MIN_BYTES_PER_SECOND
 
     @property
     def client(self) -> str:
-        """Who is waited for."""
+        """The name of the client."""
         return self._client.name
 
     def evict(self) -> None:
-        """Reset the connection: closed as ever, the kernel would keep what is unsent for as long as a client likes."""
+        """Reset the connection: after a normal close the kernel keeps the unsent bytes as long as the client likes."""
         with suppress(OSError):
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Window:
-    """Since when a client is waited for, or watched, and how many bytes it had acknowledged then."""
+    """The start of a wait or of its last check, and the bytes acknowledged by then."""
 
-    __slots__ = ("_drain", "acknowledged", "since")
+    __slots__ = ("_send_rate", "acknowledged", "since")
 
-    def __init__(self, drain: Drain, since: float) -> None:
-        self._drain = drain
+    def __init__(self, send_rate: SendRate, since: float) -> None:
+        self._send_rate = send_rate
         self.since = since
         self.acknowledged: int | None = None
 
     def __enter__(self) -> None:
-        self._drain._window = self  # noqa: SLF001 - the two are one
+        self._send_rate._window = self  # noqa: SLF001 - its context manager
 
     def __exit__(self, *_error: object) -> None:
-        self._drain._window = None  # noqa: SLF001
+        self._send_rate._window = None  # noqa: SLF001
 
 
-class Outgoing(Response):
-    """gunicorn's response, which sends its head together with the first bytes of the body."""
+class RegistryResponse(Response):
+    """gunicorn's response, with the head sent together with the first bytes of the body."""
 
     _omits_body: bool
 
-    def __init__(self, req: Any, sock: socket.socket, cfg: Any, pool: Pool[Any], drain: Drain) -> None:
-        """Answer `req` on `sock`."""
+    def __init__(self, req: Any, sock: socket.socket, cfg: Any, pool: Pool[Any], send_rate: SendRate) -> None:
         super().__init__(req, sock, cfg)
         self._pool = pool
-        self._drain = drain
-        drain.expect_answer()
+        self._send_rate = send_rate
+        send_rate.expect_answer()
         self._head = b""
-        self._wait = Wait.STRANGER
+        self._wait = Wait.UNAUTHENTICATED
         self._is_continue_due = False
         self.status_code: int | None = None
         self.request_id = ""
         self.is_complete = False
 
     def expect_client(self, *, is_admitted: bool) -> None:
-        """Say whether what is large goes only to a client that may have it."""
-        self._wait = Wait.TRANSFER if is_admitted else Wait.STRANGER
+        """Choose the kind of wait; `is_admitted` means that a view authorizes the client."""
+        self._wait = Wait.TRANSFER if is_admitted else Wait.UNAUTHENTICATED
 
     def expect_100_continue(self) -> None:
-        """Take note that the client sends its body only after 100 Continue, or when it has waited for long."""
+        """Remember that the client waits for 100 Continue before it sends the body."""
         self._is_continue_due = True
 
     def send_100_continue(self) -> None:
-        """Tell a client that waits for it to send the body, once."""
+        """Send 100 Continue, once, if the client waits for it."""
         if self._is_continue_due:
             self._is_continue_due = False
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -148,26 +146,25 @@ class Outgoing(Response):
     def should_close(self) -> bool:
         """Tell whether the connection ends with this response.
 
-        A client that was never told to go on may send its body all the same, or its next request: the two can't be
-        told apart, so nothing more is read as a request. Nor is it known where the next one begins when the body has
-        failed.
+        Without 100 Continue the client may send the body or its next request, and the two look alike. After a broken
+        body the start of the next request is unknown.
         """
         body = getattr(self.req, "body", None)
         has_failed = body is not None and body.failed
         return has_failed or self._is_continue_due or super().should_close()
 
     def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
-        """Take the header fields of the application. Raises what gunicorn raises for one that is malformed."""
+        """Add the application's header fields. Raises gunicorn's errors for a malformed one."""
         fields: Any = self.headers
         for name, value in headers:
             is_short = len(value) <= REMEMBERED_CHARACTERS
-            judged = _judged(name, value) if is_short else _judged.__wrapped__(name, value)
-            fields += judged.headers
-            if judged.response_length is not None:
-                self.response_length = judged.response_length
+            checked = _checked_header(name, value) if is_short else _checked_header.__wrapped__(name, value)
+            fields += checked.headers
+            if checked.response_length is not None:
+                self.response_length = checked.response_length
 
     def default_headers(self) -> list[str]:
-        """Return the lines that every response begins with."""
+        """Return the status line and the fields of every response."""
         request: Any = self.req
         major, minor = request.version
         lines = [
@@ -178,7 +175,7 @@ class Outgoing(Response):
         return [*lines, "Transfer-Encoding: chunked\r\n"] if self.chunked else lines
 
     def send_headers(self) -> None:
-        """Make the head; it is sent with what comes next, or by `close`."""
+        """Build the head; the next write or `close` sends it."""
         if self.headers_sent:
             return
         fields: Any = self.headers
@@ -188,11 +185,11 @@ class Outgoing(Response):
 
     @property
     def has_begun(self) -> bool:
-        """Tell whether anything of the response is out."""
+        """Tell whether a byte of the response was sent."""
         return self.headers_sent and not self._head
 
     def close(self) -> None:
-        """End the response. Raises OSError when the body is shorter than its Content-Length."""
+        """Complete the response. Raises OSError if the body is shorter than its Content-Length."""
         if not self.headers_sent:
             self.send_headers()
         if not self._omits_body and self.response_length is not None and self.sent < self.response_length:
@@ -201,10 +198,7 @@ class Outgoing(Response):
         self.is_complete = True
 
     def write_file(self, respiter: FileWrapper) -> None:
-        """Send what the file has from where it stands, as long as Content-Length says.
-
-        Raises OSError when the file ends before.
-        """
+        """Send Content-Length bytes of the file from its position. Raises OSError if it is shorter."""
         if self._omits_body:
             self.send_headers()
             return
@@ -217,7 +211,10 @@ class Outgoing(Response):
         descriptor = respiter.filelike.fileno()
         offset = os.lseek(descriptor, 0, os.SEEK_CUR)
         if size <= SMALL_BYTES:
-            self._send(_exactly(os.pread(descriptor, size, offset), size))
+            data = os.pread(descriptor, size, offset)
+            if len(data) != size:
+                raise OSError(f"the file has {len(data)} bytes instead of {size}")
+            self._send(data)
             self.sent += size
         else:
             self._send_file(descriptor, offset, size)
@@ -226,26 +223,22 @@ class Outgoing(Response):
         self._send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
 
     def _send(self, data: bytes) -> None:
-        """Send the head, if it is still to be sent, and `data`; what a socket does not take at once, lent."""
-        data = self._head + data if self._head else data
-        sent = self._send_now(data) if data else 0
-        if sent < len(data):
-            with self._pool.lent(self._wait, self._drain), self._drain.waiting():
-                self.sock.sendall(memoryview(data)[sent:])
-        # Only now: what the kernel has and the client has not is waited for.
-        self._drain.sent += len(data)
-
-    def _send_now(self, data: bytes) -> int:
+        """Send a pending head and `data`; release the slot for bytes beyond the send buffer."""
+        data, sent = self._head + data if self._head else data, 0
         self._head = b""
-        try:
-            return self.sock.send(data, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return 0
+        if data:
+            with suppress(BlockingIOError):
+                sent = self.sock.send(data, socket.MSG_DONTWAIT)
+        if sent < len(data):
+            with self._pool.releases_slot(self._wait, self._send_rate), self._send_rate.waiting():
+                self.sock.sendall(memoryview(data)[sent:])
+        # Afterwards: bytes in the send buffer count as a send in progress.
+        self._send_rate.sent += len(data)
 
     def _send_file(self, descriptor: int, offset: int, size: int) -> None:
         out, end = self.sock.fileno(), offset + size
-        # Lent before the head goes out: when too many are already, there is still another answer to give.
-        with self._pool.lent(Wait.TRANSFER, self._drain), self._drain.waiting():
+        # Before the head is sent: if too many threads wait, a 503 is still possible.
+        with self._pool.releases_slot(Wait.TRANSFER, self._send_rate), self._send_rate.waiting():
             head, self._head = self._head, b""
             self.sock.sendall(head, socket.MSG_MORE)
             while offset < end:
@@ -254,11 +247,11 @@ class Outgoing(Response):
                     raise OSError(f"the file ends at {offset} instead of {end}")
                 offset += sent
                 self.sent += sent
-        self._drain.sent += len(head) + size
+        self._send_rate.sent += len(head) + size
 
 
 def _acknowledged(sock: socket.socket) -> int:
-    """Return how many bytes the other side has taken; 0 where that is not known."""
+    """Return the bytes that the peer has acknowledged; 0 when unknown."""
     try:
         found: int = struct.unpack_from(
             "Q", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES), _ACKNOWLEDGED_AT
@@ -269,19 +262,13 @@ def _acknowledged(sock: socket.socket) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _judged(name: str, value: str) -> Any:
-    """Return what gunicorn makes of a header field; most fields are those of the answers before."""
-    judged: Any = SimpleNamespace(headers=[], response_length=None)
-    Response.process_headers(judged, [(name, value)])
-    return judged
+def _checked_header(name: str, value: str) -> Any:
+    """Return gunicorn's checked form of a header field; most fields repeat."""
+    checked: Any = SimpleNamespace(headers=[], response_length=None)
+    Response.process_headers(checked, [(name, value)])
+    return checked
 
 
 @lru_cache(maxsize=2)
 def _http_date(second: int) -> str:
     return util.http_date(second)
-
-
-def _exactly(data: bytes, size: int) -> bytes:
-    if len(data) != size:
-        raise OSError(f"the file has {len(data)} bytes instead of {size}")
-    return data

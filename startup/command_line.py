@@ -1,4 +1,4 @@
-"""The configuration file that a command line names; read before Django's settings load."""
+"""Read the configuration file and the folder from a command line, before Django loads its settings."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -6,11 +6,10 @@ from typing import NoReturn
 
 
 def configuration_named_in(argv: list[str]) -> str | None:
-    """Return the absolute path of the file that `argv` (as `sys.argv`) names, or None.
+    """Return the absolute path of the configuration file in `argv` (as `sys.argv`); None means that it has none.
 
-    The file is that of `loadconfig FILE`, or of `--config FILE` for every command: it is the configuration
-    of the whole process, its database and storage too. A command line that is wrong names none, and the
-    command itself says what is wrong.
+    It is `FILE` of `loadconfig FILE`, and of `--config FILE` for every command: it configures the whole process, with
+    database and storage. An invalid command line counts as none, since the command reports the error.
     """
     if len(argv) < 2:
         return None
@@ -23,7 +22,7 @@ def configuration_named_in(argv: list[str]) -> str | None:
 
 
 def folder_named_in(argv: list[str]) -> Path | None:
-    """Return the absolute path of the folder that `argv` names for `backup` or `restore`, or None."""
+    """Return the absolute path of the folder for `backup` or `restore` in `argv`; None means that it has none."""
     try:
         options, _ = _parser(has_file=True).parse_known_args(argv[2:])
     except _UnreadableError:
@@ -32,17 +31,17 @@ def folder_named_in(argv: list[str]) -> Path | None:
 
 
 class _UnreadableError(Exception):
-    """The command line is not one that can be read."""
+    """The command line is invalid."""
 
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Raise instead of ending the process."""
+        """Raise instead of an exit."""
         raise _UnreadableError(message)
 
 
 def _parser(*, has_file: bool) -> _Parser:
-    """Make a parser that knows Django's options with a value: what follows them is no file."""
+    """Return a parser that knows Django's options with a value, so that a value is not taken for a file."""
     parser = _Parser(add_help=False)
     for name in ("--config", "--settings", "--pythonpath"):
         parser.add_argument(name)

@@ -1,4 +1,4 @@
-"""`manage.py help`: the registry's own commands first, each with what it does."""
+"""`manage.py` with its own help, error messages and version check."""
 
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
@@ -9,10 +9,10 @@ from django.core.management import BaseCommand, ManagementUtility, get_commands
 from core.command_errors import explained
 from core.db import database_fault, setup
 
-# Those of Django that an operator needs; the rest is for who develops.
+# Django's commands for operators; the others are for developers.
 _OF_USE = ("changepassword", "check", "createsuperuser", "dbshell", "migrate", "shell")
 _FOREIGN = ("django", "rest_framework", "unfold")
-# Those that write in the database, of this version or an older one.
+# Commands that write into the database; they refuse one of a newer version.
 _WRITING = frozenset(
     (
         "backup",
@@ -30,10 +30,10 @@ _VERSION = "Print the version of the registry."
 
 
 class Commands(ManagementUtility):
-    """Django's `manage.py`, with a help of its own."""
+    """Django's `manage.py` for the registry."""
 
     def main_help_text(self, commands_only: bool = False) -> str:
-        """Return the list of commands; `commands_only`: their names, for shells that complete them."""
+        """Return the list of commands; `commands_only` means names alone, for shell completion."""
         if commands_only:
             return super().main_help_text(commands_only=True)
         known = get_commands()
@@ -49,9 +49,9 @@ class Commands(ManagementUtility):
         return "\n".join(lines)
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
-        """Return the command; what it can't do it says in one line."""
+        """Return the command, which reports an error in one line."""
         command = super().fetch_command(subcommand)
-        # The log would say it before the command does; jobs go on to the next one, and have nothing but the log.
+        # The command reports the error itself; only `runjobs` goes on and needs the log.
         database_fault.logger.disabled = subcommand != "runjobs"
         command.execute = _guarded(command.execute, is_writing=subcommand in _WRITING)  # type: ignore[method-assign]
         return command
@@ -64,7 +64,7 @@ class Commands(ManagementUtility):
 
 
 def _guarded(execute: Callable[..., str | None], *, is_writing: bool) -> Callable[..., str | None]:
-    """Return `execute`, done only on a database that this version may write."""
+    """Wrap `execute`: explain errors, and refuse to write into a newer database."""
 
     def guarded(*args: Any, **options: Any) -> str | None:
         with explained():

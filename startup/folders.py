@@ -1,4 +1,4 @@
-"""The folders that the server writes: made and tried before anything else is."""
+"""Create the folders that the server writes, and check that they are writable."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ from core.start_error import StartError
 
 
 def check(configuration: Configuration) -> None:
-    """Make the data and storage folders that are missing and write to each. Raises StartError."""
+    """Create the data and the storage folder and write to each. Raises StartError."""
     folders = {configuration.server.data_directory: "server.data_directory"}
     if configuration.storage.backend == "filesystem":
         folders[configuration.storage.rootdirectory] = "storage.filesystem.rootdirectory"

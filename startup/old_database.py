@@ -1,7 +1,7 @@
-"""Detect at start that a SQLite database is older than its storage, as a copy of its file alone is.
+"""Detect a SQLite database older than its storage, such as a copy without the write-ahead log.
 
-What was committed last is in the write-ahead log beside the file until a checkpoint. A copy without it lacks rows of
-objects that are in the storage. A crash leaves the log where it was, so that no crash looks like this.
+The last commits are in the log beside the file until a checkpoint. A copy without the log lacks rows of stored objects.
+A crash keeps the log, so no crash looks like this.
 """
 
 import os
@@ -19,7 +19,7 @@ from collector.fsck.objects import unnamed
 from collector.models import Run
 from distribution.models import Blob, Manifest, Upload
 
-# An object that was added or removed changes the time of its folder: what is looked for is in those changed last.
+# The newest objects are in the folders that changed last: adding or removing a file changes its folder's time.
 _FOLDERS = 8
 
 _WARNING = (
@@ -30,9 +30,9 @@ _WARNING = (
 
 
 def has_log() -> bool:
-    """Tell whether a write-ahead log lies beside the database, or there is nothing that could lack one.
+    """Tell whether the database has its write-ahead log, or needs none.
 
-    Asked before anybody connects: the last one who closes the database removes the log.
+    Call it before the first connection: the last one to close removes the log.
     """
     if connection.vendor != "sqlite":
         return True
@@ -41,13 +41,14 @@ def has_log() -> bool:
 
 
 def warning(storage: Path) -> str:
-    """Return what to say about the newest objects in `storage`, empty when rows name them. Raises OSError.
+    """Return a warning if no row names the newest objects in `storage`, otherwise "". Raises OSError.
 
-    However many objects there are, no more than _FOLDERS are listed and BATCH looked up.
+    It lists at most _FOLDERS folders and looks up at most BATCH objects.
     """
     newest_row = _newest_row()
-    folders = _changed_since(storage / "objects", newest_row)
-    changed = chain.from_iterable(_changed_files(folder, newest_row) for folder in folders)
+    with os.scandir(storage / "objects") as entries:
+        folders = nlargest(_FOLDERS, ((entry.stat().st_mtime, Path(entry.path)) for entry in entries if entry.is_dir()))
+    changed = chain.from_iterable(_changed_files(folder, newest_row) for at, folder in folders if at > newest_row)
     young = {key: moment for moment, key in nlargest(BATCH, changed)}
     key = next(unnamed(list(young)), None)
     if key is None:
@@ -57,7 +58,7 @@ def warning(storage: Path) -> str:
 
 
 def _newest_row() -> float:
-    """Return the time of the row that was made last, by indexes only; 0 without rows."""
+    """Return the time of the newest row, by indexes only; 0 means no rows."""
     moments = [
         Blob.objects.order_by("-pk").values_list("created_at", flat=True).first(),
         Manifest.objects.order_by("-pk").values_list("created_at", flat=True).first(),
@@ -67,14 +68,8 @@ def _newest_row() -> float:
     return max((moment.timestamp() for moment in moments if moment is not None), default=0.0)
 
 
-def _changed_since(objects: Path, moment: float) -> list[Path]:
-    with os.scandir(objects) as entries:
-        found = [(entry.stat().st_mtime, Path(entry.path)) for entry in entries if entry.is_dir()]
-    return [path for changed_at, path in sorted(found, reverse=True)[:_FOLDERS] if changed_at > moment]
-
-
 def _changed_files(folder: Path, moment: float) -> Iterator[tuple[float, str]]:
-    """Yield when objects in one of the 256 folders were written after `moment`, and their keys."""
+    """Yield time and key of the objects in one folder that were written after `moment`."""
     with os.scandir(folder) as entries:
         for entry in entries:
             changed_at = entry.stat().st_mtime

@@ -1,22 +1,25 @@
-"""The start of the server, in the master process before any worker is forked.
+"""Prepare the server in the master process, before it forks workers.
 
-    configuration → port → folders → settings, checks → keys → database: migrate, import → storage
+    gunicorn's settings → configuration → port → folders → Django, checks → keys → database: migrate, import → storage
 
-Whatever is wrong ends it with one line that says what, where and what to do, and exit status 1.
+If the server cannot start, it exits with status 1 and one line that says what, where and how to fix it.
 """
 
 import os
+import resource
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+from gunicorn.config import Config
 
 from configuration import Configuration, ConfigurationError, in_force
 from configuration.first_run import write_first
 from core.failpoints import FailpointError
 from core.private_files import KeyFileError
 from core.start_error import StartError
-from server import cpu_affinity
+from server import cpu_affinity, unsupported_settings
 from server import listener as listening
 from startup import folders
 from startup.welcome import welcome
@@ -35,10 +38,10 @@ _NO_SUPERUSER = (
 
 
 class Contents(NamedTuple):
-    """What the database holds after the import.
+    """The state of the database after the import.
 
-    `migrated` are the migrations of an upgrade; `imported` says what the import changed, empty for nothing; `warnings`
-    are about rules that can do nothing.
+    `migrated` lists the applied migrations; `imported` describes what the import changed, "" for nothing; `warnings`
+    name rules without effect.
     """
 
     migrated: list[str]
@@ -49,38 +52,45 @@ class Contents(NamedTuple):
 
 
 def configuration() -> Configuration:
-    """Return what the configuration file says, else the defaults; exit when it is wrong."""
+    """Return the configuration, or the defaults without a file; exit if it is invalid."""
     try:
         return in_force()
     except ConfigurationError as error:
         sys.exit(str(error))
 
 
-def prepare(addresses: Iterable[object]) -> tuple[str, ...]:
-    """Make everything ready to serve on gunicorn's `addresses`; exit with status 1 if something is wrong.
+def prepare(cfg: Config) -> tuple[str, ...]:
+    """Prepare to serve with gunicorn's `cfg`; exit with status 1 if that fails.
 
-    Return the warnings about the configuration that were said.
+    Return the warnings about the configuration that were printed.
     """
     try:
-        return _prepare(addresses)
+        return _prepare(cfg)
     except (ConfigurationError, KeyFileError, StartError, FailpointError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _prepare(addresses: Iterable[object]) -> tuple[str, ...]:
-    listening.check_free(addresses, in_force())
+def _prepare(cfg: Config) -> tuple[str, ...]:
+    unsupported_settings.check(cfg)
+    listening.check_free(cfg.address, in_force())
     if in_force().path is None:
-        _write_first_configuration()
+        made = write_first(FIRST_CONFIGURATION)
+        in_force.cache_clear()
+        if made is not None:
+            _say(welcome(made, in_force().server.port))
     loaded = in_force()
     for warning in loaded.warnings:
         _say_error(f"warning: {warning}")
     cpu_affinity.check(loaded.server)
     folders.check(loaded)
     _set_up_django()
-    _prepare_keys()
-    had_log = _has_log()
+    from startup import old_database
+    from tokens.keys.ring import ensure_keys
+
+    ensure_keys()
+    had_log = old_database.has_log()
     contents = _prepare_database()
     _prepare_storage(has_blobs=contents.has_blobs)
     if not had_log:
@@ -89,11 +99,13 @@ def _prepare(addresses: Iterable[object]) -> tuple[str, ...]:
     return *loaded.warnings, *contents.warnings
 
 
-def _write_first_configuration() -> None:
-    made = write_first(FIRST_CONFIGURATION)
-    in_force.cache_clear()
-    if made is not None:
-        _say(welcome(made, in_force().server.port))
+def raise_open_file_limit() -> None:
+    """Raise the soft limit of open files to the hard one: a worker with many slow clients exceeds the usual 1024.
+
+    Child processes inherit it.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _set_up_django() -> None:
@@ -114,12 +126,6 @@ def _set_up_django() -> None:
         raise StartError("The registry does not start with the errors above.")
 
 
-def _prepare_keys() -> None:
-    from tokens.keys.ring import ensure_keys
-
-    ensure_keys()
-
-
 def _prepare_storage(*, has_blobs: bool) -> None:
     from distribution.storage.blob_store import blob_store
 
@@ -131,16 +137,13 @@ def _prepare_storage(*, has_blobs: bool) -> None:
             store.probe()
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise StartError(f"storage: {reason}; {_storage_remedy(error)}") from error
+        remedy = f"correct the section storage in {in_force().path}"
+        if isinstance(error.__cause__ or error.__context__, ImportError):
+            extra = {"gcs": "google"}.get(in_force().storage.backend, in_force().storage.backend)
+            remedy = f"run: {sys.executable} -m pip install 'django-storages[{extra}]'"
+        raise StartError(f"storage: {reason}; {remedy}") from error
     if is_lost:
         raise StartError(_NO_OBJECTS.format(folder=in_force().storage.rootdirectory))
-
-
-def _storage_remedy(error: Exception) -> str:
-    if isinstance(error.__cause__ or error.__context__, ImportError):
-        extra = {"gcs": "google"}.get(in_force().storage.backend, in_force().storage.backend)
-        return f"run: {sys.executable} -m pip install 'django-storages[{extra}]'"
-    return f"correct the section storage in {in_force().path}"
 
 
 def _prepare_database() -> Contents:
@@ -161,12 +164,6 @@ def _prepare_database() -> Contents:
         warnings = idle_rules(in_force())
     imported = "" if outcome.is_applied_already else f"{in_force().path}: {outcome.summary()}"
     return Contents(migrated, has_superuser, has_blobs, imported, warnings)
-
-
-def _has_log() -> bool:
-    from startup import old_database
-
-    return old_database.has_log()
 
 
 def _warn_of_old_database() -> None:
@@ -195,7 +192,7 @@ def _say_contents(contents: Contents) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - for the person who started it
+    print(text, flush=True)  # noqa: T201 - for the operator
 
 
 def _say_error(line: str) -> None:
@@ -203,7 +200,7 @@ def _say_error(line: str) -> None:
 
 
 def say_listening(listeners: Iterable[listening.Listener]) -> None:
-    """Say that the server takes connections, and where."""
+    """Print the addresses that the server listens on."""
     own = listening.admin_listener(configuration().admin)
     public = ", ".join(str(listener) for listener in listeners if listener.getsockname() != own)
     public_url = configuration().server.public_url

@@ -1,12 +1,12 @@
-"""SIGHUP: import users and rules of the configuration file while every transfer goes on.
+"""SIGHUP imports users and rules from the configuration file, while transfers go on.
 
-gunicorn's own way replaces the workers, and kills those that still serve somebody after `graceful_timeout`. Here a
-process of its own imports the file, and the workers notice by the rights epoch.
+gunicorn's own reload replaces the workers and kills transfers after `graceful_timeout`. Here a child process imports
+the file, and the workers notice the new permissions version.
 
     SIGHUP ──> master: starts `loadconfig --reload` ──> SIGCHLD: logs what that one printed
 
-The master has no threads, since it forks workers. So the process writes into files, which are read when it has ended;
-gunicorn may collect its exit status before this module asks for it, so the status only explains.
+The master has no threads, since it forks workers. So the child writes into files, which the master reads after its
+end. gunicorn may reap the child first, so its exit status only adds to the message.
 """
 
 import json
@@ -28,10 +28,10 @@ _MAX_LINES = 50
 
 
 class Reload:
-    """Imports, one at a time; what is asked for meanwhile is one more, after it."""
+    """Runs one import at a time; requests during an import cause one more."""
 
     def __init__(self, command: Sequence[str], running: Mapping[str, str], said: Collection[str] = ()) -> None:
-        """Keep the command to run, the marks of the settings that this server runs with, and the warnings it `said`."""
+        """Take the command, the marks of the settings in effect, and the warnings already printed."""
         self._command = command
         self._said = said
         self._running = json.dumps(running).encode()
@@ -39,7 +39,7 @@ class Reload:
         self._is_due_again = False
 
     def install(self, server: Arbiter) -> None:
-        """Let `server` reload at SIGHUP, and stop when that comes of a terminal that was closed."""
+        """Make SIGHUP reload; stop the server if its terminal was closed."""
         has_terminal = os.isatty(sys.stdin.fileno())
 
         def handle_hangup() -> None:
@@ -52,11 +52,11 @@ class Reload:
             Arbiter.handle_chld(server)
 
         server.handle_hup = handle_hangup  # type: ignore[method-assign]
-        # gunicorn calls the one or the other: SIGCLD is another name of the signal.
+        # gunicorn calls either: SIGCLD is another name of the signal.
         server.handle_chld = server.handle_cld = handle_child  # type: ignore[method-assign]
 
     def start(self) -> None:
-        """Import the file, or do so again after the import that is under way."""
+        """Start an import, or another one after the running import."""
         if self._import is not None:
             self._is_due_again = True
             return
@@ -67,7 +67,7 @@ class Reload:
             _log_failure([f"the import could not be started: {error.strerror}"])
 
     def look(self) -> None:
-        """Log how the import ended, if it has."""
+        """Log the result of an import that has ended."""
         if self._import is None or not self._import.is_over():
             return
         self._said = self._import.log(self._said)
@@ -76,13 +76,13 @@ class Reload:
             self.start()
 
     def stop(self) -> None:
-        """Tell an import to end; the database takes back what it has not committed."""
+        """Terminate a running import; the database rolls back its transaction."""
         if self._import is not None:
             self._import.stop()
 
 
 class _Outcome(NamedTuple):
-    """What `loadconfig --reload` prints, as JSON."""
+    """The JSON output of `loadconfig --reload`."""
 
     summary: str
     changes: list[str]
@@ -91,25 +91,22 @@ class _Outcome(NamedTuple):
 
 
 class _Import:
-    """A process that imports, and the files that it writes."""
+    """The child process of an import, and its output files."""
 
     def __init__(self, command: Sequence[str], running: bytes) -> None:
         with ExitStack() as stack:
-            self._told = stack.enter_context(tempfile.TemporaryFile())
-            self._complaints = stack.enter_context(tempfile.TemporaryFile())
+            self._output = stack.enter_context(tempfile.TemporaryFile())
+            self._errors = stack.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(  # noqa: S603 - the project's own
                 command,
                 stdin=subprocess.PIPE,
-                stdout=self._told,
-                stderr=self._complaints,
-                # `systemctl kill -s HUP` sends it to every process of the service.
+                stdout=self._output,
+                stderr=self._errors,
+                # `systemctl kill -s HUP` signals every process of the service.
                 preexec_fn=_ignore_hangup,  # noqa: PLW1509 - the master has no threads
             )
             self._files = stack.pop_all()
-        self._give(running)
-
-    def _give(self, running: bytes) -> None:
-        """Write the marks, which a pipe takes at once: nobody waits until the process reads them."""
+        # Shorter than a pipe's buffer, so this never blocks.
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         with suppress(BrokenPipeError), self._process.stdin as pipe:
             pipe.write(running)
@@ -121,23 +118,21 @@ class _Import:
         self._process.terminate()
 
     def log(self, said: Collection[str]) -> Collection[str]:
-        """Say in one line how it ended: with an outcome, or with what it complained about.
+        """Log the outcome or the errors in one line; return all warnings logged so far.
 
-        Return the warnings that are said by then, of which only those are told that were not `said` before.
+        Warnings in `said` are not repeated.
         """
         with self._files:
-            told, complaints = _content(self._told), _content(self._complaints)
+            output, errors = _content(self._output), _content(self._errors)
         try:
-            outcome = _Outcome(**json.loads(told))
+            outcome = _Outcome(**json.loads(output))
         except (ValueError, TypeError):
-            _log_failure(complaints.splitlines() or ["the import exited without output"], self._cause())
+            code = self._process.returncode
+            cause = f" (signal {-code}, {signal.Signals(-code).name})" if code < 0 else ""
+            _log_failure(errors.splitlines() or ["the import exited without output"], cause)
             return said
         _log_success(outcome, [warning for warning in outcome.warnings if warning not in said])
         return frozenset(outcome.warnings)
-
-    def _cause(self) -> str:
-        code = self._process.returncode
-        return f" (signal {-code}, {signal.Signals(-code).name})" if code < 0 else ""
 
 
 def _content(file: IO[bytes]) -> str:
@@ -153,12 +148,12 @@ def _log_success(outcome: _Outcome, warnings: Sequence[str]) -> None:
     changed = outcome.needs_restart
     level = logging.WARNING if changed or warnings else logging.INFO
     more = f"; only a restart brings into effect: {', '.join(changed)}" if changed else ""
-    told = {"changes": outcome.changes, "warnings": warnings[:_MAX_LINES], "needs_restart": changed}
-    logger.log(level, "configuration reloaded: %s%s", outcome.summary, more, extra=told)
+    extra = {"changes": outcome.changes, "warnings": warnings[:_MAX_LINES], "needs_restart": changed}
+    logger.log(level, "configuration reloaded: %s%s", outcome.summary, more, extra=extra)
 
 
 def _log_failure(lines: Sequence[str], cause: str = "") -> None:
-    told = "configuration not reloaded, users and rules stay as they were: %s%s"
-    # A traceback says at its end what it is.
+    message = "configuration not reloaded, users and rules stay as they were: %s%s"
+    # The error is in the last line of a traceback.
     first = lines[-1] if lines[0].startswith("Traceback") else lines[0]
-    logger.error(told, first, cause, extra={"problems": lines[-_MAX_LINES:]})
+    logger.error(message, first, cause, extra={"problems": lines[-_MAX_LINES:]})

@@ -1,4 +1,4 @@
-"""Notice that the content of a file has changed, whether it was written, renamed or swapped by a link."""
+"""Watch the content of a file, whether it is written, renamed or swapped by a link."""
 
 import atexit
 import hashlib
@@ -12,24 +12,24 @@ from pathlib import Path
 from gunicorn.arbiter import Arbiter
 
 LOOK_SECONDS = 1.0
-# No configuration is as long; the loop of the master does not wait for more.
+# Far more than any configuration; the master's loop reads no more.
 MAX_BYTES = 16 * 1024 * 1024
-# Of vfat; others count milliseconds.
+# The resolution of vfat's times; other file systems have milliseconds.
 _COARSEST_TIME_SECONDS = 2.0
 
 
 class Watch:
-    """The content of a file, looked at again and again; it counts once two looks in a row found the same."""
+    """Polls the content of a file; a change counts once two polls in a row agree."""
 
     def __init__(self, path: Path) -> None:
-        """Take what is in the file now for known."""
+        """Start from the current content."""
         self._path = path
         self._mark: object = None
         self._content: bytes | None = None
         self._known = self._seen = self._digest()
 
     def has_changed(self) -> bool:
-        """Look; tell whether there is new content that is no longer being written."""
+        """Poll; tell whether the content is new and no longer being written."""
         found = self._digest()
         is_settled, self._seen = found == self._seen, found
         if found is None or found == self._known or not is_settled:
@@ -38,16 +38,15 @@ class Watch:
         return True
 
     def _digest(self) -> bytes | None:
-        """Return what differs for other content; None while there is no file, as between two renames.
+        """Return the digest of the content; None means that there is no file, as between two renames.
 
-        It is read only after a change of the file that the name leads to, and while that is so young that another
-        change need not have another time.
+        The file is read only if its metadata changed, or is so young that another change may have the same time.
         """
         try:
             found = self._path.stat()
             mark = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
             if mark != self._mark or time.time() - found.st_mtime < _COARSEST_TIME_SECONDS:
-                # The mark is from before: what is written meanwhile changes it once more.
+                # The metadata is from before the read, so a write meanwhile differs at the next poll.
                 self._content, self._mark = _digest(self._path), mark
         except OSError:
             self._content = self._mark = None
@@ -55,9 +54,9 @@ class Watch:
 
 
 def _digest(path: Path) -> bytes | None:
-    """Return the digest of a file's first bytes; None for what is no file. Raises OSError.
+    """Return the digest of a file's first bytes; None means that it is not a regular file. Raises OSError.
 
-    A FIFO is not waited for, since this is the loop that all workers depend on.
+    A FIFO must not block the master's loop, hence O_NONBLOCK.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
@@ -67,9 +66,9 @@ def _digest(path: Path) -> bytes | None:
 
 
 def install(server: Arbiter, watch: Watch, then: Callable[[], None]) -> None:
-    """Let `server` look every second, and do `then` after a change.
+    """Poll every second in the master's loop, and call `then` after a change.
 
-    A timer's signal is handled between others, in the loop of the master; a thread would be there at each fork.
+    A timer signal joins the loop's other signals; a thread would exist at each fork.
     """
 
     def look() -> None:
@@ -79,5 +78,5 @@ def install(server: Arbiter, watch: Watch, then: Callable[[], None]) -> None:
     server.handle_alrm = look  # type: ignore[attr-defined]  # gunicorn looks for it by the name of the signal
     signal.signal(signal.SIGALRM, server.signal)
     signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
-    # At its end Python gives up its handlers first, and the next signal would kill the process.
+    # At exit Python removes its handlers first, and the next signal would kill the process.
     atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)

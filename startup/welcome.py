@@ -1,4 +1,4 @@
-"""What a newcomer is told at the very first start."""
+"""The message of the first start."""
 
 from configuration.first_run import FirstRun
 
@@ -22,5 +22,5 @@ Users, rules and repositories: http://localhost:{port}/admin/
 
 
 def welcome(made: FirstRun, port: int) -> str:
-    """Return the text that shows the administrator's password and the next three commands."""
+    """Return the message with the administrator's password and the first commands."""
     return _TEXT.format(rule=_RULE, path=made.path, name=made.name, password=made.password, port=port)

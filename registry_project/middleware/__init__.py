@@ -1,1 +1,1 @@
-"""What a request passes before a view: in the order of `settings.MIDDLEWARE`."""
+"""Middleware of pages and of the JSON API; `proxies` serves `/v2/`, too (front_door.py)."""

@@ -1,8 +1,8 @@
-"""Where the admin is served, and to whom: anybody else gets the answer of a page that does not exist.
+"""Restrict the admin to its listener and to allowed networks; other requests get 404.
 
-    listener of the connection, address of the client ──> which URLs there are ──> resolver, static files
+    listener of the connection, address of the client ──> URL configuration ──> resolver, static files
 
-The listener is the socket that the kernel accepted the connection on. No header names it.
+The listener is the socket that accepted the connection, which no header can claim.
 """
 
 import logging
@@ -27,10 +27,9 @@ logger = logging.getLogger(__name__)
 
 
 class AdminDoorMiddleware:
-    """Choose the URLs that there are for a request."""
+    """Chooses the URL configuration of a request."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Read the networks once, and judge each address once."""
         from registry_project import urls
 
         self._get_response = get_response
@@ -48,16 +47,13 @@ class AdminDoorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer, or go on."""
         is_own = self._own_listener is not None and request.META.get(LISTENER) == self._own_listener
-        is_of_registry = is_registry_path(request.path_info)
-        if is_of_registry and not is_own:
-            # The gate answers, by URLs of its own.
-            return self._get_response(request)
         is_open = self._is_open(request, is_own=is_own)
         request.META[_IS_OPEN] = is_open
         urls = self._urls[is_open, not is_own]
         if urls is not None:
             request.urlconf = urls
-        if is_of_registry:
+        if is_registry_path(request.path_info):
+            # The admin's own address, since RegistryFirstMiddleware answers at every other one.
             raise Http404
         return self._get_response(request)
 
@@ -77,15 +73,14 @@ class AdminDoorMiddleware:
         try:
             address = ip_address(client)
         except ValueError:
-            return False  # a unix socket's peer, whose proxy is not listed
+            return False  # a unix socket has no client address
         return any(address in network for network in self._networks)
 
 
 class AdminFilesMiddleware:
-    """Serve the admin's static files where its pages are."""
+    """Serves the admin's static files wherever the admin is open."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Find the files once."""
         self._get_response = get_response
         self._files: Callable[[HttpRequest], HttpResponseBase] = WhiteNoiseMiddleware(get_response)  # type: ignore[no-untyped-call]
 

@@ -1,4 +1,4 @@
-"""What every answer but those of `/v2/`, which have stricter ones, tells a browser to forbid."""
+"""Security headers for browsers; responses of `/v2/` have stricter ones of their own."""
 
 from collections.abc import Callable
 
@@ -31,14 +31,13 @@ HEADERS = {
 
 
 class BrowserHeadersMiddleware:
-    """Set the headers on whatever is answered, errors and files too: it stands before all that can answer."""
+    """Sets the headers on all responses, errors and files too, so it comes before middleware that can respond."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Keep what answers."""
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer, with the headers that the answer does not have yet."""
+        """Add the headers that the response lacks."""
         response = self._get_response(request)
         if is_registry_path(request.path_info):
             return response

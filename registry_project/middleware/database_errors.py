@@ -1,4 +1,4 @@
-"""Pages and the JSON API while the database does not do what they need: 503, in words, and no traceback."""
+"""Answer database errors of pages and of the JSON API by a 503 with a sentence."""
 
 from collections.abc import Callable
 
@@ -10,27 +10,31 @@ from core.db.database_fault import BUSY, FULL, READ_ONLY, Fault, report
 
 _API = "/api/"
 
-# Found before anything is written.
+# Faults that come before any write.
 _NOTHING_WRITTEN = (BUSY, FULL, READ_ONLY)
 
 
 class DatabaseErrorMiddleware:
-    """Answer for a view that an error of the database ended."""
+    """Turns a database error of a view into a 503."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Pass every request on."""
+        """Pass the request on; `process_exception` does the work."""
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """Return the answer, None when something else has failed."""
+        """Return a 503; None means that the exception is not a database error."""
         if not isinstance(exception, DatabaseFault):
             return None
         fault = report(exception)
         detail = f"{fault.reason[0].upper()}{fault.reason[1:]}.{_outcome(request, fault)}"
-        response = _json(detail) if request.path.startswith(_API) else _page(detail)
+        if request.path.startswith(_API):
+            response: HttpResponse = JsonResponse({"detail": detail}, status=503)
+        else:
+            # The admin's own layout would query the database for the user.
+            response = HttpResponse(render_to_string("database_error.html", {"detail": detail}), status=503)
         response["Retry-After"] = str(fault.retry_after_seconds)
         return response
 
@@ -41,12 +45,3 @@ def _outcome(request: HttpRequest, fault: Fault) -> str:
     if fault in _NOTHING_WRITTEN:
         return " Nothing was changed."
     return " Whether the change was made is not known: check before you try again."
-
-
-def _json(detail: str) -> HttpResponse:
-    return JsonResponse({"detail": detail}, status=503)
-
-
-def _page(detail: str) -> HttpResponse:
-    # No page of the admin's: its frame asks the database who is looking.
-    return HttpResponse(render_to_string("database_error.html", {"detail": detail}), status=503)

@@ -1,4 +1,4 @@
-"""Refuse logins of the admin and of the API to a client that asks too often; `/v2/token` does so by itself."""
+"""Rate-limit logins of the admin and of the JSON API; `/v2/token` limits its own."""
 
 from collections.abc import Callable
 
@@ -11,10 +11,9 @@ _API = "/api/"
 
 
 class LoginRateMiddleware:
-    """Count each login of the admin, and of the API, which asks for a password every time, those that fail."""
+    """Counts each login of the admin, and failed ones of the API, where every request has a password."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Keep what answers."""
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""Who asked for a page of the admin, for the access log."""
+"""Put the account of an admin session into the access log."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,13 @@ from core.api.notes import ACCOUNT
 
 
 class NotedAccountMiddleware:
-    """Note the account of a session, behind the middleware that knows it."""
+    """Notes the account; it comes after Django's authentication middleware."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Keep what answers."""
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer, then note the account, if the page has asked for it: `request.user` would ask the database."""
+        """Note the account if the page has loaded it: `request.user` itself would query the database."""
         response = self._get_response(request)
         account = getattr(request, "_cached_user", None)
         if account is not None and account.is_authenticated:

@@ -1,4 +1,4 @@
-"""Believe a reverse proxy's word on scheme, host and client, when the configuration lists that proxy."""
+"""Take scheme, host and client address from the headers of a trusted reverse proxy."""
 
 import logging
 import re
@@ -19,26 +19,25 @@ from registry_project import health
 logger = logging.getLogger(__name__)
 
 CLIENT_IS_UNKNOWN = "registry.client_is_unknown"
-"""True in the environment of a request whose proxy names no client, or two: REMOTE_ADDR is then the proxy's."""
+"""True in the environment if the proxy names no client, or two; REMOTE_ADDR is then the proxy's."""
 
 _NO_VIEW_READS = (HEADER, *X_HEADERS, "HTTP_X_FORWARDED_PORT")
-# No name is longer, and what strangers send is not remembered in full.
+# The longest DNS name; longer hosts are cut before they are cached.
 MAX_HOST_CHARACTERS = 255
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._:/+=@-]{1,128}")
 
-_SAYS_UNLISTED = Hourly()
-_SAYS_CONTRADICTION = Hourly()
-_SAYS_HOST = Hourly()
+_WARNS_UNLISTED = Hourly()
+_WARNS_CONTRADICTION = Hourly()
+_WARNS_HOST = Hourly()
 
 
 class TrustedProxyMiddleware:
-    """Apply `Forwarded` or `X-Forwarded-…` and `X-Request-Id` of a listed peer; take them off any other request.
+    """Applies `Forwarded`, `X-Forwarded-…` and `X-Request-Id` of a trusted peer, and removes them from other requests.
 
-    Everything behind reads `wsgi.url_scheme`, `Host` and `REMOTE_ADDR`: one place decides for all.
+    Later code reads only `wsgi.url_scheme`, `Host` and `REMOTE_ADDR`.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Read the list of proxies once, and judge each address and name once."""
         self._get_response = get_response
         self._proxies: tuple[Network, ...] = settings.REGISTRY.server.trusted_proxies
         self._is_proxy = listed_in(self._proxies)
@@ -46,14 +45,14 @@ class TrustedProxyMiddleware:
         self._is_served = lru_cache(maxsize=4096)(_is_served)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Rewrite the request's environment, then go on."""
+        """Rewrite the environment and pass the request on."""
         meta = request.META
         peer = meta["REMOTE_ADDR"] = plain_address(meta.get("REMOTE_ADDR", ""))
-        is_believed = bool(self._proxies) and self._is_proxy(peer)
-        if is_believed:
+        is_trusted = bool(self._proxies) and self._is_proxy(peer)
+        if is_trusted:
             self._apply(meta, peer)
         for header in _NO_VIEW_READS:
-            if meta.pop(header, None) is not None and not is_believed:
+            if meta.pop(header, None) is not None and not is_trusted:
                 _warn_of_unlisted(header, peer)
         if self._is_public and not self._is_served(meta.get("HTTP_HOST", "")[:MAX_HOST_CHARACTERS]):
             _warn_of_host(request, peer)
@@ -64,7 +63,7 @@ class TrustedProxyMiddleware:
         meta["wsgi.url_scheme"] = claim.scheme or meta["wsgi.url_scheme"]
         if claim.host:
             meta["HTTP_HOST"] = claim.host
-        # Limits count those whom nobody names as one client; what opens by an address must not take them for the proxy.
+        # Limits count unknown clients as the proxy; the admin's networks must not (CLIENT_IS_UNKNOWN).
         meta["REMOTE_ADDR"] = claim.client or peer
         meta[CLIENT_IS_UNKNOWN] = claim.client is None
         request_id = meta.get("HTTP_X_REQUEST_ID", "")
@@ -75,12 +74,12 @@ class TrustedProxyMiddleware:
 
 
 def _is_served(host: str) -> bool:
-    """Tell whether the name in `Host` is one that `server.public_url` lets expect, or missing (HTTP/1.0)."""
+    """Tell whether `Host` fits `server.public_url`; it may be missing in HTTP/1.0."""
     return not host or is_served(host)
 
 
 def _warn_of_unlisted(header: str, peer: str) -> None:
-    if _SAYS_UNLISTED.is_due():
+    if _WARNS_UNLISTED.is_due():
         logger.warning(
             "%s of %s does not count, since server.trusted_proxies does not list that address. Any client can send "
             "this header: list the address only if it is your reverse proxy's, and no client asks from there",
@@ -90,7 +89,7 @@ def _warn_of_unlisted(header: str, peer: str) -> None:
 
 
 def _warn_of_contradiction(peer: str, disputed: Sequence[str]) -> None:
-    if _SAYS_CONTRADICTION.is_due():
+    if _WARNS_CONTRADICTION.is_due():
         logger.warning(
             "the proxy %s of server.trusted_proxies sends Forwarded and X-Forwarded-…, and they contradict each other "
             "about the %s, so neither counts: configure it to remove the header that it does not set",
@@ -100,8 +99,8 @@ def _warn_of_contradiction(peer: str, disputed: Sequence[str]) -> None:
 
 
 def _warn_of_host(request: HttpRequest, peer: str) -> None:
-    """Warn of a name that nobody should have asked for, but not of probes, which ask for the address of a pod."""
-    if request.path_info != health.PATH and _SAYS_HOST.is_due():
+    """Warn about an unexpected host, except in probes, which use the address of a pod."""
+    if request.path_info != health.PATH and _WARNS_HOST.is_due():
         logger.warning(
             "%s asked for the host %r, which is not that of server.public_url, %s. If it is your reverse proxy, let it "
             "pass on Host, or set X-Forwarded-Host and list it in server.trusted_proxies; otherwise "

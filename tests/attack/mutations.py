@@ -126,8 +126,8 @@ def of_passwords() -> Iterator[Mutation]:
     yield Mutation(
         "guesses without end", "accounts/authentication.py", refused, "if refusal := None:", module, "held_up"
     )
-    listed = "is_believed = bool(self._proxies) and self._is_proxy(peer)"
-    yield Mutation("the address that a client claims", proxies, listed, "is_believed = True", module, "does_not_choose")
+    listed = "is_trusted = bool(self._proxies) and self._is_proxy(peer)"
+    yield Mutation("the address that a client claims", proxies, listed, "is_trusted = True", module, "does_not_choose")
 
 
 def of_browsers() -> Iterator[Mutation]:
@@ -136,8 +136,8 @@ def of_browsers() -> Iterator[Mutation]:
     yield Mutation("sniffed types", base, '    "X-Content-Type-Options": "nosniff",\n', "", module, "below_v2")
     sandbox = '    "Content-Security-Policy": "default-src \'none\'; sandbox",\n'
     yield Mutation("no sandbox", base, sandbox, "", module, "below_v2")
-    listed = "is_believed = bool(self._proxies) and self._is_proxy(peer)"
-    believed = "is_believed = True"
+    listed = "is_trusted = bool(self._proxies) and self._is_proxy(peer)"
+    believed = "is_trusted = True"
     yield Mutation(
         "the host that a client claims", "registry_project/middleware/proxies.py", listed, believed, module, "stranger"
     )

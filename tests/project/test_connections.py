@@ -1,4 +1,4 @@
-"""Connections of a real server: who keeps a thread, who gets one, what follows what."""
+"""Connections to a real server: which keep a thread, and which get a 503."""
 
 import json
 import resource
@@ -87,7 +87,7 @@ def test_one_connection_serves_one_request_after_another(server: SmallServer) ->
     assert statuses == [200, 200, 401, 404, 404, 200]
 
 
-def test_quiet_connections_keep_no_thread(server: SmallServer) -> None:
+def test_idle_connections_keep_no_thread(server: SmallServer) -> None:
     with talks(server, CROWD) as quiet:
         assert [talk.ask("GET", "/health").status for talk in quiet] == [200] * CROWD
 
@@ -95,7 +95,7 @@ def test_quiet_connections_keep_no_thread(server: SmallServer) -> None:
         assert [talk.ask("GET", "/health").status for talk in quiet] == [200] * CROWD
 
 
-def test_connections_that_say_nothing_keep_no_thread(server: SmallServer) -> None:
+def test_connections_without_a_request_keep_no_thread(server: SmallServer) -> None:
     with talks(server, CROWD) as silent:
         assert status_of(server) == 200
         assert [talk.ask("GET", "/health").status for talk in silent] == [200] * CROWD
@@ -112,7 +112,7 @@ def test_more_connections_than_threads_are_all_served(server: SmallServer) -> No
         assert list(clients.map(use, crowd)) == [[200] * 10] * CROWD
 
 
-def test_a_request_that_is_half_there_keeps_no_thread(server: SmallServer) -> None:
+def test_an_incomplete_request_keeps_no_thread(server: SmallServer) -> None:
     with talks(server, server.max_slow_clients) as half:
         for talk in half:
             talk.sock.sendall(talk.head("GET", "/health")[:-2])
@@ -138,7 +138,7 @@ def test_a_body_that_comes_slowly_keeps_no_thread(server: SmallServer, line: str
 
 
 @pytest.mark.parametrize("line", [CHUNKED, "Content-Length: 5"], ids=["chunked", "with a length"])
-def test_an_upload_that_would_be_one_too_many_is_told_when_to_come_back(server: SmallServer, line: str) -> None:
+def test_an_upload_beyond_the_limit_gets_a_retry_after(server: SmallServer, line: str) -> None:
     authorization = bearer(server)
     uploads = [open_upload(server, authorization) for _ in range(server.max_slow_clients + 1)]
     with talks(server, len(uploads)) as slow:
@@ -161,7 +161,7 @@ def test_an_upload_that_would_be_one_too_many_is_told_when_to_come_back(server: 
 
 
 @pytest.mark.parametrize("kind", ["head", "token", "%74oken"])
-def test_strangers_take_no_place_from_transfers_and_one_too_many_is_told_when_to_come_back(
+def test_unauthenticated_clients_take_no_place_of_transfers_and_get_a_retry_after(
     server: SmallServer, kind: str
 ) -> None:
     """Neither half of a head nor half of a form keeps who may push from it: nobody has said yet who they are."""
@@ -196,7 +196,7 @@ def test_a_manifest_that_comes_slowly_is_a_transfer(server: SmallServer) -> None
         assert slow.answer().status == 400
 
 
-def test_a_download_that_would_be_one_too_many_is_told_when_to_come_back(server: SmallServer) -> None:
+def test_a_download_beyond_the_limit_gets_a_retry_after(server: SmallServer) -> None:
     authorization = bearer(server)
     large, small = push_blob(server, authorization, LARGE), push_blob(server, authorization, b"small")
     with talks(server, server.max_slow_clients, SLOW_BUFFER_BYTES) as slow:
@@ -237,7 +237,7 @@ def test_a_request_behind_a_body_is_answered(server: SmallServer) -> None:
     ],
     ids=["chunked", "with a length"],
 )
-def test_a_body_that_was_not_asked_for_is_no_request(server: SmallServer, line: str, body: bytes) -> None:
+def test_an_unread_body_is_no_request(server: SmallServer, line: str, body: bytes) -> None:
     upload = open_upload(server, bearer(server))
     with Talk(server) as talk:
         talk.send("PATCH", upload, line, body=body + talk.head("GET", "/health"))
@@ -245,7 +245,7 @@ def test_a_body_that_was_not_asked_for_is_no_request(server: SmallServer, line: 
         assert [talk.answer().status for _ in range(2)] == [401, 200]
 
 
-def test_a_refused_body_that_is_large_leaves_its_client_the_answer(server: SmallServer) -> None:
+def test_a_client_receives_the_response_to_a_large_refused_body(server: SmallServer) -> None:
     upload = open_upload(server, bearer(server))
     with Talk(server) as talk:
         talk.send("PATCH", upload, CHUNKED, body=chunk(bytes(512 * 1024)) + b"0\r\n\r\n" + talk.head("GET", "/health"))
@@ -319,7 +319,7 @@ def test_slow_uploads_hold_no_connection_to_the_database(tmp_path: Path) -> None
         server.stop()
 
 
-def test_a_slow_upload_that_was_let_in_is_stored(server: SmallServer) -> None:
+def test_a_slow_upload_is_stored(server: SmallServer) -> None:
     authorization, payload = bearer(server), b"slow but sure"
     with Talk(server) as talk:
         talk.send("PATCH", open_upload(server, authorization), authorization, CHUNKED)

@@ -33,11 +33,11 @@ def test_under_a_quota_workers_are_not_pinned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["max 100000\n", None])
-def test_without_a_quota_they_are(tmp_path: Path, text: str | None) -> None:
+def test_without_a_quota_workers_are_pinned(tmp_path: Path, text: str | None) -> None:
     cpu_affinity.check(Server(workers=1, pin_workers=True), quota(tmp_path, text) if text else tmp_path / "none")
 
 
-def test_whoever_pins_nothing_may_have_a_quota(tmp_path: Path) -> None:
+def test_without_pinning_a_quota_is_allowed(tmp_path: Path) -> None:
     cpu_affinity.check(Server(workers=CORES + 1), quota(tmp_path, "150000 100000\n"))
 
 

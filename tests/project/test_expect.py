@@ -1,4 +1,4 @@
-"""`Expect: 100-continue` on a real server: what is decided without the body needs none (RFC 9110, 10.1.1)."""
+"""`Expect: 100-continue` on a real server: a refusal needs no body (RFC 9110, 10.1.1)."""
 
 import http.client
 import json
@@ -55,7 +55,7 @@ def answer_without_body(server: SmallServer, method: str, path: str, *lines: str
         ("POST /admin/login/", "X-Nothing: 1", 403),
     ],
 )
-def test_what_is_decided_without_the_body_is_the_final_status(
+def test_a_refusal_without_the_body_is_the_final_status(
     server: SmallServer, request_line: str, authorization: str, status: int, length: str
 ) -> None:
     good = bearer(server)
@@ -83,7 +83,7 @@ def test_a_form_that_is_too_large_is_refused_before_it_is_sent(server: SmallServ
 
 
 @pytest.mark.parametrize("expectation", ["100-continue", "100-Continue", "100-CONTINUE"])
-def test_a_body_that_may_come_is_asked_for_once(server: SmallServer, expectation: str) -> None:
+def test_an_accepted_body_gets_100_continue_once(server: SmallServer, expectation: str) -> None:
     authorization = bearer(server)
     path = f"{open_upload(server, authorization)}?digest={digest_of(b'hello')}"
     with Talk(server) as talk:
@@ -96,7 +96,7 @@ def test_a_body_that_may_come_is_asked_for_once(server: SmallServer, expectation
         assert talk.ask("GET", "/health").status == 200
 
 
-def test_a_body_in_chunks_is_asked_for_once(server: SmallServer) -> None:
+def test_a_chunked_body_gets_100_continue_once(server: SmallServer) -> None:
     authorization = bearer(server)
     with Talk(server) as talk:
         talk.send("PATCH", open_upload(server, authorization), authorization, "Transfer-Encoding: chunked", EXPECT)
@@ -116,7 +116,9 @@ def test_a_body_in_chunks_is_asked_for_once(server: SmallServer) -> None:
     ],
     ids=["token", "admin"],
 )
-def test_a_form_is_asked_for(server: SmallServer, path: str, lines: tuple[str, ...], body: bytes, status: int) -> None:
+def test_a_form_gets_100_continue(
+    server: SmallServer, path: str, lines: tuple[str, ...], body: bytes, status: int
+) -> None:
     form = "Content-Type: application/x-www-form-urlencoded"
     with Talk(server) as talk:
         talk.send("POST", path, *lines, form, f"Content-Length: {len(body)}", EXPECT)
@@ -126,7 +128,7 @@ def test_a_form_is_asked_for(server: SmallServer, path: str, lines: tuple[str, .
         assert talk.answer().status == status
 
 
-def test_an_empty_body_is_not_asked_for_and_keeps_the_connection(server: SmallServer) -> None:
+def test_an_empty_body_gets_no_100_continue_and_keeps_the_connection(server: SmallServer) -> None:
     with Talk(server) as talk:
         talk.send("POST", "/v2/alice/app/blobs/uploads/", bearer(server), "Content-Length: 0", EXPECT)
         assert not talk.is_continued()
@@ -146,7 +148,7 @@ def test_what_follows_a_refusal_is_no_request(server: SmallServer) -> None:
         assert talk.is_ended()
 
 
-def test_a_client_of_http_1_0_is_not_told_to_go_on(server: SmallServer) -> None:
+def test_a_client_of_http_1_0_gets_no_100_continue(server: SmallServer) -> None:
     authorization = bearer(server)
     upload = open_upload(server, authorization)
     head = f"PATCH {upload} HTTP/1.0\r\n{authorization}\r\nContent-Length: 5\r\n{EXPECT}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""One client that takes all it can get, on a real server: the others are served all the same."""
+"""Fair shares on a real server: one greedy client does not starve the others."""
 
 import json
 import select
@@ -105,7 +105,7 @@ def first_ended(crowd: Sequence[Talk]) -> Talk:
     return first
 
 
-def test_who_reads_slowly_keeps_nobody_from_pulling(server: FairServer, anybody: str) -> None:
+def test_slow_readers_keep_no_client_from_pulling(server: FairServer, anybody: str) -> None:
     with talks(server, server.max_slow_clients, SLOW_BUFFER_BYTES, GREEDY) as crowd:
         pull_slowly(crowd, anybody)
         assert pull(server, GREEDY, anybody) == 503
@@ -116,7 +116,7 @@ def test_who_reads_slowly_keeps_nobody_from_pulling(server: FairServer, anybody:
         assert sum(map(is_reset, crowd)) == 1
 
 
-def test_of_one_address_it_is_not_the_pull_that_is_fast_that_ends(server: FairServer, anybody: str) -> None:
+def test_of_one_address_the_fast_pull_is_not_evicted(server: FairServer, anybody: str) -> None:
     with talks(server, 1, 64 * 1024, GREEDY) as (fast,), talks(server, 15, SLOW_BUFFER_BYTES, GREEDY) as crowd:
         pull_slowly([fast], anybody)
         # More than what the kernel keeps, so that it is sent because it is taken; the oldest is still not done.
@@ -130,7 +130,7 @@ def test_of_one_address_it_is_not_the_pull_that_is_fast_that_ends(server: FairSe
         take(fast, len(LARGE) - 4 * 1024 * 1024)
 
 
-def test_who_reads_slowly_keeps_nobody_from_pushing_slowly(server: FairServer, anybody: str) -> None:
+def test_slow_readers_keep_no_client_from_pushing_slowly(server: FairServer, anybody: str) -> None:
     authorization = bearer(server)
     upload = open_upload(server, authorization)
     with (
@@ -147,7 +147,7 @@ def test_who_reads_slowly_keeps_nobody_from_pushing_slowly(server: FairServer, a
         assert honest.answer().headers["Range"] == "0-4"
 
 
-def test_a_push_whose_place_another_client_needs_is_told_when_to_come_back(server: FairServer, anybody: str) -> None:
+def test_an_evicted_push_gets_a_retry_after(server: FairServer, anybody: str) -> None:
     authorization = bearer(server)
     uploads = [open_upload(server, authorization) for _ in range(server.max_slow_clients + 1)]
     with talks(server, len(uploads)) as crowd:
@@ -175,7 +175,7 @@ def test_a_push_whose_place_another_client_needs_is_told_when_to_come_back(serve
         assert again.ask("PATCH", upload, authorization, "Content-Length: 5", body=b"hello").status == 202
 
 
-def test_half_heads_keep_nobody_from_sending_a_head_in_two_packets(server: FairServer) -> None:
+def test_incomplete_heads_keep_no_client_from_sending_a_head_in_two_packets(server: FairServer) -> None:
     with talks(server, server.max_slow_clients + 1, source=GREEDY) as crowd, Talk(server, source=HONEST) as honest:
         for talk in crowd:
             talk.sock.sendall(talk.head("GET", "/health")[:-2])
@@ -191,7 +191,7 @@ def test_half_heads_keep_nobody_from_sending_a_head_in_two_packets(server: FairS
         assert honest.answer().status == 401
 
 
-def test_who_opens_more_connections_than_its_share_loses_its_oldest(server: FairServer) -> None:
+def test_a_client_beyond_its_share_of_connections_loses_its_oldest(server: FairServer) -> None:
     with talks(server, ANYBODYS, source=GREEDY) as crowd, talks(server, 3, source=GREEDY) as more:
         assert all(talk.ask("GET", "/health").status == 200 for talk in more)
 

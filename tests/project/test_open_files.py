@@ -1,4 +1,4 @@
-"""The limit of open files is raised as far as the system lets it."""
+"""A start raises the soft limit of open files to the hard limit."""
 
 import resource
 import subprocess
@@ -18,13 +18,13 @@ def run_with_limits(soft: int, hard: int, code: str) -> list[int]:
 
 
 def test_the_soft_limit_becomes_the_hard_one() -> None:
-    code = f"from registry_project import open_files; open_files.allow_all()\n{SHOW}"
+    code = f"from startup import prepare; prepare.raise_open_file_limit()\n{SHOW}"
 
     assert run_with_limits(100, 200, code) == [200, 200]
 
 
-def test_a_limit_that_is_none_stays_so() -> None:
+def test_an_unlimited_soft_limit_stays() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    code = f"from registry_project import open_files; open_files.allow_all()\n{SHOW}"
+    code = f"from startup import prepare; prepare.raise_open_file_limit()\n{SHOW}"
 
     assert run_with_limits(hard, hard, code) == [hard, hard]

@@ -1,4 +1,4 @@
-"""Clients that send one request behind the other without waiting for answers."""
+"""Pipelined requests: order and fairness."""
 
 import socket
 import threading

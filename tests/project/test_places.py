@@ -1,4 +1,4 @@
-"""Who gets a place when all are taken, and whose it is."""
+"""Places for slow clients: shares and evictions."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ def test_a_client_with_less_than_its_share_gets_the_oldest_of_the_one_with_the_m
     assert not any(wait.is_evicted for wait in fair)
 
 
-def test_it_is_the_slowest_and_not_the_oldest_that_ends() -> None:
+def test_the_slowest_wait_is_evicted_and_not_the_oldest() -> None:
     places, waits = full("greedy", each=40, most=10)
     for number, wait in enumerate(waits):
         wait.rate = 1000 - number
@@ -62,7 +62,7 @@ def test_it_is_the_slowest_and_not_the_oldest_that_ends() -> None:
     assert [number for number, wait in enumerate(waits) if wait.is_evicted] == [39]
 
 
-def test_what_is_fast_enough_ends_for_nobody() -> None:
+def test_a_fast_wait_is_never_evicted() -> None:
     places, waits = full("greedy", each=40, most=10)
     for wait in waits:
         wait.rate = DECENT_BYTES_PER_SECOND
@@ -71,7 +71,7 @@ def test_what_is_fast_enough_ends_for_nobody() -> None:
     assert not any(wait.is_evicted for wait in waits)
 
 
-def test_the_fast_of_the_greediest_shield_no_slow_ones_of_another() -> None:
+def test_fast_waits_of_the_largest_client_do_not_protect_slow_ones_of_another() -> None:
     places = Places(60, most=10)
     fleet = taken(places, "fleet", 40)
     slow = taken(places, "slow", 20)
@@ -89,7 +89,7 @@ def networks(number: int) -> list[str]:
     return [f"2001:db8:0:{each:x}::" for each in range(number)]
 
 
-def test_a_site_with_many_networks_of_ipv6_keeps_nobody_out() -> None:
+def test_an_ipv6_site_with_many_networks_keeps_no_client_out() -> None:
     places, waits = full(*networks(64), each=LEAST_SHARE, most=128)
 
     taken(places, "2001:db8:1::", 1)
@@ -99,14 +99,14 @@ def test_a_site_with_many_networks_of_ipv6_keeps_nobody_out() -> None:
     assert sum(wait.is_evicted for wait in waits) == 3
 
 
-def test_one_site_gets_no_more_by_another_network_of_its_own() -> None:
+def test_a_site_gets_no_more_by_another_network() -> None:
     places, waits = full(*networks(64), each=LEAST_SHARE, most=128)
 
     assert not places.take("2001:db8:0:ffff::", Wait("2001:db8:0:ffff::"))
     assert not any(wait.is_evicted for wait in waits)
 
 
-def test_a_network_that_lost_a_place_as_one_of_a_site_gives_none_back() -> None:
+def test_a_network_evicted_for_its_site_frees_no_place() -> None:
     places, waits = full(*networks(2), each=LEAST_SHARE, most=LEAST_SHARE)
     taken(places, "192.0.2.1", 1)
     (evicted,) = [wait for wait in waits if wait.is_evicted]
@@ -133,21 +133,21 @@ def test_many_clients_have_smaller_shares() -> None:
     assert sum(wait.is_evicted for wait in waits) == 1
 
 
-def test_a_server_that_is_merely_full_ends_nothing_for_newcomers() -> None:
+def test_a_full_server_of_small_clients_evicts_none() -> None:
     places, waits = full(*map(str, range(50)), each=LEAST_SHARE, most=100)
 
     assert not places.take("newcomer", Wait("newcomer"))
     assert not any(wait.is_evicted for wait in waits)
 
 
-def test_a_client_that_is_not_known_loses_no_place() -> None:
+def test_an_unknown_client_loses_no_place() -> None:
     places, waits = full("", each=10, most=2)
 
     assert not places.take("newcomer", Wait("newcomer"))
     assert not any(wait.is_evicted for wait in waits)
 
 
-def test_a_client_that_is_not_known_gets_a_place_as_one_that_has_none() -> None:
+def test_an_unknown_client_gets_a_place_like_a_new_one() -> None:
     places, waits = full("greedy", each=10, most=2)
 
     taken(places, "", 3)
@@ -163,13 +163,13 @@ def test_a_place_that_was_left_is_free() -> None:
 
 
 @pytest.mark.parametrize("client", ["greedy", ""])
-def test_who_leaves_a_place_had_it(client: str) -> None:
+def test_leaving_a_place_reports_that_it_was_kept(client: str) -> None:
     places, waits = full(client, each=2, most=1)
 
     assert [places.leave(client, wait) for wait in waits] == [True, True]
 
 
-def test_who_lost_its_place_gives_none_back() -> None:
+def test_leaving_after_an_eviction_frees_no_place() -> None:
     places, waits = full("greedy", each=2, most=1)
     (mine,) = taken(places, "newcomer", 1)
 
@@ -180,5 +180,5 @@ def test_who_lost_its_place_gives_none_back() -> None:
     taken(places, "greedy", 1)
 
 
-def test_without_any_place_nobody_gets_one() -> None:
+def test_with_zero_places_every_client_is_refused() -> None:
     assert not Places(0, most=1).take("anybody", Wait("anybody"))

@@ -1,4 +1,4 @@
-"""The threads of a worker: so many that serve, and more for those that wait for their clients."""
+"""The thread pool: slots, waits that release a slot, and fair turns."""
 
 import os
 import threading
@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 60
 
 
 class Task:
-    """Something that has spoken: it is served as soon as there is a thread."""
+    """A readable connection, served as soon as a thread is free."""
 
     has_more = False
 
@@ -38,7 +38,7 @@ class Task:
             self.is_closed.set()
 
 
-class Guest:
+class FakeWaiter:
     """A wait for a client, which ends when it is told to, or when another client needs the place."""
 
     def __init__(self, client: str = "alice") -> None:
@@ -52,7 +52,7 @@ class Guest:
         self.is_over.set()
 
 
-class Crew:
+class PoolOfTasks:
     """A pool whose tasks wait until they are told to go on."""
 
     def __init__(self, threads: int, transfers: int = 100, spare_seconds: float = 0.0) -> None:
@@ -71,18 +71,18 @@ class Crew:
         task.close()
         return False
 
-    def begin(self, *, is_lent: bool = False) -> Event:
+    def begin(self, *, releases_slot: bool = False) -> Event:
         """Submit a task that runs until the returned event is set, or all are told to go on."""
         free = Event()
-        self.submit(lambda: self._lend(free) if is_lent else self._hold(free))
+        self.submit(lambda: self._wait_for_client(free) if releases_slot else self._hold(free))
         return free
 
     def begin_and_come_back(self) -> Event:
-        """Submit a task that is lent until the returned event is set, then serves until all are told to go on."""
+        """Submit a task that waits until the returned event is set, then serves until all are told to go on."""
         back = Event()
 
         def lend_then_serve() -> None:
-            with self.pool.lent(Wait.TRANSFER, Guest()):
+            with self.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
                 self.running.release()
                 assert back.wait(PATIENCE_SECONDS)
             self.running.release()
@@ -97,8 +97,8 @@ class Crew:
         assert free.wait(PATIENCE_SECONDS)
         self.done.release()
 
-    def _lend(self, free: Event) -> None:
-        with self.pool.lent(Wait.TRANSFER, Guest()):
+    def _wait_for_client(self, free: Event) -> None:
+        with self.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
             self._hold(free)
 
     def are_running(self, number: int) -> bool:
@@ -143,23 +143,23 @@ class Rendezvous:
 
 
 @pytest.fixture
-def crew() -> Iterator[Callable[..., Crew]]:
+def crew() -> Iterator[Callable[..., PoolOfTasks]]:
     """Return a function that makes a crew; its threads end with the test."""
     with ExitStack() as crews:
 
-        def make(threads: int, transfers: int = 100, spare_seconds: float = 0.0) -> Crew:
-            made = Crew(threads, transfers, spare_seconds)
+        def make(threads: int, transfers: int = 100, spare_seconds: float = 0.0) -> PoolOfTasks:
+            made = PoolOfTasks(threads, transfers, spare_seconds)
             crews.callback(made.pool.shutdown)
             return made
 
         yield make
 
 
-def test_a_pool_without_work_has_no_threads(crew: Callable[..., Crew]) -> None:
+def test_a_pool_without_work_has_no_threads(crew: Callable[..., PoolOfTasks]) -> None:
     assert crew(threads=4).count() == 0
 
 
-def test_a_thread_is_started_for_each_task_and_one_waits_for_the_next(crew: Callable[..., Crew]) -> None:
+def test_a_thread_is_started_for_each_task_and_one_waits_for_the_next(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=4)
 
     frees = [made.begin() for _ in range(3)]
@@ -170,7 +170,7 @@ def test_a_thread_is_started_for_each_task_and_one_waits_for_the_next(crew: Call
         free.set()
 
 
-def test_a_thread_that_is_free_takes_the_next_task(crew: Callable[..., Crew]) -> None:
+def test_a_thread_that_is_free_takes_the_next_task(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=4)
     for _ in range(5):
         free = made.begin()
@@ -183,7 +183,7 @@ def test_a_thread_that_is_free_takes_the_next_task(crew: Callable[..., Crew]) ->
     assert made.count() == 2
 
 
-def test_whoever_has_one_task_waits_for_one_of_each_other_client(crew: Callable[..., Crew]) -> None:
+def test_a_client_with_one_task_waits_for_one_of_each_other_client(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(1)
     free = made.begin()
     assert made.are_running(1)
@@ -197,7 +197,7 @@ def test_whoever_has_one_task_waits_for_one_of_each_other_client(crew: Callable[
     assert order == ["crowd", "alone", "other", "crowd", "crowd", "crowd", "crowd"]
 
 
-def test_who_comes_while_a_crowd_waits_is_next(crew: Callable[..., Crew]) -> None:
+def test_a_new_client_is_next_while_a_crowd_waits(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(1)
     free = made.begin()
     assert made.are_running(1)
@@ -217,7 +217,7 @@ def test_who_comes_while_a_crowd_waits_is_next(crew: Callable[..., Crew]) -> Non
     assert order.index("alone") in (2, 3)
 
 
-def test_no_more_threads_serve_than_there_may_be(crew: Callable[..., Crew]) -> None:
+def test_no_more_threads_serve_than_configured(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=2)
 
     frees = [made.begin() for _ in range(5)]
@@ -230,10 +230,10 @@ def test_no_more_threads_serve_than_there_may_be(crew: Callable[..., Crew]) -> N
     assert made.are_running(3)
 
 
-def test_a_thread_that_is_lent_makes_room_for_another(crew: Callable[..., Crew]) -> None:
+def test_a_released_slot_is_used_by_another_thread(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1)
 
-    frees = [made.begin(is_lent=True) for _ in range(20)]
+    frees = [made.begin(releases_slot=True) for _ in range(20)]
 
     assert made.are_running(20)
     assert made.count() == 21
@@ -241,14 +241,14 @@ def test_a_thread_that_is_lent_makes_room_for_another(crew: Callable[..., Crew])
         free.set()
 
 
-def test_a_task_that_waits_gets_its_thread_when_another_is_lent(crew: Callable[..., Crew]) -> None:
+def test_a_waiting_task_gets_a_released_slot(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1)
     lend, over = Event(), Event()
 
     def serve_then_lend() -> None:
         made.running.release()
         assert lend.wait(PATIENCE_SECONDS)
-        with made.pool.lent(Wait.TRANSFER, Guest()):
+        with made.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
             assert over.wait(PATIENCE_SECONDS)
 
     made.submit(serve_then_lend)
@@ -262,9 +262,9 @@ def test_a_task_that_waits_gets_its_thread_when_another_is_lent(crew: Callable[.
     over.set()
 
 
-def test_beside_those_that_are_lent_no_more_serve_than_there_may_be(crew: Callable[..., Crew]) -> None:
+def test_beside_released_slots_no_more_threads_serve_than_configured(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=2)
-    lent = [made.begin(is_lent=True) for _ in range(5)]
+    waits = [made.begin(releases_slot=True) for _ in range(5)]
     assert made.are_running(5)
 
     frees = [made.begin() for _ in range(4)]
@@ -272,52 +272,56 @@ def test_beside_those_that_are_lent_no_more_serve_than_there_may_be(crew: Callab
     assert made.are_running(2)
     assert made.count() == 7
     assert not made.is_another_running()
-    for free in frees + lent:
+    for free in frees + waits:
         free.set()
 
 
-def test_one_more_that_is_lent_than_there_may_be_is_refused(crew: Callable[..., Crew]) -> None:
+def test_a_wait_beyond_the_limit_is_refused(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1, transfers=2)
-    lent = [made.begin(is_lent=True) for _ in range(2)]
+    waits = [made.begin(releases_slot=True) for _ in range(2)]
     assert made.are_running(2)
     refused = Event()
 
     def lend() -> None:
-        with pytest.raises(CrowdedError), made.pool.lent(Wait.TRANSFER, Guest()):
+        with pytest.raises(CrowdedError), made.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
             pass
         refused.set()
 
     made.submit(lend)
 
     assert refused.wait(PATIENCE_SECONDS)
-    for free in lent:
+    for free in waits:
         free.set()
 
 
 @pytest.mark.parametrize("is_work", [False, True], ids=["a stranger", "work"])
-def test_who_waits_for_something_else_takes_no_place(crew: Callable[..., Crew], is_work: bool) -> None:
+def test_another_kind_of_wait_takes_no_place(crew: Callable[..., PoolOfTasks], is_work: bool) -> None:
     made = crew(threads=1, transfers=2)
-    lent = [made.begin(is_lent=True) for _ in range(2)]
+    waits = [made.begin(releases_slot=True) for _ in range(2)]
     assert made.are_running(2)
     has_begun = Event()
 
     def lend() -> None:
-        with made.pool.lent_to_work() if is_work else made.pool.lent(Wait.STRANGER, Guest()):
+        with (
+            made.pool.releases_slot_for_work()
+            if is_work
+            else made.pool.releases_slot(Wait.UNAUTHENTICATED, FakeWaiter())
+        ):
             has_begun.set()
 
     made.submit(lend)
 
     assert has_begun.wait(PATIENCE_SECONDS)
-    for free in lent:
+    for free in waits:
         free.set()
 
 
-def test_one_too_many_that_works_goes_on_in_its_own_place(crew: Callable[..., Crew]) -> None:
+def test_work_beyond_the_limit_keeps_its_slot(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1, transfers=1)
     begun, over = [Event(), Event(), Event()], Event()
 
     def work(index: int) -> None:
-        with made.pool.lent_to_work():
+        with made.pool.releases_slot_for_work():
             begun[index].set()
             assert over.wait(PATIENCE_SECONDS)
 
@@ -332,10 +336,10 @@ def test_one_too_many_that_works_goes_on_in_its_own_place(crew: Callable[..., Cr
     assert begun[2].wait(PATIENCE_SECONDS)
 
 
-def test_who_is_back_leaves_a_place_to_be_lent(crew: Callable[..., Crew]) -> None:
+def test_a_wait_that_ends_frees_its_place(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1, transfers=1)
     for _ in range(3):
-        free = made.begin(is_lent=True)
+        free = made.begin(releases_slot=True)
 
         assert made.are_running(1)
         free.set()
@@ -343,28 +347,28 @@ def test_who_is_back_leaves_a_place_to_be_lent(crew: Callable[..., Crew]) -> Non
         _until_idle(made)
 
 
-def test_a_wait_that_fails_leaves_its_place(crew: Callable[..., Crew]) -> None:
+def test_a_wait_that_fails_frees_its_place(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1, transfers=1)
 
     for _ in range(2):
-        with pytest.raises(TimeoutError), made.pool.lent(Wait.TRANSFER, Guest()):
+        with pytest.raises(TimeoutError), made.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
             raise TimeoutError
 
 
-def test_who_has_none_gets_the_place_of_who_has_all_and_both_are_told(crew: Callable[..., Crew]) -> None:
+def test_a_client_without_a_place_evicts_one_of_the_client_with_all(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1, transfers=4)
-    guests, told, go_on = [Guest("greedy") for _ in range(4)], Semaphore(0), Event()
+    guests, told, go_on = [FakeWaiter("greedy") for _ in range(4)], Semaphore(0), Event()
 
-    def wait(guest: Guest) -> None:
+    def wait(guest: FakeWaiter) -> None:
         try:
-            with made.pool.lent(Wait.TRANSFER, guest):
+            with made.pool.releases_slot(Wait.TRANSFER, guest):
                 made.running.release()
                 assert guest.is_over.wait(PATIENCE_SECONDS)
         except CrowdedError:
             told.release()
 
     def wait_in_its_place() -> None:
-        with made.pool.lent(Wait.TRANSFER, Guest("modest")):
+        with made.pool.releases_slot(Wait.TRANSFER, FakeWaiter("modest")):
             made.running.release()
             assert go_on.wait(PATIENCE_SECONDS)
         made.done.release()
@@ -384,12 +388,12 @@ def test_who_has_none_gets_the_place_of_who_has_all_and_both_are_told(crew: Call
         guest.evict()
 
 
-def test_threads_that_are_too_many_end_and_say_so(crew: Callable[..., Crew]) -> None:
+def test_surplus_threads_end_and_run_at_end(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=2)
-    lent = [made.begin(is_lent=True) for _ in range(10)]
+    waits = [made.begin(releases_slot=True) for _ in range(10)]
     assert made.are_running(10)
 
-    for free in lent:
+    for free in waits:
         free.set()
 
     assert made.are_done(10)
@@ -397,21 +401,21 @@ def test_threads_that_are_too_many_end_and_say_so(crew: Callable[..., Crew]) -> 
     assert made.count() == 2
 
 
-def test_a_thread_too_many_stays_at_hand_for_a_while(crew: Callable[..., Crew]) -> None:
+def test_a_surplus_thread_is_parked_for_a_while(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1, spare_seconds=PATIENCE_SECONDS)
     for _ in range(5):
-        lent = [made.begin(is_lent=True) for _ in range(3)]
+        waits = [made.begin(releases_slot=True) for _ in range(3)]
         assert made.are_running(3)
-        for free in lent:
+        for free in waits:
             free.set()
         assert made.are_done(3)
-        _until(lambda: made.pool._lent == 0 and made.pool._parked == 3)
+        _until(lambda: made.pool._released == 0 and made.pool._parked == 3)
 
     assert made.count() == 1
     assert not made.ended.acquire(blocking=False)
 
 
-def test_of_two_that_are_done_at_once_only_the_one_too_many_ends(crew: Callable[..., Crew]) -> None:
+def test_of_two_threads_done_at_once_only_the_surplus_one_ends(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1)
     come_back = made.begin_and_come_back()
     serving = made.begin()
@@ -428,7 +432,7 @@ def test_of_two_that_are_done_at_once_only_the_one_too_many_ends(crew: Callable[
     waiting.set()
 
 
-def test_a_shutdown_ends_every_thread_that_is_free(crew: Callable[..., Crew]) -> None:
+def test_a_shutdown_ends_every_idle_thread(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=3)
     frees = [made.begin() for _ in range(3)]
     assert made.are_running(3)
@@ -441,7 +445,7 @@ def test_a_shutdown_ends_every_thread_that_is_free(crew: Callable[..., Crew]) ->
     assert made.have_ended(3)
 
 
-def test_a_shutdown_waits_for_no_task(crew: Callable[..., Crew]) -> None:
+def test_a_shutdown_does_not_wait_for_a_task(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1)
     free = made.begin()
     assert made.are_running(1)
@@ -453,8 +457,8 @@ def test_a_shutdown_waits_for_no_task(crew: Callable[..., Crew]) -> None:
     assert made.have_ended(1)
 
 
-def test_without_a_further_thread_those_that_are_there_go_on(
-    crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch
+def test_without_a_further_thread_the_existing_ones_go_on(
+    crew: Callable[..., PoolOfTasks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = crew(threads=3)
     first = made.begin()
@@ -474,14 +478,16 @@ def test_without_a_further_thread_those_that_are_there_go_on(
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, SystemExit, KeyboardInterrupt])
-def test_a_task_that_fails_is_closed_and_costs_no_thread(crew: Callable[..., Crew], error: type[BaseException]) -> None:
+def test_a_task_that_fails_is_closed_and_costs_no_thread(
+    crew: Callable[..., PoolOfTasks], error: type[BaseException]
+) -> None:
     made = crew(threads=1)
     task = Task(partial(_fail, error), made.pool)
 
     made.pool.watch(task)
 
     assert task.is_closed.wait(PATIENCE_SECONDS)
-    assert made.pool.speakers() == []
+    assert made.pool.connections() == []
     free = made.begin()
     assert made.are_running(1)
     assert made.count() == 1
@@ -489,27 +495,27 @@ def test_a_task_that_fails_is_closed_and_costs_no_thread(crew: Callable[..., Cre
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
-def test_a_task_that_fails_while_it_is_lent_leaves_its_place(
-    crew: Callable[..., Crew], error: type[BaseException]
+def test_a_task_that_fails_in_a_wait_frees_its_place(
+    crew: Callable[..., PoolOfTasks], error: type[BaseException]
 ) -> None:
     made = crew(threads=1, transfers=1)
 
     def fail() -> None:
-        with made.pool.lent(Wait.TRANSFER, Guest()):
+        with made.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
             raise error
 
     task = Task(fail, made.pool)
     made.pool.watch(task)
     assert task.is_closed.wait(PATIENCE_SECONDS)
 
-    free = made.begin(is_lent=True)
+    free = made.begin(releases_slot=True)
 
     assert made.are_running(1)
     free.set()
 
 
-def test_a_task_that_can_not_be_listened_to_again_is_closed(
-    crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch
+def test_a_connection_that_can_not_be_watched_again_is_closed(
+    crew: Callable[..., PoolOfTasks], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = crew(threads=1)
     monkeypatch.setattr(made.pool, "_serve", lambda _: True)
@@ -521,10 +527,10 @@ def test_a_task_that_can_not_be_listened_to_again_is_closed(
     made.pool.watch(task)
 
     assert task.is_closed.wait(PATIENCE_SECONDS)
-    assert made.pool.speakers() == []
+    assert made.pool.connections() == []
 
 
-def test_what_can_not_be_waited_for_is_closed_and_told(crew: Callable[..., Crew]) -> None:
+def test_a_connection_that_can_not_be_watched_is_closed_and_raises(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1)
     task = Task(lambda: None, made.pool)
     os.close(task.descriptor)
@@ -534,16 +540,16 @@ def test_what_can_not_be_waited_for_is_closed_and_told(crew: Callable[..., Crew]
         made.pool.watch(task)
 
     assert task.is_closed.is_set()
-    assert made.pool.speakers() == []
+    assert made.pool.connections() == []
 
 
-def test_without_any_thread_the_worker_is_told(crew: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_thread_watch_raises(crew: Callable[..., PoolOfTasks], monkeypatch: pytest.MonkeyPatch) -> None:
     made = crew(threads=2)
     monkeypatch.setattr(threading.Thread, "start", _no_thread)
 
     with pytest.raises(RuntimeError, match="can't start new thread"):
         made.begin()
-    assert made.pool.speakers() == []
+    assert made.pool.connections() == []
 
 
 def _fail(error: type[BaseException]) -> None:
@@ -554,7 +560,7 @@ def _no_thread(_thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def _until_idle(made: Crew) -> None:
+def _until_idle(made: PoolOfTasks) -> None:
     """Wait until every thread has said that it is free."""
     _until(lambda: made.pool._waiting == made.count())
 

@@ -1,4 +1,4 @@
-"""A start that can't be: one line that says what, where and what to do; exit status 1."""
+"""A failed start: exit status 1, and one line with the cause and the remedy."""
 
 import shutil
 import socket
@@ -77,7 +77,7 @@ def no_sqlite(folder: Path) -> None:
         ),
     ],
 )
-def test_a_start_that_cannot_be_says_why_in_one_line(tmp_path: Path, prepare: Prepare, words: tuple[str, ...]) -> None:
+def test_a_failed_start_explains_itself_in_one_line(tmp_path: Path, prepare: Prepare, words: tuple[str, ...]) -> None:
     prepare(tmp_path)
 
     ended = start(tmp_path, *ANY_PORT)

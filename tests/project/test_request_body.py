@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.request_body import RAW_BYTES
-from tests.project.wire import Lender, Outcome, Steps, gunicorns, ours
+from tests.project.wire import CountingPool, Outcome, Steps, gunicorns, ours
 
 HEAD = b"PATCH /upload HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -237,21 +237,21 @@ def test_a_body_that_nobody_began_is_skipped(body: bytes) -> None:
 
 
 def test_a_thread_that_skips_a_body_is_lent() -> None:
-    pool = Lender()
+    pool = CountingPool()
     steps = Steps([HEAD + b"Content-Length: 5\r\n\r\nhello"], pool=pool)
     before = pool.times
 
-    assert steps.parser.drop_body(lambda: False)
+    assert steps.parser.discard_body(lambda: False)
     assert pool.times == before + 1
 
 
 def test_a_thread_with_no_body_to_skip_is_not_lent() -> None:
-    pool = Lender()
+    pool = CountingPool()
     steps = Steps([HEAD + b"Content-Length: 5\r\n\r\nhello"], pool=pool)
     steps.next()
     before = pool.times
 
-    assert steps.parser.drop_body(lambda: False)
+    assert steps.parser.discard_body(lambda: False)
     assert pool.times == before
 
 
@@ -284,7 +284,7 @@ def test_a_body_that_was_cut_says_so_however_it_is_read(ask: str) -> None:
 
 
 def test_a_body_that_nobody_can_wait_for_ends_its_connection() -> None:
-    pool = Lender()
+    pool = CountingPool()
     steps = Steps([HEAD + b"Content-Length: 5\r\n\r\nhello" + FOLLOWING], pool=pool)
     pool.transfers = 0
 

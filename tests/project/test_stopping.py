@@ -1,4 +1,4 @@
-"""What becomes of connections when the server is asked to stop."""
+"""Connections during a graceful stop."""
 
 import os
 import pty
@@ -64,7 +64,7 @@ def _stopped(server: SmallServer) -> Stop:
     )
 
 
-def test_quiet_connections_are_ended_before_the_last_upload_is_over(stop: Stop) -> None:
+def test_idle_connections_are_closed_before_the_last_upload_ends(stop: Stop) -> None:
     assert stop.was_quiet_ended
     assert stop.was_silent_ended
 
@@ -73,12 +73,12 @@ def test_an_upload_is_finished(stop: Stop) -> None:
     assert stop.upload_status == 202
 
 
-def test_the_last_answer_says_that_the_connection_ends(stop: Stop) -> None:
+def test_the_last_response_announces_the_close(stop: Stop) -> None:
     assert stop.upload_connection == "close"
     assert stop.was_upload_ended
 
 
-def test_the_server_has_stopped_as_it_was_asked_to(stop: Stop) -> None:
+def test_the_server_exits_with_status_0(stop: Stop) -> None:
     assert stop.exit_status == 0
 
 

@@ -1,4 +1,4 @@
-"""What gunicorn's worker writes into the log, and which connections it ends."""
+"""The worker's log filter, and the idle connections that it closes."""
 
 import logging
 import math
@@ -22,7 +22,7 @@ from server.worker import NoClientFaults, Worker
         (ValueError("a bug"), True),
     ],
 )
-def test_a_client_that_stands_still_is_no_traceback(error: Exception, is_logged: bool) -> None:
+def test_a_stalled_client_logs_no_traceback(error: Exception, is_logged: bool) -> None:
     failure = (type(error), error, None)
     record = logging.LogRecord("gunicorn.error", logging.ERROR, "", 0, "Socket error", None, failure)
 
@@ -33,53 +33,59 @@ def test_a_client_that_stands_still_is_no_traceback(error: Exception, is_logged:
     ("message", "is_logged"),
     [("Invalid request from ip=127.0.0.1: bare LF as line terminator", False), ("Worker failed to boot.", True)],
 )
-def test_a_request_that_cannot_be_read_is_no_warning(message: str, is_logged: bool) -> None:
+def test_a_malformed_request_logs_no_warning(message: str, is_logged: bool) -> None:
     record = logging.LogRecord("gunicorn.error", logging.WARNING, "", 0, message, None, None)
 
     assert NoClientFaults().filter(record) is is_logged
 
 
-class Quiet:
-    """A connection that nobody serves since a moment."""
+class FakeConnection:
+    """A connection that may be idle."""
 
     def __init__(self, since: float | None) -> None:
-        self.quiet_since = since
-        self.is_ended = False
+        self.idle_since = since
+        self.is_closed = False
 
-    def end_quiet(self) -> None:
-        self.is_ended = True
+    def close_idle(self) -> None:
+        self.is_closed = True
 
 
-def worker_with(*connections: Quiet, at_most: int) -> Any:
+def worker_with(*connections: FakeConnection, at_most: int) -> Any:
     """Return a worker that has these connections."""
     worker: Any = object.__new__(Worker)
-    worker.tpool = SimpleNamespace(speakers=lambda: list(connections), size=len(connections))
+    worker.tpool = SimpleNamespace(connections=lambda: list(connections), size=len(connections))
     worker.cfg = SimpleNamespace(keepalive=75)
     worker.worker_connections = at_most
-    worker._quiet_until, worker._ends_quiet_at = math.inf, 0.0
+    worker._keepalive_deadline, worker._next_idle_check = math.inf, 0.0
     return worker
 
 
-def test_connections_that_fell_quiet_at_the_same_moment_are_ended_together() -> None:
-    connections = [Quiet(0.0), Quiet(0.0)]
+def test_connections_idle_since_the_same_moment_are_closed_together() -> None:
+    connections = [FakeConnection(0.0), FakeConnection(0.0)]
 
     worker_with(*connections, at_most=100).murder_keepalived(force=True)
 
-    assert [connection.is_ended for connection in connections] == [True, True]
+    assert [connection.is_closed for connection in connections] == [True, True]
 
 
-def test_a_worker_without_room_ends_the_quietest_connections() -> None:
+def test_a_full_worker_closes_a_quarter_of_the_idle_connections() -> None:
     now = time.monotonic()
-    connections = [Quiet(now), Quiet(None), Quiet(now - 2), Quiet(now - 1), Quiet(now)]
+    connections = [
+        FakeConnection(now),
+        FakeConnection(None),
+        FakeConnection(now - 2),
+        FakeConnection(now - 1),
+        FakeConnection(now),
+    ]
 
     worker_with(*connections, at_most=5).murder_keepalived()
 
-    assert [connection.is_ended for connection in connections] == [False, False, True, False, False]
+    assert [connection.is_closed for connection in connections] == [False, False, True, False, False]
 
 
-def test_a_worker_with_room_ends_nobody_before_the_time() -> None:
-    connections = [Quiet(time.monotonic()) for _ in range(8)]
+def test_a_worker_with_room_closes_no_connection_before_its_timeout() -> None:
+    connections = [FakeConnection(time.monotonic()) for _ in range(8)]
 
     worker_with(*connections, at_most=9).murder_keepalived()
 
-    assert not any(connection.is_ended for connection in connections)
+    assert not any(connection.is_closed for connection in connections)

@@ -11,11 +11,10 @@ from gunicorn.config import Config
 from gunicorn.http.errors import ChunkMissingTerminator, NoMoreData, ParseException
 from gunicorn.http.parser import RequestParser
 
-from server.client import Client
 from server.connection import Parser, frozen
-from server.places import Waiter
+from server.places import Client, Waiter
 from server.pool import CrowdedError, Pool, Wait
-from server.reader import Incoming
+from server.reader import Reader
 
 CLIENT = ("127.0.0.1", 50000)
 PEER = Client(CLIENT, lambda _address: False)
@@ -50,8 +49,8 @@ class Wire:
         return len(data)
 
 
-class Lender(Pool[Any]):
-    """A pool that counts how often a thread was lent."""
+class CountingPool(Pool[Any]):
+    """A pool that counts how often a slot was released."""
 
     def __init__(self, transfers: int = 10) -> None:
         super().__init__(1, transfers, lambda _: False)
@@ -59,7 +58,7 @@ class Lender(Pool[Any]):
         self.times = 0
 
     @contextmanager
-    def lent(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
+    def releases_slot(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
         if not self.transfers:
             raise CrowdedError
         self.times += 1
@@ -80,9 +79,9 @@ class Steps:
 
     def __init__(self, pieces: Iterable[bytes], view_bytes: int = 64, pool: Pool[Any] | None = None) -> None:
         wire: Any = Wire(pieces)
-        incoming = Incoming(wire, pool or POOL, PEER)
+        reader = Reader(wire, pool or POOL, PEER)
         self.parser: Any = Parser(SETTINGS, wire, CLIENT)
-        self.parser.unreader = incoming
+        self.parser.unreader = reader
         self.input: Any = next(self.parser).body
         self._view = memoryview(bytearray(view_bytes))
 
@@ -92,7 +91,7 @@ class Steps:
 
     def following(self) -> str | None:
         """Return the path of the request that follows on the connection, None when none is read there."""
-        self.parser.drop_body(lambda: False)
+        self.parser.discard_body(lambda: False)
         return _following(self.parser)
 
 
@@ -114,7 +113,7 @@ def requests_read(pieces: Iterable[bytes]) -> list[tuple[bytes, bytes, bytes]]:
     """Return method, target and body of each request that the registry reads before one that is not whole."""
     wire: Any = Wire(pieces)
     parser: Any = Parser(SETTINGS, wire, CLIENT)
-    parser.unreader = Incoming(wire, POOL, PEER)
+    parser.unreader = Reader(wire, POOL, PEER)
     read: list[tuple[bytes, bytes, bytes]] = []
     with suppress(OSError, ParseException):
         for request in parser:

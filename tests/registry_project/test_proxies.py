@@ -25,7 +25,7 @@ STANDARD = {"HTTP_FORWARDED": "for=203.0.113.9;proto=https;host=registry.example
 @pytest.fixture(autouse=True)
 def _an_hour_later() -> None:
     """Let each test warn."""
-    for turn in (proxies._SAYS_UNLISTED, proxies._SAYS_CONTRADICTION, proxies._SAYS_HOST):
+    for turn in (proxies._WARNS_UNLISTED, proxies._WARNS_CONTRADICTION, proxies._WARNS_HOST):
         turn.reset()
 
 

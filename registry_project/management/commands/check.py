@@ -8,11 +8,11 @@ from django.core.management.commands import check
 
 
 class Command(check.Command):
-    """Django's, which says which file it read and counts what was noticed in it."""
+    """Django's `check`, with the configuration file and its warnings."""
 
     def handle(self, *app_labels: Any, **options: Any) -> None:
-        """Check, and print what was found."""
-        # Here only: a start prints them itself, and other commands are about something else.
+        """Print the configuration file and the results."""
+        # Registered here only: a start prints the warnings itself, and other commands do not.
         register(_noticed)
         self.stdout.write(f"configuration: {settings.REGISTRY.path or 'no file, so all is as by default'}")
         super().handle(*app_labels, **options)

@@ -1,4 +1,4 @@
-"""Heads of requests: what RFC 9112 wants refused, and what they cost."""
+"""Request heads: refusals of RFC 9112, limits and cost."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.connection import MAX_HEAD_BYTES, HostError, Parser
-from server.reader import Incoming
+from server.reader import Reader
 from tests.project.wire import CLIENT, PEER, POOL, SETTINGS, Wire
 
 
@@ -23,7 +23,7 @@ def parsed(*pieces: bytes) -> Any:
     """Return the request whose head comes in these pieces."""
     wire: Any = Wire(pieces)
     parser = Parser(SETTINGS, wire, CLIENT)
-    parser.unreader = Incoming(wire, POOL, PEER)
+    parser.unreader = Reader(wire, POOL, PEER)
     return next(parser)
 
 
@@ -59,7 +59,7 @@ def test_a_host_is_taken(host: str) -> None:
         "a\\b",
     ],
 )
-def test_what_is_no_host_is_refused(host: str) -> None:
+def test_an_invalid_host_is_refused(host: str) -> None:
     with pytest.raises(InvalidHeader):
         parsed(request(f"Host: {host}"))
 
@@ -114,7 +114,7 @@ def test_a_target_is_no_host_of_http_1_1() -> None:
      "ftp://a/v2/", "file:///v2/", "://a/v2/", "?http://a/v2/", "v2/://a"],
 )  # fmt: skip
 @pytest.mark.parametrize("host", ["a", ""])
-def test_what_is_no_target_of_http_is_refused(target: str, host: str) -> None:
+def test_an_invalid_target_is_refused(target: str, host: str) -> None:
     with pytest.raises(HostError, match="an absolute request target"):
         parsed(request(f"Host: {host}", target=target))
 
@@ -146,7 +146,7 @@ def test_another_coding_than_chunked_is_not_implemented(fields: list[str]) -> No
 @pytest.mark.parametrize(
     "fields", [["chunked, chunked"], ["chunked", "chunked"], ["chunked, gzip"], ["gzip"], ["identity"]]
 )
-def test_a_body_whose_end_is_not_known_is_refused(fields: list[str]) -> None:
+def test_a_body_without_a_known_end_is_refused(fields: list[str]) -> None:
     with pytest.raises(InvalidHeader):
         parsed(request("Host: a", *(f"Transfer-Encoding: {field}" for field in fields)))
 
@@ -181,12 +181,14 @@ def test_a_head_may_come_in_any_pieces(sizes: list[int], begins_empty: bool) -> 
     ],
 )
 @pytest.mark.parametrize("piece_bytes", [1, 10_000])
-def test_what_can_be_no_head_is_not_waited_for(beginning: bytes, error: type[ParseException], piece_bytes: int) -> None:
+def test_an_invalid_beginning_is_refused_at_once(
+    beginning: bytes, error: type[ParseException], piece_bytes: int
+) -> None:
     with pytest.raises(error):
         parsed(*(beginning[start : start + piece_bytes] for start in range(0, len(beginning), piece_bytes)))
 
 
-def test_a_head_is_not_read_without_end() -> None:
+def test_a_head_has_a_size_limit() -> None:
     fields = [f"X-{number}: {'x' * 8000}" for number in range(2 * MAX_HEAD_BYTES // 8000)]
 
     with pytest.raises(LimitRequestHeaders):
@@ -212,5 +214,5 @@ def test_a_large_head_is_taken() -> None:
         ("1.0", ["Connection: x, keep-alive"], False),
     ],
 )
-def test_a_connection_ends_where_its_client_says_so(version: str, fields: list[str], *, is_last: bool) -> None:
+def test_a_connection_closes_when_its_client_asks(version: str, fields: list[str], *, is_last: bool) -> None:
     assert parsed(request("Host: a", *fields, version=version)).should_close() is is_last

@@ -1,4 +1,4 @@
-"""Responses as they go out: how many sends, which bytes, and what never completes."""
+"""Responses on a socket: the number of sends, their bytes, and incomplete ones."""
 
 import os
 import socket
@@ -15,8 +15,8 @@ from gunicorn.http.wsgi import FileWrapper
 
 from server.connection import frozen
 from server.pool import CrowdedError, Pool
-from server.response import SMALL_BYTES, Drain, Outgoing
-from tests.project.wire import PEER, Lender
+from server.response import SMALL_BYTES, RegistryResponse, SendRate
+from tests.project.wire import PEER, CountingPool
 
 PATIENCE_SECONDS = 60
 LARGE = os.urandom(4 * 1024 * 1024)
@@ -49,7 +49,7 @@ def response(
 ) -> Any:
     """Return a response to a request of HTTP/1.1 whose application has called `start_response`."""
     request = SimpleNamespace(method=method, version=(1, 1), should_close=lambda: False)
-    made: Any = Outgoing(request, sock, _SETTINGS, pool or Pool(1, 10, lambda _: False), Drain(sock, PEER))
+    made: Any = RegistryResponse(request, sock, _SETTINGS, pool or Pool(1, 10, lambda _: False), SendRate(sock, PEER))
     made.start_response(status, list(headers.items()))
     return made
 
@@ -109,7 +109,7 @@ def test_head_and_body_are_one_send() -> None:
     assert body == b"hello"
 
 
-def test_nothing_is_sent_before_there_is_something_to_send() -> None:
+def test_the_head_waits_for_the_first_bytes() -> None:
     sink = Sink()
     made = response(sink, {"Content-Length": "5"})
 
@@ -129,7 +129,7 @@ def test_nothing_is_sent_before_there_is_something_to_send() -> None:
         ("GET", "304 Not Modified", {"Content-Length": "5"}, "Content-Length: 5"),
     ],
 )
-def test_what_has_no_body_is_its_head_alone(
+def test_a_response_without_a_body_is_its_head_alone(
     method: str, status: str, headers: dict[str, str], length: str | None
 ) -> None:
     sink = Sink()
@@ -166,7 +166,7 @@ def test_an_empty_body_that_is_streamed_is_the_last_chunk() -> None:
     assert parts(b"".join(sink.sends))[1] == b"0\r\n\r\n"
 
 
-def test_no_more_goes_out_than_was_promised() -> None:
+def test_no_more_than_content_length_is_sent() -> None:
     sink = Sink()
 
     answer(response(sink, {"Content-Length": "5"}), [b"hello world"])
@@ -174,13 +174,13 @@ def test_no_more_goes_out_than_was_promised() -> None:
     assert parts(b"".join(sink.sends))[1] == b"hello"
 
 
-def test_a_body_shorter_than_promised_is_no_whole_response() -> None:
+def test_a_body_shorter_than_content_length_raises() -> None:
     with pytest.raises(OSError, match="4 bytes instead of 5"):
         answer(response(Sink(), {"Content-Length": "5"}), [b"hell"])
 
 
-def test_what_a_socket_does_not_take_at_once_is_sent_by_a_thread_that_is_lent() -> None:
-    sink, pool = Sink(room=100), Lender()
+def test_bytes_beyond_the_send_buffer_release_the_slot() -> None:
+    sink, pool = Sink(room=100), CountingPool()
 
     answer(response(sink, {"Content-Length": "1000"}, pool=pool), [b"x" * 1000])
 
@@ -188,8 +188,8 @@ def test_what_a_socket_does_not_take_at_once_is_sent_by_a_thread_that_is_lent() 
     assert pool.times == 1
 
 
-def test_what_a_socket_takes_at_once_is_sent_by_a_thread_that_is_not() -> None:
-    pool = Lender()
+def test_bytes_within_the_send_buffer_keep_the_slot() -> None:
+    pool = CountingPool()
 
     answer(response(Sink(), {"Content-Length": "1000"}, pool=pool), [b"x" * 1000])
 
@@ -197,7 +197,7 @@ def test_what_a_socket_takes_at_once_is_sent_by_a_thread_that_is_not() -> None:
 
 
 @pytest.mark.parametrize("room", [0, 10])
-def test_a_client_too_many_that_does_not_take_its_answer_is_left(room: int) -> None:
+def test_a_send_that_waits_beyond_the_limit_is_refused(room: int) -> None:
     made = response(Sink(room), {"Content-Length": "1000"}, pool=Pool(1, 0, lambda _: False))
 
     with pytest.raises(CrowdedError):
@@ -217,7 +217,7 @@ def test_a_file_is_sent_whole(tmp_path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, SMALL_BYTES, SMALL_BYTES + 1])
-def test_a_range_of_a_file_is_sent_from_where_it_stands(tmp_path: Path, size: int) -> None:
+def test_a_range_of_a_file_is_sent_from_its_position(tmp_path: Path, size: int) -> None:
     (tmp_path / "file").write_bytes(LARGE)
 
     _, body = parts(file_answer(tmp_path / "file", {"Content-Length": str(size)}, offset=1000))
@@ -244,14 +244,14 @@ def test_the_head_of_a_file_is_sent_without_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1000, SMALL_BYTES + 1])
-def test_a_file_shorter_than_promised_is_no_whole_response(tmp_path: Path, size: int) -> None:
+def test_a_file_shorter_than_content_length_raises(tmp_path: Path, size: int) -> None:
     (tmp_path / "file").write_bytes(LARGE[: size - 1])
 
     with pytest.raises(OSError, match="the file"):
         file_answer(tmp_path / "file", {"Content-Length": str(size)})
 
 
-def test_a_large_file_for_a_client_too_many_is_not_begun(tmp_path: Path) -> None:
+def test_a_large_file_beyond_the_limit_is_not_begun(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(LARGE)
     sink = Sink()
     sink.fileno = lambda: -1  # type: ignore[attr-defined]
@@ -287,7 +287,7 @@ def test_an_object_without_a_descriptor_is_sent_as_it_is_read() -> None:
     assert parts(b"".join(sink.sends))[1] == b"hello"
 
 
-def test_an_object_without_a_descriptor_that_is_too_short_is_no_whole_response() -> None:
+def test_a_too_short_object_without_a_descriptor_raises() -> None:
     made = response(Sink(), {"Content-Length": "6"})
     made.write_file(FileWrapper(Cloud(b"hello")))
 

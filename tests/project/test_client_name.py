@@ -1,4 +1,4 @@
-"""Who a client is, and how many connections it may have."""
+"""The name of a client, and its share of connections."""
 
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -7,8 +7,8 @@ import pytest
 
 from core.api.notes import ACCOUNT, ANONYMOUS_NAME
 from core.forwarded import listed_in
-from server.client import Client
 from server.open_connections import OpenConnections
+from server.places import Client
 
 IS_PROXY = listed_in([ip_network("10.0.0.0/8")])
 
@@ -33,19 +33,19 @@ def test_before_a_request_a_client_is_its_network(address: str, name: str) -> No
     assert client(address).name == name
 
 
-def test_on_a_unix_socket_nobody_is_known() -> None:
+def test_on_a_unix_socket_the_client_is_unknown() -> None:
     assert Client("", IS_PROXY).name == ""
 
 
 @pytest.mark.parametrize("account", [None, ANONYMOUS_NAME])
-def test_without_an_account_it_is_the_network_that_the_proxy_names(account: str | None) -> None:
+def test_without_an_account_a_client_is_the_network_that_the_proxy_names(account: str | None) -> None:
     asking = client("10.1.2.3")
     asking.environ = {"REMOTE_ADDR": "2001:db8::1"} | ({ACCOUNT: account} if account else {})
 
     assert asking.name == "2001:db8::"
 
 
-def test_with_an_account_it_is_the_account() -> None:
+def test_with_an_account_a_client_is_the_account() -> None:
     asking = client("192.0.2.1")
     asking.environ = {"REMOTE_ADDR": "192.0.2.1", ACCOUNT: "alice"}
 
@@ -60,7 +60,7 @@ class Opened:
     is_idle: bool = True
     is_ended: bool = False
 
-    def end_idle(self) -> bool:
+    def close_to_make_room(self) -> bool:
         self.is_ended = self.is_idle
         return self.is_idle
 
@@ -89,7 +89,7 @@ def test_beyond_its_share_a_client_loses_its_oldest_for_each_new_one() -> None:
     assert [connection.is_ended for connection in connections] == [True] * 3 + [False] * 72
 
 
-def test_what_is_at_work_is_not_ended() -> None:
+def test_a_connection_being_served_is_not_closed() -> None:
     counted, connections = opened(75, is_idle=False)
     connections[40].is_idle = True
 
@@ -97,35 +97,35 @@ def test_what_is_at_work_is_not_ended() -> None:
     assert [number for number, connection in enumerate(connections) if connection.is_ended] == [40]
 
 
-def test_a_client_whose_connections_are_all_at_work_gets_no_more() -> None:
+def test_a_client_with_only_busy_connections_gets_no_more() -> None:
     counted, _ = opened(75, is_idle=False)
 
     assert not counted.has_room("192.0.2.1", 75)
 
 
 @pytest.mark.parametrize("network", ["192.0.2.2", ""])
-def test_others_get_one(network: str) -> None:
+def test_other_clients_get_a_connection(network: str) -> None:
     counted, connections = opened(75)
 
     assert counted.has_room(network, 75)
     assert not any(connection.is_ended for connection in connections)
 
 
-def test_one_site_gets_no_more_by_another_network_of_its_own() -> None:
+def test_a_site_gets_no_more_by_another_network() -> None:
     counted, connections = opened(75, is_site=True)
 
     assert all(counted.has_room("2001:db8:0:ffff::", 75) for _ in range(3))
     assert [connection.is_ended for connection in connections] == [True] * 3 + [False] * 72
 
 
-def test_a_site_whose_connections_are_all_at_work_gets_no_more() -> None:
+def test_a_site_with_only_busy_connections_gets_no_more() -> None:
     counted, _ = opened(75, is_idle=False, is_site=True)
 
     assert not counted.has_room("2001:db8:0:ffff::", 75)
 
 
 @pytest.mark.parametrize("network", ["2001:db8:1::", "192.0.2.2", ""])
-def test_others_get_one_beside_a_site_with_many_networks(network: str) -> None:
+def test_other_clients_get_a_connection_beside_a_site_with_many_networks(network: str) -> None:
     counted, connections = opened(75, is_site=True)
 
     assert counted.has_room(network, 75)

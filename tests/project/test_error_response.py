@@ -1,4 +1,4 @@
-"""Requests that gunicorn refuses by itself are answered in the protocol's form."""
+"""Malformed requests, which gunicorn refuses, get JSON errors of the protocol."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ LONG = "x" * 20_000
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with serving(tmp_path_factory.mktemp("unread")) as running:
+    with serving(tmp_path_factory.mktemp("malformed")) as running:
         yield running
 
 
@@ -55,7 +55,7 @@ def answer(server: Running, request: str) -> tuple[http.client.HTTPResponse, byt
         "host",
     ],
 )
-def test_what_cannot_be_read_is_answered_as_json(server: Running, request_text: str, status: int) -> None:
+def test_a_malformed_request_gets_a_json_error(server: Running, request_text: str, status: int) -> None:
     response, body = answer(server, request_text)
 
     assert response.status == status
@@ -64,7 +64,7 @@ def test_what_cannot_be_read_is_answered_as_json(server: Running, request_text: 
     assert [*json.loads(body)["errors"][0]] == ["code", "message", "detail"]
 
 
-def test_a_coding_that_is_not_implemented_is_named_so(server: Running) -> None:
+def test_an_unsupported_coding_is_not_implemented(server: Running) -> None:
     _, body = answer(server, "PATCH /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n")
 
     assert json.loads(body)["errors"][0]["message"] == "not implemented"

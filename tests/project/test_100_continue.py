@@ -1,4 +1,4 @@
-"""Bodies that are sent after `100 Continue` only."""
+"""100 Continue, sent by the worker before the first read of a body."""
 
 import socket
 from collections.abc import Iterable, Iterator
@@ -22,25 +22,25 @@ PATIENCE_SECONDS = 60
 REQUEST = b"PUT / HTTP/1.1\r\nHost: registry\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"
 
 
-class Lender(Pool[Any]):
-    """A pool that remembers that a thread was lent."""
+class RecordingPool(Pool[Any]):
+    """A pool that records that a slot was released."""
 
     def __init__(self) -> None:
         super().__init__(1, 10, lambda _: False)
-        self.has_lent = Event()
+        self.has_released = Event()
 
     @contextmanager
-    def lent(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
-        self.has_lent.set()
-        with super().lent(wait, waiter):
+    def releases_slot(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
+        self.has_released.set()
+        with super().releases_slot(wait, waiter):
             yield
 
 
-class Desk:
+class OneConnectionWorker:
     """A worker that answers the requests of one connection with their bodies."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self.pool = Lender()
+        self.pool = RecordingPool()
         self.connection = Connection(
             frozen(Config()), sock, CLIENT, ("registry", 80), self.pool, peer=PEER, opened=OpenConnections(10)
         )
@@ -60,12 +60,12 @@ def _echo(environ: Any, start_response: Any) -> Iterable[bytes]:
 
 
 @pytest.fixture
-def desk() -> Iterator[tuple[Desk, socket.socket]]:
+def one_connection() -> Iterator[tuple[OneConnectionWorker, socket.socket]]:
     """Return a worker and the socket of its client."""
     near, far = socket.socketpair()
     far.settimeout(PATIENCE_SECONDS)
     with near, far:
-        yield Desk(near), far
+        yield OneConnectionWorker(near), far
 
 
 def fill(sock: socket.socket) -> int:
@@ -86,22 +86,26 @@ def receive(sock: socket.socket, size: int) -> bytes:
     return data
 
 
-def test_a_client_that_takes_no_invitation_keeps_no_thread(desk: tuple[Desk, socket.socket]) -> None:
-    worker, client = desk
+def test_a_client_that_does_not_receive_100_continue_releases_the_slot(
+    one_connection: tuple[OneConnectionWorker, socket.socket],
+) -> None:
+    worker, client = one_connection
     client.sendall(REQUEST + b"body")
     size = fill(worker.connection.sock)
     with ThreadPoolExecutor(1) as threads:
         served = threads.submit(worker.serve)
 
-        is_lent = worker.pool.has_lent.wait(PATIENCE_SECONDS)
+        is_released = worker.pool.has_released.wait(PATIENCE_SECONDS)
 
         receive(client, size)
         served.result()
-    assert is_lent
+    assert is_released
 
 
-def test_a_body_that_is_there_already_is_asked_for_all_the_same(desk: tuple[Desk, socket.socket]) -> None:
-    worker, client = desk
+def test_a_body_that_came_already_still_gets_100_continue(
+    one_connection: tuple[OneConnectionWorker, socket.socket],
+) -> None:
+    worker, client = one_connection
     client.sendall(REQUEST + b"body")
 
     worker.serve()

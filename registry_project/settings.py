@@ -56,7 +56,7 @@ MIDDLEWARE = [
     "registry_project.middleware.login_rate.LoginRateMiddleware",
     "registry_project.health.HealthMiddleware",
     "registry_project.middleware.admin_door.AdminDoorMiddleware",
-    "distribution.middleware.RegistryGateMiddleware",
+    "distribution.middleware.RegistryMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "registry_project.middleware.admin_door.AdminFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -15,7 +15,7 @@ _browsers = get_wsgi_application()
 
 import registry_project.urls  # noqa: E402, F401 - before the workers are forked, which share it
 from core.db.transactions import end_request  # noqa: E402
-from distribution.middleware import RegistryGateMiddleware, is_registry_path  # noqa: E402 - once the apps are loaded
+from distribution.middleware import RegistryMiddleware, is_registry_path  # noqa: E402 - once the apps are loaded
 from registry_project.middleware.proxies import TrustedProxyMiddleware  # noqa: E402
 from registry_project.request import BrowserRequest  # noqa: E402
 from server.listener import LISTENER, admin_listener  # noqa: E402
@@ -29,7 +29,7 @@ def _unreachable(_request: HttpRequest) -> HttpResponseBase:
 
 
 # What settings.MIDDLEWARE begins with, for these paths: each link of Django's chain, and its signals, cost more.
-_registry = TrustedProxyMiddleware(RegistryGateMiddleware(_unreachable))
+_registry = TrustedProxyMiddleware(RegistryMiddleware(_unreachable))
 
 
 def _is_at_admins_address(environ: dict[str, Any]) -> bool:

@@ -103,7 +103,7 @@ class Worker(ThreadWorker):
             connections.close_all,
             most=server.limits.transfers_per_client,
         )
-        blocking.lend_by(pool.lent_to_work)
+        blocking.release_slot_by(pool.lent_to_work)
         return pool
 
     def init_process(self) -> None:

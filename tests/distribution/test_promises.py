@@ -112,19 +112,19 @@ def test_the_end_of_a_hold_never_sets_a_promise_back(alice: Caller, push: Callab
 
 
 def test_a_row_that_went_in_between_is_no_promise(db: None) -> None:
-    assert not last_used.renew("distribution_link", 12345)
+    assert not last_used.touch("distribution_link", 12345)
 
 
 def test_a_row_that_goes_between_look_and_promise_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = push_blob(alice, "alice/app", b"")
     age(Link.objects.all(), days=30)
-    real = last_used.renew
+    real = last_used.touch
 
     def collected_first(table: str, pk: int) -> bool | None:
         Link.objects.filter(pk=pk).delete()
         return real(table, pk)
 
-    monkeypatch.setattr(last_used, "renew", collected_first)
+    monkeypatch.setattr(last_used, "touch", collected_first)
 
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
 
@@ -138,7 +138,7 @@ def test_a_row_that_goes_before_it_is_kept_from_the_collector_is_404(
     def collected_before_it_was_remembered(table: str, pk: int) -> None:
         Link.objects.filter(pk=pk).delete()
 
-    monkeypatch.setattr(last_used, "renew", collected_before_it_was_remembered)
+    monkeypatch.setattr(last_used, "touch", collected_before_it_was_remembered)
 
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
 
@@ -154,7 +154,7 @@ def test_a_tag_that_moves_while_its_promise_is_remembered_promises_what_it_names
         asked.append(pk)
         Tag.objects.filter(name="v1").update(manifest=Manifest.objects.get(digest=second.digest))
 
-    monkeypatch.setattr(last_used, "renew", move_and_remember)
+    monkeypatch.setattr(last_used, "touch", move_and_remember)
 
     answer = alice.head("/v2/alice/app/manifests/v1")
 

@@ -18,13 +18,13 @@ def outrun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let there be no grace period, and another request always renew the promise first."""
     section = replace(settings.REGISTRY.garbage_collector, grace_period=timedelta(0))
     settings.REGISTRY = replace(settings.REGISTRY, garbage_collector=section)
-    renew = last_used.renew
+    renew = last_used.touch
 
     def renew_after_another(table: str, pk: int) -> bool:
         renew(table, pk)
         return False
 
-    monkeypatch.setattr(last_used, "renew", renew_after_another)
+    monkeypatch.setattr(last_used, "touch", renew_after_another)
 
 
 def push_old_blob(alice: Caller) -> str:
@@ -47,6 +47,6 @@ def test_what_goes_meanwhile_is_404(alice: Caller, monkeypatch: pytest.MonkeyPat
         Link.objects.all().delete()
         return False
 
-    monkeypatch.setattr(last_used, "renew", go_first)
+    monkeypatch.setattr(last_used, "touch", go_first)
 
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404

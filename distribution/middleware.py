@@ -47,6 +47,6 @@ def is_registry_path(path: str) -> bool:
 
 
 def _has_encoded_slash(request: HttpRequest) -> bool:
-    """Tell whether the path had `%2F`: a proxy may have checked it as one component, and Django decodes it to two."""
+    """Return whether the path had `%2F`: a proxy may have checked it as one component, and Django decodes it to two."""
     path, _, _ = request.META.get("RAW_URI", "").partition("?")
     return "%2f" in path.lower()

@@ -1,4 +1,4 @@
-"""The paths of `/v2/`. A repository's name holds slashes, so the last match of a keyword ends it."""
+"""The paths of `/v2/`. A repository's name may have slashes, so the last match of a keyword ends it."""
 
 from django.urls import path, re_path
 

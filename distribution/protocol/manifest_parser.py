@@ -4,7 +4,7 @@ The parser does not know the registry's content: the caller checks that blobs an
 `strict_json` refuses, it refuses, each with its danger:
 
     refused                                       danger
-    Content-Type and mediaType that differ        bytes that are one thing here and another for who pulls them
+    Content-Type and mediaType that differ        the same bytes are one thing here and another for clients
     a media type other than the four              text/html would run on the admin's origin
     an image with manifests, an index with        the same bytes run as an image and as an index (CVE-2021-41190)
       config or layers; null is none

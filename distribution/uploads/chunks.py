@@ -251,23 +251,22 @@ def _check_size(upload: Upload, received: Received, body: Body, expected: int | 
 
 
 def _discard(place: Place) -> None:
-    """Discard what was written at the place: truncate an object with bytes that count, or mark it spoiled."""
-    if not (place.filled and _is_truncated(place)):
-        place.claim.spoiled_key = place.key
+    """Discard what was written at the place: truncate the object to the bytes that count, or mark it spoiled.
 
-
-def _is_truncated(place: Place) -> bool:
-    """Truncate the object to the bytes that count, durably and before the claim ends."""
-    try:
-        blob_store().truncate(place.key, place.filled)
-    except FileNotFoundError:
-        # The session was cancelled, and its objects are deleted.
-        return False
-    except Exception:
-        logger.exception("the storage did not truncate an upload", extra={"key": place.key})
-        return False
-    failpoint("upload.after_cut_back")
-    return True
+    Truncated durably and before the claim ends: later claims do not look for further bytes.
+    """
+    if place.filled:
+        try:
+            blob_store().truncate(place.key, place.filled)
+        except FileNotFoundError:
+            # The session was cancelled, and its objects are deleted.
+            pass
+        except Exception:
+            logger.exception("the storage did not truncate an upload", extra={"key": place.key})
+        else:
+            failpoint("upload.after_cut_back")
+            return
+    place.claim.spoiled_key = place.key
 
 
 def _count(received: Received) -> None:

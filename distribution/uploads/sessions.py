@@ -238,16 +238,6 @@ def _publish(upload: Upload, content: Content) -> None:
     failpoint("upload.before_publish_commit")
 
 
-def _is_published(upload: Upload, repository: Repository, content: Content) -> bool:
-    """Return whether an earlier attempt was committed, though the answer to its COMMIT was lost.
-
-    The object does not tell: it is discarded when the blob existed already.
-    """
-    is_open = Upload.objects.filter(pk=upload.pk).exists()
-    links = Link.objects.filter(repository=repository, blob__digest=str(content.digest), blob__is_corrupt=False)
-    return not is_open and links.exists()
-
-
 def _close(upload: Upload, repository: Repository, content: Content) -> bool:
     """Remove the session's rows, and put every object but the content's into the trash; False if that was done before.
 
@@ -255,7 +245,10 @@ def _close(upload: Upload, repository: Repository, content: Content) -> bool:
     """
     row = _LOCK.row(upload.pk, content.offset, content.lease, content.lease)
     if row is None:
-        if _is_published(upload, repository, content):
+        # An earlier attempt may have been committed, though the answer to its COMMIT was lost. The object does not
+        # tell: it is discarded when the blob existed already.
+        links = Link.objects.filter(repository=repository, blob__digest=str(content.digest), blob__is_corrupt=False)
+        if not Upload.objects.filter(pk=upload.pk).exists() and links.exists():
             return False
         raise chunks.range_error(upload)
     # Read once the upload's row is locked, which sealing a segment needs too.

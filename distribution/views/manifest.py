@@ -32,7 +32,10 @@ class ManifestView(RepositoryView):
         digest = parsed if isinstance(parsed, Digest) else None
         tag_names = [parse_tag(tag) for tag in dict.fromkeys(query_of(request).getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
-        payload = read_whole(request, settings.REGISTRY.server.limits.manifest_size, _too_large())
+        limit = settings.REGISTRY.server.limits.manifest_size
+        message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
+        too_large = RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
+        payload = read_whole(request, limit, too_large)
         stored = store.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
         for tag in stored.tags:
             self.log_change(request, "tag pushed", tag=tag, digest=stored.digest)
@@ -80,9 +83,3 @@ def _headers(found: FoundManifest) -> dict[str, str]:
         CONTENT_DIGEST_HEADER: found.digest,
         "ETag": f'"{found.digest}"',
     }
-
-
-def _too_large() -> RegistryError:
-    limit = settings.REGISTRY.server.limits.manifest_size
-    message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
-    return RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)

@@ -81,13 +81,13 @@ def _refused(
     needed: frozenset[str],
     wanted: tuple[Access, ...],
 ) -> RegistryError:
-    who = bearer.identity.name or ANONYMOUS_NAME
+    account = bearer.identity.name or ANONYMOUS_NAME
     missing = ",".join(action for action in sorted(needed) if not bearer.may(name, frozenset({action})))
     logger.info(
         "access refused",
-        extra={"account": who, "repository": name, "actions": missing, "rules": bearer.rules.matching(name)},
+        extra={"account": account, "repository": name, "actions": missing, "rules": bearer.rules.matching(name)},
     )
-    return unauthorized(request, wanted, "insufficient_scope", f"{who} may not {missing} {name}")
+    return unauthorized(request, wanted, "insufficient_scope", f"{account} may not {missing} {name}")
 
 
 def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:

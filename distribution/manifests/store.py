@@ -234,7 +234,8 @@ def _write(incoming: Put, repository: Repository, affected: Mapping[str, _Manife
 def _move_tags(incoming: Put, repository: Repository, own: int, tags: list[_Tag]) -> None:
     if tags:
         _MOVE_TAGS.run(own, [tag.pk for tag in tags])
-    references.release_manifests({tag.manifest_pk for tag in tags if tag.manifest_pk != own})
+    if moved := {tag.manifest_pk for tag in tags if tag.manifest_pk != own}:
+        references.release_manifests(moved)
     # Sorted, to prevent a deadlock of two puts of the same new tags.
     for name in sorted({*incoming.tags} - {tag.name for tag in tags}):
         _INSERT_TAG.run(repository.pk, name, own)

@@ -57,8 +57,9 @@ fmt: .venv/dev ## format the code, and mend what can be mended safely
 types: .venv/dev ## check the types
 	$(FOR_TOOLS) $(BIN)/mypy .
 
-arch: .venv/dev ## check which module imports which
+arch: .venv/dev ## check which module imports which, and the size of folders, files and functions
 	PYTHONPATH=gc $(BIN)/lint-imports --no-cache
+	$(BIN)/python -m supply.structure
 
 migrations: .venv/dev
 	$(FOR_TOOLS) $(BIN)/python manage.py makemigrations --check --dry-run
@@ -70,7 +71,7 @@ check: lint types arch migrations audit ## run all that CI runs: these, then tes
 test-on-sqlite test-on-postgresql: test-on-%:
 	$(MAKE) test DATABASE=$*
 
-bench: .venv/dev ## measure our speed beside that of docker-registry (ten minutes), as docs/performance.md says
+bench: .venv/dev ## measure our speed beside that of docker-registry (ten minutes): bench/README.md
 	$(BIN)/python -m bench --results bench/results
 	$(BIN)/python -m bench.plot
 

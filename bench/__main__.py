@@ -1,7 +1,7 @@
 """Compare our registry with Debian's docker-registry: `python -m bench`, or `make bench`.
 
 Both are started on loopback with folders of their own, filled with the same, and driven in turn by the same load.
-A run that comes to its end exits with 0 whatever it measured: it is a measurement. See docs/performance.md.
+A run that comes to its end exits with 0 whatever it measured: it is a measurement. See bench/README.md.
 """
 
 import argparse

@@ -8,7 +8,7 @@ class RegistryAdminConfig(SimpleAdminConfig):
     """Django's admin with a site that knows a second factor."""
 
     default = False
-    default_site = "accounts.admin.site.RegistryAdminSite"
+    default_site = "accounts.login.site.RegistryAdminSite"
 
 
 class RegistryProjectConfig(AppConfig):

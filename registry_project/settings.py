@@ -202,7 +202,7 @@ UNFOLD = {
     "SITE_HEADER": "Registry",
     "SITE_SYMBOL": "deployed_code",
     "SITE_URL": None,
-    "LOGIN": {"form": "accounts.admin.forms.AdminLoginForm"},
+    "LOGIN": {"form": "accounts.login.forms.AdminLoginForm"},
     "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("admin:second_factor")}]},
 }
 

@@ -42,6 +42,7 @@ ON_ANY_DATABASE = (
     "clients/test_stalled_line.py",
     "supply",
     "test_container.py",
+    "test_upgrade.py",
 )
 
 

@@ -11,6 +11,7 @@ NAMES = [
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "bench/README.md",
     *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")),
 ]
 

@@ -184,3 +184,12 @@ def test_the_patience_with_a_connection_is_as_documented() -> None:
     words = " ".join(documents.text("docs/troubleshooting.md").split())
 
     assert f"after {READ_SECONDS} seconds of a push and {WRITE_SECONDS} of a pull" in words
+
+
+@pytest.mark.parametrize("name", documents.NAMES)
+def test_every_module_that_is_named_exists(name: str) -> None:
+    modules = [*documents.ROOT.glob("*.py"), *documents.ROOT.glob("[!.]*/**/*.py")]
+    files = [str(path.relative_to(documents.ROOT)) for path in modules]
+    named = [text for text in documents.inline(name) if re.fullmatch(r"[a-z_0-9/]+\.py", text)]
+
+    assert [text for text in named if not any(f"/{file}".endswith(f"/{text}") for file in files)] == []

@@ -8,8 +8,8 @@ from django.db import connection
 # On SQLite a writer that comes back at once starves the others: with a pause as long as each transaction,
 # and never below this one, the longest push beside a spinning collector fell from 3.1 s to 1.6 s.
 SHORTEST_PAUSE_SECONDS = 0.005
-# A step that took longer had to wait itself.
-LONGEST_PAUSE_SECONDS = 1.0
+# A step that took longer had to wait itself, for writers who take turns with it anyway.
+LONGEST_PAUSE_SECONDS = 0.1
 
 
 class StopError(Exception):

@@ -58,7 +58,7 @@ def test_a_hidden_column_does_not_filter(address: str, admin: Browser) -> None:
         "/admin/tokens/refreshtoken/?client_id=docker&revoked_at__isempty=1",
         "/admin/acl/rule/?subject_kind__exact=group&allows=pull",
         "/admin/distribution/tag/?repository__id__exact=1",
-        "/admin/distribution/manifest/?repository__id__exact=1&is_idle__exact=1",
+        "/admin/distribution/manifest/?repository__id__exact=1&is_unreferenced__exact=1",
         "/admin/gc/run/?started_at__year=2026&started_at__month=11&state__exact=finished",
         "/admin/gc/runfinding/?run__id__exact=1",
     ],

@@ -113,7 +113,7 @@ def test_a_search_with_a_nul_finds_everything_rather_than_failing(admin: Browser
     [
         ({"tagged": "yes"}, 1),
         ({"tagged": "no"}, 2),
-        ({"is_idle__exact": "1"}, 0),
+        ({"is_unreferenced__exact": "1"}, 0),
         ({"media_type": "application/vnd.oci.image.index.v1+json"}, 1),
         ({"media_type": "text/html"}, 0),
     ],

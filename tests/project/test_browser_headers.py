@@ -61,7 +61,7 @@ def test_every_answer_forbids_what_it_does_not_need(path: str, statuses: tuple[i
 def test_a_refused_form_and_a_failed_page_do_too(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
     refused = client.post("/admin/login/")
-    monkeypatch.setattr("accounts.admin.site.RegistryAdminSite.has_permission", None)
+    monkeypatch.setattr("accounts.login.site.RegistryAdminSite.has_permission", None)
     failed = client.get("/admin/")
 
     assert (refused.status_code, failed.status_code) == (403, 500)

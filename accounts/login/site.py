@@ -19,9 +19,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.sites import UnfoldAdminSite
 
 from accounts import second_factor
-from accounts.admin.code_forms import CodeForm, FirstCodeForm
-from accounts.admin.forms import CROWDED, OwnPasswordForm
 from accounts.authentication import BusyError, TooManyFailuresError
+from accounts.login.code_forms import CodeForm, FirstCodeForm
+from accounts.login.forms import CROWDED, OwnPasswordForm
 from accounts.login_log import log_event, log_login
 from accounts.models import SecondFactor
 

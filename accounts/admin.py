@@ -19,7 +19,7 @@ from django.utils.formats import date_format
 from unfold.forms import AdminPasswordChangeForm
 
 from accounts import second_factor
-from accounts.admin.forms import AccountChangeForm, AccountCreationForm
+from accounts.login.forms import AccountChangeForm, AccountCreationForm
 from accounts.login_log import log_event
 from accounts.models import Account
 from core.admin.bulk_deletion import BulkDeletionAdmin

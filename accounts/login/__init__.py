@@ -1,0 +1,6 @@
+"""The login to the admin: password, second factor, and the site that asks for both.
+
+`site`        Django's admin site with the pages of a second factor
+`forms`       the login, and the change of one's own password
+`code_forms`  what takes a code of the second factor
+"""

@@ -19,7 +19,7 @@ from collector import lease
 from collector.lease import Held
 from collector.models import Job
 from core.api.errors import RegistryError
-from core.db import clock, schema
+from core.db import clock, setup
 from core.db.database_fault import FULL, READ_ONLY, fault_of
 from core.db.setup import where
 from core.failpoints import failpoint
@@ -148,7 +148,7 @@ def _fill(path: Path, state: Path, backup: Backup, watch: Watch) -> Manifest:
         database=connection.vendor,
         database_bytes=copy.stat().st_size,
         database_sha256=files.digest(copy, watch),
-        migrations=sorted(schema.applied()),
+        migrations=sorted(setup.applied_migrations()),
         **asdict(totals),
     )
 

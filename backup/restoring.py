@@ -13,7 +13,7 @@ from backup.files import Watch
 from backup.making import DATABASE
 from backup.manifest import Manifest
 from backup.transfer import Counts, Transfer, fault_of
-from core.db import schema, setup
+from core.db import setup
 from core.start_error import StartError
 from distribution.storage.blob_store import blob_store
 from server import listener
@@ -70,7 +70,7 @@ def _refuse_unlike(found: Manifest) -> None:
             f"storage: the backup is of a registry with its objects in {found.storage}, and the configuration names "
             f"{backend}; restore with storage.{found.storage}, and move the objects afterwards"
         )
-    if newer := schema.newer(found.migrations):
+    if newer := setup.newer_migrations(found.migrations):
         raise BackupError(
             f"The backup was made by a newer version of the registry ({newer[0]} is unknown here); "
             "restore it with that version"

@@ -1,17 +1,17 @@
-"""Say that a thread is about to wait, for the disk or a place, so that the server lets another one serve meanwhile."""
+"""Blocking I/O: a thread that waits for a disk or a lock gives its slot of the server to another thread meanwhile."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-_lend: Callable[[], AbstractContextManager[None]] = nullcontext
+_release_slot: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
-def lend_by(lend: Callable[[], AbstractContextManager[None]]) -> None:
-    """Let `lend` be told whenever a thread of this process waits; there is nobody to tell outside a server."""
-    global _lend  # noqa: PLW0603 - one server a process
-    _lend = lend
+def release_slot_by(release_slot: Callable[[], AbstractContextManager[None]]) -> None:
+    """Enter `release_slot()` around every wait of this process; without a server there are no slots."""
+    global _release_slot  # noqa: PLW0603 - one server a process
+    _release_slot = release_slot
 
 
 def blocking_io() -> AbstractContextManager[None]:
-    """Return a context in which the calling thread does nothing but wait."""
-    return _lend()
+    """Return a context in which the calling thread only waits."""
+    return _release_slot()

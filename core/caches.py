@@ -1,6 +1,6 @@
-"""Process-local memory with bounds: what was worked out once need not be worked out for each request.
+"""Bounded caches in the memory of one process.
 
-What a stranger chooses becomes a key, or part of a value, once it is known to be of bounded length.
+A string from an unauthenticated client becomes a key, or part of a value, only after its length was checked.
 """
 
 import threading
@@ -15,17 +15,16 @@ _MISSING = object()
 
 
 class EpochCache(Generic[Value]):
-    """Values that hold for one rights epoch; the first question of another epoch forgets them all."""
+    """At most `limit` values of one rights epoch: a new epoch, or one value too many, clears the cache."""
 
     def __init__(self, limit: int = 10_000) -> None:
-        """Hold at most `limit` values; one more empties the memory."""
         self._limit = limit
         self._state: tuple[str, dict[object, Value]] = ("", {})
 
     def get(self, epoch: str, key: object, make: Callable[[], Value]) -> Value:
-        """Return the value remembered for `key` at `epoch`, else what `make` returns, remembered."""
-        held, values = self._state
-        if held != epoch or len(values) >= self._limit:
+        """Return the cached value of `key` at `epoch`; if there is none, call `make` and cache its result."""
+        cached_epoch, values = self._state
+        if cached_epoch != epoch or len(values) >= self._limit:
             values = {}
             self._state = (epoch, values)
         found = values.get(key, _MISSING)
@@ -36,33 +35,30 @@ class EpochCache(Generic[Value]):
 
 
 class TTLCache(Generic[Value]):
-    """Values that are good for `seconds` after they were put, and that weigh at most `limit` together.
+    """Values that expire `seconds` after they were put, and that weigh at most `limit` together.
 
-    The next one that is put forgets those that are too old: what nobody asks for any more would fill the memory.
+    Each put evicts the expired values: otherwise values that nobody requests again would fill the memory.
     """
 
     def __init__(self, seconds: float, limit: int = 10_000) -> None:
-        """Remember for `seconds` of monotonic time values that weigh at most `limit` together."""
         self._seconds = seconds
         self._limit = limit
-        # By age, the oldest first; a dict would look for its first key behind all that were removed.
+        # By age, the oldest first; a dict would search for its first key behind all removed ones.
         self._values: OrderedDict[object, tuple[float, Value, int]] = OrderedDict()
         self._weight = 0
         self._lock = threading.Lock()
 
     def get(self, key: object) -> Value | None:
-        """Return what was put under `key`, None when it is unknown or too old."""
+        """Return the value of `key`, None when it is missing or expired."""
         found = self._values.get(key)
-        if found is None or found[0] < time.monotonic():
-            return None
-        return found[1]
+        return None if found is None or found[0] < time.monotonic() else found[1]
 
     def put(self, key: object, value: Value, weight: int = 1) -> None:
-        """Remember `value`, and forget what is too old; when the memory is full all the same, forget everything."""
+        """Cache `value`, and evict expired values; if the cache is full even then, clear it."""
         with self._lock:
             now = time.monotonic()
-            self._forget_older_than(now)
-            # It stays where it is meanwhile: whoever asks now takes no lock.
+            self._evict_expired(now)
+            # The old value stays meanwhile: `get` takes no lock.
             _, _, replaced = self._values.get(key, (0, None, 0))
             if self._weight - replaced + weight > self._limit:
                 self._values, self._weight, replaced = OrderedDict(), 0, 0
@@ -71,16 +67,15 @@ class TTLCache(Generic[Value]):
             self._weight += weight - replaced
 
     def clear(self) -> None:
-        """Forget everything."""
         with self._lock:
             self._values, self._weight = OrderedDict(), 0
 
-    def _forget_older_than(self, now: float) -> None:
-        """Forget the values whose time is over; the lock is held."""
+    def _evict_expired(self, now: float) -> None:
+        """Evict the expired values; the caller has the lock."""
         while self._values:
             oldest = next(iter(self._values))
-            good_until, _, weight = self._values[oldest]
-            if good_until >= now:
+            expires_at, _, weight = self._values[oldest]
+            if expires_at >= now:
                 return
             del self._values[oldest]
             self._weight -= weight

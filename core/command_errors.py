@@ -1,4 +1,4 @@
-"""What ends a management command, in one line: database and storage fail in ways that a traceback only hides."""
+"""One-line errors of management commands: a traceback only hides why the database or the storage failed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from core.start_error import StartError
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise CommandError, which says the cause, in place of what database, storage and disk raise."""
+    """Translate errors of database, storage and disk to a CommandError with the cause."""
     try:
         yield
     except StartError as error:
@@ -22,15 +22,15 @@ def explained() -> Iterator[None]:
     except RegistryError as error:
         raise CommandError(_refusal(error)) from error
     except Error as error:
-        is_told = fault_of(error) is not OTHER and not isinstance(error, IntegrityError)
-        raise CommandError(_about_database(fault_of(error).reason if is_told else str(error))) from error
+        is_known = fault_of(error) is not OTHER and not isinstance(error, IntegrityError)
+        raise CommandError(_about_database(fault_of(error).reason if is_known else str(error))) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise CommandError(f"{error.filename}: {reason}" if error.filename else reason) from error
 
 
 def _refusal(error: RegistryError) -> str:
-    """Return what a client would be told, without the code: whose database it is, is known here."""
+    """Return the detail for a client, without the code; an error of the database names its URL instead."""
     if not isinstance(error.__cause__, Error):
         return str(error.detail)
     fault = fault_of(error.__cause__)

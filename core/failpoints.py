@@ -1,13 +1,13 @@
-"""Named steps of a push, a collection and a backup, at which a test kills the process, holds it up or breaks a call.
+"""Failpoints: named steps of a push, a collection and a backup, at which a test kills, delays or fails the process.
 
     REG_FAILPOINTS="upload.after_fsync=kill; upload.write=error:EIO@2; collect.before_link_commit=sleep:5"
 
 The variable is read once, at the start of the process; without it a failpoint does nothing. Each entry is
-`name=action`, with `@N` at the N-th passing only:
+`name=action`, with `@N` only at the N-th call:
 
     kill            the process ends at once, as by kill -9 or a power cut
-    stop            the process stands still, as by kill -STOP, until kill -CONT
-    sleep:SECONDS   it waits there
+    stop            the process stops, as by kill -STOP, until kill -CONT
+    sleep:SECONDS   the thread sleeps
     error:NAME      the step raises OSError with this errno, as a failing disk does
 """
 
@@ -28,75 +28,75 @@ logger = logging.getLogger(__name__)
 VARIABLE = "REG_FAILPOINTS"
 
 NAMES = {
-    "upload.before_start": "nothing of the session is there",
+    "upload.before_start": "the session does not exist yet",
     "upload.after_start": "the session is committed, its client does not know it yet",
-    "upload.before_take_over_commit": "the session is taken from a writer that may be dead, not committed",
-    "upload.after_claim": "the session is claimed and names the object of its next bytes, none of which is there",
-    "upload.after_truncate": "what a request had left behind the last segment is gone, nothing is added yet",
+    "upload.before_take_over_commit": "the session is taken over from a writer that may be dead, not committed",
+    "upload.after_claim": "the session is claimed and names the object of its next bytes, none of them written",
+    "upload.after_truncate": "the bytes of an interrupted request are truncated, none are appended yet",
     "upload.write": "the next piece of an object is about to be written",
-    "upload.after_write": "a piece of an object is written, more may come",
-    "upload.fsync": "all of an object is written, nothing of it has to be on the disk yet",
+    "upload.after_write": "a piece of an object is written, more may follow",
+    "upload.fsync": "the whole object is written, none of it durably",
     "upload.after_fsync": "the object's bytes are durable, its name in the folder may not be",
     "upload.after_folder_fsync": "the object's new bytes are durable, no row counts them",
-    "upload.after_cut_back": "the bytes of a request that are not kept are gone, its session is claimed",
-    "upload.after_short_body": "the object of a short body is durable, and nobody has claimed its session",
-    "upload.before_abandon": "a request has failed, its session is still claimed and names what it has spoiled",
-    "upload.before_count_commit": "the session's offset is moved, not committed",
+    "upload.after_cut_back": "the bytes of a refused request are truncated, its session is still claimed",
+    "upload.after_short_body": "the object of a small blob is durable, and no request has claimed its session",
+    "upload.before_abandon": "a request has failed, its session is still claimed and names the spoiled object",
+    "upload.before_count_commit": "the session's offset is advanced, not committed",
     "upload.after_count_commit": "the session has its next segment, its client does not know it yet",
-    "upload.after_assembly_claim": "the session names the object that its segments are copied into",
+    "upload.after_assembly_claim": "the session names the object to which its segments are copied",
     "upload.after_assembly": "the segments are copied, durable in one object",
-    "upload.before_publish_commit": "the blob is linked and the session gone, not committed",
+    "upload.before_publish_commit": "the blob is linked and the session removed, not committed",
     "upload.after_publish_commit": "the blob is published, its client does not know it yet",
-    "upload.before_cancel_commit": "the session is gone, not committed",
-    "upload.after_cancel_commit": "the session is gone, its client does not know it yet",
+    "upload.before_cancel_commit": "the session is removed, not committed",
+    "upload.after_cancel_commit": "the session is removed, its client does not know it yet",
     "mount.before_commit": "the blob of another repository is linked, not committed",
     "mount.after_commit": "the blob is mounted, its client does not know it yet",
-    "blob.before_delete_commit": "the link, and with the last one the blob, is gone, not committed",
-    "blob.after_delete_commit": "the link is gone, its client does not know it yet",
-    "manifest.before_put_commit": "the manifest, what it names and its tags are written, not committed",
-    "manifest.after_put_commit": "the manifest is there, its client does not know it yet",
-    "manifest.before_delete_commit": "the manifest and its tags are gone, not committed",
-    "manifest.after_delete_commit": "the manifest is gone, its client does not know it yet",
-    "tag.before_delete_commit": "the tag is gone, not committed",
-    "tag.after_delete_commit": "the tag is gone, its client does not know it yet",
+    "blob.before_delete_commit": "the link, and with the last one the blob, is removed, not committed",
+    "blob.after_delete_commit": "the link is removed, its client does not know it yet",
+    "manifest.before_put_commit": "the manifest, its references and its tags are written, not committed",
+    "manifest.after_put_commit": "the manifest is committed, its client does not know it yet",
+    "manifest.before_delete_commit": "the manifest and its tags are removed, not committed",
+    "manifest.after_delete_commit": "the manifest is removed, its client does not know it yet",
+    "tag.before_delete_commit": "the tag is removed, not committed",
+    "tag.after_delete_commit": "the tag is removed, its client does not know it yet",
     "repository.before_hide_commit": "the deleted repository has another name, not committed",
-    "repository.after_hide_commit": "the deleted repository is hidden, all that it holds is there",
-    "repository.before_step_commit": "some of what a deleted repository holds is gone, not committed",
-    "repository.after_step_commit": "some of what a deleted repository holds is gone, more may be there",
+    "repository.after_hide_commit": "the deleted repository is hidden, its contents still exist",
+    "repository.before_step_commit": "a part of a deleted repository is removed, not committed",
+    "repository.after_step_commit": "a part of a deleted repository is removed, more may be left",
     "collect.after_begin": "the row of the run is committed, nothing was removed",
     "collect.before_manifest_commit": "a manifest is collected, not committed",
     "collect.after_manifest_commit": "a manifest is collected, more may be due",
     "collect.before_link_commit": "a link, and with the last one the blob, is collected, not committed",
     "collect.after_link_commit": "a link is collected, more may be due",
-    "collect.before_expire_commit": "an expired session is gone, not committed",
-    "collect.after_expire_commit": "an expired session is gone, more may be due",
-    "collect.before_repository_commit": "the row of an empty repository is gone, not committed",
-    "collect.after_repository_commit": "the row of an empty repository is gone, more may be empty",
-    "collect.before_end": "all is collected, the row of the run does not say so",
+    "collect.before_expire_commit": "an expired session is removed, not committed",
+    "collect.after_expire_commit": "an expired session is removed, more may be due",
+    "collect.before_repository_commit": "the row of an empty repository is removed, not committed",
+    "collect.after_repository_commit": "the row of an empty repository is removed, more may be empty",
+    "collect.before_end": "everything is collected, the row of the run is not updated",
     "reap.before_delete": "an object in the trash is about to be deleted",
-    "reap.after_delete": "the object is deleted, its row is there",
-    "reap.after_row": "the object and its row are gone, more may be due",
+    "reap.after_delete": "the object is deleted, its row is not",
+    "reap.after_row": "the object and its row are removed, more may be due",
     "backup.after_database": "the database is copied, none of its objects is",
     "backup.after_object": "an object is in the backup, more may be missing",
-    "backup.before_manifest": "all is in the backup, but the one before it counts",
-    "backup.after_manifest": "the backup counts, what only the one before it names is still there",
+    "backup.before_manifest": "everything is in the backup, but the previous one is still valid",
+    "backup.after_manifest": "the backup is valid, objects that only the previous one names still exist",
 }
 
 
 class FailpointError(Exception):
-    """REG_FAILPOINTS names no failpoint, or asks for something that none can do."""
+    """REG_FAILPOINTS names an unknown failpoint or action."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Armed:
-    """What happens at one failpoint: at its passing number `only`, None: at each."""
+    """The action of a failpoint, at its call number `only` or, when that is None, at each."""
 
     act: Callable[[], None]
     only: int | None
-    _passings: Iterator[int] = field(default_factory=lambda: count(1))
+    _calls: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def passed(self) -> None:
-        if next(self._passings) == self.only or self.only is None:
+    def call(self) -> None:
+        if next(self._calls) == self.only or self.only is None:
             self.act()
 
 
@@ -104,13 +104,13 @@ _armed: dict[str, _Armed] = {}
 
 
 def failpoint(name: str) -> None:
-    """Do what REG_FAILPOINTS says happens at this step: nothing, but in tests. Raises OSError if that is it."""
+    """Run the action that REG_FAILPOINTS has for this step. Raises OSError for the action `error`."""
     if _armed and name in _armed:
-        _armed[name].passed()
+        _armed[name].call()
 
 
 def arm(text: str) -> None:
-    """Let happen what `text` says, as REG_FAILPOINTS has it, and nothing else. Raises FailpointError."""
+    """Replace all armed failpoints by those of `text`, in the syntax of REG_FAILPOINTS. Raises FailpointError."""
     entries = [entry.strip() for entry in text.split(";")]
     armed = dict(_parse(entry) for entry in entries if entry)
     _armed.clear()
@@ -120,7 +120,7 @@ def arm(text: str) -> None:
 
 
 def arm_from_environment() -> None:
-    """Let happen what the variable says. Raises FailpointError."""
+    """Arm the failpoints of the environment variable. Raises FailpointError."""
     arm(os.environ.get(VARIABLE, ""))
 
 
@@ -159,7 +159,7 @@ def _kill() -> None:
 
 
 def _stop() -> None:
-    # Sent to the process, another thread may be the first to get it, and this one past the step by then.
+    # A signal to the process may reach another thread first, and this one would pass the step meanwhile.
     signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 

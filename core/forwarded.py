@@ -1,7 +1,7 @@
-"""What proxies say about a request: `Forwarded` (RFC 7239), and the `X-Forwarded-…` that were there before it.
+"""Parse the headers of proxies: `Forwarded` (RFC 7239) and the older `X-Forwarded-…`.
 
-Each proxy adds the address that it was asked from to the right of what it got. What stands left of the last proxy that
-is trusted, anyone may have written, so everything is read from the right and no further than that.
+Each proxy appends the address of its client. Values left of the last trusted proxy's may be forged, so a header is read
+from the right, and no further than that.
 """
 
 import re
@@ -12,24 +12,21 @@ from typing import NamedTuple
 
 X_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
 HEADER = "HTTP_FORWARDED"
-# An IPv6 address in brackets and its port, with room for another way to write them. What is longer is not remembered.
+# An IPv6 address in brackets and its port, with some slack. Longer strings are not cached.
 MAX_NODE_CHARACTERS = 64
 
 # `192.0.2.1`, `192.0.2.1:4711`, `[2001:db8::1]`, `[2001:db8::1]:4711`; without brackets a colon is IPv6's.
 _NODE = re.compile(
     r"\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9A-Za-z._-]+)?|(?P<v4>[0-9.]+):[0-9A-Za-z._-]+|(?P<plain>[^\[\]]+)"
 )
-# A token is more than the RFC lets it be: some proxies write `for=192.0.2.1:4711` without the quotes.
+# Tokens are laxer than in the RFC: some proxies write `for=192.0.2.1:4711` without the quotes.
 _PAIR = re.compile(r"\s*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:\"(?P<quoted>[^\"\\]*)\"|(?P<token>[^\s\"\\;,=]+))\s*")
 
 IsProxy = Callable[[str], bool]
 
 
 class Claim(NamedTuple):
-    """What is said of a request; None: nothing that can be read, or what two headers contradict each other about.
-
-    The latter are the `disputed`.
-    """
+    """The claims about a request; None: missing, malformed, or `disputed` between the two kinds of headers."""
 
     scheme: str | None = None
     host: str | None = None
@@ -38,11 +35,11 @@ class Claim(NamedTuple):
 
 
 def claim_of(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:
-    """Return what the proxy `peer`, which is trusted, says of its request.
+    """Return the claims of the trusted proxy `peer` about its request.
 
-    A proxy sets one kind of header and passes on the other as its client sent it, and which of the two it sets is not
-    known here. Whichever kind won, somebody could write the other through a proxy that leaves it alone, and be any
-    address. So where both are there, nothing is believed that they contradict each other about.
+    A proxy sets one kind of header and passes on the client's other kind, and its kind is unknown here. If either kind
+    won, a client could forge its address through a proxy that sets the other. So if both kinds are present, their
+    contradictions are not believed.
     """
     by_x = _x_claim(meta, is_proxy) if any(header in meta for header in X_HEADERS) else None
     if HEADER not in meta:
@@ -54,12 +51,12 @@ def claim_of(meta: Mapping[str, str], peer: str, is_proxy: IsProxy) -> Claim:
 
 
 def _merged(one: Claim, other: Claim) -> Claim:
-    """Return what the two say together.
+    """Merge the claims of both kinds of headers.
 
-    Scheme and host that only one kind names are believed, though it may be the client's own: behind a proxy that sets
-    neither, a client can name them with one kind alone, and names the host by `Host` anyway. Both only shape the answer
-    to that very request, no page can make a browser send these headers, and the names are checked as `Host` is. The
-    client, for which access, limits and logs stand, has to be named by both.
+    Scheme and host of only one kind are believed, though they may be the client's: behind a proxy that sets neither, a
+    client can send one kind alone, and chooses `Host` anyway. Both affect only the answer to that request, no page can
+    make a browser send these headers, and the names are checked like `Host`. The client address, on which access,
+    limits and logs depend, has to be in both.
     """
     pairs = {name: (getattr(one, name), getattr(other, name)) for name in ("scheme", "host", "client")}
     disputed = tuple(
@@ -70,7 +67,7 @@ def _merged(one: Claim, other: Claim) -> Claim:
 
 
 def _x_claim(meta: Mapping[str, str], is_proxy: IsProxy) -> Claim:
-    """Return what `X-Forwarded-Proto`, `-Host` and `-For` say; of the first two the nearest proxy's word."""
+    """Parse `X-Forwarded-Proto`, `-Host` and `-For`; of the first two the nearest proxy's value counts."""
     client = None
     for part in reversed(meta.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         if not part.strip():
@@ -78,12 +75,12 @@ def _x_claim(meta: Mapping[str, str], is_proxy: IsProxy) -> Claim:
         client = address_of(part)
         if client is None or not is_proxy(client):
             break
-    scheme, host = (_last(meta.get(f"HTTP_X_FORWARDED_{name}", "")) for name in ("PROTO", "HOST"))
+    scheme, host = (meta.get(f"HTTP_X_FORWARDED_{name}", "").rpartition(",")[2].strip() for name in ("PROTO", "HOST"))
     return Claim(_scheme(scheme), host or None, client)
 
 
 def _standard_claim(header: str, is_proxy: IsProxy) -> Claim:
-    """Return what `Forwarded` says; of scheme and host the word of the outermost proxy that is trusted."""
+    """Parse `Forwarded`; of scheme and host the outermost trusted proxy's value counts."""
     claim = Claim()
     for element in _elements(header):
         client = address_of(element.get("for", ""))
@@ -95,15 +92,15 @@ def _standard_claim(header: str, is_proxy: IsProxy) -> Claim:
 
 
 def _elements(header: str) -> Iterator[dict[str, str]]:
-    """Give the elements from the right, up to the first that is malformed, which is empty.
+    """Yield the elements from the right, up to the first malformed one, which is empty.
 
-    A comma ends an element even in quotes: no address, name or scheme has one, and a quote that a client left open
-    would swallow what the proxy wrote behind it.
+    A comma ends an element even in quotes: no address, name or scheme has one, and a client's unclosed quote would hide
+    the proxy's element after it.
     """
     for text in reversed(header.split(",")):
         pairs = [_PAIR.fullmatch(pair) for pair in text.split(";") if pair.strip()]
         element = {pair["name"].lower(): pair["quoted"] or pair["token"] or "" for pair in pairs if pair}
-        # A parameter that stands twice, too, is whatever somebody wants it to be.
+        # A repeated parameter is ambiguous, and so malformed.
         if not pairs or len(element) < len(pairs):
             yield {}
             return
@@ -130,13 +127,13 @@ def _address_of(node: str) -> str | None:
 
 
 def plain_address(address: str) -> str:
-    """Return an IPv4 address as itself, and what is no address (a unix socket's peer) as it is."""
+    """Return the address in its plain form, and anything else (a unix socket's peer) unchanged."""
     return address_of(address) or address
 
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """Return who a client is by its address: that of IPv4, the /64 of IPv6, since every home has a whole one."""
+    """Return the network that counts as one client: an IPv4 address, or an IPv6 /64, since every home has one."""
     plain = plain_address(address)
     try:
         return str(IPv6Address(int(IPv6Address(plain)) >> 64 << 64))
@@ -146,7 +143,7 @@ def network_of(address: str) -> str:
 
 @lru_cache(maxsize=4096)
 def site_of(network: str) -> str:
-    """Return the /48 that a /64 of IPv6 is in, as providers give at most to one site; anything else as it is."""
+    """Return the /48 of an IPv6 /64, the most that providers give to one site; anything else unchanged."""
     try:
         return str(IPv6Address(int(IPv6Address(network)) >> 80 << 80))
     except ValueError:
@@ -154,7 +151,7 @@ def site_of(network: str) -> str:
 
 
 def listed_in(networks: Sequence[IPv4Network | IPv6Network]) -> IsProxy:
-    """Return what tells whether an address, as a socket has it, is in one of `networks`; it judges each once."""
+    """Return a cached predicate for addresses of sockets: is this one in one of `networks`?"""
 
     @lru_cache(maxsize=4096)
     def is_listed(address: str) -> bool:
@@ -169,8 +166,3 @@ def listed_in(networks: Sequence[IPv4Network | IPv6Network]) -> IsProxy:
 
 def _scheme(text: str) -> str | None:
     return text.lower() if text.lower() in ("http", "https") else None
-
-
-def _last(values: str) -> str:
-    """Return the value that the nearest proxy added."""
-    return values.rpartition(",")[2].strip()

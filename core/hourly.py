@@ -1,4 +1,4 @@
-"""Say something once an hour, whichever of the server's processes comes to it first."""
+"""Rate limit for log messages: once an hour across all processes of the server."""
 
 import mmap
 import struct
@@ -6,26 +6,24 @@ import time
 from collections.abc import Callable
 
 SECONDS = 3600.0
-_MOMENT = struct.Struct("d")
+_TIME = struct.Struct("d")
 
 
 class Hourly:
-    """A turn that comes once an hour, in memory that this process shares with those that are forked from it."""
+    """Due once an hour, at first at once; the time is in memory that forked processes share."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Be due at once."""
         self._clock = clock
-        self._due_at = mmap.mmap(-1, _MOMENT.size)
+        self._due_at = mmap.mmap(-1, _TIME.size)
         self.reset()
 
     def reset(self) -> None:
-        """Be due again."""
-        self._due_at[:] = _MOMENT.pack(0.0)
+        self._due_at[:] = _TIME.pack(0.0)
 
     def is_due(self) -> bool:
-        """Tell whether the turn has come, and if so take it."""
+        """Return whether an hour has passed since the last True; if so, the next hour begins."""
         now = self._clock()
-        if now < _MOMENT.unpack(self._due_at)[0]:
+        if now < _TIME.unpack(self._due_at)[0]:
             return False
-        self._due_at[:] = _MOMENT.pack(now + SECONDS)
+        self._due_at[:] = _TIME.pack(now + SECONDS)
         return True

@@ -1,4 +1,4 @@
-"""One JSON object a line for every event."""
+"""Structured logging: each record is one line with a JSON object."""
 
 import json
 import logging
@@ -8,23 +8,21 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class ClientFaults(logging.Filter):
-    """Requests that Django refuses: a line says why. Its tracebacks would let a stranger fill the log."""
+    """Log requests that Django refuses as warnings, without a traceback, with which any client could fill the log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Make a warning of the error."""
         if record.name.startswith("django.security."):
             record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
         return True
 
 
 class JsonFormatter(logging.Formatter):
-    """Render a record as `{"at", "level", "logger", "message", …}`; what `extra` added stands beside them.
+    """Render a record as `{"at", "level", "logger", "message", …}` with the keys of `extra`.
 
     JSON escapes control characters, so no value from a request can forge a line.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, without its end."""
         event: dict[str, object] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),

@@ -1,4 +1,4 @@
-"""Secrets in files: made once, whole, and readable by their owner only."""
+"""Secret files: created atomically, once, and readable by their owner only."""
 
 import errno
 import fcntl
@@ -14,18 +14,18 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-# What file systems without hard links answer: vfat, some of FUSE and CIFS.
+# Errors of file systems without hard links: vfat, some of FUSE and CIFS.
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class KeyFileError(Exception):
-    """A key file can't be used; the text says which, why and what to do."""
+    """A key file can't be used; the message says which, why and what to do."""
 
 
 def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
-    """Return the bytes of `path`; when it does not exist, first fill it with `make()`, 0600 in a 0700 folder.
+    """Return the bytes of `path`; if it is missing, first write `make()` to it, 0600 in a 0700 folder.
 
-    Of processes that start at once one makes it and all read the same. Raises KeyFileError.
+    Of processes that start at once, one creates it and all read the same. Raises KeyFileError.
     """
     try:
         if not path.exists():
@@ -34,12 +34,12 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
         return read(path)
     except OSError as error:
         raise KeyFileError(
-            f"{path}: {error.strerror}; make it readable and its folder writable for {_user()}"
+            f"{path}: {error.strerror}; make it readable and its folder writable for user id {os.geteuid()}"
         ) from error
 
 
 def read(path: Path) -> bytes:
-    """Return the bytes of the secret at `path`. Raises KeyFileError when it is none or others may read it, OSError."""
+    """Return the bytes of the secret at `path`. Raises KeyFileError when it is empty or others may read it, OSError."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise KeyFileError(f"{path}: a folder, where a key belongs; remove it, the key is made at start")
@@ -52,12 +52,12 @@ def read(path: Path) -> bytes:
 
 
 def random_text() -> bytes:
-    """Return 384 random bits as text of 64 characters; Django warns of a secret below 50."""
+    """Return 384 random bits as 64 characters; Django warns of a secret below 50."""
     return secrets.token_urlsafe(48).encode("ascii")
 
 
 def make_private_folder(path: Path) -> None:
-    """Make the folder, and those above it, for this user only. Raises OSError."""
+    """Make the folder, and missing parents, for this user only. Raises OSError."""
     if not path.parent.exists():
         make_private_folder(path.parent)
     if not path.is_dir():
@@ -66,9 +66,9 @@ def make_private_folder(path: Path) -> None:
 
 
 def give_to_owner(folder: str | Path, made: int | str | Path) -> None:
-    """Give what root made in `folder` to the folder's owner: the server, which is seldom root, has to read it.
+    """Change the owner of a file that root made in `folder` to the folder's owner, as whom the server runs.
 
-    `made` is an open file, or a path. Where the system knows no owners, nothing happens.
+    `made` is a descriptor or a path. Without file owners, as on vfat, nothing happens.
     """
     if os.geteuid() != 0:
         return
@@ -81,9 +81,9 @@ def give_to_owner(folder: str | Path, made: int | str | Path) -> None:
 
 
 def create(path: Path, content: bytes) -> bool:
-    """Make a private file at `path`, whole or not at all: written beside, fsynced, then linked.
+    """Create a private file at `path` atomically: a temporary file is written, fsynced, then linked.
 
-    False: there is one already, such as one that another process made at the same moment. Raises OSError.
+    False when `path` exists already, perhaps by another process at the same moment. Raises OSError.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -101,7 +101,7 @@ def create(path: Path, content: bytes) -> bool:
 
 
 def _publish(temporary: str, path: Path) -> bool:
-    """Give the file its name; False when that is taken. Raises OSError."""
+    """Link the temporary file to its name; False when that exists. Raises OSError."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -114,7 +114,7 @@ def _publish(temporary: str, path: Path) -> bool:
 
 
 def _rename_alone(temporary: str, path: Path) -> bool:
-    """Rename, under a lock on the folder since a rename replaces; for file systems without hard links."""
+    """Rename, for file systems without hard links; under a lock on the folder, since a rename replaces."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -135,10 +135,10 @@ def _sync_folder(path: Path) -> None:
 
 
 def _is_mounted_secret(path: Path, mode: int) -> bool:
-    """Tell whether others may only read the key, and its folder can't be written here; warn of it.
+    """Return whether others may only read the key and this process can't write its folder; log a warning if so.
 
-    Orchestrators mount secrets so (swarm: 0444, Kubernetes: 0644). That the folder can't be written is the whole test,
-    not that its file system is read-only: a folder of root's is as good to a server that is somebody else.
+    Orchestrators mount secrets this way (swarm: 0444, Kubernetes: 0644). The folder's permissions decide, not a
+    read-only file system: to a server that is not root, a folder of root is as good.
     """
     may_write_others = mode & 0o033
     if may_write_others or os.access(path.parent, os.W_OK):
@@ -149,9 +149,5 @@ def _is_mounted_secret(path: Path, mode: int) -> bool:
 
 @cache
 def _warn_of_readers(path: Path) -> None:
-    """Warn once in a process: keys are read again after each change of their folder."""
+    """Log once per process, though keys are read again after each change of their folder."""
     logger.warning("%s: other users of this system may read this key; mount it with mode 0400 if you can", path)
-
-
-def _user() -> str:
-    return f"user id {os.geteuid()}"

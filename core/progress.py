@@ -1,4 +1,4 @@
-"""Say on a terminal, or now and then in a log, how far a long run is."""
+"""Progress of a long run, on a terminal or periodically in a log."""
 
 import time
 from collections.abc import Callable
@@ -10,10 +10,12 @@ BAR_CHARACTERS = 30
 
 
 class Progress:
-    """Writes what `text` returns to `stream`: over and over in one line of a terminal, otherwise a line at times."""
+    """Write the result of `text` to `stream`: repeatedly to one line of a terminal, otherwise a line at intervals.
+
+    A run that is shorter than the interval writes nothing.
+    """
 
     def __init__(self, text: Callable[[], str], stream: TextIO) -> None:
-        """Write nothing yet: a short run says nothing."""
         self._text = text
         self._stream = stream
         self._is_terminal = stream.isatty()
@@ -22,7 +24,7 @@ class Progress:
         self._has_line = False
 
     def step(self) -> None:
-        """Write when it is time."""
+        """Write if the interval has passed."""
         if time.monotonic() - self._written_at < self._interval:
             return
         self._written_at = time.monotonic()
@@ -38,7 +40,7 @@ class Progress:
 
 
 def bar(done: int, total: int) -> str:
-    """Return how much of `total` is done, as a bar: "[####......] 40%, 4 of 10"."""
+    """Return a progress bar: "[####......] 40%, 4 of 10"."""
     done = min(done, total)
     share = done / total if total else 1.0
     return f"[{'#' * int(share * BAR_CHARACTERS):.<{BAR_CHARACTERS}}] {share:.0%}, {done:,} of {total:,}"

@@ -1,4 +1,4 @@
-"""A check that may hang: it runs in a thread of its own, one at a time, and all who ask meanwhile share its result."""
+"""A check that may hang: it runs in its own thread, one at a time, and concurrent callers share its result."""
 
 import threading
 import time
@@ -20,7 +20,6 @@ class _Attempt(Generic[Result]):
         self._has_ended = threading.Event()
 
     def run(self, check: Callable[[], Result]) -> None:
-        """Run it, in any thread."""
         try:
             self.result = check()
         finally:
@@ -28,18 +27,20 @@ class _Attempt(Generic[Result]):
             self._has_ended.set()
 
     def wait(self, patience_seconds: float) -> None:
-        """Wait until it has run for so long, or has ended."""
+        """Wait until the check has ended, or has run for `patience_seconds`."""
         with blocking_io():
             self._has_ended.wait(self.begun_at + patience_seconds - time.monotonic())
 
 
 class SharedCheck(Generic[Result]):
-    """A function that is called once at a time, however many ask for its result."""
+    """A function that runs once at a time, however many callers need its result.
+
+    A result stays valid for `fresh_seconds`; `late` is the result of a run that takes more than `patience_seconds`.
+    """
 
     def __init__(
         self, check: Callable[[], Result], late: Result, patience_seconds: float, fresh_seconds: float = 0
     ) -> None:
-        """Keep a result for `fresh_seconds`; `late` is the result of a check that takes more than its patience."""
         self._check = check
         self._late = late
         self._patience_seconds = patience_seconds
@@ -48,11 +49,11 @@ class SharedCheck(Generic[Result]):
         self._last: _Attempt[Result] | None = None
 
     def begin(self) -> None:
-        """Start the check, if it does not run already and its last result is old."""
+        """Start the check unless it is running or its last result is fresh."""
         self._current()
 
     def result(self) -> Result:
-        """Return what the check returns, or returned a moment ago."""
+        """Return the fresh result of the check, or wait for it."""
         attempt = self._current()
         attempt.wait(self._patience_seconds)
         return self._late if attempt.result is None else attempt.result
@@ -61,14 +62,10 @@ class SharedCheck(Generic[Result]):
         with self._lock:
             last = self._last
             if last is None or (last.ended_at is not None and last.ended_at + self._fresh_seconds <= time.monotonic()):
-                last = self._last = self._begun()
+                last = self._last = _Attempt()
+                try:
+                    threading.Thread(target=last.run, args=(self._check,), name="check", daemon=True).start()
+                except RuntimeError:
+                    # No thread can be started.
+                    last.run(lambda: self._late)
             return last
-
-    def _begun(self) -> _Attempt[Result]:
-        """Start the check; one for which there is no thread is late at once."""
-        attempt: _Attempt[Result] = _Attempt()
-        try:
-            threading.Thread(target=attempt.run, args=(self._check,), name="check", daemon=True).start()
-        except RuntimeError:
-            attempt.run(lambda: self._late)
-        return attempt

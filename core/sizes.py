@@ -1,10 +1,10 @@
-"""Numbers as people read them."""
+"""Human-readable numbers."""
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def size_text(size: int) -> str:
-    """Return a number of bytes as people read it: "0 B", "1.5 MiB"."""
+    """Return a number of bytes as text: "0 B", "1.5 MiB"."""
     amount, unit = float(size), 0
     while amount >= 1024 and unit < len(_UNITS) - 1:
         amount /= 1024
@@ -13,5 +13,5 @@ def size_text(size: int) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things: "1 tag", "2 tags"."""
+    """Return a number with its noun: "1 tag", "2 tags"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

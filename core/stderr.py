@@ -1,8 +1,8 @@
-"""Standard error for log lines: written at once, and dropped when nobody reads them.
+"""Non-blocking log lines on standard error: dropped when the reader is stuck.
 
-A pipe to docker, to systemd's journal or to another program makes its writer wait once it is full, and a reader that
-stands still would stop every thread that has something to log. So one line waits a second for room, and those after
-it not at all until there is some again; then a line says how many are missing.
+A full pipe to docker, systemd's journal or another program blocks its writers, so a stuck reader would stop every
+thread that logs. Here one line waits a second for room, and later ones not at all until there is room again; then a
+line says how many are missing.
 """
 
 import logging
@@ -24,10 +24,12 @@ Send = Callable[[bytes], int]
 
 
 class LineWriter:
-    """Lines for one descriptor, from many threads; one of up to 4096 bytes goes out whole (POSIX, PIPE_BUF)."""
+    """Lines of many threads to one descriptor; a line of up to 4096 bytes is atomic (POSIX, PIPE_BUF).
+
+    The descriptor's flags are unchanged, since other processes share it.
+    """
 
     def __init__(self, descriptor: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        """Write to `descriptor`, whose flags stay as they are: other processes have it too."""
         self._descriptor = descriptor
         self._send = _non_blocking(descriptor)
         self._patience_seconds = patience_seconds
@@ -35,7 +37,7 @@ class LineWriter:
         self._missing = 0
 
     def write(self, line: str) -> None:
-        """Write the line, or drop it; no request fails for its log."""
+        """Write the line, or drop it; no request fails because of its log."""
         data = f"{line}\n".encode(errors="backslashreplace")
         try:
             rest = data if self._missing else self._unsent(data)
@@ -43,11 +45,11 @@ class LineWriter:
                 with self._lock:
                     self._write_late(rest)
         except OSError:
-            # The disk is full, or the reader gone.
+            # The disk is full, or the reader has closed the pipe.
             self._missing += 1
 
     def _unsent(self, data: bytes) -> bytes:
-        """Write what there is room for, and return the rest."""
+        """Write as much as there is room for, and return the rest."""
         try:
             return data[self._send(data) :]
         except BlockingIOError:
@@ -55,7 +57,7 @@ class LineWriter:
 
     def _write_late(self, data: bytes) -> None:
         if self._missing:
-            # The last line may have been cut in its middle.
+            # The last line may be incomplete.
             if self._unsent(b"\n" + _notice(self._missing) + b"\n" + data):
                 self._missing += 1
             else:
@@ -70,50 +72,45 @@ class LineWriter:
 
 
 class StderrHandler(logging.Handler):
-    """Records of the logging framework, by the same writer: its own handler waits for ever."""
+    """Log records to the `LineWriter`: logging's own handler would block."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record."""
         try:
             stderr().write(self.format(record))
-        except Exception:  # noqa: BLE001 - as each handler: what can't be formatted is told, and ends nothing
+        except Exception:  # noqa: BLE001 - as in every handler: a record that can't be formatted ends no request
             self.handleError(record)
 
 
 @cache
 def stderr() -> LineWriter:
-    """Return the writer of this process, and of those that are forked from it."""
+    """Return the writer of this process and its forks."""
     return LineWriter(2)
 
 
 def _non_blocking(descriptor: int) -> Send:
-    """Return what writes as much as there is room for, or raises BlockingIOError.
+    """Return a function that writes as much as there is room for, or raises BlockingIOError.
 
-    O_NONBLOCK belongs to the open file, and so to every process that has it: a pipe is opened once more instead.
+    O_NONBLOCK belongs to the open file description, which other processes share: a pipe is opened again instead.
     """
-    kind = _kind(descriptor)
+    try:
+        kind = os.fstat(descriptor).st_mode
+    except OSError:
+        # Closed: each write fails.
+        kind = 0
     if stat.S_ISREG(kind):
         return partial(os.write, descriptor)
     if stat.S_ISSOCK(kind):
         own = socket.socket(fileno=os.dup(descriptor))
         return lambda data: own.send(data, socket.MSG_DONTWAIT)
     if stat.S_ISFIFO(kind):
-        # Refused where the pipe is another user's.
+        # Refused when another user made the pipe.
         with suppress(OSError):
             return partial(os.write, os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK))
     return partial(_write_if_ready, descriptor)
 
 
-def _kind(descriptor: int) -> int:
-    try:
-        return os.fstat(descriptor).st_mode
-    except OSError:
-        # Closed: each write says so.
-        return 0
-
-
 def _write_if_ready(descriptor: int, data: bytes) -> int:
-    """Write, unless the descriptor has no room; another process may take it in between."""
+    """Write if the descriptor has room; another process may fill it in between."""
     if not select.select([], [descriptor], [], 0)[1]:
         raise BlockingIOError
     return os.write(descriptor, data)

@@ -10,8 +10,8 @@ from acl.names import RepositoryName
 from acl.rules import IdentityRules
 from core.api.errors import ErrorCode, RegistryError, in_use, unavailable
 from core.db import transactions
-from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
+from core.db.transactions import release_connection
 from core.failpoints import failpoint
 from distribution import deferred_writes, queries, repositories
 from distribution.models import Blob, Link, ManifestBlob
@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 
 _FIND_SOUND = Statement("SELECT id, digest, size, key FROM distribution_blob WHERE digest = %s AND NOT is_corrupt")
-# Few clients mount without saying where from: of a blob that more repositories link, only as many are looked at. Every
-# name comes after "!", with which those begin that deleted repositories have (`deletion`).
+# Few clients mount without naming a source: of a blob that more repositories link, only this many are examined. Every
+# valid name sorts after "!", with which the names of deleted repositories begin (`deletion`).
 MAX_SOURCES = 1000
 _SOURCES = Statement("""
 SELECT repository.name FROM (
@@ -49,17 +49,14 @@ _INSERT_LINK = Statement("""
 INSERT INTO distribution_link (repository_id, blob_id, last_used_at, is_unreferenced)
 VALUES (%s, %s, statement_timestamp(), TRUE)
 """)
-_PROMISE_LINK = Statement("UPDATE distribution_link SET last_used_at = statement_timestamp() WHERE id = %s")
+_TOUCH_LINK = Statement("UPDATE distribution_link SET last_used_at = statement_timestamp() WHERE id = %s")
 _REMOVE_LINK = Statement("DELETE FROM distribution_link WHERE id = %s")
 _IS_LINKED = Statement("SELECT EXISTS (SELECT 1 FROM distribution_link WHERE blob_id = %s)")
 _REMOVE = Statement("DELETE FROM distribution_blob WHERE id = %s")
 
 
 def find(name: RepositoryName, digest: Digest) -> FoundBlob:
-    """Return the blob, promised for half the grace period. Raises BLOB_UNKNOWN, UNAVAILABLE.
-
-    A blob of another repository is unknown here.
-    """
+    """Return the blob, which then stays for half the grace period. Raises BLOB_UNKNOWN, UNAVAILABLE."""
     found = queries.blob(name, digest)
     if found is None:
         raise RegistryError(ErrorCode.BLOB_UNKNOWN, {"digest": str(digest)})
@@ -68,7 +65,7 @@ def find(name: RepositoryName, digest: Digest) -> FoundBlob:
 
 
 def open_at(found: FoundBlob, offset: int = 0) -> IO[bytes]:
-    """Open the blob's bytes from `offset` on. Raises UNAVAILABLE when they are gone."""
+    """Open the blob at `offset`. Raises UNAVAILABLE when its object is missing."""
     with _storage_faults(found):
         try:
             return blob_store().open_at(found.key, offset)
@@ -77,8 +74,8 @@ def open_at(found: FoundBlob, offset: int = 0) -> IO[bytes]:
     raise _broken(found, "is missing")
 
 
-def notice_loss(digest: Digest) -> None:
-    """Mark the blob corrupt when its object is gone or short, so that the push under way heals it."""
+def mark_if_lost(digest: Digest) -> None:
+    """Mark the blob corrupt when its object is missing or short, so that the current push heals it."""
     row = _FIND_SOUND.row(str(digest))
     if row is None:
         return
@@ -89,19 +86,19 @@ def notice_loss(digest: Digest) -> None:
         return
     if loss:
         _log_loss(found, loss)
-        # At once: the push would else take the blob for sound, and throw its own bytes away.
+        # Not deferred: otherwise the push takes the blob for sound, and discards its own bytes.
         mark_corrupt(found.pk, found.key)
 
 
 def _check_object(found: FoundBlob) -> None:
-    """Never promise bytes that are not there: a client that was told so would not send them again."""
+    """Refuse a blob whose object is missing or short: its client would not push the bytes again."""
     loss = _loss_of(found)
     if loss:
         raise _broken(found, loss)
 
 
 def _loss_of(found: FoundBlob) -> str:
-    """Say what is wrong with the blob's object, empty: nothing. Raises UNAVAILABLE when the storage does not answer."""
+    """Return what is wrong with the blob's object, "" if nothing. Raises UNAVAILABLE when the storage fails."""
     release_connection()
     with _storage_faults(found):
         try:
@@ -110,14 +107,14 @@ def _loss_of(found: FoundBlob) -> str:
         except MissingObjectError:
             loss = "is missing"
         if loss:
-            # A storage that is not mounted lacks every object: that is no reason to forget them.
+            # A storage that is not mounted lacks every object: that is no reason to mark them corrupt.
             check_storage()
     return loss
 
 
 @contextmanager
 def _storage_faults(found: FoundBlob) -> Iterator[None]:
-    """Raise UNAVAILABLE for whatever the storage raises."""
+    """Translate whatever the storage raises to UNAVAILABLE."""
     try:
         yield
     except Exception as error:
@@ -126,7 +123,7 @@ def _storage_faults(found: FoundBlob) -> Iterator[None]:
 
 
 def _broken(found: FoundBlob, loss: str) -> RegistryError:
-    """Let the blob answer 404 from now on, or as soon as that can be written."""
+    """Mark the blob corrupt, now or as soon as the database can be written, and return the 503."""
     _log_loss(found, loss)
     deferred_writes.write(_MARK_CORRUPT, found.pk, found.key)
     return unavailable(f"the bytes of {found.digest} can't be read; pushing them again heals the blob")
@@ -137,7 +134,7 @@ def _log_loss(found: FoundBlob, loss: str) -> None:
 
 
 def mark_corrupt(pk: int, key: str) -> None:
-    """Let the blob answer 404 until a push heals it, unless it was healed since `key` was read. Raises UNAVAILABLE."""
+    """Answer 404 for the blob until a push heals it, unless it no longer has `key`. Raises UNAVAILABLE."""
     transactions.run(_MARK_CORRUPT.run, pk, key)
 
 
@@ -157,25 +154,21 @@ def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
     """
     disk_reserve.check_rows()
     found = queries.blob(source, digest)
-    if found is None or not _is_readable(found):
+    if found is None:
+        return False
+    try:
+        # Marks a blob without its object corrupt, so that the upload that follows heals it.
+        _check_object(found)
+    except RegistryError:
         return False
     is_mounted = transactions.run(_mount, name, digest, source)
     failpoint("mount.after_commit")
     return is_mounted
 
 
-def _is_readable(found: FoundBlob) -> bool:
-    """Tell whether the object is there; one that is not makes the blob corrupt, so that the upload to come heals it."""
-    try:
-        _check_object(found)
-    except RegistryError:
-        return False
-    return True
-
-
 def _mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
     repository = repositories.ensure(name)
-    # Whoever holds the blob's row keeps its links from coming and going.
+    # The lock of the blob's row orders all changes of its links.
     blob = Blob.objects.select_for_update().filter(digest=str(digest), is_corrupt=False).first()
     if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():
         return False
@@ -185,7 +178,7 @@ def _mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool
 
 
 def publish(repository_pk: int, content: Content) -> None:
-    """Make the content a blob of the repository, or heal the one that is there, or throw the content away."""
+    """Make the content a blob of the repository; if the blob exists, heal it or discard the content."""
     row = _LOCK.row(str(content.digest))
     if row is None:
         blob_pk = _INSERT.value(str(content.digest), content.size, content.key)
@@ -198,16 +191,16 @@ def publish(repository_pk: int, content: Content) -> None:
 
 
 def link_into(repository_pk: int, blob_pk: int) -> None:
-    """Make the repository's link of a blob, whose row the caller has locked, or renew its promise."""
+    """Link a blob, whose row the caller has locked, into the repository, or touch the link that exists."""
     link_pk = _LOCK_LINK.value(repository_pk, blob_pk)
     if link_pk is None:
         _INSERT_LINK.run(repository_pk, blob_pk)
     else:
-        _PROMISE_LINK.run(link_pk)
+        _TOUCH_LINK.run(link_pk)
 
 
 def delete(name: RepositoryName, digest: Digest) -> None:
-    """Take the blob out of the repository. Raises BLOB_UNKNOWN; DENIED, 409, while a manifest there uses it."""
+    """Unlink the blob from the repository. Raises BLOB_UNKNOWN; DENIED, 409, while a manifest there uses it."""
     transactions.run_removal(_delete, name, digest)
     failpoint("blob.after_delete_commit")
 
@@ -227,9 +220,9 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
 
 
 def unlink(link_pk: int, blob_pk: int, key: str) -> bool:
-    """Remove the link, and with the last one the blob, whose object is `key`; tell whether it was the last.
+    """Remove the link, and with the last one the blob and its object `key`; return whether it was the last.
 
-    Both rows are locked.
+    The caller has locked both rows.
     """
     _REMOVE_LINK.run(link_pk)
     if _IS_LINKED.value(blob_pk):

@@ -1,13 +1,12 @@
-"""Delete a whole repository: out of sight at once, its rows a bounded number a transaction.
+"""Delete a whole repository: hidden at once, its rows removed in bounded transactions.
 
     alice/app ──> !17 alice/app ──> uploads, tags, manifests, links and blobs, some at a time ──> the row itself
 
-Whoever asks for a repository, or an upload session of it, does so by name. So one row that gets a name which the
-grammar does not have hides all that is there, and the next push makes another row. What is left of a deletion that
-was interrupted is found by such names (`unfinished`).
+Every request finds a repository, and its upload sessions, by name. So renaming one row to a name outside the grammar
+hides everything in it, and the next push creates another row. `unfinished` finds interrupted deletions by such names.
 
-Nothing comes in any more: whoever brings something in has found the row by its name, and the new name had to wait for
-them. Those who are about to take something out lock rows in the same order as here.
+Nothing is added to a hidden repository: a verb that adds has found the row by its name, and locks it against the
+renaming. Verbs that remove lock rows in the same order as here.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,16 +28,16 @@ UPLOADS = 50
 TAGS = 1000
 LINKS = 200
 MANIFESTS = 100
-# What a manifest names grows with its bytes: ordinary ones have one to three thousand.
+# A manifest's rows grow with its bytes; an ordinary manifest has one to three thousand bytes.
 MANIFEST_BYTES = 256 * 1024
 
-# No name has it, and it sorts before all of them.
+# Outside the grammar of names, and sorts before all of them.
 _MARK = "!"
 _HIDDEN = Q(name__gte=_MARK, name__lt=chr(ord(_MARK) + 1))
 
 _LOCK_NAMED = Statement("SELECT id FROM distribution_repository WHERE name = %s FOR UPDATE")
 _HIDE = Statement("UPDATE distribution_repository SET name = %s, is_listed = FALSE WHERE id = %s")
-# One at a time takes a step, others wait: each then finds rows that the last one left.
+# Orders concurrent steps: each finds only the rows that the last one left.
 _LOCK = Statement("SELECT id FROM distribution_repository WHERE id = %s FOR UPDATE")
 _REMOVE = Statement("DELETE FROM distribution_repository WHERE id = %s")
 
@@ -85,7 +84,7 @@ Row = TypeVar("Row", bound=Model)
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a repository holds; a blob that no other repository links is its own, the others are shared."""
+    """Counts of a repository; a blob that no other repository links is its own, the others are shared."""
 
     tags: int
     manifests: int
@@ -96,13 +95,13 @@ class Contents:
 
     @property
     def rows(self) -> int:
-        """How many rows `steps` counts as removed in the end."""
+        """The number of rows that `steps` will have removed in the end."""
         return self.tags + self.manifests + self.links + self.uploads
 
 
 @dataclass(slots=True)
 class Removed:
-    """Rows that are gone, and the bytes of the blobs among them."""
+    """Counts of removed rows, and the bytes of the removed blobs."""
 
     uploads: int = 0
     tags: int = 0
@@ -113,24 +112,23 @@ class Removed:
 
     @property
     def rows(self) -> int:
-        """How many rows a repository had of them; a blob is of none."""
+        """The number of rows of the repository; a blob belongs to none."""
         return self.uploads + self.tags + self.manifests + self.links
 
     def add(self, other: "Removed") -> None:
-        """Add the counts of `other`."""
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
 def contents(pk: int) -> Contents:
-    """Return what there is in a repository; nothing in one that is gone."""
+    """Return the counts of a repository, zeros when it does not exist."""
     tags, manifests, links, uploads = _COUNTS.row(pk) or (0, 0, 0, 0)
     own, shared = _BYTES.row(pk) or (0, 0)
     return Contents(tags, manifests, links, uploads, int(own), int(shared))
 
 
 def begin(name: RepositoryName) -> int:
-    """Let the repository be gone for everybody, and return its primary key for `steps`. Raises NAME_UNKNOWN."""
+    """Hide the repository from clients, and return its primary key for `steps`. Raises NAME_UNKNOWN."""
     pk = transactions.run_removal(_hide, name)
     failpoint("repository.after_hide_commit")
     return pk
@@ -146,31 +144,31 @@ def _hide(name: RepositoryName) -> int:
 
 
 def unfinished() -> QuerySet[Repository]:
-    """Return the repositories that were deleted and of which something is left."""
+    """Return the hidden repositories, whose deletion has not ended."""
     return Repository.objects.filter(_HIDDEN)
 
 
 def without_hidden(rows: QuerySet[Repository]) -> QuerySet[Repository]:
-    """Return those of `rows` that were not deleted."""
+    """Return those of `rows` that are not hidden."""
     return rows.exclude(_HIDDEN)
 
 
 def in_sight(rows: QuerySet[Row]) -> QuerySet[Row]:
-    """Return those of `rows`, which belong to repositories, whose repository was not deleted."""
-    # Asked by itself, mostly for nothing: a condition on a joined table would be asked of each row.
+    """Return those of `rows`, which belong to repositories, whose repository is not hidden."""
+    # A query of its own, which mostly finds nothing: a condition on a joined table would be evaluated for each row.
     hidden = list(unfinished().values_list("pk", flat=True))
     return rows.exclude(repository__in=hidden) if hidden else rows
 
 
-def name_of(repository: Repository) -> str:
-    """Return what a repository is called, or was before its deletion: of the longest the last characters are lost."""
+def original_name(repository: Repository) -> str:
+    """Return the name, of a hidden repository the one before its deletion; the longest names are truncated."""
     return repository.name.partition(" ")[2] or repository.name
 
 
 def steps(pk: int) -> Iterator[Removed]:
-    """Remove what a deleted repository holds, then its row: some rows, one transaction, for each item.
+    """Remove the contents of a hidden repository, then its row: one transaction for each item.
 
-    Any number of processes may do it at once, and whoever stops leaves the rest to be gone on with.
+    Any number of processes may run it at once, and continue where one of them stopped.
     """
     while (removed := transactions.run(_step, pk)) is not None:
         failpoint("repository.after_step_commit")
@@ -217,7 +215,7 @@ def _remove_manifests(pk: int) -> Removed | None:
 
 
 def _fitting(rows: Iterable[tuple[int, int]]) -> Iterator[int]:
-    """Give the keys of the first manifests that have MANIFEST_BYTES together, and of one at least."""
+    """Yield the keys of the first manifests that together have MANIFEST_BYTES, at least one."""
     total = 0
     for pk, size in rows:
         if total and total + size > MANIFEST_BYTES:

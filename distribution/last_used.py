@@ -1,8 +1,8 @@
-"""What was answered with 200 stays for half the grace period: `last_used_at` remembers the answer.
+"""`last_used_at`: when a client was last told that a row exists. The collector keeps the row for half the grace period.
 
-A lookup tells whether `last_used_at` is older than now - grace/2; only then one UPDATE renews it, so a pull writes at
-most twice per grace period. The UPDATE touches a row that is there, or none: it proves that the collector
-has not taken it in between. Where nothing can be written, the read goes on: see `deferred`.
+A query tells whether `last_used_at` is older than now - grace/2; only then one UPDATE touches the row, so a pull
+writes at most twice per grace period. An UPDATE that changes the row proves that the collector has not removed it.
+Where nothing can be written, the read succeeds all the same: see `deferred_writes`.
 """
 
 from datetime import timedelta
@@ -13,30 +13,31 @@ from django.conf import settings
 from core.db.statement import Statement
 from distribution import deferred_writes
 
-_RENEW = {
+_TOUCH = {
     "distribution_link": """
-UPDATE distribution_link SET last_used_at = statement_timestamp() WHERE id = %s AND last_used_at < {cut}
+UPDATE distribution_link SET last_used_at = statement_timestamp() WHERE id = %s AND last_used_at < {stale_before}
 """,
     "distribution_manifest": """
-UPDATE distribution_manifest SET last_used_at = statement_timestamp() WHERE id = %s AND last_used_at < {cut}
+UPDATE distribution_manifest SET last_used_at = statement_timestamp() WHERE id = %s AND last_used_at < {stale_before}
 """,
 }
 
 
 def statement(sql: str) -> Statement:
-    """Return the statement of `sql`, in which `{cut}` is the moment before which a promise needs to be renewed."""
+    """Return the statement of `sql`, in which `{stale_before}` is the time before which a row has to be touched."""
     return _statement(sql, settings.REGISTRY.garbage_collector.grace_period)
 
 
 @lru_cache(maxsize=64)
 def _statement(sql: str, grace: timedelta) -> Statement:
-    return Statement(sql.format(cut=f"(statement_timestamp() - interval '{grace.total_seconds() / 2:.3f} seconds')"))
+    half = f"{grace.total_seconds() / 2:.3f} seconds"
+    return Statement(sql.format(stale_before=f"(statement_timestamp() - interval '{half}')"))
 
 
-def renew(table: str, pk: int) -> bool | None:
-    """Promise the row again; False when it is gone, or was renewed by another request just now.
+def touch(table: str, pk: int) -> bool | None:
+    """Set the row's `last_used_at` to now; False when the row is gone, or another request has just touched it.
 
-    None: it can't be written now and will be. A row that is found by a look after this stays until then.
+    None: nothing can be written now, and the write is deferred. A row that a later query finds stays until then.
     """
-    rows = deferred_writes.write(statement(_RENEW[table]), pk)
+    rows = deferred_writes.write(statement(_TOUCH[table]), pk)
     return None if rows is None else rows == 1

@@ -1,4 +1,4 @@
-"""Answer `/v2/` before any middleware that is made for browsers: no sessions, cookies, CSRF, redirects."""
+"""Route `/v2/` before any middleware that is made for browsers: no sessions, cookies, CSRF, redirects."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -8,10 +8,10 @@ from django.urls import get_resolver
 
 from core.api.errors import ErrorCode
 from core.api.notes import ROUTE
-from distribution.views.unknown import UnknownPathView
+from distribution.views.root import UnknownPathView
 
-# What is asked for again and again is short. A path and what it resolves to take some 1700 bytes, and each upload and
-# blob has a path of its own: so many take less than 2 MiB in each worker.
+# Frequent paths are short. A path and its match take some 1700 bytes, and each upload and blob has a path of its own:
+# the cache takes less than 2 MiB in each worker.
 REMEMBERED_PATHS = 1024
 REMEMBERED_CHARACTERS = 256
 
@@ -20,18 +20,17 @@ _URLS = "distribution.urls"
 _encoded_slash = UnknownPathView.as_view(code=ErrorCode.NAME_INVALID, detail="a slash of a path is written as it is")
 
 
-class RegistryGateMiddleware:
-    """Call the registry's own views for paths under `/v2`; everything else goes on to the browser's part."""
+class RegistryMiddleware:
+    """Call the registry's own views for paths under `/v2`; pass everything else on to the next middleware."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        """Remember what comes after, and read every path now: before the workers are forked, which share them."""
         self._get_response = get_response
         self._resolver = get_resolver(_URLS)
+        # Compiles every pattern before the workers are forked, which then share them.
         self._resolver.check()
         self._remembered = lru_cache(maxsize=REMEMBERED_PATHS)(self._resolver.resolve)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer, or go on."""
         path = request.path_info
         if not is_registry_path(path):
             return self._get_response(request)
@@ -44,11 +43,10 @@ class RegistryGateMiddleware:
 
 
 def is_registry_path(path: str) -> bool:
-    """Tell whether `path` is one of the registry's own."""
     return path.startswith("/v2/") or path == "/v2"
 
 
 def _has_encoded_slash(request: HttpRequest) -> bool:
-    """Tell whether the path had `%2F`, which a proxy in front may have judged as one component and not as two."""
+    """Return whether the path had `%2F`: a proxy may have checked it as one component, and Django decodes it to two."""
     path, _, _ = request.META.get("RAW_URI", "").partition("?")
     return "%2f" in path.lower()

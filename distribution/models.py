@@ -6,26 +6,26 @@
         │  └──────────────────────────── Manifest, Tag ── Manifest
         └─< Upload ─< Segment(key) ───── one object of the storage each      Trash(key) ── one object to delete
 
-What holds: every stored object is named by one row (Blob, Segment, Upload.assembly_key or Trash), committed
+Invariants: every stored object is named by one row (Blob, Segment, Upload.assembly_key or Trash), committed
 before its first byte. A blob has a link after every commit. References are real foreign keys with PROTECT.
 
 The requests of an upload append to one object, whose first `size` bytes count:
 
-    segment    |<──────── size ────────>|<── being written, or left by a request that was cut ──
+    segment    |<──────── size ────────>|<── being written, or left by an interrupted request ──
     upload     |<─ … ──── offset ──────>|   hash_state covers as much
 
-Whoever takes the upload over from a writer that may still be alive seals its segments: that writer can add to the
-objects at any time, so nobody appends to them any more, and only their first `size` bytes are ever read.
+A request that takes the upload over from a writer that may still be alive seals its segments: that writer can append
+to the objects at any time, so no other request appends to them, and only their first `size` bytes are ever read.
 
-`last_used_at` is when a client was last told that the row exists, or when the last reference to it went.
-`is_unreferenced` says that nothing refers to it: no tag, parent or subject for a manifest, no manifest for a link. Both
-are kept by the verbs (`manifests`, `blobs`, …), in the order of locks
+`last_used_at` is when a client was last told that the row exists, or when the last reference to it ended.
+`is_unreferenced` means that nothing refers to it: no tag, parent or subject to a manifest, no manifest to a link. The
+verbs (`manifests`, `blobs`, …) maintain both, in the order of locks
 
     Repository → Upload → Tag → Manifest → Blob → Link
 
-Whoever brings something into a repository shares its row (FOR KEY SHARE, `repositories.ensure`); who hides or removes
-the row has it alone (FOR UPDATE). So it goes only when it is empty, and nothing comes into one that is hidden: its name
-begins with `!` then, and `deletion` removes what it holds.
+A verb that adds to a repository locks its row FOR KEY SHARE (`repositories.ensure`); one that hides or removes the row
+locks it FOR UPDATE. So a row is removed only when it is empty, and nothing is added to a hidden repository: its name
+begins with `!`, and `deletion` removes its contents.
 """
 
 import uuid
@@ -41,7 +41,7 @@ BYTE_ORDER = "BINARY"
 def remove(rows: QuerySet[Any]) -> int:
     """Delete `rows` in one statement and return how many there were.
 
-    `QuerySet.delete` first reads every row and whatever points at it; foreign keys already refuse in the
+    `QuerySet.delete` first reads every row and the rows that refer to it; here foreign keys protect those in the
     database, and nothing cascades.
     """
     # None, not 0, when the condition can match nothing.
@@ -49,7 +49,7 @@ def remove(rows: QuerySet[Any]) -> int:
 
 
 class Repository(models.Model):
-    """A name under which manifests, tags and links live."""
+    """A name with its manifests, tags and links."""
 
     name = models.CharField(max_length=255, unique=True, db_collation=BYTE_ORDER)
     is_listed = models.BooleanField(default=False, help_text="A manifest was put here once: the catalog shows it.")
@@ -61,20 +61,17 @@ class Repository(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """The catalog reads names in order."""
-
         verbose_name_plural = "repositories"
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["name"], name="distribution_catalog", condition=Q(is_listed=True))
         ]
 
     def __str__(self) -> str:
-        """Name the repository."""
         return self.name
 
 
 class Blob(models.Model):
-    """Bytes that are stored once, whatever repositories link them."""
+    """Content that is stored once, however many repositories link it."""
 
     digest = models.CharField(max_length=140, unique=True)
     size = models.BigIntegerField(help_text="bytes")
@@ -83,22 +80,19 @@ class Blob(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
-        """Name the blob."""
         return self.digest
 
 
 class Link(models.Model):
-    """A blob is readable through the repositories that link it, and no other."""
+    """A blob in a repository: it is readable through the repositories that link it, and no other."""
 
     repository = models.ForeignKey(Repository, PROTECT, related_name="links")
-    # By the constraint's index: one of its own would be read through for a blob that many repositories link.
+    # Found by the constraint's index: one on the blob alone would be scanned through when many repositories link it.
     blob = models.ForeignKey(Blob, PROTECT, related_name="links", db_index=False)
     last_used_at = models.DateTimeField()
     is_unreferenced = models.BooleanField()
 
     class Meta:
-        """One link of a blob in a repository; the collector reads the idle ones by age."""
-
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["blob", "repository"], name="distribution_link_once")
         ]
@@ -109,12 +103,11 @@ class Link(models.Model):
         ]
 
     def __str__(self) -> str:
-        """Name both ends."""
         return f"{self.repository_id} → {self.blob_id}"
 
 
 class Manifest(models.Model):
-    """A manifest or index, byte for byte, with what is asked of it in columns."""
+    """A manifest or index, byte for byte, with the members that queries need in columns."""
 
     repository = models.ForeignKey(Repository, PROTECT, related_name="manifests")
     digest = models.CharField(max_length=140)
@@ -129,8 +122,6 @@ class Manifest(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """One manifest of a digest in a repository; referrers by subject; the idle ones by age."""
-
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["repository", "digest"], name="distribution_manifest_once")
         ]
@@ -146,7 +137,6 @@ class Manifest(models.Model):
         ]
 
     def __str__(self) -> str:
-        """Name the manifest."""
         return self.digest
 
 
@@ -157,14 +147,11 @@ class ManifestBlob(models.Model):
     link = models.ForeignKey(Link, PROTECT, related_name="uses")
 
     class Meta:
-        """Once, however often the manifest repeats it."""
-
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["manifest", "link"], name="distribution_manifest_blob_once")
         ]
 
     def __str__(self) -> str:
-        """Name both ends."""
         return f"{self.manifest_id} → {self.link_id}"
 
 
@@ -175,14 +162,11 @@ class ManifestChild(models.Model):
     child = models.ForeignKey(Manifest, PROTECT, related_name="parents")
 
     class Meta:
-        """Once, however often the index repeats it."""
-
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["parent", "child"], name="distribution_manifest_child_once")
         ]
 
     def __str__(self) -> str:
-        """Name both ends."""
         return f"{self.parent_id} → {self.child_id}"
 
 
@@ -195,24 +179,21 @@ class Tag(models.Model):
     updated_at = models.DateTimeField()
 
     class Meta:
-        """One tag of a name in a repository."""
-
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["repository", "name"], name="distribution_tag_once")
         ]
 
     def __str__(self) -> str:
-        """Name the tag."""
         return self.name
 
 
 class Upload(models.Model):
-    """A session in which a blob arrives, of one repository and one account."""
+    """A session in which one account uploads a blob to one repository."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     repository = models.ForeignKey(Repository, PROTECT, related_name="uploads")
     account = models.CharField(max_length=128, blank=True, help_text="empty: anonymous")
-    # No foreign key: an account is deleted whatever it has begun. Neither database gives a key twice.
+    # No foreign key: an upload does not keep its account from deletion. Neither database reuses a key.
     account_pk = models.BigIntegerField(default=0, db_default=0, help_text="of the account's row; 0: anonymous")
     network = models.CharField(
         max_length=45, blank=True, db_default="", help_text="of whom an anonymous client is counted with"
@@ -228,14 +209,11 @@ class Upload(models.Model):
     active_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        """The open ones are counted whenever one begins."""
-
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["account_pk", "network"], name="distribution_upload_open")
         ]
 
     def __str__(self) -> str:
-        """Name the session."""
         return str(self.pk)
 
 
@@ -249,21 +227,17 @@ class Segment(models.Model):
     is_sealed = models.BooleanField(default=False, db_default=False, help_text="Somebody else may write behind them.")
 
     def __str__(self) -> str:
-        """Name the object."""
         return self.key
 
 
 class Trash(models.Model):
-    """An object that no row needs any more, and from when on it may go."""
+    """An object that no row needs any more, and the time from which on it may be deleted."""
 
     key = models.CharField(max_length=80, unique=True)
     delete_after = models.DateTimeField(db_index=True)
 
     class Meta:
-        """Nothing to count."""
-
         verbose_name_plural = "trash"
 
     def __str__(self) -> str:
-        """Name the object."""
         return self.key

@@ -1,7 +1,7 @@
-"""Referrers: the manifests of a repository whose `subject` is a digest, there or not.
+"""Referrers: the manifests of a repository whose `subject` is a digest, whether that manifest exists or not.
 
-Source: OCI Distribution Specification v1.1, "Listing Referrers". What a descriptor says is kept in columns when
-the manifest is put; no manifest is read again.
+Source: OCI Distribution Specification v1.1, "Listing Referrers". A put stores the members of the descriptor in columns,
+so listing parses no manifest.
 """
 
 import json
@@ -30,9 +30,9 @@ def page(
 ) -> tuple[list[Descriptor], bool]:
     """Return up to `limit` descriptors after the digest `last`, in its order, and whether more follow.
 
-    A page ends early where it would outgrow MANIFEST_MAX_BYTES, the most that a client reads of an index.
+    A page ends early where it would exceed MANIFEST_MAX_BYTES, the most that clients read of an index.
     """
-    # No type has a NUL, and PostgreSQL does not take one.
+    # No media type has a NUL, which PostgreSQL refuses.
     if artifact_type is not None and "\0" in artifact_type:
         return [], False
     repository = queries.repository(name)
@@ -44,7 +44,7 @@ def page(
 
 
 def _described(rows: QuerySet[Manifest], last: str) -> Iterator[Descriptor]:
-    """Give the descriptors of `rows` after the digest `last`, BATCH of them in memory at a time."""
+    """Yield the descriptors of `rows` after the digest `last`, BATCH of them in memory at a time."""
     while batch := list(rows.filter(digest__gt=last).values(*_COLUMNS)[:BATCH]):
         yield from map(_descriptor, batch)
         last = batch[-1]["digest"]
@@ -63,7 +63,7 @@ def _fitting(found: Iterable[Descriptor]) -> Iterator[Descriptor]:
     left = MANIFEST_MAX_BYTES - 1024
     for position, described in enumerate(found):
         left -= len(json.dumps(described)) + 2
-        # One descriptor is always shown: it is smaller than the manifest that it describes.
+        # One descriptor always fits: it is smaller than the manifest that it describes.
         if left < 0 and position:
             return
         yield described

@@ -1,7 +1,7 @@
-"""Repositories: made by the first push, listed while they hold a manifest, removed once they hold nothing.
+"""Repositories: created by the first push, listed while they have a manifest, removed when they are empty.
 
-Whoever brings something into a repository keeps its row from going first, before any other lock, by its name: of
-a row that goes or changes its name meanwhile nothing is found, and another is made.
+Every verb that adds to a repository first locks its row, found by name: if the row was removed or renamed meanwhile,
+nothing is found, and a new row is created.
 """
 
 from collections.abc import Iterator
@@ -31,8 +31,8 @@ VALUES (%s, FALSE, FALSE, statement_timestamp()) ON CONFLICT (name) DO NOTHING
 _LOCK_UNUSED = Statement("""
 SELECT id FROM distribution_repository WHERE id = %s AND NOT keeps_untagged FOR UPDATE SKIP LOCKED
 """)
-# A manifest is there as long as a tag of it.
-_HOLDS_SOMETHING = Statement("""
+# Tags need no clause of their own: each has a manifest.
+_HAS_CONTENT = Statement("""
 SELECT EXISTS (SELECT 1 FROM distribution_manifest WHERE repository_id = repository.id)
     OR EXISTS (SELECT 1 FROM distribution_link WHERE repository_id = repository.id)
     OR EXISTS (SELECT 1 FROM distribution_upload WHERE repository_id = repository.id)
@@ -42,25 +42,25 @@ _REMOVE = Statement("DELETE FROM distribution_repository WHERE id = %s")
 
 
 def ensure(name: RepositoryName) -> Repository:
-    """Return the repository called `name`, made now when it is new; it stays until the transaction has ended.
+    """Return the repository called `name`, created if missing; it stays at least until the end of the transaction.
 
-    Called before anything else is locked. Raises LostRaceError.
+    Called before any other lock is taken. Raises LostRaceError.
     """
     row = _FIND.row(name)
     if row is None:
         _INSERT.run(name)
         row = _FIND.row(name)
     if row is None:
-        raise LostRaceError("the repository went as soon as it came")
+        raise LostRaceError("the repository was removed at once")
     return Repository.from_db("default", ("id", "name", "is_listed"), (row[0], name, bool(row[1])))
 
 
 def remove_if_empty(pk: int) -> bool:
-    """Remove the row of a repository that holds nothing; False when it holds something, is busy, or is to stay.
+    """Remove an empty repository; False when it is not empty, is locked, or keeps untagged manifests.
 
-    One that keeps what is untagged stays: a person has said so, of what is pushed later too.
+    That is an administrator's setting for what is pushed later too.
     """
-    if _HOLDS_SOMETHING.value(pk):
+    if _HAS_CONTENT.value(pk):
         return False
     is_removed = transactions.run(_remove_if_empty, pk)
     failpoint("collect.after_repository_commit")
@@ -68,7 +68,7 @@ def remove_if_empty(pk: int) -> bool:
 
 
 def _remove_if_empty(pk: int) -> bool:
-    if _LOCK_UNUSED.row(pk) is None or _HOLDS_SOMETHING.value(pk):
+    if _LOCK_UNUSED.row(pk) is None or _HAS_CONTENT.value(pk):
         return False
     _REMOVE.run(pk)
     failpoint("collect.before_repository_commit")
@@ -76,21 +76,21 @@ def _remove_if_empty(pk: int) -> bool:
 
 
 def empty() -> QuerySet[Repository]:
-    """Return the repositories that `remove_if_empty` would remove at this moment."""
-    held: list[QuerySet[Any]] = [Manifest.objects.all(), Link.objects.all(), Upload.objects.all()]
-    conditions = (IsNull(_first_of(rows), True) for rows in held)
+    """Return the repositories that `remove_if_empty` would remove now."""
+    contents: list[QuerySet[Any]] = [Manifest.objects.all(), Link.objects.all(), Upload.objects.all()]
+    conditions = (IsNull(_first_of(rows), True) for rows in contents)
     return Repository.objects.filter(*conditions, keeps_untagged=False)
 
 
 def _first_of(rows: QuerySet[Any]) -> Subquery:
-    """Return one of a repository's `rows`, looked up for each repository: a join might read all there are of any."""
+    """Return one of a repository's `rows` by a subquery for each repository: a join might read all of them."""
     return Subquery(rows.filter(repository=OuterRef("pk")).values("pk")[:1])
 
 
 def catalog(limit: int, last: str, rules: IdentityRules) -> Page:
-    """Return up to `limit` names after `last`, in byte order, of repositories that hold something and may be pulled.
+    """Return up to `limit` names after `last`, in byte order, of repositories with a manifest that may be pulled.
 
-    Only the ranges that the rules' patterns begin with are read: a page costs what it shows, not what there is.
+    Keyset pagination over the name ranges of the rules' patterns: the cost is that of the page, not of the table.
     """
     names: list[str] = []
     for wanted in rules.ranges("pull"):
@@ -100,16 +100,12 @@ def catalog(limit: int, last: str, rules: IdentityRules) -> Page:
 
 
 def _names(wanted: NameRange, last: str, size: int) -> Iterator[str]:
-    """Give the names of the range after `last`: first `size` of them, then more at a time while none is shown."""
-    while batch := _batch(wanted, last, size):
-        yield from batch
-        last, size = batch[-1], min(size * 2, BATCH)
-
-
-def _batch(wanted: NameRange, last: str, size: int) -> list[str]:
-    rows = Repository.objects.filter(is_listed=True, name__gte=wanted.low, name__gt=last).order_by("name")
-    # A manifest was put there once (`is_listed`), and one is there still: that is never written, and so never wrong.
+    """Yield the names of the range after `last`, read in batches that grow from `size` to BATCH."""
+    rows = Repository.objects.filter(is_listed=True, name__gte=wanted.low).order_by("name")
+    # `is_listed` says only that a manifest was put there once.
     rows = rows.filter(IsNull(_first_of(Manifest.objects.all()), False))
     if wanted.high is not None:
         rows = rows.filter(name__lt=wanted.high)
-    return list(rows.values_list("name", flat=True)[:size])
+    while batch := list(rows.filter(name__gt=last).values_list("name", flat=True)[:size]):
+        yield from batch
+        last, size = batch[-1], min(size * 2, BATCH)

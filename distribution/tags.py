@@ -1,4 +1,4 @@
-"""Tags: list, delete. They are moved by `manifests.put`."""
+"""Tags: list, delete. `manifests.put` moves them."""
 
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
@@ -23,7 +23,7 @@ def page(name: RepositoryName, limit: int, last: str) -> Page:
 
 
 def delete_rows(pks: list[int]) -> None:
-    """Remove the tags with these primary keys in one transaction; one that is gone already is no fault."""
+    """Remove the tags with these primary keys in one transaction; a missing one is no error."""
     transactions.run(_delete_rows, pks)
 
 
@@ -45,7 +45,7 @@ def _delete(name: RepositoryName, tag: str) -> None:
     row = Tag.objects.select_for_update(of=("self",)).filter(repository__name=name, name=tag).first()
     if row is None:
         raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, {"name": name, "tag": tag})
-    # Locked before the tag goes, in the one order of locks: whoever puts the manifest waits here.
+    # Locked before the tag is removed, in the one order of locks: a concurrent put of the manifest waits.
     list(Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("pk", flat=True))
     remove(Tag.objects.filter(pk=row.pk))
     references.release_manifests([row.manifest_id])

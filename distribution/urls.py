@@ -1,14 +1,13 @@
-"""The paths of `/v2/`. A repository's name holds slashes, so the last match of a keyword ends it."""
+"""The paths of `/v2/`. A repository's name may have slashes, so the last match of a keyword ends it."""
 
 from django.urls import path, re_path
 
 from core.api.errors import ErrorCode
-from distribution.views.api_version import ApiVersionView
 from distribution.views.blob import BlobView
 from distribution.views.listing import CatalogView, TagsView
 from distribution.views.manifest import ManifestView
 from distribution.views.referrers import ReferrersView
-from distribution.views.unknown import UnknownPathView
+from distribution.views.root import ApiVersionView, UnknownPathView
 from distribution.views.upload import UploadView
 from distribution.views.uploads import UploadsView
 from tokens.views.jwks import JwksView

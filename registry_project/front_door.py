@@ -13,14 +13,14 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-from distribution.middleware import RegistryGateMiddleware, is_registry_path
+from distribution.middleware import RegistryMiddleware, is_registry_path
 from registry_project.middleware.proxies import TrustedProxyMiddleware
 from server.listener import LISTENER, admin_listener
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 # The outermost first; the last one answers every path of /v2/.
-MIDDLEWARE: tuple[Callable[[GetResponse], GetResponse], ...] = (TrustedProxyMiddleware, RegistryGateMiddleware)
+MIDDLEWARE: tuple[Callable[[GetResponse], GetResponse], ...] = (TrustedProxyMiddleware, RegistryMiddleware)
 
 
 class RegistryChain:

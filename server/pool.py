@@ -164,8 +164,8 @@ class Pool(Generic[ConnectionT]):
         if _WARNS_EVICTED.is_due():
             logger.warning(
                 "%s has more than its share of the slow clients that a process waits for, while others need places: "
-                "its slowest transfers end for them. Raise server.max_slow_clients if it is a client of yours, or block its "
-                "address",
+                "its slowest transfers end for them. Raise server.max_slow_clients if it is a client of yours, or "
+                "block its address",
                 client,
             )
         raise CrowdedError

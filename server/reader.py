@@ -10,7 +10,7 @@ from typing import Any
 
 from gunicorn.http.unreader import SocketUnreader
 
-from core.db.pooled_connection import release_connection
+from core.db.transactions import release_connection
 from server.places import Client
 from server.pool import CrowdedError, Pool, Wait
 

@@ -93,7 +93,7 @@ class Worker(ThreadWorker):
             database_connections.close_all,
             most=server.limits.transfers_per_client,
         )
-        blocking.lend_by(pool.releases_slot_for_work)
+        blocking.release_slot_by(pool.releases_slot_for_work)
         return pool
 
     def init_process(self) -> None:

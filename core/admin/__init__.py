@@ -1,1 +1,1 @@
-"""What the admin pages of all apps share."""
+"""Base classes of the admin pages of all apps."""

@@ -1,13 +1,13 @@
-"""Delete any number of rows from a list of the admin: in slices, with a page between them that says how far it is.
+"""Delete any number of rows from an admin list: in slices, with a progress page between them.
 
     list ── all rows ──> confirmation ── POST ──> slice ──> "400 of 10,000" ── refresh ──> slice ──> … ──> list
 
-Django's confirmation sends each row back as a field of a form, of which there may be a thousand. Here the list's own
-filter is sent, and the newest row that was confirmed: rows added later are kept. Each slice evaluates the filter again.
+Django's confirmation posts each row as a form field, at most a thousand. Here the form has the list's filter and the
+newest confirmed row: rows added later are kept. Each slice evaluates the filter again.
 
-Between slices everything stands in the address of the next one, signed for the account that confirmed. So it takes
-neither JavaScript nor a session, ends when the page is closed, and an address that is opened again can only go on
-with what was confirmed, for TOTAL_SECONDS at most.
+The state between slices is in the URL of the next one, signed for the account that confirmed. So the deletion needs
+neither JavaScript nor a session, ends when the page is closed, and a URL that is opened again can only continue the
+confirmed deletion, for TOTAL_SECONDS at most.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from unfold.admin import ModelAdmin
 from core.admin.declared_filters import DeclaredFiltersAdmin
 
 LISTED = 100
-"""How many rows a confirmation names; up to that many are deleted at once, as Django does."""
+"""The number of rows that a confirmation names; up to that many are deleted at once, as in Django."""
 
 BATCH = 100
 FIRST_SECONDS = 10.0
-"""How long the answer to the confirmation may take: most deletions end with it."""
+"""The time of the first slice, in which most deletions end."""
 
 SLICE_SECONDS = 2.0
 VALID_SECONDS = 600
-"""How long a confirmation, and the address of the next slice, may be used."""
+"""The lifetime of a confirmation, and of the URL of the next slice."""
 
 TOTAL_SECONDS = 6 * 3600
-"""How long after its confirmation a deletion may go on: two million rows, at a hundred a second."""
+"""The lifetime of a deletion from its confirmation on: two million rows, at a hundred a second."""
 
 REASONS = 5
 REASON_CHARACTERS = 200
 
-# An address that is only opened can go on, and never begins.
-_CONFIRMED, _GOING_ON = "confirmed deletion", "deletion under way"
+# A URL that is only opened can continue a deletion, never begin one.
+_CONFIRMED, _CONTINUED = "confirmed deletion", "deletion under way"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a deletion is: rows of `filters` are left whose key is below `before`."""
+    """The state of a deletion: the rows of `filters` with a key below `before` are left."""
 
     filters: str
     before: int
@@ -63,7 +63,7 @@ class Progress:
     reasons: tuple[str, ...] = ()
 
     def after(self, batch: list[Any], reasons: list[str]) -> Progress:
-        """Return how far it is once `batch` is done, of which some rows stay for `reasons`."""
+        """Return the state after `batch`, of which one row stays for each of `reasons`."""
         return replace(
             self,
             before=batch[-1].pk,
@@ -74,58 +74,57 @@ class Progress:
 
 
 class BulkDeletionAdmin(DeclaredFiltersAdmin):
-    """Lists from which all rows that a filter leaves can be deleted, however many they are."""
+    """Lists whose filtered rows can all be deleted, however many they are."""
 
     def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
-        """Delete those of `rows` that may be, each of them whole; return why each of the others stays."""
+        """Delete those of `rows` that may be deleted; return why each of the others stays."""
         reasons = {row.pk: self._why_not(request, [row]) for row in rows} if self._why_not(request, rows) else {}
         kept = {pk: reason for pk, reason in reasons.items() if reason}
-        going: QuerySet[Any] = self.get_queryset(request).filter(pk__in=[row.pk for row in rows if row.pk not in kept])
-        self.log_deletions(request, going)
-        self.delete_queryset(request, going)
+        pks = [row.pk for row in rows if row.pk not in kept]
+        deleted: QuerySet[Any] = self.get_queryset(request).filter(pk__in=pks)
+        self.log_deletions(request, deleted)
+        self.delete_queryset(request, deleted)
         return [f"{row} is still there: {kept[row.pk]}" for row in rows if row.pk in kept]
 
-    def name_of(self, row: Any) -> str:
-        """Return what to call the row in a confirmation."""
+    def describe(self, row: Any) -> str:
+        """Return the row's description for confirmations."""
         return str(row)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Replace Django's own deletion of several rows."""
         actions: dict[str, Any] = super().get_actions(request)
         if "delete_selected" in actions:
             actions["delete_selected"] = (_delete_selected, *actions["delete_selected"][1:])
         return actions
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page between two slices."""
-        view = self.admin_site.admin_view(self.go_on)
+        view = self.admin_site.admin_view(self.continue_deletion)
         name = f"{self.opts.app_label}_{self.opts.model_name}_deleting"
         return [path("deleting/<str:state>/", view, name=name), *super().get_urls()]
 
     def delete_few(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """Ask with Django's page, then delete at once."""
+        """Confirm by Django's page, then delete at once."""
         return delete_selected(self, request, queryset)
 
     def delete_many(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        """Ask with a page that names some of the rows, then delete the first slice."""
+        """Confirm by a page that names some of the rows, then delete the first slice."""
         if "confirmed" not in request.POST:
             return self._confirmation(request, queryset)
         try:
-            asked = self._read(request, _CONFIRMED, request.POST["confirmed"])
+            confirmed = self._read(request, _CONFIRMED, request.POST["confirmed"])
         except signing.BadSignature:
             return self._expired(request)
-        progress = replace(asked, confirmed_at=time.time())
+        progress = replace(confirmed, confirmed_at=time.time())
         progress, is_over = self._slice(request, progress, FIRST_SECONDS)
         return self._end(request, progress) if is_over else HttpResponseRedirect(self._address(request, progress))
 
-    def go_on(self, request: HttpRequest, state: str) -> HttpResponse:
-        """Delete the next slice, and say how far it is with a page that asks for the one after it."""
+    def continue_deletion(self, request: HttpRequest, state: str) -> HttpResponse:
+        """Delete the next slice, and answer with a progress page that requests the one after it."""
         if not self.has_delete_permission(request):
             raise PermissionDenied
         if request.method != "GET":
             return HttpResponseNotAllowed(["GET"])
         try:
-            progress = self._read(request, _GOING_ON, state)
+            progress = self._read(request, _CONTINUED, state)
         except signing.BadSignature:
             return self._expired(request)
         if time.time() - progress.confirmed_at > TOTAL_SECONDS:
@@ -137,10 +136,10 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
         return self._page(request, "admin/deleting.html", f"Deleting {self.opts.verbose_name_plural}", context)
 
     def _slice(self, request: HttpRequest, progress: Progress, seconds: float) -> tuple[Progress, bool]:
-        """Delete for that long, and tell whether nothing is left."""
+        """Delete for `seconds`, and return whether no row is left."""
         ends_at = time.monotonic() + seconds
         request.GET = QueryDict(progress.filters)
-        # The newest first: what is younger may hold what is older, as an index holds manifests.
+        # The newest first: newer rows may reference older ones, as an index does its manifests.
         rows = self.get_changelist_instance(request).get_queryset(request).order_by("-pk")
         while batch := list(rows.filter(pk__lt=progress.before)[:BATCH]):
             progress = progress.after(batch, self.delete_rows(request, batch))
@@ -163,7 +162,7 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
             return HttpResponseRedirect(request.get_full_path())
         progress = Progress(request.GET.urlencode(), rows[0].pk + 1, total)
         context = {
-            "names": [self.name_of(row) for row in rows],
+            "names": [self.describe(row) for row in rows],
             "total": total,
             "more": total - len(rows),
             "confirmed": self._signed(request, _CONFIRMED, progress),
@@ -176,7 +175,7 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
         return TemplateResponse(request, template, shared | context)
 
     def _why_not(self, request: HttpRequest, rows: list[Any]) -> str:
-        """Return why Django would not delete all of `rows` and what belongs to them, empty when it would."""
+        """Return why Django would refuse to delete `rows` with their dependents, "" if it would not."""
         _, _, lacking, protected = self.get_deleted_objects(rows, request)
         if lacking:
             return f"your account may not delete this {' or '.join(sorted(map(str, lacking)))}"
@@ -187,7 +186,7 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
         return f"{address}?{progress.filters}" if progress and progress.filters else address
 
     def _address(self, request: HttpRequest, progress: Progress) -> str:
-        state = self._signed(request, _GOING_ON, progress)
+        state = self._signed(request, _CONTINUED, progress)
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_deleting", args=[state])
 
     def _signed(self, request: HttpRequest, purpose: str, progress: Progress) -> str:
@@ -206,7 +205,7 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
 
 
 def _delete_selected(admin: BulkDeletionAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-    """Delete what is ticked at once, and all rows of a long list in slices."""
+    """Delete selected rows at once, and all rows of a long list in slices."""
     is_across = request.POST.get("select_across") == "1"
     if is_across and ("confirmed" in request.POST or queryset[LISTED : LISTED + 1]):
         return admin.delete_many(request, queryset)
@@ -214,6 +213,6 @@ def _delete_selected(admin: BulkDeletionAdmin, request: HttpRequest, queryset: Q
 
 
 def tell_deleted(admin: ModelAdmin, request: HttpRequest, count: int) -> None:
-    """Say how many rows were deleted, if any."""
+    """Show the number of deleted rows, if any."""
     if count:
         admin.message_user(request, f"Deleted {count} {model_ngettext(admin.opts, count)}.", messages.SUCCESS)

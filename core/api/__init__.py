@@ -1,8 +1,8 @@
-"""What every answer under `/v2/` is made of.
+"""The HTTP layer of `/v2/`.
 
-`errors`  the table of codes, and the exception that carries one to the client
-`view`    the base view, which renders it and sets the common headers
+`errors`  the table of error codes, and the exception with one of them
+`view`    the base view, which renders errors and sets the common headers
 `body`    reads request bodies
-`host`    the Host of a request, checked
-`notes`   what the access log is told about a request
+`host`    validates the Host header
+`notes`   values in a request's environment for the access log
 """

@@ -1,12 +1,12 @@
-"""The error table of `/v2/` and the one exception that carries a row of it to the client.
+"""The error table of `/v2/`, and the one exception that has a row of it for the client.
 
-The family of exceptions that a view may meet:
+The exceptions that a view may meet:
 
     Exception
-     ├─ RegistryError                what the client is told: a code of the table, a detail, headers
+     ├─ RegistryError                the client's error: a code of the table, a detail, headers
      └─ ValueError
          ├─ acl.names.InvalidNameError      a repository name outside its grammar   (→ NAME_INVALID)
-         └─ acl.glob.InvalidPatternError    a pattern that a rule must not hold     (→ form or start error)
+         └─ acl.glob.InvalidPatternError    a malformed pattern of a rule           (→ form or start error)
 
 `RegistryError` has no subclasses: errors differ in data, so the table below is data too.
 """
@@ -25,8 +25,8 @@ class ErrorCode(Enum):
     """The codes a client may see, each with its HTTP status and message.
 
     Source: OCI Distribution Specification v1.1, "Error Codes", and the Docker registry v2 document for
-    UNKNOWN, UNAVAILABLE, RANGE_INVALID, TAG_INVALID and PAGINATION_NUMBER_INVALID. The last four are of the token
-    endpoint alone, and of no specification.
+    UNKNOWN, UNAVAILABLE, RANGE_INVALID, TAG_INVALID and PAGINATION_NUMBER_INVALID. The last four belong to the token
+    endpoint, and to no specification.
     """
 
     UNKNOWN = (500, "unknown error")
@@ -59,16 +59,16 @@ class ErrorCode(Enum):
 
     @property
     def code(self) -> str:
-        """The code as it stands in the JSON body."""
+        """The code in the JSON body."""
         return self.name
 
 
 class RegistryError(Exception):
-    """One refusal, rendered by the base view.
+    """An error for the client, rendered by the base view.
 
-    `detail` is any value that JSON can hold: a sentence, or a mapping where clients read one.
-    `status` and `message` replace those of the table: 413 for a manifest that is too large, and what somebody has to
-    read, of whose client the message is all that it prints.
+    `detail` is any JSON value: a sentence, or a mapping where clients read one.
+    `status` and `message` replace those of the table: 413 for a manifest that is too large, or a reason that a person
+    has to read, since some clients print only the message.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class RegistryError(Exception):
 
     @classmethod
     def several(cls, code: ErrorCode, details: Iterable[object]) -> Self:
-        """Return one error that lists `code` once per detail, in their order; at least one detail."""
+        """Return one error that lists `code` once for each detail, of which there is at least one."""
         found = tuple(details)
         if not found:
             raise ValueError("an error without details to list")
@@ -112,15 +112,15 @@ class RegistryError(Exception):
 
 
 def unavailable(reason: str, retry_after_seconds: int = 2) -> RegistryError:
-    """Return a 503 that says when to come back."""
+    """Return a 503 with a Retry-After."""
     return RegistryError(ErrorCode.UNAVAILABLE, reason, headers={"Retry-After": str(retry_after_seconds)})
 
 
 def in_use(reason: str, key: str, users: Sequence[str]) -> RegistryError:
-    """Return the 409 for what can't go while `users` need it, digests that the detail lists under `key`.
+    """Return the 409 for content that `users` reference, digests that the detail lists under `key`.
 
-    The message says why, since that is all that skopeo prints. 409 since the client can resolve the conflict (RFC 9110,
-    section 15.5.10); 403 is read as a right that is missing, 405 as a method that never works.
+    The message has the reason, since skopeo prints nothing else. 409 since the client can resolve the conflict (RFC
+    9110, section 15.5.10); 403 reads as a missing permission, 405 as a method that never works.
     """
     others = " and others" if len(users) > 1 else ""
     message = f"{reason} (in use by {users[0]}{others})"
@@ -128,9 +128,9 @@ def in_use(reason: str, key: str, users: Sequence[str]) -> RegistryError:
 
 
 def quoted(text: str) -> str:
-    """Return `text` in quotes for a detail: ASCII, control characters escaped, cut after 100 characters.
+    """Return `text` in quotes for a detail: ASCII, control characters escaped, truncated to 100 characters.
 
-    A detail repeats what a client sent, and both logs and terminals print details.
+    A detail repeats a client's bytes, and both logs and terminals print details.
     """
     if len(text) <= QUOTED_MAX_CHARACTERS:
         return ascii(text)

@@ -1,4 +1,4 @@
-"""What is learnt about a request while it is answered, noted in its environment (PEP 3333) for the access log."""
+"""Notes for the access log in a request's WSGI environment (PEP 3333)."""
 
 from django.http import HttpRequest
 
@@ -13,6 +13,6 @@ ANONYMOUS_NAME = "anonymous"
 
 
 def note_account(request: HttpRequest, name: str | None, token_id: str | None = None) -> None:
-    """Note which account asks, None for nobody's, and with which token (its `jti`)."""
+    """Note the account of a request, None for an anonymous one, and the `jti` of its token."""
     request.META[ACCOUNT] = name or ANONYMOUS_NAME
     request.META[JTI] = token_id

@@ -1,4 +1,4 @@
-"""The base view of every path of `/v2/`: it renders errors in the protocol's form and sets the common headers."""
+"""The base view of every path of `/v2/`: it renders errors by the protocol and sets the common headers."""
 
 import logging
 from typing import Any, ClassVar
@@ -16,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 COMMON_HEADERS = {
     "Docker-Distribution-API-Version": "registry/2.0",
-    # A manifest that a browser takes for a page would run in the admin's origin.
+    # A manifest that a browser renders as a page would run in the admin's origin.
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
 }
 
 
 class RegistryView(View):
-    """Answer one path of `/v2/`. Subclasses raise RegistryError; here is the one place that renders it."""
+    """Answer one path of `/v2/`. Subclasses raise RegistryError, which only this class renders."""
 
     http_method_names: ClassVar[list[str]] = ["get", "head", "post", "put", "patch", "delete"]  # type: ignore[misc]
 
@@ -31,7 +31,7 @@ class RegistryView(View):
     """The code for a request that Django refuses to parse."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Call the method's handler and give its answer, or its error, the headers of every answer."""
+        """Call the method's handler, render its error, and add the common headers."""
         try:
             response = self.answer(request, *args, **kwargs)
         except RegistryError as error:
@@ -47,7 +47,6 @@ class RegistryView(View):
         return _finished(request, response)
 
     def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
-        """Return the error as the protocol wants it."""
         return error_response(error)
 
     def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -55,30 +54,30 @@ class RegistryView(View):
         return super().dispatch(request, *args, **kwargs)
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Raise UNSUPPORTED with the methods that this path has."""
+        """Raise UNSUPPORTED with the methods of this path."""
         allowed = ", ".join(name.upper() for name in self.http_method_names if hasattr(self, name))
         raise RegistryError(ErrorCode.UNSUPPORTED, f"this path takes {allowed}", headers={"Allow": allowed})
 
 
 def _malformed(code: ErrorCode, error: SuspiciousOperation) -> RegistryError:
-    """Return the 400 in words of our own, since Django's name its settings."""
+    """Return the 400 with a message of our own, since Django's contain its settings."""
     if isinstance(error, DisallowedHost):
         code, detail = ErrorCode.UNKNOWN, "the Host header is not served here"
     elif isinstance(error, TooManyFieldsSent):
         detail = f"the request has more than {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS} parameters"
     else:
         detail = "the request is malformed"
-    # The message is all that docker prints.
+    # docker prints only the message.
     return RegistryError(code, detail, status=400, message=detail)
 
 
 def error_response(error: RegistryError) -> JsonResponse:
-    """Return the error as the protocol wants it."""
+    """Render the error by the protocol."""
     return JsonResponse(error.body(), status=error.status, headers=error.headers)
 
 
 def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Add what every answer under `/v2/` carries; an answer to HEAD has the headers of GET and no body."""
+    """Add the common headers; an answer to HEAD has the headers of GET and no body."""
     for name, value in COMMON_HEADERS.items():
         response.headers[name] = value
     if isinstance(response, HttpResponse) and response.status_code not in (204, 304):

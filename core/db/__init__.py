@@ -1,11 +1,12 @@
-"""The database: statements, transactions and what goes wrong with it.
+"""The database: statements, transactions and faults.
 
-`statement`          SQL made once, run on the connection itself
-`transactions`       runs a transaction again that lost a race; the 503 when all attempts did
+`statement`          raw SQL, translated once, run without Django's cursor
+`transactions`       retries a transaction that lost a race; returns connections to the pool
 `sqlite_writer`      group commit: a file lock orders processes, threads share one transaction
-`sqlite_lock`        that file lock, with a limit on the wait
-`short_transaction`  one small write that gives up early
-`database_fault`     tells a lock conflict from a full disk from a lost connection
-`ballast`            the room on the disk that is kept for the database
-`sqlite3`, `postgresql`    Django's backends with what this registry changes in them
+`sqlite_lock`        that file lock, with a timeout
+`short_transaction`  a transaction with a short lock timeout
+`database_fault`     classifies errors: lock conflict, full disk, lost connection
+`ballast`            a file that reserves disk space for SQLite
+`setup`, `clock`     migrations at start; the database's time
+`sqlite3`, `postgresql`    subclasses of Django's backends
 """

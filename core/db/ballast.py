@@ -1,10 +1,10 @@
-"""Room for SQLite on a full disk: a file beside the database, which is removed when nearly no space is left.
+"""Ballast: a file beside the SQLite database that reserves disk space, and is removed when the disk is nearly full.
 
     start, jobs ──> the file is made while the disk has room for it
-    BEGIN       ──> less is free than a quarter of it: the file goes, and SQLite has its space
+    BEGIN       ──> less space is free than a quarter of its size: the file is removed, SQLite gets its space
 
-On a full disk SQLite refuses DELETE too: without this nobody could cancel, log in or collect, and a person had to find
-space. The disk of a PostgreSQL is its own server's.
+On a full disk SQLite refuses DELETE too: without ballast no one could cancel an upload, log in or collect garbage.
+PostgreSQL's disk is its own server's concern.
 """
 
 import logging
@@ -21,11 +21,11 @@ from core.lock_file import open_lock_file
 
 logger = logging.getLogger(__name__)
 
-# The log of SQLite has 4 MiB between two checkpoints, and more while somebody reads.
+# SQLite's write-ahead log has 4 MiB between two checkpoints, and more during long reads.
 SIZE = 16 * 1024 * 1024
-# Of a disk that is smaller than most.
+# The limit on small disks.
 SHARE_OF_DISK = 8
-# A disk that refused it, or says that it takes no space, is not tried more often.
+# The interval between attempts on a disk that refuses the file, or reports fewer blocks.
 RETRY_SECONDS = 3600.0
 _PIECE = 1024 * 1024
 _ENDING = ".ballast"
@@ -41,14 +41,14 @@ def database_file() -> str | None:
 
 @cache
 def _real_path(database: str) -> str:
-    """Return where the file is itself: there SQLite makes the files beside it."""
+    """Return the path with links followed, where SQLite makes the files beside the database."""
     return os.path.realpath(database)
 
 
 def kept_on(folder: str | Path, disk: os.statvfs_result) -> int:
-    """Return the bytes that no upload takes from the disk of `folder`, which SQLite may need: 0 when it is elsewhere.
+    """Return the bytes on the disk of `folder` that are reserved for SQLite, 0 when it is on another disk.
 
-    They are more than the mark at which the ballast goes, so that its room is not an upload's. Raises OSError.
+    They exceed the threshold at which the ballast is removed, so that uploads do not take its space. Raises OSError.
     """
     database = database_file()
     if database is None:
@@ -60,7 +60,7 @@ def kept_on(folder: str | Path, disk: os.statvfs_result) -> int:
 def yield_room(database: str) -> None:
     """Remove the ballast if the disk of the database is nearly full. Called before each transaction: two system calls.
 
-    Never raises: without room the transaction fails by itself, which is reported.
+    Never raises: without space the transaction itself fails, which is reported.
     """
     database = _real_path(database)
     with suppress(OSError):
@@ -72,7 +72,7 @@ def yield_room(database: str) -> None:
 
 
 def is_due() -> bool:
-    """Tell whether the ballast is missing and the disk has room for it above `storage.min_free`."""
+    """Return whether the ballast is missing and the disk has room for it above `storage.min_free`."""
     database = database_file()
     if database is None:
         return False
@@ -82,7 +82,7 @@ def is_due() -> bool:
         size = _size_on(disk)
         with suppress(FileNotFoundError):
             file = os.stat(database + _ENDING)  # noqa: PTH116 - as above
-            # Not its length: a copy may have holes.
+            # Blocks, not the length: a copied file may be sparse.
             if file.st_blocks * 512 >= size or 0 <= time.time() - file.st_mtime < RETRY_SECONDS:
                 return False
     except OSError:
@@ -92,7 +92,7 @@ def is_due() -> bool:
 
 
 def make() -> None:
-    """Make the ballast if it is due. When the disk refuses, which is logged, an empty file says when that was."""
+    """Make the ballast if it is due. If the disk refuses, which is logged, an empty file keeps the time of that."""
     database = database_file()
     if database is None or not is_due():
         return
@@ -108,7 +108,7 @@ def make() -> None:
 
 
 def _fill(file: int) -> None:
-    """Write bytes that no file system stores as less: some reserve nothing for `posix_fallocate`, or compress."""
+    """Write random bytes: some file systems reserve nothing for `posix_fallocate`, or compress."""
     left = _size_on(os.fstatvfs(file))
     try:
         while left:

@@ -1,6 +1,6 @@
-"""What is wrong with the database, in words, told from the code in its driver's error: one place for both databases.
+"""Classify database errors by the driver's error code, for both databases.
 
-An error code says what a message hides: "database is locked" passes in a moment, "disk I/O error" needs somebody.
+"database is locked" is transient, "disk I/O error" needs an administrator; only the code tells them apart reliably.
 """
 
 import errno
@@ -12,26 +12,26 @@ from django.db import InterfaceError, OperationalError
 
 logger = logging.getLogger(__name__)
 
-# The same fault is logged once in this time, however many requests meet it.
+# The interval between two logs of the same fault.
 LOG_SECONDS = 60.0
 MAX_REMEMBERED = 100
 MAX_REMEMBERED_CHARACTERS = 1000
 
 
 class ConflictError(OperationalError):
-    """Another writer was first: raised by locks of this process rather than by the database."""
+    """Another writer was first: raised by this process's own locks rather than by the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A kind of error. `is_passing`: the same transaction may succeed in a moment."""
+    """A class of errors. `is_passing`: transient, the same transaction may succeed soon."""
 
     reason: str
     is_passing: bool = False
 
     @property
     def retry_after_seconds(self) -> int:
-        """When to come back: what does not pass by itself waits for a person."""
+        """The value for Retry-After: longer for a fault that an administrator has to fix."""
         return 2 if self.is_passing else 30
 
 
@@ -61,14 +61,14 @@ _CONNECTION_EXCEPTION = "08"
 
 _FILE = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: READ_ONLY, errno.EACCES: READ_ONLY, errno.EIO: DISK}
 
-# What these need is known without a traceback.
+# Logged without a traceback, which would add nothing.
 _CLEAR = (BUSY, AWAY, FULL, READ_ONLY)
 
 _logged_at: dict[str, float] = {}
 
 
 def fault_of(error: BaseException) -> Fault:
-    """Return the kind of an error of Django's, whose cause is that of the driver or of a file beside the database."""
+    """Classify one of Django's errors by its cause, an error of the driver or of a file beside the database."""
     if isinstance(error, ConflictError):
         return BUSY
     cause = error.__cause__
@@ -80,12 +80,12 @@ def fault_of(error: BaseException) -> Fault:
     state = getattr(cause, "sqlstate", None)
     if state is not None:
         return AWAY if state.startswith(_CONNECTION_EXCEPTION) else _POSTGRESQL.get(state, OTHER)
-    # No code, so the server said nothing: the connection was lost, or none could be made.
+    # Without a code the server did not answer: the connection was lost, or could not be made.
     return AWAY if hasattr(cause, "sqlstate") and isinstance(error, OperationalError | InterfaceError) else OTHER
 
 
 def report(error: BaseException) -> Fault:
-    """Return the kind of `error`; log it, unless it is a conflict or was logged a moment ago."""
+    """Classify `error`; log it, unless it is a conflict or was logged in the last LOG_SECONDS."""
     fault = fault_of(error)
     if fault is not BUSY:
         _log(fault, error)
@@ -93,7 +93,7 @@ def report(error: BaseException) -> Fault:
 
 
 def _log(fault: Fault, error: BaseException) -> None:
-    """Log a clear fault once in LOG_SECONDS, any other once for each text of its error."""
+    """Log a clear fault once in LOG_SECONDS, any other once for each message of its error."""
     text = fault.reason if fault in _CLEAR else f"{fault.reason} {error}"
     key, now = text[:MAX_REMEMBERED_CHARACTERS], time.monotonic()
     if now - _logged_at.get(key, -LOG_SECONDS) < LOG_SECONDS:

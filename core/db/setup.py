@@ -1,15 +1,16 @@
-"""The database at start: does it answer, is its schema this version's, and who may change it now."""
+"""Prepare the database at start: connect, compare its schema with this version's, migrate under a lock."""
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, connections
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
-from core.db import schema
 from core.db.sqlite3.base import make_file
 from core.lock_file import open_lock_file
 from core.start_error import StartError
@@ -22,30 +23,48 @@ _VARIABLE = "REGISTRY_DATABASE_URL"
 
 @contextmanager
 def prepared() -> Iterator[None]:
-    """Connect, take the lock of the start, and leave no connection behind, since workers are forked next.
+    """Connect, take the start lock, and close every connection afterwards, since workers are forked next.
 
     Raises StartError when the database does not answer.
     """
     with _without_pool():
         try:
             with _explained(DatabaseError, OSError):
-                _connect()
-            with _explained(OperationalError), _alone():
+                if connection.vendor == "sqlite":
+                    path = connection.settings_dict["NAME"]
+                    make_file(path)
+                    # Its error says why the file can't be written, unlike SQLite's.
+                    os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+                connection.ensure_connection()
+            with _explained(OperationalError), _file_lock() if connection.vendor == "sqlite" else _advisory_lock():
                 yield
         finally:
             connections.close_all()
 
 
 def lock_until_commit() -> None:
-    """Wait in a transaction until no other process imports; SQLite's transaction is such a lock itself."""
+    """Wait in a transaction until no other process imports; on SQLite the transaction itself is that lock."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
 
 
+def applied_migrations() -> set[str]:
+    """Return the database's migrations as "app.name", none when it has no tables."""
+    return {f"{app}.{name}" for app, name in MigrationRecorder(connection).applied_migrations()}
+
+
+def newer_migrations(migrations: Iterable[str]) -> list[str]:
+    """Return those of `migrations` that only a newer version knows, in order."""
+    files = MigrationLoader(None).disk_migrations
+    known = {f"{app}.{name}" for app, name in files}
+    known.update(f"{app}.{name}" for migration in files.values() for app, name in migration.replaces)
+    return sorted(set(migrations) - known)
+
+
 def refuse_newer() -> None:
-    """Raise StartError when the database is of a newer version: what this one writes may break it."""
-    if unknown := schema.newer(schema.applied()):
+    """Raise StartError when the database is of a newer version: what this version writes may break it."""
+    if unknown := newer_migrations(applied_migrations()):
         raise StartError(
             f"database.url: {where()}: the database is of a newer version of the registry ({unknown[0]}); "
             "start that version, or restore a backup"
@@ -53,16 +72,16 @@ def refuse_newer() -> None:
 
 
 def migrate() -> list[str]:
-    """Bring the schema to this version, and return the migrations that this took; none for a new database.
+    """Bring the schema to this version, and return the migrations that were applied; none for a new database.
 
-    Always, not only when a migration is missing: what a crash left out behind the last migration (the
-    triggers of the rights epoch) is made good. Raises StartError when the database is of a newer version or refuses it.
+    `migrate` runs even when no migration is missing: a crash may have prevented the signal handlers after the last
+    one, which create triggers. Raises StartError when the database is of a newer version or refuses a migration.
     """
     try:
-        before = schema.applied()
+        before = applied_migrations()
         refuse_newer()
         call_command("migrate", interactive=False, verbosity=0)
-        return sorted(schema.applied() - before) if before else []
+        return sorted(applied_migrations() - before) if before else []
     except OperationalError:
         raise
     except DatabaseError as error:
@@ -72,18 +91,9 @@ def migrate() -> list[str]:
         ) from error
 
 
-def _connect() -> None:
-    if connection.vendor == "sqlite":
-        path = connection.settings_dict["NAME"]
-        make_file(path)
-        # Says why it can't be written, which SQLite does not.
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
-    connection.ensure_connection()
-
-
 @contextmanager
 def _without_pool() -> Iterator[None]:
-    """Connect directly: a pool says after seconds what a connection says at once, and has threads."""
+    """Connect directly: a pool reports a failure only after seconds, and has threads."""
     options = connection.settings_dict["OPTIONS"]
     pool = options.pop("pool", None)
     try:
@@ -121,15 +131,7 @@ def _remedy() -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Wait until no other start is at work on this database."""
-    lock = _alone_in_folder if connection.vendor == "sqlite" else _alone_in_postgresql
-    with lock():
-        yield
-
-
-@contextmanager
-def _alone_in_folder() -> Iterator[None]:
+def _file_lock() -> Iterator[None]:
     path = f"{connection.settings_dict['NAME']}.lock"
     try:
         file = open_lock_file(path)
@@ -146,8 +148,8 @@ def _alone_in_folder() -> Iterator[None]:
 
 
 @contextmanager
-def _alone_in_postgresql() -> Iterator[None]:
-    # A session's lock, since a migration has transactions of its own; it ends with the connection.
+def _advisory_lock() -> Iterator[None]:
+    # A session-level lock, since a migration has transactions of its own; it ends with the connection.
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, false)", [_WAIT_FOR_OTHER_START])
         cursor.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])

@@ -1,4 +1,4 @@
-"""A transaction with a short lock timeout, for bookkeeping that a login neither waits for nor depends on."""
+"""A transaction with a short lock timeout, for bookkeeping on which a login must not wait."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from core.db.statement import database_of_thread
 
 @contextmanager
 def short_transaction(patience_seconds: float) -> Iterator[None]:
-    """Run a transaction in which each lock is waited for at most `patience_seconds`. Raises django.db.DatabaseError.
+    """Run a transaction whose lock timeout is `patience_seconds`. Raises django.db.DatabaseError.
 
-    Inside of another transaction it is a savepoint, with the patience of that one.
+    Inside another transaction it is a savepoint, with the timeout of that one.
     """
     database = database_of_thread()
     if database.in_atomic_block:
@@ -26,7 +26,7 @@ def short_transaction(patience_seconds: float) -> Iterator[None]:
         with blocking_io(), limited(database, round(patience_seconds * 1000)):
             yield
     finally:
-        # The request goes on: what it reads next must not fail because of a connection that this lost.
+        # The request continues: its next query must not fail because of a connection that was lost here.
         database.close_if_unusable_or_obsolete()
 
 
@@ -38,7 +38,7 @@ def _sqlite(database: Any, milliseconds: int) -> Iterator[None]:
         with transaction.atomic():
             yield
     finally:
-        # A connection that was closed meanwhile is made anew with the usual one.
+        # A connection that was closed meanwhile is opened again with the usual timeout.
         if database.connection is not None:
             _pragma(database, f"PRAGMA busy_timeout = {usual}")
 

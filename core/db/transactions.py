@@ -1,4 +1,4 @@
-"""Run a transaction again when it lost a race, and give up with a 503 that says when to come back."""
+"""Retry a transaction that lost a race, and give up with a 503 and a Retry-After; return connections to the pool."""
 
 import hashlib
 import random
@@ -17,7 +17,7 @@ from core.db.sqlite_writer import SharedTransactionError, write
 from core.db.statement import Statement, database_of_thread
 
 ATTEMPTS = 4
-# An attempt may wait for a lock as long as the database lets it; after this long no other begins.
+# An attempt may wait for a lock as long as the database lets it; after this time no other begins.
 PATIENCE_SECONDS = 15.0
 
 _TAKE_LOCKS = Statement("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) key")
@@ -29,14 +29,14 @@ Result = TypeVar("Result")
 
 
 class LostRaceError(Exception):
-    """What a transaction had read is no longer so: it starts again from the beginning."""
+    """What a transaction has read is out of date: it is retried from the beginning."""
 
 
 def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
     """Return `operation(*args, **kwargs)` run in a transaction, up to ATTEMPTS times in PATIENCE_SECONDS.
 
-    The whole transaction is repeated, since a deferred foreign key is refused at COMMIT on PostgreSQL. On SQLite it
-    may be one that other threads share, and the operation run by one of them.
+    The whole transaction is repeated, since PostgreSQL checks a deferred foreign key at COMMIT. On SQLite other
+    threads may share the transaction, and one of them run the operation.
     Raises RegistryError UNAVAILABLE with a Retry-After when all lost a race or their connection, and at once when the
     database fails in a way that does not pass by itself; any other error ends it at once.
     """
@@ -44,9 +44,9 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
 
 
 def run_removal(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-    """Do what `run` does with an operation that removes what a client names; its own removal is not unknown to it.
+    """Do what `run` does with a removal: a 404 that its own earlier attempt caused is a success.
 
-    The answer to a COMMIT may get lost though it was made: the next attempt then finds nothing, as the client wanted.
+    The answer to a COMMIT may get lost although it was made: the next attempt then finds nothing to remove.
     """
     removed: list[Result] = []
 
@@ -62,7 +62,7 @@ def run_removal(operation: Callable[Arguments, Result], *args: Arguments.args, *
 
 
 def run_volatile(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-    """Do what `run` does with an operation that a power cut may undo: nothing waits for the disk.
+    """Do what `run` does with an operation that a power cut may undo: its COMMIT does not wait for the disk.
 
     A later transaction that waits makes it durable too.
     """
@@ -72,8 +72,7 @@ def run_volatile(operation: Callable[Arguments, Result], *args: Arguments.args, 
 def run_once(operation: Callable[[], Result], patience_seconds: float) -> Result:
     """Return what `operation` returns, run once in a transaction that a power cut may undo. Raises django.db.Error.
 
-    It waits for other writers no longer than `patience_seconds`: on SQLite for those that share the group commit, on
-    PostgreSQL for a lock.
+    It waits for other writers at most `patience_seconds`: on SQLite in the group commit, on PostgreSQL for a lock.
     """
     if connection.vendor == "sqlite":
         return write(operation, is_durable=False, is_alone=False, patience_seconds=patience_seconds)
@@ -100,7 +99,7 @@ def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
             break
         time.sleep(random.uniform(0, 0.01) * (attempt + 1))  # noqa: S311 - spreads contenders, hides nothing
     if isinstance(lost, IntegrityError):
-        # A race is lost once or twice. What is refused every time breaks a constraint.
+        # A race is lost once or twice. What fails every time violates a constraint.
         fault = report(lost)
     raise unavailable(fault.reason, fault.retry_after_seconds) from lost
 
@@ -117,10 +116,10 @@ def _in_postgresql(operation: Callable[[], Result], *, is_durable: bool, is_alon
 
 
 def take_advisory_locks(*names: str) -> None:
-    """Wait until no other transaction that named one of `names` is open, and be the one whom others wait for.
+    """Take the advisory lock of each of `names` until the end of the transaction; SQLite has one writer anyway.
 
-    For what no row's lock can order: two rows that are both new, and are to know of each other. Called before
-    any row is locked, so that nobody who waits here is waited for. SQLite has one writer at a time anyway.
+    For what no row lock can order: two new rows that depend on each other. Taken before any row lock, to prevent
+    deadlocks.
     """
     if connection.vendor != "postgresql":
         return
@@ -129,9 +128,9 @@ def take_advisory_locks(*names: str) -> None:
 
 
 def drop_broken_connection(*, is_suspect: bool = False) -> None:
-    """Let the next attempt connect anew when the server went away, or the connection may be of no use for writing.
+    """Close the connection if the server went away, or if it `is_suspect`, so that the next attempt connects anew.
 
-    SQLite goes on refusing to write through a connection that was opened while the file system was read-only.
+    A SQLite connection that was opened on a read-only file system stays read-only.
     """
     if connection.in_atomic_block:
         return
@@ -142,7 +141,19 @@ def drop_broken_connection(*, is_suspect: bool = False) -> None:
 
 
 def end_request() -> None:
-    """Give the database connection back to the pool, or look whether it is still good if something went wrong."""
+    """Return the connection to the pool; without a pool, close it if it is broken."""
     database = database_of_thread()
     if database.connection is not None and not database.in_atomic_block:
         database.close_if_unusable_or_obsolete()
+
+
+def release_connection() -> None:
+    """Return the connection to the pool before a wait for a client or the storage, outside of a transaction.
+
+    Otherwise four slow clients exhaust a pool of four. A thread's SQLite connection is its own, and stays.
+    """
+    database = database_of_thread()
+    if database.connection is None or database.in_atomic_block:
+        return
+    if database.settings_dict["OPTIONS"].get("pool"):
+        database.close()

@@ -1,4 +1,10 @@
-"""What pushes and pulls made, to be looked at; what is deleted here goes through the domain verbs."""
+"""Admin pages of what pushes have stored; a deletion calls the domain verb.
+
+`read_only`   the base class of every page
+`deletable`   the base class of rows that can be deleted
+`cells`       HTML for the values of lists and pages
+`totals`      counts and sums as subqueries
+"""
 
 from distribution.admin import blob, manifest, repository, tag, upload
 

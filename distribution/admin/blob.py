@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from distribution import deletion
 from distribution.admin import cells
-from distribution.admin.looking import ReadOnlyAdmin
+from distribution.admin.read_only import ReadOnlyAdmin
 from distribution.models import Blob, Repository
 
 
@@ -24,21 +24,18 @@ class BlobAdmin(ReadOnlyAdmin):
 
     @admin.display(description="digest")
     def short_digest(self, blob: Blob) -> str:
-        """Shorten the digest."""
         return cells.short(blob.digest)
 
     @admin.display(description="size")
     def human_size(self, blob: Blob) -> str:
-        """Say the size."""
         return cells.size(blob.size)
 
     @admin.display(description="sound", boolean=True)
     def is_sound(self, blob: Blob) -> bool:
-        """Tell whether its bytes are as they should be; if not, it answers 404 until the next push heals it."""
+        """Return whether the object is intact; a corrupt blob answers 404 until the next push heals it."""
         return not blob.is_corrupt
 
     @admin.display(description="repositories")
     def repositories(self, blob: Blob) -> str:
-        """Lead to the repositories through which it is readable."""
         rows = deletion.without_hidden(Repository.objects.filter(links__blob=blob)).order_by("name")[: cells.LISTED + 1]
         return cells.lines(cells.page_link(row, row.name) for row in rows)

@@ -1,4 +1,4 @@
-"""How values are shown in lists and pages; everything that a client sent is escaped."""
+"""HTML for the values of lists and pages; everything from clients is escaped."""
 
 from __future__ import annotations
 
@@ -17,33 +17,32 @@ LISTED = 100
 
 
 def size(count: int) -> str:
-    """Return a number of bytes for a person, as `1.5 MB`."""
+    """Return a number of bytes as text: "1.5 MB"."""
     return filesizeformat(count)
 
 
 def short(digest: str) -> str:
-    """Return enough of a digest to tell it from others."""
+    """Return the beginning of a digest."""
     algorithm, _, encoded = digest.partition(":")
     return f"{algorithm}:{encoded[:SHORT_CHARACTERS]}"
 
 
 def short_type(media_type: str) -> str:
-    """Return a media type without the words that all of them share."""
+    """Return a media type without its common prefix."""
     return media_type.removeprefix("application/vnd.")
 
 
 def page_link(row: Model, text: str) -> SafeString:
-    """Return a link to the page of `row`."""
     return _link(_url(type(row), "change", row.pk), text)
 
 
 def list_link(model: type[Model], repository_id: int, text: str) -> SafeString:
-    """Return a link to the list of what `model` has in a repository."""
+    """Return a link to the list of a repository's rows of `model`."""
     return _link(f"{_url(model, 'changelist')}?repository__id__exact={repository_id}", text)
 
 
 def lines(values: Iterable[str]) -> SafeString:
-    """Return up to LISTED values, one a line, and whether there are more."""
+    """Return up to LISTED values, one a line, and an ellipsis when there are more."""
     shown = list(values)
     if not shown:
         return SafeString("none")

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from acl.names import RepositoryName
 from distribution import deletion
 from distribution.admin import cells, totals
-from distribution.admin.deleting import DeletedByVerbAdmin
+from distribution.admin.deletable import DeletableAdmin
 from distribution.manifests import store
 from distribution.models import Link, Manifest, Tag
 from distribution.protocol import spec
@@ -22,17 +22,15 @@ TAGS_SHOWN = 5
 
 
 class MediaTypeFilter(admin.SimpleListFilter):
-    """Manifests of a media type: of the few that are stored, so that nobody has to look which there are."""
+    """Filter by media type, with a fixed list of choices, which needs no query."""
 
     title = "media type"
     parameter_name = "media_type"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        """Offer the media types that can be pushed."""
         return [(media_type, cells.short_type(media_type)) for media_type in spec.MANIFEST_TYPES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Manifest]) -> QuerySet[Manifest]:
-        """Keep the chosen media type."""
         return queryset.filter(media_type=self.value()) if self.value() else queryset
 
 
@@ -43,11 +41,9 @@ class TaggedFilter(admin.SimpleListFilter):
     parameter_name = "tagged"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        """Offer both."""
         return [("yes", "tagged"), ("no", "untagged")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Manifest]) -> QuerySet[Manifest]:
-        """Keep the chosen ones."""
         is_tagged = Exists(Tag.objects.filter(manifest=OuterRef("pk")))
         if self.value() == "yes":
             return queryset.filter(is_tagged)
@@ -55,8 +51,8 @@ class TaggedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Manifest)
-class ManifestAdmin(DeletedByVerbAdmin):
-    """Manifests and indexes, newest first, and all that they name."""
+class ManifestAdmin(DeletableAdmin):
+    """Manifests and indexes, newest first, with their references."""
 
     list_display = ("short_digest", "in_repository", "tag_names", "kind", "human_size", "is_in_use", "created_at")
     list_filter = (MediaTypeFilter, TaggedFilter, "is_unreferenced")
@@ -67,62 +63,53 @@ class ManifestAdmin(DeletedByVerbAdmin):
     search_help_text = "part of a digest or repository"
     fieldsets = (
         (None, {"fields": ("digest", "in_repository", "media_type", "human_size", "all_tags", "created_at")}),
-        ("What it names", {"fields": ("subject", "artifact_type", "children_listed", "blobs_listed")}),
-        ("What holds it", {"fields": ("is_in_use", "parents_listed", "last_used_at")}),
-        ("Its bytes", {"fields": ("annotations_shown", "payload_shown")}),
+        ("References", {"fields": ("subject", "artifact_type", "children_listed", "blobs_listed")}),
+        ("Referenced by", {"fields": ("is_in_use", "parents_listed", "last_used_at")}),
+        ("Content", {"fields": ("annotations_shown", "payload_shown")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Manifest]:
-        """Return manifests with repository and first tags, less their bytes."""
+        """Return manifests with repository and first tags, without their bytes."""
         first = Prefetch("tags", Tag.objects.order_by("name")[: TAGS_SHOWN + 1], to_attr="first_tags")
         rows: QuerySet[Manifest] = super().get_queryset(request).select_related("repository").prefetch_related(first)
         return deletion.in_sight(rows).annotate(blob_bytes=totals.blob_bytes("pk")).defer("payload", "annotations")
 
     @admin.display(description="digest")
     def short_digest(self, manifest: Manifest) -> str:
-        """Shorten the digest."""
         return cells.short(manifest.digest)
 
     @admin.display(description="repository")
     def in_repository(self, manifest: Manifest) -> str:
-        """Lead to the repository."""
         return cells.page_link(manifest.repository, manifest.repository.name)
 
     @admin.display(description="tags")
     def tag_names(self, manifest: Any) -> str:
-        """Name the first tags."""
         return _tag_names(manifest)
 
     @admin.display(description="media type")
     def kind(self, manifest: Manifest) -> str:
-        """Say what it is."""
         return cells.short_type(manifest.media_type)
 
     @admin.display(description="size")
     def human_size(self, manifest: Any) -> str:
-        """Say the size of the manifest with its blobs."""
         return cells.size(manifest.size + manifest.blob_bytes)
 
     @admin.display(description="in use", boolean=True)
     def is_in_use(self, manifest: Manifest) -> bool:
-        """Tell whether a tag, an index or a subject holds it."""
         return not manifest.is_unreferenced
 
     @admin.display(description="tags")
     def all_tags(self, manifest: Manifest) -> str:
-        """Lead to the tags."""
         rows = manifest.tags.order_by("name")[: cells.LISTED + 1]
         return cells.lines(cells.page_link(tag, tag.name) for tag in rows)
 
     @admin.display(description="manifests that it lists")
     def children_listed(self, manifest: Manifest) -> str:
-        """Lead to the children of an index."""
         rows = Manifest.objects.filter(parents__parent=manifest).only("digest").order_by("pk")
         return _digests(rows)
 
     @admin.display(description="blobs")
     def blobs_listed(self, manifest: Manifest) -> str:
-        """Name config and layers, with their sizes."""
         rows = Link.objects.filter(uses__manifest=manifest).select_related("blob").order_by("pk")
         return cells.lines(
             cells.page_link(link.blob, f"{link.blob.digest}, {cells.size(link.blob.size)}")
@@ -131,25 +118,21 @@ class ManifestAdmin(DeletedByVerbAdmin):
 
     @admin.display(description="indexes that list it")
     def parents_listed(self, manifest: Manifest) -> str:
-        """Lead to the parents."""
         return _digests(Manifest.objects.filter(children__child=manifest).only("digest").order_by("pk"))
 
     @admin.display(description="annotations")
     def annotations_shown(self, manifest: Manifest) -> str:
-        """Show the annotations."""
         return cells.json_text(manifest.annotations)
 
     @admin.display(description="payload")
     def payload_shown(self, manifest: Manifest) -> str:
-        """Show the manifest, indented: its digest is that of the bytes as they were pushed."""
+        """Show the manifest, indented; its digest is that of the original bytes."""
         return cells.json_text(json.loads(bytes(manifest.payload)))
 
-    def delete_by_verb(self, row: Manifest) -> None:
-        """Delete the manifest and its tags."""
+    def delete_row(self, row: Manifest) -> None:
         store.delete(RepositoryName(row.repository.name), parse_digest(row.digest))
 
-    def name_of(self, row: Any) -> str:
-        """Name the manifest in its repository, and the tags that go with it."""
+    def describe(self, row: Any) -> str:
         name = f"{row.repository.name}@{row.digest}"
         names = _tag_names(row)
         return f"{name} with its tags {names}" if names else name

@@ -1,4 +1,4 @@
-"""Counts and sums beside each row of a list, asked in subqueries: for the rows of a page only."""
+"""Counts and sums for a list's columns, as subqueries: computed only for the rows of one page."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from distribution.models import ManifestBlob
 
 
 def count(rows: QuerySet[Any]) -> Coalesce:
-    """Return how many of `rows` the outer repository has."""
+    """Return the number of the outer repository's `rows`."""
     of_one = rows.filter(repository=OuterRef("pk")).order_by().values("repository").annotate(total=Count("pk"))
     return _total(of_one)
 
 
 def blob_bytes(manifest: str) -> Coalesce:
-    """Return the bytes of all blobs that a manifest names; `manifest` is the outer row's path to its key."""
+    """Return the size of a manifest's blobs in all; `manifest` is the outer row's path to its key."""
     of_one = ManifestBlob.objects.filter(manifest=OuterRef(manifest)).order_by().values("manifest")
     return _total(of_one.annotate(total=Sum("link__blob__size")))
 

@@ -8,13 +8,13 @@ from django.http import HttpRequest
 
 from distribution import deletion
 from distribution.admin import cells
-from distribution.admin.looking import ReadOnlyAdmin
+from distribution.admin.read_only import ReadOnlyAdmin
 from distribution.models import Upload
 
 
 @admin.register(Upload)
 class UploadAdmin(ReadOnlyAdmin):
-    """Sessions in which a blob arrives, the latest activity first."""
+    """Upload sessions, the latest activity first."""
 
     list_display = ("id", "in_repository", "by", "received", "started_at", "active_at")
     sortable_by = ("active_at",)
@@ -24,20 +24,16 @@ class UploadAdmin(ReadOnlyAdmin):
     fields = ("id", "in_repository", "by", "received", "algorithm", "started_at", "active_at", "leased_until")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Upload]:
-        """Return uploads with their repositories."""
         return deletion.in_sight(super().get_queryset(request).select_related("repository"))
 
     @admin.display(description="repository")
     def in_repository(self, upload: Upload) -> str:
-        """Lead to the repository."""
         return cells.page_link(upload.repository, upload.repository.name)
 
     @admin.display(description="account")
     def by(self, upload: Upload) -> str:
-        """Name who pushes."""
         return upload.account or "anonymous"
 
     @admin.display(description="received")
     def received(self, upload: Upload) -> str:
-        """Say how much is durable."""
         return cells.size(upload.offset)

@@ -1,6 +1,6 @@
 """Manifests as rows.
 
-`store`       puts, gets and deletes one
-`removal`     locks and removes one with those whose state this changes
-`references`  what still refers to a manifest or a link, which keeps it from the collector
+`store`       puts, finds and deletes a manifest
+`removal`     locks and removes a manifest with its children and referrers
+`references`  the references that keep a manifest or a link from the collector
 """

@@ -1,4 +1,4 @@
-"""A manifest with those whose state its removal changes: its children and its referrers."""
+"""Remove a manifest together with the state of its children and referrers, which the removal changes."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,7 +28,7 @@ _REMOVE = (
 
 @dataclass(frozen=True, slots=True)
 class RemovalSet:
-    """Locked manifests, that of `pk` among them; `is_complete` when no member is busy elsewhere or came in between."""
+    """Locked manifests, that of `pk` among them; not `is_complete` when a member is locked elsewhere or new."""
 
     pk: int
     pks: frozenset[int]
@@ -41,23 +41,23 @@ def lock(pk: int, repository_pk: int, digest: str, *, skip_locked: bool = False)
     children = _pks(_CHILDREN, pk)
     statement = _LOCK_FREE if skip_locked else _LOCK
     pks = _pks(statement, [pk, *children], repository_pk, digest)
-    # Asked anew, in statements of their own: under READ COMMITTED the locking one may have waited.
+    # Read again, in statements of their own: under READ COMMITTED the locking one may have waited.
     needed = _pks(_CHILDREN, pk) | _pks(_REFERRERS, repository_pk, digest)
     return RemovalSet(pk, pks, needed <= pks)
 
 
-def remove(family: RemovalSet, *, ended_at: datetime | None, skip_locked: bool = False) -> None:
-    """Remove the manifest of a complete family, and say that its holds ended at `ended_at` (None: now).
+def remove(removal_set: RemovalSet, *, ended_at: datetime | None, skip_locked: bool = False) -> None:
+    """Remove the manifest of a complete set, and release what it referenced as of `ended_at` (None: now).
 
-    Raises LostRaceError when one of its links is busy elsewhere.
+    Raises LostRaceError when one of its links is locked elsewhere.
     """
-    links = _pks(_LINKS, family.pk)
+    links = _pks(_LINKS, removal_set.pk)
     statement = _LOCK_FREE_LINKS if skip_locked else _LOCK_LINKS
     if _pks(statement, list(links)) != links:
         raise LostRaceError("a link of the manifest is busy")
     for removal in _REMOVE:
-        removal.run(family.pk)
-    references.release_manifests(family.pks - {family.pk}, ended_at)
+        removal.run(removal_set.pk)
+    references.release_manifests(removal_set.pks - {removal_set.pk}, ended_at)
     references.release_links(links, ended_at)
 
 

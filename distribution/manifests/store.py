@@ -1,11 +1,11 @@
 """Manifests: find, put, delete.
 
-What a manifest names in its repository exists as rows: foreign keys say so. Every lock is taken before the
-first write, in the order Repository → Tag → Manifest → Link, each kind by primary key in one statement.
+Foreign keys ensure that whatever a manifest names in its repository exists. Every lock is taken before the first
+write, in the order Repository → Tag → Manifest → Link, each kind by primary key in one statement.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from distribution import queries, repositories
 from distribution.manifests import references, removal
 from distribution.models import Manifest, ManifestChild, Repository, Tag, remove
 from distribution.protocol.digest import Digest
-from distribution.protocol.manifest_parser import ParsedManifest, parse_manifest
+from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, parse_manifest
 from distribution.protocol.references import Tag as TagName
 from distribution.queries import FoundManifest
 from distribution.storage import disk_reserve
@@ -28,7 +28,7 @@ _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id FROM distribution_tag
 WHERE repository_id = %s AND name = ANY(%s) ORDER BY id FOR UPDATE
 """)
-_LOCK_AROUND = Statement("""
+_LOCK_AFFECTED = Statement("""
 SELECT id, digest, media_type, subject FROM distribution_manifest
 WHERE repository_id = %s AND (digest = ANY(%s) OR subject = %s OR id = ANY(%s)) ORDER BY id FOR UPDATE
 """)
@@ -42,19 +42,21 @@ INSERT INTO distribution_manifest (repository_id, digest, media_type, payload, s
     annotations, is_unreferenced, last_used_at, created_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, statement_timestamp(), statement_timestamp()) RETURNING id
 """)
-_PROMISE = Statement(
+_TOUCH = Statement(
     "UPDATE distribution_manifest SET last_used_at = statement_timestamp(), is_unreferenced = %s WHERE id = %s"
 )
-_USE = Statement("""
+_REFERENCE_BLOBS = Statement("""
 INSERT INTO distribution_manifestblob (manifest_id, link_id)
 SELECT %s, id FROM distribution_link WHERE id = ANY(%s) ON CONFLICT DO NOTHING
 """)
-_ADOPT = Statement("""
+_REFERENCE_CHILDREN = Statement("""
 INSERT INTO distribution_manifestchild (parent_id, child_id)
 SELECT %s, id FROM distribution_manifest WHERE id = ANY(%s)
 """)
-_HOLD_LINKS = Statement("UPDATE distribution_link SET is_unreferenced = FALSE WHERE is_unreferenced AND id = ANY(%s)")
-_HOLD_MANIFESTS = Statement(
+_MARK_LINKS_REFERENCED = Statement(
+    "UPDATE distribution_link SET is_unreferenced = FALSE WHERE is_unreferenced AND id = ANY(%s)"
+)
+_MARK_MANIFESTS_REFERENCED = Statement(
     "UPDATE distribution_manifest SET is_unreferenced = FALSE WHERE is_unreferenced AND id = ANY(%s)"
 )
 _MOVE_TAGS = Statement("""
@@ -66,7 +68,7 @@ VALUES (%s, %s, %s, statement_timestamp())
 """)
 _LIST = Statement("UPDATE distribution_repository SET is_listed = TRUE WHERE id = %s")
 
-# What is missing beyond these is counted: 20,000 entries would be an answer of four megabytes.
+# Further missing digests are only counted: 20,000 entries would be an answer of four megabytes.
 MISSING_LISTED = 1000
 
 
@@ -89,42 +91,25 @@ class _Manifest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A manifest on its way in, checked as far as its bytes alone tell."""
+    """A manifest that is being put, checked as far as its bytes alone tell.
+
+    `children` and `blobs` are the digests that must be in the repository; of `optional_blobs`, which may be elsewhere,
+    those that are there are referenced all the same.
+    """
 
     name: RepositoryName
-    digest: Digest
+    digest: str
     payload: bytes
     parsed: ParsedManifest
     tags: tuple[TagName, ...]
-
-    @property
-    def subject(self) -> str | None:
-        """The digest of the manifest it refers to."""
-        return str(self.parsed.subject.digest) if self.parsed.subject else None
-
-    @property
-    def children(self) -> set[str]:
-        """The digests of the manifests it lists."""
-        return {str(child.digest) for child in self.parsed.children}
-
-    @property
-    def turns(self) -> set[str]:
-        """The digests whose comers and referrers come one after the other."""
-        return {str(self.digest)} | ({self.subject} if self.subject else set())
-
-    @property
-    def blobs(self) -> set[str]:
-        """The digests of the blobs that must be in the repository."""
-        return {str(blob.digest) for blob in self.parsed.blobs}
-
-    @property
-    def optional_blobs(self) -> set[str]:
-        """The digests of blobs that may be elsewhere; one that is here is held all the same."""
-        return {str(blob.digest) for blob in self.parsed.optional_blobs}
+    subject: str | None
+    children: frozenset[str]
+    blobs: frozenset[str]
+    optional_blobs: frozenset[str]
 
 
 def find(name: RepositoryName, reference: Digest | TagName, *, with_payload: bool) -> FoundManifest:
-    """Return the manifest, promised for half the grace period. Raises MANIFEST_UNKNOWN, NAME_UNKNOWN."""
+    """Return the manifest, which then stays for half the grace period. Raises MANIFEST_UNKNOWN, NAME_UNKNOWN."""
     found = queries.manifest(name, reference, with_payload=with_payload)
     if found is None:
         raise unknown(name, str(reference))
@@ -138,7 +123,7 @@ def put(
     digest: Digest | None = None,
     tags: Sequence[TagName] = (),
 ) -> Put:
-    """Store the manifest and move `tags` to it; `digest` is what the client says it has, None: sha256 of the payload.
+    """Store the manifest and move `tags` to it; `digest` is the one that the client sent, None: sha256 of the payload.
 
     Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs);
     DENIED when the disk of the database, which has the payloads, is full.
@@ -148,116 +133,110 @@ def put(
     if digest not in (None, actual):
         raise RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(digest), "actual": str(actual)})
     parsed = parse_manifest(payload, content_type)
-    incoming = Put(name, actual, payload, parsed, tuple(dict.fromkeys(tags)))
-    _put_twice(incoming)
-    failpoint("manifest.after_put_commit")
-    return incoming
-
-
-def _put_twice(incoming: Put) -> None:
-    """Look once more before saying that something is missing.
-
-    Under READ COMMITTED a row that was removed and made again while this transaction waited for its lock is
-    seen by neither look of the first attempt.
-    """
+    incoming = Put(
+        name,
+        str(actual),
+        payload,
+        parsed,
+        tags=tuple(dict.fromkeys(tags)),
+        subject=str(parsed.subject.digest) if parsed.subject else None,
+        children=_digests(parsed.children),
+        blobs=_digests(parsed.blobs),
+        optional_blobs=_digests(parsed.optional_blobs),
+    )
     try:
         transactions.run(_put, incoming)
     except RegistryError as error:
         if error.code is not ErrorCode.MANIFEST_BLOB_UNKNOWN:
             raise
+        # Under READ COMMITTED the first attempt misses a row that was removed and made again while it waited for that
+        # row's lock.
         transactions.run(_put, incoming)
+    failpoint("manifest.after_put_commit")
+    return incoming
+
+
+def _digests(descriptors: Iterable[Descriptor]) -> frozenset[str]:
+    return frozenset(str(descriptor.digest) for descriptor in descriptors)
 
 
 def _put(incoming: Put) -> None:
-    # A new referrer and its new subject would else not see each other, and the referrer look as if nothing held it.
-    transactions.take_advisory_locks(*(f"{incoming.name} {digest}" for digest in incoming.turns))
+    # Otherwise concurrent puts of a referrer and its subject miss each other, and the referrer looks unreferenced.
+    related = [incoming.digest, incoming.subject] if incoming.subject else [incoming.digest]
+    transactions.take_advisory_locks(*(f"{incoming.name} {digest}" for digest in related))
     repository = repositories.ensure(incoming.name)
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
-    around = _lock_around(incoming, repository, tags)
+    affected = _lock_affected(incoming, repository, tags)
     links = {digest: pk for pk, digest in _LOCK_LINKS.rows(repository.pk, [*incoming.blobs, *incoming.optional_blobs])}
-    _check_media_type(incoming, around)
-    _check_complete(incoming, around, links)
-    own = _write(incoming, repository, around, list(links.values()))
-    _HOLD_LINKS.run(list(links.values()))
-    held = incoming.children | {digest for digest, row in around.items() if row.subject == str(incoming.digest)}
-    held.discard(str(incoming.digest))
-    if held:
-        _HOLD_MANIFESTS.run([around[digest].pk for digest in held])
+    _check(incoming, affected, links)
+    own = _write(incoming, repository, affected, list(links.values()))
+    _MARK_LINKS_REFERENCED.run(list(links.values()))
+    referrers = {digest for digest, row in affected.items() if row.subject == incoming.digest}
+    if referenced := (incoming.children | referrers) - {incoming.digest}:
+        _MARK_MANIFESTS_REFERENCED.run([affected[digest].pk for digest in referenced])
     _move_tags(incoming, repository, own, tags)
     if not repository.is_listed:
         _LIST.run(repository.pk)
     failpoint("manifest.before_put_commit")
 
 
-def _lock_around(incoming: Put, repository: Repository, tags: list[_Tag]) -> dict[str, _Manifest]:
-    """Lock every manifest whose state this put changes: itself, children, subject, referrers, old targets of tags."""
-    named = incoming.children | {str(incoming.digest)} | ({incoming.subject} if incoming.subject else set())
+def _lock_affected(incoming: Put, repository: Repository, tags: list[_Tag]) -> dict[str, _Manifest]:
+    """Lock the manifest itself, its children, subject and referrers, and the manifests that `tags` name so far."""
+    named = incoming.children | {incoming.digest} | ({incoming.subject} if incoming.subject else set())
     targets = [tag.manifest_pk for tag in tags]
-    rows = _LOCK_AROUND.rows(repository.pk, list(named), str(incoming.digest), targets)
+    rows = _LOCK_AFFECTED.rows(repository.pk, list(named), incoming.digest, targets)
     return {row[1]: _Manifest(*row) for row in rows}
 
 
-def _check_media_type(incoming: Put, around: Mapping[str, _Manifest]) -> None:
-    """Refuse to let bytes without a mediaType be one thing today and another tomorrow."""
-    own = around.get(str(incoming.digest))
+def _check(incoming: Put, affected: Mapping[str, _Manifest], links: Mapping[str, int]) -> None:
+    own = affected.get(incoming.digest)
+    # Without a mediaType in the bytes, only the header decides what they are.
     if own is not None and own.media_type != incoming.parsed.media_type:
-        message = f"this manifest is here already as {own.media_type}"
+        message = f"manifest already exists with media type {own.media_type}"
         raise RegistryError(ErrorCode.MANIFEST_INVALID, message, message=message)
-
-
-def _check_complete(incoming: Put, around: Mapping[str, _Manifest], links: Mapping[str, int]) -> None:
-    missing = (incoming.children - around.keys()) | (incoming.blobs - links.keys())
+    missing = (incoming.children - affected.keys()) | (incoming.blobs - links.keys())
     if missing:
-        raise RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, _details(missing))
+        details: list[object] = [{"digest": digest} for digest in sorted(missing)[:MISSING_LISTED]]
+        if len(missing) > MISSING_LISTED:
+            details.append(f"and {len(missing) - MISSING_LISTED} more")
+        raise RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, details)
 
 
-def _details(missing: Collection[str]) -> list[object]:
-    details: list[object] = [{"digest": digest} for digest in sorted(missing)[:MISSING_LISTED]]
-    if len(missing) > MISSING_LISTED:
-        details.append(f"and {len(missing) - MISSING_LISTED} more")
-    return details
-
-
-def _write(incoming: Put, repository: Repository, around: Mapping[str, _Manifest], links: list[int]) -> int:
-    """Insert the manifest, or promise it again when it is there; return its primary key."""
-    own = around.get(str(incoming.digest))
-    is_held = bool(incoming.tags) or incoming.subject in around
+def _write(incoming: Put, repository: Repository, affected: Mapping[str, _Manifest], links: list[int]) -> int:
+    """Insert the manifest, or touch it when it exists; return its primary key."""
+    own = affected.get(incoming.digest)
+    is_referenced = bool(incoming.tags) or incoming.subject in affected
     if own is not None:
-        _PROMISE.run(not (is_held or references.is_manifest_held(own.pk)), own.pk)
-        # A blob that may be elsewhere can have come since the last time.
-        _USE.run(own.pk, links)
+        _TOUCH.run(not (is_referenced or references.is_manifest_referenced(own.pk)), own.pk)
+        # An optional blob may have been pushed since the last put.
+        _REFERENCE_BLOBS.run(own.pk, links)
         return own.pk
-    pk = _insert(incoming, repository, is_unreferenced=not is_held)
-    _USE.run(pk, links)
-    if incoming.children:
-        _ADOPT.run(pk, [around[digest].pk for digest in incoming.children])
-    return pk
-
-
-def _insert(incoming: Put, repository: Repository, *, is_unreferenced: bool) -> int:
     parsed = incoming.parsed
-    return int(
+    pk = int(
         _INSERT.value(
             repository.pk,
-            str(incoming.digest),
+            incoming.digest,
             parsed.media_type,
             incoming.payload,
             len(incoming.payload),
             incoming.subject,
             parsed.artifact_type or "",
             json.dumps(parsed.annotations),
-            is_unreferenced,
+            not is_referenced,
         )
     )
+    _REFERENCE_BLOBS.run(pk, links)
+    if incoming.children:
+        _REFERENCE_CHILDREN.run(pk, [affected[digest].pk for digest in incoming.children])
+    return pk
 
 
 def _move_tags(incoming: Put, repository: Repository, own: int, tags: list[_Tag]) -> None:
     if tags:
         _MOVE_TAGS.run(own, [tag.pk for tag in tags])
-    moved = {tag.manifest_pk for tag in tags if tag.manifest_pk != own}
-    if moved:
+    if moved := {tag.manifest_pk for tag in tags if tag.manifest_pk != own}:
         references.release_manifests(moved)
-    # Sorted: two puts of the same new tags would else wait for each other.
+    # Sorted, to prevent a deadlock of two puts of the same new tags.
     for name in sorted({*incoming.tags} - {tag.name for tag in tags}):
         _INSERT_TAG.run(repository.pk, name, own)
 
@@ -279,25 +258,21 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
         raise unknown(name, str(digest))
     tags = Tag.objects.filter(manifest=row)
     locked = set(tags.select_for_update().order_by("pk").values_list("pk", flat=True))
-    family = removal.lock(row.pk, row.repository_id, row.digest)
-    if row.pk not in family.pks:
+    removal_set = removal.lock(row.pk, row.repository_id, row.digest)
+    if row.pk not in removal_set.pks:
         raise unknown(name, str(digest))
-    if not family.is_complete or set(tags.values_list("pk", flat=True)) - locked:
+    if not removal_set.is_complete or set(tags.values_list("pk", flat=True)) - locked:
         raise LostRaceError("a tag, child or referrer came in between")
-    _check_no_parent(row)
-    remove(Tag.objects.filter(pk__in=locked))
-    removal.remove(family, ended_at=None)
-    failpoint("manifest.before_delete_commit")
-
-
-def _check_no_parent(row: Manifest) -> None:
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
         raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))
+    remove(Tag.objects.filter(pk__in=locked))
+    removal.remove(removal_set, ended_at=None)
+    failpoint("manifest.before_delete_commit")
 
 
 def unknown(name: RepositoryName, reference: str) -> RegistryError:
-    """Return the 404 for a manifest: of its repository when nothing was ever pushed there."""
+    """Return the 404 for a manifest, or for its repository when that does not exist."""
     if queries.repository(name) is not None:
         return RegistryError(ErrorCode.MANIFEST_UNKNOWN, {"name": name, "reference": reference})
     return RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})

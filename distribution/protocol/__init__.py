@@ -1,8 +1,8 @@
-"""The words of the specification as values: parsed, checked, and free of Django.
+"""The grammars of the specification: text is parsed to values, checked, and free of Django.
 
 `digest`, `references`  digests, tags, and what may be either
 `manifest_parser`       a manifest or index, by `strict_json`
 `byte_ranges`           Range and Content-Range
-`pagination`, `query`   `n` and `last`, and the rest of a query
+`pagination`            `n`, `last` and the Link header
 `spec`                  media types and limits
 """

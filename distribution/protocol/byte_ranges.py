@@ -6,12 +6,12 @@ import re
 
 from core.api.errors import ErrorCode, RegistryError, quoted
 
-# The largest number that is told apart from larger ones: above any size, below the limits of int() on text.
+# Larger numbers are all read as _BEYOND: above any size, below the limit of int() on strings.
 _MAX_DIGITS = 18
 _BEYOND = 10**_MAX_DIGITS
 
 _CONTENT_RANGE = re.compile(r"([0-9]{1,18})-([0-9]{1,18})|bytes ([0-9]{1,18})-([0-9]{1,18})/(\*|[0-9]{1,18})")
-# re.ASCII, else ignoring case lets a long s (U+017F) end the unit.
+# re.ASCII: otherwise ignoring case lets a long s (U+017F) end the unit.
 _RANGE = re.compile(r"bytes=[ \t]*([0-9]*)-([0-9]*)[ \t]*", re.ASCII | re.IGNORECASE)
 
 
@@ -33,17 +33,21 @@ def parse_content_range(text: str) -> tuple[int, int]:
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
-    """Return (first byte, last byte), both inclusive, that `header` asks of a representation of `size` bytes.
+    """Return (first byte, last byte), both inclusive, that `header` requests of a representation of `size` bytes.
 
-    None means that the header is to be ignored: another unit, several ranges, or not a range at all.
-    Raises RegistryError RANGE_INVALID with `Content-Range: bytes */<size>` for a range that lies outside.
+    None means that the header is ignored: another unit, several ranges, or not a range at all.
+    Raises RegistryError RANGE_INVALID with `Content-Range: bytes */<size>` for a range outside of it.
     Source: RFC 9110 sections 14.1.2 and 14.2.
     """
     match = _RANGE.fullmatch(header)
     if match is None or not (match[1] or match[2]):
         return None
     if not match[1]:
-        return _suffix_range(_bounded(match[2]), size)
+        length = _bounded(match[2])
+        if length == 0:
+            raise _unsatisfiable(size)
+        # Of an empty representation the range is satisfiable, yet no Content-Range can say "0 bytes of 0".
+        return (max(size - length, 0), size - 1) if size else None
     start = _bounded(match[1])
     end = _bounded(match[2]) if match[2] else _BEYOND
     if start > end:
@@ -53,17 +57,8 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
     return start, min(end, size - 1)
 
 
-def _suffix_range(length: int, size: int) -> tuple[int, int] | None:
-    if length == 0:
-        raise _unsatisfiable(size)
-    if size == 0:
-        # Satisfiable by the RFC, yet no Content-Range can say "0 bytes of 0": the whole answer is the same.
-        return None
-    return max(size - length, 0), size - 1
-
-
 def _bounded(digits: str) -> int:
-    """Return the number, or one above any size: int() refuses texts above 4300 digits."""
+    """Return the number, at most _BEYOND: int() refuses strings of more than 4300 digits."""
     significant = digits.lstrip("0")
     return int(significant or "0") if len(significant) <= _MAX_DIGITS else _BEYOND
 

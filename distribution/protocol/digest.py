@@ -1,4 +1,4 @@
-"""Digests: the names of content."""
+"""Digests: content addresses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DIGEST = re.compile(r"(sha256):([0-9a-f]{64})|(sha512):([0-9a-f]{128})")
 
 
 class RunningHash(Protocol):
-    """The part of a hashlib object that is used here."""
+    """The part of a hashlib object that uploads use."""
 
     def update(self, payload: bytes | bytearray | memoryview, /) -> None:
         """Add bytes."""
@@ -27,14 +27,13 @@ class RunningHash(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """`algorithm:encoded`. Made by `parse_digest` or from content, never from unchecked text."""
+    """`algorithm:encoded`. Made by `parse_digest` or from content, never from unchecked strings."""
 
     algorithm: str
     encoded: str
 
     @classmethod
     def of(cls, payload: bytes, algorithm: str = "sha256") -> Self:
-        """Return the digest of `payload`."""
         running = new_hash(algorithm)
         running.update(payload)
         return cls(algorithm, running.hexdigest())
@@ -43,7 +42,7 @@ class Digest:
         return f"{self.algorithm}:{self.encoded}"
 
     def mismatch(self, actual: Self) -> RegistryError:
-        """Return the error for bytes that were to have this digest and have another."""
+        """Return the error for bytes whose digest is `actual` instead of this one."""
         return RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(self), "actual": str(actual)})
 
 

@@ -1,26 +1,27 @@
-"""Manifests: which bytes are one, and what they name.
+"""Parse manifests: validate the bytes and list the descriptors in them.
 
-Nothing here knows what the registry holds: whether the blobs and children exist is the caller's question. What is
-refused beside what `json_document` refuses, each with its danger:
+The parser does not know the registry's content: the caller checks that blobs and children exist. Besides what
+`strict_json` refuses, it refuses, each with its danger:
 
-    what                                          danger
-    Content-Type and mediaType that differ        bytes that are one thing here and another for who pulls them
-    a media type that is none of the four         text/html would run on the admin's origin
+    refused                                       danger
+    Content-Type and mediaType that differ        the same bytes are one thing here and another for clients
+    a media type other than the four              text/html would run on the admin's origin
     an image with manifests, an index with        the same bytes run as an image and as an index (CVE-2021-41190)
       config or layers; null is none
     schemaVersion other than 2                    readers take 1 for Docker's old format, whatever the mediaType says
     `MediaType` for `mediaType`, and so on, of    programs in Go, which ignore case, read a member that others don't
       a manifest or a descriptor
-    a digest that is none, also of the subject    nothing can be looked up, held or collected by it
-    in an index, a descriptor without mediaType   whether it names a manifest or a blob decides what holds it
+    a malformed digest, also of the subject       nothing can be found, referenced or collected by it
+    in an index, a descriptor without mediaType   it could be a manifest or a blob, which are referenced differently
     sizes below 0 or that are not 64-bit          no program in Go reads the manifest; buffers of a size below zero
       integers; other types of known members
     own annotations with NUL or lone surrogates,  PostgreSQL can't store them, and referrers are listed from rows
       such an artifactType or one above 255
       characters, or of the config's mediaType
 
-Taken though the specification asks for more: a layer without mediaType, a descriptor without size, a missing or null
-`layers` or `manifests`, annotations that are null (""), `fsLayers` beside schemaVersion 2, any media type of a layer.
+Accepted although the specification requires more: a layer without mediaType, a descriptor without size, a missing or
+null `layers` or `manifests`, annotations that are null (""), `fsLayers` beside schemaVersion 2, any media type of a
+layer.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ _DESCRIPTOR_FIELDS = _by_folded_name("mediaType", "digest", "size", "urls", "ann
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a manifest says of one piece of content; `size` in bytes."""
+    """A descriptor of one piece of content; `size` in bytes."""
 
     media_type: str
     digest: Digest
@@ -77,18 +78,18 @@ class Descriptor:
 
     @property
     def may_be_elsewhere(self) -> bool:
-        """Whether clients get this content from other places, so that it need not be in the repository."""
+        """Whether clients may fetch this content from elsewhere, so that it need not be in the repository."""
         return bool(self.urls) or self.media_type in NONDISTRIBUTABLE_TYPES
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedManifest:
-    """What a manifest names.
+    """The descriptors of a manifest.
 
     `blobs` (config first, then layers) must be in the repository; `optional_blobs` (nondistributable layers
     and those with `urls`) need not be; `children` are the manifests of an index, whose other descriptors are
-    blobs; `subject` is what a referrer refers to. `artifact_type` is what the referrers API shows: an image's
-    own, else its config's media type; an index's own, else None. One digest may be there more than once.
+    blobs. `artifact_type` is for the referrers API: an image's own, otherwise its config's media type; an index's own,
+    otherwise None. A digest may occur more than once.
     """
 
     media_type: str
@@ -101,18 +102,21 @@ class ParsedManifest:
 
 
 def parse_manifest(payload: bytes, content_type: str | None) -> ParsedManifest:
-    """Return what the manifest in `payload` names; `content_type` is the request's header, None without one.
+    """Return the parsed manifest of `payload`; `content_type` is the request's header, None without one.
 
-    Takes OCI image manifests and indexes, Docker schema 2 manifests and lists; unknown fields may hold
-    anything. Raises RegistryError MANIFEST_INVALID, whose message says what is wrong and where; its status is
-    413 above 4 MiB. Sources: OCI Image Specification v1.1, Docker "Image Manifest Version 2, Schema 2".
+    Accepts OCI image manifests and indexes, Docker schema 2 manifests and lists; unknown members may have any value.
+    Raises RegistryError MANIFEST_INVALID, whose message says what is wrong and where; its status is 413 above 4 MiB.
+    Sources: OCI Image Specification v1.1, Docker "Image Manifest Version 2, Schema 2".
     """
     if len(payload) > MANIFEST_MAX_BYTES:
         raise _invalid(f"a manifest has at most {MANIFEST_MAX_BYTES} bytes, not {len(payload)}", status=413)
     document = parse_document(payload)
     _check_spelling(document, _MANIFEST_FIELDS, "the manifest")
     media_type = _media_type(document, content_type)
-    _check_version(document)
+    version = document.get("schemaVersion")
+    # isinstance would take a JSON true for an integer.
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise _invalid(f"schemaVersion is not {SCHEMA_VERSION}")
     parse = _parse_index if media_type in INDEX_TYPES else _parse_image
     return parse(document, media_type)
 
@@ -175,14 +179,8 @@ def _media_type(document: Fields, content_type: str | None) -> str:
     return media_type
 
 
-def _check_version(document: Fields) -> None:
-    version = document.get("schemaVersion")
-    if type(version) is not int or version != SCHEMA_VERSION:
-        raise _invalid(f"schemaVersion is not {SCHEMA_VERSION}")
-
-
 def _subject(document: Fields, media_type: str) -> Descriptor | None:
-    # Docker's own types do not define subject: in them it is an unknown field, which may hold anything.
+    # Docker's own types do not define subject: in them it is an unknown member, which may have any value.
     if media_type not in OCI_TYPES or document.get("subject") is None:
         return None
     return _descriptor(document["subject"], "subject")
@@ -233,7 +231,7 @@ def _size(fields: Fields, prefix: str) -> int:
 
 
 def _text(fields: Fields, key: str, prefix: str = "") -> str:
-    """Return a text; "" where it is missing, null or empty, which programs in Go do not tell apart."""
+    """Return a string; "" when it is missing, null or empty, which programs in Go do not distinguish."""
     text = fields.get(key)
     if text is None:
         return ""
@@ -243,7 +241,7 @@ def _text(fields: Fields, key: str, prefix: str = "") -> str:
 
 
 def _storable(media_type: str, where: str) -> str:
-    """Return what a column holds."""
+    """Refuse a media type that its column can't store."""
     if len(media_type) > MEDIA_TYPE_MAX_CHARACTERS or _UNSTORABLE.search(media_type):
         raise _invalid(f"{where} is not a media type: at most {MEDIA_TYPE_MAX_CHARACTERS} characters, none of them NUL")
     return media_type
@@ -257,7 +255,7 @@ def _urls(fields: Fields, prefix: str) -> tuple[str, ...]:
 
 
 def _list(fields: Fields, key: str, prefix: str = "") -> list[object]:
-    """Return the array at `key`, empty where it is missing or null, as programs in Go write an empty one."""
+    """Return the array at `key`, empty when it is missing or null, as programs in Go write an empty one."""
     value = fields.get(key)
     if value is None:
         return []
@@ -275,7 +273,7 @@ def _own_annotations(document: Fields) -> dict[str, str]:
 
 
 def _annotations(fields: Fields, prefix: str = "") -> dict[str, str]:
-    """Return the annotations; null is an empty text, as programs in Go read it."""
+    """Return the annotations; null is an empty string, as programs in Go read it."""
     value = fields.get("annotations")
     if value is None:
         return {}

@@ -1,4 +1,4 @@
-"""Pages of names in byte order, as tags and catalog are listed.
+"""Keyset pagination of names in byte order, for tags and the catalog.
 
 Source: OCI Distribution Specification v1.1, "Listing Tags".
 """
@@ -14,14 +14,14 @@ from distribution.protocol.spec import PAGE_MAX
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some names, and whether more follow."""
+    """One page of names, and whether more follow."""
 
     names: list[str]
     has_more: bool
 
     @classmethod
     def of(cls, names: list[str], limit: int) -> "Page":
-        """Return the first `limit` of `names`; one more name than that says that more follow."""
+        """Return the first `limit` of `names`, of which one more means that more follow."""
         return cls(names[:limit], len(names) > limit)
 
     def link(self, path: str, limit: int) -> dict[str, str]:
@@ -34,13 +34,13 @@ class Page:
 def next_link(path: str, **parameters: str | int | None) -> dict[str, str]:
     """Return a `Link` header (RFC 8288) to `path` with those of `parameters` that are not None."""
     given = {name: value for name, value in parameters.items() if value is not None}
-    # A space as %20: not everybody reads a `+` as one.
+    # A space as %20: some clients read `+` as a plus.
     query = urlencode(given, safe="", quote_via=quote)
     return {"Link": f'<{path}?{query}>; rel="next"'}
 
 
 def page_limit(query: QueryDict) -> int:
-    """Return how many names are asked for, at most PAGE_MAX. Raises PAGINATION_NUMBER_INVALID."""
+    """Return the requested number of names, at most PAGE_MAX. Raises PAGINATION_NUMBER_INVALID."""
     text = query.get("n")
     if text is None or text == "":
         return PAGE_MAX
@@ -50,5 +50,5 @@ def page_limit(query: QueryDict) -> int:
 
 
 def page_start(query: QueryDict) -> str:
-    """Return the name after which the page starts, which need not exist; no name has a NUL."""
+    """Return the name after which the page starts, which need not exist, up to a NUL, which no name has."""
     return query.get("last", "").partition("\0")[0].encode("utf-8", "replace").decode()

@@ -28,7 +28,7 @@ def parse_tag(text: str) -> Tag:
 
 
 def parse_reference(text: str) -> Digest | Tag:
-    """Return `text` as a digest when it has a colon, which no tag has, else as a tag.
+    """Return `text` as a digest if it has a colon, which no tag has, otherwise as a tag.
 
     Raises RegistryError DIGEST_INVALID or TAG_INVALID; a view that only reads answers the latter with 404.
     """

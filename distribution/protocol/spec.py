@@ -1,4 +1,4 @@
-"""Constants of the OCI and Docker specifications, and the limits set here where those set none."""
+"""Constants of the OCI and Docker specifications, and limits of our own where those have none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
 # An allow-list: a manifest is served under its media type, and text/html would run on the admin's origin.
 MANIFEST_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST)
 
-# Layers that a client fetches from elsewhere: a manifest may name them without their being here.
+# Layers that clients fetch from elsewhere: a manifest may name them although the repository lacks them.
 NONDISTRIBUTABLE_TYPES = frozenset(
     {
         "application/vnd.docker.image.rootfs.foreign.diff.tar",
@@ -46,8 +46,8 @@ FILTERS_APPLIED_HEADER = "OCI-Filters-Applied"
 MANIFEST_MAX_BYTES = 4 * 1024 * 1024
 MEDIA_TYPE_MAX_CHARACTERS = 255
 JSON_MAX_DEPTH = 64
-# What 20,000 layers with two annotations each have, and a little more: at the worst a fifth of a second to read.
+# A little more than 20,000 layers with two annotations each: at worst a fifth of a second to parse.
 JSON_MAX_VALUES = 150_000
 SIZE_MAX = 2**63 - 1
-MAX_SEGMENTS = 10_000
+MAX_CHUNKS = 10_000
 PAGE_MAX = 1000

@@ -1,16 +1,16 @@
-"""JSON documents that are stored and served again, read so strictly that every reader agrees on them.
+"""Strict JSON: only documents on which every parser agrees are stored and served again.
 
-Two readers that disagree on a document (the first or the last of two equal keys) are how a manifest passes a check as
-one thing and is run as another. What is refused, each with its danger:
+If two parsers disagree on a document (the first or the last of two equal keys), a manifest passes a check as one thing
+and runs as another. Refused, each with its danger:
 
-    what                                  danger
+    refused                               danger
     not UTF-8, or a byte order mark       Go replaces broken bytes and refuses the mark, others the other way round
     a key twice in one object             Go takes the last, others the first
     NaN and infinite numbers              no JSON: most readers refuse the whole document
     nesting above 64                      readers recurse
     more than 150,000 values              4 MiB of empty arrays take seconds and 300 MiB to read
 
-What only looks odd is taken: keys that differ in case, numbers beyond 64 bits, strings with NUL or lone surrogates.
+Odd but harmless and accepted: keys that differ in case, numbers beyond 64 bits, strings with NUL or lone surrogates.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution.protocol.spec import JSON_MAX_DEPTH, JSON_MAX_VALUES
 
 _BOM = b"\xef\xbb\xbf"
-# Of 64 bits and a sign. int() takes time by the square of the digits, and refuses more than 4300.
+# 64 bits and a sign. int() takes quadratic time, and refuses more than 4300 digits.
 _INTEGER_MAX_CHARACTERS = 20
 
-# The closing quote is optional, else a string that never closes is tried again from each quote within it.
+# The closing quote is optional: otherwise an unclosed string is matched again from each quote within it.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _ALL_BUT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b"[]{},")
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1, ord(","): 0}
@@ -37,35 +37,34 @@ _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1, ord(","): 0}
 def parse_document(payload: bytes) -> dict[str, object]:
     """Return the JSON object in `payload`; objects are dicts, arrays lists, integers of over 20 characters floats.
 
-    Raises RegistryError MANIFEST_INVALID for what is no JSON, and for what the table above lists.
+    Raises RegistryError MANIFEST_INVALID for malformed JSON, and for everything in the table above.
     """
-    text = _decode(payload)
+    if payload.startswith(_BOM):
+        raise _invalid("the document begins with a byte order mark")
+    try:
+        text = payload.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _invalid(f"the document is not UTF-8 at byte {error.start}") from error
     _check_structure(payload)
-    document = _load(text)
+    try:
+        document = json.loads(text, object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)
+    except json.JSONDecodeError as error:
+        raise _invalid(f"the document is not JSON at line {error.lineno} column {error.colno}: {error.msg}") from error
     if not isinstance(document, dict):
         raise _invalid("the document is not a JSON object")
     return document
 
 
-def _decode(payload: bytes) -> str:
-    if payload.startswith(_BOM):
-        raise _invalid("the document begins with a byte order mark")
-    try:
-        return payload.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _invalid(f"the document is not UTF-8 at byte {error.start}") from error
-
-
 def _check_structure(payload: bytes) -> None:
-    """Refuse too many values and deep nesting before the parser, which recurses and builds objects, sees them.
+    """Refuse too many values and deep nesting before the parser runs, which recurses and allocates.
 
-    Each step is linear, and takes few milliseconds a MiB. The first one bounds the matches of the second: a value is at
-    most two strings, with the key before it, and each has two quotes.
+    Each step is linear, and takes a few milliseconds per MiB. The first bounds the matches of the second: a value has
+    at most two strings, one of them its key, and each string has two quotes.
     """
     if payload.count(b'"') - payload.count(b'\\"') > 4 * JSON_MAX_VALUES:
         raise _too_many_values()
     structure = _STRING.sub(b"", payload).translate(None, _ALL_BUT_STRUCTURE)
-    # A value has a comma before it, or the bracket of what it is the first in.
+    # Each value follows a comma, or the bracket of its array or object.
     opened = structure.count(b"[") + structure.count(b"{")
     if structure.count(b",") + opened > JSON_MAX_VALUES:
         raise _too_many_values()
@@ -73,18 +72,6 @@ def _check_structure(payload: bytes) -> None:
         raise _invalid("the document is not JSON: it closes more arrays and objects than it opens")
     if max(accumulate(map(_STEP.__getitem__, structure)), default=0) > JSON_MAX_DEPTH:
         raise _invalid(f"the document is nested more than {JSON_MAX_DEPTH} levels deep")
-
-
-def _load(text: str) -> object:
-    try:
-        return json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_constant=_constant,
-        )
-    except json.JSONDecodeError as error:
-        raise _invalid(f"the document is not JSON at line {error.lineno} column {error.colno}: {error.msg}") from error
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

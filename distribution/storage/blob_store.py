@@ -1,10 +1,10 @@
-"""Where blobs lie: a few verbs over whatever storage Django is configured with.
+"""The blob store: a few verbs over the storage that Django is configured with.
 
     objects/
-        ab/abcdef0123456789…   one object an upload segment or blob; the key is a random UUID,
-        …                      never anything that a request said
+        ab/abcdef0123456789…   one object for each upload segment or blob; the key is a random UUID,
+        …                      never derived from a request
 
-A key is named by a committed row before its first byte, so whatever lies here is known. The object of an open upload
+A committed row names each key before its first byte is written, so every object is known. The object of an open upload
 may be longer than its row says; that of a blob never is, and never changes.
 """
 
@@ -24,7 +24,7 @@ _PAGE = bytes(4096)
 
 
 class Reader(Protocol):
-    """Something that gives bytes until it gives none."""
+    """A stream of bytes."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes; none at the end."""
@@ -40,44 +40,43 @@ class MissingObjectError(Exception):
 
 
 class RenamedObjectError(Exception):
-    """The storage, not a disk, has read all of an object and stored it under a name that no row has."""
+    """A cloud storage has stored an object under another name than its key, which no row has."""
 
 
 class BlobStore:
-    """Objects under keys. What the storage's own client raises on a fault comes through as it is."""
+    """Objects under keys, in a file system or a cloud of django-storages, whose exceptions are passed through."""
 
     def __init__(self, storage: Storage) -> None:
-        """Use `storage`: a file system, or a cloud of django-storages."""
         self._storage = storage
 
     @property
     def is_disk(self) -> bool:
-        """Tell whether objects are files of this registry's own.
+        """Return whether objects are files of this registry's own.
 
-        They can be given more bytes: `append` and `truncate` work. And `write` raises FileExistsError for a key that
-        has an object, or the beginning of one.
+        If so, `append` and `truncate` work, and `write` raises FileExistsError for a key that has an object, even an
+        unfinished one.
         """
         return isinstance(self._storage, DurableFileSystemStorage)
 
     def write(self, key: str, reader: Reader) -> None:
-        """Store everything that `reader` gives under `key`, durable when this returns.
+        """Store every byte of `reader` under `key`, durable when this returns.
 
         An exception from the reader leaves no object.
         """
-        saved = self._storage.save(key, _Content(reader))  # type: ignore[arg-type]  # what a storage needs of a File
+        saved = self._storage.save(key, _Content(reader))  # type: ignore[arg-type]  # the part of File that is used
         if saved != key:
             self._storage.delete(saved)
             raise RenamedObjectError(f"the storage stored {key} as {saved}")
 
     def append(self, key: str, reader: Reader, size: int) -> None:
-        """Add everything that `reader` gives behind the object's first `size` bytes, durable when this returns.
+        """Truncate the object to `size` bytes and append every byte of `reader`, durable when this returns.
 
-        What lay behind them goes. After an exception bytes of any kind may lie there, and no other may be added.
+        After an exception, the bytes behind the first `size` are undefined, and no further ones may be appended.
         """
         self._appendable().append(key, _Content(reader), size)
 
     def truncate(self, key: str, size: int) -> None:
-        """Leave the first `size` bytes of the object, for good."""
+        """Truncate the object to its first `size` bytes, durably."""
         self._appendable().truncate(key, size)
 
     def _appendable(self) -> DurableFileSystemStorage:
@@ -93,42 +92,41 @@ class BlobStore:
             raise MissingObjectError(key) from error
 
     def delete(self, key: str) -> None:
-        """Delete the object; an absent one counts as deleted."""
+        """Delete the object; a missing one counts as deleted."""
         self._storage.delete(key)
 
     def free(self, key: str) -> None:
-        """Give back at once the space of an object that waits in the trash; a cloud has enough. Raises OSError.
+        """Free the space of an object in the trash at once; a cloud has enough. Raises OSError.
 
-        The trash deletes it once more, for good: until then whoever still writes may make it anew.
+        The trash deletes it again, durably: until then a writer that is still alive may create it anew.
         """
         if isinstance(self._storage, DurableFileSystemStorage):
             self._storage.free(key)
 
     def open_at(self, key: str, offset: int = 0) -> IO[bytes]:
         """Open the object for reading from byte `offset` on. Raises MissingObjectError."""
+        file: IO[bytes]
         try:
-            file: IO[bytes] = self._open(key)
+            if isinstance(self._storage, FileSystemStorage):
+                file = open(self._storage.path(key), "rb")  # noqa: PTH123, SIM115 - the caller closes it; sendfile needs it bare
+            else:
+                file = self._storage.open(key, "rb")
         except FileNotFoundError as error:
             raise MissingObjectError(key) from error
         if offset:
             file.seek(offset)
         return file
 
-    def _open(self, key: str) -> IO[bytes]:
-        if isinstance(self._storage, FileSystemStorage):
-            return open(self._storage.path(key), "rb")  # noqa: PTH123 - the caller closes it; sendfile needs it bare
-        return self._storage.open(key, "rb")
-
     def redirect_url(self, key: str) -> str | None:
-        """Return where a client may fetch the object for a while, None when it has to come from here."""
+        """Return a temporary URL of the object for clients, None when the registry has to serve it."""
         return None if isinstance(self._storage, FileSystemStorage) else self._storage.url(key)
 
     def is_prepared(self) -> bool:
-        """Tell whether this storage was prepared before; a cloud needs no preparation."""
+        """Return whether `prepare` has run before; a cloud needs none."""
         return not isinstance(self._storage, FileSystemStorage) or self._storage.exists("objects")
 
     def prepare(self) -> None:
-        """Make what must exist before the first upload. Raises OSError."""
+        """Make the folders that uploads need. Raises OSError."""
         if isinstance(self._storage, DurableFileSystemStorage):
             self._storage.prepare()
 
@@ -137,17 +135,17 @@ class BlobStore:
         return Path(self._storage.path("")) if isinstance(self._storage, FileSystemStorage) else None
 
     def probe(self) -> None:
-        """Ask the storage for something that is not there; raises what its client raises when it does not answer."""
+        """Ask the storage for a missing object; raises what its client raises when it does not answer."""
         if isinstance(self._storage, FileSystemStorage):
             self._storage.listdir("objects/00")
         else:
             self._storage.exists("objects/probe")
 
     def try_writing(self) -> None:
-        """Store a little, durable as an upload, and delete it; raises what the storage's client raises.
+        """Write a small object as durably as an upload, and delete it; raises what the storage's client raises.
 
-        What was left by a process that was killed, or could not delete it, goes first. That may be what another process
-        stores at this moment, to which an object that is gone counts as deleted.
+        Leftovers of killed processes are deleted first. One of them may be in use by another process, whose own
+        deletion then finds nothing, which is no error.
         """
         _, names = self._storage.listdir("")
         for left in names:
@@ -159,23 +157,22 @@ class BlobStore:
 
 
 class _Content:
-    """A reader in the shape of a Django File, which a storage reads once and never seeks."""
+    """The part of a Django File that a storage uses, which reads it once and never seeks."""
 
     def __init__(self, reader: Reader) -> None:
         self.read = reader.read
         self.readinto = reader.readinto
 
     def chunks(self, chunk_size: int = 1024 * 1024) -> Any:
-        """Give the content in pieces, as storages ask for it."""
         while chunk := self.read(chunk_size):
             yield chunk
 
     def close(self) -> None:
-        """Leave the request's body open: its server closes it."""
+        """Do nothing: the server closes the request's body."""
 
 
 def new_key() -> str:
-    """Return a key that no object has had before."""
+    """Return a new random key."""
     name = uuid.uuid4().hex
     return f"objects/{name[:2]}/{name}"
 

@@ -1,10 +1,10 @@
-"""The space that stays free on the disks of the storage and of a SQLite database, by two marks.
+"""Reserved free space on the disks of the storage and of a SQLite database, with two thresholds.
 
     storage.min_free   below this no upload begins
     half of it         below this an upload that has begun is stopped, and nothing is stored that takes rows for good
 
-On the disk of SQLite both are at least the size of its ballast, which would otherwise be room for uploads.
-What lies below is for deletion and collection: on a full disk SQLite refuses DELETE too.
+On the disk of SQLite both are at least the size of its ballast, whose space uploads would otherwise use.
+The reserve is for deletion and collection: on a full disk SQLite refuses DELETE too.
 """
 
 import logging
@@ -23,8 +23,8 @@ from distribution.storage.blob_store import blob_store
 
 logger = logging.getLogger(__name__)
 
-# A process writes no more without looking at the disk, and no more than an eighth of the room that it saw: eight of
-# them together can't pass the mark.
+# A process writes at most this many bytes between two looks at the disk, and at most an eighth of the room that it saw:
+# eight processes together can't pass the threshold.
 LOOK_BYTES = 4 * 1024 * 1024
 SHARE_OF_ROOM = 8
 
@@ -33,12 +33,12 @@ _REMEDY = "delete what is not needed and run the garbage collector, or make the 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """What is free on a disk, and what of it stays free, in bytes."""
+    """The free space of a disk and its reserve, in bytes."""
 
     whose: str
     free: int
     reserve: int
-    # On the disk of SQLite the size of its ballast, which there need not be.
+    # The size of SQLite's ballast, even when that file is missing; 0 on other disks.
     ballast: int
 
     @property
@@ -53,37 +53,36 @@ class Space:
 
     @property
     def is_low(self) -> bool:
-        """Tell whether no upload begins."""
         return self.free < self.low_mark
 
     @property
     def room(self) -> int:
-        """What may be written before uploads that have begun are stopped; negative: they are."""
+        """The bytes that may be written before running uploads are stopped; negative when they are."""
         return self.free - self.hard_mark
 
 
 def space() -> Space | None:
-    """Return the space on the disk that has the least above its reserve, None without a disk. Raises OSError."""
+    """Return the space of the disk with the least space above its reserve, None without a disk. Raises OSError."""
     found = [one for one in (_of_storage(), _of_database()) if one is not None]
     return min(found, key=lambda one: one.free - one.low_mark, default=None)
 
 
 def check() -> None:
-    """Let an upload begin. Raises DENIED while the space is low, UNAVAILABLE when the disk does not answer."""
+    """Check whether an upload may begin. Raises DENIED below the low mark, UNAVAILABLE when the disk fails."""
     found = _answered(space)
     if found is not None and found.is_low:
         raise _refusal(found, found.low_mark, "storage.min_free")
 
 
 def check_rows() -> None:
-    """Let rows be stored that stay. Raises DENIED below the hard mark of the database's disk, UNAVAILABLE."""
+    """Check whether permanent rows may be stored. Raises DENIED below the database disk's hard mark, UNAVAILABLE."""
     found = _answered(_of_database)
     if found is not None and found.room < 0:
         raise _refusal(found, found.hard_mark, "half of storage.min_free")
 
 
 def check_room(size: int) -> None:
-    """Let `size` more bytes be written to the storage: asked for each piece, which seldom takes a look at the disk.
+    """Check whether `size` more bytes may be written to the storage; only some calls look at the disk.
 
     Raises DENIED when they would leave less than the hard mark, UNAVAILABLE.
     """
@@ -100,12 +99,12 @@ def check_room(size: int) -> None:
 
 @dataclass(slots=True)
 class _Unlooked:
-    """What this process may write until it looks at the disk again. Threads may miscount it by a piece."""
+    """The bytes that this process may write before it looks at the disk again. Threads may miscount by a piece."""
 
     left: int = 0
 
     def covers(self, size: int) -> bool:
-        """Take `size` bytes off; False when they are more than was left."""
+        """Subtract `size` bytes; False when fewer were left."""
         self.left -= size
         return self.left >= 0
 
@@ -114,14 +113,14 @@ _unlooked = _Unlooked()
 
 
 def is_on_own_disk(folder: Path) -> bool:
-    """Tell whether `folder` is on the disk of the storage or the database. Raises OSError."""
+    """Return whether `folder` is on the disk of the storage or the database. Raises OSError."""
     database = database_file()
     own = [blob_store().folder(), None if database is None else Path(database).parent]
     return folder.stat().st_dev in {one.stat().st_dev for one in own if one is not None}
 
 
 def space_of(folder: Path) -> Space:
-    """Return the space on the disk of `folder`, which is one of the registry's. Raises OSError."""
+    """Return the space of the disk of `folder`, which is one of the registry's. Raises OSError."""
     return _space("registry", folder)
 
 
@@ -138,7 +137,7 @@ def _of_database() -> Space | None:
 def _space(whose: str, folder: str | Path) -> Space:
     disk = os.statvfs(folder)
     reserve = settings.REGISTRY.storage.min_free.of(disk.f_blocks * disk.f_frsize)
-    # What an account that is not root may use.
+    # f_bavail: without the blocks that are reserved for root.
     return Space(whose, disk.f_bavail * disk.f_frsize, reserve, ballast.kept_on(folder, disk))
 
 

@@ -1,4 +1,4 @@
-"""Django's file system storage, made durable: what `save` returned for survives a power cut."""
+"""A durable file system storage: once `save` has returned, the object survives a power cut."""
 
 import errno
 import os
@@ -17,24 +17,24 @@ from core.private_files import give_to_owner, make_private_folder
 _KEY = re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{32}")
 
 CHUNK_BYTES = 1024 * 1024
-# A slow client never fills more at once, nor does a small blob: hundreds of clients need no megabyte each.
+# Enough for a slow client and for a small blob: hundreds of clients need no megabyte each.
 FIRST_CHUNK_BYTES = 64 * 1024
 
 
 class SyncError(OSError):
-    """An fsync failed: what was written since the last one may be lost, though the next one succeeds."""
+    """An fsync failed: bytes since the last one may be lost, even if the next one succeeds."""
 
 
 class DurableFileSystemStorage(FileSystemStorage):
     """Write a new file and fsync it, then its folder; append to a file and fsync it.
 
     Django's own `_save` fsyncs nothing: after a simulated power cut 50 of 50 acknowledged rows pointed at
-    missing or short files. A failed fsync is never retried (the kernel may have dropped the pages): what was to be
-    written is sent again, into another file.
+    missing or short files. A failed fsync is never retried, since the kernel may have dropped the pages: the client
+    sends the bytes again, to another file.
     """
 
     def prepare(self) -> None:
-        """Make the 256 folders of `objects` and fsync them, so that a save has one folder to fsync."""
+        """Make the 256 folders of `objects` and fsync them, so that a save has to fsync only one."""
         objects = Path(self.path("objects"))
         for folder in (objects, *(objects / f"{number:02x}" for number in range(256))):
             make_private_folder(folder)
@@ -42,23 +42,23 @@ class DurableFileSystemStorage(FileSystemStorage):
             _sync_folder(str(folder))
 
     def path(self, name: str) -> str:
-        """Return where `name` lies. Raises SuspiciousFileOperation outside of the storage, where no key can lead."""
+        # A key can't lead out of the storage: only other names need Django's check.
         return f"{self.location}/{name}" if _KEY.fullmatch(name) else super().path(name)
 
     def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
-        """Store `content` under the key `name`, which is new. Raises OSError.
+        """Store `content` under the new key `name`. Raises OSError.
 
-        Django's own looks for a name that is free and safe: a key is both, and `_save` replaces nothing.
+        Django's own method looks for a name that is free and safe: a key is both, and `_save` replaces nothing.
         """
         if name is None:
             raise ValueError("an object has a key")
         return self._save(name, content)
 
     def append(self, name: str, content: Any, size: int) -> None:
-        """Add `content` behind the first `size` bytes of the file; what lay there goes.
+        """Truncate the file to `size` bytes and append `content`.
 
-        Raises OSError; nothing may be appended any more after a SyncError. The first `size` bytes are as durable then
-        as they were: an earlier fsync has written them, and this one at most the same ones again.
+        Raises OSError; after a SyncError nothing may be appended any more. The first `size` bytes stay durable even
+        then: an earlier fsync has written them.
         """
         with self._opened(name, size) as descriptor:
             failpoint("upload.after_truncate")
@@ -66,19 +66,19 @@ class DurableFileSystemStorage(FileSystemStorage):
             try:
                 _copy(content, descriptor)
             except BaseException:
-                # A full disk needs the space.
+                # Frees the space on a full disk.
                 os.ftruncate(descriptor, size)
                 raise
             _sync(descriptor)
 
     def truncate(self, name: str, size: int) -> None:
-        """Leave the first `size` bytes of the file, for good. Raises OSError."""
+        """Truncate the file to its first `size` bytes, durably. Raises OSError."""
         with self._opened(name, size) as descriptor:
             _sync(descriptor)
 
     @contextmanager
     def _opened(self, name: str, size: int) -> Iterator[int]:
-        """Open the file for writing, cut to `size` bytes. Raises OSError, also when it has fewer."""
+        """Open the file for writing, truncated to `size` bytes. Raises OSError, also when it has fewer."""
         descriptor = os.open(self.path(name), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if os.fstat(descriptor).st_size < size:
@@ -89,13 +89,13 @@ class DurableFileSystemStorage(FileSystemStorage):
             os.close(descriptor)
 
     def delete(self, name: str) -> None:
-        """Delete the file, if it is there, for good: back after a power cut, with no row any more, it would stay."""
+        """Delete the file, if it exists, durably: a power cut would bring it back, without a row to delete it by."""
         super().delete(name)
         with suppress(FileNotFoundError):
             _sync_folder(os.path.dirname(self.path(name)))  # noqa: PTH120 - as below
 
     def free(self, name: str) -> None:
-        """Give the file's bytes back at once, if it is there; a power cut may undo that. Raises OSError."""
+        """Delete the file, if it exists, without fsync: a power cut may undo that. Raises OSError."""
         with suppress(FileNotFoundError):
             os.unlink(self.path(name))  # noqa: PTH108 - as below
 
@@ -119,12 +119,12 @@ class DurableFileSystemStorage(FileSystemStorage):
 
 
 def _copy(content: Any, descriptor: int) -> None:
-    """Write what `content` gives, from the one buffer that it was received and hashed in."""
+    """Write every byte of `content`, from the one buffer in which it was received and hashed."""
     buffer = memoryview(bytearray(FIRST_CHUNK_BYTES))
     while size := content.readinto(buffer):
         left = buffer[:size]
         while left:
-            # A disk that is behind lets whoever writes wait.
+            # Blocks when too many dirty pages wait for the disk.
             with blocking_io():
                 failpoint("upload.write")
                 left = left[os.write(descriptor, left) :]

@@ -1,4 +1,4 @@
-"""What an upload came to: one durable object, its size and digest."""
+"""The result of an upload: one durable object, its size and digest."""
 
 import uuid
 from dataclasses import dataclass
@@ -10,8 +10,7 @@ from distribution.protocol.digest import Digest
 class Content:
     """An object that may become a blob.
 
-    `offset` is where its upload stands, and `lease` who holds it (None: nobody needs to): both must still be so
-    when it is published.
+    `offset` and `lease` are those of its upload (None: without a lease): publishing compares both.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Objects that no row needs any more wait here until nobody can be reading them."""
+"""Deferred deletion: objects that no row needs any more are deleted once no reader can have them open."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -7,7 +7,6 @@ from core.db.statement import Statement
 
 # At least as long as a redirect to the storage is valid.
 DELAY = timedelta(minutes=15)
-
 
 _INSERT = """
 INSERT INTO distribution_trash (key, delete_after)
@@ -20,11 +19,11 @@ _WAITING = Statement("SELECT key FROM distribution_trash WHERE key = ANY(%s)")
 
 
 def waiting(keys: Iterable[str]) -> list[str]:
-    """Return those of `keys` that are here, and so no upload's or blob's any more."""
+    """Return those of `keys` that are in the trash, and so belong to no upload or blob."""
     return [key for (key,) in _WAITING.rows(list(keys))]
 
 
 def put(keys: Iterable[str]) -> None:
-    """Let the objects under `keys` be deleted after DELAY; a key that waits already goes on waiting."""
+    """Delete the objects under `keys` after DELAY; a key that is in the trash already keeps its time."""
     for key in keys:
         _PUT.run(key)

@@ -1,7 +1,7 @@
-"""May these bytes be stored? Asked before a body is read, for what it announces, and for each piece of it.
+"""Admission control: the limits of an upload, checked before its body is read and again for each piece of it.
 
-What bounds an upload is asked here and nowhere else: the size of a blob, the room on the disk. What bounds an account
-belongs here too; the upload says whose it is. A question that costs more than a microsecond is for every few mebibytes.
+Every limit is checked here and nowhere else: the size of a blob, the free space on the disk. A limit of an account
+belongs here too; the upload names the account. A check that takes more than a microsecond runs every few mebibytes.
 """
 
 from django.conf import settings
@@ -14,7 +14,7 @@ from distribution.uploads.leases import Claim
 
 
 def check(_upload: Upload, size: int, more: int) -> None:
-    """Let `more` bytes be written, with which the upload has `size`. Raises SIZE_INVALID, 413; DENIED; UNAVAILABLE.
+    """Check whether `more` bytes, `size` in all, may be written. Raises SIZE_INVALID, 413; DENIED; UNAVAILABLE.
 
     SIZE_INVALID and DENIED end the session.
     """
@@ -26,10 +26,9 @@ def check(_upload: Upload, size: int, more: int) -> None:
 
 
 class Growth:
-    """An upload that gets longer, piece by piece, as long as it may and its claim stands."""
+    """Checks each further piece of an upload that has `size` bytes so far, and renews the claim."""
 
     def __init__(self, upload: Upload, claim: Claim, size: int) -> None:
-        """Have `size` bytes so far."""
         self._upload, self._claim, self._size = upload, claim, size
 
     def add(self, piece: int) -> None:

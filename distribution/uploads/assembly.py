@@ -1,7 +1,7 @@
-"""Make one object of what an upload has received: mostly it is one already, and its hash is known.
+"""Assemble an upload into one object: usually it is one already, and its hash is known.
 
-one segment, sealed by nobody, all of it and no more in its object   →  that object, and not a byte is moved
-everything else                                                      →  a copy, in the pass that hashes it again
+one segment, not sealed, its object exactly as long as the upload   ──> that object, without a copy
+everything else                                                     ──> a copy, hashed again on the way
 """
 
 import io
@@ -15,8 +15,8 @@ from django.db.models.functions import Now
 
 from core.api.errors import RegistryError, unavailable
 from core.db import transactions
-from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
+from core.db.transactions import release_connection
 from core.failpoints import failpoint
 from distribution.models import Upload
 from distribution.protocol.digest import Digest, RunningHash
@@ -32,7 +32,7 @@ from distribution.uploads.leases import Claim
 
 logger = logging.getLogger(__name__)
 
-# A row for each segment, with what is to be known of the upload.
+# One row for each segment, with the upload's columns.
 _FIND = Statement("""
 SELECT upload.hash_state, upload.chunk_start, upload.lease IS NULL, upload.leased_until > statement_timestamp(),
     segment.key, segment.size, segment.is_sealed
@@ -56,27 +56,25 @@ class JoinedReader:
     """Read spans of objects one after the other. Raises UNAVAILABLE, with the reason logged, when bytes are lost."""
 
     def __init__(self, spans: list[_Span]) -> None:
-        """Open nothing yet."""
         self._spans = iter(spans)
         self._span = _Span("", 0, 0)
         self._left = 0
         self._file: IO[bytes] = io.BytesIO()
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return at most `size` bytes, CHUNK_BYTES when it says none; none at the end."""
+        """Return at most `size` bytes, CHUNK_BYTES without a size; none at the end."""
         try:
             return self._read(size if size >= 0 else CHUNK_BYTES)
         except Exception as error:
             raise _unreadable(self._span.key, error) from error
 
     def readinto(self, view: memoryview, /) -> int:
-        """Do what `read` does, into `view`: not every storage's files can."""
+        # By `read`: the files of some storages have no `readinto`.
         chunk = self.read(len(view))
         view[: len(chunk)] = chunk
         return len(chunk)
 
     def close(self) -> None:
-        """Close the object that is being read."""
         self._file.close()
 
     def _read(self, size: int) -> bytes:
@@ -96,7 +94,7 @@ class JoinedReader:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What an upload has received: the objects' bytes that count, their hash if it is known, the last chunk."""
+    """An upload's bytes that count, as spans of objects, with their hash state and the start of the last chunk."""
 
     upload: Upload
     spans: list[_Span]
@@ -105,12 +103,12 @@ class _Stored:
     may_be_published: bool
 
     def digest(self, algorithm: str) -> Digest:
-        """Return the digest of all bytes, which are read when their hash was not kept."""
+        """Return the digest of all bytes, which takes a pass over them when the hash state is unknown."""
         running = resumable_hash.resume(self.hash_state, algorithm, self.upload.offset)
         return _digest_of(self.spans, algorithm) if running is None else Digest(algorithm, running.hexdigest())
 
     def without_repetition(self) -> Iterator[list[_Span]]:
-        """Yield what the client may have meant if its last chunk had come before: all but that one, or only that."""
+        """Yield the bytes without a last chunk that was sent twice: all but that chunk, and only that chunk."""
         if self.chunk_start:
             yield list(self._between(0, self.chunk_start))
             yield list(self._between(self.chunk_start, self.upload.offset))
@@ -125,11 +123,11 @@ class _Stored:
 
 
 def assemble(upload: Upload, claim: Claim, digest: Digest) -> Content:
-    """Return everything that was appended as one durable object, if that is what `digest` names.
+    """Return the whole upload as one durable object, if it has the digest.
 
-    A client that got no answer to its last PATCH may have sent it again, and nothing told it from another chunk:
-    the bytes without it are returned if those have the digest. To look takes one more reading of them, which only
-    who sends something wrong has to wait for.
+    A client that got no answer to its last PATCH may have sent it again, indistinguishable from another chunk: the
+    bytes without that chunk are returned if those have the digest. Only an upload with a wrong digest waits for the
+    additional pass over the bytes.
 
     Raises RANGE_INVALID while another request is writing, UNAVAILABLE when the storage fails or has lost bytes,
     DIGEST_INVALID.
@@ -148,8 +146,8 @@ def _find(upload: Upload) -> _Stored:
     rows = _FIND.rows(upload.pk, upload.offset)
     if not rows:
         raise chunks.range_error(upload)
-    hash_state, chunk_start, is_free, is_held, *_ = rows[0]
-    if is_held:
+    hash_state, chunk_start, is_free, is_leased, *_ = rows[0]
+    if is_leased:
         raise chunks.range_error(upload)
     segment_rows = [row[4:] for row in rows if row[4]]
     spans = [_Span(key, 0, size) for key, size, _ in segment_rows]
@@ -158,10 +156,10 @@ def _find(upload: Upload) -> _Stored:
 
 
 def _in_place(stored: _Stored, digest: Digest) -> Content | None:
-    """Return the one object that has everything, None when there are more or others may write to it.
+    """Return the one object with the whole upload, None when there are several or another writer may add to it.
 
-    More bytes than count are there when a power cut undid how they were cut off. Raises UNAVAILABLE for fewer: never
-    publish bytes that the storage has lost since they came.
+    It is longer than the upload when a power cut undid its truncation. Raises UNAVAILABLE when it is shorter: never
+    publish bytes that the storage has lost since they arrived.
     """
     if not stored.may_be_published:
         return None
@@ -179,7 +177,7 @@ def _in_place(stored: _Stored, digest: Digest) -> Content | None:
 def _copy(upload: Upload, claim: Claim, spans: list[_Span], digest: Digest) -> Content:
     """Copy the bytes, which have the digest, into one new object.
 
-    Raises UNAVAILABLE when they have it no more; what `Growth` raises: for a while they are there twice.
+    Raises UNAVAILABLE when they no longer have it; what `Growth` raises, since the copy needs space too.
     """
     running = resumable_hash.start(digest.algorithm)
     place = transactions.run(_claim, upload, claim, running)
@@ -207,7 +205,6 @@ def _claim(upload: Upload, claim: Claim, running: RunningHash) -> Place:
 
 
 def _digest_of(spans: list[_Span], algorithm: str) -> Digest:
-    """Read the bytes and return their digest. Raises UNAVAILABLE."""
     release_connection()
     running = resumable_hash.start(algorithm)
     with closing(JoinedReader(spans)) as joined:

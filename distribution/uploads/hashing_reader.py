@@ -8,25 +8,26 @@ from distribution.storage.local import CHUNK_BYTES
 
 
 class HashingReader:
-    """Pass a reader's bytes on, count them and add them to a hash; `on_read` is called with the size of each piece."""
+    """Wrap a reader: count its bytes, and add them to `running` unless that is None.
+
+    `on_read` is called with the size of each piece.
+    """
 
     def __init__(
         self, reader: Reader, running: RunningHash | None, on_read: Callable[[int], None] | None = None
     ) -> None:
-        """Wrap `reader`; None as hash: only count."""
         self._reader = reader
         self._hash = running
         self._on_read = on_read
         self.size = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return what the wrapped reader gives. Raises what it and `on_read` raise."""
+        """Read from the wrapped reader. Raises what it and `on_read` raise."""
         chunk = self._reader.read(size)
         self._add(chunk, len(chunk))
         return chunk
 
     def readinto(self, view: memoryview, /) -> int:
-        """Do what `read` does, into `view`."""
         size = self._reader.readinto(view) or 0
         self._add(view[:size], size)
         return size
@@ -40,7 +41,7 @@ class HashingReader:
 
 
 def read_to_end(reader: Reader, running: RunningHash) -> int:
-    """Add all that `reader` gives to a hash, and return how many bytes that was. Raises what the reader raises."""
+    """Add every byte of `reader` to a hash, and return their number. Raises what the reader raises."""
     hashing, buffer = HashingReader(reader, running), memoryview(bytearray(CHUNK_BYTES))
     while hashing.readinto(buffer):
         pass

@@ -1,4 +1,4 @@
-"""Who is writing to an upload: one request at a time, whatever process it is in.
+"""Leases: one request at a time writes to an upload, across all processes.
 
 A claim is a compare-and-set on offset and lease. The lease is renewed while bytes arrive, so the upload of a
 worker that died is free again LEASE after its last bytes.
@@ -53,9 +53,10 @@ class LostLeaseError(Exception):
 
 @dataclass(slots=True)
 class Claim:
-    """The right of one request to write to one upload from `offset` on, once it was taken.
+    """The right of one request to write to one upload from `offset` on, once it is taken.
 
-    `is_clean` tells that no writer was left behind. `spoiled_key` is of an object that can't be trusted any more.
+    It is not `is_clean` after a takeover, since the earlier writer may still be alive. `spoiled_key` names an object
+    whose bytes can't be trusted any more.
     """
 
     upload_id: uuid.UUID
@@ -66,25 +67,25 @@ class Claim:
     renewed_at: float = field(default_factory=time.monotonic)
 
     def renew(self) -> None:
-        """Keep the claim, at most once in RENEW_SECONDS. Raises LostLeaseError."""
+        """Renew the lease, at most once in RENEW_SECONDS. Raises LostLeaseError."""
         if time.monotonic() - self.renewed_at < RENEW_SECONDS:
             return
         self.renewed_at = time.monotonic()
-        # A database that is busy or restarts ends no upload: whether the claim still stands is asked at its end.
+        # A busy or restarting database ends no upload: the lease is checked again at the end of the claim.
         if deferred_writes.write(_RENEW, self.upload_id, self.lease) == 0:
             raise LostLeaseError
 
 
 def free() -> Q:
-    """Return the condition that nobody is writing."""
+    """Return the condition that no request has a lease."""
     return Q(leased_until__isnull=True) | Q(leased_until__lt=Now())
 
 
 def take(claim: Claim, offset: int) -> bool:
-    """Claim the upload, when it stands at `offset` and nobody else is writing; False otherwise.
+    """Claim the upload if it stands at `offset` and no other request has a lease; False otherwise.
 
-    The lease is known before the transaction: one whose COMMIT got no answer finds its own. A writer that was left
-    behind may only be stuck, and write when it wakes: every segment is sealed against it.
+    The lease is chosen before the transaction: a retry after a COMMIT without an answer finds its own. A writer whose
+    lease ran out may only be stuck, and write when it wakes: a takeover seals every segment against it.
     """
     claim.offset, claim.renewed_at = offset, time.monotonic()
     if _TAKE.run(claim.lease, claim.upload_id, offset, claim.lease):
@@ -98,10 +99,10 @@ def take(claim: Claim, offset: int) -> bool:
 
 
 def advance(claim: Claim, size: int, hash_state: bytes | None) -> bool:
-    """Add a chunk of `size` bytes to the upload and end the claim; False when the claim was lost."""
+    """Count a chunk of `size` bytes and end the claim; False when the claim was lost."""
     return bool(_ADVANCE.run(claim.offset + size, hash_state, claim.upload_id, claim.lease))
 
 
 def release(claim: Claim) -> None:
-    """End the claim, if there is one, the upload as it was."""
+    """End the claim, if it stands, without changing the upload."""
     _RELEASE.run(claim.upload_id, claim.lease)

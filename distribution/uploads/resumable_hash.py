@@ -1,8 +1,8 @@
-"""Hashes whose state can be stored, so that the next request goes on hashing where the last one stopped.
+"""Hashes with a serializable state, so that the next request resumes hashing where the last one stopped.
 
-hashlib keeps its state to itself. libcrypto's SHA-2 keeps all of it in one plain structure, which its public headers
-have declared alike since OpenSSL 0.9.8, and computes as fast. Without a libcrypto that has them, hashlib computes and
-no state is stored: whoever needs the digest reads the bytes again.
+hashlib hides its state. libcrypto's SHA-2 keeps it in one plain structure, which its public headers have declared
+unchanged since OpenSSL 0.9.8, and is as fast. Without such a libcrypto, hashlib computes and no state is stored: the
+digest then takes another pass over the bytes.
 """
 
 import ctypes
@@ -33,18 +33,17 @@ class _Function:
 
     @property
     def tag(self) -> bytes:
-        """Return what tells a state of this function from one that another, or another machine, has stored."""
+        """Return the prefix of this function's states; those of other functions and platforms differ."""
         return f"{self.name} libcrypto {sys.byteorder} {self.state_bytes}:".encode()
 
 
 class ResumableHash:
-    """A running hash by libcrypto."""
+    """A running hash by libcrypto, new or resumed from `state`, which covers `size` bytes."""
 
     def __init__(self, function: _Function, state: bytes | None = None, size: int = 0) -> None:
-        """Begin, or go on with `state`, which covers `size` bytes."""
         self._function = function
         self._state = ctypes.create_string_buffer(state or b"", function.state_bytes)
-        # Passed at each piece: to make the pointer anew takes as long as the call.
+        # Made once: making a pointer takes as long as the call.
         self._pointer = ctypes.byref(self._state)
         self._update = getattr(function.library, f"{function.name}_Update")
         self._size = size
@@ -60,7 +59,7 @@ class ResumableHash:
         try:
             start = ctypes.byref(ctypes.c_char.from_buffer(payload))
         except TypeError:
-            # Read-only, as bytes are, which are taken as they are.
+            # Read-only; bytes are passed without a copy.
             start = bytes(payload)
         if not self._update(self._pointer, start, size):
             raise OSError(f"libcrypto: {self._function.name}_Update failed")
@@ -68,7 +67,7 @@ class ResumableHash:
 
     def hexdigest(self) -> str:
         """Return the hash of all bytes added so far, in lowercase hexadecimal."""
-        # Final ends the state that it is given.
+        # Final destroys its state.
         ended = ctypes.create_string_buffer(self._state.raw, self._function.state_bytes)
         digest = ctypes.create_string_buffer(self._function.digest_bytes)
         self._function.call("Final", digest, ended)
@@ -86,12 +85,12 @@ def start(algorithm: str) -> RunningHash:
 
 
 def state_of(running: RunningHash | None) -> bytes | None:
-    """Return the state of a running hash, None when it has none that can be stored."""
+    """Return the serialized state of a running hash, None when it has none."""
     return running.state() if isinstance(running, ResumableHash) else None
 
 
 def resume(state: bytes | None, algorithm: str, size: int) -> RunningHash | None:
-    """Return the running hash of the first `size` bytes, None when `state` is no state of that made here."""
+    """Return the running hash of the first `size` bytes, None when `state` is not its state on this platform."""
     function = _functions.get(algorithm)
     if state is None or function is None:
         return None
@@ -102,13 +101,13 @@ def resume(state: bytes | None, algorithm: str, size: int) -> RunningHash | None
 
 
 def _load() -> dict[str, _Function]:
-    """Return the functions of the libcrypto that hashlib uses too, none when it has not got them."""
+    """Return the functions of hashlib's own libcrypto, none when it lacks one."""
     try:
         module = importlib.import_module("_hashlib")
         if module.get_fips_mode():
-            # These functions go past the module that is certified.
+            # These functions bypass the certified module.
             return {}
-        # Through what is linked with it: no search for a library, and no second one in the process.
+        # Through the module that is linked with it: no search for a library, and no second one in the process.
         library = ctypes.CDLL(getattr(module, "__file__", None))
         found = {
             "sha256": _function(library, "SHA256", hashlib.sha256().digest_size, 112),
@@ -120,7 +119,7 @@ def _load() -> dict[str, _Function]:
 
 
 def _function(library: ctypes.CDLL, name: str, digest_bytes: int, state_bytes: int) -> _Function:
-    """Declare a function. Raises AttributeError when the library has not got it."""
+    """Declare a function. Raises AttributeError when the library lacks it."""
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     for step, arguments in (("Init", [pointer]), ("Update", [pointer, pointer, size]), ("Final", [pointer, pointer])):
         getattr(library, f"{name}_{step}").argtypes = arguments
@@ -128,7 +127,7 @@ def _function(library: ctypes.CDLL, name: str, digest_bytes: int, state_bytes: i
 
 
 def _computes_as_hashlib(algorithm: str, function: _Function) -> bool:
-    """Tell whether a state that was stored in the middle of a block leads to the right digest."""
+    """Return whether a state that is stored in the middle of a block leads to the right digest."""
     first, rest = bytes(range(150)), bytes(range(100))
     begun = ResumableHash(function)
     begun.update(first)

@@ -2,7 +2,7 @@
 
     bytes → fsync file → fsync folder → COMMIT → 201
 
-Publishing a blob is a row that names an object, never a rename or a copy: the same on a disk and in a cloud.
+A blob is published by a row that names an object, never by a rename or a copy: the same on a disk and in a cloud.
 """
 
 import logging
@@ -21,8 +21,8 @@ from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError
 from core.caches import TTLCache
 from core.db import transactions
-from core.db.pooled_connection import release_connection
 from core.db.statement import Statement
+from core.db.transactions import release_connection
 from core.failpoints import failpoint
 from distribution import blobs, repositories
 from distribution.models import Link, Repository, Upload
@@ -36,15 +36,15 @@ from distribution.uploads.hashing_reader import read_to_end
 from distribution.uploads.leases import Claim
 
 RETRY_AFTER_SECONDS = 60
-# How long a session lasts after its last activity: one with bytes may be a push over a bad line that goes on tomorrow.
+# From the last activity on: a session with bytes may be a push over a bad line that continues tomorrow.
 EXPIRY = timedelta(hours=24)
 EMPTY_EXPIRY = timedelta(hours=1)
 
 logger = logging.getLogger(__name__)
-# Whose refusal is in the log, each once an hour.
-_told: TTLCache[bool] = TTLCache(3600)
+# The clients whose refusal was logged in the last hour.
+_logged_refusals: TTLCache[bool] = TTLCache(3600)
 
-# Those that have expired do not count, whenever the collector comes to them.
+# Expired sessions do not count, whenever the collector removes them.
 _OPEN = """
 SELECT count(*) FROM (
     SELECT 1 FROM distribution_upload WHERE account_pk = %s AND network = %s
@@ -64,7 +64,7 @@ FROM distribution_upload upload
 JOIN distribution_repository repository ON repository.id = upload.repository_id
 WHERE upload.id = %s AND repository.name = %s AND upload.account_pk = %s
 """)
-# Of who holds the lease, or of anybody (no lease) while nobody does. Who let it run out may still write.
+# With the given lease, or without one while the session has none. A writer whose lease ran out may still write.
 _LOCK = Statement("""
 SELECT assembly_key FROM distribution_upload
 WHERE id = %s AND "offset" = %s AND (lease = %s OR (%s::uuid IS NULL AND lease IS NULL))
@@ -76,11 +76,11 @@ _REMOVE = Statement("DELETE FROM distribution_upload WHERE id = %s")
 
 
 def start(name: RepositoryName, owner: Identity, algorithm: str = "sha256", network: str = "") -> Upload:
-    """Open a session of `owner` in the repository, which is made when it is new.
+    """Open a session of `owner` in the repository, which is created if missing.
 
-    `network` is where anonymous clients are counted by; the session is not bound to it, since clients roam.
-    Raises TOOMANYREQUESTS when account or network has all that `server.limits` lets it have; DENIED while the disk's
-    space is low.
+    Anonymous sessions are counted by `network`; the session is not bound to it, since clients roam.
+    Raises TOOMANYREQUESTS when account or network has `server.limits.uploads_per_account` open; DENIED while the disk
+    has too little space.
     """
     disk_reserve.check()
     most = settings.REGISTRY.server.limits.uploads_per_account
@@ -98,13 +98,13 @@ def _open(upload: Upload, name: RepositoryName) -> None:
     owner = (upload.account, upload.account_pk)
     if _INSERT.run(upload.pk, upload.repository_id, *owner, upload.network, upload.algorithm):
         chunks.name_first(upload)
-    # Else an earlier attempt was committed, though the answer to its COMMIT got lost.
+    # Otherwise an earlier attempt was committed, though the answer to its COMMIT was lost.
 
 
 def find(name: RepositoryName, session: uuid.UUID, owner: Identity) -> Upload:
     """Return the session. Raises BLOB_UPLOAD_UNKNOWN, also for one of another repository or account.
 
-    An account that was made anew under the name of a deleted one is another.
+    A new account under the name of a deleted one is another account.
     """
     row = _FIND.row(session, name, owner.account_pk)
     if row is None:
@@ -115,13 +115,13 @@ def find(name: RepositoryName, session: uuid.UUID, owner: Identity) -> Upload:
 
 
 def was_opened(name: RepositoryName, session: uuid.UUID, owner: Identity, *, before: datetime) -> bool:
-    """Tell whether `owner` opened the session before that moment."""
+    """Return whether `owner` opened the session before that time."""
     rows = Upload.objects.filter(pk=session, repository__name=name, account_pk=owner.account_pk)
     return rows.filter(started_at__lt=before).exists()
 
 
 def append(upload: Upload, body: Body, start: int | None = None, expected: int | None = None) -> None:
-    """Add the body to the session at offset `start` (None: where it stands), and move its offset.
+    """Append the body to the session at offset `start` (None: the session's own), and advance that offset.
 
     Raises RANGE_INVALID, SIZE_INVALID, BLOB_UPLOAD_INVALID, and the session stays usable; what `admission.check` raises
     ends it.
@@ -133,22 +133,22 @@ def append(upload: Upload, body: Body, start: int | None = None, expected: int |
 
 
 def complete(upload: Upload, body: Body, digest: Digest, start: int | None = None, expected: int | None = None) -> None:
-    """Add the body, if any, and publish everything under `digest`.
+    """Append the body, if any, and publish the blob under `digest`.
 
     Raises what `append` raises; DIGEST_INVALID when the bytes have another digest. That ends the session: no client
-    goes on with it, since nothing takes bytes back, and it would lie here for a day.
+    can remove bytes from it, and its objects would take space for a day.
     """
     with chunks.claiming(upload) as claim:
         with _ended_when_refused(upload, body):
             content = _content(upload, claim, body, digest, start=start, expected=expected)
-        blobs.notice_loss(digest)
+        blobs.mark_if_lost(digest)
         transactions.run(_publish, upload, content)
     failpoint("upload.after_publish_commit")
 
 
 @contextmanager
 def _ended_when_refused(upload: Upload, body: Body) -> Iterator[None]:
-    """End the session when its bytes can never become a blob here, or when the disk needs their room."""
+    """End the session when its bytes can never become a blob, or when the disk needs their space."""
     try:
         yield
     except RegistryError as error:
@@ -162,7 +162,7 @@ def _ended_when_refused(upload: Upload, body: Body) -> Iterator[None]:
 
 
 def receive_whole(name: RepositoryName, owner: Identity, body: Body, digest: Digest, network: str = "") -> None:
-    """Publish the body under `digest`; whatever happens, no session is left that the client can't know of.
+    """Publish the body under `digest`; an error leaves no session, which the client could not know of.
 
     Raises what `complete` raises.
     """
@@ -176,10 +176,10 @@ def receive_whole(name: RepositoryName, owner: Identity, body: Body, digest: Dig
 
 
 def cancel(upload: Upload) -> None:
-    """End the session and give its bytes back, a repository that holds nothing too. Raises BLOB_UPLOAD_UNKNOWN."""
+    """End the session and free its space; remove the repository if it is empty. Raises BLOB_UPLOAD_UNKNOWN."""
     keys = transactions.run_removal(_cancel, upload)
     failpoint("upload.after_cancel_commit")
-    # The session has ended: what of this fails now is for the collector.
+    # The session has ended: the collector does what fails here.
     with suppress(RegistryError, Error, OSError):
         for key in trash.waiting(keys):
             blob_store().free(key)
@@ -187,23 +187,23 @@ def cancel(upload: Upload) -> None:
 
 
 def is_repeated_end(name: RepositoryName, body: Body, digest: Digest) -> bool:
-    """Tell whether the body of a closing PUT is a blob of the repository already.
+    """Return whether the body of a closing PUT is already a blob of the repository.
 
-    So it is when the answer to that PUT got lost and its client sends it again, whose session is gone. Who has the
-    bytes and may push is told nothing new. Without a body it may as well be a session that was cancelled.
-    Raises BLOB_UNKNOWN, UNAVAILABLE when the blob is not there.
+    A client whose answer was lost repeats the PUT, and its session no longer exists. A client that has the bytes and
+    may push learns nothing new. Without a body, the session may as well have been cancelled.
+    Raises BLOB_UNKNOWN, UNAVAILABLE when the blob does not exist.
     """
     if body.is_empty:
         return False
     blobs.find(name, digest)
     running = new_hash(digest.algorithm)
-    return read_to_end(body, running) > 0 and not body.was_cut and running.hexdigest() == digest.encoded
+    return read_to_end(body, running) > 0 and not body.is_incomplete and running.hexdigest() == digest.encoded
 
 
 def _content(
     upload: Upload, claim: Claim, body: Body, digest: Digest, *, start: int | None, expected: int | None
 ) -> Content:
-    """Return the whole upload as one durable object. Raises DIGEST_INVALID when it has not the digest."""
+    """Return the whole upload as one durable object. Raises DIGEST_INVALID."""
     if start not in (None, upload.offset):
         raise chunks.range_error(upload)
     if body.is_empty and upload.offset:
@@ -216,13 +216,13 @@ def _content(
 
 
 def _completed(upload: Upload, claim: Claim, body: Body, digest: Digest, expected: int | None) -> Content:
-    """Add the body under a claim, and return the whole upload."""
-    # A client that does not say where its bytes belong sends them all again: nothing of a body that was cut is kept.
+    """Append the body under a claim, and return the whole upload."""
+    # A client without Content-Range sends the whole body again: no prefix of an incomplete one is kept.
     keeps_prefix = expected is not None
     received = chunks.receive(upload, claim, body, upload.offset, expected, keeps_prefix=keeps_prefix)
     content = received.content(upload.algorithm)
     if content is not None and content.digest == digest:
-        # Nothing counts before it is published: should that fail, the same PUT can be sent again.
+        # Not counted before it is published: if that fails, the client can repeat the same PUT.
         return content
     chunks.count(upload, received)
     upload.offset += received.size
@@ -230,7 +230,7 @@ def _completed(upload: Upload, claim: Claim, body: Body, digest: Digest, expecte
 
 
 def _publish(upload: Upload, content: Content) -> None:
-    # By its name: what was deleted since the session was found, and made anew, gets the blob.
+    # By name: a repository that was deleted and created again meanwhile gets the blob.
     repository = repositories.ensure(RepositoryName(upload.repository.name))
     if not _close(upload, repository, content):
         return
@@ -238,30 +238,23 @@ def _publish(upload: Upload, content: Content) -> None:
     failpoint("upload.before_publish_commit")
 
 
-def _is_published(upload: Upload, repository: Repository, content: Content) -> bool:
-    """Tell whether an earlier attempt was committed, though the answer to its COMMIT got lost.
-
-    Not by the object: of a blob that was there already it is thrown away.
-    """
-    is_open = Upload.objects.filter(pk=upload.pk).exists()
-    links = Link.objects.filter(repository=repository, blob__digest=str(content.digest), blob__is_corrupt=False)
-    return not is_open and links.exists()
-
-
 def _close(upload: Upload, repository: Repository, content: Content) -> bool:
-    """Remove the session's rows, every object but the content's goes to trash; False when that was done before.
+    """Remove the session's rows, and put every object but the content's into the trash; False if that was done before.
 
-    Raises what `segments.range_error` says when the session stands elsewhere, or another request holds it.
+    Raises `chunks.range_error` when the session stands elsewhere, or another request has claimed it.
     """
     row = _LOCK.row(upload.pk, content.offset, content.lease, content.lease)
     if row is None:
-        if _is_published(upload, repository, content):
+        # An earlier attempt may have been committed, though the answer to its COMMIT was lost. The object does not
+        # tell: it is discarded when the blob existed already.
+        links = Link.objects.filter(repository=repository, blob__digest=str(content.digest), blob__is_corrupt=False)
+        if not Upload.objects.filter(pk=upload.pk).exists() and links.exists():
             return False
         raise chunks.range_error(upload)
-    # Asked once the row is locked: nobody seals a segment without it.
+    # Read once the upload's row is locked, which sealing a segment needs too.
     assembly_key, is_sealed = row[0], _segments(upload.pk)
     if content.key != assembly_key and is_sealed.get(content.key, True):
-        # Somebody has claimed the session meanwhile, and thrown away what others had begun, or has failed.
+        # Another request has claimed the session meanwhile, and discarded unfinished objects, or failed.
         raise chunks.range_error(upload)
     _discard(upload.pk, _keys(is_sealed, assembly_key) - {content.key})
     return True
@@ -277,19 +270,18 @@ def _cancel(upload: Upload) -> set[str]:
 
 
 def discard(row: Upload) -> set[str]:
-    """Remove the rows of a session, which the caller has locked; every object goes to trash. Return their keys."""
+    """Remove a session, whose row the caller has locked; put its objects into the trash and return their keys."""
     keys = _keys(_segments(row.pk), row.assembly_key)
     _discard(row.pk, keys)
     return keys
 
 
 def _segments(pk: uuid.UUID) -> dict[str, bool]:
-    """Return whether the segment is sealed, by its key."""
+    """Return, by key, whether each segment is sealed."""
     return {key: bool(is_sealed) for key, is_sealed in _SEGMENTS.rows(pk)}
 
 
 def _keys(segment_keys: Iterable[str], assembly_key: str | None) -> set[str]:
-    """Return the keys of every object of a session."""
     return {*segment_keys} | ({assembly_key} if assembly_key else set())
 
 
@@ -303,9 +295,9 @@ def _too_many_open(owner: Identity, network: str, most: int) -> RegistryError:
     who = "this address" if owner.is_anonymous else "this account"
     message = f"{who} has {most} uploads open; finish or cancel some (server.limits.uploads_per_account)"
     client = (owner.account_pk, network)
-    # Clients wait and try again without a word to their users.
-    if _told.get(client) is None:
-        _told.put(client, True)
+    # Clients wait and retry silently: only the log tells.
+    if _logged_refusals.get(client) is None:
+        _logged_refusals.put(client, True)
         extra = {"account": owner.name, "client": network or None}
         logger.warning("uploads are refused: a client has server.limits.uploads_per_account open", extra=extra)
     return RegistryError(

@@ -1,14 +1,15 @@
-"""A whole blob in one short body: stored without claiming its session, which its last transaction asks anyway.
+"""The fast path of a blob that arrives in one small body: stored without a lease.
 
-A claim keeps two writers from one object, and one that is slow from being overtaken. Neither needs one here: the body
-is in memory before anything is written, and a storage that never writes to an object twice tells who came first.
+A lease keeps a second writer from the object, and a slow one from being taken over. Here the body is in memory before
+anything is written, and a storage that never overwrites tells which writer was first. The transaction that publishes
+the blob checks the session anyway.
 """
 
 from io import BytesIO
 
-from core.api.body import Body, cut_error
-from core.db.pooled_connection import release_connection
+from core.api.body import Body, incomplete_error
 from core.db.statement import Statement
+from core.db.transactions import release_connection
 from core.failpoints import failpoint
 from distribution.models import Upload
 from distribution.protocol.digest import Digest
@@ -17,9 +18,9 @@ from distribution.storage.stored_content import Content
 from distribution.uploads import admission
 from distribution.uploads.chunks import not_taken
 
-SHORT_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 
-# Of a session that nobody has claimed, the object that was named with it.
+# The object that was named when the session was opened, if no request has claimed the session.
 _FIRST = Statement("""
 SELECT segment.key FROM distribution_segment segment
 JOIN distribution_upload upload ON upload.id = segment.upload_id
@@ -28,38 +29,31 @@ WHERE upload.id = %s AND upload."offset" = 0 AND upload.lease IS NULL AND segmen
 
 
 def store(upload: Upload, body: Body, digest: Digest) -> Content | None:
-    """Return the body as a durable object; None when it has to be stored under a claim, the body as it came.
+    """Return the body as a durable object; None, with the body unread, when it has to be stored under a claim.
 
-    Raises SIZE_INVALID when the body is not as long as it said, DIGEST_INVALID, UNAVAILABLE when the storage fails,
-    what `admission.check` raises; the session stands where it stood.
+    Raises SIZE_INVALID when the body does not have its length, DIGEST_INVALID, UNAVAILABLE when the storage fails,
+    what `admission.check` raises; the session is unchanged.
     """
-    if body.length is None or body.length > SHORT_BYTES or not blob_store().is_disk:
+    if body.length is None or body.length > MAX_BYTES or not blob_store().is_disk:
         return None
     key = _FIRST.value(upload.pk)
     if key is None:
         return None
     admission.check(upload, body.length, body.length)
-    # Neither a slow client nor a slow disk may hold it.
     release_connection()
     payload = body.read_all()
-    if body.was_cut:
-        raise cut_error(body, {"uuid": str(upload.pk), "received": len(payload), "expected": body.length})
-    if not _write(key, payload):
+    if body.is_incomplete:
+        raise incomplete_error(body, {"uuid": str(upload.pk), "received": len(payload), "expected": body.length})
+    try:
+        blob_store().write(key, BytesIO(payload))
+    except FileExistsError:
+        # Another request has begun to write it.
         body.put_back(payload)
         return None
+    except Exception as error:
+        raise not_taken(key, error) from error
+    failpoint("upload.after_short_body")
     actual = Digest.of(payload, digest.algorithm)
     if actual != digest:
         raise digest.mismatch(actual)
     return Content(key, len(payload), digest, 0, None)
-
-
-def _write(key: str, payload: bytes) -> bool:
-    """Write the object; False when somebody has begun to."""
-    try:
-        blob_store().write(key, BytesIO(payload))
-    except FileExistsError:
-        return False
-    except Exception as error:
-        raise not_taken(key, error) from error
-    failpoint("upload.after_short_body")
-    return True

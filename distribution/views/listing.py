@@ -10,12 +10,9 @@ from tokens.bearer import bearer_of
 
 
 class TagsView(RepositoryView):
-    """List the tags of a repository."""
-
     actions = {"GET": PULL}
 
     def get(self, request: HttpRequest) -> JsonResponse:
-        """Answer with a page of tags."""
         limit = page_limit(request.GET)
         page = tags.page(self.name, limit, page_start(request.GET))
         headers = page.link(f"/v2/{self.name}/tags/list", limit)
@@ -26,7 +23,6 @@ class CatalogView(RegistryView):
     """List the repositories that the token's account may pull."""
 
     def get(self, request: HttpRequest) -> JsonResponse:
-        """Answer with a page of names."""
         bearer = bearer_of(request)
         limit = page_limit(request.GET)
         page = repositories.catalog(limit, page_start(request.GET), bearer.rules)

@@ -9,39 +9,39 @@ from core.sizes import size_text
 from distribution import tags
 from distribution.manifests import store
 from distribution.protocol.digest import Digest
-from distribution.protocol.query import parameters
 from distribution.protocol.references import Tag, parse_reference, parse_tag
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
 from distribution.queries import FoundManifest
-from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already
+from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already, query_of
 
 
 class ManifestView(RepositoryView):
-    """Serve, store and remove a manifest. What is stored is returned as it is, whatever `Accept` says."""
+    """Serve, store and remove a manifest. It is served under its own media type, whatever `Accept` says."""
 
     actions = {"GET": PULL, "HEAD": PULL, "PUT": PULL_PUSH, "DELETE": DELETE}
 
     def get(self, request: HttpRequest, reference: str) -> HttpResponse:
-        """Answer with the bytes that were pushed."""
         return self._found(request, reference, with_payload=True)
 
     def head(self, request: HttpRequest, reference: str) -> HttpResponse:
-        """Answer with the headers of GET."""
         return self._found(request, reference, with_payload=False)
 
     def put(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Store the manifest under a tag, or a digest and the tags of `?tag=`."""
         parsed = parse_reference(reference)
         digest = parsed if isinstance(parsed, Digest) else None
-        tag_names = [parse_tag(tag) for tag in dict.fromkeys(parameters(request).getlist("tag"))]
+        tag_names = [parse_tag(tag) for tag in dict.fromkeys(query_of(request).getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
-        payload = read_whole(request, settings.REGISTRY.server.limits.manifest_size, _too_large())
+        limit = settings.REGISTRY.server.limits.manifest_size
+        message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
+        too_large = RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
+        payload = read_whole(request, limit, too_large)
         stored = store.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
         for tag in stored.tags:
-            self.log_change(request, "tag pushed", tag=tag, digest=str(stored.digest))
+            self.log_change(request, "tag pushed", tag=tag, digest=stored.digest)
         headers = {
             "Location": f"/v2/{self.name}/manifests/{stored.digest}",
-            CONTENT_DIGEST_HEADER: str(stored.digest),
+            CONTENT_DIGEST_HEADER: stored.digest,
             "Content-Length": "0",
         }
         if stored.subject:
@@ -68,7 +68,7 @@ class ManifestView(RepositoryView):
         return HttpResponse(found.payload, headers=_headers(found) | {"Content-Length": str(found.size)})
 
     def _reference(self, text: str) -> Digest | Tag:
-        """Return the reference; one that could never have been pushed is unknown rather than wrong."""
+        """Return the reference; an invalid tag, which can't have been pushed, is 404 rather than 400."""
         try:
             return parse_reference(text)
         except RegistryError as error:
@@ -83,9 +83,3 @@ def _headers(found: FoundManifest) -> dict[str, str]:
         CONTENT_DIGEST_HEADER: found.digest,
         "ETag": f'"{found.digest}"',
     }
-
-
-def _too_large() -> RegistryError:
-    limit = settings.REGISTRY.server.limits.manifest_size
-    message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
-    return RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)

@@ -1,26 +1,25 @@
-"""`/v2/<name>/referrers/<digest>`: what refers to a manifest, as an index."""
+"""`/v2/<name>/referrers/<digest>`: the referrers of a manifest, as an index."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from distribution import referrers
 from distribution.protocol.digest import parse_digest
 from distribution.protocol.pagination import next_link, page_limit, page_start
-from distribution.protocol.query import media_type_of, parameters
 from distribution.protocol.spec import FILTERS_APPLIED_HEADER, OCI_INDEX
-from distribution.views.repository import PULL, RepositoryView
+from distribution.views.repository import PULL, RepositoryView, query_of
 
 
 class ReferrersView(RepositoryView):
-    """List referrers; an unknown subject or repository has none, which is no error."""
+    """List referrers; an unknown subject or repository has an empty list."""
 
     actions = {"GET": PULL}
 
     def get(self, request: HttpRequest, digest: str) -> HttpResponse:
-        """Answer with a page of descriptors."""
         subject = parse_digest(digest)
-        query = parameters(request)
+        query = query_of(request)
         limit = page_limit(query)
-        artifact_type = media_type_of(query, "artifactType")
+        # A space is legal in a media type only before a parameter, and Go's `url.Values` writes it as `+`.
+        artifact_type = query.get("artifactType", "").replace(";+", "; ") or None
         found, has_more = referrers.page(self.name, subject, artifact_type, limit, page_start(query))
         headers = {}
         if artifact_type is not None:

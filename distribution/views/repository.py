@@ -1,10 +1,10 @@
-"""The view of everything that belongs to one repository: its name and the right to it come first."""
+"""The base view of every path of a repository: it checks the name and the token first."""
 
 import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 
 from acl.access import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
@@ -23,45 +23,48 @@ DELETE = frozenset({"delete"})
 
 
 class RepositoryView(RegistryView):
-    """Decide on access before anything is looked up: a private repository and a missing one answer alike."""
+    """Decide on access before any query: a private repository and a missing one get the same answer."""
 
     actions: ClassVar[Mapping[str, frozenset[str]]]
-    """What each method needs."""
+    """The actions that each method needs."""
 
     challenged: ClassVar[Mapping[str, frozenset[str]]] = {}
-    """What a challenge asks for, where that is more than the method needs."""
+    """The actions in a method's challenge, if those are more than it needs."""
 
     bearer: Bearer
     name: RepositoryName
 
     def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Check the name and the right, then call the handler without the name."""
-        self.name = repository_name(kwargs.pop("name"))
-        # Django answers HEAD by a view's `get`: what is needed for one is needed for the other.
+        """Check the name and the token, then call the handler without the name."""
+        try:
+            self.name = parse_name(kwargs.pop("name"))
+        except InvalidNameError as error:
+            raise RegistryError(ErrorCode.NAME_INVALID, str(error)) from error
+        # Django answers HEAD by a view's `get`: both need the same actions.
         method = "GET" if request.method == "HEAD" and "HEAD" not in self.actions else request.method or ""
         if method not in self.actions:
-            # A handler that forgot to say what it needs must not answer everybody.
+            # A handler that declares no actions must not answer everybody.
             self.http_method_not_allowed(request)
         self.bearer = self._require(request, method)
         return super().answer(request, *args, **kwargs)
 
     def outlives(self, bearer: Bearer) -> bool:
-        """Tell whether `bearer`, whose token has expired, may go on all the same."""
+        """Return whether `bearer` may continue although the token has expired."""
         return False
 
     def also_wanted(self, request: HttpRequest) -> tuple[Access, ...]:
-        """Return what a challenge asks for beside the access to this repository."""
+        """Return further access for the challenge, besides that to this repository."""
         return ()
 
     def log_change(self, request: HttpRequest, message: str, **what: str) -> None:
-        """Log what was pushed or deleted, by whom and from where."""
+        """Log a push or deletion with account and address."""
         about = {"account": self.bearer.identity.name or ANONYMOUS_NAME, "client": request.META.get("REMOTE_ADDR")}
         logger.info(message, extra={"repository": self.name, **what, **about})
 
     def _require(self, request: HttpRequest, method: str) -> Bearer:
-        """Return who is asking, when token and rules allow the method; raises UNAUTHORIZED otherwise, never DENIED.
+        """Return the bearer if token and rules allow the method. Raises UNAUTHORIZED, never DENIED.
 
-        Clients read a 401 as "ask for a token with this scope".
+        Clients read a 401 as "request a token with this scope".
         """
         needed = self.actions[method]
         wanted = (Access("repository", self.name, self.challenged.get(method, needed)), *self.also_wanted(request))
@@ -71,14 +74,6 @@ class RepositoryView(RegistryView):
         return bearer
 
 
-def repository_name(text: str) -> RepositoryName:
-    """Return `text` as a name. Raises NAME_INVALID."""
-    try:
-        return parse_name(text)
-    except InvalidNameError as error:
-        raise RegistryError(ErrorCode.NAME_INVALID, str(error)) from error
-
-
 def _refused(
     request: HttpRequest,
     bearer: Bearer,
@@ -86,13 +81,13 @@ def _refused(
     needed: frozenset[str],
     wanted: tuple[Access, ...],
 ) -> RegistryError:
-    who = bearer.identity.name or ANONYMOUS_NAME
+    account = bearer.identity.name or ANONYMOUS_NAME
     missing = ",".join(action for action in sorted(needed) if not bearer.may(name, frozenset({action})))
     logger.info(
         "access refused",
-        extra={"account": who, "repository": name, "actions": missing, "rules": bearer.rules.matching(name)},
+        extra={"account": account, "repository": name, "actions": missing, "rules": bearer.rules.matching(name)},
     )
-    return unauthorized(request, wanted, "insufficient_scope", f"{who} may not {missing} {name}")
+    return unauthorized(request, wanted, "insufficient_scope", f"{account} may not {missing} {name}")
 
 
 def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:
@@ -103,9 +98,15 @@ def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:
 
 
 def has_already(request: HttpRequest, digest: str) -> bool:
-    """Tell whether the client has these bytes; its If-None-Match is a list, of quoted, weak or bare digests."""
+    """Return whether If-None-Match, a list of quoted, weak or bare digests, has this one."""
     header = request.META.get("HTTP_IF_NONE_MATCH")
     if not header:
         return False
     known = {part.strip().removeprefix("W/").strip('"') for part in header.split(",")}
     return digest in known or "*" in known
+
+
+def query_of(request: HttpRequest) -> QueryDict:
+    """Return the query parameters by RFC 3986: a `+` is a plus, which Django's form rules read as a space."""
+    # WSGI passes bytes as Latin-1.
+    return QueryDict(request.META.get("QUERY_STRING", "").encode("latin-1").replace(b"+", b"%2B"))

@@ -1,4 +1,4 @@
-"""`/v2/<name>/blobs/uploads/<session>`: an upload session's status, chunks, end."""
+"""`/v2/<name>/blobs/uploads/<session>`: an upload session's status, chunks and end."""
 
 import uuid
 from contextlib import suppress
@@ -19,16 +19,15 @@ from tokens.verify import LEEWAY_SECONDS, Bearer
 
 
 class UploadView(RepositoryView):
-    """Continue a session of this repository and account; elsewhere it is unknown."""
+    """Continue a session, which only its own account finds, in its own repository."""
 
     actions = {"GET": PULL, "PATCH": PULL_PUSH, "PUT": PULL_PUSH, "DELETE": PUSH}
 
     def get(self, request: HttpRequest, session: str) -> HttpResponse:
-        """Answer how far the upload has come."""
         return session_accepted(self._find(session), 204)
 
     def patch(self, request: HttpRequest, session: str) -> HttpResponse:
-        """Append a chunk: with a Content-Range at its place, without one where the session stands."""
+        """Append a chunk: with a Content-Range at its offset, without one at the session's."""
         upload = self._find(session)
         try:
             start, expected = _chunk(request)
@@ -56,12 +55,11 @@ class UploadView(RepositoryView):
         return created(self.name, digest)
 
     def delete(self, request: HttpRequest, session: str) -> HttpResponse:
-        """Cancel the session."""
         sessions.cancel(self._find(session))
         return empty(204, {})
 
     def outlives(self, bearer: Bearer) -> bool:
-        """Let an upload be finished by who opened it with a token that was good then, and no other."""
+        """Let the account that opened the session with a valid token finish it after the token has expired."""
         expired_at = datetime.fromtimestamp(bearer.claims.expires_at + LEEWAY_SECONDS, UTC)
         return sessions.was_opened(self.name, uuid.UUID(self.kwargs["session"]), bearer.identity, before=expired_at)
 
@@ -79,15 +77,15 @@ def _chunk(request: HttpRequest) -> tuple[int | None, int | None]:
 
 
 def _with_session(error: RegistryError, upload: Upload) -> RegistryError:
-    """Tell the client of a refused chunk where to go on."""
+    """Add the session's offset to a 416, so that the client can continue."""
     if error.code is ErrorCode.RANGE_INVALID:
         error.headers |= _session_headers(upload)
     return error
 
 
 def _session_headers(upload: Upload) -> dict[str, str]:
-    # Relative: an absolute http:// behind a TLS proxy loses containerd's credentials. `0-0` when nothing is
-    # there yet: docker fails on `0--1`.
+    # Relative: an absolute http:// behind a TLS proxy loses containerd's credentials. `0-0` for an empty session:
+    # docker fails on `0--1`.
     return {
         "Location": f"/v2/{upload.repository.name}/blobs/uploads/{upload.pk}",
         "Range": f"0-{max(upload.offset - 1, 0)}",
@@ -96,13 +94,13 @@ def _session_headers(upload: Upload) -> dict[str, str]:
 
 
 def session_accepted(upload: Upload, status: int) -> HttpResponse:
-    """Return the answer that says where the session is and how far it has come."""
+    """Return the answer with the session's address and offset."""
     length = {} if status == 204 else {"Content-Length": "0"}
     return empty(status, _session_headers(upload) | length)
 
 
 def created(name: RepositoryName, digest: Digest) -> HttpResponse:
-    """Return the answer for a blob that is here now."""
+    """Return the 201 for a blob."""
     headers = {
         "Location": f"/v2/{name}/blobs/{digest}",
         CONTENT_DIGEST_HEADER: str(digest),

@@ -71,7 +71,7 @@ def names_of(report: Report) -> dict[int, str]:
     pks = list(report.repositories.keys() - names.keys())
     for start in range(0, len(pks), BATCH):
         rows = Repository.objects.filter(pk__in=pks[start : start + BATCH])
-        names |= {row.pk: deletion.name_of(row) for row in rows}
+        names |= {row.pk: deletion.original_name(row) for row in rows}
     return names
 
 

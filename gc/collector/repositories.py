@@ -20,7 +20,7 @@ def finish_deletions(report: Report, pace: Throttle) -> None:
     for repository in by_pk(deletion.unfinished()):
         try:
             _finish(repository, report, pace)
-            report.gone[repository.pk] = deletion.name_of(repository)
+            report.gone[repository.pk] = deletion.original_name(repository)
         except StopError:
             raise
         except Exception:  # whatever is wrong with one repository, the others are still to go

@@ -112,7 +112,7 @@ def _remove(
     deadline = monotonic() + FENCED_SECONDS
     while True:
         try:
-            with collection_fence.passage() as may_pass:
+            with collection_fence.exclusive() as may_pass:
                 return transactions.run(step, pk, cut, may_pass)
         except _FencedError:
             if not _is_open_before(deadline, pace or Throttle()):
@@ -124,7 +124,7 @@ def _is_open_before(deadline: float, pace: Throttle) -> bool:
     while monotonic() < deadline:
         sleep(LOOK_SECONDS)
         pace.look()
-        with collection_fence.passage() as may_pass:
+        with collection_fence.exclusive() as may_pass:
             if may_pass():
                 return True
     return False
@@ -150,7 +150,7 @@ def _remove_manifest(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Re
     last_used_at, is_due = _IS_MANIFEST_DUE.row(cut, pk) or (None, False)
     if not is_due:
         return None
-    if references.is_manifest_held(pk):
+    if references.is_manifest_referenced(pk):
         _KEEP_MANIFEST.run(pk)
         return None
     if not family.is_complete:
@@ -181,7 +181,7 @@ def _remove_link(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Remove
         raise BusyError
     if not _IS_LINK_DUE.value(cut, pk):
         return None
-    if references.is_link_held(pk):
+    if references.is_link_referenced(pk):
         _KEEP_LINK.run(pk)
         return None
     key, size = blob

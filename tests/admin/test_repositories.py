@@ -121,7 +121,7 @@ def test_the_confirmation_says_what_goes_and_when_the_space_comes_back(
 def test_a_repository_is_deleted_with_all_that_it_holds(
     admin: Browser, push: Callable[..., Image], alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository_admin, "MOMENT_SECONDS", 60)
+    monkeypatch.setattr(repository_admin, "REMOVAL_SECONDS", 60)
     push("alice/app", "v1")
 
     response = admin.submit(deletion_of("alice/app"))
@@ -136,7 +136,7 @@ def test_a_repository_is_deleted_with_all_that_it_holds(
 def test_a_large_repository_is_gone_at_once_and_the_rest_is_left_to_a_job(
     admin: Browser, push: Callable[..., Image], alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repository_admin, "MOMENT_SECONDS", 0)
+    monkeypatch.setattr(repository_admin, "REMOVAL_SECONDS", 0)
     push("alice/app", "v1")
 
     admin.submit(deletion_of("alice/app"))

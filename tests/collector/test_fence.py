@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def guarded() -> Iterator[None]:
     """Be a process that has promises to write."""
     guard = collection_fence.guard()
-    guard.hold()
+    guard.acquire()
     try:
         yield
     finally:
@@ -67,7 +67,7 @@ def test_while_a_process_has_promises_to_write_a_run_stops_at_the_first_row(
 
 def test_a_run_goes_on_when_they_are_written_soon(untagged: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     guard = collection_fence.guard()
-    guard.hold()
+    guard.acquire()
     monkeypatch.setattr(sweep, "sleep", lambda _: guard.release())
 
     removed = collect().total
@@ -101,7 +101,7 @@ def test_who_guards_waits_for_the_removal_that_is_under_way() -> None:
             held.append("guard")
 
     thread = threading.Thread(target=hold)
-    with collection_fence.passage() as may_pass, transaction.atomic():
+    with collection_fence.exclusive() as may_pass, transaction.atomic():
         assert may_pass()
         thread.start()
         thread.join(0.2)
@@ -115,7 +115,7 @@ def test_a_lock_that_was_lost_is_taken_again() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("a file keeps its lock")
     guard = collection_fence.AdvisoryGuard()
-    guard.hold()
+    guard.acquire()
     with connection.cursor() as cursor:
         cursor.execute(
             # Not those of other databases: the tests of another worker are at work there.
@@ -125,7 +125,7 @@ def test_a_lock_that_was_lost_is_taken_again() -> None:
         )
     is_lost = may_collect()
 
-    guard.hold()
+    guard.acquire()
     is_held = not may_collect()
     guard.release()
 
@@ -138,11 +138,11 @@ def test_a_lock_that_was_not_had_in_time_is_taken_at_the_next_attempt(monkeypatc
     guard = collection_fence.AdvisoryGuard()
     monkeypatch.setitem(guard._database.settings_dict["OPTIONS"], "options", "-c lock_timeout=100ms")
 
-    with collection_fence.passage() as may_pass, transaction.atomic():
+    with collection_fence.exclusive() as may_pass, transaction.atomic():
         assert may_pass()
         with pytest.raises(OperationalError):
-            guard.hold()
-    guard.hold()
+            guard.acquire()
+    guard.acquire()
     is_held = not may_collect()
     guard.release()
 
@@ -153,7 +153,7 @@ def test_the_collectors_lock_is_on_a_file_open_for_writing_as_nfs_wants_it() -> 
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL has locks of its own")
 
-    with collection_fence.passage():
+    with collection_fence.exclusive():
         files = Path("/proc/self/fd").iterdir()
         locks = [int(file.name) for file in files if os.path.realpath(file).endswith(".renewals")]
         modes = [fcntl.fcntl(lock, fcntl.F_GETFL) & os.O_ACCMODE for lock in locks]
@@ -163,7 +163,7 @@ def test_the_collectors_lock_is_on_a_file_open_for_writing_as_nfs_wants_it() -> 
 
 def may_collect() -> bool:
     """Return whether a collector may remove something now."""
-    with collection_fence.passage() as may_pass, transaction.atomic():
+    with collection_fence.exclusive() as may_pass, transaction.atomic():
         return may_pass()
 
 
@@ -191,7 +191,7 @@ def test_a_read_is_answered_though_the_lock_can_not_be_had(alice: Caller, monkey
     def fails(_guard: object) -> None:
         raise OSError("no more files")
 
-    monkeypatch.setattr(type(collection_fence.guard()), "hold", fails)
+    monkeypatch.setattr(type(collection_fence.guard()), "acquire", fails)
     monkeypatch.setattr(deferred_writes, "RETRY_SECONDS", 0.05)
 
     with unwritable("distribution_link"):

@@ -17,7 +17,7 @@ from core.db import clock
 from distribution import blobs
 from distribution.models import Trash
 from tests.collector.props import DAY
-from tests.core.db.test_sqlite_writer import turn_taken
+from tests.core.db.test_sqlite_writer import write_lock_taken
 from tests.unwritable import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -74,7 +74,7 @@ def test_while_another_process_writes_it_waits(operation: Callable[[], None]) ->
         connections.close_all()
 
     thread = threading.Thread(target=work)
-    with turn_taken():
+    with write_lock_taken():
         thread.start()
         thread.join(0.3)
         is_waiting = thread.is_alive()

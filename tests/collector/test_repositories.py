@@ -157,7 +157,7 @@ def test_a_deletion_that_fails_keeps_no_other_from_its_turn(push: Push) -> None:
     repositories.finish_deletions(report, Throttle())
 
     assert report.failures == 1
-    assert [deletion.name_of(row) for row in deletion.unfinished()] == [APP]
+    assert [deletion.original_name(row) for row in deletion.unfinished()] == [APP]
 
 
 def test_a_deletion_frees_the_objects_of_what_nobody_shares(push: Push, alice: Caller) -> None:

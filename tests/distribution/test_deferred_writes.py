@@ -47,7 +47,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def may_collect() -> bool:
     """Return whether a collector may remove something now."""
-    with collection_fence.passage() as may_pass, transaction.atomic():
+    with collection_fence.exclusive() as may_pass, transaction.atomic():
         return may_pass()
 
 
@@ -167,7 +167,7 @@ def test_a_deferred_write_is_behind_the_fence_however_many_there_are(monkeypatch
 
 def is_flock_free() -> bool:
     """Return whether a collector would get SQLite's lock."""
-    with collection_fence.passage() as may_pass:
+    with collection_fence.exclusive() as may_pass:
         return may_pass()
 
 
@@ -175,7 +175,7 @@ def test_a_dropped_write_keeps_the_fence_for_as_long_as_a_push_may_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
-    monkeypatch.setattr(deferred_writes, "MOST_PENDING", 1)
+    monkeypatch.setattr(deferred_writes, "MAX_PENDING", 1)
 
     with unwritable("distribution_repository"):
         deferred_writes.write(_LIST, "alice/first")
@@ -195,7 +195,7 @@ def test_the_fence_of_a_dropped_write_ends_long_before_half_of_the_grace_period(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Repository.objects.bulk_create(Repository(name=name) for name in ("alice/first", "alice/second"))
-    monkeypatch.setattr(deferred_writes, "MOST_PENDING", 1)
+    monkeypatch.setattr(deferred_writes, "MAX_PENDING", 1)
     monkeypatch.setattr(deferred_writes, "FORGOTTEN_SECONDS", 0.5)
 
     with unwritable("distribution_repository"):

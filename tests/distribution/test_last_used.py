@@ -116,19 +116,19 @@ def test_removing_the_last_reference_never_sets_last_used_at_back(alice: Caller,
 
 
 def test_touching_a_missing_row_reports_it(db: None) -> None:
-    assert not last_used.renew("distribution_link", 12345)
+    assert not last_used.touch("distribution_link", 12345)
 
 
 def test_a_row_deleted_between_select_and_touch_is_404(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = push_blob(alice, "alice/app", b"")
     age(Link.objects.all(), days=30)
-    real = last_used.renew
+    real = last_used.touch
 
     def collected_first(table: str, pk: int) -> bool | None:
         Link.objects.filter(pk=pk).delete()
         return real(table, pk)
 
-    monkeypatch.setattr(last_used, "renew", collected_first)
+    monkeypatch.setattr(last_used, "touch", collected_first)
 
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
 
@@ -140,7 +140,7 @@ def test_a_row_deleted_before_a_deferred_touch_is_404(alice: Caller, monkeypatch
     def collected_before_it_was_remembered(table: str, pk: int) -> None:
         Link.objects.filter(pk=pk).delete()
 
-    monkeypatch.setattr(last_used, "renew", collected_before_it_was_remembered)
+    monkeypatch.setattr(last_used, "touch", collected_before_it_was_remembered)
 
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404
 
@@ -156,7 +156,7 @@ def test_a_tag_that_moves_during_a_deferred_touch_serves_and_touches_its_new_man
         asked.append(pk)
         Tag.objects.filter(name="v1").update(manifest=Manifest.objects.get(digest=second.digest))
 
-    monkeypatch.setattr(last_used, "renew", move_and_remember)
+    monkeypatch.setattr(last_used, "touch", move_and_remember)
 
     answer = alice.head("/v2/alice/app/manifests/v1")
 
@@ -200,13 +200,13 @@ def outrun(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let there be no grace period, so that each answer renews, and another request always renew first."""
     section = replace(settings.REGISTRY.garbage_collector, grace_period=timedelta(0))
     settings.REGISTRY = replace(settings.REGISTRY, garbage_collector=section)
-    renew = last_used.renew
+    renew = last_used.touch
 
     def renew_after_another(table: str, pk: int) -> bool:
         renew(table, pk)
         return False
 
-    monkeypatch.setattr(last_used, "renew", renew_after_another)
+    monkeypatch.setattr(last_used, "touch", renew_after_another)
 
 
 def push_old_blob(alice: Caller) -> str:
@@ -229,6 +229,6 @@ def test_a_blob_deleted_by_another_touch_is_404(alice: Caller, monkeypatch: pyte
         Link.objects.all().delete()
         return False
 
-    monkeypatch.setattr(last_used, "renew", go_first)
+    monkeypatch.setattr(last_used, "touch", go_first)
 
     assert alice.head(f"/v2/alice/app/blobs/{digest}").status_code == 404

@@ -109,7 +109,7 @@ def test_who_asks_while_the_server_restarts_waits_for_it(postgresql: Cluster, mo
     lent = threading.Semaphore(0)
     monkeypatch.setattr("core.db.postgresql.pool.PATIENCE_SECONDS", LONG)
     monkeypatch.setattr("core.db.postgresql.pool.RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(blocking, "_lend", lambda: lending(lent))
+    monkeypatch.setattr(blocking, "_release_slot", lambda: lending(lent))
     postgresql.stop()
 
     with pool_of(postgresql, 1) as pool, ThreadPoolExecutor(4) as threads:

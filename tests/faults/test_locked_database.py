@@ -19,7 +19,7 @@ CONTENT = b"whole before the database was locked"
 
 
 @contextmanager
-def turn_taken(registry: Registry) -> Iterator[None]:
+def write_lock_taken(registry: Registry) -> Iterator[None]:
     """Be the process whose turn it is to write."""
     with (registry.folder / "registry.sqlite3.turn").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -59,7 +59,7 @@ def test_pushes_wait_while_it_is_the_turn_of_another_process(registry: Registry,
     blobs = [b"waits for its turn %d" % number for number in range(8)]
 
     with ThreadPoolExecutor(len(blobs)) as clients:
-        with turn_taken(registry):
+        with write_lock_taken(registry):
             pushes = [clients.submit(alice.upload_whole, blob) for blob in blobs]
             assert Pusher(registry, SHARED).pull(KEPT, "kept")
             assert not any(push.done() for push in pushes)
@@ -73,7 +73,7 @@ def test_pushes_whose_turn_does_not_come_are_503(registry: Registry, commands: C
     alice.upload_whole(b"{}")
     number = 4 * len(registry.workers())
 
-    with turn_taken(registry), ThreadPoolExecutor(number) as clients:
+    with write_lock_taken(registry), ThreadPoolExecutor(number) as clients:
         pushes = [clients.submit(alice.send, "POST", "blobs/uploads/") for _ in range(number)]
         answers = [push.result() for push in pushes]
 

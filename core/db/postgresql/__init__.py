@@ -1,1 +1,1 @@
-"""Django's database backend for PostgreSQL, with a pool that a restart of the server does not stop."""
+"""Django's database backend for PostgreSQL, with a pool that survives restarts of the server."""

@@ -11,16 +11,16 @@ from collector.batches import by_pk
 from collector.fsck.problem import Problem
 from core.db import transactions
 from distribution import deletion
-from distribution.manifests.references import HELD_LINK, HELD_MANIFEST
+from distribution.manifests.references import REFERENCED_LINK, REFERENCED_MANIFEST
 from distribution.models import Link, Manifest
 
 
 def check() -> Iterator[Problem]:
     """Yield each manifest and link whose `is_unreferenced` is not so; what is being deleted goes whatever it says."""
     manifests = deletion.in_sight(Manifest.objects.all()).annotate(named=F("digest"), place=F("repository__name"))
-    yield from _check(manifests, HELD_MANIFEST, "manifest")
+    yield from _check(manifests, REFERENCED_MANIFEST, "manifest")
     links = deletion.in_sight(Link.objects.all()).annotate(named=F("blob__digest"), place=F("repository__name"))
-    yield from _check(links, HELD_LINK, "link to blob")
+    yield from _check(links, REFERENCED_LINK, "link to blob")
 
 
 def _check(rows: QuerySet[Any], held: Q, kind: str) -> Iterator[Problem]:

@@ -46,7 +46,7 @@ def test_a_body_is_read_to_its_end(length: str | None) -> None:
     body = Body(request(io.BytesIO(b"0123456789"), length))
 
     assert read_all(body) == b"0123456789"
-    assert not body.was_cut
+    assert not body.is_incomplete
 
 
 def test_nothing_is_read_beyond_the_length() -> None:
@@ -60,7 +60,7 @@ def test_a_body_shorter_than_its_length_was_cut() -> None:
     body = Body(request(io.BytesIO(b"01234"), "10"))
 
     assert read_all(body) == b"01234"
-    assert body.was_cut
+    assert body.is_incomplete
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(), TimeoutError(), InvalidChunkSize(b"x")])
@@ -71,7 +71,7 @@ def test_a_connection_that_breaks_cuts_the_body_and_keeps_what_came(
     body = Body(request(Breaking(error, left=b"more"), length))
 
     assert read_all(body) == kept
-    assert body.was_cut
+    assert body.is_incomplete
 
 
 @pytest.mark.parametrize(

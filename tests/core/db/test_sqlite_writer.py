@@ -42,7 +42,7 @@ def _sqlite(transactional_db: None) -> None:
 
 
 @contextmanager
-def turn_taken() -> Iterator[None]:
+def write_lock_taken() -> Iterator[None]:
     """Be a process that writes."""
     with Path(f"{connection.settings_dict['NAME']}.turn").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -57,8 +57,8 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def has_waiting(number: int) -> bool:
-    """Return whether a task leads and so many wait."""
-    return sqlite_writer._writer._is_led and len(sqlite_writer._writer._waiting) == number
+    """Return whether there is a leader and `number` tasks wait."""
+    return sqlite_writer._group_commit._has_leader and len(sqlite_writer._group_commit._waiting) == number
 
 
 class Crowd:
@@ -108,7 +108,7 @@ class Crowd:
                 connections.close_all()
 
         threads = [threading.Thread(target=work, args=(position,)) for position in range(len(operations))]
-        with turn_taken():
+        with write_lock_taken():
             for position, thread in enumerate(threads):
                 thread.start()
                 until(partial(has_waiting, position))
@@ -117,10 +117,10 @@ class Crowd:
         return results
 
     def _hold_until_all_wait(self, number: int) -> None:
-        with turn_taken():
+        with write_lock_taken():
             self._is_held.set()
             # All but the one that leads them.
-            until(lambda: len(sqlite_writer._writer._waiting) >= number - 1)
+            until(lambda: len(sqlite_writer._group_commit._waiting) >= number - 1)
 
 
 @pytest.fixture
@@ -140,8 +140,8 @@ def code_of(result: object) -> ErrorCode | None:
 
 
 def has_lock_file() -> bool:
-    """Return whether this process has opened the file that stands for its turn."""
-    return sqlite_writer._turn is not None
+    """Return whether this process has opened its lock file."""
+    return sqlite_writer._process_lock is not None
 
 
 def refuse() -> None:
@@ -174,8 +174,8 @@ def test_the_leader_runs_the_writes_of_all_waiting_threads(crowd: Crowd) -> None
     assert len({thread for threads in crowd.threads.values() for thread in threads}) == 1
 
 
-def test_writes_beyond_the_limit_of_one_transaction_are_run(crowd: Crowd) -> None:
-    wanted = [f"alice/{number}" for number in range(2 * sqlite_writer.MOST_TASKS)]
+def test_more_than_a_transaction_takes_are_done_too(crowd: Crowd) -> None:
+    wanted = [f"alice/{number}" for number in range(2 * sqlite_writer.MAX_TASKS)]
 
     assert crowd.run(*(lambda name=name: crowd.make(name) for name in wanted)) == wanted
     assert names() == set(wanted)
@@ -216,7 +216,7 @@ def test_a_write_with_is_alone_shares_no_transaction(crowd: Crowd) -> None:
         is_alone = operation in alone
         if not is_alone:
             # So that one that is alone leads first, with others at hand.
-            until(lambda: sqlite_writer._writer._is_led)
+            until(lambda: sqlite_writer._group_commit._has_leader)
         return sqlite_writer.write(operation, is_durable=True, is_alone=is_alone, patience_seconds=PATIENCE_SECONDS)
 
     results = crowd.run(*alone, *together, transact=transact)
@@ -287,7 +287,7 @@ def test_a_durable_write_is_synchronous_beside_volatile_ones(crowd: Crowd, monke
     def volatile_first(operation: Callable[[], str]) -> str:
         is_first = operation is first
         if not is_first:
-            until(lambda: sqlite_writer._writer._is_led)
+            until(lambda: sqlite_writer._group_commit._has_leader)
         return transact(operation, is_durable=not is_first)
 
     first = partial(level)
@@ -298,12 +298,12 @@ def test_a_durable_write_is_synchronous_beside_volatile_ones(crowd: Crowd, monke
     assert crowd.run(*[partial(level) for _ in range(3)]) == ["2"] * 3
 
 
-def test_a_lock_file_that_cannot_be_opened_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_can_not_be_opened_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     transactions.run(Repository.objects.create, name="alice/before")
     file = Path(f"{connection.settings_dict['NAME']}.turn")
-    # This process has it open: with another one in its place it would take turns with nobody any more.
+    # This process has it open: a new file in its place would be another lock than that of other processes.
     aside = file.rename(f"{file}.aside")
-    monkeypatch.setattr(sqlite_writer, "_turn", None)
+    monkeypatch.setattr(sqlite_writer, "_process_lock", None)
     file.mkdir()
     try:
         with pytest.raises(RegistryError) as raised:
@@ -316,44 +316,44 @@ def test_a_lock_file_that_cannot_be_opened_is_503(monkeypatch: pytest.MonkeyPatc
     aside.rename(file)
 
 
-def test_a_lock_that_another_process_holds_times_out(tmp_path: Path) -> None:
-    ours, other = InterprocessLock(str(tmp_path / "turn")), InterprocessLock(str(tmp_path / "turn"))
+def test_the_wait_for_a_lock_has_a_timeout(tmp_path: Path) -> None:
+    ours, other = InterprocessLock(str(tmp_path / "lock")), InterprocessLock(str(tmp_path / "lock"))
 
-    with other.taken(PATIENCE_SECONDS), pytest.raises(OperationalError), ours.taken(0.0):
+    with other.acquired(PATIENCE_SECONDS), pytest.raises(OperationalError), ours.acquired(0.0):
         pass
-    with ours.taken(PATIENCE_SECONDS), pytest.raises(OperationalError), other.taken(0.0):
+    with ours.acquired(PATIENCE_SECONDS), pytest.raises(OperationalError), other.acquired(0.0):
         pass
-    with other.taken(PATIENCE_SECONDS):
+    with other.acquired(PATIENCE_SECONDS):
         pass
 
 
-def test_a_lock_that_arrives_after_its_timeout_releases_no_other(tmp_path: Path) -> None:
-    ours, other = InterprocessLock(str(tmp_path / "turn")), InterprocessLock(str(tmp_path / "turn"))
+def test_a_lock_granted_after_the_timeout_releases_no_other_of_its_process(tmp_path: Path) -> None:
+    ours, other = InterprocessLock(str(tmp_path / "lock")), InterprocessLock(str(tmp_path / "lock"))
 
     for _ in range(20):
-        with other.taken(PATIENCE_SECONDS), pytest.raises(ConflictError), ours.taken(0.0):
+        with other.acquired(PATIENCE_SECONDS), pytest.raises(ConflictError), ours.acquired(0.0):
             pass
         # Its lock comes now, and nobody waits for it.
-        with ours.taken(PATIENCE_SECONDS), pytest.raises(ConflictError), other.taken(0.05):
+        with ours.acquired(PATIENCE_SECONDS), pytest.raises(ConflictError), other.acquired(0.05):
             pass
 
 
-def test_the_lock_is_taken_again_after_a_thread_could_not_be_started(
+def test_a_lock_is_waited_for_again_once_threads_can_be_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours, other = InterprocessLock(str(tmp_path / "turn")), InterprocessLock(str(tmp_path / "turn"))
+    ours, other = InterprocessLock(str(tmp_path / "lock")), InterprocessLock(str(tmp_path / "lock"))
 
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    with other.taken(PATIENCE_SECONDS):
+    with other.acquired(PATIENCE_SECONDS):
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refuse)
-            with pytest.raises(ConflictError), ours.taken(PATIENCE_SECONDS):
+            with pytest.raises(ConflictError), ours.acquired(PATIENCE_SECONDS):
                 pass
-        with pytest.raises(ConflictError), ours.taken(0.0):
+        with pytest.raises(ConflictError), ours.acquired(0.0):
             pass
-    with ours.taken(PATIENCE_SECONDS):
+    with ours.acquired(PATIENCE_SECONDS):
         pass
 
 
@@ -371,14 +371,14 @@ def test_a_transaction_that_sqlite_rolled_back_is_retried() -> None:
     assert names() == {"alice/app"}
 
 
-def test_a_lock_file_made_by_root_belongs_to_the_owner_of_its_folder(tmp_path: Path) -> None:
+def test_a_lock_file_that_root_made_is_the_servers(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root makes what is another's")
     os.chown(tmp_path, 65534, 65534)
 
-    InterprocessLock(str(tmp_path / "turn"))
+    InterprocessLock(str(tmp_path / "lock"))
 
-    assert (tmp_path / "turn").stat().st_uid == 65534
+    assert (tmp_path / "lock").stat().st_uid == 65534
 
 
 def test_a_write_that_fails_at_commit_lets_the_others_succeed(crowd: Crowd) -> None:
@@ -394,10 +394,10 @@ def test_a_write_that_fails_at_commit_lets_the_others_succeed(crowd: Crowd) -> N
     assert names() == {"alice/first", "alice/last"}
 
 
-def test_a_write_that_timed_out_in_the_queue_is_never_run(crowd: Crowd) -> None:
+def test_a_task_that_times_out_never_runs(crowd: Crowd) -> None:
     def give_up() -> str:
         task = sqlite_writer.Task(lambda: crowd.make("alice/late"), is_durable=True, is_alone=False)
-        return sqlite_writer._writer.write(task, patience_seconds=0.0)
+        return sqlite_writer._group_commit.write(task, patience_seconds=0.0)
 
     leads, leader = threading.Event(), threading.Thread(target=lambda: transactions.run(lead))
 

@@ -138,7 +138,7 @@ def test_a_read_that_the_database_fails_is_503_and_says_what_is_wrong(
     def fails(*args: Any) -> None:
         raise failure
 
-    monkeypatch.setattr("distribution.queries._promised", fails)
+    monkeypatch.setattr("distribution.queries._find_and_touch", fails)
     response = alice.get(f"/v2/alice/app/blobs/{digest_of(b'')}")
 
     assert response.status_code == 503

@@ -128,7 +128,7 @@ def test_a_name_that_is_there_twice_over_is_deleted_twice(push: Push) -> None:
 
     deletion.begin(APP)
 
-    assert [deletion.name_of(row) for row in deletion.unfinished()] == [APP, APP]
+    assert [deletion.original_name(row) for row in deletion.unfinished()] == [APP, APP]
 
 
 @pytest.mark.django_db

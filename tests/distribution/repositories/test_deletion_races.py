@@ -155,7 +155,7 @@ def test_a_blob_that_comes_while_its_repository_is_deleted_is_in_the_new_one(
 ) -> None:
     push(APP, "v1")
     session, digest = start(alice, APP), digest_of(BODY)
-    looking = blobs.notice_loss
+    looking = blobs.mark_if_lost
 
     with monkeypatch.context() as patched:
         is_received, may_publish = Event(), Event()
@@ -165,7 +165,7 @@ def test_a_blob_that_comes_while_its_repository_is_deleted_is_in_the_new_one(
             is_received.set()
             may_publish.wait(60)
 
-        patched.setattr(blobs, "notice_loss", notice_and_wait)
+        patched.setattr(blobs, "mark_if_lost", notice_and_wait)
         finishing = thread(partial(finish, alice, session, digest, BODY))
         assert is_received.wait(60)
     deleted = deletion.begin(APP)

@@ -116,7 +116,7 @@ def test_a_storage_that_can_not_append_gets_an_object_for_each_chunk(
 def test_ten_thousand_chunks_and_more_are_no_more_than_an_upload_may_have(
     alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "MAX_SEGMENTS", 1)
+    monkeypatch.setattr(chunks, "MAX_CHUNKS", 1)
 
     response = push_in_chunks(alice, "alice/app", b"1", b"2", b"3", b"4")
 
@@ -237,7 +237,7 @@ def test_a_last_chunk_with_a_place_that_ends_early_is_kept_and_not_published(
 def test_more_chunks_than_an_upload_may_have_where_each_is_an_object_are_400(
     cloud: InMemoryStorage, alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chunks, "MAX_SEGMENTS", 2)
+    monkeypatch.setattr(chunks, "MAX_CHUNKS", 2)
     location = start(alice)
     alice.patch(location, b"1")
     alice.patch(location, b"2")

@@ -46,7 +46,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, step: str, failure: Exception, requ
 
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("before", [b"", BEFORE])
-@pytest.mark.parametrize("step", ["file_storage._copy", "segments.count", "segments._count"])
+@pytest.mark.parametrize("step", ["storage.local._copy", "uploads.chunks.count", "uploads.chunks._count"])
 def test_a_chunk_is_taken_when_it_comes_again(
     disk: Path, alice: Caller, monkeypatch: pytest.MonkeyPatch, *, step: str, before: bytes, failure: Exception
 ) -> None:
@@ -64,7 +64,7 @@ def test_a_chunk_is_taken_when_it_comes_again(
 
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("before", [b"", BEFORE])
-@pytest.mark.parametrize("step", ["blobs.notice_loss", "uploads._publish", "blobs.publish"])
+@pytest.mark.parametrize("step", ["blobs.mark_if_lost", "uploads.sessions._publish", "blobs.publish"])
 def test_an_end_is_taken_when_it_comes_again(
     disk: Path, alice: Caller, monkeypatch: pytest.MonkeyPatch, *, step: str, before: bytes, failure: Exception
 ) -> None:
@@ -80,7 +80,9 @@ def test_an_end_is_taken_when_it_comes_again(
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("step", ["storage.BlobStore.write", "blobs.notice_loss", "uploads._publish"])
+@pytest.mark.parametrize(
+    "step", ["storage.blob_store.BlobStore.write", "blobs.mark_if_lost", "uploads.sessions._publish"]
+)
 def test_an_end_that_copies_is_taken_when_it_comes_again(
     disk: Path, alice: Caller, monkeypatch: pytest.MonkeyPatch, step: str, failure: Exception
 ) -> None:
@@ -95,7 +97,7 @@ def test_an_end_that_copies_is_taken_when_it_comes_again(
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("step", ["segments._claim", "blobs.notice_loss", "uploads._publish"])
+@pytest.mark.parametrize("step", ["uploads.chunks._claim", "blobs.mark_if_lost", "uploads.sessions._publish"])
 def test_of_a_blob_in_one_request_no_session_is_left(
     disk: Path, alice: Caller, monkeypatch: pytest.MonkeyPatch, step: str, failure: Exception
 ) -> None:

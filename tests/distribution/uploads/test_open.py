@@ -96,7 +96,7 @@ def test_an_account_has_a_bounded_number_of_sessions_open(alice: Caller, limit: 
 def test_the_log_tells_of_refused_uploads_once(
     alice: Caller, limit: Callable[..., None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "_told", TTLCache(3600))
+    monkeypatch.setattr(sessions, "_logged_refusals", TTLCache(3600))
     limit(uploads_per_account=1)
     for _ in range(3):
         alice.post("/v2/alice/app/blobs/uploads/")

@@ -1,4 +1,4 @@
-"""Rows to be looked at: their lists stay quick when there are millions, and nothing is added or edited."""
+"""Read-only admin pages, whose lists stay fast with millions of rows."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from core.admin.bulk_deletion import BulkDeletionAdmin
 
 
 class ReadOnlyAdmin(BulkDeletionAdmin):
-    """Lists and pages of rows that only pushes and pulls change.
+    """Lists and pages of rows that only clients change.
 
-    Lists are ordered by an index, count nothing but the page's own filter, and are sorted by indexes only.
+    Lists are ordered and sorted by indexes only, and count only the rows of their filter.
     """
 
     list_per_page = 50
@@ -22,13 +22,10 @@ class ReadOnlyAdmin(BulkDeletionAdmin):
     show_facets = admin.ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never, unless a verb does it (`deleting.DeletedByVerbAdmin`)."""
         return False

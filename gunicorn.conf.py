@@ -117,11 +117,11 @@ def post_fork(_arbiter: Arbiter, worker: Worker) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """Start what is due beside the server: a lease decides among all workers and replicas which one does."""
-    from collector.jobs.scheduler import Background
+    from collector.jobs.scheduler import Scheduler
 
     command = [*_manage, "runjobs", "--once"]
     # A job runs on any core, and not on that of its worker.
-    worker.jobs = Background(command, at_start=partial(cpu_affinity.pin, _cores))  # type: ignore[attr-defined]
+    worker.jobs = Scheduler(command, at_start=partial(cpu_affinity.pin, _cores))  # type: ignore[attr-defined]
     worker.jobs.start()  # type: ignore[attr-defined]
 
 

@@ -16,7 +16,7 @@ from backup.listing import Totals
 from backup.manifest import Manifest
 from backup.transfer import BrokenObjectsError, Counts, Transfer
 from collector import lease
-from collector.lease import Held
+from collector.lease import OwnLease
 from collector.models import Job
 from core.api.errors import RegistryError
 from core.db import clock, schema
@@ -49,8 +49,8 @@ def make(path: Path, backup: Backup, watch: Watch) -> Manifest:
     """Back up into the folder `path`, counted in `backup`, and return what is complete there.
 
     `watch` is called all the time; what it raises ends the backup, and the one before it is left as it is. Raises
-    BackupError, also when the disk of the registry has no room for it; HeldError when another backup is made; StopError
-    when another process took over; and what database and storage raise.
+    BackupError, also when the disk of the registry has no room for it; LeaseTakenError when another backup is made;
+    StopError when another process took over; and what database and storage raise.
     """
     folder.refuse_overlap(path, _sources())
     check_storage()
@@ -63,7 +63,7 @@ def make(path: Path, backup: Backup, watch: Watch) -> Manifest:
         return _make(path, backup, _renewing(held, watch))
 
 
-def _hold(path: Path, stack: ExitStack) -> Held | None:
+def _hold(path: Path, stack: ExitStack) -> OwnLease | None:
     """Keep objects from being deleted, and other backups away; None when the database can't be written.
 
     Nothing can be deleted then: an object that the copy names has to be written into the trash first, and waits there
@@ -72,8 +72,8 @@ def _hold(path: Path, stack: ExitStack) -> Held | None:
     try:
         # Its lock is ours: whoever wrote this token is dead, and would be waited for until its lease has run out.
         if token := folder.token(path):
-            lease.abandon(Job.BACKUP, token)
-        return stack.enter_context(lease.hold(Job.BACKUP))
+            lease.release_of_dead(Job.BACKUP, token)
+        return stack.enter_context(lease.acquire(Job.BACKUP))
     except (Error, RegistryError) as error:
         cause = error if isinstance(error, Error) else error.__cause__
         if isinstance(cause, Error) and fault_of(cause) in _UNWRITABLE:
@@ -187,7 +187,7 @@ def _leaving_room(path: Path, watch: Watch) -> Watch:
     return watch_all
 
 
-def _renewing(held: Held, watch: Watch) -> Callable[[], None]:
+def _renewing(held: OwnLease, watch: Watch) -> Callable[[], None]:
     def watch_all() -> None:
         held.renew()
         watch()

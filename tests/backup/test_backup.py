@@ -27,7 +27,7 @@ from configuration.values import Reserve
 from distribution.models import Blob, Trash, Upload
 from tests.backup.conftest import BackUp
 from tests.caller import Caller
-from tests.collector.props import collect, pass_time
+from tests.collector.runs import collect, pass_time
 from tests.images import Image
 from tokens.keys import ring
 
@@ -329,7 +329,7 @@ def test_a_second_backup_at_once_is_told_who_makes_the_first(push: Push, back_up
     push("alice/app", "v1")
 
     with (
-        lease.hold(Job.BACKUP),
+        lease.acquire(Job.BACKUP),
         pytest.raises(CommandError, match=r"Another backup is being made: .*process \d+") as refused,
     ):
         back_up()

@@ -16,7 +16,7 @@ from collector.throttle import Throttle
 from core.db import clock
 from distribution import blobs
 from distribution.models import Trash
-from tests.collector.props import DAY
+from tests.collector.runs import DAY
 from tests.distribution.test_writer import turn_taken
 from tests.unwritable import PATIENCE_SECONDS
 
@@ -31,7 +31,7 @@ def _sqlite(transactional_db: None) -> None:
 
 
 def take_a_lease() -> None:
-    with lease.hold(Job.REAPING):
+    with lease.acquire(Job.EXPIRY):
         pass
 
 

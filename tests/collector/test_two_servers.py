@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.server import Server, drop_database
-from tests.collector.eager_jobs import __file__ as eager_jobs
+from tests.collector.gunicorn_conf import __file__ as gunicorn_conf
 
 INTERVALS = 3
 WORKERS = 2
@@ -39,7 +39,7 @@ class Replica(Server):
 @pytest.fixture
 def replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Replica]]:
     """Run two replicas, which look for what is due all the time."""
-    monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--config {eager_jobs}")
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--config {gunicorn_conf}")
     first = Replica(tmp_path / "first")
     second = Replica(tmp_path / "second", first)
     try:

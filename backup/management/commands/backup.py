@@ -15,7 +15,7 @@ from backup.errors import BackupError, BusyFolderError
 from backup.making import Backup, make
 from backup.manifest import Manifest
 from collector.jobs.shutdown import Stopper, stopped_by_signal
-from collector.lease import HeldError
+from collector.lease import LeaseTakenError
 from collector.throttle import StopError
 from core.progress import Progress
 from core.sizes import size_text
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         try:
             with stopped_by_signal(stopper):
                 made = make(options["folder"].absolute(), backup, watch)
-        except HeldError as error:
+        except LeaseTakenError as error:
             raise CommandError(f"Another backup is being made: {error}", returncode=3) from error
         except BusyFolderError as error:
             raise CommandError(str(error), returncode=3) from error

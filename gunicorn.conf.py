@@ -111,12 +111,12 @@ def post_fork(_arbiter: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Start the scheduler of background jobs; a lease elects one among all workers and replicas."""
-    from collector.jobs.scheduler import Background
+    """Start what is due beside the server: a lease decides among all workers and replicas which one does."""
+    from collector.jobs.scheduler import Scheduler
 
     command = [*_manage, "runjobs", "--once"]
-    # A job may use any core, not only that of its worker.
-    worker.jobs = Background(command, at_start=partial(cpu_affinity.pin, _cores))  # type: ignore[attr-defined]
+    # A job runs on any core, and not on that of its worker.
+    worker.jobs = Scheduler(command, at_start=partial(cpu_affinity.pin, _cores))  # type: ignore[attr-defined]
     worker.jobs.start()  # type: ignore[attr-defined]
 
 

@@ -33,8 +33,8 @@ def main() -> None:
 
 
 def _restore(folder: Path, argv: list[str], named: str | None) -> None:
-    """Restore first the files that Django's settings read: without them they create a new key."""
-    with first_files.put_back(folder, named) as made:
+    """Restore first what the settings read: without it they take defaults, and make a key of their own."""
+    with first_files.restored(folder, named) as made:
         _run(argv, named)
     if made is not None:
         print(f"configuration: restored as {made}; its paths are those of the backup")  # noqa: T201 - a command's answer

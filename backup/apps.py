@@ -1,9 +1,9 @@
-"""Register the app, which has commands and no tables."""
+"""The app, which has commands and no tables."""
 
 from django.apps import AppConfig
 
 
 class BackupConfig(AppConfig):
-    """Make and restore backups."""
+    """Backup and restore."""
 
     name = "backup"

@@ -1,13 +1,13 @@
-"""What ends a backup or a restore."""
+"""Errors that end a backup or a restore."""
 
 
 class BackupError(Exception):
-    """The backup or restore can't be done; the text says what is wrong, where, and what to do."""
+    """The backup or restore is impossible; the text says what is wrong, where, and what to do."""
 
 
 class NoRoomError(BackupError):
-    """The disk of the registry has not the room that the registry keeps on it."""
+    """The disk of the registry has less space free than `storage.min_free`."""
 
 
 class BusyFolderError(BackupError):
-    """Another backup or restore is at work in the folder."""
+    """Another backup or restore is using the folder."""

@@ -1,9 +1,9 @@
-"""Files that survive a power cut: copied, hashed, written whole."""
+"""Files that survive a power cut: copy, hash, atomic write."""
 
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -12,21 +12,21 @@ from core.private_files import give_to_owner
 Watch = Callable[[], None]
 
 CHUNK_BYTES = 1024 * 1024
-# A single fsync at the end of a large file would be silent for longer than a lease lives.
+# A single fsync of a large file takes longer than the lifetime of a lease.
 SYNC_BYTES = 256 * CHUNK_BYTES
 
 
 def copy(source: Path, target: Path, watch: Watch) -> None:
-    """Copy a file to the new name `target`, durable when this returns. Raises OSError.
+    """Copy a file durably to `target`, which must not exist. Raises OSError.
 
-    `watch` is called after each piece; what it raises ends the copy, of which nothing is left.
+    `watch` is called after each chunk; what it raises ends the copy, and `target` is removed.
     """
     begin_copy(source, target, watch)
     sync(target)
 
 
 def begin_copy(source: Path, target: Path, watch: Watch) -> None:
-    """Do what `copy` does, but for `sync`, which is the faster the more files it is left for."""
+    """Copy without the final `sync`, which is faster after many files."""
     try:
         with source.open("rb") as reader, open(target, "xb", buffering=0, opener=_open_private) as writer:
             give_to_owner(target.parent, writer.fileno())
@@ -48,28 +48,23 @@ def _copy(reader: IO[bytes], writer: IO[bytes], watch: Watch) -> None:
             os.fdatasync(writer.fileno())
             unsynced = 0
         watch()
-    # Let the disk begin with it: an fsync that comes later finds little to wait for.
+    # Start the write-back now, so that a later fsync has little to wait for.
     os.posix_fadvise(writer.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def digest(path: Path, watch: Watch, algorithm: str = "sha256") -> str:
-    """Return the hexadecimal digest of a file. Raises OSError, and what `watch` raises after each piece."""
+    """Return the hexadecimal digest of a file. Raises OSError, and what `watch` raises after each chunk."""
     running = hashlib.new(algorithm)
-    for chunk in _chunks(path):
-        running.update(chunk)
-        watch()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            running.update(chunk)
+            watch()
     return running.hexdigest()
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `path` so that it has the old or the new content after any crash. Raises OSError."""
-    # A name that nobody can guess: one that is known could be a link to a file of somebody else.
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path`: after a crash it has the old or the new content. Raises OSError."""
+    # A random name: another user could have made a symbolic link under a known one.
     descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -85,7 +80,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """Return the files of a folder with their bytes; none when there is no such folder."""
+    """Return the sizes of a folder's files by name; nothing for a missing folder."""
     try:
         with os.scandir(folder) as entries:
             return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries}
@@ -94,13 +89,13 @@ def sizes(folder: Path) -> dict[str, int]:
 
 
 def sync(path: Path) -> None:
-    """Make a file that another program wrote durable. Raises OSError."""
+    """Flush a file to the disk (fsync). Raises OSError."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable. Raises OSError."""
+    """Flush the names in a folder to the disk (fsync). Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What `manage.py restore` needs before there are settings: the configuration, and the key that loading them makes."""
+"""Restore what the settings need: the configuration file, and the secret key that loading it would make."""
 
 import os
 from collections.abc import Iterator
@@ -16,49 +16,45 @@ SECRET = "secret.key"  # noqa: S105 - the name of its file
 
 
 @contextmanager
-def put_back(backup: Path, named: str | None) -> Iterator[Path | None]:
-    """Restore both where they are missing; yield the path of the configuration when it is one of them.
+def restored(backup: Path, named: str | None) -> Iterator[Path | None]:
+    """Restore both if missing; yield the path of the configuration if it was restored, otherwise None.
 
-    The configuration is the file `named`, otherwise the one that a server here would read. When the block fails,
-    what was made is removed again. Raises BackupError, ConfigurationError, OSError.
+    The configuration is the file `named`, otherwise the one that a server would read here. If the block fails,
+    the restored files are removed again. Raises BackupError, ConfigurationError, OSError.
     """
     _, state = folder.complete(backup)
-    wanted = _wanted(named)
+    given = named or os.environ.get(VARIABLE)
+    wanted = Path(given).absolute() if given else locate() or Path(CONFIGURATION).absolute()
     with ExitStack() as undo:
         is_missing = not os.path.lexists(wanted) and (state / CONFIGURATION).exists()
         if is_missing:
             undo.callback(wanted.unlink, missing_ok=True)
-            files.copy(state / CONFIGURATION, wanted, _nobody)
+            files.copy(state / CONFIGURATION, wanted, _no_watch)
             files.sync_folder(wanted.parent)
-        _put_back_secret(state, wanted, undo)
+        _restore_secret(state, wanted, undo)
         yield wanted if is_missing else None
         undo.pop_all()
 
 
-def _wanted(named: str | None) -> Path:
-    given = named or os.environ.get(VARIABLE)
-    return Path(given).absolute() if given else locate() or Path(CONFIGURATION).absolute()
-
-
-def _put_back_secret(state: Path, wanted: Path, undo: ExitStack) -> None:
+def _restore_secret(state: Path, wanted: Path, undo: ExitStack) -> None:
     server = load(wanted if os.path.lexists(wanted) else None).server
-    target, kept = server.data_directory / KEYS / SECRET, state / KEYS / SECRET
-    if server.secret_key is None and kept.exists() and not target.exists():
-        # Undone in the opposite order.
+    target, backed_up = server.data_directory / KEYS / SECRET, state / KEYS / SECRET
+    if server.secret_key is None and backed_up.exists() and not target.exists():
+        # An ExitStack undoes the last one first.
         for path in reversed([target.parent, *target.parent.parents]):
             if not path.exists():
                 undo.callback(_remove_folder, path)
         undo.callback(target.unlink, missing_ok=True)
         make_private_folder(target.parent)
-        files.copy(kept, target, _nobody)
+        files.copy(backed_up, target, _no_watch)
         files.sync_folder(target.parent)
 
 
 def _remove_folder(path: Path) -> None:
-    """Remove a folder unless something else has come into it."""
+    """Remove an empty folder; one that got other files stays."""
     with suppress(OSError):
         path.rmdir()
 
 
-def _nobody() -> None:
-    """Watch nothing: these files are small."""
+def _no_watch() -> None:
+    """Do nothing: the files are small."""

@@ -1,4 +1,4 @@
-"""The folder of a backup: what it may be, who is at work in it, and which states lie in it."""
+"""The folder of a backup: its checks, its lock, its states and objects."""
 
 import fcntl
 import os
@@ -18,12 +18,12 @@ from core.lock_file import open_lock_file
 LOCK = "backup.lock"
 OBJECTS = "objects"
 _STATE = re.compile(r"\d{8}T\d{6}\.\d{6}Z")
-# A fresh file system has it at its root.
-_OF_NOBODY = {"lost+found"}
+# mkfs makes it at the root of a file system.
+_IGNORED = {"lost+found"}
 
 
 def refuse_overlap(folder: Path, others: Iterable[Path]) -> None:
-    """Raise BackupError when `folder` is one of `others`, within one or around one; symbolic links are followed."""
+    """Raise BackupError if `folder` is, contains or is inside one of `others`; symbolic links are followed."""
     inner, outer = folder.resolve(), {other: other.resolve() for other in others}
     for other, path in outer.items():
         if _is_within(inner, path):
@@ -34,21 +34,25 @@ def refuse_overlap(folder: Path, others: Iterable[Path]) -> None:
 
 
 def _is_within(inner: Path, outer: Path) -> bool:
-    """Tell whether `outer` is `inner` or above it, also by another mount of the same folder."""
+    """Tell whether `outer` is `inner` or one of its parents, also under another mount."""
     return any(
         path == outer or (path.exists() and outer.exists() and path.samefile(outer)) for path in (inner, *inner.parents)
     )
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[None]:
-    """Make the folder when it is missing, and keep other backups out of it.
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder if it is missing, and lock it exclusively.
 
-    Raises BackupError when it holds something else or can't be written; BusyFolderError when another backup is at work.
+    Raises BackupError if it has other files or can't be written; BusyFolderError if another backup uses it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _refuse_strangers(folder)
+        found = {path.name for path in folder.iterdir()} - _IGNORED
+        if found and not found & {LOCK, manifest.NAME}:
+            raise BackupError(
+                f"{folder}: holds {min(found)}, which is no backup's; name an empty folder, or one that does not exist"
+            )
         folder.chmod(0o700)
         descriptor = open_lock_file(folder / LOCK)
     except OSError as error:
@@ -64,12 +68,12 @@ def opened(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def unchanged(folder: Path) -> Iterator[None]:
-    """Keep backups out of a folder that is read, which may be on a read-only disk. Raises BackupError, OSError."""
+def locked_shared(folder: Path) -> Iterator[None]:
+    """Lock a folder for reading, also on a read-only disk. Raises BackupError, OSError."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        # A copy without the lock, which no backup is made into without making it first.
+        # A copy of the folder without its lock file: a backup would make it first.
         yield
         return
     try:
@@ -79,25 +83,15 @@ def unchanged(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _refuse_strangers(folder: Path) -> None:
-    found = {path.name for path in folder.iterdir()} - _OF_NOBODY
-    if found and not found & {LOCK, manifest.NAME}:
-        raise BackupError(
-            f"{folder}: holds {min(found)}, which is no backup's; name an empty folder, or one that does not exist"
-        )
-
-
 def _lock(folder: Path, descriptor: int, kind: int) -> None:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise BusyFolderError(
-            f"{folder}: another backup or restore is at work in it; wait until it has ended"
-        ) from error
+        raise BusyFolderError(f"{folder}: another backup or restore is using it; wait until it has ended") from error
 
 
 def token(folder: Path) -> UUID | None:
-    """Return the token of the lease that the last backup into this folder had, None when there was none."""
+    """Return the lease token of the last backup into this folder; None means that there is none."""
     try:
         return UUID((folder / LOCK).read_text())
     except ValueError:
@@ -105,28 +99,28 @@ def token(folder: Path) -> UUID | None:
 
 
 def write_token(folder: Path, token: UUID) -> None:
-    """Remember the token of the lease. Raises OSError."""
+    """Record the token of the lease. Raises OSError."""
     with os.fdopen(open_lock_file(folder / LOCK), "r+") as file:
         file.truncate()
         file.write(str(token))
 
 
 def new_state(folder: Path) -> Path:
-    """Make a folder for a state of this moment. Raises OSError."""
+    """Make the folder of a new state. Raises OSError."""
     state = folder / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     state.mkdir(mode=0o700)
     return state
 
 
 def remove_other_states(folder: Path, kept: str | None) -> None:
-    """Remove every state but `kept`: older ones, and what interrupted runs began. Raises OSError."""
+    """Remove every state but `kept`: old ones, and those of interrupted runs. Raises OSError."""
     for path in folder.iterdir():
         if _STATE.fullmatch(path.name) and path.name != kept:
             shutil.rmtree(path)
 
 
 def remove_unnamed(folder: Path, state: str, watch: Watch) -> int:
-    """Remove the objects that the list of `state` does not name; return how many. Raises OSError."""
+    """Remove the objects that are not in the list of `state`; return how many. Raises OSError."""
     removed = 0
     named = listing.by_folder(folder / state / listing.NAME)
     current = next(named, None)
@@ -134,29 +128,25 @@ def remove_unnamed(folder: Path, state: str, watch: Watch) -> int:
         relative = f"{OBJECTS}/{place.name}"
         while current is not None and current[0] < relative:
             current = next(named, None)
-        names = {one.name for one in current[1]} if current is not None and current[0] == relative else set()
-        removed += _remove_but(place, names)
+        names = {stored.name for stored in current[1]} if current is not None and current[0] == relative else set()
+        unnamed = files.sizes(place).keys() - names
+        for name in unnamed:
+            (place / name).unlink()
+        removed += len(unnamed)
         watch()
     return removed
 
 
 def remove_objects(folder: Path, kept: str | None) -> None:
-    """Remove the objects that no complete state names; all when there is none. Raises OSError."""
+    """Remove the objects that are not in the list of the state `kept`; None means all. Raises OSError."""
     if kept is None:
         shutil.rmtree(folder / OBJECTS, ignore_errors=True)
     elif (folder / kept / listing.NAME).exists():
         remove_unnamed(folder, kept, lambda: None)
 
 
-def _remove_but(folder: Path, names: set[str]) -> int:
-    unnamed = files.sizes(folder).keys() - names
-    for name in unnamed:
-        (folder / name).unlink()
-    return len(unnamed)
-
-
 def complete(folder: Path) -> tuple[manifest.Manifest, Path]:
-    """Return what is complete in `folder`, and the folder of its state. Raises BackupError, OSError."""
+    """Return the complete backup in `folder`, and the folder of its state. Raises BackupError, OSError."""
     if not folder.is_dir():
         raise BackupError(f"{folder}: no such folder; name one that `manage.py backup` filled")
     found = manifest.read(folder)
@@ -169,7 +159,7 @@ def complete(folder: Path) -> tuple[manifest.Manifest, Path]:
 
 
 def sync_tree(folder: Path) -> None:
-    """Make every name below `folder` durable. Raises OSError."""
+    """Flush every folder below `folder` to the disk. Raises OSError."""
     for path, _, _ in os.walk(folder):
         files.sync_folder(Path(path))
     files.sync_folder(folder.parent)

@@ -1,4 +1,4 @@
-"""`objects.tsv`: the objects that one copy of the database names, by key."""
+"""`objects.tsv`: the objects of one copy of the database, sorted by key."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -9,13 +9,13 @@ from pathlib import Path
 from backup import files
 
 NAME = "objects.tsv"
-# Blobs that are marked corrupt have nothing worth keeping: a push heals them here and in what is restored.
+# Corrupt blobs are not worth a copy: a push heals them here and after a restore.
 QUERY = 'SELECT key, size, digest FROM distribution_blob WHERE NOT is_corrupt ORDER BY key COLLATE "BINARY"'
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A blob's object: its key in the storage, its bytes, and the digest that they have."""
+    """The object of a blob: its key in the storage, its size and digest."""
 
     key: str
     size: int
@@ -23,18 +23,18 @@ class StoredObject:
 
     @property
     def folder(self) -> str:
-        """The folder that the object is in, as "objects/ab"."""
+        """The folder of the key, as "objects/ab"."""
         return self.key.rpartition("/")[0]
 
     @property
     def name(self) -> str:
-        """The name of its file."""
+        """The file name of the key."""
         return self.key.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a list holds, and the checksum of the list itself."""
+    """The totals of a list, and its checksum."""
 
     objects: int
     object_bytes: int
@@ -56,7 +56,7 @@ def write(path: Path, rows: Iterable[tuple[str, int, str]]) -> Totals:
 
 
 def read(path: Path) -> Iterator[StoredObject]:
-    """Yield what `write` wrote. Raises OSError."""
+    """Yield the objects of a list. Raises OSError."""
     with path.open(encoding="utf-8") as file:
         for line in file:
             key, size, digest = line.rstrip("\n").split("\t")
@@ -64,6 +64,6 @@ def read(path: Path) -> Iterator[StoredObject]:
 
 
 def by_folder(path: Path) -> Iterator[tuple[str, list[StoredObject]]]:
-    """Yield each folder with its objects, of which there are no more in memory. Raises OSError."""
-    for folder, objects in groupby(read(path), lambda one: one.folder):
+    """Yield each folder with its objects; memory is that of one folder. Raises OSError."""
+    for folder, objects in groupby(read(path), lambda stored: stored.folder):
         yield folder, list(objects)

@@ -1,4 +1,4 @@
-"""`backup.json`: what of a backup folder is complete."""
+"""`backup.json`: the complete backup of a folder."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ FORMAT = 1
 class Manifest:
     """One complete backup.
 
-    `state` is the folder with the database; `storage` is "filesystem", or the cloud that keeps the objects itself.
+    `state` is the folder of the database; `storage` is "filesystem", or the cloud that keeps the objects.
     """
 
     state: str
@@ -33,16 +33,16 @@ class Manifest:
 
     @property
     def has_objects(self) -> bool:
-        """Tell whether the objects are in the backup."""
+        """Whether the objects are in the backup."""
         return self.storage == "filesystem"
 
     def write(self, folder: Path) -> None:
-        """Make this the backup that counts in `folder`. Raises OSError."""
-        files.write_whole(folder / NAME, (json.dumps(asdict(self), indent=2) + "\n").encode())
+        """Make this the complete backup of `folder`. Raises OSError."""
+        files.write_atomically(folder / NAME, (json.dumps(asdict(self), indent=2) + "\n").encode())
 
 
 def read(folder: Path) -> Manifest | None:
-    """Return the complete backup in `folder`, None when there is none yet. Raises BackupError, OSError."""
+    """Return the complete backup in `folder`; None means that there is none yet. Raises BackupError, OSError."""
     path = folder / NAME
     try:
         values = json.loads(path.read_bytes())

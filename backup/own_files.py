@@ -1,4 +1,4 @@
-"""The keys and the configuration file: into a state, and out of it to where they are missing."""
+"""Back up and restore the keys and the configuration file."""
 
 import os
 from pathlib import Path
@@ -13,17 +13,17 @@ from tokens.keys import ring
 
 
 def folders() -> set[Path]:
-    """Return the folders that keys lie in."""
+    """Return the folders of the keys."""
     folder = ring.key_folder()
     return {_secret().parent, folder.private.parent, folder.public.parent}
 
 
-def keep(state: Path, watch: Watch) -> None:
+def back_up(state: Path, watch: Watch) -> None:
     """Copy keys and configuration into `state`. Raises OSError, and what `watch` raises."""
     (state / KEYS).mkdir(mode=0o700)
     folder = ring.key_folder()
     if folder.private.parent.is_dir():
-        # A rotation between two copies would leave a public key that is not the private one's.
+        # Otherwise a key rotation between two copies leaves a pair that does not match.
         with folder.locked():
             for name, path in folder.files().items():
                 _copy(path, state / KEYS / name, watch)
@@ -33,8 +33,8 @@ def keep(state: Path, watch: Watch) -> None:
         files.copy(settings.REGISTRY.path, state / CONFIGURATION, watch)
 
 
-def put_back(state: Path, watch: Watch) -> bool:
-    """Copy the signing keys of `state` to where they belong; False when there are others, which stay.
+def restore(state: Path, watch: Watch) -> bool:
+    """Copy the signing keys of `state` to the configured paths; False means that existing keys stay.
 
     Raises OSError, and what `watch` raises.
     """
@@ -47,7 +47,7 @@ def put_back(state: Path, watch: Watch) -> bool:
             continue
         make_private_folder(target.parent)
         _copy(path, target, watch)
-        # Public keys are for whoever verifies tokens elsewhere.
+        # Other services read the public keys to verify tokens.
         target.chmod(0o644 if target.suffix == ".pub" else 0o600)
         files.sync_folder(target.parent)
     return True
@@ -55,7 +55,7 @@ def put_back(state: Path, watch: Watch) -> bool:
 
 def _copy(source: Path, target: Path, watch: Watch) -> None:
     files.copy(source, target, watch)
-    # From when on a key has been retiring.
+    # The modification time says since when a key is retired.
     times = source.stat()
     os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
 

@@ -1,11 +1,10 @@
-"""A dump of a PostgreSQL database and the list of its objects, both of one snapshot; and the way back."""
+"""Dump a PostgreSQL database and list its objects, both of one snapshot; load the dump."""
 
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import psycopg
 from django.db import connection
 from psycopg import pq
 
-from backup import files, listing, passing
+from backup import files, listing, transient_rows
 from backup.errors import BackupError
 from backup.files import Watch
 from backup.listing import Totals
@@ -24,7 +23,7 @@ _FETCHED = 2000
 
 
 def dump(target: Path, listed: Path, watch: Watch) -> Totals:
-    """Let pg_dump write the database to `target`, and list in `listed` the objects that the dump names.
+    """Run pg_dump into `target`, and write the list of the dump's objects to `listed`.
 
     Raises BackupError, psycopg.Error, OSError, and what `watch` raises meanwhile.
     """
@@ -35,8 +34,8 @@ def dump(target: Path, listed: Path, watch: Watch) -> Totals:
         snapshot.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         (name,) = snapshot.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
         totals = listing.write(listed, _objects(snapshot, watch))
-        # The table stays, its rows don't.
-        without = [f"--exclude-table-data={table}" for table in passing.TABLES]
+        # The tables stay, without rows.
+        without = [f"--exclude-table-data={table}" for table in transient_rows.TABLES]
         options = ["--format=custom", "--no-password", f"--snapshot={name}", f"--file={target}", *without]
         _run([program, *options], watch)
     files.sync(target)
@@ -53,7 +52,7 @@ def _objects(snapshot: psycopg.Connection[Any], watch: Watch) -> Iterator[tuple[
 
 
 def refuse_target() -> None:
-    """Raise BackupError when the database has tables or is in use. Raises psycopg.Error."""
+    """Raise BackupError if the database has tables or is in use. Raises psycopg.Error."""
     _program("pg_restore")
     with psycopg.connect(**_parameters(), autocommit=True) as database:
         others = database.execute(
@@ -70,7 +69,7 @@ def refuse_target() -> None:
 
 
 def load(source: Path, watch: Watch) -> None:
-    """Let pg_restore fill the database, all or nothing. Raises BackupError, OSError, and what `watch` raises."""
+    """Run pg_restore in one transaction. Raises BackupError, OSError, and what `watch` raises."""
     options = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", "--no-password"]
     database = f"--dbname={connection.settings_dict['NAME']}"
     _run([_program("pg_restore"), *options, database, str(source)], watch)
@@ -87,36 +86,29 @@ def _program(name: str) -> str:
 
 
 def _run(command: Sequence[str], watch: Watch) -> None:
-    with _started(command) as process:
-        while process.poll() is None:
-            watch()
-            time.sleep(_POLL_SECONDS)
-        _, said = process.communicate()
-    if process.returncode:
-        name = Path(command[0]).name
-        raise BackupError(f"{where()}: {name} ended with status {process.returncode}: {' '.join(said.split())}")
-
-
-@contextmanager
-def _started(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Run the program for the block; what ends the block ends it."""
     with subprocess.Popen(  # noqa: S603 - a program of PostgreSQL, with a path of ours
         command, env=os.environ | _environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            yield process
+            while process.poll() is None:
+                watch()
+                time.sleep(_POLL_SECONDS)
+            _, errors = process.communicate()
         finally:
             process.kill()
+    if process.returncode:
+        name = Path(command[0]).name
+        raise BackupError(f"{where()}: {name} ended with status {process.returncode}: {' '.join(errors.split())}")
 
 
 def _environment() -> dict[str, str]:
-    """Return the connection as libpq reads it: a password on the command line is for everybody to see."""
+    """Return libpq's environment variables: a password on the command line is visible to every user."""
     variables = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
     given = {variables[name]: str(value) for name, value in _parameters().items()}
     return {variable.decode(): value for variable, value in given.items() if variable is not None}
 
 
 def _parameters() -> dict[str, Any]:
-    """Return what libpq takes of the connection's parameters."""
+    """Return the connection's parameters that libpq knows."""
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     return {name: value for name, value in connection.get_connection_params().items() if name in known}

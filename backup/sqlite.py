@@ -1,4 +1,4 @@
-"""A copy of a SQLite database at one moment, while others write to it."""
+"""Copy a SQLite database in one snapshot while others write; put a copy in its place."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from backup import files, listing, passing
+from backup import files, listing, transient_rows
 from backup.errors import BackupError
 from backup.files import Watch
 from backup.listing import Totals
@@ -22,16 +22,16 @@ def size() -> int:
 
 
 def dump(target: Path, listed: Path, watch: Watch) -> Totals:
-    """Copy the database to `target`, and list in `listed` the objects that the copy names.
+    """Copy the database to `target`, and write the list of the copy's objects to `listed`.
 
-    Raises BackupError, sqlite3.Error, OSError, and what `watch` raises after each piece.
+    Raises BackupError, sqlite3.Error, OSError, and what `watch` raises after each chunk.
     """
     with _snapshot() as source, closing(sqlite3.connect(target)) as copy:
-        # Made durable below, once it is whole.
+        # `files.sync` below makes the complete copy durable.
         copy.execute("PRAGMA synchronous = OFF")
         source.backup(copy, pages=PAGES, progress=lambda *_: watch())
     with closing(sqlite3.connect(target, isolation_level=None)) as copy:
-        _settle(copy)
+        _finish(copy)
         totals = listing.write(listed, copy.execute(listing.QUERY))
     files.sync(target)
     return totals
@@ -39,7 +39,7 @@ def dump(target: Path, listed: Path, watch: Watch) -> Totals:
 
 @contextmanager
 def _snapshot() -> Iterator[sqlite3.Connection]:
-    """Read the database as it is now: without a transaction around it, a copy starts anew whenever somebody writes."""
+    """Open a read transaction: without one, each write of another connection restarts the copy."""
     uri = f"{_path().absolute().as_uri()}?mode=rw"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_WAIT_SECONDS)) as source:
         source.execute("BEGIN")
@@ -47,11 +47,11 @@ def _snapshot() -> Iterator[sqlite3.Connection]:
         yield source
 
 
-def _settle(copy: sqlite3.Connection) -> None:
-    """Make one sound file of it, without what only the running server needs."""
+def _finish(copy: sqlite3.Connection) -> None:
+    """Make the copy a single file without transient rows, and check it."""
     copy.execute("PRAGMA journal_mode = DELETE")
     copy.execute("BEGIN")
-    passing.forget(copy.execute)
+    transient_rows.delete(copy.execute)
     copy.execute("COMMIT")
     (answer,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     if answer != "ok":
@@ -62,7 +62,7 @@ def _settle(copy: sqlite3.Connection) -> None:
 
 
 def refuse_target() -> None:
-    """Raise BackupError when the file of the configuration is in use or holds rows; sqlite3.Error, OSError."""
+    """Raise BackupError if the configured file is in use or has rows. Raises sqlite3.Error, OSError."""
     path = _path()
     if not path.exists():
         return
@@ -73,7 +73,7 @@ def refuse_target() -> None:
                 "or name another database.url"
             )
         try:
-            # Possible for the only connection there is; and no log is left beside the file that will replace this one.
+            # Succeeds only without other connections, and leaves no -wal beside the file that replaces this one.
             database.execute("PRAGMA journal_mode = DELETE")
         except sqlite3.OperationalError as error:
             raise BackupError(f"{path}: a server or command is using this database; stop it first") from error
@@ -81,20 +81,20 @@ def refuse_target() -> None:
 
 def _rows_in(database: sqlite3.Connection) -> bool:
     tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    own = [name for name in tables if name not in passing.MADE_BY_MIGRATE and not name.startswith("sqlite_")]
+    own = [name for name in tables if name not in transient_rows.FILLED_BY_MIGRATE and not name.startswith("sqlite_")]
     return any(database.execute(f'SELECT EXISTS (SELECT 1 FROM "{name}")').fetchone()[0] for name in own)  # noqa: S608 - its own
 
 
 def load(source: Path, watch: Watch) -> None:
-    """Put the copy at `source` in the place of the database. Raises OSError, and what `watch` raises."""
+    """Replace the database with the copy at `source`. Raises OSError, and what `watch` raises."""
     target = _path()
-    arriving = target.with_name(f"{target.name}.restored")
-    arriving.unlink(missing_ok=True)
-    files.copy(source, arriving, watch)
-    # What a file that was removed left beside it would be taken for this one's.
+    restored = target.with_name(f"{target.name}.restored")
+    restored.unlink(missing_ok=True)
+    files.copy(source, restored, watch)
+    # SQLite would apply the -wal of a removed database to this one.
     for ending in ("-wal", "-shm"):
         target.with_name(f"{target.name}{ending}").unlink(missing_ok=True)
-    arriving.rename(target)
+    restored.rename(target)
     files.sync_folder(target.parent)
 
 

@@ -1,4 +1,4 @@
-"""Objects go from one folder to another: by hard link where the file system allows it, otherwise by copy."""
+"""Transfer objects between folders: by hard link where the file system allows it, otherwise by copy."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from core.sizes import size_text
 
 # Another file system or mount, and one without links.
 _NEVER_LINKED = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS}
-# Too many links of this file, a file of another user, a file system that says so.
+# Too many links to this file, a file of another user, a file system without links to it.
 _NOT_LINKED = {errno.EMLINK, errno.EPERM, errno.EACCES}
 _SHOWN = 5
 _PARTIAL = ".partial-"
@@ -25,7 +25,7 @@ _PARTIAL = ".partial-"
 
 @dataclass(slots=True)
 class Counts:
-    """How far a transfer is: objects, and the bytes of all of them."""
+    """The progress of a transfer: objects, and the bytes of all of them."""
 
     linked: int = 0
     copied: int = 0
@@ -34,42 +34,42 @@ class Counts:
 
     @property
     def done(self) -> int:
-        """Objects that are in place."""
+        """Objects that are in the target."""
         return self.linked + self.copied + self.present
 
     def bar(self, total: int) -> str:
-        """Return in a few words how far it is of `total` objects; nothing before that is known."""
+        """Return the progress towards `total` objects; empty while the total is unknown."""
         return f" {bar(self.done, total)}, {size_text(self.done_bytes)}" if total else ""
 
 
 class BrokenObjectsError(Exception):
-    """Objects are missing or are not what the list says; the text names some."""
+    """Objects are missing or differ from the list; the text names some."""
 
 
 class Transfer:
-    """Brings the objects of the list at `path` from the folder `source` to the folder `target`."""
+    """Transfers the objects of the list at `path` from the folder `source` to the folder `target`."""
 
     def __init__(
-        self, path: Path, source: Path, target: Path, counts: Counts, *, may_link: bool, kept: int = 0
+        self, path: Path, source: Path, target: Path, counts: Counts, *, may_link: bool, min_free: int = 0
     ) -> None:
-        """Bring nothing yet. Copies leave `kept` bytes free."""
+        """Take what to transfer; copies leave `min_free` bytes free on the disk."""
         self._list, self._source, self._target, self._counts = path, source, target, counts
-        self._may_link, self._kept = may_link, kept
+        self._may_link, self._min_free = may_link, min_free
         self._broken: list[str] = []
-        # Copies of the folder at hand, under another name until they are durable.
+        # Copies in the current folder, under a temporary name until they are durable.
         self._partial: list[Path] = []
 
     def run(self, watch: Watch) -> None:
-        """Bring what is missing, durable when this returns; `watch` is called after each object and piece of a copy.
+        """Transfer the missing objects durably; `watch` is called after each object and chunk.
 
-        Raises BackupError when they do not fit; BrokenObjectsError, with all others brought; OSError; what `watch`
-        raises. What was brought stays, and the next run goes on from there.
+        Raises BackupError if they do not fit; BrokenObjectsError after all others are transferred; OSError; what
+        `watch` raises. Transferred objects stay, and the next run continues from there.
         """
         if not self._may_link:
             self._check_space()
         try:
             for folder, objects in listing.by_folder(self._list):
-                self._bring(folder, objects, watch)
+                self._transfer_folder(folder, objects, watch)
         finally:
             for partial in self._partial:
                 partial.unlink(missing_ok=True)
@@ -78,31 +78,28 @@ class Transfer:
             rest = [f"and {more} more"] if more > 0 else []
             raise BrokenObjectsError("\n".join([*self._broken[:_SHOWN], *rest]))
 
-    def _bring(self, folder: str, objects: list[StoredObject], watch: Watch) -> None:
+    def _transfer_folder(self, folder: str, objects: list[StoredObject], watch: Watch) -> None:
         target = self._target / folder
         make_private_folder(target)
-        there = files.sizes(target)
-        for one in objects:
-            if there.get(one.name) == one.size:
+        sizes = files.sizes(target)
+        for stored in objects:
+            if sizes.get(stored.name) == stored.size:
                 self._counts.present += 1
-            elif not self._is_brought(one, watch):
+            elif not self._is_transferred(stored, watch):
                 continue
-            self._counts.done_bytes += one.size
+            self._counts.done_bytes += stored.size
             failpoint("backup.after_object")
             watch()
-        self._finish_copies(watch)
-        files.sync_folder(target)
-
-    def _finish_copies(self, watch: Watch) -> None:
         for partial in self._partial:
             files.sync(partial)
             partial.rename(partial.with_name(partial.name.removeprefix(_PARTIAL)))
             watch()
         self._partial.clear()
+        files.sync_folder(target)
 
-    def _is_brought(self, one: StoredObject, watch: Watch) -> bool:
-        source, target = self._source / one.key, self._target / one.key
-        if fault := fault_of(source, one):
+    def _is_transferred(self, stored: StoredObject, watch: Watch) -> bool:
+        source, target = self._source / stored.key, self._target / stored.key
+        if fault := fault_of(source, stored):
             self._broken.append(fault)
             return False
         target.unlink(missing_ok=True)
@@ -126,38 +123,34 @@ class Transfer:
             elif error.errno not in _NOT_LINKED:
                 raise
             return False
-        # Made by root, the name is for the owner of the folder, and so is what it names.
+        # A link made by root belongs to the owner of the folder, as a copy does.
         give_to_owner(target.parent, target)
         return True
 
     def _check_space(self) -> None:
-        needed = sum(self._missing_bytes(folder, objects) for folder, objects in listing.by_folder(self._list))
-        free = shutil.disk_usage(self._target).free
-        if needed > free - self._kept:
-            kept = f", of which the registry keeps {size_text(self._kept)} (storage.min_free)" if self._kept else ""
+        needed = 0
+        for folder, objects in listing.by_folder(self._list):
+            sizes = files.sizes(self._target / folder)
+            needed += sum(stored.size for stored in objects if sizes.get(stored.name) != stored.size)
+        free, min_free = shutil.disk_usage(self._target).free, self._min_free
+        if needed > free - min_free:
+            kept = f", of which the registry keeps {size_text(min_free)} (storage.min_free)" if min_free else ""
             raise BackupError(
                 f"{self._target}: {size_text(needed)} have to be copied there and {size_text(free)} are free{kept}; "
                 "make room, or name a folder with more"
             )
 
-    def _missing_bytes(self, folder: str, objects: list[StoredObject]) -> int:
-        there = files.sizes(self._target / folder)
-        return sum(one.size for one in objects if there.get(one.name) != one.size)
 
-
-def fault_of(path: Path, one: StoredObject, watch: Watch | None = None) -> str:
-    """Return what is wrong with the file of an object, empty when nothing is; with `watch` its bytes are read too."""
+def fault_of(path: Path, stored: StoredObject, watch: Watch | None = None) -> str:
+    """Return what is wrong with the file of an object, empty if nothing is; with `watch` its bytes are read too."""
     try:
         size = path.stat().st_size
     except FileNotFoundError:
-        return f"blob {one.digest}: its object {path} is missing"
-    if size != one.size:
-        return f"blob {one.digest}: its object {path} has {size} bytes instead of {one.size}"
+        return f"blob {stored.digest}: its object {path} is missing"
+    if size != stored.size:
+        return f"blob {stored.digest}: its object {path} has {size} bytes instead of {stored.size}"
     if watch is None:
         return ""
-    algorithm, _, encoded = one.digest.partition(":")
-    return (
-        ""
-        if files.digest(path, watch, algorithm) == encoded
-        else f"blob {one.digest}: its object {path} has other bytes"
-    )
+    algorithm, _, encoded = stored.digest.partition(":")
+    is_sound = files.digest(path, watch, algorithm) == encoded
+    return "" if is_sound else f"blob {stored.digest}: its object {path} has other bytes"

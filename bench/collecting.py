@@ -86,7 +86,7 @@ def dry_run() -> str:
     from collector.report import Report
 
     policy, report = _policy(Policy), Report()
-    found = Counter(finding.kind for finding in collection.rehearse(policy, report))
+    found = Counter(finding.kind for finding in collection.forecast(policy, report))
     return ": " + ", ".join(f"{number} {kind}s" for kind, number in found.items())
 
 
@@ -97,25 +97,25 @@ def run() -> str:
     from collector.report import Report
     from collector.throttle import Throttle
 
-    class TimedPace(Throttle):
-        """Knows how long it made way for others."""
+    class TimedThrottle(Throttle):
+        """Measures the pauses."""
 
         paused = 0.0
 
-        def rest(self, started_at: float) -> None:
-            """Make way."""
+        def pause(self, started_at: float) -> None:
+            """Pause."""
             began = time.monotonic()
-            super().rest(started_at)
+            super().pause(started_at)
             self.paused += time.monotonic() - began
 
-    policy, report, pace = _policy(Policy), Report(), TimedPace()
-    collection.collect(policy, report, pace)
+    policy, report, throttle = _policy(Policy), Report(), TimedThrottle()
+    collection.collect(policy, report, throttle)
     began = time.monotonic()
-    collection.foresee(policy, report)
-    ahead, total = time.monotonic() - began, report.total
+    collection.count_later_bytes(policy, report)
+    later, total = time.monotonic() - began, report.total
     return (
         f": {total.manifests} manifests, {total.links} links, {total.blobs} blobs; "
-        f"{pace.paused:.2f} s of it made way for others, {ahead:.2f} s looked ahead"
+        f"{throttle.paused:.2f} s of it in pauses, {later:.2f} s for the bytes of later runs"
     )
 
 

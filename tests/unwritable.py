@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from django.db import connection, transaction
 
 from distribution import deferred_writes
-from tests.collector.elsewhere import elsewhere
+from tests.collector.other_thread import in_other_thread
 
 PATIENCE_SECONDS = 60.0
 
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 60.0
 @contextmanager
 def unwritable(table: str) -> Iterator[None]:
     """Let another connection hold the lock that writers of `table` need: on SQLite that of the whole database."""
-    with elsewhere(_lock(table)):
+    with in_other_thread(_lock(table)):
         yield
 
 

@@ -1,12 +1,12 @@
-"""Delete what nothing references, beside pushes and pulls.
+"""Garbage collection: delete what nothing references, beside pushes and pulls.
 
-`runs`          one collection from its lease to its report
+`runs`          one run from lease to report; the last runs stay as rows
 `collection`    its steps: `sweep` of manifests, links and blobs, `expiry` of uploads and trash, `repositories`
-`batches`       primary keys in order, so many at a time; `throttle` the pace
-`policy`        what a run may remove, and from when on
-`lease`, `schedule`   which process collects, and when the next run is due
-`report`, `history`   what a run did, and the last runs
+`batches`       keyset pagination over due rows; `throttle` pauses between them
+`policy`        what a run may remove, and after which grace period
+`lease`, `schedule`   which process runs, and when the next run is due
+`report`        what a run removed
 `dry_run`       what a run would remove
-`jobs`          the thread that runs what is due
-`fsck`          the database against the storage
+`jobs`          the thread and process for periodic work
+`fsck`          compares database and storage
 """

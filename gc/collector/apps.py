@@ -1,10 +1,10 @@
-"""Register the app: tables are called `gc_*` and the command is `manage.py gc`."""
+"""The app `gc`: tables `gc_*`, command `manage.py gc`."""
 
 from django.apps import AppConfig
 
 
 class CollectorConfig(AppConfig):
-    """Delete what nothing references."""
+    """Garbage collection."""
 
     name = "collector"
     label = "gc"

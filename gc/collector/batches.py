@@ -1,4 +1,4 @@
-"""Go through the due rows of one table, oldest first, while the table changes under the walk."""
+"""Keyset pagination over tables that change meanwhile, and removal of due rows in that order."""
 
 import logging
 import time
@@ -14,8 +14,8 @@ from collector.throttle import StopError, Throttle
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-# SQLite compares times as text, to which ".123" is before ".123000": a batch starts a little before the
-# last one ended, and what was met already is passed by.
+# SQLite compares times as text, where ".123" sorts before ".123000". So a batch starts a little before the end of
+# the last one, and skips the rows it has seen.
 OVERLAP = timedelta(milliseconds=1)
 
 Removed = TypeVar("Removed")
@@ -23,9 +23,9 @@ Row = TypeVar("Row", bound=Model)
 
 
 def by_pk(rows: QuerySet[Row], batch: int = BATCH) -> Iterator[Row]:
-    """Yield `rows` by primary key, with no statement left open between batches.
+    """Yield `rows` by primary key, with no statement open between batches.
 
-    An open one would keep its snapshot of the database: on SQLite nothing could be written beside it.
+    An open statement keeps its snapshot: on SQLite nobody could write meanwhile.
     """
     rows, last = rows.order_by("pk"), None
     while found := list((rows if last is None else rows.filter(pk__gt=last))[:batch]):
@@ -33,60 +33,56 @@ def by_pk(rows: QuerySet[Row], batch: int = BATCH) -> Iterator[Row]:
         last = found[-1].pk
 
 
-def by_age(rows: QuerySet[Any], moment: str) -> Iterator[list[Any]]:
-    """Yield `rows` in pages, the oldest by the column `moment` first, with no statement left open between them."""
-    # As the database writes it: SQLite compares times as text, in which one moment has several forms.
-    rows = rows.annotate(written=Cast(moment, TextField())).order_by(moment, "pk")
+def by_age(rows: QuerySet[Any], column: str) -> Iterator[list[Any]]:
+    """Yield pages of `rows`, oldest `column` first, with no statement open between them."""
+    # Compared as the database writes it: as text, SQLite has several forms of one time.
+    rows = rows.annotate(written=Cast(column, TextField())).order_by(column, "pk")
     page = list(rows[:BATCH])
     while page:
         yield page
         last = Value(page[-1].written)
-        rest = rows.filter(Q(**{f"{moment}__gt": last}) | Q(pk__gt=page[-1].pk), **{f"{moment}__gte": last})
+        rest = rows.filter(Q(**{f"{column}__gt": last}) | Q(pk__gt=page[-1].pk), **{f"{column}__gte": last})
         page = list(rest[:BATCH])
 
 
 class BusyError(Exception):
-    """Somebody else holds a row that is needed: nothing was changed, try later."""
+    """Another transaction locks a row that is needed: nothing was changed, try again later."""
 
 
-class Walk(Generic[Removed]):
-    """One run's way through `rows`, which are due in the order of the column `moment`.
+class DueRows(Generic[Removed]):
+    """Rows to remove one by one, oldest `column` first.
 
-    `remove` takes a primary key and looks at the row again: it removes it and returns what that was, or
-    returns None when the row is not due after all. A row that fails is logged and counted, and the walk goes
-    on; a StopError ends it. Memory is that of one batch and of the rows that were busy, failed or left, which are few.
+    `remove` takes a primary key and checks the row again under its lock. It returns what it removed, or None if the
+    row is no longer due. A failure is logged and counted; only StopError ends the iteration. Memory is one batch and
+    the rows that were busy, failed or kept, which are few.
     """
 
-    def __init__(self, rows: QuerySet[Any], moment: str, remove: Callable[[Any], Removed | None]) -> None:
-        """Walk over `rows`, a queryset of all that is due whenever it is asked."""
-        self._rows = rows.order_by(moment, "pk")
-        self._moment = moment
+    def __init__(self, rows: QuerySet[Any], column: str, remove: Callable[[Any], Removed | None]) -> None:
+        """`rows` is a queryset of all due rows, evaluated batch by batch."""
+        self._rows = rows.order_by(column, "pk")
+        self._column = column
         self._remove = remove
         self.busy: set[Any] = set()
         self.failed: set[Any] = set()
 
-    def go(self, pace: Throttle) -> Iterator[Removed]:
-        """Visit each due row once and yield what was removed; rows once busy or failed are not visited."""
+    def remove_all(self, throttle: Throttle) -> Iterator[Removed]:
+        """Visit each due row once and yield what was removed; busy and failed rows of before are skipped."""
         seen = self.busy | self.failed
-        for pk in self._due(seen):
-            started_at = time.monotonic()
-            removed = self._try(pk)
-            if removed is None:
-                seen.add(pk)
-            else:
-                yield removed
-            pace.rest(started_at)
-
-    def _due(self, seen: set[Any]) -> Iterator[Any]:
-        """Yield the primary keys of due rows that are not in `seen`, to which the caller adds what stays."""
         rows = self._rows
         while True:
-            batch = rows.values_list("pk", self._moment)[: BATCH + len(seen)]
-            fresh = [(pk, moment) for pk, moment in batch if pk not in seen]
+            batch = rows.values_list("pk", self._column)[: BATCH + len(seen)]
+            fresh = [(pk, at) for pk, at in batch if pk not in seen]
             if not fresh:
                 return
-            yield from (pk for pk, _ in fresh)
-            rows = self._rows.filter(**{f"{self._moment}__gte": fresh[-1][1] - OVERLAP})
+            for pk, _ in fresh:
+                started_at = time.monotonic()
+                removed = self._try(pk)
+                if removed is None:
+                    seen.add(pk)
+                else:
+                    yield removed
+                throttle.pause(started_at)
+            rows = self._rows.filter(**{f"{self._column}__gte": fresh[-1][1] - OVERLAP})
 
     def _try(self, pk: Any) -> Removed | None:
         try:
@@ -95,7 +91,7 @@ class Walk(Generic[Removed]):
             raise
         except BusyError:
             self.busy.add(pk)
-        except Exception:  # whatever is wrong with one row, the others are still to go
+        except Exception:  # one broken row must not keep the others
             logger.exception("a due row is broken", extra={"table": self._rows.model.__name__, "pk": str(pk)})
             self.failed.add(pk)
         return None

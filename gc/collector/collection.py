@@ -1,11 +1,11 @@
-"""One run: sweep manifests, links and blobs, expire uploads, remove what is empty then; or find what that would be."""
+"""The steps of one run: sweep, expire uploads, remove empty repositories, empty the trash; and their forecast."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
 
 from collector import expiry, repositories
-from collector.dry_run.forecast import Mark
+from collector.dry_run.forecast import Forecast
 from collector.dry_run.results import Finding, Kind
 from collector.policy import Policy
 from collector.report import Counts, Report
@@ -14,46 +14,49 @@ from collector.throttle import Throttle
 from core.db import clock
 
 
-def collect(policy: Policy, report: Report, pace: Throttle) -> None:
-    """Remove what is due under `policy` now, counted in `report`.
+def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
+    """Remove what is due under `policy` and count it in `report`.
 
-    `now` is the database's and taken once, so that a changed grace period applies to everything alike. Raises
-    StopError when `pace` does, with `report` saying what was done.
+    `now` is the database's, read once, so that a changed grace period applies to everything alike. Raises StopError
+    when `throttle` does; `report` then counts what was done.
     """
-    repositories.finish_deletions(report, pace)
+    repositories.finish_deletions(report, throttle)
     now = clock.now()
-    sweep(policy, now - policy.grace_period, report, pace)
+    sweep(policy, now - policy.grace_period, report, throttle)
     for scope in policy.scopes():
-        expiry.expire_uploads(now, scope, report, pace)
-    repositories.remove_empty(policy, report, pace)
-    expiry.empty_trash(now, report, pace)
+        expiry.expire_uploads(now, scope, report, throttle)
+    repositories.remove_empty(policy, report, throttle)
+    expiry.empty_trash(now, report, throttle)
 
 
-def rehearse(policy: Policy, report: Report, pace: Throttle | None = None) -> Iterator[Finding]:
-    """Yield what `collect` would remove now, counted in `report`; nothing is changed.
+def forecast(policy: Policy, report: Report, throttle: Throttle | None = None) -> Iterator[Finding]:
+    """Yield what `collect` would remove now and count it in `report`; change nothing.
 
-    What is for a later run is counted at the end. Raises StopError when `pace` does.
+    Bytes of later runs are counted at the end. Raises StopError when `throttle` does.
     """
-    now, pace = clock.now(), pace or Throttle()
-    cut = now - policy.grace_period
-    marked = Mark(policy, cut, pace).find()
-    uploads = (expiry.find_uploads(now, scope, pace) for scope in policy.scopes())
-    for finding in chain(marked, *uploads, expiry.find_objects(now, pace)):
+    now, throttle = clock.now(), throttle or Throttle()
+    due_before = now - policy.grace_period
+    swept = Forecast(policy, due_before, throttle).find()
+    uploads = (expiry.find_uploads(now, scope, throttle) for scope in policy.scopes())
+    for finding in chain(swept, *uploads, expiry.find_objects(now, throttle)):
         finding.add_to(report)
         yield finding
-    ahead = Report()
-    foresee(policy, ahead, pace, earlier=cut)
-    for pk, counts in ahead.repositories.items():
-        # What goes now is not for later.
-        now_freed = report.repositories.get(pk, Counts()).freed_bytes
-        report.count(pk, Counts(later_bytes=max(0, counts.later_bytes - now_freed)))
+    later = Report()
+    count_later_bytes(policy, later, throttle, previous=due_before)
+    for pk, counts in later.repositories.items():
+        # Without the bytes that this run frees already.
+        freed = report.repositories.get(pk, Counts()).freed_bytes
+        report.count(pk, Counts(later_bytes=max(0, counts.later_bytes - freed)))
 
 
-def foresee(policy: Policy, report: Report, pace: Throttle | None = None, earlier: datetime | None = None) -> None:
-    """Count in `report` the bytes that nothing holds now, beyond those freed: for a later run, untouched till then.
+def count_later_bytes(
+    policy: Policy, report: Report, throttle: Throttle | None = None, previous: datetime | None = None
+) -> None:
+    """Count in `report` the unreferenced bytes within their grace period, which a later run frees.
 
-    A run with the cut `earlier` comes first, None: has been. Raises StopError when `pace` does.
+    A run that removes rows due before `previous` comes first; None means that it is done. Raises StopError when
+    `throttle` does.
     """
-    for finding in Mark(policy, clock.now(), pace, earlier).find():
+    for finding in Forecast(policy, clock.now(), throttle, previous).find():
         if finding.kind is Kind.BLOB and finding.repository_id is not None:
             report.count(finding.repository_id, Counts(later_bytes=finding.size))

@@ -1,4 +1,4 @@
-"""Give back what uploads and removed blobs leave behind: sessions nobody goes on with, objects in the trash."""
+"""Expire abandoned uploads, and delete the objects in the trash that are due."""
 
 import logging
 import time
@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from collector import lease
-from collector.batches import BusyError, Walk, by_age
+from collector.batches import BusyError, DueRows, by_age
 from collector.dry_run.results import Finding, Kind
 from collector.models import Job
 from collector.report import Report
@@ -27,14 +27,14 @@ from distribution.uploads import leases, sessions
 
 logger = logging.getLogger(__name__)
 
-# A transaction for each took a second of waiting beside many pushes into SQLite, and the trash grew.
+# Beside many pushes into SQLite a transaction for each waited up to a second, and the trash grew.
 OBJECTS_AT_ONCE = 50
 
-_FORGET_OBJECTS = Statement("DELETE FROM distribution_trash WHERE id = ANY(%s)")
+_REMOVE_OBJECTS = Statement("DELETE FROM distribution_trash WHERE id = ANY(%s)")
 
 
 def expired_uploads(now: datetime) -> QuerySet[Upload]:
-    """Return the sessions that ended by themselves before `now`."""
+    """Return the uploads that are expired at `now` and that no request writes to."""
     is_old = Q(active_at__lt=now - sessions.EXPIRY) | Q(offset=0)
     return Upload.objects.filter(leases.free(), is_old, active_at__lt=now - sessions.EMPTY_EXPIRY)
 
@@ -44,59 +44,34 @@ def due_trash(now: datetime) -> QuerySet[Trash]:
     return Trash.objects.filter(delete_after__lte=now)
 
 
-def find_uploads(now: datetime, scope: Q, pace: Throttle) -> Iterator[Finding]:
-    """Yield the uploads that `expire_uploads` would end. Raises StopError when `pace` does."""
+def find_uploads(now: datetime, scope: Q, throttle: Throttle) -> Iterator[Finding]:
+    """Yield the uploads that `expire_uploads` would end. Raises StopError when `throttle` does."""
     rows = deletion.in_sight(expired_uploads(now)).filter(scope)
     rows = rows.select_related("repository").only("active_at", "repository__name")
     for page in by_age(rows, "active_at"):
         for row in page:
             reason = f"no activity since {row.active_at:%Y-%m-%d %H:%M:%S} UTC"
             yield Finding(Kind.UPLOAD, str(row.pk), reason, row.repository_id, row.repository.name)
-        pace.look()
+        throttle.check()
 
 
-def find_objects(now: datetime, pace: Throttle) -> Iterator[Finding]:
-    """Yield the objects that `empty_trash` would delete. Raises StopError when `pace` does."""
+def find_objects(now: datetime, throttle: Throttle) -> Iterator[Finding]:
+    """Yield the objects that `empty_trash` would delete. Raises StopError when `throttle` does."""
     for page in by_age(due_trash(now), "delete_after"):
         for row in page:
             yield Finding(Kind.OBJECT, row.key, f"in the trash until {row.delete_after:%Y-%m-%d %H:%M:%S} UTC")
-        pace.look()
+        throttle.check()
 
 
-def expire_uploads(now: datetime, scope: Q, report: Report, pace: Throttle) -> None:
-    """End every upload within `scope` that expired: its objects go into the trash, a repository with nothing else goes.
+def expire_uploads(now: datetime, scope: Q, report: Report, throttle: Throttle) -> None:
+    """End every expired upload within `scope`, move its objects to the trash, and remove repositories left empty.
 
-    So there are never more empty repositories than open uploads, which are bounded.
+    So empty repositories never outnumber open uploads, which are bounded.
     """
-    walk = Walk(expired_uploads(now).filter(scope), "active_at", partial(_expire, now=now, report=report))
-    report.uploads += sum(walk.go(pace))
-    report.busy += len(walk.busy)
-    report.failures += len(walk.failed)
-
-
-def may_empty_trash() -> bool:
-    """Tell whether objects may be deleted: not beside a backup, which still reads what its database copy names."""
-    return not lease.is_held(Job.BACKUP)
-
-
-def empty_trash(now: datetime, report: Report, pace: Throttle) -> None:
-    """Delete every object that is due at `now`, then its row; nothing while a backup is made.
-
-    A backup that begins after this was asked names nothing that is due: whatever its database copy names is thrown
-    away later than `now`. Raises what the storage raises when it does not answer.
-    """
-    if not may_empty_trash():
-        return
-    # A storage that is not mounted lacks every object: "absent" must not count as deleted then.
-    check_storage()
-    for page in by_age(due_trash(now), "delete_after"):
-        for first in range(0, len(page), OBJECTS_AT_ONCE):
-            started_at = time.monotonic()
-            # Forgotten once more after a power cut: an object that is absent counts as deleted.
-            deleted = [row.pk for row in page[first : first + OBJECTS_AT_ONCE] if _is_deleted(row, report)]
-            report.objects += transactions.run_volatile(_FORGET_OBJECTS.run, deleted)
-            failpoint("reap.after_row")
-            pace.rest(started_at)
+    due = DueRows(expired_uploads(now).filter(scope), "active_at", partial(_expire, now=now, report=report))
+    report.uploads += sum(due.remove_all(throttle))
+    report.busy += len(due.busy)
+    report.failures += len(due.failed)
 
 
 def _expire(pk: UUID, now: datetime, report: Report) -> bool | None:
@@ -121,15 +96,40 @@ def _expire_locked(pk: UUID, now: datetime) -> Repository | None:
     return upload.repository
 
 
+def may_empty_trash() -> bool:
+    """Tell whether objects may be deleted: not during a backup, which still reads those of its snapshot."""
+    return not lease.is_taken(Job.BACKUP)
+
+
+def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:
+    """Delete every object that is due at `now`, then its row; nothing during a backup.
+
+    A backup that begins after the check needs nothing that is due: the objects of its snapshot come into the trash
+    later than `now`. Raises what the storage raises when it does not answer.
+    """
+    if not may_empty_trash():
+        return
+    # An unmounted storage lacks every object: none of them may count as deleted.
+    check_storage()
+    for page in by_age(due_trash(now), "delete_after"):
+        for first in range(0, len(page), OBJECTS_AT_ONCE):
+            started_at = time.monotonic()
+            # If a power cut undoes this, the next run repeats it: a missing object counts as deleted.
+            deleted = [row.pk for row in page[first : first + OBJECTS_AT_ONCE] if _is_deleted(row, report)]
+            report.objects += transactions.run_volatile(_REMOVE_OBJECTS.run, deleted)
+            failpoint("trash.after_row")
+            throttle.pause(started_at)
+
+
 def _is_deleted(row: Trash, report: Report) -> bool:
-    """Delete an object. One that resists is put off, otherwise it would be logged every minute."""
+    """Delete an object. One that resists is put off, otherwise it would fail again, and be logged, every minute."""
     try:
-        failpoint("reap.before_delete")
+        failpoint("trash.before_delete")
         blob_store().delete(row.key)
-    except Exception:  # whatever is wrong with one object, the others are still to go
+    except Exception:  # one broken object must not keep the others
         logger.exception("an object of the trash can't be deleted", extra={"key": row.key})
         transactions.run_volatile(Trash.objects.filter(pk=row.pk).update, delete_after=Now() + trash.DELAY)
         report.failures += 1
         return False
-    failpoint("reap.after_delete")
+    failpoint("trash.after_delete")
     return True

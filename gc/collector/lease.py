@@ -1,6 +1,6 @@
-"""One runner at a time across processes and replicas: a row with a heartbeat, taken over when it is stale.
+"""A lease for each job: one process at a time, across machines. A heartbeat renews it; an expired one is taken over.
 
-Two runners at once would do no harm (each row is locked and asked again), only work twice.
+Two processes at once would do no harm, only work twice: each row is locked and checked again.
 """
 
 import os
@@ -24,22 +24,22 @@ LIFETIME = timedelta(minutes=2)
 RENEW_SECONDS = 20.0
 
 
-class HeldError(Exception):
+class LeaseTakenError(Exception):
     """Another process does the job."""
 
 
 @dataclass(slots=True)
-class Held:
-    """The lease of a job, ours as long as it is renewed."""
+class OwnLease:
+    """This process's lease of a job, valid as long as it is renewed."""
 
     job: Job
     token: uuid.UUID = field(default_factory=uuid.uuid4)
     renewed_at: float = field(default_factory=time.monotonic)
 
     def renew(self) -> bool:
-        """Give a sign of life, at most once in RENEW_SECONDS: True when it was time for one.
+        """Send a heartbeat, at most one in RENEW_SECONDS; return whether one was sent.
 
-        Raises StopError when another took over.
+        Raises StopError when another process took over.
         """
         if time.monotonic() - self.renewed_at < RENEW_SECONDS:
             return False
@@ -51,46 +51,41 @@ class Held:
 
 
 @contextmanager
-def hold(job: Job) -> Iterator[Held]:
-    """Hold the lease of `job`. Raises HeldError, which says who holds it."""
-    held = Held(job)
-    if not transactions.run_volatile(_take, held):
-        raise HeldError(_whose(job))
+def acquire(job: Job) -> Iterator[OwnLease]:
+    """Acquire the lease of `job` for the block. Raises LeaseTakenError, which names the process that has it."""
+    own = OwnLease(job)
+    if not transactions.run_volatile(_take, own):
+        row = Lease.objects.filter(job=job).first()
+        raise LeaseTakenError(
+            f"{row.holder} since {row.taken_at:%Y-%m-%d %H:%M:%S} UTC" if row else "another process until just now"
+        )
     try:
-        yield held
+        yield own
     finally:
-        transactions.run_volatile(remove, Lease.objects.filter(job=job, token=held.token))
+        transactions.run_volatile(remove, Lease.objects.filter(job=job, token=own.token))
 
 
-def abandon(job: Job, token: uuid.UUID) -> None:
-    """Remove the lease with this token, whose holder is known to be dead; that of any other stays."""
-    remove(Lease.objects.filter(job=job, token=token))
-
-
-def is_held(job: Job) -> bool:
-    """Tell whether a process does the job."""
-    return Lease.objects.filter(job=job).exclude(_stale()).exists()
-
-
-def _take(held: Held) -> bool:
-    """Take the lease if nobody has it, or whoever had it fell silent; of two that insert it at once one comes again."""
-    rows = Lease.objects.filter(job=held.job)
-    taken = {"holder": _name(), "token": held.token, "taken_at": Now(), "expires_at": Now() + LIFETIME}
+def _take(own: OwnLease) -> bool:
+    """Take the lease if it is free or expired; if two insert it at once, the loser's transaction runs again."""
+    rows = Lease.objects.filter(job=own.job)
+    holder = f"{socket.gethostname()}, process {os.getpid()}"[:255]
+    taken = {"holder": holder, "token": own.token, "taken_at": Now(), "expires_at": Now() + LIFETIME}
     if rows.exists():
-        return bool(rows.filter(_stale()).update(**taken))
-    Lease.objects.create(job=held.job, **taken)
+        return bool(rows.filter(_is_expired()).update(**taken))
+    Lease.objects.create(job=own.job, **taken)
     return True
 
 
-def _stale() -> Q:
-    """Return the condition that nobody renewed the lease; also one given by a clock that was set back since."""
+def release_of_dead(job: Job, token: uuid.UUID) -> None:
+    """Remove the lease with this token, whose process is known to be dead."""
+    remove(Lease.objects.filter(job=job, token=token))
+
+
+def is_taken(job: Job) -> bool:
+    """Tell whether a process does the job."""
+    return Lease.objects.filter(job=job).exclude(_is_expired()).exists()
+
+
+def _is_expired() -> Q:
+    """Return the condition for an expired lease, or one from before the clock was set back."""
     return Q(expires_at__lt=Now()) | Q(expires_at__gt=Now() + LIFETIME)
-
-
-def _whose(job: Job) -> str:
-    row = Lease.objects.filter(job=job).first()
-    return f"{row.holder} since {row.taken_at:%Y-%m-%d %H:%M:%S} UTC" if row else "another process until just now"
-
-
-def _name() -> str:
-    return f"{socket.gethostname()}, process {os.getpid()}"[:255]

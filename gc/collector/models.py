@@ -1,4 +1,4 @@
-"""The rows of the collector: who is running, what each run did, and what else was found."""
+"""The tables of the collector: leases, runs, the findings of dry runs, and the progress of the scrub."""
 
 import uuid
 from typing import ClassVar
@@ -7,16 +7,16 @@ from django.db import models
 
 
 class Job(models.TextChoices):
-    """What one process at a time does."""
+    """A job that one process at a time does."""
 
     COLLECTION = "collection", "collection"
-    REAPING = "reaping", "reaping"
+    EXPIRY = "reaping", "reaping"
     SCRUBBING = "scrubbing", "scrubbing"
     BACKUP = "backup", "backup"
 
 
 class Lease(models.Model):
-    """The right to do a job, of one process until it ends or falls silent."""
+    """The exclusive right of one process to do a job, until it ends or its heartbeat stops."""
 
     job = models.CharField(max_length=16, primary_key=True, choices=Job.choices)
     holder = models.CharField(max_length=255, help_text="host and process")
@@ -25,12 +25,12 @@ class Lease(models.Model):
     expires_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        """Name the job."""
+        """Return the job."""
         return self.job
 
 
 class Trigger(models.TextChoices):
-    """Why a run happens."""
+    """What started a run."""
 
     SCHEDULE = "schedule", "schedule"
     COMMAND = "command", "command line"
@@ -38,7 +38,7 @@ class Trigger(models.TextChoices):
 
 
 class State(models.TextChoices):
-    """How far a run is."""
+    """The state of a run."""
 
     REQUESTED = "requested", "requested"
     WITHDRAWN = "withdrawn", "withdrawn"
@@ -49,7 +49,7 @@ class State(models.TextChoices):
 
 
 class Run(models.Model):
-    """One run of the collector: when, why, under what policy, and what it removed."""
+    """One run of the collector: its trigger, policy, times, and what it removed."""
 
     started_at = models.DateTimeField(db_index=True, help_text="until it begins: when it was asked for")
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -72,13 +72,13 @@ class Run(models.Model):
     error = models.TextField(blank=True)
 
     class Meta:
-        """The last one first; the few that wait are found among many that are done."""
+        """Newest first; the index finds the few requested runs among many that ended."""
 
         ordering: ClassVar[list[str]] = ["-started_at", "-id"]
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["state", "started_at"], name="gc_run_state")]
 
     def __str__(self) -> str:
-        """Name the run by its beginning."""
+        """Return the time at which it began."""
         return f"{self.started_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -93,17 +93,17 @@ class RunFinding(models.Model):
     reason = models.TextField()
 
     class Meta:
-        """As they were found."""
+        """The name in the admin."""
 
         verbose_name = "finding"
 
     def __str__(self) -> str:
-        """Name what would go."""
+        """Return kind and name."""
         return f"{self.kind} {self.name}"
 
 
 class Scrub(models.Model):
-    """How far the slow reading of every blob has come: one row, which goes round by primary keys."""
+    """The progress of the scrub: one row, whose `position` goes through the blobs by primary key."""
 
     position = models.BigIntegerField(default=0, help_text="primary key of the blob that was read last")
     reached_at = models.DateTimeField(help_text="when that blob was to be read")
@@ -114,10 +114,10 @@ class Scrub(models.Model):
     rounds = models.BigIntegerField(default=0, help_text="rounds that ended")
 
     class Meta:
-        """The one."""
+        """There is one row."""
 
         verbose_name_plural = "scrub"
 
     def __str__(self) -> str:
-        """Name the round."""
+        """Return the number of the round."""
         return f"round {self.rounds + 1}"

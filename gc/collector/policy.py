@@ -1,4 +1,4 @@
-"""What one run may remove."""
+"""What one run may remove: where, and after which grace period."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from distribution.models import Repository
 
 BATCH = 500
 
-# Asked for each idle row: as a join, SQLite might begin at the repositories and read all that they have.
+# A subquery for each due row: with a join, SQLite might start at the repositories and read all their manifests.
 KEEPS_UNTAGGED = Q(Exists(Repository.objects.filter(pk=OuterRef("repository"), keeps_untagged=True)))
-"""The condition on a manifest that its repository keeps it without a tag."""
+"""Condition on a manifest: its repository keeps untagged manifests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long what nothing holds is kept, whether an untagged manifest is such a thing, and where.
+    """How long unreferenced rows are kept, and whether untagged manifests are among them.
 
-    `repository` is a pattern as in access rules; empty: everywhere.
+    `repository` limits it to a pattern as in access rules; empty means all repositories.
     """
 
     grace_period: timedelta
@@ -32,12 +32,12 @@ class Policy:
 
     @classmethod
     def configured(cls) -> Policy:
-        """Return what the section `garbage_collector` of the configuration says."""
+        """Return the policy of the section `garbage_collector`."""
         section = settings.REGISTRY.garbage_collector
         return cls(section.grace_period, section.remove_untagged)
 
     def scopes(self) -> Iterator[Q]:
-        """Yield the conditions on rows of a repository that together say where, a number of repositories each.
+        """Yield conditions on rows that together select the repositories, BATCH of them each.
 
         Raises InvalidPatternError.
         """
@@ -47,7 +47,7 @@ class Policy:
             yield Q(repository__in=pks)
 
     def batches(self) -> Iterator[list[int]]:
-        """Yield the primary keys of the repositories of each scope, in order; none when it is everywhere.
+        """Yield the sorted primary keys of the repositories of each scope; nothing without a pattern.
 
         Raises InvalidPatternError.
         """

@@ -1,4 +1,4 @@
-"""What a run did: counts for each repository and for the whole registry."""
+"""What a run removed: counts for each repository and for the whole registry."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,7 +13,7 @@ BATCH = 500
 
 @dataclass(slots=True)
 class Counts:
-    """Rows removed, and bytes of blobs: freed by this run, or by a later one once their grace is over."""
+    """Rows removed, and bytes of blobs: freed by this run, or by a later one after their grace period."""
 
     manifests: int = 0
     links: int = 0
@@ -32,10 +32,10 @@ class Counts:
 
 @dataclass(slots=True)
 class Report:
-    """Counts by primary key of the repository, and what belongs to none.
+    """Counts by primary key of the repository, and counts of the registry.
 
-    The bytes of a blob count for the repository that let go of it last. `gone` has the names of repositories whose
-    rows are removed.
+    The bytes of a blob count for the repository whose link was removed last. `gone` maps removed repositories to
+    their names.
     """
 
     repositories: dict[int, Counts] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Report:
 
 
 def so_far(report: Report) -> str:
-    """Return in one line how far a run is."""
+    """Return the progress of a run in one line."""
     total = report.total
     rows = f"{total.manifests} manifests, {total.links} links, {total.blobs} blobs"
     return f"so far: {rows}, {size_text(total.freed_bytes)}"
@@ -76,12 +76,16 @@ def names_of(report: Report) -> dict[int, str]:
 
 
 def table(report: Report, names: Mapping[int, str]) -> str:
-    """Return the counts as a table: one line a repository by name, then the total."""
+    """Return the counts as a table: a line for each repository, then the total."""
     header = ("repository", "manifests", "links", "blobs", "freed", "after grace")
     named = sorted(((names.get(pk, f"#{pk}"), counts) for pk, counts in report.repositories.items()), key=itemgetter(0))
     lines = [header, *(_cells(name, counts) for name, counts in named), _cells("total", report.total)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(_aligned(line, widths) for line in lines)
+    rows = [
+        [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        for line in lines
+    ]
+    return "\n".join("  ".join(row) for row in rows)
 
 
 def _cells(name: str, counts: Counts) -> tuple[str, ...]:
@@ -89,13 +93,8 @@ def _cells(name: str, counts: Counts) -> tuple[str, ...]:
     return (name, *map(str, rows), size_text(counts.freed_bytes), size_text(counts.later_bytes))
 
 
-def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
-    first, *rest = zip(line, widths, strict=True)
-    return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)])
-
-
 def json_value(report: Report, names: Mapping[int, str]) -> dict[str, object]:
-    """Return the report as JSON knows values."""
+    """Return the report as a JSON value."""
     rows = sorted(
         ((names.get(pk, f"#{pk}"), asdict(counts)) for pk, counts in report.repositories.items()), key=itemgetter(0)
     )

@@ -1,4 +1,4 @@
-"""Remove repositories: those that were deleted with all that they hold, others once they are empty."""
+"""Remove repositories: deleted ones with their contents, others once they are empty."""
 
 import logging
 import time
@@ -10,44 +10,39 @@ from collector.report import Counts, Report
 from collector.throttle import StopError, Throttle
 from distribution import deletion, repositories
 from distribution.deletion import Removed
-from distribution.models import Repository
 
 logger = logging.getLogger(__name__)
 
 
-def finish_deletions(report: Report, pace: Throttle) -> None:
-    """Go on with every deletion that was begun, counted in `report`. Raises StopError when `pace` does."""
+def finish_deletions(report: Report, throttle: Throttle) -> None:
+    """Finish every deletion that was begun, and count it in `report`. Raises StopError when `throttle` does."""
     for repository in by_pk(deletion.unfinished()):
         try:
-            _finish(repository, report, pace)
+            for removed in steps(repository.pk, throttle):
+                report.uploads += removed.uploads
+                counts = Counts(removed.manifests, removed.links, removed.blobs, removed.freed_bytes)
+                report.count(repository.pk, counts)
             report.gone[repository.pk] = deletion.original_name(repository)
         except StopError:
             raise
-        except Exception:  # whatever is wrong with one repository, the others are still to go
+        except Exception:  # one broken repository must not keep the others
             logger.exception("a deleted repository is broken", extra={"repository": repository.name})
             report.failures += 1
 
 
-def _finish(repository: Repository, report: Report, pace: Throttle) -> None:
-    for removed in steps(repository.pk, pace):
-        report.uploads += removed.uploads
-        counts = Counts(removed.manifests, removed.links, removed.blobs, removed.freed_bytes)
-        report.count(repository.pk, counts)
-
-
-def steps(pk: int, pace: Throttle) -> Iterator[Removed]:
-    """Go on with the deletion of one repository, and make way for others after each item. Raises StopError."""
+def steps(pk: int, throttle: Throttle) -> Iterator[Removed]:
+    """Continue the deletion of one repository, with a pause after each step. Raises StopError."""
     began_at = time.monotonic()
     for removed in deletion.steps(pk):
         yield removed
-        pace.rest(began_at)
+        throttle.pause(began_at)
         began_at = time.monotonic()
 
 
-def remove_empty(policy: Policy, report: Report, pace: Throttle) -> None:
-    """Remove the row of each repository that holds nothing, where `policy` says. Raises StopError when `pace` does.
+def remove_empty(policy: Policy, report: Report, throttle: Throttle) -> None:
+    """Remove each empty repository within the scope of `policy`. Raises StopError when `throttle` does.
 
-    One that is made anew at this moment is busy, or is made once more: a push never waits for this, nor fails.
+    A concurrent push neither waits nor fails: its repository is busy here, or the push creates it again.
     """
     rows = repositories.empty()
     scopes = [rows] if not policy.repository else [rows.filter(pk__in=pks) for pks in policy.batches()]
@@ -56,4 +51,4 @@ def remove_empty(policy: Policy, report: Report, pace: Throttle) -> None:
             began_at = time.monotonic()
             if repositories.remove_if_empty(repository.pk):
                 report.gone[repository.pk] = repository.name
-            pace.rest(began_at)
+            throttle.pause(began_at)

@@ -1,21 +1,33 @@
-"""Collect, or find what that would be, and leave a row about it."""
+"""One run of the collector under its lease, with a row that records it; old rows are pruned."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from django.db.models.functions import Now
+from django.db.models import F, Window
+from django.db.models.functions import Now, RowNumber
 
-from collector import collection, history, lease, schedule
-from collector.dry_run import estimate
-from collector.lease import Held
-from collector.models import Job, Run, State, Trigger
+from collector import collection, lease, schedule
+from collector.dry_run import results
+from collector.lease import OwnLease
+from collector.models import Job, Run, RunFinding, State, Trigger
 from collector.policy import Policy
 from collector.report import Report
 from collector.throttle import StopError, Throttle
 from core.db import clock, transactions
 from core.failpoints import failpoint
+from distribution.models import remove
 
 Watch = Callable[[], None]
+
+KEPT = 1000
+"""How many ended runs of each trigger and state are kept.
+
+By trigger and state: runs that fail every ten minutes displace none that removed something, and manual ones none of
+the schedule, which tell when the next is due.
+"""
+
+PRUNED = 100
+"""How many are removed at once; each run adds one."""
 
 _COUNTS = (
     *("manifests", "links", "blobs", "uploads", "objects_deleted"),
@@ -24,64 +36,78 @@ _COUNTS = (
 
 
 class WithdrawnError(Exception):
-    """Whoever asked for the run has withdrawn it."""
+    """The requested run was withdrawn."""
 
 
 def collect(
     policy: Policy, report: Report, trigger: Trigger, *, started_by: str = "", watch: Watch | None = None
 ) -> Run:
-    """Collect under `policy`, counted in `report`, and return the row of the run.
+    """Collect under `policy`, count it in `report`, and return the row of the run.
 
-    `watch` is called after each step; a StopError from it ends the run, which counts as stopped early. Raises
-    HeldError when another process is collecting, and whatever ends the run, which the row tells too.
+    `watch` is called after each step; a StopError from it ends the run early. Raises LeaseTakenError when another
+    process is collecting, and whatever made the run fail, which the row records too.
     """
-    with lease.hold(Job.COLLECTION) as held:
-        return perform(held, Run(trigger=trigger, started_by=started_by), policy, report, watch)
+    with lease.acquire(Job.COLLECTION) as own_lease:
+        return perform(own_lease, Run(trigger=trigger, started_by=started_by), policy, report, watch)
 
 
 def collect_if_due(report: Report, watch: Watch | None = None) -> Run | None:
-    """Collect as configured if the schedule says so, whoever else has just done it. Raises what `collect` raises."""
-    with lease.hold(Job.COLLECTION) as held:
+    """Collect as configured if a run is due; None means that another process did it. Raises what `collect` raises."""
+    with lease.acquire(Job.COLLECTION) as own_lease:
         if not schedule.is_due():
             return None
-        return perform(held, Run(trigger=Trigger.SCHEDULE), Policy.configured(), report, watch)
+        return perform(own_lease, Run(trigger=Trigger.SCHEDULE), Policy.configured(), report, watch)
 
 
-def perform(held: Held, run: Run, policy: Policy, report: Report, watch: Watch | None) -> Run:
-    """Do the run, a dry one too, whose lease is `held`; its row tells now and then how far it is.
+def perform(own_lease: OwnLease, run: Run, policy: Policy, report: Report, watch: Watch | None) -> Run:
+    """Perform the run, or the dry run, and record its progress with each heartbeat of the lease.
 
-    Raises WithdrawnError when it was asked for and does not wait any more, and whatever ends it.
+    Raises WithdrawnError when a requested run was withdrawn, and whatever makes the run fail.
     """
 
     def watch_all() -> None:
-        if held.renew():
+        if own_lease.renew():
             _count(run, report)
             transactions.run_volatile(run.save, update_fields=_COUNTS)
         if watch is not None:
             watch()
 
-    pace = Throttle(watch_all)
+    throttle = Throttle(watch_all)
     close_interrupted()
-    history.prune()
+    prune()
     _begin(run, policy)
     with _recorded(run, report):
         if run.is_dry_run:
-            estimate.keep(run, collection.rehearse(policy, report, pace))
+            results.keep(run, collection.forecast(policy, report, throttle))
         else:
-            collection.collect(policy, report, pace)
-            collection.foresee(policy, report, pace)
+            collection.collect(policy, report, throttle)
+            collection.count_later_bytes(policy, report, throttle)
     return run
 
 
 def is_any_open() -> bool:
-    """Tell whether a run is under way, or its process was killed."""
+    """Tell whether a run is in progress, or its process was killed."""
     return Run.objects.filter(state=State.RUNNING).exists()
 
 
 def close_interrupted() -> None:
-    """Close what a process that was killed left open: whoever holds the lease is the only one running."""
+    """Mark the runs of killed processes as stopped; the caller has the lease, so no run is in progress."""
     rows = Run.objects.filter(state=State.RUNNING)
     transactions.run(rows.update, state=State.STOPPED, error="the process ended", ended_at=Now())
+
+
+def prune() -> None:
+    """Remove up to PRUNED of the runs beyond KEPT, with their findings."""
+    rank = Window(RowNumber(), [F("trigger"), F("state")], [F("started_at").desc(), F("pk").desc()])
+    ended = Run.objects.filter(ended_at__isnull=False).annotate(rank=rank)
+    pks = [run.pk for run in ended.filter(rank__gt=KEPT).order_by("started_at", "pk").only("pk")[:PRUNED]]
+    if pks:
+        transactions.run(_remove, pks)
+
+
+def _remove(pks: list[int]) -> None:
+    remove(RunFinding.objects.filter(run__in=pks))
+    remove(Run.objects.filter(pk__in=pks))
 
 
 def _begin(run: Run, policy: Policy) -> None:
@@ -99,6 +125,7 @@ def _begin(run: Run, policy: Policy) -> None:
 
 @contextmanager
 def _recorded(run: Run, report: Report) -> Iterator[None]:
+    """Record in the row how the block ended."""
     run.state = State.FAILED
     try:
         yield

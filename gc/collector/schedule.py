@@ -1,4 +1,4 @@
-"""When collection is due, as rows tell: a restart forgets nothing, and a missed run is caught up."""
+"""When a collection is due, computed from the recorded runs: a missed run is made up for after a restart."""
 
 from datetime import timedelta
 
@@ -8,14 +8,14 @@ from django.db import connection
 from collector.models import Run, State, Trigger
 from core.db import clock
 
-# A run that failed or was stopped is tried again after this long, if the interval is not shorter.
+# A run that failed or was stopped is retried after this long, or after the interval if that is shorter.
 RETRY = timedelta(minutes=10)
 
 _SINCE = {
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now', '-{seconds:.3f} seconds')",
     "postgresql": "(statement_timestamp() - interval '{seconds:.3f} seconds')",
 }
-# Where no run ever began, what there is to be late for is as old as the table of runs.
+# Before the first run the interval counts from the migration that made the table.
 _OVERDUE = """
 SELECT NOT EXISTS (SELECT 1 FROM gc_run WHERE started_at >= {since} AND state = 'done' AND "trigger" = 'schedule')
 AND (
@@ -26,12 +26,12 @@ AND (
 
 
 def is_due() -> bool:
-    """Tell whether the next run of the schedule should begin now."""
+    """Tell whether the next scheduled run should begin now."""
     section = settings.REGISTRY.garbage_collector
     if not section.is_enabled:
         return False
     now = clock.now()
-    # A run in the future is of a clock that was set back since: nobody waits until then.
+    # A run in the future is from before the clock was set back: it does not count.
     last = Run.objects.filter(trigger=Trigger.SCHEDULE, started_at__lte=now).first()
     if last is None:
         return True
@@ -40,7 +40,7 @@ def is_due() -> bool:
 
 
 def is_overdue() -> bool:
-    """Tell whether collection is enabled and no run of the schedule was done for more than two intervals."""
+    """Tell whether collection is enabled and no scheduled run was done for two intervals."""
     with connection.cursor() as cursor:
         cursor.execute(overdue_sql())
         (is_late,) = cursor.fetchone()
@@ -48,9 +48,9 @@ def is_overdue() -> bool:
 
 
 def overdue_sql() -> str:
-    """Return the statement that tells whether a run of the schedule should have been done, and was not.
+    """Return the SELECT that tells whether a scheduled run is overdue.
 
-    A probe asks it together with whether the database answers, on any connection.
+    The health check runs it on a connection of its own, and learns too whether the database answers.
     """
     seconds = 2 * settings.REGISTRY.garbage_collector.interval.total_seconds()
     return _OVERDUE.format(since=_SINCE[connection.vendor].format(seconds=seconds))

@@ -1,12 +1,11 @@
-"""Remove what nothing holds and nobody was promised: one row a transaction, beside running pushes.
+"""Remove unreferenced rows whose grace period is over: one row a transaction, beside running pushes.
 
-    manifests, pass after pass, since one that goes lets its children and referrers go → links → blobs
+    manifests, in passes, since a removed one releases its children and referrers → links → blobs
 
-A row is locked with SKIP LOCKED in the order of locks (Manifest → Blob → Link) and then looked at again: a
-push never waits for a run, and a run never for a push. What is let go here is let go as of the removed
-manifest's own `last_used_at`: what was quiet all along goes in the same run, what was touched since keeps its
-grace period. While a process has promises that it could not write, nothing may go (`collection_fence`): the run waits
-for a moment, then ends, and is tried again soon.
+A row is locked with SKIP LOCKED in lock order (Manifest → Blob → Link) and checked again: neither does a push wait for
+a run, nor a run for a push. References are released as of the removed manifest's own `last_used_at`: rows unused since
+then are removed in the same run, and those used later keep their grace period. While a process has unwritten renewals
+of `last_used_at`, nothing may be removed (`collection_fence`): the run waits a little, then stops, and is retried soon.
 """
 
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from time import monotonic, sleep
 
 from django.db.models import Q
 
-from collector.batches import BusyError, Walk
+from collector.batches import BusyError, DueRows
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.report import Counts, Report
 from collector.throttle import StopError, Throttle
@@ -29,7 +28,7 @@ from distribution.manifests import references, removal
 from distribution.models import Link, Manifest
 
 _FIND_MANIFEST = Statement("SELECT repository_id, digest FROM distribution_manifest WHERE id = %s")
-# As values, not as conditions: PostgreSQL may look for a row that is idle and old through all of those.
+# In the SELECT list, not in WHERE: there PostgreSQL may search the index for every unreferenced old row.
 _IS_MANIFEST_DUE = Statement("""
 SELECT last_used_at, is_unreferenced AND last_used_at < %s
     AND NOT (SELECT keeps_untagged FROM distribution_repository WHERE id = manifest.repository_id)
@@ -42,136 +41,135 @@ _LOCK_LINK = Statement("SELECT id FROM distribution_link WHERE id = %s FOR UPDAT
 _IS_LINK_DUE = Statement("SELECT is_unreferenced AND last_used_at < %s FROM distribution_link WHERE id = %s")
 _KEEP_LINK = Statement("UPDATE distribution_link SET is_unreferenced = FALSE WHERE id = %s")
 
-# Beside a busy database some renewals are late at any time, each for some seconds: a run that ended at the first one
-# would never come to its end.
+# Beside a busy database some renewal is always a few seconds late: a run that stopped at the first one would never end.
 FENCED_SECONDS = 30.0
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 
 Removed = tuple[int, Counts]
-"""The primary key of a repository, and what went from it."""
+"""The primary key of a repository, and what was removed from it."""
 
 
-def sweep(policy: Policy, cut: datetime, report: Report, pace: Throttle) -> None:
-    """Remove every manifest (when `policy` says so) and link that is idle since before `cut`, and their blobs.
+def sweep(policy: Policy, due_before: datetime, report: Report, throttle: Throttle) -> None:
+    """Remove links, and manifests if `policy` says so, unreferenced and unused since before `due_before`; their blobs.
 
-    Manifests stay where the repository keeps what is untagged. What was busy is tried once more at the end; what
-    still is waits for the next run. Raises StopError when `pace` does, and while nothing may be removed.
+    Repositories with `keeps_untagged` keep their manifests. Busy rows are tried once more at the end, then left for
+    the next run. Raises StopError when `throttle` does, and while nothing may be removed.
     """
     for scope in policy.scopes():
-        _sweep(policy, cut, scope, report, pace)
+        _sweep(policy, due_before, scope, report, throttle)
 
 
-def _sweep(policy: Policy, cut: datetime, scope: Q, report: Report, pace: Throttle) -> None:
-    due = scope & Q(is_unreferenced=True, last_used_at__lt=cut)
-    manifests = Walk(
-        Manifest.objects.filter(due, ~KEEPS_UNTAGGED), "last_used_at", partial(remove_manifest, cut=cut, pace=pace)
+def _sweep(policy: Policy, due_before: datetime, scope: Q, report: Report, throttle: Throttle) -> None:
+    is_due = scope & Q(is_unreferenced=True, last_used_at__lt=due_before)
+    untagged = Manifest.objects.filter(is_due, ~KEEPS_UNTAGGED)
+    manifests = DueRows(untagged, "last_used_at", partial(remove_manifest, due_before=due_before, throttle=throttle))
+    links = DueRows(
+        Link.objects.filter(is_due), "last_used_at", partial(remove_link, due_before=due_before, throttle=throttle)
     )
-    links = Walk(Link.objects.filter(due), "last_used_at", partial(remove_link, cut=cut, pace=pace))
-    walks = [manifests, links] if policy.remove_untagged else [links]
+    tables = [manifests, links] if policy.remove_untagged else [links]
     try:
-        for walk in walks:
-            _go(walk, report, pace, in_passes=walk is manifests)
-        if any(walk.busy for walk in walks):
-            for walk in walks:
-                walk.busy.clear()
-                _go(walk, report, pace, in_passes=walk is manifests)
+        for rows in tables:
+            _remove_all(rows, report, throttle, in_passes=rows is manifests)
+        if any(rows.busy for rows in tables):
+            for rows in tables:
+                rows.busy.clear()
+                _remove_all(rows, report, throttle, in_passes=rows is manifests)
     finally:
-        report.busy += sum(len(walk.busy) for walk in walks)
-        report.failures += sum(len(walk.failed) for walk in walks)
+        report.busy += sum(len(rows.busy) for rows in tables)
+        report.failures += sum(len(rows.failed) for rows in tables)
 
 
-def _go(walk: Walk[Removed], report: Report, pace: Throttle, *, in_passes: bool) -> None:
+def _remove_all(rows: DueRows[Removed], report: Report, throttle: Throttle, *, in_passes: bool) -> None:
     has_removed = True
     while has_removed:
         has_removed = False
-        for repository_id, counts in walk.go(pace):
+        for repository_id, counts in rows.remove_all(throttle):
             report.count(repository_id, counts)
             has_removed = in_passes
 
 
 class _FencedError(StopError):
-    """The next row would be refused as well."""
+    """Every other row would be refused as well."""
 
     def __init__(self) -> None:
         super().__init__("a server has still to write down what it promised")
 
 
-def _pass(may_pass: Callable[[], bool]) -> None:
-    """Begin a transaction that removes. Raises _FencedError."""
-    if not may_pass():
-        raise _FencedError
-
-
 def _remove(
-    step: Callable[[int, datetime, Callable[[], bool]], Removed | None], pk: int, cut: datetime, pace: Throttle | None
+    step: Callable[[int, datetime, Callable[[], bool]], Removed | None],
+    pk: int,
+    due_before: datetime,
+    throttle: Throttle | None,
 ) -> Removed | None:
-    """Run a step in its transaction, as soon as it may remove.
+    """Run `step` in a transaction, as soon as it may remove.
 
-    Raises StopError when `pace` does, and after FENCED_SECONDS.
+    Raises StopError when `throttle` does, and after FENCED_SECONDS.
     """
     deadline = monotonic() + FENCED_SECONDS
     while True:
         try:
             with collection_fence.exclusive() as may_pass:
-                return transactions.run(step, pk, cut, may_pass)
+                return transactions.run(step, pk, due_before, may_pass)
         except _FencedError:
-            if not _is_open_before(deadline, pace or Throttle()):
+            if not _is_open_before(deadline, throttle or Throttle()):
                 raise
 
 
-def _is_open_before(deadline: float, pace: Throttle) -> bool:
-    """Wait without a transaction, which would keep others from writing what they promised."""
+def _is_open_before(deadline: float, throttle: Throttle) -> bool:
+    """Wait for the fence outside of a transaction, which would delay the renewals themselves."""
     while monotonic() < deadline:
-        sleep(LOOK_SECONDS)
-        pace.look()
+        sleep(POLL_SECONDS)
+        throttle.check()
         with collection_fence.exclusive() as may_pass:
             if may_pass():
                 return True
     return False
 
 
-def remove_manifest(pk: int, cut: datetime, pace: Throttle | None = None) -> Removed | None:
+def remove_manifest(pk: int, due_before: datetime, throttle: Throttle | None = None) -> Removed | None:
     """Remove the manifest if it is still due. Raises BusyError, StopError, UNAVAILABLE."""
-    removed = _remove(_remove_manifest, pk, cut, pace)
+    removed = _remove(_remove_manifest, pk, due_before, throttle)
     failpoint("collect.after_manifest_commit")
     return removed
 
 
-def _remove_manifest(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Removed | None:
-    _pass(may_pass)
+def _remove_manifest(pk: int, due_before: datetime, may_pass: Callable[[], bool]) -> Removed | None:
+    if not may_pass():
+        raise _FencedError
     row = _FIND_MANIFEST.row(pk)
     if row is None:
         return None
     repository_pk, digest = row
-    family = removal.lock(pk, repository_pk, digest, skip_locked=True)
-    if pk not in family.pks:
+    removal_set = removal.lock(pk, repository_pk, digest, skip_locked=True)
+    if pk not in removal_set.pks:
         raise BusyError
-    # Asked in SQL, as the walk did: SQLite compares times as text, Python does not.
-    last_used_at, is_due = _IS_MANIFEST_DUE.row(cut, pk) or (None, False)
+    # In SQL, as the query for due rows: SQLite compares times as text, Python does not.
+    last_used_at, is_due = _IS_MANIFEST_DUE.row(due_before, pk) or (None, False)
     if not is_due:
         return None
     if references.is_manifest_referenced(pk):
         _KEEP_MANIFEST.run(pk)
         return None
-    if not family.is_complete:
+    if not removal_set.is_complete:
         raise BusyError
     try:
-        removal.remove(family, ended_at=last_used_at, skip_locked=True)
+        removal.remove(removal_set, ended_at=last_used_at, skip_locked=True)
     except LostRaceError as error:
         raise BusyError from error
     failpoint("collect.before_manifest_commit")
     return repository_pk, Counts(manifests=1)
 
 
-def remove_link(pk: int, cut: datetime, pace: Throttle | None = None) -> Removed | None:
+def remove_link(pk: int, due_before: datetime, throttle: Throttle | None = None) -> Removed | None:
     """Remove the link if it is still due, and the blob with its last link. Raises BusyError, StopError, UNAVAILABLE."""
-    removed = _remove(_remove_link, pk, cut, pace)
+    removed = _remove(_remove_link, pk, due_before, throttle)
     failpoint("collect.after_link_commit")
     return removed
 
 
-def _remove_link(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Removed | None:
-    _pass(may_pass)
+def _remove_link(pk: int, due_before: datetime, may_pass: Callable[[], bool]) -> Removed | None:
+    if not may_pass():
+        raise _FencedError
     link = _FIND_LINK.row(pk)
     if link is None:
         return None
@@ -179,7 +177,7 @@ def _remove_link(pk: int, cut: datetime, may_pass: Callable[[], bool]) -> Remove
     blob = _LOCK_BLOB.row(blob_pk)
     if blob is None or _LOCK_LINK.row(pk) is None:
         raise BusyError
-    if not _IS_LINK_DUE.value(cut, pk):
+    if not _IS_LINK_DUE.value(due_before, pk):
         return None
     if references.is_link_referenced(pk):
         _KEEP_LINK.run(pk)

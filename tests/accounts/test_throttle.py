@@ -24,7 +24,7 @@ from accounts.models import Account, FailedLogin
 from accounts.throttling import throttle
 from accounts.throttling.password_queue import PasswordQueue
 from tests.caller import Caller, Response, error_codes
-from tests.collector.elsewhere import elsewhere
+from tests.collector.other_thread import in_other_thread
 from tests.conftest import PASSWORDS, hashed
 
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
@@ -469,7 +469,7 @@ def counting(checks: list[bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[C
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(8) as threads, elsewhere(row_held(row)):
+    with ThreadPoolExecutor(8) as threads, in_other_thread(row_held(row)):
 
         def begin() -> None:
             checked = len(checks)

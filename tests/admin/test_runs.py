@@ -6,14 +6,14 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from collector.dry_run import estimate
+from collector.dry_run import results
 from collector.jobs import due, queue, scheduler
 from collector.models import Run, RunFinding
 from distribution.models import Link, Manifest
 from tests.admin.browser import Browser, errors_of, messages_of, staff
 from tests.admin.form import form_of
 from tests.caller import Caller
-from tests.collector.props import pass_time
+from tests.collector.runs import pass_time
 from tests.images import Image, push_blob
 
 RUNS, ADD, FINDINGS = "/admin/gc/run/", "/admin/gc/run/add/", "/admin/gc/runfinding/"
@@ -102,7 +102,7 @@ def test_a_dry_run_changes_nothing_and_lists_what_would_go_and_why(admin: Browse
 def test_what_a_dry_run_finds_beyond_the_bound_is_counted(
     admin: Browser, untagged: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "LISTED", 2)
+    monkeypatch.setattr(results, "LISTED", 2)
     admin.submit(ADD, is_dry_run="on", remove_untagged="on")
 
     run = done()
@@ -112,7 +112,7 @@ def test_what_a_dry_run_finds_beyond_the_bound_is_counted(
 
 
 def test_older_dry_runs_lose_their_findings(admin: Browser, untagged: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate, "KEPT_RUNS", 2)
+    monkeypatch.setattr(results, "KEPT_RUNS", 2)
     for _ in range(3):
         admin.submit(ADD, is_dry_run="on", remove_untagged="on")
         due.run_due()
@@ -126,7 +126,7 @@ def test_older_dry_runs_lose_their_findings(admin: Browser, untagged: Image, mon
 def test_a_dry_run_that_was_withdrawn_takes_no_findings_from_others(
     admin: Browser, untagged: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "KEPT_RUNS", 2)
+    monkeypatch.setattr(results, "KEPT_RUNS", 2)
     for is_withdrawn in (False, True, True, False):
         admin.submit(ADD, is_dry_run="on", remove_untagged="on")
         if is_withdrawn:
@@ -277,7 +277,7 @@ def test_the_jobs_are_called_once_the_run_is_there(
     admin: Browser, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., object]
 ) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(scheduler, "call", lambda: calls.append(Run.objects.count()))
+    monkeypatch.setattr(scheduler, "wake", lambda: calls.append(Run.objects.count()))
 
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[attr-defined]
         admin.submit(ADD)

@@ -18,8 +18,8 @@ from django.core.management import CommandError
 from django.db import connection
 from pytest_django.fixtures import Settings
 
+from backup.create import Backup, create
 from backup.errors import BackupError
-from backup.making import Backup, make
 from collector import lease
 from collector.models import Job, Lease
 from collector.throttle import StopError
@@ -27,7 +27,7 @@ from configuration.values import Reserve
 from distribution.models import Blob, Trash, Upload
 from tests.backup.conftest import BackUp
 from tests.caller import Caller
-from tests.collector.props import collect, pass_time
+from tests.collector.runs import collect, pass_time
 from tests.images import Image
 from tokens.keys import ring
 
@@ -132,7 +132,7 @@ def test_a_backup_that_runs_out_of_room_gives_back_what_it_took(
     push("alice/app", "v1")
     another_mount(2**20)
     if has_one_before:
-        make(folder, Backup(), lambda: None)
+        create(folder, Backup(), lambda: None)
     before = objects_in(folder)
     push("alice/app", "v2", b"another layer")
     backup = Backup()
@@ -142,7 +142,7 @@ def test_a_backup_that_runs_out_of_room_gives_back_what_it_took(
             another_mount(-1)
 
     with pytest.raises(BackupError, match="what this backup brought is removed"):
-        make(folder, backup, fill)
+        create(folder, backup, fill)
 
     assert backup.counts.copied == 2
     assert len(before) == (2 if has_one_before else 0)
@@ -161,7 +161,7 @@ def test_a_backup_that_is_stopped_leaves_no_half_copies(
             raise StopError
 
     with pytest.raises(StopError):
-        make(folder, backup, stop)
+        create(folder, backup, stop)
 
     assert backup.counts.copied == 1
     assert objects_in(folder) == {}
@@ -305,7 +305,7 @@ def test_nothing_that_the_copy_names_is_deleted_meanwhile(push: Push, folder: Pa
                 pass_time()
                 collect()
 
-    make(folder, backup, collect_all)
+    create(folder, backup, collect_all)
 
     assert is_collected
     assert not Blob.objects.exists()
@@ -329,7 +329,7 @@ def test_a_second_backup_at_once_is_told_who_makes_the_first(push: Push, back_up
     push("alice/app", "v1")
 
     with (
-        lease.hold(Job.BACKUP),
+        lease.acquire(Job.BACKUP),
         pytest.raises(CommandError, match=r"Another backup is being made: .*process \d+") as refused,
     ):
         back_up()
@@ -349,7 +349,7 @@ def test_a_backup_that_lost_its_lease_is_given_up(
         Lease.objects.all().delete()
 
     with pytest.raises(StopError, match="another process took over"):
-        make(folder, backup, lose)
+        create(folder, backup, lose)
 
     assert manifest_of(folder) == before
     assert len(list(folder.glob("20*"))) == 1

@@ -98,8 +98,8 @@ def test_the_backup_of_another_registry_is_not_overwritten(push: Push, back_up: 
 
 def test_a_folder_in_which_another_backup_is_at_work_is_refused(prepared: None, folder: Path) -> None:
     with (
-        backup_folder.opened(folder),
-        pytest.raises(CommandError, match="another backup or restore is at work in it") as refusal,
+        backup_folder.locked(folder),
+        pytest.raises(CommandError, match="another backup or restore is using it") as refusal,
     ):
         call_command("backup", str(folder))
 

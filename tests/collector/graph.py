@@ -15,7 +15,7 @@ from distribution.models import Blob, Link, Manifest, Upload
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import parse_tag
 from distribution.uploads import sessions
-from tests.collector.props import DAY
+from tests.collector.runs import DAY
 from tests.images import descriptor, digest_of, index, manifest
 
 

@@ -8,7 +8,7 @@ from collector import runs
 from collector.models import Run, Trigger
 from collector.policy import Policy
 from collector.report import Report
-from tests.collector.props import DAY
+from tests.collector.runs import DAY
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.db.models import F
 
 from distribution.models import Blob, Link, Trash
 from tests.caller import Caller
-from tests.collector.props import DAY, collect, pass_time
+from tests.collector.runs import DAY, collect, pass_time
 from tests.collector.storage import objects, objects_named_by_rows
 from tests.images import Image, descriptor, digest_of, manifest, push_blob, put_manifest
 

@@ -9,8 +9,8 @@ from django.db.models import Model, QuerySet
 
 from distribution.models import Blob, Link, Manifest, Upload
 from tests.caller import Caller
-from tests.collector.elsewhere import elsewhere
-from tests.collector.props import collect, pass_time
+from tests.collector.other_thread import in_other_thread
+from tests.collector.runs import collect, pass_time
 from tests.images import Image, index, push_blob, put_manifest
 
 APP = "alice/app"
@@ -35,7 +35,7 @@ def _locked(rows: QuerySet[Model]) -> Iterator[None]:
             assert list(rows.select_for_update())
             yield
 
-    with elsewhere(lock()):
+    with in_other_thread(lock()):
         yield
 
 

@@ -14,8 +14,8 @@ from collector import lease
 from collector.models import Job
 from distribution.models import Blob, Link, Manifest, Upload
 from tests.caller import Caller
-from tests.collector.broken import break_deletion
-from tests.collector.props import pass_time
+from tests.collector.runs import pass_time
+from tests.collector.undeletable import break_deletion
 from tests.images import Image, push_blob
 from tests.project.starting import manage
 
@@ -113,10 +113,10 @@ def test_a_dry_run_lists_what_would_go_and_changes_nothing(untagged: Image) -> N
 
 def test_a_dry_run_prints_the_table_of_the_run(untagged: Image, alice: Caller) -> None:
     push_blob(alice, "alice/young", b"young")
-    rehearsed, done = gc("--delete-untagged", "--dry-run"), gc("--delete-untagged")
+    expected, done = gc("--delete-untagged", "--dry-run"), gc("--delete-untagged")
 
     tables = [
-        [line for line in output.splitlines() if line.startswith(("alice", "total"))] for output in (rehearsed, done)
+        [line for line in output.splitlines() if line.startswith(("alice", "total"))] for output in (expected, done)
     ]
 
     assert tables[0] == tables[1]
@@ -145,14 +145,14 @@ def test_gc_runs_with_the_configuration_that_it_names(tmp_path: Path) -> None:
 
 
 def test_gc_beside_another_run_says_who_runs_and_exits_with_3(db: None) -> None:
-    with lease.hold(Job.COLLECTION), pytest.raises(CommandError, match=r"at work: .+, process \d+") as refusal:
+    with lease.acquire(Job.COLLECTION), pytest.raises(CommandError, match=r"in progress: .+, process \d+") as refusal:
         gc()
 
     assert refusal.value.returncode == 3
 
 
 def test_a_dry_run_beside_another_run_is_fine(db: None) -> None:
-    with lease.hold(Job.COLLECTION):
+    with lease.acquire(Job.COLLECTION):
         assert "total" in gc("--dry-run")
 
 
@@ -161,13 +161,13 @@ def test_gc_is_confined_to_the_repositories_named(alice: Caller) -> None:
         push_blob(alice, name, name.encode())
         alice.post(f"/v2/{name}/blobs/uploads/")
     pass_time()
-    rehearsed = gc("--dry-run", "--repository", "alice/app*")
+    expected = gc("--dry-run", "--repository", "alice/app*")
 
     done = gc("--repository", "alice/app*")
 
     assert list(Link.objects.values_list("repository__name", flat=True)) == ["alice/other"]
     assert list(Upload.objects.values_list("repository__name", flat=True)) == ["alice/other"]
-    assert "alice/other" not in rehearsed + done
+    assert "alice/other" not in expected + done
 
 
 def test_gc_refuses_what_is_no_pattern() -> None:

@@ -17,7 +17,7 @@ from collector.jobs import queue
 from collector.models import Run
 from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Repository, Tag, Trash, Upload
 from tests.caller import Caller
-from tests.collector.props import DAY, collect, pass_time, rehearse
+from tests.collector.runs import DAY, collect, forecast, pass_time
 from tests.images import Image, digest_of, index, put_manifest
 
 Push = Callable[..., Image]
@@ -98,17 +98,17 @@ def _queries_built(push: Push, alice: Caller, images: int, monkeypatch: pytest.M
     return built
 
 
-def test_a_rehearsal_reads_no_table_from_end_to_end(many: None) -> None:
+def test_a_dry_run_reads_no_table_from_end_to_end(many: None) -> None:
     with CaptureQueriesContext(connection) as captured:
-        found = rehearse()
+        found = forecast()
 
     assert len(found) == 6
     _check(captured)
 
 
-def test_a_rehearsal_does_not_read_all_that_use_a_layer_of_everybody(many: None) -> None:
+def test_a_dry_run_does_not_read_all_that_use_a_layer_of_everybody(many: None) -> None:
     with CaptureQueriesContext(connection) as captured:
-        rehearse()
+        forecast()
 
     statements = [re.sub(r"^DECLARE .*? FOR ", "", query["sql"]) for query in captured.captured_queries]
     uses = [sql for sql in statements if "distribution_manifestblob" in sql]
@@ -128,7 +128,7 @@ def test_what_is_due_is_read_by_age_beside_what_repositories_keep(many: None) ->
     keeping = Repository.objects.create(name="alice/base", keeps_untagged=True)
     Manifest.objects.filter(is_unreferenced=True).update(repository=keeping)
     with CaptureQueriesContext(connection) as captured:
-        found, report = rehearse(), collect()
+        found, report = forecast(), collect()
 
     assert (found, report.total.manifests) == ([], 0)
     _check(captured, least=2)
@@ -154,7 +154,7 @@ def test_each_page_of_refuse_is_read_by_age(
     Trash.objects.bulk_create([Trash(key=str(number), delete_after=Now()) for number in range(5)])
     pass_time()
     with CaptureQueriesContext(connection) as captured:
-        rehearse()
+        forecast()
 
     pages = [q["sql"] for q in captured.captured_queries if re.search(rf'FROM "distribution_{table}".*LIMIT', q["sql"])]
     assert len(pages) == 4
@@ -172,7 +172,7 @@ def test_looking_for_requested_runs_reads_no_history(prepared: None) -> None:
     values: dict[str, Any] = {"trigger": "schedule", "grace_period": DAY, "remove_untagged": False, "state": "done"}
     Run.objects.bulk_create([Run(started_at=Now(), **values) for _ in range(500)])
     with CaptureQueriesContext(connection) as captured, connection.cursor() as cursor:
-        assert not queue.is_any()
+        assert not queue.has_waiting()
         (query,) = captured.captured_queries
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL enable_seqscan = off")

@@ -19,7 +19,7 @@ from collector.throttle import StopError
 from distribution import collection_fence, deferred_writes
 from distribution.models import Blob, Link, Manifest
 from tests.caller import Caller
-from tests.collector.props import DAY, collect, pass_time
+from tests.collector.runs import DAY, collect, pass_time
 from tests.images import Image, push_blob
 from tests.unwritable import PATIENCE_SECONDS, unwritable, wait_until_written
 

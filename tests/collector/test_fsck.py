@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from distribution.models import Blob, Link, Manifest, ManifestBlob, Tag, Trash
 from distribution.storage.blob_store import BlobStore
 from tests.caller import Caller
-from tests.collector.props import collect, pass_time
+from tests.collector.runs import collect, pass_time
 from tests.collector.storage import objects, objects_named_by_rows
 from tests.images import Image, digest_of, index, push_blob, put_manifest
 

@@ -16,9 +16,8 @@ from collector.throttle import Throttle
 from core.db import clock
 from distribution import blobs
 from distribution.models import Trash
-from tests.collector.props import DAY
+from tests.collector.runs import DAY
 from tests.core.db.test_sqlite_writer import write_lock_taken
-from tests.unwritable import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +30,7 @@ def _sqlite(transactional_db: None) -> None:
 
 
 def take_a_lease() -> None:
-    with lease.hold(Job.REAPING):
+    with lease.acquire(Job.EXPIRY):
         pass
 
 

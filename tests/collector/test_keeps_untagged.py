@@ -11,7 +11,7 @@ from collector import sweep
 from distribution.models import Link, Manifest, Repository
 from tests.caller import Caller
 from tests.collector.graph import Graph
-from tests.collector.props import DAY, collect, manifests, pass_time, rehearse
+from tests.collector.runs import DAY, collect, forecast, manifests, pass_time
 from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
 
 BASE, APP = "alice/base", "alice/app"
@@ -50,7 +50,7 @@ def test_its_manifests_stay_with_their_blobs(untagged: dict[str, str], alice: Ca
 
 
 def test_a_dry_run_leaves_them_too(untagged: dict[str, str]) -> None:
-    assert {name for kind, _, name in rehearse() if kind == "manifest"} == {untagged[APP]}
+    assert {name for kind, _, name in forecast() if kind == "manifest"} == {untagged[APP]}
 
 
 @pytest.mark.parametrize("place", [(), ("--repository", BASE)])
@@ -81,7 +81,7 @@ def test_an_index_that_is_kept_keeps_what_it_lists_and_what_refers_to_it(alice: 
     keep(BASE)
     pass_time()
 
-    assert rehearse() == []
+    assert forecast() == []
     collect()
 
     assert manifests() == {digest_of(payload) for payload in (image, inner, outer, signature)}
@@ -91,7 +91,7 @@ def test_what_was_kept_goes_once_the_repository_keeps_it_no_longer(untagged: dic
     collect()
     keep()
 
-    found = {name for kind, _, name in rehearse() if kind == "manifest"}
+    found = {name for kind, _, name in forecast() if kind == "manifest"}
     collect()
 
     assert found == {untagged[BASE]}
@@ -108,13 +108,13 @@ def test_a_repository_that_is_told_after_the_run_has_found_its_manifests_keeps_t
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_rehearsal_finds_what_a_run_removes(prepared: None, seed: int) -> None:
+def test_a_dry_run_finds_what_a_run_removes(prepared: None, seed: int) -> None:
     graph = Graph(random.Random(seed))
     graph.grow()
     kept, collected = graph.names
     keep(kept)
     before = {name: set(Manifest.objects.filter(repository__name=name)) for name in graph.names}
-    found = {name for kind, _, name in rehearse() if kind == "manifest"}
+    found = {name for kind, _, name in forecast() if kind == "manifest"}
 
     collect()
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.caller import Caller
-from tests.collector.props import DAY, collect, manifests, pass_time
+from tests.collector.runs import DAY, collect, manifests, pass_time
 from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
 
 APP = "alice/app"

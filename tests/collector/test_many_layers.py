@@ -9,7 +9,7 @@ from distribution.manifests import store
 from distribution.models import Blob, Link, Manifest, ManifestBlob, Repository
 from distribution.protocol import spec
 from tests.caller import Caller, error_codes
-from tests.collector.props import collect, pass_time
+from tests.collector.runs import collect, pass_time
 from tests.images import descriptor, digest_of, push_blob, put_manifest
 
 MANY = 20_000

@@ -8,7 +8,7 @@ import pytest
 from distribution import blobs
 from distribution.models import Repository
 from tests.caller import Caller, Response, content
-from tests.collector.props import collect, pass_time
+from tests.collector.runs import collect, pass_time
 from tests.distribution.sessions import finish
 from tests.images import manifest, push_blob, put_manifest
 

@@ -15,8 +15,8 @@ from collector.throttle import StopError, Throttle
 from distribution import deletion
 from distribution.models import Blob, Manifest, Repository, Trash
 from tests.caller import Caller
-from tests.collector.broken import break_deletion
-from tests.collector.props import DAY, collect, pass_time, rehearse
+from tests.collector.runs import DAY, collect, forecast, pass_time
+from tests.collector.undeletable import break_deletion
 from tests.images import Image, push_blob
 
 APP = RepositoryName("alice/app")
@@ -137,7 +137,7 @@ def test_a_run_that_is_stopped_leaves_the_rest_of_a_deletion(interrupted: Image)
 def test_a_dry_run_says_nothing_of_what_is_deleted_already(interrupted: Image, alice: Caller) -> None:
     pass_time()
 
-    assert rehearse() == []
+    assert forecast() == []
 
 
 def test_fsck_finds_no_fault_in_a_deletion_under_way(interrupted: Image, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 
 from collector.jobs import due
-from collector.jobs.scheduler import Background
+from collector.jobs.scheduler import Scheduler
 from collector.models import Run
 from distribution.models import Trash
 from tests.project.talk import until
@@ -44,11 +44,11 @@ def test_a_worker_starts_the_jobs_when_something_is_due(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(due, "is_anything_due", is_anything_due)
     command = [sys.executable, "-c", f"open({str(started)!r}, 'a').write('x')"]
-    background = Background(command, interval_seconds=0.01)
-    background.start()
+    scheduler = Scheduler(command, interval_seconds=0.01)
+    scheduler.start()
 
     assert is_over.wait(60)
-    background.stop()
+    scheduler.stop()
     assert started.read_text() == "x"
 
 
@@ -58,8 +58,8 @@ def test_a_process_that_can_not_be_started_does_not_end_a_workers_jobs(
 ) -> None:
     pipe, program = tmp_path / "pipe", tmp_path / "jobs"
     os.mkfifo(pipe)
-    background = Background([str(program)], interval_seconds=0.01)
-    background.start()
+    scheduler = Scheduler([str(program)], interval_seconds=0.01)
+    scheduler.start()
     until(lambda: "could not start jobs" in caplog.messages)
 
     (tmp_path / "new").write_text(f"#!/bin/sh\necho begun > {pipe}\n")
@@ -67,7 +67,7 @@ def test_a_process_that_can_not_be_started_does_not_end_a_workers_jobs(
     (tmp_path / "new").rename(program)
 
     assert pipe.read_text() == "begun\n"
-    background.stop()
+    scheduler.stop()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -76,11 +76,11 @@ def test_a_worker_that_stops_takes_its_jobs_along(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     script = f"import time; file = open({str(pipe)!r}, 'w', buffering=1); file.write('begun\\n'); time.sleep(600)"
-    background = Background([sys.executable, "-c", script], interval_seconds=0.01)
-    background.start()
+    scheduler = Scheduler([sys.executable, "-c", script], interval_seconds=0.01)
+    scheduler.start()
     with pipe.open() as file:
         assert file.readline() == "begun\n"
 
-        background.stop()
+        scheduler.stop()
 
         assert file.readline() == ""

@@ -18,7 +18,7 @@ from collector.report import Report
 from collector.throttle import StopError
 from distribution.models import Link, Repository, Trash
 from tests.caller import Caller
-from tests.collector.props import DAY, pass_time
+from tests.collector.runs import DAY, pass_time
 from tests.collector.storage import objects
 from tests.images import push_blob
 

@@ -8,7 +8,7 @@ from django.db.models import F
 from collector.jobs import due
 from collector.models import Run
 from tests.caller import Caller
-from tests.collector.props import DAY, pass_time
+from tests.collector.runs import DAY, pass_time
 from tests.collector.storage import objects
 from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
 

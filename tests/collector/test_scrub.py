@@ -198,7 +198,7 @@ def test_a_stop_ends_the_reading_in_the_middle_of_a_blob(four: None) -> None:
         due.run_due(stop_at_the_first_piece)
 
     assert Scrub.objects.get().position == 0
-    assert not lease.is_held(Job.SCRUBBING)
+    assert not lease.is_taken(Job.SCRUBBING)
     due.run_due()
     assert Scrub.objects.get().position == 1
 
@@ -248,7 +248,7 @@ def test_a_process_is_started_when_some_are_late(four: None) -> None:
 
 def test_blobs_are_read_by_one_process_at_a_time(four: None) -> None:
     be_later(2 * HOUR)
-    with lease.hold(Job.SCRUBBING):
+    with lease.acquire(Job.SCRUBBING):
         assert not due.is_anything_due()
         assert due.run_due()
 
@@ -276,7 +276,7 @@ def test_the_admin_shows_how_far_it_is(four: None, client: Client) -> None:
 
 def ask_meanwhile() -> None:
     """Ask for a run while blobs are read."""
-    if lease.is_held(Job.SCRUBBING) and not Run.objects.exists():
+    if lease.is_taken(Job.SCRUBBING) and not Run.objects.exists():
         queue.add(Run(grace_period=HOUR, remove_untagged=False), "root")
 
 
@@ -293,7 +293,7 @@ def test_a_run_that_is_asked_for_comes_before_the_next_blob(four: None) -> None:
 def test_a_run_that_waits_for_another_keeps_no_blob_from_being_read(four: None) -> None:
     be_later(4 * HOUR)
 
-    with lease.hold(Job.COLLECTION):
+    with lease.acquire(Job.COLLECTION):
         due.run_due(ask_meanwhile)
 
     assert Run.objects.get().state == "requested"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.server import Server
-from tests.collector.eager_jobs import __file__ as eager_jobs
+from tests.collector.gunicorn_conf import __file__ as gunicorn_conf
 from tests.databases import drop_database
 
 INTERVALS = 3
@@ -40,7 +40,7 @@ class Replica(Server):
 @pytest.fixture
 def replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Replica]]:
     """Run two replicas, which look for what is due all the time."""
-    monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--config {eager_jobs}")
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", f"--config {gunicorn_conf}")
     first = Replica(tmp_path / "first")
     second = Replica(tmp_path / "second", first)
     try:

@@ -101,7 +101,7 @@ def test_an_object_that_the_disk_does_not_delete_waits_for_the_next_run(
     alice.expect(202, "DELETE", f"blobs/{digest_of(parts[0])}")
     registry.pass_time()
 
-    failed = commands.run("gc", failpoints="reap.before_delete=error:EIO")
+    failed = commands.run("gc", failpoints="trash.before_delete=error:EIO")
     registry.pass_time()
     done = commands.run("gc")
 

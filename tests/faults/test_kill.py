@@ -125,7 +125,7 @@ SERVING: dict[str, tuple[Act, Act]] = {
 # What is done before the kill of a command that collects.
 COLLECTING: dict[str, Act] = {
     **{name: leave_refuse for name in NAMES if name.startswith("collect.")},
-    **{name: fill_trash for name in NAMES if name.startswith("reap.")},
+    **{name: fill_trash for name in NAMES if name.startswith("trash.")},
 }
 # Steps of a backup, which changes nothing of the registry but its lease.
 BACKING_UP = [name for name in NAMES if name.startswith("backup.")]

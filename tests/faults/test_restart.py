@@ -57,14 +57,14 @@ def _push(alice: Pusher) -> None:
     alice.push(IMAGE)
 
 
-@pytest.mark.parametrize("name", ["reap.after_delete", "collect.before_link_commit"])
+@pytest.mark.parametrize("name", ["trash.after_delete", "collect.before_link_commit"])
 def test_jobs_that_were_killed_are_done_by_the_next(registry: Registry, name: str) -> None:
     alice = Pusher(registry, "alice/jobs")
     for content in (b"in the trash", b"linked by nothing"):
         alice.upload_whole(content)
     alice.expect(202, "DELETE", f"blobs/{digest_of(b'in the trash')}")
     registry.pass_time()
-    words = ("runjobs", "--once") if name.startswith("reap") else ("gc",)
+    words = ("runjobs", "--once") if name.startswith("trash") else ("gc",)
 
     killed = registry.manage(*words, failpoints=f"{name}=kill")
     registry.pass_time()

@@ -62,7 +62,7 @@ def spin(grace: timedelta, pace: str, file: Path) -> None:
     class Hurry(Throttle):
         """Makes way for nobody."""
 
-        def rest(self, started_at: float) -> None:
+        def pause(self, started_at: float) -> None:
             """Say how far it is."""
             write()
 
@@ -74,7 +74,7 @@ def spin(grace: timedelta, pace: str, file: Path) -> None:
         write()
         if runs % RUNS_A_LOOK == 0:
             hasten()
-            list(collection.rehearse(policy, Report()))
+            list(collection.forecast(policy, Report()))
         # Where nothing is due, the processor is for those who make it so.
         time.sleep(BREATH_SECONDS)
 

@@ -1,4 +1,4 @@
-"""`manage.py backup FOLDER`: copy all that the registry is, beside a running server."""
+"""`manage.py backup FOLDER`: back up the registry beside a running server."""
 
 import sqlite3
 import sys
@@ -11,33 +11,33 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from backup.create import Backup, create
 from backup.errors import BackupError, BusyFolderError
-from backup.making import Backup, make
 from backup.manifest import Manifest
 from collector.jobs.shutdown import Stopper, stopped_by_signal
-from collector.lease import HeldError
+from collector.lease import LeaseTakenError
 from collector.throttle import StopError
 from core.progress import Progress
 from core.sizes import size_text
 
 
 class Command(BaseCommand):
-    """Make a backup, or bring the one in the folder up to date."""
+    """Create a backup, or update the one in the folder."""
 
-    # Says so, and what to run, when the tables of this version are not there yet.
+    # Refuses a database without the migrations of this version, and says what to run.
     requires_migrations_checks = True
     help = (
-        "Copy database, objects, keys and configuration into a folder, while pushes go on; another run into the same "
-        "folder copies what is new. Exit status 3: another backup is being made."
+        "Copy database, objects, keys and configuration into a folder, while pushes continue; another run into the "
+        "same folder copies only new objects. Exit status 3: another backup is running."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the folder, and the configuration, which `manage.py` has made that of this process."""
-        parser.add_argument("folder", type=Path, metavar="FOLDER", help="Empty, new, or that of an earlier backup.")
+        """Declare the arguments; `manage.py` has read --config already."""
+        parser.add_argument("folder", type=Path, metavar="FOLDER", help="New, empty, or with an earlier backup.")
         parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Back up, then say what is in the folder."""
+        """Back up, then print a summary."""
         began_at = time.monotonic()
         backup, stopper = Backup(), Stopper()
         progress = Progress(backup.so_far, sys.stderr)
@@ -48,8 +48,8 @@ class Command(BaseCommand):
 
         try:
             with stopped_by_signal(stopper):
-                made = make(options["folder"].absolute(), backup, watch)
-        except HeldError as error:
+                made = create(options["folder"].absolute(), backup, watch)
+        except LeaseTakenError as error:
             raise CommandError(f"Another backup is being made: {error}", returncode=3) from error
         except BusyFolderError as error:
             raise CommandError(str(error), returncode=3) from error

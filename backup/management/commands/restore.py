@@ -1,4 +1,4 @@
-"""`manage.py restore FOLDER`: make the registry of a backup, in an empty place."""
+"""`manage.py restore FOLDER`: restore a backup into an empty database and storage."""
 
 import sqlite3
 import sys
@@ -13,7 +13,7 @@ from django.db import DatabaseError
 
 from backup.errors import BackupError
 from backup.manifest import Manifest
-from backup.restoring import Restore, restore
+from backup.restore import Restore, restore
 from collector.jobs.shutdown import Stopper, stopped_by_signal
 from collector.throttle import StopError
 from core.db.setup import where
@@ -23,24 +23,24 @@ from core.start_error import StartError
 
 
 class Command(BaseCommand):
-    """Restore to where the configuration says."""
+    """Restore to the configured database and storage."""
 
     help = (
-        "Restore a backup into an empty database and storage, as the configuration names them. A configuration and "
-        "keys that are there already stay. `manage.py` has restored a missing configuration before it came here."
+        "Restore a backup into the configured database and storage, which must be empty. An existing configuration and "
+        "existing keys stay; a missing configuration is restored first."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the folder, the configuration, which `manage.py` has made that of this process, and two options."""
-        parser.add_argument("folder", type=Path, metavar="FOLDER", help="What `manage.py backup` filled.")
+        """Declare the arguments; `manage.py` has read --config already."""
+        parser.add_argument("folder", type=Path, metavar="FOLDER", help="The folder of a backup.")
         parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
-        parser.add_argument("--verify", action="store_true", help="First read every object and compare its digest.")
+        parser.add_argument("--verify", action="store_true", help="First read every object and verify its digest.")
         parser.add_argument(
-            "--link", action="store_true", help="Share the objects with the backup by hard link, in place of a copy."
+            "--link", action="store_true", help="Make hard links to the objects of the backup instead of copies."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Restore, then say what there is and what to do next."""
+        """Restore, then print a summary and the next step."""
         done, stopper = Restore(), Stopper()
         progress = Progress(done.so_far, sys.stderr)
 
@@ -63,7 +63,7 @@ class Command(BaseCommand):
 
 
 def _summary(found: Manifest, done: Restore, named: str | None) -> list[str]:
-    """Say what was restored, and what comes next."""
+    """Return the lines of the summary."""
     counts, storage = done.counts, settings.REGISTRY.storage
     lines = [f"database: {where()}, as of {found.made_at}"]
     if found.has_objects:
@@ -71,6 +71,6 @@ def _summary(found: Manifest, done: Restore, named: str | None) -> list[str]:
         lines.append(f"objects: {found.objects}, {where_to}; {counts.copied} copied, {counts.linked} linked")
     else:
         lines.append(f"objects: {found.objects} have to be in {storage.backend}; `manage.py fsck` says which are not")
-    lines.append("keys: restored" if done.has_put_back_keys else "keys: there were some already, they stay")
+    lines.append("keys: restored" if done.has_restored_keys else "keys: there were some already, they stay")
     check = "manage.py fsck --deep" + (f" --config {named}" if named else "")
     return [*lines, f"next: start the server, then `{check}`; uploads that were open begin anew"]

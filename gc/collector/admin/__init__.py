@@ -1,4 +1,4 @@
-"""The pages of collections."""
+"""The admin of runs, findings and the scrub."""
 
 from collector.admin import runs
 

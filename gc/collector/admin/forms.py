@@ -1,4 +1,4 @@
-"""The form with which the admin asks for a run."""
+"""The form that requests a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from core.durations import InvalidDurationError, format_duration, parse_duration
 
 
 class RunForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
-    """What to collect, and where; as configured unless somebody says otherwise."""
+    """The policy of the run, initially as configured."""
 
     grace_period = forms.CharField(
-        widget=UnfoldAdminTextInputWidget, help_text='Keep what was used within it, as "24h" or "90m".'
+        widget=UnfoldAdminTextInputWidget, help_text='Keep what was used within this time, as "24h" or "90m".'
     )
 
     class Meta:
@@ -29,27 +29,27 @@ class RunForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stub
         model = Run
         fields: ClassVar[tuple[str, ...]] = ("is_dry_run", "remove_untagged", "grace_period", "repository")
         help_texts: ClassVar[dict[str, str]] = {
-            "is_dry_run": "Change nothing; list what would go, and why.",
-            "remove_untagged": "Remove manifests without a tag too, but where the repository keeps them.",
-            "repository": 'Only in these repositories, a pattern as "myorg/*"; empty: in all of them.',
+            "is_dry_run": "Change nothing; list what would be removed, and why.",
+            "remove_untagged": "Remove untagged manifests too, except where the repository keeps them.",
+            "repository": 'Only these repositories, as a pattern like "myorg/*"; empty: all repositories.',
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Begin with what is configured."""
+        """Start with the configured policy."""
         super().__init__(*args, **kwargs)
         section = settings.REGISTRY.garbage_collector
         self.initial.setdefault("remove_untagged", section.remove_untagged)
         self.initial.setdefault("grace_period", format_duration(section.grace_period))
 
     def clean_grace_period(self) -> timedelta:
-        """Return the duration that the text says."""
+        """Parse the duration."""
         try:
             return parse_duration(self.cleaned_data["grace_period"])
         except InvalidDurationError as error:
             raise ValidationError(f"{error}.") from error
 
     def clean_repository(self) -> str:
-        """Refuse what is no pattern."""
+        """Refuse an invalid pattern."""
         pattern: str = self.cleaned_data["repository"]
         try:
             compile_glob(pattern or "*")
@@ -58,9 +58,9 @@ class RunForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stub
         return pattern
 
     def clean(self) -> None:
-        """Refuse a second run while one waits: two clicks are not two runs."""
-        if queue.is_any():
+        """Refuse a second request while one waits: a double click requests one run."""
+        if queue.has_waiting():
             raise ValidationError(
-                "A run is requested already and has not begun: another one is at work, or no process does the jobs. "
-                "It can be withdrawn on its page."
+                "A run is requested already and has not begun: another one is in progress, or no process runs the "
+                "jobs. It can be withdrawn on its page."
             )

@@ -1,4 +1,4 @@
-"""The history of collection in the admin, where runs are asked for; and what dry runs found."""
+"""Runs of the collector, their findings and the scrub; new runs are requested here."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action
 
 from collector.admin.forms import RunForm
-from collector.dry_run import estimate
-from collector.dry_run.results import Kind
+from collector.dry_run import results
 from collector.jobs import queue, scheduler
 from collector.models import Run, RunFinding, Scrub
 from core.admin.declared_filters import DeclaredFiltersAdmin
 from core.sizes import size_text
 
 
-class _LookedAtAdmin(DeclaredFiltersAdmin):
-    """Rows to be looked at."""
+class _ReadOnlyAdmin(DeclaredFiltersAdmin):
+    """Rows that the admin shows and never changes."""
 
     list_per_page = 50
     sortable_by = ()
@@ -34,23 +33,23 @@ class _LookedAtAdmin(DeclaredFiltersAdmin):
     show_facets = admin.ShowFacets.NEVER
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
+        """Return False."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
+        """Return False."""
         return False
 
 
 @admin.register(Run)
-class RunAdmin(_LookedAtAdmin):
-    """Runs, the last one first. Whoever may add runs starts them, which a process beside the server does.
+class RunAdmin(_ReadOnlyAdmin):
+    """Runs, newest first. The permission to add runs covers requesting and withdrawing one.
 
-    And withdraws those that have not begun.
+    A process beside the server performs them.
     """
 
     form = RunForm
-    actions_list = ("rehearse", "start")  # type: ignore[assignment]  # unfold's own is an empty tuple
+    actions_list = ("start_dry_run", "start")  # type: ignore[assignment]  # unfold's own is an empty tuple
     actions_list_hide_default = True
     list_display = (
         *("started_at", "state", "is_dry_run", "trigger", "started_by"),
@@ -60,53 +59,54 @@ class RunAdmin(_LookedAtAdmin):
     date_hierarchy = "started_at"
     fieldsets = (
         (None, {"fields": ("state", "started_at", "ended_at", "trigger", "started_by", "error")}),
-        ("What for", {"fields": ("is_dry_run", "remove_untagged", "grace_period", "repository")}),
+        ("Policy", {"fields": ("is_dry_run", "remove_untagged", "grace_period", "repository")}),
         (
-            "What it removed; of a dry run, what would go",
+            "Removed (dry run: would be removed)",
             {"fields": ("manifests", "links", "blobs", "freed", "later", "uploads", "objects_deleted", "found")},
         ),
-        ("What is left", {"fields": ("busy", "failures")}),
+        ("Left for the next run", {"fields": ("busy", "failures")}),
     )
 
     @admin.display(description="freed")
     def freed(self, run: Run) -> str:
-        """Say the bytes of the blobs that the run removed."""
+        """Format the bytes of the removed blobs."""
         return size_text(run.freed_bytes)
 
     @admin.display(description="after grace")
     def later(self, run: Run) -> str:
-        """Say the bytes that nothing held when the run ended."""
+        """Format the bytes that were unreferenced when the run ended."""
         return size_text(run.later_bytes)
 
     @admin.display(description="listed")
     def found(self, run: Run) -> SafeString | str:
-        """Lead to what a dry run found, and say how much more there is."""
+        """Link to the findings of a dry run, and count those not kept."""
         if not run.is_dry_run:
             return "only dry runs list what they find"
-        count, more = run.findings.count(), estimate.unlisted(run)
+        count, more = run.findings.count(), results.count_unlisted(run)
         if not count:
             return f"{more} findings, which are not kept" if more else "nothing"
         url = f"{reverse('admin:gc_runfinding_changelist')}?run__id__exact={run.pk}"
-        said = f"{count} findings" + (f", and {more} more that are not listed" if more else "")
-        return format_html('<a class="text-link" href="{}">{}</a>', url, said)
+        text = f"{count} findings" + (f", and {more} more that are not listed" if more else "")
+        return format_html('<a class="text-link" href="{}">{}</a>', url, text)
 
-    @action(description="Dry run", icon="search", permissions=["add"])  # type: ignore[operator]  # called "Action"
-    def rehearse(self, request: HttpRequest) -> HttpResponse:
-        """Lead to the form, for a dry run."""
+    # "rehearse" stays in the URL, which somebody may have bookmarked.
+    @action(description="Dry run", icon="search", permissions=["add"], url_path="rehearse")  # type: ignore[operator]  # called "Action"
+    def start_dry_run(self, request: HttpRequest) -> HttpResponse:
+        """Redirect to the form, for a dry run."""
         return HttpResponseRedirect(f"{reverse('admin:gc_run_add')}?is_dry_run=on")
 
     @action(description="Run", icon="play_arrow", permissions=["add"])  # type: ignore[operator]  # called "Action"
     def start(self, request: HttpRequest) -> HttpResponse:
-        """Lead to the form, for a run."""
+        """Redirect to the form."""
         return HttpResponseRedirect(reverse("admin:gc_run_add"))
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that a button of a run that waits posts to."""
+        """Add the URL of `withdraw`."""
         view = self.admin_site.admin_view(self.withdraw)
         return [path("<int:pk>/withdraw/", view, name="gc_run_withdraw"), *super().get_urls()]
 
     def withdraw(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Let the run not happen if it has not begun, and show the runs."""
+        """Withdraw a run that has not begun, and show the runs."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         if request.method != "POST":
@@ -119,44 +119,46 @@ class RunAdmin(_LookedAtAdmin):
         return self.response_post_save_add(request, run)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return what there is to say of a new run, or to see of one."""
+        """Return the fields of the form, or all fields of a run."""
         return [(None, {"fields": RunForm.Meta.fields})] if obj is None else super().get_fieldsets(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Return everything that a form can't hold."""
+        """Return the computed fields."""
         return () if obj is None else ("freed", "later", "found")
 
     def save_model(self, request: HttpRequest, obj: Model, form: Form, change: bool) -> None:
-        """Ask for the run; this process looks at once whether it can begin."""
+        """Request the run, and let this process start it at once if it can."""
         assert isinstance(obj, Run)  # noqa: S101 - tells the type
         queue.add(obj, request.user.get_username())
-        transaction.on_commit(scheduler.call)
+        transaction.on_commit(scheduler.wake)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Call the page what it is for."""
-        said = {"title": "Start a run", "show_save_and_continue": False, "show_save_and_add_another": False}
-        answer: HttpResponse = super().add_view(request, form_url, said | (extra_context or {}))
+        """Set the title and the buttons."""
+        context = {"title": "Start a run", "show_save_and_continue": False, "show_save_and_add_another": False}
+        answer: HttpResponse = super().add_view(request, form_url, context | (extra_context or {}))
         return answer
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Let the button of a run that waits post to the page that withdraws it."""
-        said = {"withdraw_attrs": {"formaction": "../withdraw/"}}
-        answer: HttpResponse = super().change_view(request, object_id, form_url, said | (extra_context or {}))
+        """Let the button of a waiting run post to `withdraw`."""
+        context = {"withdraw_attrs": {"formaction": "../withdraw/"}}
+        answer: HttpResponse = super().change_view(request, object_id, form_url, context | (extra_context or {}))
         return answer
 
     def response_add(self, request: HttpRequest, obj: Model, post_url_continue: str | None = None) -> HttpResponse:
-        """Say what happens now, and show the runs."""
-        messages.success(request, "The run is requested. It begins within seconds, or when the one at work has ended.")
+        """Say when the run begins, and show the runs."""
+        messages.success(
+            request, "The run is requested. It begins within seconds, or when the one in progress has ended."
+        )
         return self.response_post_save_add(request, obj)
 
 
 @admin.register(RunFinding)
-class RunFindingAdmin(_LookedAtAdmin):
-    """What a dry run found: the page of the run leads here."""
+class RunFindingAdmin(_ReadOnlyAdmin):
+    """Findings of a dry run, reached from the page of the run."""
 
     list_display = ("kind", "repository", "name", "human_size", "reason")
     list_display_links = None
@@ -168,28 +170,28 @@ class RunFindingAdmin(_LookedAtAdmin):
 
     @admin.display(description="size")
     def human_size(self, finding: RunFinding) -> str:
-        """Say the size of a blob; nothing else is counted in bytes."""
-        return size_text(finding.size) if finding.kind == Kind.BLOB else ""
+        """Format the size of a blob; other findings have none."""
+        return size_text(finding.size) if finding.kind == results.Kind.BLOB else ""
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
-        """Stand in no menu."""
+        """Hide the table from the menu."""
         return {}
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Show them to whoever sees the runs."""
+        """Require the permission to view runs."""
         return request.user.has_perm("gc.view_run")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never."""
+        """Return False."""
         return False
 
 
 @admin.register(Scrub)
-class ScrubAdmin(_LookedAtAdmin):
-    """How far the slow reading of every blob has come."""
+class ScrubAdmin(_ReadOnlyAdmin):
+    """The progress of the scrub."""
 
     list_display = ("__str__", "began_at", "checked", "corrupt", "failures", "rounds")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never: a job writes it."""
+        """Return False: a job writes the row."""
         return False

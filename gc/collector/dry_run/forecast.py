@@ -1,24 +1,24 @@
-"""Find what a sweep at this moment would remove, and why, without a lock and without a change.
+"""Compute what a sweep would remove now, and why, without a lock and without a change.
 
-A sweep lets go of what a removed manifest held as of that manifest's own `last_used_at`, which is before the cut
-too. So what goes does not depend on the order: a row goes when it is unused since before the cut and all
-that holds it goes. A held row that nothing holds any more is left by both, since no sweep comes past it.
+A sweep releases the references of a removed manifest as of that manifest's own `last_used_at`, which is before the
+threshold too. So the result does not depend on the order: a row is removed when it is unused since before the threshold
+and everything that references it is removed. A row with a wrong `is_unreferenced` is kept by both: no sweep visits it.
 
-What holds a manifest is in its repository: whether that keeps what is untagged is asked where marking begins.
+All references to a manifest are in its repository, so `keeps_untagged` is read only where the traversal starts.
 """
 
 from bisect import bisect
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from collector.batches import BATCH
-from collector.dry_run.pk_set import Bitmap
-from collector.dry_run.pk_times import Moments, microseconds
+from collector.dry_run.pk_set import PkSet
+from collector.dry_run.pk_times import PkTimes, microseconds
 from collector.dry_run.results import Finding, Kind
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.throttle import Throttle
@@ -28,159 +28,154 @@ from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
 _USED_BY_TAGGED = Exists(ManifestBlob.objects.filter(link=OuterRef("pk"), manifest__tags__isnull=False))
 _SUBJECT = Manifest.objects.filter(repository=OuterRef("repository"), digest=OuterRef("subject"))
 
-_Turn = tuple[bool, int, int, int]
+_RemovalOrder = tuple[bool, int, int, int]
 
 
-class Mark:
-    """What would go under `policy` with everything due that is unused since before `cut`."""
+class Forecast:
+    """What a run under `policy` would remove that is unused since before `due_before`."""
 
     def __init__(
-        self, policy: Policy, cut: datetime, pace: Throttle | None = None, earlier: datetime | None = None
+        self, policy: Policy, due_before: datetime, throttle: Throttle | None = None, previous: datetime | None = None
     ) -> None:
-        """Mark nothing yet; a sweep with the cut `earlier` comes first, None: none does.
+        """Take what is due; a sweep of rows due before `previous` comes first, unless it is None.
 
-        Who watches `pace` is asked after each batch of rows, with no statement left open. An open one would keep its
-        snapshot: on SQLite nothing could be written meanwhile, no sign of life either.
+        `throttle` is checked after each batch, with no statement open: on SQLite an open one would keep everybody
+        from writing, the heartbeat of the lease too.
         """
         self._policy = policy
-        self._cut = cut
-        self._pace = pace or Throttle()
-        self._earlier = 0 if earlier is None else microseconds(earlier)
-        self._manifests = Bitmap()
-        self._links = Bitmap()
-        self._judged_links = Bitmap()
-        self._manifest_ends = Moments()
-        self._link_ends = Moments()
+        self._due_before = due_before
+        self._throttle = throttle or Throttle()
+        self._previous = 0 if previous is None else microseconds(previous)
+        self._manifests = PkSet()
+        self._links = PkSet()
+        self._checked_links = PkSet()
+        self._manifest_times = PkTimes()
+        self._link_times = PkTimes()
         self._scopes = [pks[0] for pks in policy.batches()]
 
     def find(self) -> Iterator[Finding]:
-        """Yield manifests, then links and blobs; each kind once, holders before what they hold.
+        """Yield manifests, then links and blobs; within a kind a row comes after those that reference it.
 
-        Raises StopError when `pace` does.
+        Raises StopError when `throttle` does.
         """
         if self._policy.remove_untagged:
             yield from self._find_manifests()
-        self._mark_links()
+        for pks in self._batches(self._due(Link.objects.all())):
+            self._check_links(pks)
+        for pks in self._batches(self._manifests):
+            for links in self._batches(ManifestBlob.objects.filter(manifest__in=pks).values_list("link_id", flat=True)):
+                self._check_links([pk for pk in links if pk not in self._checked_links])
         yield from self._find_links()
 
     def _find_manifests(self) -> Iterator[Finding]:
-        for pks in self._batches(self._idle(Manifest.objects.exclude(KEEPS_UNTAGGED))):
-            waiting = deque(pks)
-            while waiting:
-                marked = list(self._judge_manifests(_take(waiting)))
-                waiting.extend(_held_by([row.pk for row, _ in marked]))
-                self._pace.look()
-                for row, reason in marked:
+        for pks in self._batches(self._due(Manifest.objects.exclude(KEEPS_UNTAGGED))):
+            pending = deque(pks)
+            while pending:
+                batch = [pending.popleft() for _ in range(min(BATCH, len(pending)))]
+                removed = list(self._check_manifests(batch))
+                pending.extend(_referenced_by([row.pk for row, _ in removed]))
+                self._throttle.check()
+                for row, reason in removed:
                     yield Finding(Kind.MANIFEST, row.digest, reason, row.repository_id, row.repository.name)
 
-    def _idle(self, rows: QuerySet[Any]) -> Bitmap:
-        """Return the primary keys of those that nothing holds since before the cut, read in one go."""
-        idle = Bitmap()
+    def _due(self, rows: QuerySet[Any]) -> PkSet:
+        """Return the primary keys of unreferenced rows that are due, read in one statement."""
+        found = PkSet()
         for scope in self._policy.scopes():
-            due = deletion.in_sight(rows).filter(scope, is_unreferenced=True, last_used_at__lt=self._cut)
+            due = deletion.in_sight(rows).filter(scope, is_unreferenced=True, last_used_at__lt=self._due_before)
             for pk in due.values_list("pk", flat=True).iterator(BATCH):
-                idle.add(pk)
-        return idle
+                found.add(pk)
+        return found
 
     def _batches(self, pks: Iterable[int]) -> Iterator[list[int]]:
         iterator = iter(pks)
         while batch := list(islice(iterator, BATCH)):
             yield batch
-            self._pace.look()
+            self._throttle.check()
 
-    def _judge_manifests(self, pks: list[int]) -> Iterator[tuple[Manifest, str]]:
-        """Mark those of `pks` that go and yield them with the reason."""
+    def _check_manifests(self, pks: list[int]) -> Iterator[tuple[Manifest, str]]:
+        """Record which of `pks` a run removes, and yield them with the reason."""
         kept, parents = self._parents(pks)
-        # Asked by itself: joined, PostgreSQL reads every tag there is.
+        # A query of its own: in a join, PostgreSQL reads every tag.
         kept |= set(Tag.objects.filter(manifest__in=pks).values_list("manifest_id", flat=True))
-        rows = Manifest.objects.filter(pk__in=pks, last_used_at__lt=self._cut).order_by("last_used_at", "pk")
+        rows = Manifest.objects.filter(pk__in=pks, last_used_at__lt=self._due_before).order_by("last_used_at", "pk")
         rows = rows.annotate(subject_pk=Subquery(_SUBJECT.values("pk"))).select_related("repository")
         for row in rows.only("digest", "subject", "last_used_at", "repository__name"):
             is_referrer = row.subject_pk is not None
             if row.pk in self._manifests or row.pk in kept or (is_referrer and row.subject_pk not in self._manifests):
                 continue
             self._manifests.add(row.pk)
-            parent_end, parent = parents.get(row.pk, (0, None))
-            subject_end = self._manifest_ends[row.subject_pk] if is_referrer else 0
-            self._manifest_ends.put(row.pk, max(microseconds(row.last_used_at), parent_end, subject_end))
+            parent_time, parent = parents.get(row.pk, (0, None))
+            subject_time = self._manifest_times[row.subject_pk] if is_referrer else 0
+            self._manifest_times.put(row.pk, max(microseconds(row.last_used_at), parent_time, subject_time))
             yield row, _reason(row, parent, row.subject if is_referrer else None)
 
     def _parents(self, pks: list[int]) -> tuple[set[int], dict[int, tuple[int, str]]]:
-        """Return which of `pks` an index keeps, and when and with which digest the last index of the others goes."""
+        """Return which of `pks` an index keeps; for the others, time and digest of the index removed last."""
         kept: set[int] = set()
         parents: dict[int, tuple[int, str]] = {}
         rows = ManifestChild.objects.filter(child__in=pks).values_list("child_id", "parent_id", "parent__digest")
         for child, parent, digest in rows.iterator(BATCH):
             if parent in self._manifests:
-                parents[child] = max(parents.get(child, (0, "")), (self._manifest_ends[parent], digest))
+                parents[child] = max(parents.get(child, (0, "")), (self._manifest_times[parent], digest))
             else:
                 kept.add(child)
         return kept, parents
 
-    def _mark_links(self) -> None:
-        for pks in self._batches(self._idle(Link.objects.all())):
-            self._judge_links(pks)
-        for pks in self._batches(self._manifests):
-            for links in self._batches(ManifestBlob.objects.filter(manifest__in=pks).values_list("link_id", flat=True)):
-                self._judge_links([pk for pk in links if pk not in self._judged_links])
-
-    def _judge_links(self, pks: list[int]) -> None:
-        # A layer that everybody has is kept by the first tagged manifest that is met, not by reading all of them.
+    def _check_links(self, pks: list[int]) -> None:
+        """Record which of the links `pks` a run removes."""
+        # One tagged manifest keeps a link: no need to read all the manifests that use a common base layer.
         kept = set(Link.objects.filter(_USED_BY_TAGGED, pk__in=pks).values_list("pk", flat=True))
-        doubtful = [pk for pk in pks if pk not in kept]
-        uses = ManifestBlob.objects.filter(link__in=doubtful).values_list("link_id", "manifest_id")
-        ends: dict[int, int] = {}
+        undecided = [pk for pk in pks if pk not in kept]
+        uses = ManifestBlob.objects.filter(link__in=undecided).values_list("link_id", "manifest_id")
+        times: dict[int, int] = {}
         for link, manifest in uses.iterator(BATCH):
-            ends[link] = max(ends.get(link, 0), self._manifest_ends[manifest])
+            times[link] = max(times.get(link, 0), self._manifest_times[manifest])
             if manifest not in self._manifests:
                 kept.add(link)
-        old = Link.objects.filter(pk__in=pks, last_used_at__lt=self._cut).values_list("pk", "last_used_at")
-        for pk, last_used_at in old:
+        due = Link.objects.filter(pk__in=pks, last_used_at__lt=self._due_before).values_list("pk", "last_used_at")
+        for pk, last_used_at in due:
             if pk not in kept:
                 self._links.add(pk)
-                self._link_ends.put(pk, max(microseconds(last_used_at), ends.get(pk, 0)))
+                self._link_times.put(pk, max(microseconds(last_used_at), times.get(pk, 0)))
         for pk in pks:
-            self._judged_links.add(pk)
+            self._checked_links.add(pk)
 
     def _find_links(self) -> Iterator[Finding]:
         for pks in self._batches(self._links):
             rows = list(Link.objects.filter(pk__in=pks).select_related("blob", "repository").order_by("pk"))
             last_links = self._last_links({row.blob_id for row in rows})
             for row in rows:
+                unused = f"no manifest here uses it; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
+                reason = unused if row.is_unreferenced else "only manifests that go use it"
                 here = (row.repository_id, row.repository.name)
-                yield Finding(Kind.LINK, row.blob.digest, _link_reason(row), *here)
+                yield Finding(Kind.LINK, row.blob.digest, reason, *here)
                 if last_links.get(row.blob_id) == row.pk:
                     yield Finding(Kind.BLOB, row.blob.digest, "no repository links it any more", *here, row.blob.size)
 
     def _last_links(self, blob_pks: set[int]) -> dict[int, int]:
-        """Return, for each blob all of whose links go, the link that goes last."""
+        """Return, for each blob that loses all its links, the link that is removed last."""
         kept: set[int] = set()
-        last: dict[int, _Turn] = {}
+        last: dict[int, _RemovalOrder] = {}
         rows = Link.objects.filter(blob__in=blob_pks).values_list("blob_id", "repository_id", "pk")
         for blob, repository, link in rows.iterator(BATCH):
-            turn = self._turn(link, repository)
-            last[blob] = max(last.get(blob, turn), turn)
+            time = self._link_times[link]
+            order = (time >= self._previous, bisect(self._scopes, repository), time, link)
+            last[blob] = max(last.get(blob, order), order)
             if link not in self._links:
                 kept.add(blob)
         return {blob: link for blob, (*_, link) in last.items() if blob not in kept}
 
-    def _turn(self, link: int, repository: int) -> _Turn:
-        """Return what puts links in the order in which they go."""
-        end = self._link_ends[link]
-        return end >= self._earlier, bisect(self._scopes, repository), end, link
 
-
-def _held_by(pks: list[int]) -> list[int]:
+def _referenced_by(pks: list[int]) -> list[int]:
     """Return the children and referrers of manifests."""
-    children = ManifestChild.objects.filter(parent__in=pks).values_list("child_id", flat=True)
+    found = list(ManifestChild.objects.filter(parent__in=pks).values_list("child_id", flat=True))
     digests: dict[int, list[str]] = {}
     for repository, digest in Manifest.objects.filter(pk__in=pks).values_list("repository_id", "digest"):
         digests.setdefault(repository, []).append(digest)
-    referrers = (
-        Manifest.objects.filter(repository=repository, subject__in=subjects).values_list("pk", flat=True)
-        for repository, subjects in digests.items()
-    )
-    return [*children, *chain.from_iterable(referrers)]
+    for repository, subjects in digests.items():
+        found += Manifest.objects.filter(repository=repository, subject__in=subjects).values_list("pk", flat=True)
+    return found
 
 
 def _reason(row: Manifest, parent: str | None, subject: str | None) -> str:
@@ -189,13 +184,3 @@ def _reason(row: Manifest, parent: str | None, subject: str | None) -> str:
     if subject is not None:
         return f"its subject goes, {subject}"
     return f"no tag, index or subject holds it; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _link_reason(row: Link) -> str:
-    if row.is_unreferenced:
-        return f"no manifest here uses it; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
-    return "only manifests that go use it"
-
-
-def _take(waiting: deque[int]) -> list[int]:
-    return [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]

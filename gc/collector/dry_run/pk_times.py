@@ -1,35 +1,35 @@
-"""A moment for each of many primary keys, in less memory than a dictionary takes."""
+"""A time for each of many primary keys, in less memory than a dictionary."""
 
 from array import array
 from datetime import UTC, datetime, timedelta
 
-# Where keys lie close together, some 30 bytes each; where they are sparse, the whole page for one.
+# About 30 bytes for each of adjacent keys; a whole page for a single one.
 PAGE = 8
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Moments:
-    """Moments by numbers that are not negative, in pages that exist where a number is."""
+class PkTimes:
+    """A map from non-negative integers to microseconds since 1970, in pages that are allocated on first use."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._pages: dict[int, array[int]] = {}
 
-    def put(self, number: int, moment: int) -> None:
-        """Let `moment`, in microseconds as `microseconds` says them, be that of `number`."""
-        page, place = divmod(number, PAGE)
+    def put(self, pk: int, time: int) -> None:
+        """Set the time of `pk`, as `microseconds` returns it."""
+        page, place = divmod(pk, PAGE)
         if page not in self._pages:
             self._pages[page] = array("q", bytes(8 * PAGE))
-        self._pages[page][place] = moment
+        self._pages[page][place] = time
 
-    def __getitem__(self, number: int) -> int:
-        """Return the moment of `number`, 0 when it has none."""
-        page, place = divmod(number, PAGE)
-        moments = self._pages.get(page)
-        return moments[place] if moments is not None else 0
+    def __getitem__(self, pk: int) -> int:
+        """Return the time of `pk`, 0 if it has none."""
+        page, place = divmod(pk, PAGE)
+        times = self._pages.get(page)
+        return times[place] if times is not None else 0
 
 
-def microseconds(moment: datetime) -> int:
-    """Return the microseconds from 1970 to `moment`."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+def microseconds(at: datetime) -> int:
+    """Return the microseconds since 1970."""
+    return (at - _EPOCH) // timedelta(microseconds=1)

@@ -1,13 +1,25 @@
-"""One thing that a run would remove, and why."""
+"""What a dry run found: one finding and its reason, and the bounded number of them that stay as rows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from collector.models import Run, RunFinding, State
 from collector.report import Counts, Report
+from core.db import transactions
+from distribution.models import remove
+
+LISTED = 10_000
+"""How many findings of one run are kept; all of them are counted."""
+
+KEPT_RUNS = 10
+"""How many dry runs keep their findings."""
+
+BATCH = 500
 
 
 class Kind(StrEnum):
-    """What a finding is about: a row that names its object by `name`."""
+    """What a finding is about."""
 
     MANIFEST = "manifest"
     LINK = "link"
@@ -18,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row that would go; `name` is a digest, a session id or a key, `size` the bytes of a blob."""
+    """A row to be removed; `name` is a digest, a session id or an object's key, `size` the bytes of a blob."""
 
     kind: Kind
     name: str
@@ -27,24 +39,47 @@ class Finding:
     repository: str = ""
     size: int = 0
 
-    @property
-    def counts(self) -> Counts:
-        """The finding as the counts of its repository."""
-        return Counts(
+    def add_to(self, report: Report) -> None:
+        """Count the finding in `report`."""
+        report.uploads += self.kind is Kind.UPLOAD
+        report.objects += self.kind is Kind.OBJECT
+        counts = Counts(
             manifests=int(self.kind is Kind.MANIFEST),
             links=int(self.kind is Kind.LINK),
             blobs=int(self.kind is Kind.BLOB),
             freed_bytes=self.size if self.kind is Kind.BLOB else 0,
         )
-
-    def add_to(self, report: Report) -> None:
-        """Count the finding in `report`."""
-        report.uploads += self.kind is Kind.UPLOAD
-        report.objects += self.kind is Kind.OBJECT
-        if self.repository_id is not None and self.counts != Counts():
-            report.count(self.repository_id, self.counts)
+        if self.repository_id is not None and counts != Counts():
+            report.count(self.repository_id, counts)
 
     def __str__(self) -> str:
         """Describe the finding in one line."""
         place = f"{self.repository} " if self.repository else ""
         return f"{self.kind} {place}{self.name}: {self.reason}"
+
+
+def keep(run: Run, findings: Iterable[Finding]) -> None:
+    """Consume `findings` and keep the first LISTED as rows of `run`.
+
+    They are written at the end: `findings` may have statements open until then.
+    """
+    rows: list[RunFinding] = []
+    for finding in findings:
+        if len(rows) < LISTED:
+            values = {name: getattr(finding, name) for name in ("kind", "repository", "name", "size", "reason")}
+            rows.append(RunFinding(run=run, **values))
+    transactions.run(_replace, rows)
+
+
+def _replace(rows: list[RunFinding]) -> None:
+    """Insert `rows`, and remove the findings of all but the last KEPT_RUNS dry runs."""
+    RunFinding.objects.bulk_create(rows, BATCH)
+    done = Run.objects.filter(is_dry_run=True).exclude(state__in=[State.REQUESTED, State.WITHDRAWN])
+    kept = done.values_list("pk", flat=True)[:KEPT_RUNS]
+    remove(RunFinding.objects.exclude(run__in=list(kept)))
+
+
+def count_unlisted(run: Run) -> int:
+    """Return how many findings of the run were counted but not kept."""
+    found = run.manifests + run.links + run.blobs + run.uploads + run.objects_deleted
+    return found - run.findings.count()

@@ -1,4 +1,4 @@
-"""Blobs: their objects, and that something links them."""
+"""Blobs: each has an object of its size or digest, and a link."""
 
 import errno
 import time
@@ -23,28 +23,29 @@ _LINKED = Exists(Link.objects.filter(blob=OuterRef("pk")))
 
 
 def check(*, is_deep: bool) -> Iterator[Problem]:
-    """Yield each blob whose object is not what its row says, and each that no repository links."""
+    """Yield each blob whose object does not match its row, and each without a link."""
     for blob in by_pk(Blob.objects.all()):
         fault = fault_of(blob, is_deep=is_deep)
-        problem = _problem(blob, fault, is_deep=is_deep)
-        # The row has another key when a push healed it meanwhile, and is gone when it was collected.
+        problem = _problem_of(blob, fault, is_deep=is_deep)
+        # A push may have healed it meanwhile, with another key, or the collector removed it.
         if problem is not None and Blob.objects.filter(pk=blob.pk, key=blob.key).exists():
             yield problem
     for blob in by_pk(Blob.objects.exclude(_LINKED)):
-        yield Problem(f"blob {blob.digest}: no repository links it", "removed", partial(_remove_unlinked, blob.pk))
+        repair = partial(transactions.run, _remove_if_unlinked, blob.pk)
+        yield Problem(f"blob {blob.digest}: no repository links it", "removed", repair)
 
 
-def fault_of(blob: Blob, *, is_deep: bool, rest: Callable[[float], None] | None = None) -> str:
-    """Return what is wrong with the blob's object, empty when nothing is; `is_deep` reads all of it.
+def fault_of(blob: Blob, *, is_deep: bool, pause: Callable[[float], None] | None = None) -> str:
+    """Return what is wrong with the blob's object, empty if nothing is; `is_deep` reads all of it.
 
-    `rest` is called after each piece with the moment at which it began, in seconds of the monotonic clock; what
-    it raises ends the reading. Raises what the storage raises, but for a disk that can't read these bytes.
+    `pause` is called after each chunk with the monotonic time at which its read began; what it raises ends the reading.
+    Raises what the storage raises, except a read error of the disk.
     """
     try:
         size = blob_store().size(blob.key)
         if size != blob.size:
             return f"its object {blob.key} has {size} bytes instead of {blob.size}"
-        if is_deep and _digest(blob, rest) != blob.digest:
+        if is_deep and _digest(blob, pause) != blob.digest:
             return f"its object {blob.key} has other bytes"
     except MissingObjectError:
         return f"its object {blob.key} is missing"
@@ -55,37 +56,30 @@ def fault_of(blob: Blob, *, is_deep: bool, rest: Callable[[float], None] | None 
     return ""
 
 
-def _digest(blob: Blob, rest: Callable[[float], None] | None) -> str:
+def _digest(blob: Blob, pause: Callable[[float], None] | None) -> str:
     algorithm = parse_digest(blob.digest).algorithm
     running = new_hash(algorithm)
     with closing(blob_store().open_at(blob.key)) as file:
         began_at = time.monotonic()
         while chunk := file.read(CHUNK_BYTES):
             running.update(chunk)
-            if rest is not None:
-                rest(began_at)
+            if pause is not None:
+                pause(began_at)
             began_at = time.monotonic()
     return f"{algorithm}:{running.hexdigest()}"
 
 
-def _problem(blob: Blob, fault: str, *, is_deep: bool) -> Problem | None:
+def _problem_of(blob: Blob, fault: str, *, is_deep: bool) -> Problem | None:
     if fault:
-        mend = None if blob.is_corrupt else partial(mark_corrupt, blob.pk, blob.key)
-        return Problem(f"blob {blob.digest}: {fault}", "answers 404 until a push heals it", mend, is_loss=True)
+        repair = None if blob.is_corrupt else partial(mark_corrupt, blob.pk, blob.key)
+        return Problem(f"blob {blob.digest}: {fault}", "answers 404 until a push heals it", repair, is_loss=True)
     if blob.is_corrupt and is_deep:
-        mend = partial(_clear_corrupt, blob.pk, blob.key)
-        return Problem(f"blob {blob.digest}: marked corrupt, but its bytes are right", "mark removed", mend)
+        sound = Blob.objects.filter(pk=blob.pk, key=blob.key)
+        unmark = partial(transactions.run, sound.update, is_corrupt=False)
+        return Problem(f"blob {blob.digest}: marked corrupt, but its bytes are right", "mark removed", unmark)
     if blob.is_corrupt:
         return Problem(f"blob {blob.digest}: marked corrupt; --deep reads it again", is_loss=True)
     return None
-
-
-def _clear_corrupt(pk: int, key: str) -> None:
-    transactions.run(Blob.objects.filter(pk=pk, key=key).update, is_corrupt=False)
-
-
-def _remove_unlinked(pk: int) -> None:
-    transactions.run(_remove_if_unlinked, pk)
 
 
 def _remove_if_unlinked(pk: int) -> None:

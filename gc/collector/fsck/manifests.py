@@ -1,4 +1,4 @@
-"""Manifests: their bytes, what they name, and that all of it is in one repository."""
+"""Manifests: their digest, and the rows that they name, all in one repository."""
 
 from collections.abc import Iterator
 
@@ -17,14 +17,19 @@ BATCH = 20
 
 
 def check() -> Iterator[Problem]:
-    """Yield each manifest that is not what its digest says or lacks something that it names."""
+    """Yield each manifest with a wrong digest, or without the row of a blob or child that it names."""
     for row in by_pk(deletion.in_sight(Manifest.objects.select_related("repository")), BATCH):
         fault = _fault(row)
         if fault and Manifest.objects.filter(pk=row.pk).exists():
             yield Problem(f"manifest {row.digest} in {row.repository.name}: {fault}", is_loss=True)
-    for rows, what in _strays():
-        for stray in by_pk(rows):
-            yield Problem(f"{what} {stray.pk} crosses repositories")
+    crossing: list[tuple[QuerySet[Model], str]] = [
+        (ManifestBlob.objects.exclude(manifest__repository=F("link__repository")), "use of a blob"),
+        (ManifestChild.objects.exclude(parent__repository=F("child__repository")), "child of an index"),
+        (Tag.objects.exclude(repository=F("manifest__repository")), "tag"),
+    ]
+    for rows, what in crossing:
+        for found in by_pk(rows):
+            yield Problem(f"{what} {found.pk} crosses repositories")
 
 
 def _fault(row: Manifest) -> str:
@@ -40,10 +45,3 @@ def _fault(row: Manifest) -> str:
     missing = {str(blob.digest) for blob in parsed.blobs} - set(links)
     missing |= {str(child.digest) for child in parsed.children} - set(children)
     return f"nothing holds {', '.join(sorted(missing))}, which it names" if missing else ""
-
-
-def _strays() -> list[tuple[QuerySet[Model], str]]:
-    uses = ManifestBlob.objects.exclude(manifest__repository=F("link__repository"))
-    children = ManifestChild.objects.exclude(parent__repository=F("child__repository"))
-    tags = Tag.objects.exclude(repository=F("manifest__repository"))
-    return [(uses, "use of a blob"), (children, "child of an index"), (tags, "tag")]

@@ -1,4 +1,4 @@
-"""Something that is broken."""
+"""A violated invariant."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is broken, and what `mend` would do about it.
+    """`what` is broken; `remedy` says what `repair` does about it.
 
-    `is_loss`: bytes are lost, and mending only keeps them from being promised until a push brings them back.
+    `is_loss` means that bytes are lost: the repair only marks them as missing until a push sends them again.
     """
 
     what: str
     remedy: str = ""
-    mend: Callable[[], None] | None = None
+    repair: Callable[[], object] | None = None
     is_loss: bool = False

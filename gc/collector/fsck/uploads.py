@@ -1,4 +1,4 @@
-"""Open uploads: the objects that their clients believe to be here, and that are theirs alone."""
+"""Open uploads: their objects have all the bytes, and belong to them alone."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -15,13 +15,13 @@ from distribution.uploads import sessions
 
 
 def check() -> Iterator[Problem]:
-    """Yield each upload that has lost bytes which it counts, and each blob whose object an upload names too."""
+    """Yield each upload that has lost bytes, and each blob whose object an upload names too."""
     for segment in by_pk(Segment.objects.filter(size__isnull=False)):
         fault = _fault(segment)
-        # The row is gone when the upload ended meanwhile.
+        # The upload may have ended meanwhile.
         if fault and Segment.objects.filter(pk=segment.pk).exists():
-            mend = partial(transactions.run, _end, segment.upload_id)
-            yield Problem(f"upload {segment.upload_id}: {fault}", "ended, its client begins anew", mend)
+            repair = partial(transactions.run, _end, segment.upload_id)
+            yield Problem(f"upload {segment.upload_id}: {fault}", "ended, its client begins anew", repair)
     segments = Q(key__in=Segment.objects.values("key"))
     assemblies = Q(key__in=Upload.objects.filter(assembly_key__isnull=False).values("assembly_key"))
     for rows in (Blob.objects.filter(segments), Blob.objects.filter(assemblies)):
@@ -30,7 +30,7 @@ def check() -> Iterator[Problem]:
 
 
 def _fault(segment: Segment) -> str:
-    """Say what is lost. More bytes than count are no fault: they are being written, or a writer has died over them."""
+    """Return what is lost, empty if nothing is. Surplus bytes are of a request in progress, or of a killed one."""
     try:
         size, counted = blob_store().size(segment.key), segment.size or 0
     except MissingObjectError:

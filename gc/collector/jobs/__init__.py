@@ -1,8 +1,8 @@
 """Periodic work: in the server, or by `manage.py runjobs`.
 
-`due`        does what is due: collection, expiry, scrub
+`due`        runs the jobs that are due: expiry, collection, scrub
 `scrub`      reads stored blobs again, a few at a time
-`queue`      runs that somebody asked for in the admin
-`scheduler`  the thread in the server
-`shutdown`   ends a command between two steps on SIGINT and SIGTERM
+`queue`      runs requested in the admin
+`scheduler`  a thread in each worker, which starts a process for them
+`shutdown`   stops a command between two steps on SIGTERM
 """

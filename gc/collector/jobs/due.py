@@ -1,4 +1,4 @@
-"""What is done beside the server: the trash every minute, collection by its interval, and so on."""
+"""The jobs beside the server: find those that are due, and run them."""
 
 import logging
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from collector import expiry, lease, repositories, runs, schedule
 from collector.jobs import queue, scrub
-from collector.lease import Held, HeldError
+from collector.lease import LeaseTakenError, OwnLease
 from collector.models import Job, Run
 from collector.report import Report
 from collector.throttle import StopError, Throttle
@@ -20,96 +20,70 @@ from distribution import deletion
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 60.0
-# Exit status of a process of which a job failed.
+# Exit status of a process in which a job failed.
 FAILED = 1
 
 
 def is_anything_due() -> bool:
-    """Tell whether there is something to do that no process is doing."""
+    """Tell whether a job is due that no process is doing."""
     if ballast.is_due():
         return True
     now = clock.now()
     has_trash = expiry.due_trash(now).exists() and expiry.may_empty_trash()
-    has_refuse = has_trash or expiry.expired_uploads(now).exists() or deletion.unfinished().exists()
-    if has_refuse and not lease.is_held(Job.REAPING):
+    has_expired = has_trash or expiry.expired_uploads(now).exists() or deletion.unfinished().exists()
+    if has_expired and not lease.is_taken(Job.EXPIRY):
         return True
-    if (queue.is_any() or schedule.is_due() or runs.is_any_open()) and not lease.is_held(Job.COLLECTION):
+    if (queue.has_waiting() or schedule.is_due() or runs.is_any_open()) and not lease.is_taken(Job.COLLECTION):
         return True
-    return scrub.is_due() and not lease.is_held(Job.SCRUBBING)
+    return scrub.is_due() and not lease.is_taken(Job.SCRUBBING)
 
 
 def run_due(watch: Callable[[], None] | None = None) -> bool:
-    """Do what is due and nobody else is doing; return False when something failed, which is logged.
+    """Run the jobs that are due and that no other process does; return False if one failed, which is logged.
 
-    `watch` is called after each step; a StopError from it comes through from reaping, and ends a run.
+    `watch` is called after each step. A StopError from it ends a run, and propagates from the other jobs.
     """
-    return all([_attempt(job, watch) for job in (_reap, _close, _collect, _do_requested, _scrub, _make_ballast)])  # noqa: C419 - each of them
+    jobs = (_expire, _close_interrupted, _collect, _run_requested, _scrub, _make_ballast)
+    return all([_attempt(job, watch) for job in jobs])  # noqa: C419 - a list: each of them runs
 
 
 def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[], None] | None) -> bool:
     try:
         return job(watch)
-    except HeldError as error:
+    except LeaseTakenError as error:
         logger.info("the job is done by another process", extra={"holder": str(error)})
         return True
     except StopError:
         raise
     except (Error, RegistryError) as error:
-        _log_fault(error)
+        # A RegistryError has the error of the database as its cause.
+        cause = error if isinstance(error, Error) else error.__cause__
+        if not isinstance(cause, Error):
+            logger.exception("a job failed")
+        elif database_fault.report(cause) is database_fault.BUSY:
+            logger.warning("a job waits for its next turn: %s", database_fault.BUSY.reason)
         return False
-    except Exception:  # one job that fails doesn't keep the other from its turn
+    except Exception:  # one failed job must not keep the others
         logger.exception("a job failed")
         return False
 
 
-def _log_fault(error: Error | RegistryError) -> None:
-    """Log what the database can't do, once for all jobs; a RegistryError is what became of its error."""
-    cause = error if isinstance(error, Error) else error.__cause__
-    if not isinstance(cause, Error):
-        logger.error("a job failed", exc_info=error)
-    elif database_fault.report(cause) is database_fault.BUSY:
-        logger.warning("a job waits for its next turn: %s", database_fault.BUSY.reason)
-
-
-def _reap(watch: Callable[[], None] | None) -> bool:
+def _expire(watch: Callable[[], None] | None) -> bool:
     report, now = Report(), clock.now()
-    with lease.hold(Job.REAPING) as held:
-        pace = Throttle(_renewing(held, watch))
-        repositories.finish_deletions(report, pace)
-        expiry.expire_uploads(now, Q(), report, pace)
-        expiry.empty_trash(now, report, pace)
+    with lease.acquire(Job.EXPIRY) as own_lease:
+        throttle = Throttle(_renewing(own_lease, watch))
+        repositories.finish_deletions(report, throttle)
+        expiry.expire_uploads(now, Q(), report, throttle)
+        expiry.empty_trash(now, report, throttle)
     return not report.failures
 
 
-def _close(_watch: Callable[[], None] | None) -> bool:
-    """Close the rows of runs whose process was killed: else they would seem to go on until the next run."""
-    if runs.is_any_open() and not lease.is_held(Job.COLLECTION):
-        with lease.hold(Job.COLLECTION):
+def _close_interrupted(_watch: Callable[[], None] | None) -> bool:
+    """Close the runs of killed processes, which otherwise look in progress until the next run."""
+    if runs.is_any_open() and not lease.is_taken(Job.COLLECTION):
+        with lease.acquire(Job.COLLECTION):
             runs.close_interrupted()
     return True
-
-
-def _make_ballast(_watch: Callable[[], None] | None) -> bool:
-    ballast.make()
-    return True
-
-
-def _scrub(watch: Callable[[], None] | None) -> bool:
-    if settings.REGISTRY.storage.scrub is None:
-        return True
-    with lease.hold(Job.SCRUBBING) as held:
-        return scrub.turn(_renewing(held, watch))
-
-
-def _renewing(held: Held, watch: Callable[[], None] | None) -> Callable[[], None]:
-    """Return a watch that gives signs of life too."""
-
-    def watch_all() -> None:
-        held.renew()
-        if watch is not None:
-            watch()
-
-    return watch_all
 
 
 def _collect(watch: Callable[[], None] | None) -> bool:
@@ -119,17 +93,40 @@ def _collect(watch: Callable[[], None] | None) -> bool:
     return run is None or not run.failures
 
 
-def _do_requested(watch: Callable[[], None] | None) -> bool:
+def _run_requested(watch: Callable[[], None] | None) -> bool:
     is_well = True
-    while queue.is_any():
+    while queue.has_waiting():
         if watch is not None:
-            # Told to stop: what was not begun waits for the next process.
+            # A stop leaves the runs that have not begun to the next process.
             watch()
         run = queue.perform_next(watch)
         if run is not None:
             logger.info("a requested run ended", extra=_summary(run) | {"is_dry_run": run.is_dry_run})
             is_well = is_well and not run.failures
     return is_well
+
+
+def _scrub(watch: Callable[[], None] | None) -> bool:
+    if settings.REGISTRY.storage.scrub is None:
+        return True
+    with lease.acquire(Job.SCRUBBING) as own_lease:
+        return scrub.run_slice(_renewing(own_lease, watch))
+
+
+def _make_ballast(_watch: Callable[[], None] | None) -> bool:
+    ballast.make()
+    return True
+
+
+def _renewing(own_lease: OwnLease, watch: Callable[[], None] | None) -> Callable[[], None]:
+    """Return a `watch` that renews the lease too."""
+
+    def watch_all() -> None:
+        own_lease.renew()
+        if watch is not None:
+            watch()
+
+    return watch_all
 
 
 def _summary(run: Run) -> dict[str, object]:

@@ -1,7 +1,7 @@
-"""A thread in each worker of the server, which starts a process for what is due.
+"""A thread in each worker of the server, which starts a process when a job is due.
 
-A child that gunicorn's master forked would never be restarted when it dies; a worker is. Which worker's
-process does a job is decided by the lease, not here.
+Gunicorn restarts a worker that dies, but no other child of its master. The lease decides which worker's process does
+a job.
 """
 
 import logging
@@ -20,17 +20,17 @@ logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
 
-_started: "WeakSet[Background]" = WeakSet()
+_running: "WeakSet[Scheduler]" = WeakSet()
 
 
-def call() -> None:
-    """Let this process look now for what is due; where no worker serves, `runjobs` finds it within its interval."""
-    for background in list(_started):
-        background.call()
+def wake() -> None:
+    """Look for due jobs now; in a process without a worker `runjobs` finds them within its interval."""
+    for scheduler in list(_running):
+        scheduler.wake()
 
 
-class Background:
-    """Runs `command` whenever something is due, one at a time, until it is stopped."""
+class Scheduler:
+    """Runs `command` whenever a job is due, one process at a time, until it is stopped."""
 
     def __init__(
         self,
@@ -38,29 +38,29 @@ class Background:
         interval_seconds: float = due.INTERVAL_SECONDS,
         at_start: Callable[[], None] = lambda: None,
     ) -> None:
-        """Start nothing yet; `at_start` is called once, in the thread that starts the processes."""
+        """`at_start` is called once, in the thread that starts the processes."""
         self._at_start = at_start
         self._command = command
         self._interval = interval_seconds
-        self._is_over = threading.Event()
-        self._is_called = threading.Event()
+        self._is_stopped = threading.Event()
+        self._wakeup = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Look for what is due every interval, in a thread that keeps no process from ending."""
-        _started.add(self)
-        threading.Thread(target=self._look_again_and_again, name="jobs", daemon=True).start()
+        """Look for due jobs every interval, in a daemon thread."""
+        _running.add(self)
+        threading.Thread(target=self._poll, name="jobs", daemon=True).start()
 
-    def call(self) -> None:
-        """Look for what is due now, or right after the job that is at work."""
-        self._is_called.set()
+    def wake(self) -> None:
+        """Look for due jobs now, or right after the running process."""
+        self._wakeup.set()
 
     def stop(self) -> None:
-        """Tell a running job to stop, and wait a little until it did."""
+        """Send SIGTERM to a running process, and SIGKILL after STOP_SECONDS."""
         with self._lock:
-            self._is_over.set()
-            self._is_called.set()
+            self._is_stopped.set()
+            self._wakeup.set()
             child = self._child
         if child is None:
             return
@@ -70,21 +70,21 @@ class Background:
         except subprocess.TimeoutExpired:
             child.kill()
 
-    def _look_again_and_again(self) -> None:
+    def _poll(self) -> None:
         self._at_start()
-        # Workers that were started together look at different moments.
-        pause = self._interval * random.random()  # noqa: S311 - spreads contenders, hides nothing
-        while not self._is_over.is_set():
-            if self._is_called.wait(pause):
-                self._is_called.clear()
+        # Workers that started together look at different times.
+        pause = self._interval * random.random()  # noqa: S311 - jitter, not a secret
+        while not self._is_stopped.is_set():
+            if self._wakeup.wait(pause):
+                self._wakeup.clear()
             pause = self._interval
-            if not self._is_over.is_set() and self._is_anything_due():
+            if not self._is_stopped.is_set() and self._is_anything_due():
                 self._run()
 
     def _is_anything_due(self) -> bool:
         try:
             return due.is_anything_due()
-        except Error as error:  # the database may be away for a while; this thread outlives that
+        except Error as error:  # the thread survives a database that is unavailable
             database_fault.report(error)
             return False
         except Exception:  # as above
@@ -95,17 +95,17 @@ class Background:
 
     def _run(self) -> None:
         with self._lock:
-            if self._is_over.is_set():
+            if self._is_stopped.is_set():
                 return
             try:
                 self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)  # noqa: S603 - the project's own
             except OSError as error:
-                # No memory or no process to be had just now: what is due is found again after the next interval.
+                # Out of memory or processes: the next interval tries again.
                 logger.warning("could not start jobs", extra={"reason": error.strerror})
                 return
         status = self._child.wait()
         with self._lock:
             self._child = None
-        # With FAILED the process has said what failed; one that was killed says nothing.
+        # A process that exits with FAILED has logged why; a killed one has not.
         if status not in (0, due.FAILED):
             logger.warning("jobs ended with an error", extra={"status": status})

@@ -1,8 +1,8 @@
-"""Read every blob again and again, slowly, and compare it with its digest: a round in the time of `storage.scrub`.
+"""Scrub: read every blob and compare it with its digest, one round in each period `storage.scrub`.
 
-The round goes by primary keys, and time goes with it: the key that is read at a moment stands to the greatest as
-the time since the round began stands to the whole. So there is nothing to write to a blob, and nothing to count.
-What was missed while nothing ran is not made up for at once: the round takes longer.
+A round goes through the primary keys at constant speed: after half of the period it is at half of the greatest key. So
+no blob has a column for it, and nothing has to be counted. A pause of the server makes the round longer; the backlog is
+not read at once.
 """
 
 import logging
@@ -24,19 +24,19 @@ from distribution.storage.blob_store import check_storage
 
 logger = logging.getLogger(__name__)
 
-ARREARS = timedelta(hours=1)
-"""How much at most is read without a pause, in the time that it would take otherwise."""
+MAX_BACKLOG = timedelta(hours=1)
+"""The longest part of the period whose blobs are read in a row after a delay."""
 
-WORTHWHILE = timedelta(minutes=10)
-"""How late a blob is before a process is started for it and for those after it."""
+MIN_LATENESS = timedelta(minutes=10)
+"""How late a blob must be before a process starts for it and those after it."""
 
-# Other jobs may wait for the same process.
-TURN_SECONDS = 30.0
+# Other jobs wait for the same process.
+SLICE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Next:
-    """The blob to be read next, and when; `is_first` of a new round."""
+class _NextBlob:
+    """The next blob and its time; `is_first` means that a new round begins with it."""
 
     blob: Blob
     due_at: datetime
@@ -44,21 +44,21 @@ class _Next:
 
 
 def is_due() -> bool:
-    """Tell whether it is worth while to start a process that reads blobs."""
+    """Tell whether to start a process that reads blobs."""
     period = settings.REGISTRY.storage.scrub
     if period is None:
         return False
     row = Scrub.objects.first()
     found = None if row is None else _next(row, period)
-    return row is None or (found is not None and found.due_at + WORTHWHILE <= clock.now())
+    return row is None or (found is not None and found.due_at + MIN_LATENESS <= clock.now())
 
 
-def turn(watch: Callable[[], None]) -> bool:
-    """Read what is due, for TURN_SECONDS and the rest of a blob; False when a blob could not be read to the end.
+def run_slice(watch: Callable[[], None]) -> bool:
+    """Read the blobs that are due for SLICE_SECONDS; return False if one could not be read to the end.
 
-    A run that is asked for meanwhile comes before the next blob.
+    A run requested meanwhile comes before the next blob.
 
-    `watch` is called after each piece; what it raises ends the turn, and the blob is read again. Raises what the
+    `watch` is called after each chunk; what it raises ends the slice, and the blob is read again. Raises what the
     storage raises when it does not answer at all.
     """
     period, now = settings.REGISTRY.storage.scrub, clock.now()
@@ -67,7 +67,7 @@ def turn(watch: Callable[[], None]) -> bool:
     check_storage()
     begun = {"reached_at": now, "began_at": now}
     row, _ = transactions.run(Scrub.objects.get_or_create, pk=1, defaults=begun)
-    is_well, ends_at = True, time.monotonic() + TURN_SECONDS
+    is_well, ends_at = True, time.monotonic() + SLICE_SECONDS
     while time.monotonic() < ends_at and not queue.may_begin():
         found = _next(row, period)
         if found is None or found.due_at > now:
@@ -75,14 +75,14 @@ def turn(watch: Callable[[], None]) -> bool:
         if found.is_first:
             _begin_round(row, now)
         is_well = _check(row, found.blob, watch) and is_well
-        row.position, row.reached_at = found.blob.pk, max(found.due_at, now - ARREARS)
+        row.position, row.reached_at = found.blob.pk, max(found.due_at, now - MAX_BACKLOG)
         row.checked += 1
         transactions.run_volatile(row.save)
     return is_well
 
 
-def _next(row: Scrub, period: timedelta) -> _Next | None:
-    """Return what comes after the row's position, None when there is no blob."""
+def _next(row: Scrub, period: timedelta) -> _NextBlob | None:
+    """Return the blob after the row's position; None means that there are no blobs."""
     sound = Blob.objects.filter(is_corrupt=False).order_by("pk")
     last = Blob.objects.order_by("-pk").values_list("pk", flat=True).first()
     following = sound.filter(pk__gt=row.position).first()
@@ -90,7 +90,7 @@ def _next(row: Scrub, period: timedelta) -> _Next | None:
     if blob is None or last is None:
         return None
     steps = blob.pk - (row.position if following else 0)
-    return _Next(blob, row.reached_at + period * (steps / last), is_first=following is None)
+    return _NextBlob(blob, row.reached_at + period * (steps / last), is_first=following is None)
 
 
 def _begin_round(row: Scrub, now: datetime) -> None:
@@ -101,22 +101,22 @@ def _begin_round(row: Scrub, now: datetime) -> None:
 
 
 def _check(row: Scrub, blob: Blob, watch: Callable[[], None]) -> bool:
-    """Read the blob; what has other bytes than it should answers 404 until a push heals it.
+    """Read the blob; a corrupt one answers 404 until a push heals it.
 
-    Return False when it could not be read to the end.
+    Return False if it could not be read to the end.
     """
 
-    def rest(began_at: float) -> None:
-        # As long as it took: half of the disk's time is left to others, whatever its speed.
+    def pause(began_at: float) -> None:
+        # As long as the read took: half of the disk's time stays free, whatever its speed.
         time.sleep(time.monotonic() - began_at)
         watch()
 
     watch()
     try:
-        fault = fault_of(blob, is_deep=True, rest=rest)
+        fault = fault_of(blob, is_deep=True, pause=pause)
     except StopError:
         raise
-    except Exception:  # whatever is wrong with one object, the others are still to be read
+    except Exception:  # one unreadable object must not keep the others
         check_storage()
         logger.exception("a blob could not be read", extra={"digest": blob.digest, "key": blob.key})
         row.failures += 1
@@ -127,10 +127,10 @@ def _check(row: Scrub, blob: Blob, watch: Callable[[], None]) -> bool:
 
 
 def _mark(row: Scrub, blob: Blob, fault: str) -> None:
-    # A storage that is not mounted lacks every object: that is no reason to forget them.
+    # An unmounted storage lacks every object: no blob may be marked then.
     check_storage()
     mark_corrupt(blob.pk, blob.key)
-    # Another key: a push healed it while it was read. No row: it was collected.
+    # A push may have healed it meanwhile, with another key, or the collector removed it.
     if Blob.objects.filter(pk=blob.pk, key=blob.key).exists():
         logger.error("a blob is corrupt: %s", fault, extra={"digest": blob.digest, "key": blob.key})
         row.corrupt += 1

@@ -1,4 +1,4 @@
-"""End a run in good order when the process is told to stop."""
+"""Stop a run between two steps: on SIGTERM, or after a time limit."""
 
 import signal
 import threading
@@ -10,16 +10,16 @@ from collector.throttle import StopError
 
 
 class Stopper:
-    """Knows whether and when the run is to end."""
+    """A flag and a time limit, checked between the steps of a run."""
 
     def __init__(self, max_seconds: float | None = None) -> None:
-        """End after `max_seconds`, None: whenever told to."""
-        self.is_told = threading.Event()
+        """Stop after `max_seconds`; None means no limit."""
+        self.stop_requested = threading.Event()
         self._ends_at = None if max_seconds is None else time.monotonic() + max_seconds
 
     def watch(self) -> None:
-        """Raise StopError when it is time to end."""
-        if self.is_told.is_set():
+        """Raise StopError when it is time to stop."""
+        if self.stop_requested.is_set():
             raise StopError("told to stop")
         if self._ends_at is not None and time.monotonic() >= self._ends_at:
             raise StopError("out of time")
@@ -27,15 +27,11 @@ class Stopper:
 
 @contextmanager
 def stopped_by_signal(stopper: Stopper) -> Iterator[None]:
-    """Let SIGTERM tell the stopper instead of killing the process in the middle of its row."""
+    """Let SIGTERM set the flag of `stopper` instead of killing the process in the middle of a row."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def tell(*_: object) -> None:
-        stopper.is_told.set()
-
-    before = signal.signal(signal.SIGTERM, tell)
+    before = signal.signal(signal.SIGTERM, lambda *_: stopper.stop_requested.set())
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection, transaction
 
 from accounts.models import FailedLogin
 from core.db.short_transaction import short_transaction
-from tests.collector.elsewhere import elsewhere
+from tests.collector.other_thread import in_other_thread
 
 PATIENCE_SECONDS = 0.25
 
@@ -45,7 +45,7 @@ def test_a_short_transaction_times_out_beside_a_writer_and_leaves_the_connection
     row = FailedLogin.objects.create(account="alice", forgiven_at="2026-01-01T00:00:00Z")
     before = lock_timeout()
 
-    with elsewhere(writing()):
+    with in_other_thread(writing()):
         with pytest.raises(DatabaseError), short_transaction(PATIENCE_SECONDS):
             FailedLogin.objects.update(account="bob")
         seen = FailedLogin.objects.get(pk=row.pk)

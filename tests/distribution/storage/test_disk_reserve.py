@@ -19,7 +19,7 @@ from distribution.models import Repository, Trash, Upload
 from distribution.storage import disk_reserve
 from distribution.storage.blob_store import BlobStore
 from tests.caller import Caller, content, error_codes
-from tests.collector.props import collect, pass_time
+from tests.collector.runs import collect, pass_time
 from tests.distribution.sessions import finish, start
 from tests.images import digest_of, push_blob, push_image, put_manifest
 

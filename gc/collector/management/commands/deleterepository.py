@@ -1,4 +1,4 @@
-"""`manage.py deleterepository`: delete a repository with all that it holds, beside a running server."""
+"""`manage.py deleterepository`: delete a repository with its contents, beside a running server."""
 
 import sys
 from argparse import ArgumentParser
@@ -24,42 +24,41 @@ SUGGESTED = 3
 
 
 class Command(BaseCommand):
-    """Say what a repository holds, and delete it."""
+    """Print what a repository contains, and delete it."""
 
-    # Says so, and what to run, when the tables of this version are not there yet.
+    # Refuses a database without the migrations of this version, and says what to run.
     requires_migrations_checks = True
     help = (
-        "Delete a repository with its tags, manifests, blobs and open uploads. For clients it is gone at once; what "
-        "it held is removed while pushes go on. At a terminal it asks first. Exit status 1: there is no such "
-        "repository, or the deletion was not finished, which the server or the next collection does."
+        "Delete a repository with its tags, manifests, blobs and open uploads. Clients get 404 for it at once; its "
+        "contents are removed while pushes continue. At a terminal it asks first. Exit status 1: there is no such "
+        "repository, or the deletion was interrupted; then the server or the next collection finishes it."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the name, and what overrides the configuration and questions."""
+        """Declare the arguments; `manage.py` has read --config already."""
         parser.add_argument("name", metavar="NAME", help="The repository, as myorg/app.")
         parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
-        parser.add_argument("--dry-run", action="store_true", help="Change nothing; say what would go.")
+        parser.add_argument("--dry-run", action="store_true", help="Change nothing; print what would be removed.")
         parser.add_argument("--yes", action="store_true", help="Do not ask.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Say what there is, ask, delete."""
+        """Print the contents, ask, delete."""
         name, pk = _find(options["name"])
-        held = deletion.contents(pk)
-        self.stdout.write(f"{name} has {_said(held)}")
-        if options["dry_run"]:
-            self.stdout.write("Nothing was changed.")
-            return
-        if not (options["yes"] or _is_agreed(name)):
+        contents = deletion.contents(pk)
+        counts = f"{counted(contents.tags, 'tag')}, {counted(contents.manifests, 'manifest')}"
+        own, shared = size_text(contents.own_bytes), size_text(contents.shared_bytes)
+        self.stdout.write(f"{name} has {counts}, {own} of its own and {shared} that others share")
+        if options["dry_run"] or not (options["yes"] or _is_confirmed(name)):
             self.stdout.write("Nothing was changed.")
             return
         try:
             pk = deletion.begin(name)
             self.stdout.write(f"{name} is gone for clients.")
-            _remove(pk, held.rows)
+            _remove(pk, contents.rows)
         except (StopError, KeyboardInterrupt) as error:
             rest = "the server removes the rest within a minute, or the next collection"
             raise CommandError(f"The deletion was stopped: {rest}.") from error
-        self.stdout.write(f"All that it held is removed.{_when(held)}")
+        self.stdout.write(f"All that it held is removed.{_freed_when(contents)}")
 
 
 def _remove(pk: int, total: int) -> None:
@@ -78,30 +77,24 @@ def _remove(pk: int, total: int) -> None:
         progress.end()
 
 
-def _is_agreed(name: str) -> bool:
-    """Let a person at a terminal think again; a script has nobody to ask."""
+def _is_confirmed(name: str) -> bool:
+    """Ask at a terminal; a script is not asked."""
     if not sys.stdin.isatty():
         return True
     return input(f"Delete {name}? This can't be undone. [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _said(held: Contents) -> str:
-    own, shared = size_text(held.own_bytes), size_text(held.shared_bytes)
-    counts = f"{counted(held.tags, 'tag')}, {counted(held.manifests, 'manifest')}"
-    return f"{counts}, {own} of its own and {shared} that others share"
-
-
-def _when(held: Contents) -> str:
-    """Say when the space of its own comes back, if there is any."""
-    if not held.own_bytes:
+def _freed_when(contents: Contents) -> str:
+    """Return when the bytes of its own are freed, if there are any."""
+    if not contents.own_bytes:
         return ""
     minutes = trash.DELAY // timedelta(minutes=1)
-    own = size_text(held.own_bytes)
+    own = size_text(contents.own_bytes)
     return f" Its {own} are free in {minutes} minutes if a server runs; otherwise run `manage.py gc` after that."
 
 
 def _find(text: str) -> tuple[RepositoryName, int]:
-    """Return name and primary key of the repository. Raises CommandError, which suggests names that are there."""
+    """Return name and primary key of the repository. Raises CommandError, which suggests similar names."""
     with suppress(InvalidNameError):
         name = parse_name(text)
         pk = queries.repository(name)

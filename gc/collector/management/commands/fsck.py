@@ -1,4 +1,4 @@
-"""`manage.py fsck`: check what must never break."""
+"""`manage.py fsck`: check the invariants of database and storage."""
 
 import sys
 from argparse import ArgumentParser
@@ -13,51 +13,47 @@ from distribution.storage.blob_store import blob_store, check_storage
 
 
 class Command(BaseCommand):
-    """Print what is broken; with --repair, mend what can be mended."""
+    """Print the problems; with --repair, repair what can be repaired."""
 
-    # Says so, and what to run, when the tables of this version are not there yet.
+    # Refuses a database without the migrations of this version, and says what to run.
     requires_migrations_checks = True
     help = (
-        "Check that every stored object, blob and manifest is what it should be, beside a running server. "
-        "Exit status 0: all is well; 1: something is broken, and after --repair still is."
+        "Check every stored object, blob and manifest, beside a running server. "
+        "Exit status 0: no problems; 1: there are problems, with --repair: that remain."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the configuration, which `manage.py` has made that of this process, --deep and --repair."""
+        """Declare the options; `manage.py` has read --config already."""
         parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
         parser.add_argument("--deep", action="store_true", help="Read every blob and compare its digest.")
-        parser.add_argument("--repair", action="store_true", help="Mend what can be mended.")
+        parser.add_argument("--repair", action="store_true", help="Repair what can be repaired.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Check, print, and exit with 1 when something is broken."""
+        """Check, print, and exit with 1 when a problem remains."""
         found = left = 0
-        _check_storage()
+        if not blob_store().is_prepared():
+            # Otherwise every blob looks lost.
+            raise CommandError(f"storage: {blob_store().folder()} has no folder `objects`: is the disk mounted?")
+        check_storage()
         _check_references()
         for problem in fsck.check(is_deep=options["deep"]):
             found += 1
-            left += not self._is_mended(problem, may_repair=options["repair"])
+            left += not self._is_repaired(problem, may_repair=options["repair"])
         self.stdout.write(f"{found} problems, {found - left} repaired" if found else "no problems")
         if left:
             sys.exit(1)
 
-    def _is_mended(self, problem: Problem, *, may_repair: bool) -> bool:
-        if not may_repair or problem.mend is None:
+    def _is_repaired(self, problem: Problem, *, may_repair: bool) -> bool:
+        if not may_repair or problem.repair is None:
             self.stdout.write(problem.what)
             return False
-        problem.mend()
+        problem.repair()
         self.stdout.write(f"{problem.what}: {problem.remedy}")
         return not problem.is_loss
 
 
-def _check_storage() -> None:
-    """Raise CommandError when the storage is not there: every blob would seem lost."""
-    if not blob_store().is_prepared():
-        raise CommandError(f"storage: {blob_store().folder()} has no folder `objects`: is the disk mounted?")
-    check_storage()
-
-
 def _check_references() -> None:
-    """Raise CommandError when a foreign key leads nowhere, which only SQLite without its checks lets happen."""
+    """Raise CommandError for a dangling foreign key, possible in SQLite with its checks off."""
     if connection.vendor != "sqlite":
         return
     try:

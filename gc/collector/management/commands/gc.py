@@ -15,9 +15,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from acl.glob import InvalidPatternError, compile_glob
 from collector import collection, runs
-from collector.dry_run.results import Finding
 from collector.jobs.shutdown import Stopper, stopped_by_signal
-from collector.lease import HeldError
+from collector.lease import LeaseTakenError
 from collector.models import Trigger
 from collector.policy import Policy
 from collector.report import Report, json_value, names_of, so_far, table
@@ -30,18 +29,18 @@ from distribution.storage import trash
 
 
 class Command(BaseCommand):
-    """Collect once, or say what that would remove."""
+    """Collect once, or list what that would remove."""
 
-    # Says so, and what to run, when the tables of this version are not there yet.
+    # Refuses a database without the migrations of this version, and says what to run.
     requires_migrations_checks = True
     help = (
-        "Remove blobs, uploads and, if asked to, manifests that nothing references and nobody used for the "
-        "grace period. Pushes go on meanwhile. Exit status 1: some rows could not be removed; "
-        "3: another run is at work."
+        "Remove blobs, uploads and, with --delete-untagged, manifests that are unreferenced and were not used for the "
+        "grace period. Pushes continue meanwhile. Exit status 1: some rows could not be removed; "
+        "3: another run is in progress."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take what overrides the configuration, whose file `manage.py` has made that of this process."""
+        """Declare the options; `manage.py` has read --config already."""
         parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
         parser.add_argument(
             "--delete-untagged",
@@ -57,27 +56,29 @@ class Command(BaseCommand):
         )
         parser.add_argument("--repository", type=_pattern, metavar="GLOB", help="Only in these repositories.")
         parser.add_argument(
-            "--max-seconds", type=_seconds, metavar="N", help="End after this long; the next run goes on."
+            "--max-seconds", type=_seconds, metavar="N", help="Stop after this long; the next run continues."
         )
-        parser.add_argument("--dry-run", action="store_true", help="Change nothing; list what would go, and why.")
-        parser.add_argument("--json", action="store_true", help="Print JSON, one value a line, the report last.")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Change nothing; list what would be removed, and why."
+        )
+        parser.add_argument("--json", action="store_true", help="Print JSON, one value on each line, the report last.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run, then print the table."""
+        """Collect, then print the report."""
         self.is_dry_run, self.is_json = options["dry_run"], options["json"]
         report = Report()
         try:
             stopped = self._run(_policy(options), report, Stopper(options["max_seconds"]))
-        except HeldError as error:
-            raise CommandError(f"Another run is at work: {error}", returncode=3) from error
+        except LeaseTakenError as error:
+            raise CommandError(f"Another run is in progress: {error}", returncode=3) from error
         self._print(report, stopped)
         if report.failures:
             sys.exit(1)
 
     def _run(self, policy: Policy, report: Report, stopper: Stopper) -> str:
-        """Return why the run was stopped, empty when it was not."""
+        """Return why the run was stopped, empty if it was not."""
         if self.is_dry_run:
-            return self._rehearse(policy, report, stopper)
+            return self._forecast(policy, report, stopper)
         progress = Progress(partial(so_far, report), sys.stderr)
 
         def watch() -> None:
@@ -90,10 +91,11 @@ class Command(BaseCommand):
         finally:
             progress.end()
 
-    def _rehearse(self, policy: Policy, report: Report, stopper: Stopper) -> str:
+    def _forecast(self, policy: Policy, report: Report, stopper: Stopper) -> str:
         try:
-            for finding in collection.rehearse(policy, report, Throttle(stopper.watch)):
-                self.stdout.write(_json(finding) if self.is_json else f"would remove {finding}")
+            for finding in collection.forecast(policy, report, Throttle(stopper.watch)):
+                values = {name: getattr(finding, name) for name in ("kind", "repository", "name", "size", "reason")}
+                self.stdout.write(json.dumps({"would_remove": values}) if self.is_json else f"would remove {finding}")
         except StopError as error:
             return str(error)
         return ""
@@ -134,11 +136,6 @@ def _policy(options: dict[str, Any]) -> Policy:
     if options["grace_period"] is not None:
         policy = replace(policy, grace_period=options["grace_period"])
     return replace(policy, remove_untagged=options["delete_untagged"] or policy.remove_untagged)
-
-
-def _json(finding: Finding) -> str:
-    names = ("kind", "repository", "name", "size", "reason")
-    return json.dumps({"would_remove": {name: getattr(finding, name) for name in names}})
 
 
 def _user() -> str:

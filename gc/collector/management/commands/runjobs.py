@@ -1,4 +1,4 @@
-"""`manage.py runjobs`: do what is due beside the server, for good or once."""
+"""`manage.py runjobs`: run the periodic jobs beside the server, continuously or once."""
 
 import sys
 from argparse import ArgumentParser
@@ -13,29 +13,29 @@ from collector.throttle import StopError
 
 
 class Command(BaseCommand):
-    """Empty the trash every minute, and collect by the interval of the configuration."""
+    """Run the jobs that are due every minute."""
 
     help = (
-        "Do the periodic jobs: delete what waits in the trash, end uploads nobody goes on with, and collect by "
-        "garbage_collector.interval. Any number of these may run: each job is done by one process at a time."
+        "Run the periodic jobs: empty the trash, expire abandoned uploads, and collect every "
+        "garbage_collector.interval. Any number of processes may run: each job is done by one of them at a time."
     )
 
-    # Made when the server starts. They load the admin, and workers start this command again and again.
+    # The server ran them when it started. They load the admin, and workers start this command often.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the configuration, which `manage.py` has made that of this process, and --once."""
+        """Declare the options; `manage.py` has read --config already."""
         parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
         parser.add_argument(
-            "--once", action="store_true", help="Do what is due and end; exit status 1 when something failed."
+            "--once", action="store_true", help="Run the jobs that are due, then exit; with status 1 if one failed."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Do what is due, again and again until SIGTERM without --once."""
+        """Run the jobs that are due, every minute until SIGTERM, or once."""
         stopper = Stopper()
         with stopped_by_signal(stopper):
             is_well = _run(stopper)
-            while not (options["once"] or stopper.is_told.wait(due.INTERVAL_SECONDS)):
+            while not (options["once"] or stopper.stop_requested.wait(due.INTERVAL_SECONDS)):
                 connection.close_if_unusable_or_obsolete()
                 is_well = _run(stopper)
         if options["once"] and not is_well:

@@ -12,25 +12,25 @@ from collector.throttle import Throttle
 from core.db import clock
 from distribution.models import Link, Manifest, Repository, Upload
 from tests.caller import Caller
-from tests.collector.props import DAY, collect, pass_time
+from tests.collector.runs import DAY, collect, pass_time
 from tests.images import Image, push_blob
 
 APP = "alice/app"
 Push = Callable[..., Image]
 
 
-def _found_at() -> datetime:
-    """Return the cut of a run that begins now."""
+def _due_before() -> datetime:
+    """Return the threshold of a run that begins now."""
     return clock.now() - DAY
 
 
 def test_a_blob_that_is_promised_after_a_run_has_found_it_stays(alice: Caller) -> None:
     digest = push_blob(alice, APP, b"bytes")
     pass_time()
-    cut = _found_at()
+    due_before = _due_before()
     assert alice.head(f"/v2/{APP}/blobs/{digest}").status_code == 200
 
-    removed = sweep.remove_link(Link.objects.get().pk, cut)
+    removed = sweep.remove_link(Link.objects.get().pk, due_before)
 
     assert removed is None
     assert alice.head(f"/v2/{APP}/blobs/{digest}").status_code == 200
@@ -39,10 +39,10 @@ def test_a_blob_that_is_promised_after_a_run_has_found_it_stays(alice: Caller) -
 def test_a_blob_that_is_pushed_again_after_a_run_has_found_it_stays(alice: Caller) -> None:
     digest = push_blob(alice, APP, b"bytes")
     pass_time()
-    cut = _found_at()
+    due_before = _due_before()
     push_blob(alice, APP, b"bytes")
 
-    removed = sweep.remove_link(Link.objects.get().pk, cut)
+    removed = sweep.remove_link(Link.objects.get().pk, due_before)
 
     assert removed is None
     assert alice.head(f"/v2/{APP}/blobs/{digest}").status_code == 200
@@ -52,10 +52,10 @@ def test_a_manifest_that_is_promised_after_a_run_has_found_it_stays(push: Push, 
     image = push(APP, "v1")
     alice.delete(f"/v2/{APP}/manifests/v1")
     pass_time()
-    cut = _found_at()
+    due_before = _due_before()
     assert alice.head(f"/v2/{APP}/manifests/{image.digest}").status_code == 200
 
-    removed = sweep.remove_manifest(Manifest.objects.get().pk, cut)
+    removed = sweep.remove_manifest(Manifest.objects.get().pk, due_before)
 
     assert removed is None
     assert alice.head(f"/v2/{APP}/manifests/{image.digest}").status_code == 200

@@ -1,7 +1,7 @@
-"""Make a backup: the database first, then the objects that this copy of it names."""
+"""Create a backup: a copy of the database first, then the objects that the copy names."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from backup.listing import Totals
 from backup.manifest import Manifest
 from backup.transfer import BrokenObjectsError, Counts, Transfer
 from collector import lease
-from collector.lease import Held
+from collector.lease import OwnLease
 from collector.models import Job
 from core.api.errors import RegistryError
 from core.db import clock, setup
@@ -33,7 +33,7 @@ _UNWRITABLE = (FULL, READ_ONLY)
 
 @dataclass(slots=True)
 class Backup:
-    """How far a backup is, and in the end what it did."""
+    """The progress of a backup, and its result."""
 
     step: str = "copying the database"
     totals: Totals = field(default_factory=lambda: Totals(0, 0, ""))
@@ -41,39 +41,46 @@ class Backup:
     removed: int = 0
 
     def so_far(self) -> str:
-        """Return in one line how far it is."""
+        """Return the progress in one line."""
         return f"{self.step}{self.counts.bar(self.totals.objects)}"
 
 
-def make(path: Path, backup: Backup, watch: Watch) -> Manifest:
-    """Back up into the folder `path`, counted in `backup`, and return what is complete there.
+def create(path: Path, backup: Backup, watch: Watch) -> Manifest:
+    """Back up into the folder `path`, count it in `backup`, and return the complete backup.
 
-    `watch` is called all the time; what it raises ends the backup, and the one before it is left as it is. Raises
-    BackupError, also when the disk of the registry has no room for it; HeldError when another backup is made; StopError
-    when another process took over; and what database and storage raise.
+    `watch` is called often; what it raises ends the backup, and the previous one stays. Raises BackupError, also if the
+    registry's disk has too little space; LeaseTakenError if another backup is running; StopError if another process
+    took over; and what database and storage raise.
     """
-    folder.refuse_overlap(path, _sources())
+    storage = blob_store().folder()
+    sources = {settings.REGISTRY.server.data_directory, *own_files.folders(), *([] if storage is None else [storage])}
+    folder.refuse_overlap(path, sources)
     check_storage()
-    with folder.opened(path), ExitStack() as stack:
-        watch = _leaving_room(path, watch)
-        held = _hold(path, stack)
-        if held is None:
-            return _make(path, backup, watch)
-        folder.write_token(path, held.token)
-        return _make(path, backup, _renewing(held, watch))
+    with folder.locked(path), ExitStack() as stack:
+        watch = _keeping_free(path, watch)
+        own_lease = _acquire_lease(path, stack)
+        if own_lease is None:
+            return _create(path, backup, watch)
+        folder.write_token(path, own_lease.token)
+
+        def watch_and_renew() -> None:
+            own_lease.renew()
+            watch()
+
+        return _create(path, backup, watch_and_renew)
 
 
-def _hold(path: Path, stack: ExitStack) -> Held | None:
-    """Keep objects from being deleted, and other backups away; None when the database can't be written.
+def _acquire_lease(path: Path, stack: ExitStack) -> OwnLease | None:
+    """Prevent other backups and the deletion of objects; None means that the database can't be written.
 
-    Nothing can be deleted then: an object that the copy names has to be written into the trash first, and waits there
-    for `trash.DELAY`. Should both come to pass meanwhile, the object is missed when it is brought: the backup fails.
+    Nothing is deleted then either: an object of the snapshot must first be written into the trash, and stays there for
+    `trash.DELAY`. If it is deleted all the same, its copy fails, and so does the backup.
     """
     try:
-        # Its lock is ours: whoever wrote this token is dead, and would be waited for until its lease has run out.
+        # This process has the lock, so the process with this token is dead: do not wait until its lease expires.
         if token := folder.token(path):
-            lease.abandon(Job.BACKUP, token)
-        return stack.enter_context(lease.hold(Job.BACKUP))
+            lease.release_of_dead(Job.BACKUP, token)
+        return stack.enter_context(lease.acquire(Job.BACKUP))
     except (Error, RegistryError) as error:
         cause = error if isinstance(error, Error) else error.__cause__
         if isinstance(cause, Error) and fault_of(cause) in _UNWRITABLE:
@@ -81,44 +88,35 @@ def _hold(path: Path, stack: ExitStack) -> Held | None:
         raise
 
 
-def _make(path: Path, backup: Backup, watch: Watch) -> Manifest:
+def _create(path: Path, backup: Backup, watch: Watch) -> Manifest:
     before = manifest.read(path)
-    _refuse_another(path, before)
+    if before is not None and before.registry != where():
+        # Otherwise the objects of the other registry would be removed as unnamed.
+        raise BackupError(
+            f"{path}: holds a backup of another database, {before.registry}; name another folder, "
+            "or remove this one if that backup is of no use any more"
+        )
     folder.remove_other_states(path, before.state if before else None)
     with _new_state(path) as state:
         try:
             made = _fill(path, state, backup, watch)
         except NoRoomError:
-            # Uploads are refused meanwhile, and who makes room need not look for it here.
+            # Below `storage.min_free` uploads are refused, so the backup frees what it took.
             folder.remove_objects(path, before.state if before else None)
             raise
         failpoint("backup.before_manifest")
         made.write(path)
     failpoint("backup.after_manifest")
-    backup.step = "removing what is not named any more"
+    backup.step = "removing unnamed objects"
     folder.remove_other_states(path, made.state)
     if made.has_objects:
         backup.removed = folder.remove_unnamed(path, made.state, watch)
     return made
 
 
-def _sources() -> set[Path]:
-    storage = blob_store().folder()
-    return {settings.REGISTRY.server.data_directory, *own_files.folders(), *([] if storage is None else [storage])}
-
-
-def _refuse_another(path: Path, before: Manifest | None) -> None:
-    """Raise BackupError when the folder is another registry's: its objects would be removed as not named any more."""
-    if before is not None and before.registry != where():
-        raise BackupError(
-            f"{path}: holds a backup of another database, {before.registry}; name another folder, "
-            "or remove this one if that backup is of no use any more"
-        )
-
-
 @contextmanager
 def _new_state(path: Path) -> Iterator[Path]:
-    """Make a state; none of it is left when the block fails."""
+    """Make the folder of a state, and remove it if the block fails."""
     state = folder.new_state(path)
     try:
         yield state
@@ -129,16 +127,16 @@ def _new_state(path: Path) -> Iterator[Path]:
 
 def _fill(path: Path, state: Path, backup: Backup, watch: Watch) -> Manifest:
     made_at, copy = clock.now(), state / DATABASE
-    # Readable by nobody else from its first byte on.
+    # Private from its first byte on.
     copy.touch(0o600)
     dump = sqlite.dump if connection.vendor == "sqlite" else postgresql.dump
     totals = backup.totals = dump(copy, state / listing.NAME, watch)
     failpoint("backup.after_database")
-    own_files.keep(state, watch)
+    own_files.back_up(state, watch)
     folder.sync_tree(state)
     storage = blob_store().folder()
     if storage is not None:
-        _bring_objects(path, state, storage, backup, watch)
+        _copy_objects(path, state, storage, backup, watch)
     backup.step = "checking the copy of the database"
     return Manifest(
         state=state.name,
@@ -153,9 +151,11 @@ def _fill(path: Path, state: Path, backup: Backup, watch: Watch) -> Manifest:
     )
 
 
-def _bring_objects(path: Path, state: Path, storage: Path, backup: Backup, watch: Watch) -> None:
+def _copy_objects(path: Path, state: Path, storage: Path, backup: Backup, watch: Watch) -> None:
     backup.step = "objects"
-    transfer = Transfer(state / listing.NAME, storage, path, backup.counts, may_link=True, kept=_kept(path))
+    # Of the folder's disk, if it is the registry's own.
+    min_free = disk_reserve.space_of(path).low_mark if disk_reserve.is_on_own_disk(path) else 0
+    transfer = Transfer(state / listing.NAME, storage, path, backup.counts, may_link=True, min_free=min_free)
     try:
         transfer.run(watch)
     except BrokenObjectsError as error:
@@ -164,13 +164,8 @@ def _bring_objects(path: Path, state: Path, storage: Path, backup: Backup, watch
         ) from error
 
 
-def _kept(path: Path) -> int:
-    """Return what the registry keeps free on the disk of the folder `path`, 0 when that is another one's."""
-    return disk_reserve.space_of(path).low_mark if disk_reserve.is_on_own_disk(path) else 0
-
-
-def _leaving_room(path: Path, watch: Watch) -> Watch:
-    """Return a watch that ends a backup which takes the room that the registry keeps on its own disk."""
+def _keeping_free(path: Path, watch: Watch) -> Watch:
+    """Return a `watch` that ends the backup when its disk has less than `storage.min_free` left."""
     if not disk_reserve.is_on_own_disk(path):
         return watch
 
@@ -183,13 +178,5 @@ def _leaving_room(path: Path, watch: Watch) -> Watch:
                 f"{size_text(found.low_mark)} that it keeps (storage.min_free); what this backup brought is removed; "
                 "name a folder on another disk, or make room: docs/troubleshooting.md says how"
             )
-
-    return watch_all
-
-
-def _renewing(held: Held, watch: Watch) -> Callable[[], None]:
-    def watch_all() -> None:
-        held.renew()
-        watch()
 
     return watch_all

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from collector import history, runs, schedule
+from collector import runs, schedule
 from collector.models import Run, RunFinding, Trigger
 from collector.policy import Policy
 from collector.report import Report
-from tests.collector.props import DAY
+from tests.collector.runs import DAY
 
 HOUR = timedelta(hours=1)
 
@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def _short(prepared: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let two runs of a kind be kept."""
-    monkeypatch.setattr(history, "KEPT", 2)
+    monkeypatch.setattr(runs, "KEPT", 2)
 
 
 def remember(hours: int, *, trigger: str = "command", state: str = "done") -> Run:
@@ -81,7 +81,7 @@ def test_what_a_run_found_goes_with_it() -> None:
 
 
 def test_many_that_are_too_many_go_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "STEP", 3)
+    monkeypatch.setattr(runs, "PRUNED", 3)
     for hours in range(10):
         remember(hours)
 

@@ -18,7 +18,7 @@ from core.db.statement import Statement
 from distribution.models import Blob, Link, Manifest, Repository, Tag, Trash, Upload
 from tests.caller import Caller
 from tests.collector.graph import Graph
-from tests.collector.props import DAY, collect, pass_time, rehearse
+from tests.collector.runs import DAY, collect, forecast, pass_time
 from tests.images import Image, push_blob
 
 APP = "alice/app"
@@ -30,7 +30,7 @@ def _rows() -> list[object]:
     return [list(table._default_manager.order_by("pk").values()) for table in tables]
 
 
-def test_a_rehearsal_changes_nothing(push: Push, alice: Caller) -> None:
+def test_a_dry_run_changes_nothing(push: Push, alice: Caller) -> None:
     push(APP, "v1")
     alice.delete(f"/v2/{APP}/manifests/v1")
     push_blob(alice, APP, b"alone")
@@ -38,17 +38,17 @@ def test_a_rehearsal_changes_nothing(push: Push, alice: Caller) -> None:
     pass_time()
     before = _rows()
 
-    assert rehearse()
+    assert forecast()
 
     assert _rows() == before
 
 
-def test_a_rehearsal_says_why(push: Push, alice: Caller) -> None:
+def test_a_dry_run_says_why(push: Push, alice: Caller) -> None:
     image = push(APP, "v1")
     alice.delete(f"/v2/{APP}/manifests/v1")
     pass_time()
 
-    findings = list(collection.rehearse(Policy(DAY, remove_untagged=True), Report()))
+    findings = list(collection.forecast(Policy(DAY, remove_untagged=True), Report()))
 
     reasons = {finding.name: finding.reason for finding in findings if finding.kind == "manifest"}
     assert "no tag, index or subject holds it" in reasons[image.digest]
@@ -57,9 +57,9 @@ def test_a_rehearsal_says_why(push: Push, alice: Caller) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("remove_untagged", [True, False])
-def test_a_rehearsal_finds_what_a_run_removes(prepared: None, seed: int, remove_untagged: bool) -> None:
+def test_a_dry_run_finds_what_a_run_removes(prepared: None, seed: int, remove_untagged: bool) -> None:
     Graph(random.Random(seed)).grow()
-    found = Counter(rehearse(remove_untagged=remove_untagged))
+    found = Counter(forecast(remove_untagged=remove_untagged))
     before = Counter(_present())
 
     collect(remove_untagged=remove_untagged)
@@ -70,7 +70,7 @@ def test_a_rehearsal_finds_what_a_run_removes(prepared: None, seed: int, remove_
 # Among these are graphs in which each of an index, a subject, the order of repositories and a later run decides.
 @pytest.mark.parametrize("seed", [1, 2, 5, 8, 24])
 @pytest.mark.parametrize("repository", ["", "random/*"])
-def test_a_rehearsal_says_the_table_of_the_run(
+def test_a_dry_run_says_the_table_of_the_run(
     prepared: None, monkeypatch: pytest.MonkeyPatch, seed: int, repository: str
 ) -> None:
     """The bytes of a blob that several repositories share count where it is let go of last."""
@@ -78,22 +78,22 @@ def test_a_rehearsal_says_the_table_of_the_run(
     Graph(random.Random(seed), 3, untagged=0.95).grow()
     if seed % 2:
         pass_time()
-    rules, rehearsed, done = Policy(DAY, remove_untagged=True, repository=repository), Report(), Report()
-    list(collection.rehearse(rules, rehearsed))
+    rules, expected, done = Policy(DAY, remove_untagged=True, repository=repository), Report(), Report()
+    list(collection.forecast(rules, expected))
 
     collection.collect(rules, done, Throttle())
-    collection.foresee(rules, done)
+    collection.count_later_bytes(rules, done)
 
-    names = names_of(done) | names_of(rehearsed)
+    names = names_of(done) | names_of(expected)
     assert done.total.freed_bytes + done.total.later_bytes > 0
-    assert table(rehearsed, names) == table(done, names)
+    assert table(expected, names) == table(done, names)
 
 
 def test_random_graphs_have_everything_that_may_go(prepared: None) -> None:
     for seed in range(3):
         Graph(random.Random(seed)).grow()
 
-    findings = list(collection.rehearse(Policy(DAY, remove_untagged=True), Report()))
+    findings = list(collection.forecast(Policy(DAY, remove_untagged=True), Report()))
 
     assert {finding.kind for finding in findings} == {"manifest", "link", "blob", "upload"}
     assert {finding.reason.split()[0] for finding in findings if finding.kind == "manifest"} == {"no", "only", "its"}
@@ -104,7 +104,7 @@ def test_a_row_that_looks_held_and_is_not_is_left_by_both(push: Push) -> None:
     Tag.objects.all().delete()
     pass_time()
 
-    assert rehearse() == []
+    assert forecast() == []
     assert collect().repositories == {}
 
 
@@ -114,14 +114,14 @@ def test_a_row_that_looks_idle_and_is_held_is_kept_and_mended(push: Push) -> Non
     Link.objects.update(is_unreferenced=True)
     pass_time()
 
-    assert rehearse() == []
+    assert forecast() == []
     assert collect().repositories == {}
     assert not Manifest.objects.filter(is_unreferenced=True).exists()
     assert not Link.objects.filter(is_unreferenced=True).exists()
 
 
 @pytest.fixture
-def refuse(prepared: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def expired(prepared: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have nine old uploads and nine objects in the trash, of two moments in two forms of writing, and small pages."""
     monkeypatch.setattr(batches, "BATCH", 2)
     here = Repository.objects.create(name=APP)
@@ -134,15 +134,15 @@ def refuse(prepared: None, monkeypatch: pytest.MonkeyPatch) -> None:
         Statement("UPDATE distribution_trash SET delete_after = %s::timestamptz WHERE id = %s").run(moment, row.pk)
 
 
-def test_each_upload_and_object_is_found_once_page_by_page(refuse: None) -> None:
-    found = Counter(kind for kind, _, _ in set(rehearse()))
+def test_each_upload_and_object_is_found_once_page_by_page(expired: None) -> None:
+    found = Counter(kind for kind, _, _ in set(forecast()))
 
     assert found == {"upload": 9, "object": 9}
-    assert len(rehearse()) == 18
+    assert len(forecast()) == 18
 
 
 @pytest.mark.parametrize("kind", ["upload", "object"])
-def test_a_rehearsal_ends_in_time_whatever_it_looks_for(refuse: None, kind: str) -> None:
+def test_a_dry_run_ends_in_time_whatever_it_looks_for(expired: None, kind: str) -> None:
     report = Report()
 
     def watch() -> None:
@@ -150,18 +150,18 @@ def test_a_rehearsal_ends_in_time_whatever_it_looks_for(refuse: None, kind: str)
             raise StopError("out of time")
 
     with pytest.raises(StopError):
-        list(collection.rehearse(Policy(DAY, remove_untagged=True), report, Throttle(watch)))
+        list(collection.forecast(Policy(DAY, remove_untagged=True), report, Throttle(watch)))
 
     assert (report.uploads, report.objects) == ((2, 0) if kind == "upload" else (9, 2))
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", ["upload", "object"])
-def test_a_reader_who_takes_time_keeps_nothing_open(refuse: None, kind: str) -> None:
+def test_a_reader_who_takes_time_keeps_nothing_open(expired: None, kind: str) -> None:
     """On SQLite an open statement would keep what is written meanwhile from going into the database's file."""
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL keeps no statement open for who reads on")
-    findings = collection.rehearse(Policy(DAY, remove_untagged=True), Report())
+    findings = collection.forecast(Policy(DAY, remove_untagged=True), Report())
     next(finding for finding in findings if finding.kind == kind)
 
     def write_and_move() -> tuple[int, int, int]:
@@ -191,7 +191,7 @@ def _present() -> list[tuple[str, str, str]]:
     ]
 
 
-def test_a_rehearsal_that_is_stopped_counts_nothing_twice(push: Push, alice: Caller) -> None:
+def test_a_dry_run_that_is_stopped_counts_nothing_twice(push: Push, alice: Caller) -> None:
     push(APP, "v1")
     alice.delete(f"/v2/{APP}/manifests/v1")
     pass_time()
@@ -202,7 +202,7 @@ def test_a_rehearsal_that_is_stopped_counts_nothing_twice(push: Push, alice: Cal
             raise StopError("told to stop")
 
     with suppress(StopError):
-        list(collection.rehearse(Policy(DAY, remove_untagged=True), report, Throttle(watch)))
+        list(collection.forecast(Policy(DAY, remove_untagged=True), report, Throttle(watch)))
 
     assert report.total.freed_bytes > 0
     assert report.total.later_bytes == 0

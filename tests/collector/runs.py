@@ -1,4 +1,4 @@
-"""Time passes, runs happen: what every test of the collector needs."""
+"""Runs and dry runs of the collector, and a clock that is moved by hand."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -35,11 +35,11 @@ def collect(
     return report
 
 
-def rehearse(
+def forecast(
     *, grace: timedelta = DAY, remove_untagged: bool = True, repository: str = ""
 ) -> list[tuple[str, str, str]]:
     """Return what a run would remove, as (kind, repository, name); a blob is of no repository."""
-    findings = collection.rehearse(Policy(grace, remove_untagged, repository), Report())
+    findings = collection.forecast(Policy(grace, remove_untagged, repository), Report())
     return [(str(found.kind), "" if found.kind == "blob" else found.repository, found.name) for found in findings]
 
 

@@ -12,7 +12,7 @@ from collector.policy import Policy
 from collector.report import Report
 from collector.throttle import StopError
 from tests.caller import Caller
-from tests.collector.props import DAY, pass_time
+from tests.collector.runs import DAY, pass_time
 from tests.images import push_blob
 
 
@@ -49,7 +49,7 @@ def test_signals_are_as_before_afterwards() -> None:
 
 def test_a_stopper_that_was_told_stays_told() -> None:
     stopper = Stopper()
-    stopper.is_told.set()
+    stopper.stop_requested.set()
 
     for _ in range(2):
         with pytest.raises(StopError):

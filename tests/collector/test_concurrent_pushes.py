@@ -26,7 +26,7 @@ from distribution.models import Manifest, Trash
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import parse_tag
 from distribution.uploads import sessions
-from tests.collector.props import collect, pass_time
+from tests.collector.runs import collect, pass_time
 from tests.collector.storage import objects, objects_named_by_rows
 from tests.images import index, manifest
 

@@ -12,12 +12,12 @@ from django.db.models.functions import Now
 
 from collector import lease, runs
 from collector.jobs import due, queue, scheduler
-from collector.jobs.scheduler import Background
+from collector.jobs.scheduler import Scheduler
 from collector.models import Job, Lease, Run
 from collector.throttle import StopError
 from distribution.models import Link
 from tests.caller import Caller
-from tests.collector.props import DAY, pass_time
+from tests.collector.runs import DAY, pass_time
 from tests.images import push_blob
 
 
@@ -70,7 +70,7 @@ def test_a_requested_run_moves_no_schedule(prepared: None, configured: Callable[
 
 def test_a_requested_run_waits_for_the_one_at_work(prepared: None) -> None:
     run = ask()
-    with lease.hold(Job.COLLECTION):
+    with lease.acquire(Job.COLLECTION):
         assert not due.is_anything_due()
         assert due.run_due()
         assert state_of(run) == "requested"
@@ -88,7 +88,7 @@ def test_a_requested_run_that_fails_says_why_and_is_not_tried_again(db: None) ->
 
     assert state_of(run) == "failed"
     assert run.error.startswith("FileNotFoundError")
-    assert not queue.is_any()
+    assert not queue.has_waiting()
 
 
 def test_a_withdrawn_run_is_not_done(prepared: None) -> None:
@@ -99,7 +99,7 @@ def test_a_withdrawn_run_is_not_done(prepared: None) -> None:
 
     assert (state_of(run), run.error) == ("withdrawn", "withdrawn by root")
     assert run.ended_at is not None
-    assert not queue.is_any()
+    assert not queue.has_waiting()
 
 
 def test_a_run_that_is_withdrawn_when_it_is_about_to_begin_does_not(
@@ -180,7 +180,7 @@ def test_a_run_that_another_process_does_is_not_closed(prepared: None) -> None:
     run = ask()
     Run.objects.update(state="running")
 
-    with lease.hold(Job.COLLECTION):
+    with lease.acquire(Job.COLLECTION):
         is_due = due.is_anything_due()
         due.run_due()
 
@@ -215,11 +215,11 @@ def test_a_worker_that_is_called_looks_at_once(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(due, "is_anything_due", is_anything_due)
     monkeypatch.setattr("random.random", lambda: 0.0)
-    worker = Background([sys.executable, "-c", f"open({str(pipe)!r}, 'w').write('begun')"], interval_seconds=3600)
+    worker = Scheduler([sys.executable, "-c", f"open({str(pipe)!r}, 'w').write('begun')"], interval_seconds=3600)
     worker.start()
     assert looked.wait(60)
 
-    scheduler.call()
+    scheduler.wake()
 
     with pipe.open() as file:
         assert file.read() == "begun"

@@ -1,4 +1,4 @@
-"""Restore a backup into an empty place: check it, then objects, keys, and the database last."""
+"""Restore a backup into an empty target: checks first, then objects, keys, and the database last."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,10 +7,10 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from accounts import epoch
-from backup import files, folder, listing, own_files, passing, postgresql, sqlite
+from backup import files, folder, listing, own_files, postgresql, sqlite, transient_rows
+from backup.create import DATABASE
 from backup.errors import BackupError
 from backup.files import Watch
-from backup.making import DATABASE
 from backup.manifest import Manifest
 from backup.transfer import Counts, Transfer, fault_of
 from core.db import setup
@@ -24,41 +24,50 @@ _SHOWN = 5
 
 @dataclass(slots=True)
 class Restore:
-    """How far a restore is, and in the end what it did."""
+    """The progress of a restore, and its result."""
 
     step: str = "checking the backup"
     objects: int = 0
     counts: Counts = field(default_factory=Counts)
-    has_put_back_keys: bool = False
+    has_restored_keys: bool = False
 
     def so_far(self) -> str:
-        """Return in one line how far it is."""
+        """Return the progress in one line."""
         return f"{self.step}{self.counts.bar(self.objects)}"
 
 
 def restore(path: Path, done: Restore, watch: Watch, *, is_deep: bool, may_link: bool) -> Manifest:
-    """Restore the backup in `path` to where the configuration says, counted in `done`, and return what it was.
+    """Restore the backup in `path` to the configured database and storage, count it in `done`, and return it.
 
-    `is_deep` reads every object first and compares its digest; `may_link` shares the objects with the backup.
-    `watch` is called all the time, and what it raises ends the restore. Raises BackupError, StartError, and what
-    database and file system raise; until all is checked nothing was changed.
+    `is_deep` first reads every object and compares its digest; `may_link` makes hard links to the objects of the
+    backup. `watch` is called often, and what it raises ends the restore. Raises BackupError, StartError, and what
+    database and file system raise; nothing is changed before all checks have passed.
     """
     found, state = folder.complete(path)
     done.objects = found.objects if found.has_objects else 0
-    with folder.unchanged(path):
-        _refuse_unlike(found)
+    with folder.locked_shared(path):
+        _check_compatible(found)
         _check(path, found, state, watch, is_deep=is_deep)
         _refuse_target(path)
         if found.has_objects:
-            _put_back_objects(path, state, done, watch, may_link=may_link)
+            done.step = "objects"
+            store = blob_store()
+            store.prepare()
+            Transfer(state / listing.NAME, path, store.folder() or path, done.counts, may_link=may_link).run(watch)
         done.step = "restoring keys and database"
-        done.has_put_back_keys = own_files.put_back(state, watch)
+        done.has_restored_keys = own_files.restore(state, watch)
         (sqlite if connection.vendor == "sqlite" else postgresql).load(state / DATABASE, watch)
-    _bring_up_to_date()
+    with setup.prepared():
+        setup.migrate()
+        with transaction.atomic(), connection.cursor() as cursor:
+            transient_rows.delete(cursor.execute)
+        # A running process may have cached rights under the version number that the restore brought back.
+        epoch.renew()
     return found
 
 
-def _refuse_unlike(found: Manifest) -> None:
+def _check_compatible(found: Manifest) -> None:
+    """Raise BackupError if database, storage or version differ from those of the backup."""
     backend = settings.REGISTRY.storage.backend
     if found.database != connection.vendor:
         raise BackupError(
@@ -84,8 +93,8 @@ def _check(path: Path, found: Manifest, state: Path, watch: Watch, *, is_deep: b
     if not found.has_objects:
         return
     faults = []
-    for one in listing.read(state / listing.NAME):
-        if fault := fault_of(path / one.key, one, watch if is_deep else None):
+    for stored in listing.read(state / listing.NAME):
+        if fault := fault_of(path / stored.key, stored, watch if is_deep else None):
             faults.append(fault)
         watch()
     if faults:
@@ -98,53 +107,26 @@ def _check(path: Path, found: Manifest, state: Path, watch: Watch, *, is_deep: b
 
 
 def _refuse_target(path: Path) -> None:
-    """Raise BackupError or StartError unless the place of the configuration is empty and no server is at work there."""
+    """Raise BackupError or StartError unless database and storage are empty and no server uses them."""
     configuration = settings.REGISTRY
-    _refuse_server()
+    server = configuration.server
+    try:
+        listener.check_free([(server.host or "0.0.0.0", server.port)], configuration)  # noqa: S104 - as `:5000` says
+    except StartError as error:
+        raise BackupError(f"Stop the server first, if it is the one to restore. {error}") from error
     storage = blob_store().folder()
     folder.refuse_overlap(path, {configuration.server.data_directory, *([] if storage is None else [storage])})
-    in_the_way = [] if storage is None else _objects_in(storage)
+    in_the_way = []
+    if storage is not None and (used := next(storage.glob("objects/*/*"), None)):
+        in_the_way.append(
+            f"storage: {storage} has objects already, as {used.relative_to(storage)}; "
+            "name an empty storage.filesystem.rootdirectory, or remove the folder `objects` there"
+        )
     try:
         (sqlite if connection.vendor == "sqlite" else postgresql).refuse_target()
     except BackupError as error:
         in_the_way.append(str(error))
     if in_the_way:
         raise BackupError("\n".join(in_the_way))
-    # The last check, since it makes what is missing.
+    # The last check, since it makes missing folders.
     folders.check(configuration)
-
-
-def _refuse_server() -> None:
-    server = settings.REGISTRY.server
-    try:
-        listener.check_free([(server.host or "0.0.0.0", server.port)], settings.REGISTRY)  # noqa: S104 - as `:5000` says
-    except StartError as error:
-        raise BackupError(f"Stop the server first, if it is the one to restore. {error}") from error
-
-
-def _objects_in(storage: Path) -> list[str]:
-    """Return what to say about the objects that are there already, if any."""
-    used = next(storage.glob("objects/*/*"), None)
-    if used is None:
-        return []
-    return [
-        f"storage: {storage} has objects already, as {used.relative_to(storage)}; "
-        "name an empty storage.filesystem.rootdirectory, or remove the folder `objects` there"
-    ]
-
-
-def _put_back_objects(path: Path, state: Path, done: Restore, watch: Watch, *, may_link: bool) -> None:
-    done.step = "objects"
-    store = blob_store()
-    store.prepare()
-    Transfer(state / listing.NAME, path, store.folder() or path, done.counts, may_link=may_link).run(watch)
-
-
-def _bring_up_to_date() -> None:
-    """Bring the schema to this version, and forget what meant something to the server that was backed up."""
-    with setup.prepared():
-        setup.migrate()
-        with transaction.atomic(), connection.cursor() as cursor:
-            passing.forget(cursor.execute)
-        # Some process may remember rights for the value that has come back.
-        epoch.renew()

@@ -1,4 +1,4 @@
-"""Do something in another thread, which has a database connection of its own."""
+"""Hold a lock or transaction in another thread, which has a database connection of its own."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from django.db import connection
 
 
 @contextmanager
-def elsewhere(context: AbstractContextManager[None]) -> Iterator[None]:
+def in_other_thread(context: AbstractContextManager[None]) -> Iterator[None]:
     """Enter `context` in another thread, and leave it there at the end."""
     is_entered, is_over = threading.Event(), threading.Event()
 

@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 from collector import batches
 from distribution.models import Link, Manifest, Repository, Trash, Upload
 from tests.caller import Caller
-from tests.collector.broken import break_deletion
-from tests.collector.props import collect, pass_time
+from tests.collector.runs import collect, pass_time
+from tests.collector.undeletable import break_deletion
 from tests.images import Image, digest_of, manifest, push_blob, put_manifest
 
 APP = "alice/app"

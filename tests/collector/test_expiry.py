@@ -14,7 +14,7 @@ from collector.throttle import Throttle
 from core.db import clock
 from distribution.models import Repository, Trash, Upload
 from tests.caller import Caller
-from tests.collector.props import DAY, collect, pass_time
+from tests.collector.runs import DAY, collect, pass_time
 from tests.collector.storage import objects
 from tests.images import push_blob
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import operator
 import re
 from collections.abc import Callable, Iterator
@@ -14,14 +15,12 @@ ACCOUNT = "${account}"
 
 _METACHARACTERS = frozenset("*?[")
 # A `]` right after the opening stands for itself, as in a shell.
-_TOKEN = re.compile(
-    r"(?P<star>\*+)|(?P<any>\?)|\[(?P<negated>!?)(?P<members>\]?[^\]]*)\]|(?P<literal>[^*?\[])", re.DOTALL
-)
-_MEMBER = re.compile(r"(?P<first>.)-(?P<last>.)|.", re.DOTALL)
+_TOKEN = re.compile(r"\*+|\[!?\]?[^\]]*\]|[^\[]", re.DOTALL)
+_RANGE = re.compile(r"(.)-(.)|.", re.DOTALL)
 
 
 class InvalidPatternError(ValueError):
-    """A text is not a pattern."""
+    """The string is not a pattern."""
 
 
 def check_glob(pattern: str) -> None:
@@ -30,9 +29,25 @@ def check_glob(pattern: str) -> None:
     It is none when it is empty, above 255 characters, or has a set that is not closed, is empty, starts with ^ (the
     shell's other negation), holds a range that runs backwards or `${account}`, which is no set of characters.
     """
-    _check_length(pattern)
-    if not is_literal(pattern):
-        _parts(pattern)
+    if not pattern:
+        raise InvalidPatternError("a pattern is empty; * matches every name")
+    if len(pattern) > PATTERN_MAX_CHARACTERS:
+        raise InvalidPatternError(f"a pattern has at most {PATTERN_MAX_CHARACTERS} characters, not {len(pattern)}")
+    for token in _tokens(pattern):
+        if token.startswith("["):
+            _check_set(token[1:-1].removeprefix("!"))
+
+
+def _check_set(members: str) -> None:
+    if not members:
+        raise InvalidPatternError("a set [] or [!] has no characters")
+    if ACCOUNT in members:
+        raise InvalidPatternError(f"the set [{members}] holds {ACCOUNT}, which is a name and no set of characters")
+    if members.startswith("^"):
+        raise InvalidPatternError(f"the set [{members}] starts with ^: a negated set is [!…]")
+    for first, last in _RANGE.findall(members):
+        if first > last:
+            raise InvalidPatternError(f"the range {first}-{last} runs backwards")
 
 
 def compile_glob(pattern: str, account: str | None = None) -> Callable[[str], bool]:
@@ -46,7 +61,8 @@ def compile_glob(pattern: str, account: str | None = None) -> Callable[[str], bo
         pattern = for_account(pattern, account)
     if is_literal(pattern):
         return partial(operator.eq, pattern)
-    match = re.compile(_translate(pattern), re.DOTALL).fullmatch
+    # Atomic groups between the stars: a plain `.*` there takes minutes for six stars.
+    match = re.compile(fnmatch.translate(pattern)).match
     return lambda text: match(text) is not None
 
 
@@ -71,26 +87,13 @@ def places(pattern: str, alphabet: str) -> list[frozenset[str] | None]:
 
     A literal is in its set, of the alphabet or not. Raises InvalidPatternError.
     """
-    found: list[frozenset[str] | None] = []
-    for token in _tokens(pattern):
-        if token["star"]:
-            found.append(None)
-        elif token["literal"]:
-            found.append(_only(token["literal"]))
-        else:
-            found.append(_those_of(_one_character(token), alphabet))
-    return found
+    return [None if token.startswith("*") else _characters(token, alphabet) for token in _tokens(pattern)]
 
 
-@lru_cache(maxsize=1000)
-def _only(character: str) -> frozenset[str]:
-    """Return the set of one character: one object for all patterns, of which thousands are kept."""
-    return frozenset(character)
-
-
-@lru_cache(maxsize=1000)
-def _those_of(expression: str, alphabet: str) -> frozenset[str]:
-    return frozenset(re.findall(expression, alphabet))
+@lru_cache(maxsize=2000)
+def _characters(token: str, alphabet: str) -> frozenset[str]:
+    """Return one object for all patterns, of which thousands are cached."""
+    return frozenset(token) if is_literal(token) else frozenset(fnmatch.filter(alphabet, token))
 
 
 def covers(wide: list[frozenset[str] | None], narrow: list[frozenset[str] | None]) -> bool:
@@ -130,70 +133,11 @@ def escape(text: str) -> str:
     return "".join(f"[{character}]" if character in _METACHARACTERS else character for character in text)
 
 
-def _check_length(pattern: str) -> None:
-    if not pattern:
-        raise InvalidPatternError("a pattern is empty; * matches every name")
-    if len(pattern) > PATTERN_MAX_CHARACTERS:
-        raise InvalidPatternError(f"a pattern has at most {PATTERN_MAX_CHARACTERS} characters, not {len(pattern)}")
-
-
-def _translate(pattern: str) -> str:
-    """Return the pattern as a regular expression for fullmatch.
-
-    What stands between two stars has a fixed length, so its leftmost match leaves the most for the rest and
-    never has to move: the atomic groups say so, and nothing is tried twice. A plain `.*` between the parts
-    takes minutes for six stars.
-    """
-    first, *others = _parts(pattern)
-    if not others:
-        return first
-    *middle, last = others
-    return first + "".join(f"(?>.*?{part})" for part in middle) + ".*" + last
-
-
-def _parts(pattern: str) -> list[str]:
-    """Return the regular expressions of what stands before, between and after the stars."""
-    parts = [""]
-    for token in _tokens(pattern):
-        if token["star"]:
-            parts.append("")
-        else:
-            parts[-1] += _one_character(token)
-    return parts
-
-
-def _tokens(pattern: str) -> Iterator[re.Match[str]]:
+def _tokens(pattern: str) -> Iterator[str]:
     position = 0
     while position < len(pattern):
         token = _TOKEN.match(pattern, position)
         if token is None:
             raise InvalidPatternError(f"the [ at character {position + 1} of {pattern!a} has no ]")
-        yield token
+        yield token[0]
         position = token.end()
-
-
-def _one_character(token: re.Match[str]) -> str:
-    if token["any"]:
-        return "."
-    if token["literal"]:
-        return re.escape(token["literal"])
-    return f"[{'^' if token['negated'] else ''}{_members(token['members'])}]"
-
-
-def _members(text: str) -> str:
-    if not text:
-        raise InvalidPatternError("a set [] or [!] has no characters")
-    if ACCOUNT in text:
-        raise InvalidPatternError(f"the set [{text}] holds {ACCOUNT}, which is a name and no set of characters")
-    if text.startswith("^"):
-        raise InvalidPatternError(f"the set [{text}] starts with ^: a negated set is [!…]")
-    return "".join(map(_member, _MEMBER.finditer(text)))
-
-
-def _member(match: re.Match[str]) -> str:
-    first, last = match["first"], match["last"]
-    if first is None:
-        return re.escape(match[0])
-    if first > last:
-        raise InvalidPatternError(f"the range {first}-{last} runs backwards")
-    return f"{re.escape(first)}-{re.escape(last)}"

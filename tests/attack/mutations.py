@@ -171,9 +171,9 @@ def of_the_wire() -> Iterator[Mutation]:
 def of_resources() -> Iterator[Mutation]:
     """Yield the bounds."""
     module, document = "test_resources", "distribution/protocol/strict_json.py"
-    yield Mutation(
-        "patterns that go back", "acl/glob.py", 'f"(?>.*?{part})"', 'f".*{part}"', "test_globs", "forty_stars"
-    )
+    atomic = "fnmatch.translate(pattern)"
+    backtracking = f'{atomic}.replace("(?>", "(?:")'
+    yield Mutation("patterns that go back", "acl/glob.py", atomic, backtracking, "test_globs", "forty_stars")
     bound = "if len(path) <= REMEMBERED_CHARACTERS else"
     yield Mutation(
         "long paths remembered", "distribution/middleware.py", bound, "if True else", module, "remembered and paths"

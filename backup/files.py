@@ -1,8 +1,7 @@
-"""Files that survive a power cut: copied, hashed, written whole."""
+"""Files that survive a power cut: copied and hashed."""
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -67,23 +66,6 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `path` so that it has the old or the new content after any crash. Raises OSError."""
-    # A name that nobody can guess: one that is known could be a link to a file of somebody else.
-    descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            give_to_owner(path.parent, file.fileno())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(written).replace(path)
-    except BaseException:
-        Path(written).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
 def sizes(folder: Path) -> dict[str, int]:
     """Return the files of a folder with their bytes; none when there is no such folder."""
     try:
@@ -97,12 +79,3 @@ def sync(path: Path) -> None:
     """Make a file that another program wrote durable. Raises OSError."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,7 @@ from backup.errors import BackupError
 from backup.files import Watch
 from backup.listing import StoredObject
 from core.failpoints import failpoint
-from core.private_files import give_to_owner, make_private_folder
+from core.private_files import give_to_owner, make_private_folder, sync_folder
 from core.progress import bar
 from core.sizes import size_text
 
@@ -91,7 +91,7 @@ class Transfer:
             failpoint("backup.after_object")
             watch()
         self._finish_copies(watch)
-        files.sync_folder(target)
+        sync_folder(target)
 
     def _finish_copies(self, watch: Watch) -> None:
         for partial in self._partial:

@@ -12,7 +12,6 @@ verify what the others sign.
 import fcntl
 import math
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -104,9 +103,9 @@ class KeyFolder:
     def _rotate(self) -> None:
         private_files.read_or_create(self.next, new_private_pem)
         retiring = self.active()
-        _replace(self._retiring_path(retiring), public_pem(retiring))
+        _write_public(self._retiring_path(retiring), retiring)
         self.next.replace(self.private)
-        _replace(self.public, public_pem(self.active()))
+        _write_public(self.public, self.active())
         private_files.read_or_create(self.next, new_private_pem)
         for path in self._retiring():
             if self._is_over(path):
@@ -127,7 +126,7 @@ class KeyFolder:
                         f"{self.public}: does not belong to the private key {self.private}; "
                         "remove it, it is written anew at start"
                     )
-            _replace(self.public, public_pem(active))
+            _write_public(self.public, active)
         except OSError as error:
             if self.public.parent == self.private.parent and not self.public.exists():
                 return
@@ -156,14 +155,6 @@ class KeyFolder:
             os.close(descriptor)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a public key whole, readable by everybody."""
+def _write_public(path: Path, key: SigningKey) -> None:
     private_files.make_private_folder(path.parent)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "wb") as file:
-        private_files.give_to_owner(path.parent, file.fileno())
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(path)
+    private_files.atomic_write(path, public_pem(key), mode=0o644)

@@ -2,7 +2,7 @@
 
 bcrypt at cost 10 takes 59 ms of CPU: 17 logins a second per core. What was verified is therefore remembered
 in the process, under an HMAC over name, password and stored hash: a changed password misses it at once, and
-a deactivated account is asked for at the current rights epoch. What was refused is remembered too, until any
+a deactivated account is asked for at the current permissions version. What was refused is remembered too, until any
 right changes: a machine that goes on with an old password is one guess, and not a reason to slow others down.
 """
 
@@ -16,23 +16,22 @@ from django.conf import settings
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
 
-from accounts import epoch as rights_epoch
-from accounts import hashers
-from accounts.identity import Identity, credential_of, identity_of
+from accounts import hashers, permissions_version
+from accounts.identity import Identity, credential_hash_of, identity_of
 from accounts.names import ACCOUNT_NAME
 from accounts.throttling import known_networks, throttle
 from accounts.throttling.password_queue import BusyError, PasswordQueue
-from core.caches import EpochCache, TTLCache
+from core.caches import TTLCache, VersionedCache
 
 __all__ = ["BusyError", "TooManyFailuresError", "identify", "place"]
 
-REMEMBER_SECONDS = 300
+CACHE_SECONDS = 300
 QUEUE_SECONDS = 10
 
 _secret = secrets.token_bytes(32)
-_verified: TTLCache[str] = TTLCache(REMEMBER_SECONDS)
-_refused: TTLCache[bool] = TTLCache(REMEMBER_SECONDS)
-_credentials: EpochCache[str] = EpochCache()
+_verified: TTLCache[str] = TTLCache(CACHE_SECONDS)
+_refused: TTLCache[bool] = TTLCache(CACHE_SECONDS)
+_credential_hashes: VersionedCache[str] = VersionedCache()
 
 
 class TooManyFailuresError(Exception):
@@ -50,13 +49,13 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     Any backend of AUTHENTICATION_BACKENDS may answer. `request` tells where from, for `accounts.throttling.throttle`.
     Raises BusyError and TooManyFailuresError.
     """
-    epoch = rights_epoch.current()
+    version = permissions_version.current()
     # Taken before the check: a password changed meanwhile must not be remembered under its new hash.
-    credential = _credential(name, epoch)
-    fingerprint = _fingerprint(name, password, credential)
+    credential_hash = _credential_hash(name, version)
+    fingerprint = _fingerprint(name, password, credential_hash)
     verified = _verified.get(fingerprint)
     if verified is None:
-        if _refused.get((epoch, fingerprint)):
+        if _refused.get((version, fingerprint)):
             return None
         # Before it waits, so that guessers don't fill the queue; again after it, since others failed meanwhile.
         _raise_if_throttled(name, request)
@@ -65,15 +64,15 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
             verified = _verified.get(fingerprint) or _checked(name, password, request)
         if verified is None:
             _count_failure(name, request)
-            _refused.put((epoch, fingerprint), True)
+            _refused.put((version, fingerprint), True)
             return None
         _verified.put(fingerprint, verified)
-    identity = identity_of(verified, rights_epoch.current())
-    if identity is not None and credential and identity.credential != credential:
+    identity = identity_of(verified, permissions_version.current())
+    if identity is not None and credential_hash and identity.credential_hash != credential_hash:
         # Changed while it was checked: what was right then opens nothing now.
         return None
     if identity is not None:
-        known_networks.note(identity.name, throttle.network_of(request))
+        known_networks.record(identity.name, throttle.network_of(request))
     return identity
 
 
@@ -117,11 +116,13 @@ def _raise_if_throttled(name: str, request: HttpRequest | None) -> None:
         raise TooManyFailuresError(refusal)
 
 
-def _credential(name: str, epoch: str) -> str:
+def _credential_hash(name: str, version: str) -> str:
     """Return the account's credential; what is no account's name is asked for nowhere and remembered nowhere."""
-    return _credentials.get(epoch, name, lambda: credential_of(name)) if ACCOUNT_NAME.fullmatch(name) else ""
+    return (
+        _credential_hashes.get(version, name, lambda: credential_hash_of(name)) if ACCOUNT_NAME.fullmatch(name) else ""
+    )
 
 
-def _fingerprint(name: str, password: str, credential: str) -> bytes:
-    message = "\0".join((name, credential, password)).encode("utf-8", "surrogatepass")
+def _fingerprint(name: str, password: str, credential_hash: str) -> bytes:
+    message = "\0".join((name, credential_hash, password)).encode("utf-8", "surrogatepass")
     return hmac.digest(_secret, message, "sha256")

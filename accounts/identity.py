@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
-from core.caches import EpochCache
+from core.caches import VersionedCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Identity:
     name: str
     groups: frozenset[str] = frozenset()
     account_pk: int = field(default=0, compare=False)
-    credential: str = field(default="", compare=False, repr=False)
+    credential_hash: str = field(default="", compare=False, repr=False)
 
     @property
     def is_anonymous(self) -> bool:
@@ -29,17 +29,17 @@ class Identity:
 
 ANONYMOUS = Identity("")
 
-_identities: EpochCache[Identity | None] = EpochCache()
+_identities: VersionedCache[Identity | None] = VersionedCache()
 
 
-def identity_of(name: str, epoch: str) -> Identity | None:
-    """Return the active account called `name` as it was at `epoch`; None when there is none.
+def identity_of(name: str, version: str) -> Identity | None:
+    """Return the active account called `name` as it was at `version`; None when there is none.
 
     The empty name is ANONYMOUS.
     """
     if not name:
         return ANONYMOUS
-    return _identities.get(epoch, name, lambda: _read(name))
+    return _identities.get(version, name, lambda: _read(name))
 
 
 def _read(name: str) -> Identity | None:
@@ -50,16 +50,16 @@ def _read(name: str) -> Identity | None:
     if account is None:
         return None
     groups = frozenset(account.groups.values_list("name", flat=True))
-    return Identity(account.name, groups, account.pk, _credential(account.pk, account.password))
+    return Identity(account.name, groups, account.pk, _credential_hash(account.pk, account.password))
 
 
-def credential_of(name: str) -> str:
+def credential_hash_of(name: str) -> str:
     """Return what changes with the account's password, and with the account that has the name; "" without one."""
     known = Account.objects.filter(name=name) if ACCOUNT_NAME.fullmatch(name) else Account.objects.none()
     found = known.values_list("pk", "password").first()
-    return _credential(*found) if found else ""
+    return _credential_hash(*found) if found else ""
 
 
-def _credential(pk: int, password: str) -> str:
+def _credential_hash(pk: int, password: str) -> str:
     # Of a hash with a random salt: nobody can guess the password by it.
     return hashlib.sha256(f"{pk} {password}".encode("utf-8", "surrogatepass")).hexdigest()

@@ -73,7 +73,7 @@ class Account(AbstractBaseUser, PermissionsMixin):
 class RightsEpoch(models.Model):
     """One row, whose random value is replaced in the transaction of every change of rights.
 
-    Database triggers replace it (`accounts.epoch`), so that no way of writing passes it by.
+    Database triggers replace it (`accounts.permissions_version`), so that no way of writing passes it by.
     """
 
     value = models.CharField(max_length=64)

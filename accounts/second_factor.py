@@ -27,7 +27,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts.authentication import TooManyFailuresError
-from accounts.identity import credential_of
+from accounts.identity import credential_hash_of
 from accounts.models import Account, RecoveryCode, SecondFactor
 from accounts.throttling import throttle
 from core.caches import TTLCache
@@ -139,12 +139,12 @@ def is_right(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
     # Nobody guesses 80 bits, so no limit applies that others could spend.
     if len(plain) == _RECOVERY_CHARACTERS and _is_recovery_code(factor, plain):
         return True
-    credential = credential_of(name)
-    if refusal := throttle.refusal(name, request, credential):
+    credential_hash = credential_hash_of(name)
+    if refusal := throttle.refusal(name, request, credential_hash):
         raise TooManyFailuresError(refusal)
     if _is_code_of_app(factor, plain):
         return True
-    throttle.count_failure(name, request, credential)
+    throttle.count_failure(name, request, credential_hash)
     return False
 
 

@@ -1,4 +1,4 @@
-"""Match rules, compiled once per rights epoch; no database here.
+"""Match rules, compiled once per permissions version; no database here.
 
 A request is granted the union of what the matching rules allow. No match, nothing.
 """

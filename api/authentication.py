@@ -23,7 +23,7 @@ class BusyAPIError(APIException):
     """What the Retry-After header says, in seconds."""
 
 
-class RememberedBasicAuthentication(BaseAuthentication):
+class CachedBasicAuthentication(BaseAuthentication):
     """Identify by name and password (RFC 7617); no session and no cookie counts."""
 
     def authenticate(self, request: Request) -> tuple[Account, Identity] | None:

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import epoch as rights_epoch
+from accounts import permissions_version
 from accounts.identity import Identity
 from acl import grants
 from core.api.errors import RegistryError
@@ -36,8 +36,8 @@ class RepositoriesView(APIView):
     def get(self, request: Request) -> Response:
         """Answer with a page of repositories that the account may pull, and what it may do with each."""
         identity = cast(Identity, request.auth)
-        epoch = rights_epoch.current()
-        rules = grants.rules_of(identity, epoch)
+        version = permissions_version.current()
+        rules = grants.rules_of(identity, version)
         try:
             limit = page_limit(request.query_params)
         except RegistryError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection, transaction
 
-from accounts import epoch
+from accounts import permissions_version
 from backup import files, folder, listing, own_files, passing, postgresql, sqlite
 from backup.errors import BackupError
 from backup.files import Watch
@@ -147,4 +147,4 @@ def _bring_up_to_date() -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             passing.forget(cursor.execute)
         # Some process may remember rights for the value that has come back.
-        epoch.renew()
+        permissions_version.renew()

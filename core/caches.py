@@ -14,20 +14,20 @@ Value = TypeVar("Value")
 _MISSING = object()
 
 
-class EpochCache(Generic[Value]):
-    """Values that hold for one rights epoch; the first question of another epoch forgets them all."""
+class VersionedCache(Generic[Value]):
+    """Values that hold for one permissions version; the first question of another version forgets them all."""
 
     def __init__(self, limit: int = 10_000) -> None:
         """Hold at most `limit` values; one more empties the memory."""
         self._limit = limit
         self._state: tuple[str, dict[object, Value]] = ("", {})
 
-    def get(self, epoch: str, key: object, make: Callable[[], Value]) -> Value:
-        """Return the value remembered for `key` at `epoch`, else what `make` returns, remembered."""
+    def get(self, version: str, key: object, make: Callable[[], Value]) -> Value:
+        """Return the value remembered for `key` at `version`, else what `make` returns, remembered."""
         held, values = self._state
-        if held != epoch or len(values) >= self._limit:
+        if held != version or len(values) >= self._limit:
             values = {}
-            self._state = (epoch, values)
+            self._state = (version, values)
         found = values.get(key, _MISSING)
         if found is _MISSING:
             values[key] = made = make()

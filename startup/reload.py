@@ -1,7 +1,7 @@
 """SIGHUP: import users and rules of the configuration file while every transfer goes on.
 
 gunicorn's own way replaces the workers, and kills those that still serve somebody after `graceful_timeout`. Here a
-process of its own imports the file, and the workers notice by the rights epoch.
+process of its own imports the file, and the workers notice by the permissions version.
 
     SIGHUP ──> master: starts `loadconfig --reload` ──> SIGCHLD: logs what that one printed
 

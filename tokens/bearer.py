@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest
 
-from accounts import epoch as rights_epoch
+from accounts import permissions_version
 from acl.access import Access
 from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import note_account
@@ -27,7 +27,7 @@ def bearer_of(
     if scheme.lower() != "bearer":
         raise unauthorized(request, wanted)
     try:
-        bearer = verify(token.strip(), rights_epoch.current())
+        bearer = verify(token.strip(), permissions_version.current())
     except ExpiredTokenError as error:
         bearer = error.bearer
         if may_outlive is None or not may_outlive(bearer):

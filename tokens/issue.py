@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import jwt
 from django.conf import settings
 
-from accounts import epoch as rights_epoch
+from accounts import permissions_version
 from accounts.identity import Identity
 from acl import actions as action_list
 from acl import grants
@@ -50,8 +50,8 @@ def issue(identity: Identity, requested: Iterable[Access]) -> IssuedToken:
     # Each of them takes as many bytes without any action, and base64 makes four of three. Thousands of short names fit
     # into a request: too many are refused before the rules are asked about each.
     _refuse_above(sum(len(a.type) + len(a.name) + ENTRY_BYTES for a in wanted) * 4 // 3, "at least ")
-    epoch = rights_epoch.current()
-    granted = tuple(_grant(identity, access, epoch) for access in wanted)
+    version = permissions_version.current()
+    granted = tuple(_grant(identity, access, version) for access in wanted)
     issued_at = int(time.time())
     lifetime = int(settings.REGISTRY.auth.expiration.total_seconds())
     key = ring.active_key()
@@ -73,7 +73,7 @@ def _claims(identity: Identity, granted: Iterable[Access], issued_at: int, lifet
         "iss": auth.issuer,
         "sub": identity.name,
         "account": identity.account_pk,
-        "credential": identity.credential[:CREDENTIAL_CHARACTERS],
+        "credential": identity.credential_hash[:CREDENTIAL_CHARACTERS],
         "aud": auth.service,
         "exp": issued_at + lifetime,
         "nbf": issued_at,
@@ -83,11 +83,11 @@ def _claims(identity: Identity, granted: Iterable[Access], issued_at: int, lifet
     }
 
 
-def _grant(identity: Identity, access: Access, epoch: str) -> Access:
-    return Access(access.type, access.name, _allowed(identity, access, epoch))
+def _grant(identity: Identity, access: Access, version: str) -> Access:
+    return Access(access.type, access.name, _allowed(identity, access, version))
 
 
-def _allowed(identity: Identity, access: Access, epoch: str) -> frozenset[str]:
+def _allowed(identity: Identity, access: Access, version: str) -> frozenset[str]:
     if (access.type, access.name) == ("registry", "catalog"):
         # A catalog lists only what the account may pull, so that asking for it needs no rule.
         return access.actions & {"*"}
@@ -97,4 +97,4 @@ def _allowed(identity: Identity, access: Access, epoch: str) -> frozenset[str]:
         name = parse_name(access.name)
     except InvalidNameError:
         return frozenset()
-    return action_list.expand(access.actions) & grants.actions_on(identity, name, epoch)
+    return action_list.expand(access.actions) & grants.actions_on(identity, name, version)

@@ -13,7 +13,7 @@ class RefreshToken(models.Model):
 
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
     account = models.CharField(max_length=128, db_index=True)
-    password_mark = models.CharField(max_length=64, editable=False)
+    credential_hash = models.CharField(max_length=64, editable=False)
     client_id = models.CharField("client", max_length=128, blank=True)
     address = models.CharField(max_length=64, blank=True, help_text="Where the login came from.")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -13,8 +13,8 @@ from django.db import DatabaseError
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
-from accounts import epoch as rights_epoch
-from accounts.identity import Identity, credential_of, identity_of
+from accounts import permissions_version
+from accounts.identity import Identity, credential_hash_of, identity_of
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 from tokens.models import RefreshToken
@@ -34,15 +34,14 @@ _IS_USE_OLD = ExpressionWrapper(Q(used_at__lt=Now() - USED_STEP), output_field=B
 logger = logging.getLogger(__name__)
 
 
-def issue(identity: Identity, mark: str, client_id: str, address: str) -> str | None:
+def issue(identity: Identity, credential_hash: str, client_id: str, address: str) -> str | None:
     """Return a new refresh token for the account, None when the database can't be written.
 
-    `mark` is the account's `credential_of` from before its password was checked. Tokens of the account that are
-    long unused are forgotten.
+    `credential_hash` is read before the password is checked. Expired tokens of the account are deleted.
     """
     row = RefreshToken(
         account=identity.name,
-        password_mark=mark,
+        credential_hash=credential_hash,
         client_id="".join(filter(str.isprintable, client_id))[:128],  # PostgreSQL takes no NUL
         address=address[:64],
         used_at=Now(),
@@ -70,11 +69,11 @@ def redeem(token: str) -> Identity | None:
     """Return whose login `token` is; None when it is unknown, revoked, unused for IDLE, or its account changed."""
     good = RefreshToken.objects.filter(revoked_at__isnull=True, used_at__gte=Now() - IDLE)
     row = good.filter(token_hash=_hash(token)).annotate(is_use_old=_IS_USE_OLD).first()
-    if row is None or not secrets.compare_digest(row.password_mark, credential_of(row.account)):
+    if row is None or not secrets.compare_digest(row.credential_hash, credential_hash_of(row.account)):
         return None
     if row.is_use_old:
         _note_use(row.pk)
-    return identity_of(row.account, rights_epoch.current())
+    return identity_of(row.account, permissions_version.current())
 
 
 def _note_use(pk: int) -> None:

@@ -19,14 +19,14 @@ from tokens.keys import ring
 from tokens.keys.signing_key import SigningKey
 
 LEEWAY_SECONDS = 60
-REMEMBER_SECONDS = 300
+CACHE_SECONDS = 300
 
 _REQUIRED = {"iss": str, "sub": str, "aud": str, "exp": int, "nbf": int, "iat": int, "jti": str}
 _REPOSITORY_TYPES = ("repository", "repository(plugin)")
 
 # Whoever may ask for tokens fills this memory: 2,000 tokens for one repository each weigh 4,000, and a token with as
 # many short names as fit weighs 80. A name and its place take some 200 bytes.
-_remembered: TTLCache["Claims"] = TTLCache(REMEMBER_SECONDS, limit=20_000)
+_verified_claims: TTLCache["Claims"] = TTLCache(CACHE_SECONDS, limit=20_000)
 
 
 class InvalidTokenError(Exception):
@@ -52,22 +52,22 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Somebody with a verified token, at one rights epoch."""
+    """Somebody with a verified token, at one permissions version."""
 
     identity: Identity
     claims: Claims
-    epoch: str
+    version: str
 
     def may(self, name: str, actions: frozenset[str]) -> bool:
         """Tell whether token and rules both allow all of `actions` on the repository called `name`."""
         return actions <= self.claims.actions.get(name, frozenset()) and actions <= grants.actions_on(
-            self.identity, name, self.epoch
+            self.identity, name, self.version
         )
 
     @property
     def rules(self) -> IdentityRules:
         """The rules that apply to the account now, whatever the token is for."""
-        return grants.rules_of(self.identity, self.epoch)
+        return grants.rules_of(self.identity, self.version)
 
 
 class ExpiredTokenError(InvalidTokenError):
@@ -78,7 +78,7 @@ class ExpiredTokenError(InvalidTokenError):
         self.bearer = bearer
 
 
-def verify(token: str, epoch: str) -> Bearer:
+def verify(token: str, version: str) -> Bearer:
     """Return who bears `token`. Raises InvalidTokenError for whatever is wrong with it or its account.
 
     ExpiredTokenError when nothing but its time is wrong.
@@ -88,14 +88,14 @@ def verify(token: str, epoch: str) -> Bearer:
     claims = _claims_of(token)
     if claims.kid not in ring.current().by_kid:
         raise InvalidTokenError("the key that signed the token is no longer known")
-    identity = identity_of(claims.subject, epoch)
+    identity = identity_of(claims.subject, version)
     if identity is None:
         raise InvalidTokenError("the account does not exist or is not active")
     if claims.account_pk is not None and claims.account_pk != identity.account_pk:
         raise InvalidTokenError("the account is another one of the same name")
-    if claims.credential is not None and claims.credential != identity.credential[:CREDENTIAL_CHARACTERS]:
+    if claims.credential is not None and claims.credential != identity.credential_hash[:CREDENTIAL_CHARACTERS]:
         raise InvalidTokenError("the password was changed after the token was issued")
-    bearer = Bearer(identity, claims, epoch)
+    bearer = Bearer(identity, claims, version)
     if claims.expires_at + LEEWAY_SECONDS <= time.time():
         raise ExpiredTokenError(bearer)
     return bearer
@@ -104,10 +104,10 @@ def verify(token: str, epoch: str) -> Bearer:
 def _claims_of(token: str) -> Claims:
     # By digest rather than by the token: what lies in memory is then of no use to whoever reads it.
     fingerprint = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-    claims = _remembered.get(fingerprint)
+    claims = _verified_claims.get(fingerprint)
     if claims is None:
         claims = _decode(token)
-        _remembered.put(fingerprint, claims, weight=1 + len(claims.actions))
+        _verified_claims.put(fingerprint, claims, weight=1 + len(claims.actions))
     return claims
 
 

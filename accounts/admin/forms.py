@@ -40,7 +40,7 @@ class AdminLoginForm(AuthenticationForm):
             raise
         if self.get_user() is not None:
             log_login(self.request, name, "admin")
-            known_networks.note(name, throttle.network_of(self.request))
+            known_networks.record(name, throttle.network_of(self.request))
         return cleaned
 
 

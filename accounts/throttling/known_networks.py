@@ -18,22 +18,22 @@ from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 
 COUNTS_FOR = timedelta(days=30)
-NOTED_EVERY = timedelta(days=1)
+STORE_INTERVAL = timedelta(days=1)
 PER_ACCOUNT = 100
 PURGE_BATCH = 100
 # A login is answered this late, at the most and once in a while, because the database is locked.
 PATIENCE_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
-_noted: TTLCache[bool] = TTLCache(NOTED_EVERY.total_seconds())
+_stored: TTLCache[bool] = TTLCache(STORE_INTERVAL.total_seconds())
 # Of logins while the database could not be written: known to this process, and tried to be stored again after it.
 _unstored: TTLCache[bool] = TTLCache(300)
 
 
-def note(name: str, network: str) -> None:
+def record(name: str, network: str) -> None:
     """Remember that the account has logged in from `network`, if that is possible now."""
     pair = (name, network)
-    if not network or _noted.get(pair) or _unstored.get(pair):
+    if not network or _stored.get(pair) or _unstored.get(pair):
         return
     try:
         _store(name, network)
@@ -43,13 +43,13 @@ def note(name: str, network: str) -> None:
         )
         _unstored.put(pair, True)
     else:
-        _noted.put(pair, True)
+        _stored.put(pair, True)
 
 
 def is_known(name: str, network: str) -> bool:
     """Tell whether the account has logged in from `network` in the last 30 days."""
     pair = (name, network)
-    if _noted.get(pair) or _unstored.get(pair):
+    if _stored.get(pair) or _unstored.get(pair):
         return True
     since = timezone.now() - COUNTS_FOR
     return KnownNetwork.objects.filter(account=name, network=network, last_at__gt=since).exists()
@@ -57,7 +57,7 @@ def is_known(name: str, network: str) -> bool:
 
 def _store(name: str, network: str) -> None:
     now = timezone.now()
-    if KnownNetwork.objects.filter(account=name, network=network, last_at__gt=now - NOTED_EVERY).exists():
+    if KnownNetwork.objects.filter(account=name, network=network, last_at__gt=now - STORE_INTERVAL).exists():
         return  # by another process, or before a restart
     with short_transaction(PATIENCE_SECONDS):
         KnownNetwork.objects.update_or_create(account=name, network=network, defaults={"last_at": now})

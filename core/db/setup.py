@@ -56,7 +56,8 @@ def migrate() -> list[str]:
     """Bring the schema to this version, and return the migrations that this took; none for a new database.
 
     Always, not only when a migration is missing: what a crash left out behind the last migration (the
-    triggers of the rights epoch) is made good. Raises StartError when the database is of a newer version or refuses it.
+    triggers of the permissions version) is made good. Raises StartError when the database is of a newer version or
+    refuses it.
     """
     try:
         before = schema.applied()

@@ -15,7 +15,7 @@ def _forgetful() -> None:
     authentication._verified.clear()
     authentication._refused.clear()
     throttle._unstored.clear()
-    known_networks._noted.clear()
+    known_networks._stored.clear()
     known_networks._unstored.clear()
 
 

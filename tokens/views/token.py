@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 
-from accounts.identity import ANONYMOUS, Identity, credential_of
+from accounts.identity import ANONYMOUS, Identity, credential_hash_of
 from accounts.login_log import MALFORMED, log_login, log_refusal
 from accounts.throttling.login_rate import login_rate
 from core.api.body import read_whole
@@ -119,12 +119,12 @@ def _logged_in(
 ) -> tuple[Identity, str | None]:
     """Return who logs in, and a refresh token when the client wants to stay logged in."""
     # Taken before the password is checked: one that is changed meanwhile ends this login too.
-    mark = credential_of(credentials.name) if is_offline else ""
+    credential_hash = credential_hash_of(credentials.name) if is_offline else ""
     identity = log_in(request, credentials, "password" if request.method == "POST" else "basic")
     if not is_offline:
         return identity, None
     address = request.META.get("REMOTE_ADDR", "")
-    return identity, refresh.issue(identity, mark, parameters.get("client_id", ""), address)
+    return identity, refresh.issue(identity, credential_hash, parameters.get("client_id", ""), address)
 
 
 def _refreshed(request: HttpRequest, token: str) -> Identity:

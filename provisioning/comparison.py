@@ -5,10 +5,9 @@ from functools import cached_property
 from typing import Generic
 
 from configuration.errors import Problem
-from provisioning.fingerprint import fingerprint
 from provisioning.models import ImportedEntry
 from provisioning.outcome import Change, Step
-from provisioning.target import BATCH, Entry, Row, Target
+from provisioning.target import BATCH, Entry, Row, Target, fingerprint
 
 
 class Comparison(Generic[Entry, Row]):
@@ -28,8 +27,8 @@ class Comparison(Generic[Entry, Row]):
         """Yield what applying the section does."""
         for key, entry in self._pending:
             yield self._entry_step(key, entry)
-        for record in self._left:
-            yield from self._left_steps(record)
+        for record in self._dropped:
+            yield from self._dropped_steps(record)
 
     def edited(self) -> Iterator[Step]:
         """Yield the rows that are not as the import left them."""
@@ -49,7 +48,7 @@ class Comparison(Generic[Entry, Row]):
         done = list(self.steps())
         rows = self._target.write([(entry, self._row_of(key)) for key, entry in self._pending])
         self._record(rows)
-        self._target.end([(record, self._rows.get(record.row_id)) for record in self._left])
+        self._target.revoke([(record, self._rows.get(record.row_id)) for record in self._dropped])
         return done
 
     @cached_property
@@ -57,7 +56,7 @@ class Comparison(Generic[Entry, Row]):
         return [(key, entry) for key, entry in self._target.entries.items() if not self._is_applied(key, entry)]
 
     @cached_property
-    def _left(self) -> list[ImportedEntry]:
+    def _dropped(self) -> list[ImportedEntry]:
         entries = self._target.entries
         return [record for key, record in self._records.items() if record.fingerprint and key not in entries]
 
@@ -65,7 +64,7 @@ class Comparison(Generic[Entry, Row]):
     def _rows(self) -> Mapping[int, Row]:
         """The rows that have to change: of a file of thousands of entries a reload touches few."""
         known = [self._records[key] for key, _ in self._pending if key in self._records]
-        return self._target.rows([record.row_id for record in (*known, *self._left)])
+        return self._target.rows([record.row_id for record in (*known, *self._dropped)])
 
     def _is_applied(self, key: str, entry: Entry) -> bool:
         record = self._records.get(key)
@@ -79,7 +78,7 @@ class Comparison(Generic[Entry, Row]):
         change = Change.ADDED if self._row_of(key) is None else Change.CHANGED
         return Step(change, self._target.entry_label(entry))
 
-    def _left_steps(self, record: ImportedEntry) -> Iterator[Step]:
+    def _dropped_steps(self, record: ImportedEntry) -> Iterator[Step]:
         row = self._rows.get(record.row_id)
         if row is not None and self._target.is_in_effect(row):
             yield Step(Change.REMOVED, self._target.label(record.key, row))

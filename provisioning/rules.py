@@ -8,9 +8,8 @@ from acl.models import Rule
 from configuration import Configuration
 from configuration.errors import Problem
 from configuration.values import RuleEntry
-from provisioning.fingerprint import fingerprint
 from provisioning.models import ImportedEntry, Section
-from provisioning.target import BATCH, Target, batches
+from provisioning.target import BATCH, Target, batches, fingerprint
 
 Names = tuple[str, str, str]
 """Kind of subject, subject, pattern."""
@@ -63,9 +62,9 @@ class Rules(Target[RuleEntry, Rule]):
         """Tell that a rule that exists allows something."""
         return True
 
-    def end(self, left: Sequence[tuple[ImportedEntry, Rule | None]]) -> None:
+    def revoke(self, dropped: Sequence[tuple[ImportedEntry, Rule | None]]) -> None:
         """Delete the rules and forget their entries."""
-        for some in batches(left):
+        for some in batches(dropped):
             Rule.objects.filter(pk__in=[row.pk for _, row in some if row is not None]).delete()
             ImportedEntry.objects.filter(pk__in=[record.pk for record, _ in some]).delete()
 

@@ -8,10 +8,9 @@ from configuration import Configuration
 from configuration.element import joined
 from configuration.errors import Problem
 from configuration.values import UserEntry
-from provisioning.fingerprint import fingerprint
 from provisioning.memberships import write_memberships
 from provisioning.models import ImportedEntry, Section
-from provisioning.target import BATCH, Target, batches
+from provisioning.target import BATCH, Target, batches, fingerprint
 
 _FIELDS = ["name", "password", "is_superuser", "is_staff", "is_active"]
 
@@ -80,16 +79,16 @@ class Users(Target[UserEntry, Account]):
         """Tell whether the account can log in."""
         return row.is_active
 
-    def end(self, left: Sequence[tuple[ImportedEntry, Account | None]]) -> None:
+    def revoke(self, dropped: Sequence[tuple[ImportedEntry, Account | None]]) -> None:
         """Deactivate the accounts; the records stay, so that a name stays the file's if it comes back."""
-        active = [(record, row) for record, row in left if row is not None and row.is_active]
+        active = [(record, row) for record, row in dropped if row is not None and row.is_active]
         for record, row in active:
             row.is_active = False
             record.row_fingerprint = fingerprint(self.row_content(row))
-        for record, _ in left:
+        for record, _ in dropped:
             record.fingerprint = ""
         Account.objects.bulk_update([row for _, row in active], ["is_active"], batch_size=BATCH)
-        records = [record for record, _ in left]
+        records = [record for record, _ in dropped]
         ImportedEntry.objects.bulk_update(records, ["fingerprint", "row_fingerprint"], batch_size=BATCH)
 
     def _clash(self, entry: UserEntry) -> Problem:

@@ -153,7 +153,7 @@ PASSWORD_HASHERS = ["accounts.hashers.ImportedBCryptHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "accounts.validators.BcryptPasswordValidator"},
+    {"NAME": "accounts.hashers.BcryptPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
 # From a login whose address names no page of this site.

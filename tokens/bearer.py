@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.http import HttpRequest
 
 from accounts import permissions_version
-from acl.access import Access
+from acl.actions import Access
 from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import note_account
 from tokens.challenge import ChallengeError, bearer_challenge

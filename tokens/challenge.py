@@ -9,7 +9,7 @@ from typing import Literal
 from django.conf import settings
 from django.http import HttpRequest
 
-from acl.access import Access
+from acl.actions import Access
 from core.api.host import host_of
 from tokens.scope import format_access
 

@@ -13,7 +13,7 @@ from accounts import permissions_version
 from accounts.identity import Identity
 from acl import actions as action_list
 from acl import grants
-from acl.access import Access
+from acl.actions import Access
 from acl.names import InvalidNameError, parse_name
 from core.api.errors import ErrorCode, RegistryError
 from tokens.keys import ring

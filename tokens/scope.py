@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from acl.access import Access
+from acl.actions import Access
 from core.api.errors import ErrorCode, RegistryError, quoted
 
 # How many they are follows from this, and from what of a token fits into a header.

@@ -1,16 +1,13 @@
-"""The connection that a thread has from PostgreSQL's pool: kept for questions, never while something else is slow.
+"""Release a thread's pooled connection before it waits for a client or a storage.
 
-Four slow clients exhausted a pool of four: nobody waits for a client or a storage with a connection in hand.
+Otherwise four slow clients exhaust a pool of four.
 """
 
 from core.db.statement import database_of_thread
 
 
 def release_connection() -> None:
-    """Give the connection back to the pool, outside of a transaction.
-
-    Without a pool (SQLite) a thread has a connection of its own, which nobody waits for.
-    """
+    """Return the connection to the pool, unless a transaction is open or there is no pool (SQLite)."""
     database = database_of_thread()
     if database.connection is None or database.in_atomic_block:
         return

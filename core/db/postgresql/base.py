@@ -1,4 +1,4 @@
-"""The backend that `ENGINE` names: Django's, with a pool that a restart of the server does not stop."""
+"""Django's PostgreSQL backend with a pool that survives a restart of the server."""
 
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
@@ -7,13 +7,13 @@ from core.db.postgresql.pool import Connection, ConnectionPool
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A thread's access to PostgreSQL."""
+    """Django's, with the pool of this package."""
 
     _connection_pools: dict[str, ConnectionPool]
 
     @property
     def pool(self) -> ConnectionPool | None:
-        """Return the pool that all threads of the process share, None when there is to be none."""
+        """Return the pool of the process, None without one."""
         options = self.settings_dict["OPTIONS"].get("pool")
         if self.alias == NO_DB_ALIAS or not options:
             return None

@@ -25,11 +25,9 @@ class AllowsFilter(admin.SimpleListFilter):
     parameter_name = "allows"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        """Offer each action."""
         return [(action, action) for action in (action_list.PULL, action_list.PUSH, action_list.DELETE)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Rule]) -> QuerySet[Rule]:
-        """Keep the rules that allow the chosen action."""
         wanted = self.value()
         if wanted not in action_list.CONCRETE:
             return queryset
@@ -58,7 +56,6 @@ class RuleAdmin(BulkDeletionAdmin):
 
     @admin.display(ordering="subject", description="who")
     def who(self, rule: Rule) -> str:
-        """Say whom the rule is about."""
         if rule.subject_kind == SubjectKind.ANONYMOUS:
             return "everybody, signed in or not"
         if rule.subject_kind == SubjectKind.GROUP:
@@ -67,13 +64,11 @@ class RuleAdmin(BulkDeletionAdmin):
 
     @admin.display(ordering="actions", description="may")
     def may(self, rule: Rule) -> str:
-        """Say what it allows."""
         actions = rule.actions.split(",")
         return "pull, push, delete" if action_list.EVERY in actions else ", ".join(actions)
 
     @admin.display(ordering="name", description="repositories")
     def where(self, rule: Rule) -> str:
-        """Say where."""
         return "* (every repository)" if rule.name == "*" else rule.name
 
 

@@ -31,7 +31,6 @@ class ActionsField(forms.MultipleChoiceField):
     widget = UnfoldAdminCheckboxSelectMultipleWidget
 
     def __init__(self, **kwargs: Any) -> None:
-        """Offer every action."""
         super().__init__(choices=_ACTIONS, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
@@ -53,8 +52,6 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stu
     actions = ActionsField(help_text="What is allowed; delete is never part of push.")
 
     class Meta:
-        """The fields as an operator says them: who may what, where."""
-
         model = Rule
         fields: ClassVar[tuple[str, ...]] = ("subject_kind", "subject", "actions", "name", "comment")
 

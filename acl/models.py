@@ -62,13 +62,10 @@ class Rule(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """Order as an operator reads."""
-
         ordering: ClassVar[list[str]] = ["subject_kind", "subject", "name", "pk"]
         verbose_name = "access rule"
 
     def __str__(self) -> str:
-        """Say the rule in one line."""
         who = (
             self.subject if self.subject_kind == SubjectKind.ACCOUNT else f"{self.subject_kind} {self.subject}".strip()
         )

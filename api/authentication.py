@@ -45,7 +45,6 @@ class CachedBasicAuthentication(BaseAuthentication):
         return account, identity
 
     def authenticate_header(self, request: Request) -> str:
-        """Return the challenge of a 401."""
         return 'Basic realm="Registry API", charset="UTF-8"'
 
 

@@ -14,7 +14,6 @@ class Comparison(Generic[Entry, Row]):
     """What was imported from a section, read once; the rest follows from it."""
 
     def __init__(self, target: Target[Entry, Row]) -> None:
-        """Read the records of the section."""
         self._target = target
         records = ImportedEntry.objects.filter(section=target.section).order_by("pk")
         self._records = {record.key: record for record in records}

@@ -28,15 +28,12 @@ class ImportedEntry(models.Model):
     row_fingerprint = models.CharField(max_length=64, help_text="Of the row, as the import left it.")
 
     class Meta:
-        """An entry is known once."""
-
         verbose_name_plural = "imported entries"
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["section", "key"], name="registry_project_entry_once")
         ]
 
     def __str__(self) -> str:
-        """Name the entry."""
         return f"{self.section}: {self.key}"
 
 
@@ -46,12 +43,9 @@ class Probe(models.Model):
     tried_at = models.DateTimeField()
 
     class Meta:
-        """One row with pk 1."""
-
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(condition=models.Q(pk=1), name="registry_project_one_probe")
         ]
 
     def __str__(self) -> str:
-        """Show the time."""
         return self.tried_at.isoformat()

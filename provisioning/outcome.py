@@ -22,7 +22,6 @@ class Step:
     note: str = ""
 
     def __str__(self) -> str:
-        """Return the line that is printed."""
         return f"{self.change} {self.label}" + (f": {self.note}" if self.note else "")
 
 

@@ -21,7 +21,6 @@ class Rules(Target[RuleEntry, Rule]):
     section = Section.ACL
 
     def __init__(self, configuration: Configuration) -> None:
-        """Take the rules of `configuration`."""
         self.entries = dict(_keyed(configuration.acl or ()))
 
     def content(self, entry: RuleEntry) -> object:

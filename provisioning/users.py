@@ -21,7 +21,6 @@ class Users(Target[UserEntry, Account]):
     section = Section.USERS
 
     def __init__(self, configuration: Configuration) -> None:
-        """Take the users of `configuration`."""
         self._path = configuration.path
         self.entries = {entry.name: entry for entry in configuration.users or ()}
 

@@ -21,10 +21,7 @@ class RefreshToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        """Newest first."""
-
         ordering: ClassVar[list[str]] = ["-created_at"]
 
     def __str__(self) -> str:
-        """Say whose login it is."""
         return f"{self.account} from {self.address or 'somewhere'}"

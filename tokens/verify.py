@@ -59,7 +59,6 @@ class Bearer:
     version: str
 
     def may(self, name: str, actions: frozenset[str]) -> bool:
-        """Tell whether token and rules both allow all of `actions` on the repository called `name`."""
         return actions <= self.claims.actions.get(name, frozenset()) and actions <= grants.actions_on(
             self.identity, name, self.version
         )

@@ -45,11 +45,9 @@ class SecondFactorFilter(admin.SimpleListFilter):
     parameter_name = "second_factor"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer both."""
         return [("with", "With"), ("without", "Without")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
-        """Keep the chosen ones."""
         if self.value() not in ("with", "without"):
             return queryset
         return queryset.filter(second_factor__isnull=self.value() == "without")

@@ -23,7 +23,6 @@ class CodeForm(_AnyCodeForm):
     """A code of the app, or a recovery code."""
 
     def __init__(self, factor: SecondFactor, request: HttpRequest, *args: Any) -> None:
-        """Ask for a code of `factor`."""
         super().__init__(*args)
         self._factor, self._request = factor, request
 
@@ -48,7 +47,6 @@ class FirstCodeForm(_AnyCodeForm):
     """The second factor and its recovery codes, once the form is valid."""
 
     def __init__(self, account: Account, seed: str, *args: Any) -> None:
-        """Ask for a code of the secret of `seed`."""
         super().__init__(*args)
         self._account, self._seed = account, seed
 

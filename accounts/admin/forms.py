@@ -48,7 +48,6 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
     """One's own password: the old one is asked for as a login's is, which would be guessed here otherwise."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Ask who sends `request`; the other arguments are Django's."""
         super().__init__(*args, **kwargs)
         self._request = request
 
@@ -91,8 +90,6 @@ class AccountCreationForm(DistinctName, UserCreationForm):
     usable_password = None  # type: ignore[assignment]  # how Django takes a field of a base class away
 
     class Meta:
-        """Django's own form is for its own user, whose name is called otherwise."""
-
         model = Account
         fields: ClassVar[tuple[str, ...]] = ("name",)
 
@@ -101,14 +98,11 @@ class AccountChangeForm(DistinctName, UserChangeForm):  # type: ignore[type-arg]
     """An account, with its password's hash masked and a way to set another one."""
 
     class Meta:
-        """Name no field of Django's own user."""
-
         model = Account
         fields = "__all__"
         field_classes: ClassVar[dict[str, type]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Lead to the form that sets a password: the hash is no value to be edited."""
         super().__init__(*args, **kwargs)
         self.fields["password"].help_text = SafeString(
             'Only a hash is stored. <a class="text-link" href="../password/">Set another password</a>'

@@ -14,7 +14,6 @@ class FailureMemory:
     """When the failures of an account and network are forgiven."""
 
     def __init__(self, limit: int = LIMIT) -> None:
-        """Hold at most `limit` moments; beyond them, the one that comes first is forgotten."""
         self._limit = limit
         self._moments: dict[Key, datetime] = {}
         self._lock = threading.Lock()

@@ -25,7 +25,6 @@ class LoginRate:
     """The requests of the current minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Count nothing yet."""
         self._clock = clock
         self._ends_at = 0.0
         self._counts: dict[str, int] = {}

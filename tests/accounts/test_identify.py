@@ -19,7 +19,7 @@ from accounts.throttling import throttle
 from accounts.throttling.password_queue import PasswordQueue
 from tests.conftest import PASSWORDS
 
-pytestmark = pytest.credential_hash.usefixtures("cast")
+pytestmark = pytest.mark.usefixtures("cast")
 
 RIGHT = PASSWORDS["alice"]
 HOME = "192.0.2.1"
@@ -32,7 +32,7 @@ def test_a_right_password_tells_who_it_is() -> None:
     assert (identity.name, identity.groups) == ("alice", frozenset())
 
 
-@pytest.credential_hash.parametrize(
+@pytest.mark.parametrize(
     ("name", "password"),
     [
         ("alice", "wrong"),
@@ -80,14 +80,14 @@ def test_no_text_breaks_it(name: str, password: str) -> None:
     assert identify(name, password) is None
 
 
-@pytest.credential_hash.parametrize("name", ["nobody", "", "no such\0name", "*", "x" * 500])
+@pytest.mark.parametrize("name", ["nobody", "", "no such\0name", "*", "x" * 500])
 def test_an_unknown_account_costs_one_bcrypt(name: str, checks: list[bytes]) -> None:
     assert identify(name, "some password") is None
 
     assert len(checks) == 1
 
 
-@pytest.credential_hash.parametrize("password", ["wrong", "x" * 73, "x\0", "\ud800"])
+@pytest.mark.parametrize("password", ["wrong", "x" * 73, "x\0", "\ud800"])
 def test_a_wrong_password_costs_one_bcrypt_whatever_it_is_made_of(password: str, checks: list[bytes]) -> None:
     assert identify("alice", password) is None
 
@@ -264,7 +264,7 @@ def test_who_waited_finds_what_another_checked_meanwhile(checks: list[bytes], mo
     assert len(checks) == 1
 
 
-@pytest.credential_hash.parametrize("name", ["x" * 65536, "no/name", "\0"])
+@pytest.mark.parametrize("name", ["x" * 65536, "no/name", "\0"])
 def test_what_is_no_name_is_not_remembered(name: str) -> None:
     identify(name, RIGHT)
 

@@ -18,7 +18,6 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take where the password comes from, and the cost."""
         parser.add_argument("source", nargs="?", choices=["-"], help="- reads one line of standard input.")
         parser.add_argument(
             "--cost",
@@ -30,7 +29,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the hash."""
         is_asked = options["source"] is None and sys.stdin.isatty()
         password = _ask() if is_asked else sys.stdin.readline().rstrip("\r\n")
         if not password:

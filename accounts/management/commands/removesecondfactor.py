@@ -20,12 +20,10 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the name of the account."""
         parser.add_argument("name", metavar="NAME", help="The account.")
         parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Remove it."""
         account = Account.objects.filter(name=options["name"]).first()
         if account is None:
             raise CommandError(f"There is no account {options['name']}.")

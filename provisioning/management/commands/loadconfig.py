@@ -27,7 +27,6 @@ class Command(BaseCommand):
     help = "Import users and access rules from the configuration file: the one named, else the one in force."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the file, which `manage.py` has made the configuration of this process, and --check."""
         parser.add_argument("file", nargs="?", help="The configuration file; its database is used.")
         parser.add_argument("--config", help="The same.")
         parser.add_argument(
@@ -41,7 +40,6 @@ class Command(BaseCommand):
         parser.add_argument("--reload", action="store_true", help=SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Import and print what was done."""
         try:
             with explained():
                 self._load(options)

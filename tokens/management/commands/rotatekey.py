@@ -17,11 +17,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the configuration file, which manage.py has applied already."""
         parser.add_argument("--config", help="the configuration file of the registry")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Rotate and say which keys changed roles."""
         try:
             retiring, active = ring.rotate()
         except KeyFileError as error:

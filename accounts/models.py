@@ -82,7 +82,7 @@ class RightsEpoch(models.Model):
 
 
 class FailedLogin(models.Model):
-    """Wrong passwords for one account from one address, or for any, or from any; see `accounts.throttling.throttle`."""
+    """Wrong passwords by account and address, either of which may stand for any; see `throttling.throttle`."""
 
     account = models.CharField(max_length=128)
     network = models.CharField(max_length=45, blank=True)
@@ -98,7 +98,7 @@ class FailedLogin(models.Model):
 
 
 class KnownNetwork(models.Model):
-    """A network from which an account has logged in with its right password; see `throttling.known_networks`."""
+    """A network from which an account has logged in; see `throttling.known_networks`."""
 
     account = models.CharField(max_length=128)
     network = models.CharField(max_length=45)
@@ -115,22 +115,22 @@ class KnownNetwork(models.Model):
 
 
 class SecondFactor(models.Model):
-    """The codes that an account shows in the admin besides its password; see `accounts.second_factor`.
+    """The TOTP seed of an account; see `accounts.second_factor`.
 
-    A row stands for one setting up. Setting up and removal end the account's sessions, by
-    `Account.second_factor_changed_at`.
+    Setup and removal end the account's sessions through `Account.second_factor_changed_at`.
     """
 
     account = models.OneToOneField(Account, models.CASCADE, related_name="second_factor")
     seed = models.CharField(max_length=64)
-    """What the secret is derived from, together with SECRET_KEY: a copy of the table opens nothing."""
+    """The secret is derived from it and SECRET_KEY, so a copy of the table yields no code."""
 
     last_step = models.BigIntegerField()
-    """The 30 seconds whose code was accepted last: each code counts once."""
+    """The last accepted TOTP time step: each code is valid once."""
 
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        # No page of the admin shows a row.
         default_permissions = ()
 
     def __str__(self) -> str:
@@ -138,7 +138,7 @@ class SecondFactor(models.Model):
 
 
 class RecoveryCode(models.Model):
-    """A code that counts once, for who has lost the device."""
+    """A single-use code for a lost device."""
 
     factor = models.ForeignKey(SecondFactor, models.CASCADE, related_name="recovery_codes")
     digest = models.CharField(max_length=64)

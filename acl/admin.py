@@ -1,4 +1,4 @@
-"""Access rules in the admin, in the words of an operator: who may what, where."""
+"""Access rules in the admin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.admin.bulk_deletion import BulkDeletionAdmin
 
 
 class AllowsFilter(admin.SimpleListFilter):
-    """Rules that allow an action, by its name or by `*`."""
+    """Rules that allow an action, by name or by `*`."""
 
     title = "what it allows"
     parameter_name = "allows"
@@ -36,7 +36,7 @@ class AllowsFilter(admin.SimpleListFilter):
 
 @admin.register(Rule)
 class RuleAdmin(BulkDeletionAdmin):
-    """Rules; a change counts for the next request, in every process."""
+    """Access rules; a change applies to the next request in every process."""
 
     form = RuleForm
     list_display = ("who", "may", "where", "comment", "created_at")
@@ -48,7 +48,7 @@ class RuleAdmin(BulkDeletionAdmin):
     fields = ("subject_kind", "subject", "actions", "name", "comment", "created_at")
 
     def save_model(self, request: HttpRequest, obj: Model, form: Form, change: bool) -> None:
-        """Save the rule; tell when it can do nothing."""
+        """Save the rule, and warn if it has no effect."""
         super().save_model(request, obj, form, change)
         reason = _idle_reason(cast(Rule, obj))
         if reason is not None:
@@ -76,7 +76,7 @@ def _idle_reason(rule: Rule) -> str | None:
     others = [_candidate(other) for other in Rule.objects.exclude(pk=rule.pk)]
     accounts = set(Account.objects.values_list("name", flat=True))
     groups = set(Group.objects.values_list("name", flat=True))
-    # The last one: of two that allow the same, the rule that is being saved is the one too many.
+    # The saved rule comes last, so that of two equal rules it is the redundant one.
     return idle.Rules([*others, _candidate(rule)], accounts, groups).reason(len(others))
 
 

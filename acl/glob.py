@@ -1,4 +1,4 @@
-"""Patterns: `*` any run of characters, `/` included; `?` any one; `[abc]`, `[a-z]`, `[!abc]` one of a set."""
+"""Globs: `*` any run of characters, including `/`; `?` any character; `[abc]`, `[a-z]`, `[!abc]` one of a set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 PATTERN_MAX_CHARACTERS = 255
 
 ACCOUNT = "${account}"
-"""In the name of a rule: the name of the account that asks."""
+"""In the name of a rule: the name of the requesting account."""
 
 _METACHARACTERS = frozenset("*?[")
 # A `]` right after the opening stands for itself, as in a shell.
@@ -24,10 +24,10 @@ class InvalidPatternError(ValueError):
 
 
 def check_glob(pattern: str) -> None:
-    """Raise InvalidPatternError unless `pattern` is one.
+    """Raise InvalidPatternError unless `pattern` is valid.
 
-    It is none when it is empty, above 255 characters, or has a set that is not closed, is empty, starts with ^ (the
-    shell's other negation), holds a range that runs backwards or `${account}`, which is no set of characters.
+    It has 1 to 255 characters. A set is closed and not empty, has no reversed range, does not start with ^ (the shell's
+    other negation) and does not contain `${account}`.
     """
     if not pattern:
         raise InvalidPatternError("a pattern is empty; * matches every name")
@@ -51,10 +51,10 @@ def _check_set(members: str) -> None:
 
 
 def compile_glob(pattern: str, account: str | None = None) -> Callable[[str], bool]:
-    """Return a function that says whether a whole text matches `pattern`; case counts.
+    """Return a function that tells whether a whole string matches `pattern`, by case.
 
-    `${account}` stands for the text of `account`, when there is one. The time is at most that of comparing the pattern
-    with the text at each character, whatever the pattern. Raises InvalidPatternError.
+    With `account`, `${account}` stands for that name. The time is bounded by the product of both lengths, whatever the
+    pattern. Raises InvalidPatternError.
     """
     check_glob(pattern)
     if account is not None:
@@ -67,40 +67,40 @@ def compile_glob(pattern: str, account: str | None = None) -> Callable[[str], bo
 
 
 def is_literal(pattern: str) -> bool:
-    """Say whether `pattern` has no metacharacter, so that it matches itself only."""
+    """Tell whether `pattern` has no metacharacter, so it matches only itself."""
     return _METACHARACTERS.isdisjoint(pattern)
 
 
 def literal_prefix(pattern: str) -> str:
-    """Return what every text that matches `pattern` begins with."""
+    """Return the common prefix of all strings that match `pattern`."""
     ends = (position for position, character in enumerate(pattern) if character in _METACHARACTERS)
     return pattern[: next(ends, len(pattern))]
 
 
 def for_account(pattern: str, account: str) -> str:
-    """Return `pattern` with the name of `account` for `${account}`, of which no character is a metacharacter."""
+    """Replace `${account}` by the escaped name."""
     return pattern.replace(ACCOUNT, escape(account))
 
 
 def places(pattern: str, alphabet: str) -> list[frozenset[str] | None]:
-    """Return what may stand at each place of `pattern`: characters of `alphabet`; None: any run of them.
+    """Return the characters of `alphabet` at each position of `pattern`; None means any run.
 
-    A literal is in its set, of the alphabet or not. Raises InvalidPatternError.
+    A literal is in its set even if it is not in the alphabet. Raises InvalidPatternError.
     """
     return [None if token.startswith("*") else _characters(token, alphabet) for token in _tokens(pattern)]
 
 
 @lru_cache(maxsize=2000)
 def _characters(token: str, alphabet: str) -> frozenset[str]:
-    """Return one object for all patterns, of which thousands are cached."""
+    # Cached so that thousands of patterns share their sets.
     return frozenset(token) if is_literal(token) else frozenset(fnmatch.filter(alphabet, token))
 
 
 def covers(wide: list[frozenset[str] | None], narrow: list[frozenset[str] | None]) -> bool:
-    """Tell whether `wide` matches every text that `narrow` matches, both as `places` of one alphabet.
+    """Tell whether `wide` matches every string that `narrow` matches, both as `places` of one alphabet.
 
-    Each place of `narrow` is taken for a character that only a set around its own matches, and a run for one that only
-    a run matches. So True is always right; False is wrong for a few pairs as `?*` and `*?`.
+    A set matches only its subsets, and a run is matched only by a run. So True is exact; False is wrong for a few pairs
+    such as `?*` and `*?`.
     """
     reached = _beyond_runs(wide, {0})
     for place in narrow:
@@ -129,7 +129,7 @@ def _beyond_runs(wide: list[frozenset[str] | None], reached: set[int]) -> set[in
 
 
 def escape(text: str) -> str:
-    """Return a pattern that matches `text` only; it is longer by two characters per metacharacter."""
+    """Return a pattern that matches only `text`; each metacharacter adds two characters."""
     return "".join(f"[{character}]" if character in _METACHARACTERS else character for character in text)
 
 

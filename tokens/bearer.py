@@ -1,4 +1,4 @@
-"""Authenticate a request under `/v2/` by its bearer token, or build the 401 whose challenge says how to get one."""
+"""Authenticate a request to `/v2/` by its bearer token, or answer 401 with a challenge."""
 
 import logging
 from collections.abc import Callable
@@ -18,10 +18,9 @@ logger = logging.getLogger(__name__)
 def bearer_of(
     request: HttpRequest, wanted: tuple[Access, ...] = (), may_outlive: Callable[[Bearer], bool] | None = None
 ) -> Bearer:
-    """Return who is asking; raises RegistryError UNAUTHORIZED with a challenge for `wanted` when no token says so.
+    """Return the request's bearer. Raises RegistryError UNAUTHORIZED with a challenge for `wanted`.
 
-    `may_outlive` is asked about a token whose only fault is that its time ran out. Only the Authorization
-    header counts: no cookie ever authenticates `/v2/`.
+    `may_outlive` decides about an expired token. Only the Authorization header counts, never a cookie.
     """
     scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
@@ -45,7 +44,7 @@ def unauthorized(
     error: ChallengeError | None = None,
     description: str | None = None,
 ) -> RegistryError:
-    """Return the 401 whose challenge names what is needed."""
+    """Return the 401 with a challenge for `wanted`."""
     challenge = bearer_challenge(request, wanted, error, description)
     detail = [{"Type": a.type, "Name": a.name, "Action": action} for a in wanted for action in sorted(a.actions)]
     return RegistryError(ErrorCode.UNAUTHORIZED, detail or None, headers={"WWW-Authenticate": challenge})

@@ -1,4 +1,4 @@
-"""Refresh tokens: what a client keeps in place of a password."""
+"""Refresh tokens, which clients store instead of a password."""
 
 from typing import ClassVar
 
@@ -6,9 +6,9 @@ from django.db import models
 
 
 class RefreshToken(models.Model):
-    """A login that lasts until it is revoked, unused for too long, or its account changes password or goes.
+    """A login that is valid until it is revoked, idle for too long, or the account changes password or is deleted.
 
-    Only a hash of the token is kept: the table is of no use to whoever reads it.
+    Only a hash of the token is stored, so a copy of the table yields no token.
     """
 
     token_hash = models.CharField(max_length=64, unique=True, editable=False)

@@ -21,11 +21,11 @@ from tokens.models import RefreshToken
 
 PREFIX = "rrt_"
 IDLE = timedelta(days=90)
-# One write an hour is enough to tell a login that is used from one that is not.
+# The resolution of `used_at`: at most one write an hour.
 USED_STEP = timedelta(hours=1)
-# Machines log in anew for every job and never say goodbye: beyond this many, the longest unused ones end.
+# Machines log in for every job and never revoke: beyond this number the least recently used tokens are deleted.
 MAX_PER_ACCOUNT = 1000
-# How long a login waits for the database's lock: for a token that its client keeps, and to note that one is used.
+# How long a login waits for the database's lock, to store a new token and to update `used_at`.
 ISSUE_PATIENCE_SECONDS = 5.0
 USED_PATIENCE_SECONDS = 0.2
 
@@ -50,7 +50,7 @@ def issue(identity: Identity, credential_hash: str, client_id: str, address: str
     row.token_hash = _hash(token)
     try:
         with short_transaction(ISSUE_PATIENCE_SECONDS):
-            _forget_old(identity.name)
+            _delete_old(identity.name)
             row.save(force_insert=True)
     except DatabaseError as error:
         logger.warning("login without a refresh token: it can't be stored", extra={"reason": report(error).reason})
@@ -58,7 +58,7 @@ def issue(identity: Identity, credential_hash: str, client_id: str, address: str
     return token
 
 
-def _forget_old(account: str) -> None:
+def _delete_old(account: str) -> None:
     rows = RefreshToken.objects.filter(account=account)
     rows.filter(used_at__lt=Now() - IDLE).delete()
     surplus = rows.order_by("-used_at", "-pk").values_list("pk", flat=True)[MAX_PER_ACCOUNT - 1 :]
@@ -66,18 +66,17 @@ def _forget_old(account: str) -> None:
 
 
 def redeem(token: str) -> Identity | None:
-    """Return whose login `token` is; None when it is unknown, revoked, unused for IDLE, or its account changed."""
+    """Return the identity of `token`; None if it is unknown, revoked, unused for IDLE, or its account changed."""
     good = RefreshToken.objects.filter(revoked_at__isnull=True, used_at__gte=Now() - IDLE)
     row = good.filter(token_hash=_hash(token)).annotate(is_use_old=_IS_USE_OLD).first()
     if row is None or not secrets.compare_digest(row.credential_hash, credential_hash_of(row.account)):
         return None
     if row.is_use_old:
-        _note_use(row.pk)
+        _touch(row.pk)
     return identity_of(row.account, permissions_version.current())
 
 
-def _note_use(pk: int) -> None:
-    """Remember that the login is used; the next one tries again when the database can't be written."""
+def _touch(pk: int) -> None:
     try:
         with short_transaction(USED_PATIENCE_SECONDS):
             RefreshToken.objects.filter(pk=pk).update(used_at=Now())
@@ -86,7 +85,7 @@ def _note_use(pk: int) -> None:
 
 
 def revoke(pks: list[int]) -> int:
-    """End these logins and return how many were still good; tokens that they gave out run out by themselves."""
+    """Revoke these refresh tokens and return how many were valid; access tokens expire by themselves."""
     return RefreshToken.objects.filter(pk__in=pks, revoked_at__isnull=True).update(revoked_at=Now())
 
 

@@ -1,4 +1,4 @@
-"""`manage.py rotatekey`: sign tokens with a new key from now on."""
+"""`manage.py rotatekey`: sign tokens with the next key."""
 
 from typing import Any
 
@@ -9,11 +9,9 @@ from tokens.keys import ring
 
 
 class Command(BaseCommand):
-    """Rotate."""
-
     help = (
-        "Sign tokens with the next key from now on, in every process and without a restart. Tokens of the key "
-        "that retires stay valid until they run out; /v2/token/jwks shows all keys."
+        "Sign tokens with the next key from now on, in every process and without a restart. Tokens of the retiring "
+        "key stay valid until they expire; /v2/token/jwks shows all keys."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,4 +1,4 @@
-"""The first answers of the management API: who is asking, and which repositories they may pull."""
+"""Views of the management API."""
 
 from typing import cast
 
@@ -18,7 +18,6 @@ class WhoamiView(APIView):
     """`GET /api/v1/whoami`."""
 
     def get(self, request: Request) -> Response:
-        """Answer with the account and its groups."""
         identity = cast(Identity, request.auth)
         account = request.user
         body = {
@@ -34,10 +33,9 @@ class RepositoriesView(APIView):
     """`GET /api/v1/repositories?n=&last=`."""
 
     def get(self, request: Request) -> Response:
-        """Answer with a page of repositories that the account may pull, and what it may do with each."""
+        """Answer with a page of repositories that the account may pull, and its actions on each."""
         identity = cast(Identity, request.auth)
-        version = permissions_version.current()
-        rules = grants.rules_of(identity, version)
+        rules = grants.rules_of(identity, permissions_version.current())
         try:
             limit = page_limit(request.query_params)
         except RegistryError as error:

@@ -1,4 +1,4 @@
-"""What the import of the configuration file remembers, and the row by which `/health` tries to write."""
+"""The ledger of the import, and the row that `/health` writes."""
 
 from typing import ClassVar
 
@@ -6,17 +6,17 @@ from django.db import models
 
 
 class Section(models.TextChoices):
-    """The sections of the configuration file that become rows."""
+    """The imported sections of the configuration file."""
 
     USERS = "users", "users"
     ACL = "acl", "acl"
 
 
 class ImportedEntry(models.Model):
-    """One entry of the configuration file as it was when it was last applied.
+    """An entry of the configuration file at its last import.
 
-    It is a row of its own beside the account or rule that it made, with no foreign key: what an
-    administrator deletes stays deleted, since the entry is still known here.
+    It has no foreign key to its account or rule: if an administrator deletes that row, the entry stays known and is not
+    imported again.
     """
 
     section = models.CharField(max_length=16, choices=Section.choices)
@@ -38,7 +38,7 @@ class ImportedEntry(models.Model):
 
 
 class Probe(models.Model):
-    """One row, written to see whether that is possible (`registry_project.probes`)."""
+    """One row, written to test whether the database is writable (`registry_project.probes`)."""
 
     tried_at = models.DateTimeField()
 

@@ -16,7 +16,7 @@ _FIELDS = ["name", "password", "is_superuser", "is_staff", "is_active"]
 
 
 class Users(Target[UserEntry, Account]):
-    """Accounts by name. One whose entry left the file is deactivated, never deleted."""
+    """Accounts by name; a removed entry deactivates its account."""
 
     section = Section.USERS
 
@@ -25,7 +25,6 @@ class Users(Target[UserEntry, Account]):
         self.entries = {entry.name: entry for entry in configuration.users or ()}
 
     def content(self, entry: UserEntry) -> object:
-        """Return everything but the name; the order of groups says nothing."""
         return [
             entry.password,
             entry.is_superuser,
@@ -35,24 +34,20 @@ class Users(Target[UserEntry, Account]):
         ]
 
     def rows(self, ids: Iterable[int]) -> Mapping[int, Account]:
-        """Return the accounts, with their groups."""
         return Account.objects.prefetch_related("groups").in_bulk(list(ids))
 
     def row_content(self, row: Account) -> object:
-        """Return what an administrator can edit; not the last login."""
         groups = sorted(group.name for group in row.groups.all())
         return [row.name, row.password, row.is_superuser, row.is_staff, groups, row.is_active]
 
     def label(self, key: str, row: Account | None) -> str:
-        """Name the user as the file did."""
         return f"user {key}"
 
     def entry_label(self, entry: UserEntry) -> str:
-        """Name the user."""
         return f"user {entry.name}"
 
     def problems(self, pending: Sequence[tuple[str, UserEntry, ImportedEntry | None]]) -> list[Problem]:
-        """Return the entries whose name somebody else's account has."""
+        """Return the entries with the name of an account made in the admin."""
         ids: dict[str, int] = {}
         for some in batches([key for key, _, _ in pending]):
             ids |= dict(Account.objects.filter(name__in=some).values_list("name", "pk"))
@@ -63,23 +58,21 @@ class Users(Target[UserEntry, Account]):
         ]
 
     def write(self, entries: Sequence[tuple[UserEntry, Account | None]]) -> list[Account]:
-        """Write every field of each account; groups are made as needed."""
         accounts = [_written(entry, row or Account()) for entry, row in entries]
         new = [account for account, (_, row) in zip(accounts, entries, strict=True) if row is None]
         known = [row for _, row in entries if row is not None]
         Account.objects.bulk_create(new, batch_size=BATCH)
         Account.objects.bulk_update(known, _FIELDS, batch_size=BATCH)
         write_memberships({account.pk: entry.groups for account, (entry, _) in zip(accounts, entries, strict=True)})
-        # Read again: these have the groups of before.
+        # Read again: the prefetched groups are stale.
         written = self.rows([account.pk for account in accounts])
         return [written[account.pk] for account in accounts]
 
     def is_in_effect(self, row: Account) -> bool:
-        """Tell whether the account can log in."""
         return row.is_active
 
     def revoke(self, dropped: Sequence[tuple[ImportedEntry, Account | None]]) -> None:
-        """Deactivate the accounts; the records stay, so that a name stays the file's if it comes back."""
+        """Deactivate the accounts; the records stay, so that a returning entry owns its name."""
         active = [(record, row) for record, row in dropped if row is not None and row.is_active]
         for record, row in active:
             row.is_active = False

@@ -54,7 +54,8 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     credential_hash = ""
     if ACCOUNT_NAME.fullmatch(name):
         credential_hash = _credential_hashes.get(version, name, lambda: credential_hash_of(name))
-    fingerprint = _fingerprint(name, password, credential_hash)
+    message = "\0".join((name, credential_hash, password)).encode("utf-8", "surrogatepass")
+    fingerprint = hmac.digest(_secret, message, "sha256")
     verified = _verified.get(fingerprint)
     if verified is None:
         if _refused.get((version, fingerprint)):
@@ -108,8 +109,3 @@ def _checked(name: str, password: str, request: HttpRequest | None) -> str | Non
 def _raise_if_throttled(name: str, request: HttpRequest | None) -> None:
     if refusal := throttle.refusal(name, request):
         raise TooManyFailuresError(refusal)
-
-
-def _fingerprint(name: str, password: str, credential_hash: str) -> bytes:
-    message = "\0".join((name, credential_hash, password)).encode("utf-8", "surrogatepass")
-    return hmac.digest(_secret, message, "sha256")

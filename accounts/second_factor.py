@@ -133,8 +133,11 @@ def is_right(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
     name = factor.account.name
     plain = "".join(code.split()).replace("-", "").lower()
     # 80 random bits need no limit, which an attacker could exhaust for the owner.
-    if len(plain) == _RECOVERY_CHARACTERS and _is_recovery_code(factor, plain):
-        return True
+    if len(plain) == _RECOVERY_CHARACTERS:
+        rows = RecoveryCode.objects.filter(factor=factor, digest=_digest(plain))
+        # No limit applies here, so a wrong code must not write.
+        if rows.exists() and rows.delete()[0] == 1:
+            return True
     credential_hash = credential_hash_of(name)
     if refusal := throttle.refusal(name, request, credential_hash):
         raise TooManyFailuresError(refusal)
@@ -158,12 +161,6 @@ def _is_first_use(factor: SecondFactor, step: int) -> bool:
             logger.warning("a code counts as used in memory only", extra={"reason": report(error).reason})
             _accepted.put((factor.pk, step), True)
             return True
-
-
-def _is_recovery_code(factor: SecondFactor, code: str) -> bool:
-    rows = RecoveryCode.objects.filter(factor=factor, digest=_digest(code))
-    # No limit applies here, so a wrong code must not write.
-    return rows.exists() and rows.delete()[0] == 1
 
 
 def _store_recovery_codes(factor: SecondFactor) -> list[str]:

@@ -50,7 +50,12 @@ class RuleAdmin(BulkDeletionAdmin):
     def save_model(self, request: HttpRequest, obj: Model, form: Form, change: bool) -> None:
         """Save the rule, and warn if it has no effect."""
         super().save_model(request, obj, form, change)
-        reason = _idle_reason(cast(Rule, obj))
+        rule = cast(Rule, obj)
+        others = [_candidate(other) for other in Rule.objects.exclude(pk=rule.pk)]
+        accounts = set(Account.objects.values_list("name", flat=True))
+        groups = set(Group.objects.values_list("name", flat=True))
+        # The saved rule comes last, so that of two equal rules it is the redundant one.
+        reason = idle.Rules([*others, _candidate(rule)], accounts, groups).reason(len(others))
         if reason is not None:
             messages.warning(request, f"This rule can do nothing: {reason}.")
 
@@ -70,14 +75,6 @@ class RuleAdmin(BulkDeletionAdmin):
     @admin.display(ordering="name", description="repositories")
     def where(self, rule: Rule) -> str:
         return "* (every repository)" if rule.name == "*" else rule.name
-
-
-def _idle_reason(rule: Rule) -> str | None:
-    others = [_candidate(other) for other in Rule.objects.exclude(pk=rule.pk)]
-    accounts = set(Account.objects.values_list("name", flat=True))
-    groups = set(Group.objects.values_list("name", flat=True))
-    # The saved rule comes last, so that of two equal rules it is the redundant one.
-    return idle.Rules([*others, _candidate(rule)], accounts, groups).reason(len(others))
 
 
 def _candidate(rule: Rule) -> idle.Candidate:

@@ -1,6 +1,6 @@
 """Compare one section of the file with the rows of its last import."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Generic
 
@@ -48,7 +48,18 @@ class Comparison(Generic[Entry, Row]):
         """Write pending entries within the caller's transaction; return the steps."""
         done = list(self.steps())
         rows = self._target.write([(entry, self._row_of(key)) for key, entry in self._pending])
-        self._record(rows)
+        new, known = [], []
+        for (key, entry), row in zip(self._pending, rows, strict=True):
+            record = self._records.get(key)
+            if record is None:
+                record = ImportedEntry(section=self._target.section, key=key)
+                new.append(record)
+            else:
+                known.append(record)
+            record.fingerprint = fingerprint(self._target.content(entry))
+            record.row_id, record.row_fingerprint = row.pk, self._row_fingerprint(row)
+        ImportedEntry.objects.bulk_create(new)
+        ImportedEntry.objects.bulk_update(known, ["fingerprint", "row_id", "row_fingerprint"], batch_size=BATCH)
         self._target.revoke([(record, self._rows.get(record.row_id)) for record in self._dropped])
         return done
 
@@ -72,20 +83,6 @@ class Comparison(Generic[Entry, Row]):
     def _row_of(self, key: str) -> Row | None:
         record = self._records.get(key)
         return self._rows.get(record.row_id) if record is not None else None
-
-    def _record(self, rows: Iterable[Row]) -> None:
-        """Store the fingerprints of the written entries and their rows."""
-        records = [self._applied(key, entry, row) for (key, entry), row in zip(self._pending, rows, strict=True)]
-        new = [record for record in records if record.key not in self._records]
-        ImportedEntry.objects.bulk_create(new)
-        known = [record for record in records if record.key in self._records]
-        ImportedEntry.objects.bulk_update(known, ["fingerprint", "row_id", "row_fingerprint"], batch_size=BATCH)
-
-    def _applied(self, key: str, entry: Entry, row: Row) -> ImportedEntry:
-        record = self._records.get(key) or ImportedEntry(section=self._target.section, key=key)
-        record.fingerprint = fingerprint(self._target.content(entry))
-        record.row_id, record.row_fingerprint = row.pk, self._row_fingerprint(row)
-        return record
 
     def _row_fingerprint(self, row: Row) -> str:
         return fingerprint(self._target.row_content(row))

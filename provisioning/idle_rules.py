@@ -6,7 +6,6 @@ from accounts.models import Account
 from acl import actions, idle
 from configuration import Configuration
 from configuration.errors import place
-from configuration.values import RuleEntry
 
 _MAX_SHOWN = 50
 
@@ -18,7 +17,11 @@ def idle_rules(configuration: Configuration) -> tuple[str, ...]:
         return ()
     accounts = {*Account.objects.values_list("name", flat=True), *(user.name for user in users)}
     groups = {*Group.objects.values_list("name", flat=True), *(group for user in users for group in user.groups)}
-    rules = idle.Rules([_candidate(entry) for entry in entries], accounts, groups)
+    candidates = [
+        idle.Candidate(e.subject_kind, e.subject, e.name, actions.expand(e.actions), f"the rule of line {e.line}")
+        for e in entries
+    ]
+    rules = idle.Rules(candidates, accounts, groups)
     lines = [
         f"{place(configuration.path, entries[found].line, 'acl')}: this rule can do nothing: {why}"
         for found, why in rules.reasons()
@@ -28,8 +31,3 @@ def idle_rules(configuration: Configuration) -> tuple[str, ...]:
     if rules.is_exhausted:
         lines.append(f"{configuration.path}: acl: not all rules were compared: they are too many and too alike")
     return tuple(lines)
-
-
-def _candidate(entry: RuleEntry) -> idle.Candidate:
-    concrete = actions.expand(entry.actions)
-    return idle.Candidate(entry.subject_kind, entry.subject, entry.name, concrete, f"the rule of line {entry.line}")

@@ -6,7 +6,6 @@ from itertools import count
 
 from acl.models import Rule
 from configuration import Configuration
-from configuration.errors import Problem
 from configuration.values import RuleEntry
 from provisioning.models import ImportedEntry, Section
 from provisioning.target import BATCH, Target, batches, fingerprint
@@ -39,10 +38,6 @@ class Rules(Target[RuleEntry, Rule]):
     def entry_label(self, entry: RuleEntry) -> str:
         return f"rule {_written(entry, Rule())}"
 
-    def problems(self, pending: Sequence[tuple[str, RuleEntry, ImportedEntry | None]]) -> list[Problem]:
-        # A rule made in the admin never clashes with an entry.
-        return []
-
     def write(self, entries: Sequence[tuple[RuleEntry, Rule | None]]) -> list[Rule]:
         rules = [_written(entry, row or Rule()) for entry, row in entries]
         new = [rule for rule, (_, row) in zip(rules, entries, strict=True) if row is None]
@@ -50,9 +45,6 @@ class Rules(Target[RuleEntry, Rule]):
         Rule.objects.bulk_create(new, batch_size=BATCH)
         Rule.objects.bulk_update(known, ["subject_kind", "subject", "name", "actions", "comment"], batch_size=BATCH)
         return rules
-
-    def is_in_effect(self, row: Rule) -> bool:
-        return True
 
     def revoke(self, dropped: Sequence[tuple[ImportedEntry, Rule | None]]) -> None:
         for some in batches(dropped):

@@ -58,17 +58,17 @@ class Target(ABC, Generic[Entry, Row]):
     def entry_label(self, entry: Entry) -> str:
         """Return the display name of an entry."""
 
-    @abstractmethod
     def problems(self, pending: Sequence[tuple[str, Entry, ImportedEntry | None]]) -> list[Problem]:
         """Return why pending entries can't be written."""
+        return []
 
     @abstractmethod
     def write(self, entries: Sequence[tuple[Entry, Row | None]]) -> list[Row]:
         """Write each entry into its row or a new one; return the rows in order."""
 
-    @abstractmethod
     def is_in_effect(self, row: Row) -> bool:
         """Tell whether the row still grants anything."""
+        return True
 
     @abstractmethod
     def revoke(self, dropped: Sequence[tuple[ImportedEntry, Row | None]]) -> None:

@@ -52,7 +52,13 @@ class Users(Target[UserEntry, Account]):
         for some in batches([key for key, _, _ in pending]):
             ids |= dict(Account.objects.filter(name__in=some).values_list("name", "pk"))
         return [
-            self._clash(entry)
+            Problem(
+                self._path,
+                entry.line,
+                joined("users", entry.name),
+                "an account of this name that was made in the admin",
+                "another name, or that account deleted or renamed in the admin",
+            )
             for key, entry, record in pending
             if key in ids and (record is None or record.row_id != ids[key])
         ]
@@ -82,15 +88,6 @@ class Users(Target[UserEntry, Account]):
         Account.objects.bulk_update([row for _, row in active], ["is_active"], batch_size=BATCH)
         records = [record for record, _ in dropped]
         ImportedEntry.objects.bulk_update(records, ["fingerprint", "row_fingerprint"], batch_size=BATCH)
-
-    def _clash(self, entry: UserEntry) -> Problem:
-        return Problem(
-            self._path,
-            entry.line,
-            joined("users", entry.name),
-            "an account of this name that was made in the admin",
-            "another name, or that account deleted or renamed in the admin",
-        )
 
 
 def _written(entry: UserEntry, account: Account) -> Account:

@@ -50,19 +50,15 @@ def issue(identity: Identity, credential_hash: str, client_id: str, address: str
     row.token_hash = _hash(token)
     try:
         with short_transaction(ISSUE_PATIENCE_SECONDS):
-            _delete_old(identity.name)
+            rows = RefreshToken.objects.filter(account=identity.name)
+            rows.filter(used_at__lt=Now() - IDLE).delete()
+            surplus = rows.order_by("-used_at", "-pk").values_list("pk", flat=True)[MAX_PER_ACCOUNT - 1 :]
+            RefreshToken.objects.filter(pk__in=list(surplus)).delete()
             row.save(force_insert=True)
     except DatabaseError as error:
         logger.warning("login without a refresh token: it can't be stored", extra={"reason": report(error).reason})
         return None
     return token
-
-
-def _delete_old(account: str) -> None:
-    rows = RefreshToken.objects.filter(account=account)
-    rows.filter(used_at__lt=Now() - IDLE).delete()
-    surplus = rows.order_by("-used_at", "-pk").values_list("pk", flat=True)[MAX_PER_ACCOUNT - 1 :]
-    RefreshToken.objects.filter(pk__in=list(surplus)).delete()
 
 
 def redeem(token: str) -> Identity | None:
@@ -72,16 +68,12 @@ def redeem(token: str) -> Identity | None:
     if row is None or not secrets.compare_digest(row.credential_hash, credential_hash_of(row.account)):
         return None
     if row.is_use_old:
-        _touch(row.pk)
+        try:
+            with short_transaction(USED_PATIENCE_SECONDS):
+                RefreshToken.objects.filter(pk=row.pk).update(used_at=Now())
+        except DatabaseError as error:
+            logger.warning("the use of a refresh token can't be stored", extra={"reason": report(error).reason})
     return identity_of(row.account, permissions_version.current())
-
-
-def _touch(pk: int) -> None:
-    try:
-        with short_transaction(USED_PATIENCE_SECONDS):
-            RefreshToken.objects.filter(pk=pk).update(used_at=Now())
-    except DatabaseError as error:
-        logger.warning("the use of a refresh token can't be stored", extra={"reason": report(error).reason})
 
 
 def revoke(pks: list[int]) -> int:

@@ -97,7 +97,11 @@ def refusal(name: str, request: HttpRequest | None, credential: str = "") -> Ref
     accounts, networks = zip(*keys, strict=True)
     rows = FailedLogin.objects.filter(account__in=accounts, network__in=networks)
     stored = {(row.account, row.network): row.forgiven_at for row in rows}
-    waits = {key: _wait(key, _pending(key, stored.get(key, now), now), now) for key in keys}
+    waits = {}
+    for key in keys:
+        # With the failures in memory and in flight.
+        forgiven_at = max(_unstored.get(key, stored.get(key, now)), now)
+        waits[key] = _wait(key, forgiven_at + _limit(key).forgiven_after * _in_flight[key], now)
     of_address = (ANY_ACCOUNT, keys[-1][1])
     if keys[0] != of_address and waits.get(of_address) and known_networks.is_known(name, of_address[1]):
         del waits[of_address]
@@ -170,7 +174,9 @@ def _is_stored(keys: Sequence[Key]) -> bool:
         logger.warning("a wrong password is counted in memory: it can't be stored", extra={"reason": reason})
         now = timezone.now()
         for key in keys:
-            _unstored.move(key, _row_forgiven_at(key, now), partial(_after_failure, key, now=now))
+            row = FailedLogin.objects.filter(account=key[0], network=key[1]).first()
+            stored = now if row is None else row.forgiven_at
+            _unstored.move(key, stored, partial(_after_failure, key, now=now))
         return False
     for key in keys:
         _unstored.forget(key)
@@ -190,17 +196,6 @@ def network_of(request: HttpRequest | None) -> str:
     except ValueError:
         return ""
     return str(IPv6Address(int(address) >> 64 << 64)) if isinstance(address, IPv6Address) else str(address)
-
-
-def _row_forgiven_at(key: Key, now: datetime) -> datetime:
-    account, network = key
-    row = FailedLogin.objects.filter(account=account, network=network).first()
-    return now if row is None else row.forgiven_at
-
-
-def _pending(key: Key, stored: datetime, now: datetime) -> datetime:
-    """Return when all failures of `key` are forgiven, including those in memory and in flight."""
-    return max(_unstored.get(key, stored), now) + _limit(key).forgiven_after * _in_flight[key]
 
 
 def _store(key: Key) -> None:

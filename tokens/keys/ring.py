@@ -128,13 +128,9 @@ def key_folder() -> KeyFolder:
     configuration, folder = _configured
     if folder is None or configuration is not settings.REGISTRY:
         configuration = settings.REGISTRY
-        folder = _folder_of(configuration)
+        auth = configuration.auth
+        private = auth.private_key or configuration.server.data_directory / "keys" / "registry.key"
+        public = auth.public_key or private.with_suffix(".pub")
+        folder = KeyFolder(private, public, auth.expiration.total_seconds() + GRACE_SECONDS)
         _configured = configuration, folder
     return folder
-
-
-def _folder_of(configuration: Any) -> KeyFolder:
-    auth = configuration.auth
-    private = auth.private_key or configuration.server.data_directory / "keys" / "registry.key"
-    public = auth.public_key or private.with_suffix(".pub")
-    return KeyFolder(private, public, auth.expiration.total_seconds() + GRACE_SECONDS)

@@ -1,4 +1,4 @@
-"""Each login in the log, right or wrong, with account, address and grant; and its time in the account's row."""
+"""The log of logins, with account, address and grant; and `last_login` of the account."""
 
 import logging
 from typing import Any

@@ -62,7 +62,7 @@ class Rules:
                 yield position, reason
 
     def reason(self, position: int) -> str | None:
-        """Return why the rule at `position` has no effect; None if it has one, or once MAX_WORK is used up."""
+        """Return why the rule at `position` has no effect, None if it has one or MAX_WORK is used up."""
         rule = self._rules[position]
         try:
             return self._unknown(rule) or self._impossible(rule) or self._contained(position, rule)

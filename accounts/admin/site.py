@@ -113,7 +113,8 @@ class RegistryAdminSite(UnfoldAdminSite):
             return self._recovery_codes(request, codes)
         uri = second_factor.uri(seed, account, request.get_host())
         qr = segno.make(uri, micro=False).svg_inline(scale=5, light="white")
-        shown = {"qr": SafeString(qr), "uri": uri}  # nosec B703 - a path of numbers, no text of anybody's
+        # The SVG holds numbers only.
+        shown = {"qr": SafeString(qr), "uri": uri}  # nosec B703
         secret = second_factor.secret_text(seed)
         # No menu before the login is complete.
         shown["layout"] = "admin/base_site.html" if self.has_permission(request) else _WITHOUT_MENU

@@ -1,4 +1,4 @@
-"""The networks from which an account has logged in: the limit of an address does not apply to it there.
+"""The networks from which an account has logged in, exempt from the limit of an address.
 
     right password ──> cache of the process ──(at most once a day)──> row of account and network
 

@@ -49,7 +49,7 @@ class PasswordQueue:
 
     @contextmanager
     def place(self, network: str, seconds: float) -> Iterator[None]:
-        """Wait up to `seconds` for a core. Raises BusyError; at once if the queue has no place for `network`.
+        """Wait up to `seconds` for a core. Raises BusyError, at once if the queue is full.
 
         The empty network (unix socket) has no share and loses no wait.
         """

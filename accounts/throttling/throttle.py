@@ -119,10 +119,10 @@ def _reason(key: Key) -> str:
 
 
 def count_failure(name: str, request: HttpRequest | None, credential: str = "") -> None:
-    """Count a wrong password or code, and delete forgiven rows. An invalid account name counts for its address only.
+    """Count a wrong password or code, and delete forgiven rows.
 
-    Wrong codes count from all addresses: only a client with the password can enter them. They count for that password,
-    so a changed password resets the limit for the owner.
+    An invalid account name counts for its address only. Wrong codes count from all addresses: only a client with the
+    password can enter them. They count for that password, so a changed password resets the limit for the owner.
     """
     keys = _keys(name, request, credential)
     if not keys:
@@ -189,7 +189,7 @@ def _is_stored(keys: Sequence[Key]) -> bool:
 
 
 def network_of(request: HttpRequest | None) -> str:
-    """Return the client's IPv4 address, or its IPv6 /64, which one home has whole; "" behind a unix socket."""
+    """Return the client's IPv4 address or IPv6 /64 (the smallest prefix of one site); "" behind a unix socket."""
     text = request.META.get("REMOTE_ADDR", "") if request is not None else ""
     try:
         address = ip_address(text)

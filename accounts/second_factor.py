@@ -57,7 +57,7 @@ def factor_of(account: Account | AnonymousUser) -> SecondFactor | None:
     return getattr(account, "second_factor", None)
 
 
-def is_passed(request: HttpRequest) -> bool:
+def is_verified(request: HttpRequest) -> bool:
     """Tell whether the session of `request` has passed the second factor, or needs none."""
     account = request.user
     if not isinstance(account, Account):
@@ -68,7 +68,7 @@ def is_passed(request: HttpRequest) -> bool:
     return bool(request.session.get(_SESSION_KEY) == factor.pk)
 
 
-def pass_session(request: HttpRequest, factor: SecondFactor) -> None:
+def mark_verified(request: HttpRequest, factor: SecondFactor) -> None:
     """Open the admin to the session, under a new key against session fixation."""
     request.session.cycle_key()
     request.session[_SESSION_KEY] = factor.pk
@@ -125,7 +125,7 @@ def renew_recovery_codes(factor: SecondFactor) -> list[str]:
         return _store_recovery_codes(factor)
 
 
-def is_right(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
+def verify_code(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
     """Tell whether `code` is a valid TOTP or recovery code, and use it up.
 
     Raises TooManyFailuresError, and django.db.DatabaseError for a recovery code that can't be deleted.

@@ -29,7 +29,7 @@ def canonical(actions: Iterable[str]) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def shared(actions: frozenset[str]) -> frozenset[str]:
+def interned(actions: frozenset[str]) -> frozenset[str]:
     """Return one object for all equal sets: the caches hold thousands."""
     return actions
 

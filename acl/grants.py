@@ -26,7 +26,7 @@ def rules_of(identity: Identity, version: str) -> IdentityRules:
 def actions_on(identity: Identity, name: str, version: str) -> frozenset[str]:
     """Return the concrete actions of `identity` on the repository `name` at `version`."""
     return _actions.get(
-        version, (identity, name), lambda: action_list.shared(rules_of(identity, version).actions_on(name))
+        version, (identity, name), lambda: action_list.interned(rules_of(identity, version).actions_on(name))
     )
 
 

@@ -164,7 +164,7 @@ def _actions(entries: object) -> dict[str, frozenset[str]]:
     for entry in entries:
         kind, name, actions = _entry(entry)
         if kind in _REPOSITORY_TYPES and actions:
-            found[name] = action_list.shared(found.get(name, frozenset()) | frozenset(actions))
+            found[name] = action_list.interned(found.get(name, frozenset()) | frozenset(actions))
     return found
 
 

@@ -31,7 +31,7 @@ class CodeForm(_AnyCodeForm):
         code: str = self.cleaned_data["code"]
         name = self._factor.account.name
         try:
-            if second_factor.is_right(self._factor, code, self._request):
+            if second_factor.verify_code(self._factor, code, self._request):
                 return code
         except TooManyFailuresError as error:
             log_refusal(self._request, name, "admin code", THROTTLED)

@@ -38,7 +38,7 @@ class RegistryAdminSite(UnfoldAdminSite):
     """Pages for sessions that have passed the password and the second factor."""
 
     def has_permission(self, request: HttpRequest) -> bool:
-        return super().has_permission(request) and second_factor.is_passed(request)
+        return super().has_permission(request) and second_factor.is_verified(request)
 
     def get_urls(self) -> list[Any]:
         # These pages need the password only.
@@ -48,7 +48,7 @@ class RegistryAdminSite(UnfoldAdminSite):
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Ask for the password, then redirect to the second factor."""
-        if request.method == "GET" and super().has_permission(request) and not second_factor.is_passed(request):
+        if request.method == "GET" and super().has_permission(request) and not second_factor.is_verified(request):
             following = "second_factor" if second_factor.factor_of(request.user) is None else "code"
             return _redirect(following, request)
         try:
@@ -77,13 +77,13 @@ class RegistryAdminSite(UnfoldAdminSite):
         factor = second_factor.factor_of(request.user) if super().has_permission(request) else None
         if factor is None:
             return _redirect("login", request)
-        if second_factor.is_passed(request):
+        if second_factor.is_verified(request):
             return HttpResponseRedirect(_following(request))
         if request.method == "POST" and "leave" in request.POST:
             return _leave(request)
         form = CodeForm(factor, request, request.POST or None)
         if form.is_valid():
-            second_factor.pass_session(request, factor)
+            second_factor.mark_verified(request, factor)
             log_login(request, factor.account.name, "admin code")
             return HttpResponseRedirect(_following(request))
         return self._page(request, "admin/code.html", "Second factor", form=form)
@@ -98,7 +98,7 @@ class RegistryAdminSite(UnfoldAdminSite):
         factor = second_factor.factor_of(request.user)
         if factor is None:
             return self._set_up(request)
-        return self._manage(request, factor) if second_factor.is_passed(request) else _redirect("code", request)
+        return self._manage(request, factor) if second_factor.is_verified(request) else _redirect("code", request)
 
     def _set_up(self, request: HttpRequest) -> HttpResponse:
         account: Any = request.user
@@ -108,7 +108,7 @@ class RegistryAdminSite(UnfoldAdminSite):
             factor, codes = form.made
             del request.session[_SEED]
             update_session_auth_hash(request, account)
-            second_factor.pass_session(request, factor)
+            second_factor.mark_verified(request, factor)
             log_event(request, account.name, "second factor set up")
             return self._recovery_codes(request, codes)
         uri = second_factor.uri(seed, account, request.get_host())

@@ -22,7 +22,7 @@ class FailureMemory:
         """Return the later of `otherwise` and the time of `key`."""
         return max(self._times.get(key, otherwise), otherwise)
 
-    def move(self, key: Key, otherwise: datetime, moved: Callable[[datetime], datetime]) -> None:
+    def update(self, key: Key, otherwise: datetime, moved: Callable[[datetime], datetime]) -> None:
         """Replace the time of `key` by `moved(get(key, otherwise))`."""
         with self._lock:
             time = moved(self.get(key, otherwise))

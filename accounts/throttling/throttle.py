@@ -176,7 +176,7 @@ def _is_stored(keys: Sequence[Key]) -> bool:
         for key in keys:
             row = FailedLogin.objects.filter(account=key[0], network=key[1]).first()
             stored = now if row is None else row.forgiven_at
-            _unstored.move(key, stored, partial(_after_failure, key, now=now))
+            _unstored.update(key, stored, partial(_after_failure, key, now=now))
         return False
     for key in keys:
         _unstored.forget(key)

@@ -619,5 +619,5 @@ def test_of_two_processes_that_get_a_code_at_once_one_takes_it(device: Device) -
     request = RequestFactory().get("/")
 
     with at(device.set_up_at + 30):
-        assert second_factor.is_right(one, device.code(), request)
-        assert not second_factor.is_right(other, device.code(), request)
+        assert second_factor.verify_code(one, device.code(), request)
+        assert not second_factor.verify_code(other, device.code(), request)

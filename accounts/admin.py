@@ -1,7 +1,7 @@
 """Accounts and groups in the admin.
 
-Whoever may change accounts could become anybody by setting a password, and anything by ticking a box. So
-only a superuser changes what opens this admin: accounts that are staff or hold permissions, and who does.
+The right to change accounts would be enough to take one over, by a new password or by more permissions. So only a
+superuser changes staff accounts, accounts and groups with permissions, and these fields.
 """
 
 from __future__ import annotations
@@ -28,28 +28,24 @@ POWERS = ("is_staff", "is_superuser", "user_permissions")
 
 
 def is_powerful(account: Account) -> bool:
-    """Tell whether the account opens this admin, or would once it is staff."""
+    """Tell whether the account is staff or has permissions, of its own or of a group."""
     groups_give = account.groups.filter(permissions__isnull=False)
     return account.is_staff or account.is_superuser or account.user_permissions.exists() or groups_give.exists()
 
 
 def may_govern(actor: Any, account: Account | None) -> bool:
-    """Tell whether `actor` may change `account`; None stands for accounts in general."""
+    """Tell whether `actor` may change `account`; None means accounts in general."""
     return actor.is_superuser or account is None or not is_powerful(account)
 
 
 class SecondFactorFilter(admin.SimpleListFilter):
-    """Accounts with a second factor, or without."""
-
     title = "second factor"
     parameter_name = "second_factor"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Offer both."""
         return [("with", "With"), ("without", "Without")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Account]) -> QuerySet[Account]:
-        """Keep the chosen ones."""
         if self.value() not in ("with", "without"):
             return queryset
         return queryset.filter(second_factor__isnull=self.value() == "without")
@@ -57,7 +53,7 @@ class SecondFactorFilter(admin.SimpleListFilter):
 
 @admin.register(Account)
 class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg]  # unfold's types differ from Django's
-    """Who may log in; a change counts for the next request, in every process."""
+    """Accounts; a change applies to the next request in every process."""
 
     form = AccountChangeForm
     add_form = AccountCreationForm
@@ -93,26 +89,23 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
 
     @admin.display(description="groups")
     def group_names(self, account: Account) -> str:
-        """Name the account's groups."""
         return ", ".join(sorted(group.name for group in account.groups.all()))
 
     @admin.display(description="second factor", boolean=True)
     def has_second_factor(self, account: Account) -> bool:
-        """Tell whether the admin asks it for a code."""
         return second_factor.factor_of(account) is not None
 
     @admin.display(description="second factor")
     def second_factor_state(self, account: Account) -> str:
-        """Tell since when there is one."""
         factor = second_factor.factor_of(account)
         return f"set up on {date_format(factor.created_at, 'DATETIME_FORMAT')}" if factor else "none"
 
     @admin.action(description="Remove the second factor of selected accounts", permissions=["remove_second_factor"])
     def remove_second_factor(self, request: HttpRequest, accounts: QuerySet[Account]) -> HttpResponse | None:
-        """Let who has lost the device log in with the password alone, and set it up again; ask before."""
+        """Remove the second factors of accounts that have lost the device, after a confirmation."""
         actor: Any = request.user
         if accounts.filter(pk=actor.pk).exists():
-            # Its page asks for a code, which who finds a session open can't show.
+            # Its own page asks for a code: an open session is not enough.
             self.message_user(request, "Your own second factor is removed on its page, with a code.", messages.WARNING)
             accounts = accounts.exclude(pk=actor.pk)
         having = accounts.filter(second_factor__isnull=False)
@@ -131,26 +124,23 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
         return None
 
     def has_remove_second_factor_permission(self, request: HttpRequest) -> bool:
-        """Leave it to superusers: it is one half of the login of others."""
         return bool(request.user.is_superuser)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
-        """Return accounts with their groups and second factors."""
         return super().get_queryset(request).select_related("second_factor").prefetch_related("groups")
 
     def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        """Leave powerful accounts, and thereby their passwords, to superusers."""
         return super().has_change_permission(request, obj) and may_govern(request.user, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
-        """Leave powerful accounts to superusers, and nobody without a way back in."""
+        # Deleting one's own account would lock oneself out.
         return super().has_delete_permission(request, obj) and may_govern(request.user, obj) and obj != request.user
 
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> tuple[str, ...]:
-        """Keep powers from those who are no superusers, and superusers from locking themselves out."""
         fields = tuple(super().get_readonly_fields(request, obj))
         if not request.user.is_superuser:
             return (*fields, *POWERS)
+        # A superuser can't lock itself out.
         return (*fields, "is_active", "is_staff", "is_superuser") if obj == request.user else fields
 
     def formfield_for_manytomany(
@@ -163,7 +153,7 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
 
 
 admin.site.unregister(Group)
-# Another name than Django's: a template of that name is found in the admin's theme first.
+# Django's template name would resolve to the theme's template.
 admin.site.logout_template = "admin/logged_out.html"
 
 
@@ -175,30 +165,24 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
     search_fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
-        """Return groups with how many members and permissions each has."""
         counts = {"members": Count("user", distinct=True), "permission_total": Count("permissions", distinct=True)}
         return super().get_queryset(request).annotate(**counts)
 
     @admin.display(description="members")
     def member_count(self, group: Any) -> int:
-        """Count the accounts."""
         return int(group.members)
 
     @admin.display(description="admin permissions")
     def permission_count(self, group: Any) -> int:
-        """Count the permissions."""
         return int(group.permission_total)
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        """Leave groups that hold permissions to superusers."""
         return super().has_change_permission(request, obj) and self._may_govern(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        """Leave groups that hold permissions to superusers."""
         return super().has_delete_permission(request, obj) and self._may_govern(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
-        """Keep permissions from those who are no superusers."""
         fields = tuple(super().get_readonly_fields(request, obj))
         return fields if request.user.is_superuser else (*fields, "permissions")
 

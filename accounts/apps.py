@@ -1,4 +1,4 @@
-"""Register the app, keep the triggers of the rights epoch in place, note logins."""
+"""Register the app, the triggers of the permissions version, and the receiver of logins."""
 
 from typing import Any
 
@@ -14,24 +14,19 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect what must hold after every migration, and after every login."""
-        post_migrate.connect(_watch, sender=self, dispatch_uid="accounts.epoch")
-        # In place of Django's own, which would refuse the login when it can't be noted.
+        from accounts.login_log import store_last_login
+
+        post_migrate.connect(_watch, sender=self, dispatch_uid="accounts.permissions_version")
+        # Django's own receiver would refuse the login when the database can't be written.
         user_logged_in.disconnect(dispatch_uid="update_last_login")
-        user_logged_in.connect(_note_login, dispatch_uid="accounts.last_login")
+        user_logged_in.connect(store_last_login, dispatch_uid="accounts.last_login")
 
 
 def _watch(**kwargs: Any) -> None:
-    from accounts import epoch
+    from accounts import permissions_version
 
     using = kwargs["using"]
-    epoch.ensure(using)
-    epoch.watch(using, "accounts_account", ("name", "password", "is_active", "is_staff", "is_superuser"))
-    epoch.watch(using, "accounts_account_groups")
-    epoch.watch(using, "auth_group", ("name",))
-
-
-def _note_login(**kwargs: Any) -> None:
-    from accounts import last_login
-
-    last_login.note(**kwargs)
+    permissions_version.ensure(using)
+    permissions_version.watch(using, "accounts_account", ("name", "password", "is_active", "is_staff", "is_superuser"))
+    permissions_version.watch(using, "accounts_account_groups")
+    permissions_version.watch(using, "auth_group", ("name",))

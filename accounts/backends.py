@@ -14,7 +14,7 @@ from accounts.throttling import throttle
 
 logger = logging.getLogger(__name__)
 
-# Another program may have cut the password when it made the hash, and only its owner can tell.
+# Another program may have truncated the password for the hash, so only its owner can fix it.
 _TOO_LONG = (
     "login refused: the password has more than 72 bytes, and bcrypt ignores everything after byte 72; choose a "
     "password of at most 72 bytes (make its hash with `manage.py hashpassword`)"
@@ -22,7 +22,7 @@ _TOO_LONG = (
 
 
 class AccountBackend(ModelBackend):
-    """Django's backend, at the same cost for unknown accounts whatever the password is made of."""
+    """Django's backend, with a throttle and with equal timing for unknown accounts."""
 
     def authenticate(
         self,
@@ -31,9 +31,9 @@ class AccountBackend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> Account | None:
-        """Return the active account that `username` and `password` belong to.
+        """Return the active account with this name and password.
 
-        Raises PermissionDenied, by which Django asks no other backend, while too many failures are not forgiven.
+        Raises PermissionDenied while the throttle refuses: Django then asks no other backend.
         """
         name = username if username is not None else kwargs.get(Account.USERNAME_FIELD)
         if name is None or password is None:

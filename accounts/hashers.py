@@ -1,9 +1,10 @@
-"""bcrypt as files of other registries hold it: `$2a$`, `$2b$` and `$2y$` hashes, kept as they are."""
+"""bcrypt hashes (`$2a$`, `$2b$`, `$2y$`), imported unchanged from the files of other registries."""
 
 import logging
 
 import bcrypt
 from django.contrib.auth.hashers import BCryptPasswordHasher
+from django.core.exceptions import ValidationError
 
 MAX_PASSWORD_BYTES = 72
 
@@ -13,20 +14,19 @@ logger = logging.getLogger(__name__)
 
 
 class UnusablePasswordError(ValueError):
-    """bcrypt can't hash this password: above 72 bytes, with a NUL, or not encodable as UTF-8."""
+    """bcrypt can't hash this password: more than 72 bytes, a NUL, or not encodable as UTF-8."""
 
 
 class ImportedBCryptHasher(BCryptPasswordHasher):
-    """Django's plain bcrypt hasher, which leaves an imported hash alone after a login.
+    """Django's plain bcrypt hasher, without the rehash at login.
 
-    Django's own re-hashes a password at login when the cost differs from the hasher's: an import would
-    then be drift at the first login. `bcrypt$` plus the hash is the form that Django stores.
+    Django rehashes a password at login when the cost differs from the hasher's: the account would then differ from its
+    configuration entry. Django stores `bcrypt$` plus the hash.
     """
 
     rounds = 10
 
     def salt(self) -> str:
-        """Return a new salt with the cost for new passwords."""
         return bcrypt.gensalt(self.rounds).decode("ascii")
 
     def encode(self, password: str, salt: str) -> str:
@@ -35,7 +35,7 @@ class ImportedBCryptHasher(BCryptPasswordHasher):
         return stored_form(hashed.decode("ascii"))
 
     def verify(self, password: str, encoded: str) -> bool:
-        """Tell whether `password` belongs to `encoded`; what bcrypt can't hash is a wrong password."""
+        """Tell whether `password` matches `encoded`; a password that bcrypt can't hash is wrong."""
         _, _, hashed = encoded.partition("$")
         try:
             data, is_usable = password_bytes(password), True
@@ -48,11 +48,24 @@ class ImportedBCryptHasher(BCryptPasswordHasher):
             return False
 
     def must_update(self, encoded: str) -> bool:
-        """Never: whoever chose the hash chose its cost."""
+        """Keep the cost of the imported hash."""
         return False
 
     def harden_runtime(self, password: str, encoded: str) -> None:
-        """Do nothing: the costs of stored hashes differ on purpose."""
+        """Do nothing: stored hashes differ in cost on purpose."""
+
+
+class BcryptPasswordValidator:
+    """Refuse a password that bcrypt would truncate or can't hash; imported hashes are not validated."""
+
+    def validate(self, password: str, user: object = None) -> None:
+        try:
+            password_bytes(password)
+        except UnusablePasswordError as error:
+            raise ValidationError(str(error), code="password_unusable") from error
+
+    def get_help_text(self) -> str:
+        return f"At most {MAX_PASSWORD_BYTES} bytes."
 
 
 def is_too_long(password: str) -> bool:
@@ -61,7 +74,7 @@ def is_too_long(password: str) -> bool:
 
 
 def password_bytes(password: str) -> bytes:
-    """Return `password` as bcrypt takes it. Raises UnusablePasswordError."""
+    """Return `password` as UTF-8. Raises UnusablePasswordError."""
     try:
         data = password.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -72,9 +85,9 @@ def password_bytes(password: str) -> bytes:
 
 
 def _canonical(bcrypt_hash: str) -> str:
-    """Return the hash with a salt that the library takes: of its last character only two bits count.
+    """Clear the unused bits of the salt's last character: only two of them count.
 
-    Other implementations let the rest be anything, and repeat it in the hash.
+    Other implementations set them arbitrarily, and the library refuses such a salt.
     """
     head, last, tail = bcrypt_hash[:28], bcrypt_hash[28:29], bcrypt_hash[29:]
     position = _BASE64.find(last)
@@ -82,14 +95,14 @@ def _canonical(bcrypt_hash: str) -> str:
 
 
 def stored_form(bcrypt_hash: str) -> str:
-    """Return how a bcrypt hash of the configuration file is kept in `Account.password`."""
+    """Return the value of `Account.password` for a bcrypt hash of the configuration file."""
     return f"{ImportedBCryptHasher.algorithm}${bcrypt_hash}"
 
 
 def equalize_timing(password: str) -> None:
-    """Spend the time of one verification, so that an unknown account costs what a known one does."""
+    """Verify a dummy hash, so that the response time does not reveal whether the account exists."""
     ImportedBCryptHasher().verify(password, _DECOY)
 
 
-# A well-formed hash of cost 10 that no password is known for.
+# A well-formed hash of cost 10 without a known password.
 _DECOY = stored_form("$2b$10$" + "." * 21 + "O" + "." * 31)

@@ -1,65 +1,58 @@
-"""Who somebody is, as rules see them: a name and the groups it belongs to."""
+"""The identity that rules apply to: an account's name and groups."""
 
 import hashlib
 from dataclasses import dataclass, field
 
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
-from core.caches import EpochCache
+from core.caches import VersionedCache
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An account that may act, or nobody in particular (`name` is empty).
+    """An active account, or the anonymous identity with an empty `name`.
 
-    `account_pk` tells it from another account that had the name before; 0 for nobody in particular. `credential`
-    changes with the account and its password, and is empty for nobody in particular.
+    `account_pk` differs for a later account of the same name. `credential_hash` changes with account and password.
     """
 
     name: str
     groups: frozenset[str] = frozenset()
     account_pk: int = field(default=0, compare=False)
-    credential: str = field(default="", compare=False, repr=False)
+    credential_hash: str = field(default="", compare=False, repr=False)
 
     @property
     def is_anonymous(self) -> bool:
-        """Tell whether nobody logged in."""
         return not self.name
 
 
 ANONYMOUS = Identity("")
 
-_identities: EpochCache[Identity | None] = EpochCache()
+_identities: VersionedCache[Identity | None] = VersionedCache()
 
 
-def identity_of(name: str, epoch: str) -> Identity | None:
-    """Return the active account called `name` as it was at `epoch`; None when there is none.
-
-    The empty name is ANONYMOUS.
-    """
-    if not name:
-        return ANONYMOUS
-    return _identities.get(epoch, name, lambda: _read(name))
+def identity_of(name: str, version: str) -> Identity | None:
+    """Return the active account `name` at `version`, None when it is missing; ANONYMOUS for the empty name."""
+    return ANONYMOUS if not name else _identities.get(version, name, lambda: _read(name))
 
 
 def _read(name: str) -> Identity | None:
-    # PostgreSQL refuses a query with a NUL, and a name that no account can have needs none.
+    # PostgreSQL refuses a query with a NUL.
     if not ACCOUNT_NAME.fullmatch(name):
         return None
     account = Account.objects.filter(name=name, is_active=True).first()
     if account is None:
         return None
     groups = frozenset(account.groups.values_list("name", flat=True))
-    return Identity(account.name, groups, account.pk, _credential(account.pk, account.password))
+    return Identity(account.name, groups, account.pk, _credential_hash(account.pk, account.password))
 
 
-def credential_of(name: str) -> str:
-    """Return what changes with the account's password, and with the account that has the name; "" without one."""
+def credential_hash_of(name: str) -> str:
+    """Return a hash that changes with the account and its password; "" when the account is missing."""
     known = Account.objects.filter(name=name) if ACCOUNT_NAME.fullmatch(name) else Account.objects.none()
     found = known.values_list("pk", "password").first()
-    return _credential(*found) if found else ""
+    return _credential_hash(*found) if found else ""
 
 
-def _credential(pk: int, password: str) -> str:
-    # Of a hash with a random salt: nobody can guess the password by it.
+def _credential_hash(pk: int, password: str) -> str:
+    # `password` is a salted hash: this hash allows no guess at the password itself.
     return hashlib.sha256(f"{pk} {password}".encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,8 +1,15 @@
-"""A line of the log for each login, right or wrong: which account, from where, and how it was asked for."""
+"""The log of logins, with account, address and grant; and `last_login` of the account."""
 
 import logging
+from typing import Any
 
+from django.contrib.auth.models import update_last_login
+from django.db import DatabaseError
 from django.http import HttpRequest
+
+from accounts.models import Account
+from core.db.database_fault import report
+from core.db.short_transaction import short_transaction
 
 logger = logging.getLogger(__name__)
 
@@ -10,21 +17,31 @@ THROTTLED = "login refused after too many wrong passwords"
 MALFORMED = "login refused: the credentials are not Basic with a name and a password"
 BUSY = "login refused: too many passwords are being checked"
 MAX_NAME_CHARACTERS = 128
+PATIENCE_SECONDS = 1.0
 
 
 def log_login(request: HttpRequest | None, account: str, grant: str) -> None:
-    """Log that `account` has proved who it is, by `grant`: basic, password, refresh_token, or admin for a session."""
+    """Log the login of `account` by `grant`: basic, password, refresh_token, or admin for a session."""
     logger.info("login", extra=_about(request, account, grant))
 
 
 def log_refusal(request: HttpRequest | None, account: str | None, grant: str, message: str = "login refused") -> None:
-    """Log that somebody said to be `account`, None where nothing tells a name."""
+    """Log a refused login; `account` is None when the request names none."""
     logger.warning(message, extra=_about(request, account, grant))
 
 
 def log_event(request: HttpRequest | None, account: str, message: str) -> None:
-    """Log what happened to the credentials of `account`, by a command where there is no request."""
+    """Log a change of the credentials of `account`; without a request, by a command."""
     logger.info(message, extra=_about(request, account, "command" if request is None else "admin"))
+
+
+def store_last_login(sender: Any, user: Account, **_kwargs: Any) -> None:
+    """Store `last_login` as Django's receiver does, but log a database error instead of refusing the login."""
+    try:
+        with short_transaction(PATIENCE_SECONDS):
+            update_last_login(sender, user)
+    except DatabaseError as error:
+        logger.warning("the time of a login can't be stored", extra={"reason": report(error).reason})
 
 
 def _about(request: HttpRequest | None, account: str | None, grant: str) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""Accounts, and the one row that tells when rights changed."""
+"""Accounts, their second factors, failed logins, and the permissions version."""
 
 import re
 from datetime import UTC
@@ -19,10 +19,10 @@ validate_account_name = RegexValidator(
 
 
 class AccountManager(BaseUserManager["Account"]):
-    """Make accounts the way `createsuperuser` and the tests do."""
+    """Create accounts for `createsuperuser` and for tests."""
 
     def create_user(self, name: str, password: str | None = None, **fields: Any) -> "Account":
-        """Create an account with `password` in clear text; None makes it unable to log in."""
+        """Create an account with `password` in clear text; with None it can't log in."""
         account = self.model(name=name, **fields)
         account.set_password(password)
         account.full_clean(exclude=["password"])
@@ -30,12 +30,12 @@ class AccountManager(BaseUserManager["Account"]):
         return account
 
     def create_superuser(self, name: str, password: str | None = None, **fields: Any) -> "Account":
-        """Create an account that may do everything in the admin (its `/v2/` rights come from rules alone)."""
+        """Create an account with all rights in the admin; its `/v2/` rights come from rules alone."""
         return self.create_user(name, password, is_staff=True, is_superuser=True, **fields)
 
 
 class Account(AbstractBaseUser, PermissionsMixin):
-    """Somebody, or some machine, who logs in."""
+    """A person or a machine that logs in."""
 
     name = models.CharField(max_length=128, unique=True, validators=[validate_account_name])
     is_active = models.BooleanField(
@@ -46,23 +46,20 @@ class Account(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField("staff", default=False, help_text="May open this admin.")
     created_at = models.DateTimeField(auto_now_add=True)
     second_factor_changed_at = models.DateTimeField(null=True, editable=False)
-    """When a second factor was set up or removed: sessions of before end."""
+    """When a second factor was set up or removed; earlier sessions are invalid."""
 
     USERNAME_FIELD = "name"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects: ClassVar[AccountManager] = AccountManager()
 
     class Meta:
-        """Order as an operator reads."""
-
         ordering: ClassVar[list[str]] = ["name"]
 
     def __str__(self) -> str:
-        """Name the account."""
         return self.name
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
-        """Return what a session is compared with, which differs after each change of password or second factor."""
+        """Return a hash that changes with the password and the second factor, and ends all sessions."""
         by_password: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]  # the stubs lack it
         if self.second_factor_changed_at is None:
             return by_password
@@ -71,104 +68,86 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
 
 class RightsEpoch(models.Model):
-    """One row, whose random value is replaced in the transaction of every change of rights.
-
-    Database triggers replace it (`accounts.epoch`), so that no way of writing passes it by.
-    """
+    """The permissions version: one row, replaced by database triggers; see `accounts.permissions_version`."""
 
     value = models.CharField(max_length=64)
 
     class Meta:
-        """One row with pk 1."""
-
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(condition=models.Q(pk=1), name="accounts_one_rights_epoch")
         ]
 
     def __str__(self) -> str:
-        """Show the value."""
         return self.value
 
 
 class FailedLogin(models.Model):
-    """Wrong passwords for one account from one address, or for any, or from any; see `accounts.throttling.throttle`."""
+    """Wrong passwords by account and address, either of which may stand for any; see `throttling.throttle`."""
 
     account = models.CharField(max_length=128)
     network = models.CharField(max_length=45, blank=True)
     forgiven_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        """One row per account and address."""
-
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["account", "network"], name="accounts_one_failed_login")
         ]
 
     def __str__(self) -> str:
-        """Say who failed where."""
         return f"{self.account} from {self.network or 'nowhere'}"
 
 
 class KnownNetwork(models.Model):
-    """A network from which an account has logged in with its right password; see `throttling.known_networks`."""
+    """A network from which an account has logged in; see `throttling.known_networks`."""
 
     account = models.CharField(max_length=128)
     network = models.CharField(max_length=45)
     last_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        """One row per account and network."""
-
         default_permissions = ()
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["account", "network"], name="accounts_one_known_network")
         ]
 
     def __str__(self) -> str:
-        """Say who is known where."""
         return f"{self.account} from {self.network}"
 
 
 class SecondFactor(models.Model):
-    """The codes that an account shows in the admin besides its password; see `accounts.second_factor`.
+    """The TOTP seed of an account; see `accounts.second_factor`.
 
-    A row stands for one setting up. Setting up and removal end the account's sessions, by
-    `Account.second_factor_changed_at`.
+    Setup and removal end the account's sessions through `Account.second_factor_changed_at`.
     """
 
     account = models.OneToOneField(Account, models.CASCADE, related_name="second_factor")
     seed = models.CharField(max_length=64)
-    """What the secret is derived from, together with SECRET_KEY: a copy of the table opens nothing."""
+    """The secret is derived from it and SECRET_KEY, so a copy of the table yields no code."""
 
     last_step = models.BigIntegerField()
-    """The 30 seconds whose code was accepted last: each code counts once."""
+    """The last accepted TOTP time step: each code is valid once."""
 
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """No permissions: no page of the admin shows a row."""
-
+        # No page of the admin shows a row.
         default_permissions = ()
 
     def __str__(self) -> str:
-        """Name the account."""
         return str(self.account)
 
 
 class RecoveryCode(models.Model):
-    """A code that counts once, for who has lost the device."""
+    """A single-use code for a lost device."""
 
     factor = models.ForeignKey(SecondFactor, models.CASCADE, related_name="recovery_codes")
     digest = models.CharField(max_length=64)
 
     class Meta:
-        """One row per code."""
-
         default_permissions = ()
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["factor", "digest"], name="accounts_one_recovery_code")
         ]
 
     def __str__(self) -> str:
-        """Name the account."""
         return str(self.factor)

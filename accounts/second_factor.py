@@ -1,12 +1,11 @@
-"""The second factor of the admin: codes by time (TOTP, RFC 6238) of an app, and recovery codes for who lost it.
+"""The second factor of the admin: TOTP (RFC 6238), and recovery codes for a lost device.
 
-    set up:  seed ──HMAC with SECRET_KEY──> secret ──> QR code, app
-    log in:  password ──> session that opens nothing ──> code ──> the session names the setting up, and opens the admin
+    setup:  seed ──HMAC with SECRET_KEY──> secret ──> QR code, app
+    login:  password ──> session without rights ──> code ──> session with the factor's pk, which opens the admin
 
-The database has a seed and digests: whoever reads a copy of it can make no code. A code of the app counts once.
-Wrong codes are failures like wrong passwords (`throttling.throttle`), and are counted for the account as a whole too:
-who has the password may ask from many addresses, and a code has six digits only. A recovery code and a new password
-are the owner's way out meanwhile.
+The database holds a seed and digests, so a copy of it yields no code. Each code is valid once. Wrong codes are counted
+like wrong passwords (`throttling.throttle`), and for the account from all addresses too: an attacker with the password
+may use many addresses, and a code has only six digits. Meanwhile the owner has recovery codes and a new password.
 """
 
 import base64
@@ -27,7 +26,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from accounts.authentication import TooManyFailuresError
-from accounts.identity import credential_of
+from accounts.identity import credential_hash_of
 from accounts.models import Account, RecoveryCode, SecondFactor
 from accounts.throttling import throttle
 from core.caches import TTLCache
@@ -37,7 +36,7 @@ from core.db.short_transaction import short_transaction
 DIGITS = 6
 STEP_SECONDS = 30
 SKEW_STEPS = 1
-"""A code of the 30 seconds before and after counts: the clock of the device may be off, and typing takes time."""
+"""Codes of the previous and next step are valid: clocks differ, and typing takes time."""
 
 RECOVERY_CODES = 10
 ISSUER = "Registry"
@@ -49,18 +48,17 @@ _RECOVERY_CHARACTERS = 16
 _SESSION_KEY = "second_factor"
 
 logger = logging.getLogger(__name__)
-# Codes that were accepted while the database could not be written, by key of the row and step.
+# Codes accepted while the database could not be written, by pk and step.
 _accepted: TTLCache[bool] = TTLCache((2 * SKEW_STEPS + 1) * STEP_SECONDS)
 _accepting = threading.Lock()
 
 
 def factor_of(account: Account | AnonymousUser) -> SecondFactor | None:
-    """Return the account's second factor, None without one."""
     return getattr(account, "second_factor", None)
 
 
-def is_passed(request: HttpRequest) -> bool:
-    """Tell whether the session of `request` has shown all that its account needs for the admin."""
+def is_verified(request: HttpRequest) -> bool:
+    """Tell whether the session of `request` has passed the second factor, or needs none."""
     account = request.user
     if not isinstance(account, Account):
         return False
@@ -70,32 +68,30 @@ def is_passed(request: HttpRequest) -> bool:
     return bool(request.session.get(_SESSION_KEY) == factor.pk)
 
 
-def pass_session(request: HttpRequest, factor: SecondFactor) -> None:
-    """Let the session open the admin, under another key: one that somebody planted stays behind."""
+def mark_verified(request: HttpRequest, factor: SecondFactor) -> None:
+    """Open the admin to the session, under a new key against session fixation."""
     request.session.cycle_key()
     request.session[_SESSION_KEY] = factor.pk
 
 
 def new_seed() -> str:
-    """Return what a new secret is derived from."""
     return secrets.token_hex(_SECRET_BYTES)
 
 
 def secret_text(seed: str) -> str:
-    """Return the secret as a person types it into an app: base32 in groups of four."""
-    text = base64.b32encode(_secret(seed)).decode()
-    return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
+    """Return the secret in base32, in groups of four, to be typed into an app."""
+    return _grouped(base64.b32encode(_secret(seed)).decode(), " ")
 
 
 def uri(seed: str, account: Account, host: str) -> str:
-    """Return the `otpauth://` URI that an app reads from a QR code."""
+    """Return the `otpauth://` URI for the QR code."""
     return _totp(seed).get_provisioning_uri(f"{account.name}@{host}", ISSUER)
 
 
 def set_up(account: Account, seed: str, code: str) -> tuple[SecondFactor, list[str]] | None:
-    """Make the secret of `seed` the account's second factor; return it and its recovery codes, which are kept nowhere.
+    """Replace the account's second factor; return it and its recovery codes, of which only digests are stored.
 
-    None when `code` is not one of the secret: the device does not have it.
+    None means that `code` is wrong, so the device does not have the secret.
     """
     step = _step_of(seed, code, after=0)
     if step is None:
@@ -108,7 +104,7 @@ def set_up(account: Account, seed: str, code: str) -> tuple[SecondFactor, list[s
 
 
 def remove(account: Account) -> bool:
-    """Remove the account's second factor, which ends its sessions of the admin; tell whether it had one."""
+    """Remove the account's second factor and end its sessions; tell whether it had one."""
     with transaction.atomic():
         is_removed = bool(SecondFactor.objects.filter(account=account).delete()[0])
         if is_removed:
@@ -117,44 +113,43 @@ def remove(account: Account) -> bool:
 
 
 def _end_sessions(account: Account) -> None:
-    """End the account's sessions; `update_session_auth_hash` lets the one go on that did it."""
+    # The caller keeps its own session by `update_session_auth_hash`.
     account.second_factor_changed_at = timezone.now()
     account.save(update_fields=["second_factor_changed_at"])
 
 
 def renew_recovery_codes(factor: SecondFactor) -> list[str]:
-    """Return new recovery codes, in place of all that there were."""
+    """Replace all recovery codes; return the new ones."""
     with transaction.atomic():
         factor.recovery_codes.all().delete()
         return _store_recovery_codes(factor)
 
 
-def is_right(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
-    """Tell whether `code` is one of the app or a recovery code; it then counts no more.
+def verify_code(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
+    """Tell whether `code` is a valid TOTP or recovery code, and use it up.
 
-    Raises TooManyFailuresError, and django.db.DatabaseError for a recovery code that can't be used up.
+    Raises TooManyFailuresError, and django.db.DatabaseError for a recovery code that can't be deleted.
     """
     name = factor.account.name
     plain = "".join(code.split()).replace("-", "").lower()
-    # Nobody guesses 80 bits, so no limit applies that others could spend.
-    if len(plain) == _RECOVERY_CHARACTERS and _is_recovery_code(factor, plain):
-        return True
-    credential = credential_of(name)
-    if refusal := throttle.refusal(name, request, credential):
+    # 80 random bits need no limit, which an attacker could exhaust for the owner.
+    if len(plain) == _RECOVERY_CHARACTERS:
+        rows = RecoveryCode.objects.filter(factor=factor, digest=_digest(plain))
+        # No limit applies here, so a wrong code must not write.
+        if rows.exists() and rows.delete()[0] == 1:
+            return True
+    credential_hash = credential_hash_of(name)
+    if refusal := throttle.refusal(name, request, credential_hash):
         raise TooManyFailuresError(refusal)
-    if _is_code_of_app(factor, plain):
+    step = _step_of(factor.seed, plain, after=factor.last_step)
+    if step is not None and _is_first_use(factor, step):
         return True
-    throttle.count_failure(name, request, credential)
+    throttle.count_failure(name, request, credential_hash)
     return False
 
 
-def _is_code_of_app(factor: SecondFactor, code: str) -> bool:
-    step = _step_of(factor.seed, code, after=factor.last_step)
-    return step is not None and _is_first_use(factor, step)
-
-
 def _is_first_use(factor: SecondFactor, step: int) -> bool:
-    """Use the code of `step` up, for this process alone while the database can't be written: a login goes on then."""
+    """Use up the code of `step`; in the memory of the process while the database can't be written."""
     with _accepting:
         if _accepted.get((factor.pk, step)):
             return False
@@ -168,22 +163,16 @@ def _is_first_use(factor: SecondFactor, step: int) -> bool:
             return True
 
 
-def _is_recovery_code(factor: SecondFactor, code: str) -> bool:
-    rows = RecoveryCode.objects.filter(factor=factor, digest=_digest(code))
-    # No limit applies here, so wrong ones must not write.
-    return rows.exists() and rows.delete()[0] == 1
-
-
 def _store_recovery_codes(factor: SecondFactor) -> list[str]:
-    codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
+    texts = [base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower() for _ in range(RECOVERY_CODES)]
+    codes = [_grouped(text, "-") for text in texts]
     rows = (RecoveryCode(factor=factor, digest=_digest(code.replace("-", ""))) for code in codes)
     RecoveryCode.objects.bulk_create(rows)
     return codes
 
 
-def _new_recovery_code() -> str:
-    text = base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower()
-    return "-".join(text[start : start + 4] for start in range(0, len(text), 4))
+def _grouped(text: str, separator: str) -> str:
+    return separator.join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
 def _digest(code: str) -> str:
@@ -192,7 +181,7 @@ def _digest(code: str) -> str:
 
 
 def _step_of(seed: str, code: str, *, after: int) -> int | None:
-    """Return the 30 seconds that `code` belongs to, of those that count now and come after `after`."""
+    """Return the time step of `code` among the valid steps later than `after`, None for a wrong code."""
     totp, given = _totp(seed), code.encode("utf-8", "surrogatepass")
     now = int(time.time()) // STEP_SECONDS
     steps = range(max(after + 1, now - SKEW_STEPS), now + SKEW_STEPS + 1)
@@ -200,7 +189,7 @@ def _step_of(seed: str, code: str, *, after: int) -> int | None:
 
 
 def _totp(seed: str) -> TOTP:
-    # SHA-1, six digits and 30 seconds are what every app can do; HMAC needs no hash without collisions.
+    # Every app supports SHA-1, six digits and 30 seconds; HMAC does not need collision resistance.
     return TOTP(_secret(seed), DIGITS, SHA1(), STEP_SECONDS)  # noqa: S303
 
 

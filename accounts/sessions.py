@@ -1,12 +1,11 @@
-"""Sessions of the admin: rows, as Django's own, or signed cookies while the database takes no row.
+"""Sessions of the admin: database rows as in Django, or signed cookies while the database is read-only.
 
-A login works on a database that can't be written: its session is then in the cookie, signed with SECRET_KEY and good
-for SIGNED_SECONDS after the login, however it is used. As ever it ends with the account's password, since it holds the
-mark of that.
+A signed session is valid for SIGNED_SECONDS after the login. Like any session it holds the session auth hash, so a
+change of the password ends it.
 
-A logout removes the cookie from the browser. A session that it can't delete, because its row stays or because it is
-signed, outlives the logout: this process refuses copies of it for SIGNED_SECONDS, and any other accepts them until the
-session expires. The page after the logout says so; a change of the password ends every copy.
+A logout removes the cookie from the browser, but can't revoke a signed session or a row that it can't delete. This
+process refuses copies of such a cookie for SIGNED_SECONDS; other processes accept them until the session expires. The
+page after the logout says so.
 """
 
 import hashlib
@@ -27,7 +26,7 @@ SIGNED_SECONDS = 3600
 PATIENCE_SECONDS = 1.0
 
 _SALT = "accounts.sessions"
-# In every signature, and in no key of a row.
+# Part of every signed session, never of a row's key.
 _SEPARATOR = ":"
 
 logger = logging.getLogger(__name__)
@@ -35,16 +34,16 @@ _ended: TTLCache[bool] = TTLCache(SIGNED_SECONDS)
 
 
 class SessionStore(db.SessionStore):
-    """A session whose key is that of its row, or the session itself."""
+    """A session whose key is the key of its row, or the signed session itself."""
 
     has_outlived_logout = False
-    """Whether a copy of the cookie may open the session that was deleted last."""
+    """Whether a copy of the deleted session's cookie may still be valid."""
 
-    # When the login of a signed session was.
+    # The time of login of a signed session.
     _began_at = 0
 
     def load(self) -> dict[str, Any]:
-        """Return what the session holds; of one that ended, nothing."""
+        """Return the session's data, empty for one that has ended."""
         key = self.session_key or ""
         if _ended.get(_digest(key)):
             session = None
@@ -57,7 +56,7 @@ class SessionStore(db.SessionStore):
         return session or {}
 
     def save(self, must_create: bool = False) -> None:
-        """Store the session. Raises UpdateError when it was deleted meanwhile, and CreateError for a key in use."""
+        """Store the session. Raises UpdateError when it was deleted meanwhile, CreateError for a key in use."""
         if self.session_key is None:
             self.create()
         elif _SEPARATOR in self.session_key:
@@ -68,7 +67,7 @@ class SessionStore(db.SessionStore):
             self._update_row()
 
     def delete(self, session_key: str | None = None) -> None:
-        """End the session, for this process at least."""
+        """End the session, at least for this process."""
         key = session_key or self.session_key
         if key is None:
             return
@@ -105,7 +104,7 @@ class SessionStore(db.SessionStore):
                 super().save(must_create=True)
         except DatabaseError as error:
             logger.warning("a session is kept in its cookie", extra={"reason": report(error).reason})
-            # Kept when a page changes the session and it is signed again: nothing makes it last longer.
+            # Kept when the session is signed again, so that use does not extend it.
             self._began_at = int(time.time())
             self._sign(must_create=True)
 
@@ -115,12 +114,12 @@ class SessionStore(db.SessionStore):
                 super().save()
         except (DatabaseError, UpdateError) as error:
             cause = error.__context__ if isinstance(error, UpdateError) else error
-            # Django raises UpdateError for a row that a logout has deleted, too: it must not come back.
+            # Django raises UpdateError for a deleted row too: a logout must stay final.
             if not isinstance(cause, OperationalError | InternalError):
                 raise
             logger.warning("a session stays as it was", extra={"reason": report(cause).reason})
 
 
 def _digest(key: str) -> bytes:
-    """Return what a key is remembered by: that of a signed session is as long as a cookie may be."""
+    # A signed session's key is as long as a cookie.
     return hashlib.sha256(key.encode()).digest()

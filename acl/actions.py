@@ -1,6 +1,7 @@
-"""The actions that a rule can allow."""
+"""Actions (pull, push, delete, `*`), and a parsed scope."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 
 PULL, PUSH, DELETE, EVERY = "pull", "push", "delete", "*"
@@ -8,19 +9,32 @@ ALL = (PULL, PUSH, DELETE, EVERY)
 CONCRETE = frozenset((PULL, PUSH, DELETE))
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A parsed scope: the actions on one name of one type.
+
+    `type` is `repository`, `repository(plugin)`, `registry` or an unknown type. `name` is the client's string and need
+    not be a repository name; `actions` may be empty or hold `*`.
+    """
+
+    type: str
+    name: str
+    actions: frozenset[str]
+
+
 def canonical(actions: Iterable[str]) -> str | None:
-    """Return `actions` in their one order, joined by commas; None when there is none or one is unknown."""
+    """Return `actions` in canonical order, joined by commas; None for no action or an unknown one."""
     wanted = set(actions)
     return ",".join(action for action in ALL if action in wanted) if wanted and wanted <= set(ALL) else None
 
 
 @lru_cache(maxsize=64)
-def shared(actions: frozenset[str]) -> frozenset[str]:
-    """Return one object for all equal sets, of which memories hold thousands."""
+def interned(actions: frozenset[str]) -> frozenset[str]:
+    """Return one object for all equal sets: the caches hold thousands."""
     return actions
 
 
 def expand(actions: Iterable[str]) -> frozenset[str]:
-    """Return the concrete actions that `actions` stand for: `*` is every one."""
+    """Return the concrete actions: `*` stands for each."""
     wanted = frozenset(actions)
     return CONCRETE if EVERY in wanted else wanted & CONCRETE

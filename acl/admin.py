@@ -1,4 +1,4 @@
-"""Access rules in the admin, in the words of an operator: who may what, where."""
+"""Access rules in the admin."""
 
 from __future__ import annotations
 
@@ -19,17 +19,15 @@ from core.admin.bulk_deletion import BulkDeletionAdmin
 
 
 class AllowsFilter(admin.SimpleListFilter):
-    """Rules that allow an action, by its name or by `*`."""
+    """Rules that allow an action, by name or by `*`."""
 
     title = "what it allows"
     parameter_name = "allows"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        """Offer each action."""
         return [(action, action) for action in (action_list.PULL, action_list.PUSH, action_list.DELETE)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Rule]) -> QuerySet[Rule]:
-        """Keep the rules that allow the chosen action."""
         wanted = self.value()
         if wanted not in action_list.CONCRETE:
             return queryset
@@ -38,7 +36,7 @@ class AllowsFilter(admin.SimpleListFilter):
 
 @admin.register(Rule)
 class RuleAdmin(BulkDeletionAdmin):
-    """Rules; a change counts for the next request, in every process."""
+    """Access rules; a change applies to the next request in every process."""
 
     form = RuleForm
     list_display = ("who", "may", "where", "comment", "created_at")
@@ -50,15 +48,19 @@ class RuleAdmin(BulkDeletionAdmin):
     fields = ("subject_kind", "subject", "actions", "name", "comment", "created_at")
 
     def save_model(self, request: HttpRequest, obj: Model, form: Form, change: bool) -> None:
-        """Save the rule; tell when it can do nothing."""
+        """Save the rule, and warn if it has no effect."""
         super().save_model(request, obj, form, change)
-        reason = _idle_reason(cast(Rule, obj))
+        rule = cast(Rule, obj)
+        others = [_candidate(other) for other in Rule.objects.exclude(pk=rule.pk)]
+        accounts = set(Account.objects.values_list("name", flat=True))
+        groups = set(Group.objects.values_list("name", flat=True))
+        # The saved rule comes last, so that of two equal rules it is the redundant one.
+        reason = idle.Rules([*others, _candidate(rule)], accounts, groups).reason(len(others))
         if reason is not None:
             messages.warning(request, f"This rule can do nothing: {reason}.")
 
     @admin.display(ordering="subject", description="who")
     def who(self, rule: Rule) -> str:
-        """Say whom the rule is about."""
         if rule.subject_kind == SubjectKind.ANONYMOUS:
             return "everybody, signed in or not"
         if rule.subject_kind == SubjectKind.GROUP:
@@ -67,22 +69,12 @@ class RuleAdmin(BulkDeletionAdmin):
 
     @admin.display(ordering="actions", description="may")
     def may(self, rule: Rule) -> str:
-        """Say what it allows."""
         actions = rule.actions.split(",")
         return "pull, push, delete" if action_list.EVERY in actions else ", ".join(actions)
 
     @admin.display(ordering="name", description="repositories")
     def where(self, rule: Rule) -> str:
-        """Say where."""
         return "* (every repository)" if rule.name == "*" else rule.name
-
-
-def _idle_reason(rule: Rule) -> str | None:
-    others = [_candidate(other) for other in Rule.objects.exclude(pk=rule.pk)]
-    accounts = set(Account.objects.values_list("name", flat=True))
-    groups = set(Group.objects.values_list("name", flat=True))
-    # The last one: of two that allow the same, the rule that is being saved is the one too many.
-    return idle.Rules([*others, _candidate(rule)], accounts, groups).reason(len(others))
 
 
 def _candidate(rule: Rule) -> idle.Candidate:

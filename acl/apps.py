@@ -1,4 +1,4 @@
-"""Register the app and let every change of a rule change the rights epoch."""
+"""Register the app, and the triggers of the permissions version on rules."""
 
 from typing import Any
 
@@ -14,11 +14,10 @@ class AclConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect what must hold after every migration."""
-        post_migrate.connect(_watch, sender=self, dispatch_uid="acl.epoch")
+        post_migrate.connect(_watch, sender=self, dispatch_uid="acl.permissions_version")
 
 
 def _watch(**kwargs: Any) -> None:
-    from accounts import epoch
+    from accounts import permissions_version
 
-    epoch.watch(kwargs["using"], "acl_rule")
+    permissions_version.watch(kwargs["using"], "acl_rule")

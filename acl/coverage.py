@@ -1,4 +1,4 @@
-"""What a pattern can match: whether any repository can be called so, and whether another pattern matches all of it."""
+"""Emptiness and containment of patterns: whether one matches any repository name, or all that another matches."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from acl.names import NAME_MAX_CHARACTERS, InvalidNameError, parse_name
 _ALPHANUMERIC = string.ascii_lowercase + string.digits
 _NAME_CHARACTERS = f"{_ALPHANUMERIC}._-/"
 _ACCOUNT_CHARACTERS = f"{string.ascii_letters}{string.digits}._@+$-"
-# Stands for the name of the account that asks: of any length, and the same one in two patterns.
-_SOMEBODY = "\ue000"
+# Stands for `${account}`: of any length, and equal in two patterns.
+_ANY_ACCOUNT = "\ue000"
 
-# The grammar of `acl.names` as an automaton: what may follow, by the kind of character. It may end behind `name` only.
+# The grammar of `acl.names` as an automaton over kinds of characters; `name` is the only accepting state.
 _NEXT = {
     "begin": {"a": "name"},
     "name": {"a": "name", ".": "dot", "_": "underscore", "-": "dash", "/": "begin"},
@@ -38,7 +38,7 @@ def matches_some_name(pattern: str) -> bool:
 
 
 def _reaches_an_end(pattern: str) -> bool:
-    """Walk pattern and grammar side by side, by the kind of each character, for the names of every length."""
+    """Simulate pattern and grammar in parallel, for names of every length."""
     sets = places(pattern, _NAME_CHARACTERS)
     kinds = [None if found is None else {_KINDS[c] for c in found if c in _KINDS} for found in sets]
     reached: set[_Step] = {(0, "begin")}
@@ -70,20 +70,17 @@ def _steps(kinds: list[set[str] | None], position: int, state: str) -> set[_Step
 
 
 def name_covers(wide: str, narrow: str) -> bool:
-    """Tell whether the pattern `wide` of repositories matches all that `narrow` matches; True is always right."""
+    """Tell whether the repository pattern `wide` covers `narrow`; True is exact, False may be wrong."""
     return narrow.startswith(literal_prefix(wide)) and covers(_name_places(wide), _name_places(narrow))
 
 
 def account_covers(wide: str, narrow: str) -> bool:
-    """Tell whether the pattern `wide` of accounts matches all that `narrow` matches; True is always right."""
+    """Tell whether the account pattern `wide` covers `narrow`; True is exact, False may be wrong."""
     return covers(_account_places(wide), _account_places(narrow))
 
 
 def work_of(wide: str, narrow: str) -> int:
-    """Return about how many characters `wide` and `narrow` make a comparison look at.
-
-    Up to the first run of `wide` one place is reached at a time, behind it all may be.
-    """
+    """Estimate the characters compared: one state up to the first run of `wide`, any number behind it."""
     behind_run = len(wide) - wide.index("*") if "*" in wide else 0
     return len(wide) + len(narrow) * (1 + behind_run)
 
@@ -95,4 +92,4 @@ def _account_places(pattern: str) -> list[frozenset[str] | None]:
 
 @lru_cache(maxsize=10_000)
 def _name_places(pattern: str) -> list[frozenset[str] | None]:
-    return places(pattern.replace(ACCOUNT, _SOMEBODY), _NAME_CHARACTERS)
+    return places(pattern.replace(ACCOUNT, _ANY_ACCOUNT), _NAME_CHARACTERS)

@@ -1,4 +1,4 @@
-"""The form with which the admin makes and changes access rules."""
+"""The admin's form for access rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from acl import actions as action_list
 from acl.glob import ACCOUNT
 from acl.models import Rule, SubjectKind
 
-# What names are made of, and what patterns add to it: anything else matches nothing.
+# The characters of names and of patterns: any other character matches nothing.
 _NAME_PATTERN = re.compile(r"[a-z0-9._/*?\[\]!-]+")
 _ACCOUNT_PATTERN = re.compile(r"[A-Za-z0-9._@+$*?\[\]!-]+")
 
@@ -26,40 +26,33 @@ _ACTIONS = (
 
 
 class ActionsField(forms.MultipleChoiceField):
-    """Actions as checkboxes; its value is the text that a rule stores."""
+    """Actions as checkboxes; the value is the string that a rule stores."""
 
     widget = UnfoldAdminCheckboxSelectMultipleWidget
 
     def __init__(self, **kwargs: Any) -> None:
-        """Offer every action."""
         super().__init__(choices=_ACTIONS, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
-        """Return the actions of a stored text."""
         return value.split(",") if isinstance(value, str) else value
 
     def clean(self, value: Any) -> str | None:
-        """Return the actions in their one order. Raises ValidationError without any."""
+        """Return the actions in canonical order. Raises ValidationError without any."""
         return action_list.canonical(super().clean(value))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Compare with the stored text."""
         return super().has_changed(self.prepare_value(initial), data)
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
-    """One access rule."""
-
     actions = ActionsField(help_text="What is allowed; delete is never part of push.")
 
     class Meta:
-        """The fields as an operator says them: who may what, where."""
-
         model = Rule
         fields: ClassVar[tuple[str, ...]] = ("subject_kind", "subject", "actions", "name", "comment")
 
     def clean_name(self) -> str:
-        """Refuse a pattern that no repository can match, as the configuration file does."""
+        """Refuse a pattern that no repository name can match."""
         name: str = self.cleaned_data["name"]
         if _NAME_PATTERN.fullmatch(name.replace(ACCOUNT, "*")) is None:
             raise ValidationError(
@@ -69,7 +62,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stu
         return name
 
     def clean_subject(self) -> str:
-        """Refuse a pattern that no account can match; a group may have any name."""
+        """Refuse a pattern that no account name can match; a group may have any name."""
         subject: str = self.cleaned_data["subject"]
         is_account = self.cleaned_data.get("subject_kind") == SubjectKind.ACCOUNT
         if is_account and subject and _ACCOUNT_PATTERN.fullmatch(subject) is None:

@@ -1,7 +1,8 @@
-"""Patterns: `*` any run of characters, `/` included; `?` any one; `[abc]`, `[a-z]`, `[!abc]` one of a set."""
+"""Globs: `*` any run of characters, including `/`; `?` any character; `[abc]`, `[a-z]`, `[!abc]` one of a set."""
 
 from __future__ import annotations
 
+import fnmatch
 import operator
 import re
 from collections.abc import Callable, Iterator
@@ -10,94 +11,96 @@ from functools import lru_cache, partial
 PATTERN_MAX_CHARACTERS = 255
 
 ACCOUNT = "${account}"
-"""In the name of a rule: the name of the account that asks."""
+"""In the name of a rule: the name of the requesting account."""
 
 _METACHARACTERS = frozenset("*?[")
 # A `]` right after the opening stands for itself, as in a shell.
-_TOKEN = re.compile(
-    r"(?P<star>\*+)|(?P<any>\?)|\[(?P<negated>!?)(?P<members>\]?[^\]]*)\]|(?P<literal>[^*?\[])", re.DOTALL
-)
-_MEMBER = re.compile(r"(?P<first>.)-(?P<last>.)|.", re.DOTALL)
+_TOKEN = re.compile(r"\*+|\[!?\]?[^\]]*\]|[^\[]", re.DOTALL)
+_RANGE = re.compile(r"(.)-(.)|.", re.DOTALL)
 
 
 class InvalidPatternError(ValueError):
-    """A text is not a pattern."""
+    """The string is not a pattern."""
 
 
 def check_glob(pattern: str) -> None:
-    """Raise InvalidPatternError unless `pattern` is one.
+    """Raise InvalidPatternError unless `pattern` is valid.
 
-    It is none when it is empty, above 255 characters, or has a set that is not closed, is empty, starts with ^ (the
-    shell's other negation), holds a range that runs backwards or `${account}`, which is no set of characters.
+    It has 1 to 255 characters. A set is closed and not empty, has no reversed range, does not start with ^ (the shell's
+    other negation) and does not contain `${account}`.
     """
-    _check_length(pattern)
-    if not is_literal(pattern):
-        _parts(pattern)
+    if not pattern:
+        raise InvalidPatternError("a pattern is empty; * matches every name")
+    if len(pattern) > PATTERN_MAX_CHARACTERS:
+        raise InvalidPatternError(f"a pattern has at most {PATTERN_MAX_CHARACTERS} characters, not {len(pattern)}")
+    for token in _tokens(pattern):
+        if token.startswith("["):
+            _check_set(token[1:-1].removeprefix("!"))
+
+
+def _check_set(members: str) -> None:
+    if not members:
+        raise InvalidPatternError("a set [] or [!] has no characters")
+    if ACCOUNT in members:
+        raise InvalidPatternError(f"the set [{members}] holds {ACCOUNT}, which is a name and no set of characters")
+    if members.startswith("^"):
+        raise InvalidPatternError(f"the set [{members}] starts with ^: a negated set is [!…]")
+    for first, last in _RANGE.findall(members):
+        if first > last:
+            raise InvalidPatternError(f"the range {first}-{last} runs backwards")
 
 
 def compile_glob(pattern: str, account: str | None = None) -> Callable[[str], bool]:
-    """Return a function that says whether a whole text matches `pattern`; case counts.
+    """Return a function that tells whether a whole string matches `pattern`, by case.
 
-    `${account}` stands for the text of `account`, when there is one. The time is at most that of comparing the pattern
-    with the text at each character, whatever the pattern. Raises InvalidPatternError.
+    With `account`, `${account}` stands for that name. The time is bounded by the product of both lengths, whatever the
+    pattern. Raises InvalidPatternError.
     """
     check_glob(pattern)
     if account is not None:
         pattern = for_account(pattern, account)
     if is_literal(pattern):
         return partial(operator.eq, pattern)
-    match = re.compile(_translate(pattern), re.DOTALL).fullmatch
+    # Atomic groups between the stars: a plain `.*` there takes minutes for six stars.
+    match = re.compile(fnmatch.translate(pattern)).match
     return lambda text: match(text) is not None
 
 
 def is_literal(pattern: str) -> bool:
-    """Say whether `pattern` has no metacharacter, so that it matches itself only."""
+    """Tell whether `pattern` has no metacharacter, so it matches only itself."""
     return _METACHARACTERS.isdisjoint(pattern)
 
 
 def literal_prefix(pattern: str) -> str:
-    """Return what every text that matches `pattern` begins with."""
+    """Return the common prefix of all strings that match `pattern`."""
     ends = (position for position, character in enumerate(pattern) if character in _METACHARACTERS)
     return pattern[: next(ends, len(pattern))]
 
 
 def for_account(pattern: str, account: str) -> str:
-    """Return `pattern` with the name of `account` for `${account}`, of which no character is a metacharacter."""
+    """Replace `${account}` by the escaped name."""
     return pattern.replace(ACCOUNT, escape(account))
 
 
 def places(pattern: str, alphabet: str) -> list[frozenset[str] | None]:
-    """Return what may stand at each place of `pattern`: characters of `alphabet`; None: any run of them.
+    """Return the characters of `alphabet` at each position of `pattern`; None means any run.
 
-    A literal is in its set, of the alphabet or not. Raises InvalidPatternError.
+    A literal is in its set even if it is not in the alphabet. Raises InvalidPatternError.
     """
-    found: list[frozenset[str] | None] = []
-    for token in _tokens(pattern):
-        if token["star"]:
-            found.append(None)
-        elif token["literal"]:
-            found.append(_only(token["literal"]))
-        else:
-            found.append(_those_of(_one_character(token), alphabet))
-    return found
+    return [None if token.startswith("*") else _characters(token, alphabet) for token in _tokens(pattern)]
 
 
-@lru_cache(maxsize=1000)
-def _only(character: str) -> frozenset[str]:
-    """Return the set of one character: one object for all patterns, of which thousands are kept."""
-    return frozenset(character)
-
-
-@lru_cache(maxsize=1000)
-def _those_of(expression: str, alphabet: str) -> frozenset[str]:
-    return frozenset(re.findall(expression, alphabet))
+@lru_cache(maxsize=2000)
+def _characters(token: str, alphabet: str) -> frozenset[str]:
+    # Cached so that thousands of patterns share their sets.
+    return frozenset(token) if is_literal(token) else frozenset(fnmatch.filter(alphabet, token))
 
 
 def covers(wide: list[frozenset[str] | None], narrow: list[frozenset[str] | None]) -> bool:
-    """Tell whether `wide` matches every text that `narrow` matches, both as `places` of one alphabet.
+    """Tell whether `wide` matches every string that `narrow` matches, both as `places` of one alphabet.
 
-    Each place of `narrow` is taken for a character that only a set around its own matches, and a run for one that only
-    a run matches. So True is always right; False is wrong for a few pairs as `?*` and `*?`.
+    A set matches only its subsets, and a run is matched only by a run. So True is exact; False is wrong for a few pairs
+    such as `?*` and `*?`.
     """
     reached = _beyond_runs(wide, {0})
     for place in narrow:
@@ -126,74 +129,15 @@ def _beyond_runs(wide: list[frozenset[str] | None], reached: set[int]) -> set[in
 
 
 def escape(text: str) -> str:
-    """Return a pattern that matches `text` only; it is longer by two characters per metacharacter."""
+    """Return a pattern that matches only `text`; each metacharacter adds two characters."""
     return "".join(f"[{character}]" if character in _METACHARACTERS else character for character in text)
 
 
-def _check_length(pattern: str) -> None:
-    if not pattern:
-        raise InvalidPatternError("a pattern is empty; * matches every name")
-    if len(pattern) > PATTERN_MAX_CHARACTERS:
-        raise InvalidPatternError(f"a pattern has at most {PATTERN_MAX_CHARACTERS} characters, not {len(pattern)}")
-
-
-def _translate(pattern: str) -> str:
-    """Return the pattern as a regular expression for fullmatch.
-
-    What stands between two stars has a fixed length, so its leftmost match leaves the most for the rest and
-    never has to move: the atomic groups say so, and nothing is tried twice. A plain `.*` between the parts
-    takes minutes for six stars.
-    """
-    first, *others = _parts(pattern)
-    if not others:
-        return first
-    *middle, last = others
-    return first + "".join(f"(?>.*?{part})" for part in middle) + ".*" + last
-
-
-def _parts(pattern: str) -> list[str]:
-    """Return the regular expressions of what stands before, between and after the stars."""
-    parts = [""]
-    for token in _tokens(pattern):
-        if token["star"]:
-            parts.append("")
-        else:
-            parts[-1] += _one_character(token)
-    return parts
-
-
-def _tokens(pattern: str) -> Iterator[re.Match[str]]:
+def _tokens(pattern: str) -> Iterator[str]:
     position = 0
     while position < len(pattern):
         token = _TOKEN.match(pattern, position)
         if token is None:
             raise InvalidPatternError(f"the [ at character {position + 1} of {pattern!a} has no ]")
-        yield token
+        yield token[0]
         position = token.end()
-
-
-def _one_character(token: re.Match[str]) -> str:
-    if token["any"]:
-        return "."
-    if token["literal"]:
-        return re.escape(token["literal"])
-    return f"[{'^' if token['negated'] else ''}{_members(token['members'])}]"
-
-
-def _members(text: str) -> str:
-    if not text:
-        raise InvalidPatternError("a set [] or [!] has no characters")
-    if ACCOUNT in text:
-        raise InvalidPatternError(f"the set [{text}] holds {ACCOUNT}, which is a name and no set of characters")
-    if text.startswith("^"):
-        raise InvalidPatternError(f"the set [{text}] starts with ^: a negated set is [!…]")
-    return "".join(map(_member, _MEMBER.finditer(text)))
-
-
-def _member(match: re.Match[str]) -> str:
-    first, last = match["first"], match["last"]
-    if first is None:
-        return re.escape(match[0])
-    if first > last:
-        raise InvalidPatternError(f"the range {first}-{last} runs backwards")
-    return f"{re.escape(first)}-{re.escape(last)}"

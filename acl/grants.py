@@ -1,4 +1,4 @@
-"""What an identity may do now: the rules of the database, compiled once per rights epoch and process."""
+"""Permissions of an identity: the database's rules, compiled once per permissions version and process."""
 
 import logging
 
@@ -8,32 +8,34 @@ from accounts.identity import Identity
 from acl import actions as action_list
 from acl.models import Rule
 from acl.rules import CompiledRules, IdentityRules, compile_rules
-from core.caches import EpochCache
+from core.caches import VersionedCache
 
 logger = logging.getLogger(__name__)
 
-_compiled: EpochCache[CompiledRules] = EpochCache()
-_of_identity: EpochCache[IdentityRules] = EpochCache()
-# Ten megabytes: whoever asks for tokens chooses the names, of up to 255 characters.
-_actions: EpochCache[frozenset[str]] = EpochCache(limit=20_000)
+_compiled: VersionedCache[CompiledRules] = VersionedCache()
+_of_identity: VersionedCache[IdentityRules] = VersionedCache()
+# Ten megabytes: clients choose the names, of up to 255 characters.
+_actions: VersionedCache[frozenset[str]] = VersionedCache(limit=20_000)
 
 
-def rules_of(identity: Identity, epoch: str) -> IdentityRules:
-    """Return the rules that apply to `identity` at `epoch`."""
-    return _of_identity.get(epoch, identity, lambda: _compiled.get(epoch, "", _compile).of(identity))
+def rules_of(identity: Identity, version: str) -> IdentityRules:
+    """Return the rules that apply to `identity` at `version`."""
+    return _of_identity.get(version, identity, lambda: _compiled.get(version, "", _compile).of(identity))
 
 
-def actions_on(identity: Identity, name: str, epoch: str) -> frozenset[str]:
-    """Return the concrete actions that `identity` is allowed on the repository called `name` at `epoch`."""
-    return _actions.get(epoch, (identity, name), lambda: action_list.shared(rules_of(identity, epoch).actions_on(name)))
+def actions_on(identity: Identity, name: str, version: str) -> frozenset[str]:
+    """Return the concrete actions of `identity` on the repository `name` at `version`."""
+    return _actions.get(
+        version, (identity, name), lambda: action_list.interned(rules_of(identity, version).actions_on(name))
+    )
 
 
 def _compile() -> CompiledRules:
-    return compile_rules(rule for rule in Rule.objects.all() if _is_sound(rule))
+    return compile_rules(rule for rule in Rule.objects.all() if _is_valid(rule))
 
 
-def _is_sound(rule: Rule) -> bool:
-    """Tell whether the row can be used; rules only allow, so leaving one out is safe."""
+def _is_valid(rule: Rule) -> bool:
+    # Rules only allow, so it is safe to skip an invalid row.
     try:
         rule.full_clean()
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Rules that can do nothing, which their author did not mean: no such account, no such name, or allowed already."""
+"""Rules without effect: an unknown subject, an impossible name, or a redundant rule."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from itertools import islice
 from acl.coverage import account_covers, matches_some_name, name_covers, work_of
 from acl.glob import ACCOUNT, compile_glob, for_account, is_literal, literal_prefix
 
-# Of rules that begin alike, and of patterns of accounts, so many are looked at for one that allows the same.
-_MAX_LOOKED_AT = 20
-# Characters that are compared, in all: some seconds, and far more than the rules of a busy registry need.
+# The rules with one prefix, and the account patterns, that are compared with a rule.
+_MAX_COMPARED = 20
+# Compared characters in total: some seconds, far more than a busy registry needs.
 MAX_WORK = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A rule; `label` is how another one's warning names it, and `actions` are concrete."""
+    """A rule with concrete actions; `label` names it in the warning about another rule."""
 
     subject_kind: str
     subject: str
@@ -28,12 +28,11 @@ class Candidate:
 
     @property
     def has_account_pattern(self) -> bool:
-        """Tell whether it is about the accounts that match."""
         return self.subject_kind == "account" and not is_literal(self.subject)
 
 
 class _TooMuchWorkError(Exception):
-    """The rules are too many and too alike for all to be compared."""
+    """MAX_WORK is used up."""
 
 
 Subject = tuple[str, str]
@@ -41,7 +40,7 @@ _EVERYBODY: Subject = ("anonymous", "")
 
 
 class Rules:
-    """Rules to be looked through together, with the names of all accounts and groups."""
+    """Rules to compare with each other and with the names of all accounts and groups."""
 
     def __init__(self, rules: Sequence[Candidate], accounts: Collection[str], groups: Collection[str]) -> None:
         self._rules = rules
@@ -52,18 +51,18 @@ class Rules:
 
     @property
     def is_exhausted(self) -> bool:
-        """Tell whether MAX_WORK was not enough for what was asked; then no more reasons are found."""
+        """Tell whether MAX_WORK is used up; no more reasons are found then."""
         return self._work_left < 0
 
     def reasons(self) -> Iterator[tuple[int, str]]:
-        """Yield the position of each rule that can do nothing, and why."""
+        """Yield the position of each rule without effect, and why."""
         for position in range(len(self._rules)):
             reason = self.reason(position)
             if reason is not None:
                 yield position, reason
 
     def reason(self, position: int) -> str | None:
-        """Return why the rule at `position` can do nothing, None when it can or there was no work left to find out."""
+        """Return why the rule at `position` has no effect, None if it has one or MAX_WORK is used up."""
         rule = self._rules[position]
         try:
             return self._unknown(rule) or self._impossible(rule) or self._contained(position, rule)
@@ -82,9 +81,9 @@ class Rules:
             return None
         if not rule.has_account_pattern:
             return f"there is no account {rule.subject}"
-        return None if self._is_about_somebody(rule.subject) else f"no account's name matches {rule.subject}"
+        return None if self._matches_an_account(rule.subject) else f"no account's name matches {rule.subject}"
 
-    def _is_about_somebody(self, pattern: str) -> bool:
+    def _matches_an_account(self, pattern: str) -> bool:
         if pattern == "*":
             return True
         matches = compile_glob(pattern)
@@ -95,25 +94,22 @@ class Rules:
         return False
 
     def _contained(self, position: int, rule: Candidate) -> str | None:
-        for other in self._alike(rule):
+        for other in self._with_same_prefix(rule):
             wider = self._rules[other]
             if other == position or not self._allows_all_of(wider, rule):
                 continue
-            if other > position and self._is_as_wide(rule, wider):
-                # Of two that allow the same, the later one is not needed.
+            subject = rule.subject_kind, rule.subject
+            if other > position and subject in self._subjects_around(wider) and self._allows_all_of(rule, wider):
+                # Of two equal rules, the later one is redundant.
                 continue
             return f"{wider.label} allows all of it"
         return None
 
-    def _is_as_wide(self, rule: Candidate, other: Candidate) -> bool:
-        subject = rule.subject_kind, rule.subject
-        return subject in self._subjects_around(other) and self._allows_all_of(rule, other)
-
-    def _alike(self, rule: Candidate) -> Iterator[int]:
-        """Yield the rules about the same accounts or more, whose pattern begins as the name of `rule` does."""
+    def _with_same_prefix(self, rule: Candidate) -> Iterator[int]:
+        """Yield the rules for the same or more accounts whose literal prefix is a prefix of `rule`'s name."""
         for subject in self._subjects_around(rule):
             for end in range(len(rule.name) + 1):
-                yield from islice(self._by_beginning.get((subject, rule.name[:end]), ()), _MAX_LOOKED_AT)
+                yield from islice(self._by_prefix.get((subject, rule.name[:end]), ()), _MAX_COMPARED)
 
     def _subjects_around(self, rule: Candidate) -> list[Subject]:
         subject = rule.subject_kind, rule.subject
@@ -151,10 +147,10 @@ class Rules:
     @cached_property
     def _account_patterns(self) -> list[str]:
         patterns = dict.fromkeys(rule.subject for rule in self._rules if rule.has_account_pattern)
-        return list(islice(patterns, _MAX_LOOKED_AT))
+        return list(islice(patterns, _MAX_COMPARED))
 
     @cached_property
-    def _by_beginning(self) -> dict[tuple[Subject, str], list[int]]:
+    def _by_prefix(self) -> dict[tuple[Subject, str], list[int]]:
         found: dict[tuple[Subject, str], list[int]] = {}
         for position, rule in enumerate(self._rules):
             key = (rule.subject_kind, rule.subject), literal_prefix(rule.name)

@@ -1,4 +1,4 @@
-"""Access rules as an administrator writes them."""
+"""Access rules."""
 
 from typing import ClassVar
 
@@ -10,18 +10,10 @@ from acl.glob import ACCOUNT, InvalidPatternError, check_glob
 
 
 def validate_pattern(pattern: str) -> None:
-    """Raise ValidationError when `pattern` can't be matched."""
     try:
         check_glob(pattern)
     except InvalidPatternError as error:
         raise ValidationError(str(error)) from error
-
-
-def _validate_subject(pattern: str) -> None:
-    try:
-        validate_pattern(pattern)
-    except ValidationError as error:
-        raise ValidationError({"subject": error.messages}) from error
 
 
 def validate_actions(text: str) -> None:
@@ -31,7 +23,7 @@ def validate_actions(text: str) -> None:
 
 
 class SubjectKind(models.TextChoices):
-    """Whom a rule is about."""
+    """The kind of a rule's subject."""
 
     ACCOUNT = "account", "account"
     GROUP = "group", "group"
@@ -39,9 +31,9 @@ class SubjectKind(models.TextChoices):
 
 
 class Rule(models.Model):
-    """Allow somebody some actions on repositories whose names match; what no rule allows is refused.
+    """Allow a subject actions on repositories by name pattern; everything else is denied.
 
-    Repositories are matched by name, with no foreign key: rules exist before the first push.
+    There is no foreign key to repositories: rules exist before the first push.
     """
 
     subject_kind = models.CharField("for", max_length=16, choices=SubjectKind.choices, default=SubjectKind.ACCOUNT)
@@ -62,24 +54,24 @@ class Rule(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """Order as an operator reads."""
-
         ordering: ClassVar[list[str]] = ["subject_kind", "subject", "name", "pk"]
         verbose_name = "access rule"
 
     def __str__(self) -> str:
-        """Say the rule in one line."""
         who = (
             self.subject if self.subject_kind == SubjectKind.ACCOUNT else f"{self.subject_kind} {self.subject}".strip()
         )
         return f"{who} may {self.actions} {self.name}"
 
     def clean(self) -> None:
-        """Raise ValidationError when kind, subject and name don't go together."""
+        """Raise ValidationError for a wrong combination of kind, subject and name."""
         if (self.subject_kind == SubjectKind.ANONYMOUS) == bool(self.subject):
             raise ValidationError({"subject": "An account or a group needs a subject, everybody has none."})
         if self.subject_kind == SubjectKind.ANONYMOUS and ACCOUNT in self.name:
             raise ValidationError({"name": f"{ACCOUNT} needs an account; this rule is for everybody."})
         if self.subject_kind == SubjectKind.ACCOUNT:
-            # A group's name is no pattern: it may have any character.
-            _validate_subject(self.subject)
+            # A group's name is not a pattern and may have any character.
+            try:
+                validate_pattern(self.subject)
+            except ValidationError as error:
+                raise ValidationError({"subject": error.messages}) from error

@@ -9,13 +9,13 @@ RepositoryName = NewType("RepositoryName", str)
 
 NAME_MAX_CHARACTERS = 255
 
-# Separators and alphanumerics share no character, so there is one way to match any text: the time is linear.
+# Separators and alphanumerics are disjoint, so every string matches in one way and linear time.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 
 
 class InvalidNameError(ValueError):
-    """A text is not a repository name."""
+    """The string is not a repository name."""
 
 
 def parse_name(text: str) -> RepositoryName:

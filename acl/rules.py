@@ -1,6 +1,6 @@
-"""Match rules, compiled once per rights epoch; no database here.
+"""Match compiled rules, without a database.
 
-A request is granted the union of what the matching rules allow. No match, nothing.
+The allowed actions are the union of the matching rules', none without a match.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from acl.name_range import NameRange, ranges_of
 
 
 class RuleRow(Protocol):
-    """What a rule is made of: `acl.models.Rule`, or an entry of a configuration file."""
+    """The fields of `acl.models.Rule`, or of an entry of the configuration file."""
 
     subject_kind: str
     subject: str
@@ -25,7 +25,7 @@ class RuleRow(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """One rule that applies to an identity, ready to be asked; `pattern` has its name for `${account}`."""
+    """A rule for one identity; `pattern` has its name in place of `${account}`."""
 
     pattern: str
     matches: Callable[[str], bool]
@@ -40,7 +40,7 @@ class IdentityRules:
     rules: tuple[CompiledRule, ...]
 
     def actions_on(self, name: str) -> frozenset[str]:
-        """Return the concrete actions allowed on the repository called `name`."""
+        """Return the concrete actions allowed on the repository `name`."""
         allowed: frozenset[str] = frozenset()
         for rule in self.rules:
             if not rule.actions <= allowed and rule.matches(name):
@@ -48,17 +48,17 @@ class IdentityRules:
         return allowed
 
     def ranges(self, action: str) -> tuple[NameRange, ...]:
-        """Return the ranges that hold every name on which `action` is allowed, and others too."""
+        """Return ranges that contain every name on which `action` is allowed, and others."""
         return ranges_of(rule.pattern for rule in self.rules if action in rule.actions)
 
     def matching(self, name: str) -> list[str]:
-        """Return the texts of the rules that match the repository called `name`."""
+        """Return the rules that match the repository `name`, as strings."""
         return [rule.text for rule in self.rules if rule.matches(name)]
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectRule:
-    """One rule, and the test whom it is about. Its pattern is compiled for those only: there may be thousands."""
+    """A rule with the predicate of its subject; its pattern is compiled only for matching identities."""
 
     applies_to: Callable[[Identity], bool]
     pattern: str
@@ -66,7 +66,6 @@ class SubjectRule:
     text: str
 
     def of(self, identity: Identity) -> CompiledRule:
-        """Return the rule as it is for `identity`."""
         if ACCOUNT not in self.pattern:
             return CompiledRule(self.pattern, _matcher(self.pattern), self.actions, self.text)
         pattern, matches = for_account(self.pattern, identity.name), compile_glob(self.pattern, identity.name)
@@ -75,7 +74,7 @@ class SubjectRule:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRules:
-    """Every rule of one moment."""
+    """All rules of one permissions version."""
 
     rules: tuple[SubjectRule, ...]
 
@@ -85,7 +84,7 @@ class CompiledRules:
 
 
 def compile_rules(rows: Iterable[RuleRow]) -> CompiledRules:
-    """Compile `rows`. Raises InvalidPatternError for a pattern that can't be matched."""
+    """Compile `rows`. Raises InvalidPatternError."""
     return CompiledRules(tuple(_compile(row) for row in rows))
 
 
@@ -101,11 +100,11 @@ def _compile(row: RuleRow) -> SubjectRule:
 
 def _subject_test(row: RuleRow) -> Callable[[Identity], bool]:
     if row.subject_kind == "anonymous":
-        # Nobody signed in has a name, and what a rule for everybody allows can't depend on one.
+        # A rule for everybody can't depend on an account's name.
         return (lambda _: False) if ACCOUNT in row.name else (lambda _: True)
     if row.subject_kind == "group":
         group = row.subject
         return lambda identity: group in identity.groups
     matches = compile_glob(row.subject)
-    # The empty name of an anonymous identity would match `*`, which is everyone signed in.
+    # `*` means everyone signed in, but would match the empty name of the anonymous identity.
     return lambda identity: not identity.is_anonymous and matches(identity.name)

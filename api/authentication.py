@@ -1,4 +1,4 @@
-"""Basic authentication for the management API, with the memory that `/v2/token` has."""
+"""Basic authentication for the management API, with the password cache of `/v2/token`."""
 
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
@@ -14,17 +14,15 @@ from tokens.credentials import Credentials, MalformedCredentialsError, basic_cre
 
 
 class BusyAPIError(APIException):
-    """Too many logins at once."""
-
     status_code = 503
     default_detail = "Too many logins at once; try again in a moment."
     default_code = "busy"
     wait = 5
-    """What the Retry-After header says, in seconds."""
+    """Seconds in the Retry-After header."""
 
 
-class RememberedBasicAuthentication(BaseAuthentication):
-    """Identify by name and password (RFC 7617); no session and no cookie counts."""
+class CachedBasicAuthentication(BaseAuthentication):
+    """Basic authentication (RFC 7617), without sessions or cookies."""
 
     def authenticate(self, request: Request) -> tuple[Account, Identity] | None:
         """Return the account and its identity, None without credentials."""
@@ -36,7 +34,7 @@ class RememberedBasicAuthentication(BaseAuthentication):
         if credentials is None:
             return None
         identity = _identify(credentials, request._request)
-        # None as well for an account that was deleted or deactivated since.
+        # None also for an account that was deleted or deactivated meanwhile.
         account = Account.objects.filter(name=identity.name, is_active=True).first() if identity else None
         if identity is None or account is None:
             log_refusal(request._request, credentials.name, "api")
@@ -45,7 +43,6 @@ class RememberedBasicAuthentication(BaseAuthentication):
         return account, identity
 
     def authenticate_header(self, request: Request) -> str:
-        """Return the challenge of a 401."""
         return 'Basic realm="Registry API", charset="UTF-8"'
 
 

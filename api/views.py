@@ -1,4 +1,4 @@
-"""The first answers of the management API: who is asking, and which repositories they may pull."""
+"""Views of the management API."""
 
 from typing import cast
 
@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import epoch as rights_epoch
+from accounts import permissions_version
 from accounts.identity import Identity
 from acl import grants
 from core.api.errors import RegistryError
@@ -18,7 +18,6 @@ class WhoamiView(APIView):
     """`GET /api/v1/whoami`."""
 
     def get(self, request: Request) -> Response:
-        """Answer with the account and its groups."""
         identity = cast(Identity, request.auth)
         account = request.user
         body = {
@@ -34,10 +33,9 @@ class RepositoriesView(APIView):
     """`GET /api/v1/repositories?n=&last=`."""
 
     def get(self, request: Request) -> Response:
-        """Answer with a page of repositories that the account may pull, and what it may do with each."""
+        """Answer with a page of repositories that the account may pull, and its actions on each."""
         identity = cast(Identity, request.auth)
-        epoch = rights_epoch.current()
-        rules = grants.rules_of(identity, epoch)
+        rules = grants.rules_of(identity, permissions_version.current())
         try:
             limit = page_limit(request.query_params)
         except RegistryError as error:

@@ -1,8 +1,7 @@
-"""Files that survive a power cut: copy, hash, atomic write."""
+"""Files that survive a power cut: copy and hash."""
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -62,23 +61,6 @@ def digest(path: Path, watch: Watch, algorithm: str = "sha256") -> str:
     return running.hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path`: after a crash it has the old or the new content. Raises OSError."""
-    # A random name: another user could have made a symbolic link under a known one.
-    descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            give_to_owner(path.parent, file.fileno())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(written).replace(path)
-    except BaseException:
-        Path(written).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
 def sizes(folder: Path) -> dict[str, int]:
     """Return the sizes of a folder's files by name; nothing for a missing folder."""
     try:
@@ -92,12 +74,3 @@ def sync(path: Path) -> None:
     """Flush a file to the disk (fsync). Raises OSError."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk (fsync). Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,7 @@ from pathlib import Path
 from backup import files, folder
 from configuration import load, locate
 from configuration.locating import VARIABLE
-from core.private_files import make_private_folder
+from core.private_files import make_private_folder, sync_folder
 
 CONFIGURATION = "config.yaml"
 KEYS = "keys"
@@ -30,7 +30,7 @@ def restored(backup: Path, named: str | None) -> Iterator[Path | None]:
         if is_missing:
             undo.callback(wanted.unlink, missing_ok=True)
             files.copy(state / CONFIGURATION, wanted, _no_watch)
-            files.sync_folder(wanted.parent)
+            sync_folder(wanted.parent)
         _restore_secret(state, wanted, undo)
         yield wanted if is_missing else None
         undo.pop_all()
@@ -47,7 +47,7 @@ def _restore_secret(state: Path, wanted: Path, undo: ExitStack) -> None:
         undo.callback(target.unlink, missing_ok=True)
         make_private_folder(target.parent)
         files.copy(backed_up, target, _no_watch)
-        files.sync_folder(target.parent)
+        sync_folder(target.parent)
 
 
 def _remove_folder(path: Path) -> None:

@@ -14,6 +14,7 @@ from backup import files, listing, manifest
 from backup.errors import BackupError, BusyFolderError
 from backup.files import Watch
 from core.lock_file import open_lock_file
+from core.private_files import sync_folder
 
 LOCK = "backup.lock"
 OBJECTS = "objects"
@@ -161,5 +162,5 @@ def complete(folder: Path) -> tuple[manifest.Manifest, Path]:
 def sync_tree(folder: Path) -> None:
     """Flush every folder below `folder` to the disk. Raises OSError."""
     for path, _, _ in os.walk(folder):
-        files.sync_folder(Path(path))
-    files.sync_folder(folder.parent)
+        sync_folder(Path(path))
+    sync_folder(folder.parent)

@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from backup import files
 from backup.errors import BackupError
+from core.private_files import atomic_write
 
 NAME = "backup.json"
 FORMAT = 1
@@ -38,7 +38,7 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Make this the complete backup of `folder`. Raises OSError."""
-        files.write_atomically(folder / NAME, (json.dumps(asdict(self), indent=2) + "\n").encode())
+        atomic_write(folder / NAME, (json.dumps(asdict(self), indent=2) + "\n").encode())
 
 
 def read(folder: Path) -> Manifest | None:

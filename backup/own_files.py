@@ -8,7 +8,7 @@ from django.conf import settings
 from backup import files
 from backup.files import Watch
 from backup.first_files import CONFIGURATION, KEYS, SECRET
-from core.private_files import make_private_folder
+from core.private_files import make_private_folder, sync_folder
 from tokens.keys import ring
 
 
@@ -49,7 +49,7 @@ def restore(state: Path, watch: Watch) -> bool:
         _copy(path, target, watch)
         # Other services read the public keys to verify tokens.
         target.chmod(0o644 if target.suffix == ".pub" else 0o600)
-        files.sync_folder(target.parent)
+        sync_folder(target.parent)
     return True
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection, transaction
 
-from accounts import epoch
+from accounts import permissions_version
 from backup import files, folder, listing, own_files, postgresql, sqlite, transient_rows
 from backup.create import DATABASE
 from backup.errors import BackupError
@@ -62,7 +62,7 @@ def restore(path: Path, done: Restore, watch: Watch, *, is_deep: bool, may_link:
         with transaction.atomic(), connection.cursor() as cursor:
             transient_rows.delete(cursor.execute)
         # A running process may have cached rights under the version number that the restore brought back.
-        epoch.renew()
+        permissions_version.renew()
     return found
 
 

@@ -11,6 +11,7 @@ from backup import files, listing, transient_rows
 from backup.errors import BackupError
 from backup.files import Watch
 from backup.listing import Totals
+from core.private_files import sync_folder
 
 PAGES = 2048
 _WAIT_SECONDS = 20
@@ -95,7 +96,7 @@ def load(source: Path, watch: Watch) -> None:
     for ending in ("-wal", "-shm"):
         target.with_name(f"{target.name}{ending}").unlink(missing_ok=True)
     restored.rename(target)
-    files.sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _path() -> Path:

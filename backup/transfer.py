@@ -11,7 +11,7 @@ from backup.errors import BackupError
 from backup.files import Watch
 from backup.listing import StoredObject
 from core.failpoints import failpoint
-from core.private_files import give_to_owner, make_private_folder
+from core.private_files import give_to_owner, make_private_folder, sync_folder
 from core.progress import bar
 from core.sizes import size_text
 
@@ -95,7 +95,7 @@ class Transfer:
             partial.rename(partial.with_name(partial.name.removeprefix(_PARTIAL)))
             watch()
         self._partial.clear()
-        files.sync_folder(target)
+        sync_folder(target)
 
     def _is_transferred(self, stored: StoredObject, watch: Watch) -> bool:
         source, target = self._source / stored.key, self._target / stored.key

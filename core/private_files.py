@@ -7,8 +7,8 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -81,27 +81,40 @@ def give_to_owner(folder: str | Path, made: int | str | Path) -> None:
 
 
 def create(path: Path, content: bytes) -> bool:
-    """Create a private file at `path` atomically: a temporary file is written, fsynced, then linked.
+    """Make a private file at `path`, whole or not at all; return False when there is one already. Raises OSError."""
+    with _written_beside(path, content) as temporary:
+        is_first = _publish(temporary, path)
+    if is_first:
+        sync_folder(path.parent)
+    return is_first
 
-    False when `path` exists already, perhaps by another process at the same moment. Raises OSError.
-    """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+
+def atomic_write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace `path`, which has the old or the new content after any crash. Raises OSError."""
+    with _written_beside(path, content) as temporary:
+        temporary.chmod(mode)
+        temporary.replace(path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
+    # A random name: a predictable one could be a link to another user's file.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             give_to_owner(path.parent, file.fileno())
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        is_first = _publish(temporary, path)
+        yield temporary
     finally:
-        Path(temporary).unlink(missing_ok=True)
-    if is_first:
-        _sync_folder(path.parent)
-    return is_first
+        temporary.unlink(missing_ok=True)
 
 
-def _publish(temporary: str, path: Path) -> bool:
-    """Link the temporary file to its name; False when that exists. Raises OSError."""
+def _publish(temporary: Path, path: Path) -> bool:
+    """Give the file its name; False when that is taken. Raises OSError."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -113,20 +126,21 @@ def _publish(temporary: str, path: Path) -> bool:
     return True
 
 
-def _rename_alone(temporary: str, path: Path) -> bool:
-    """Rename, for file systems without hard links; under a lock on the folder, since a rename replaces."""
+def _rename_alone(temporary: Path, path: Path) -> bool:
+    """Rename, under a lock on the folder since a rename replaces; for file systems without hard links."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         if path.exists():
             return False
-        Path(temporary).rename(path)
+        temporary.rename(path)
         return True
     finally:
         os.close(folder)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

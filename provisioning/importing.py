@@ -1,8 +1,7 @@
-"""Users and rules of the configuration file, brought into the database without taking the admin's work away.
+"""Import users and rules of the configuration file, and keep changes made in the admin.
 
-Each entry is remembered (`ImportedEntry`) with a fingerprint, and applied only when the entry itself has
-changed: what an administrator edits or deletes meanwhile stays as it is. Rows made in the admin are not
-touched.
+The ledger (`ImportedEntry`) stores a fingerprint of each entry. An entry is applied only after it has changed in the
+file, so rows that an administrator has edited, deleted or added stay as they are.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,10 +19,10 @@ from provisioning.users import Users
 
 
 def apply(configuration: Configuration) -> Outcome:
-    """Bring users and rules into the database, all or nothing; return what changed.
+    """Import users and rules in one transaction; return the outcome.
 
-    A section that the file does not have is left alone. Of two processes at once the second finds nothing to
-    do. Raises ConfigurationError when an entry names an account that was made in the admin.
+    A section that is missing in the file is not changed. Concurrent imports are serialized. Raises ConfigurationError
+    for an entry with the name of an account made in the admin.
     """
     with transaction.atomic():
         setup.lock_until_commit()
@@ -33,10 +32,7 @@ def apply(configuration: Configuration) -> Outcome:
 
 
 def compare(configuration: Configuration) -> Outcome:
-    """Return what `apply` would do, and the imported rows that were edited since; change nothing.
-
-    Raises ConfigurationError as `apply` does.
-    """
+    """Return the steps of `apply` and the rows edited since, without a change. Raises ConfigurationError."""
     comparisons = list(_comparisons(configuration))
     _refuse_clashes(comparisons)
     steps = chain.from_iterable([*comparison.steps(), *comparison.edited()] for comparison in comparisons)

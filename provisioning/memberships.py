@@ -1,6 +1,6 @@
-"""Who is in which group, written for many accounts at once."""
+"""Bulk writes of group memberships."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from django.contrib.auth.models import Group
 
@@ -11,8 +11,11 @@ _Membership = Account.groups.through
 
 
 def write_memberships(wanted: Mapping[int, Sequence[str]]) -> None:
-    """Put each account into the groups named, and into no others; groups are made as needed."""
-    groups = _groups({name for names in wanted.values() for name in names})
+    """Set the groups of each account by name, and create missing groups."""
+    names = {name for listed in wanted.values() for name in listed}
+    groups = dict(Group.objects.values_list("name", "pk"))
+    new = [Group(name=name) for name in sorted(names) if name not in groups]
+    groups |= {group.name: group.pk for group in Group.objects.bulk_create(new, batch_size=BATCH)}
     for some in batches(list(wanted)):
         _write_some({(account, groups[name]) for account in some for name in wanted[account]}, some)
 
@@ -24,9 +27,3 @@ def _write_some(wanted: set[tuple[int, int]], accounts: Sequence[int]) -> None:
         _Membership.objects.filter(pk__in=some).delete()
     new = [_Membership(account_id=account, group_id=group) for account, group in sorted(wanted - found.keys())]
     _Membership.objects.bulk_create(new, batch_size=BATCH)
-
-
-def _groups(names: Iterable[str]) -> dict[str, int]:
-    known = dict(Group.objects.values_list("name", "pk"))
-    new = [Group(name=name) for name in sorted(names) if name not in known]
-    return known | {group.name: group.pk for group in Group.objects.bulk_create(new, batch_size=BATCH)}

@@ -1,4 +1,4 @@
-"""What the import of the configuration file remembers, and the row by which `/health` tries to write."""
+"""The ledger of the import, and the row that `/health` writes."""
 
 from typing import ClassVar
 
@@ -6,17 +6,17 @@ from django.db import models
 
 
 class Section(models.TextChoices):
-    """The sections of the configuration file that become rows."""
+    """The imported sections of the configuration file."""
 
     USERS = "users", "users"
     ACL = "acl", "acl"
 
 
 class ImportedEntry(models.Model):
-    """One entry of the configuration file as it was when it was last applied.
+    """An entry of the configuration file at its last import.
 
-    It is a row of its own beside the account or rule that it made, with no foreign key: what an
-    administrator deletes stays deleted, since the entry is still known here.
+    It has no foreign key to its account or rule: if an administrator deletes that row, the entry stays known and is not
+    imported again.
     """
 
     section = models.CharField(max_length=16, choices=Section.choices)
@@ -28,30 +28,24 @@ class ImportedEntry(models.Model):
     row_fingerprint = models.CharField(max_length=64, help_text="Of the row, as the import left it.")
 
     class Meta:
-        """An entry is known once."""
-
         verbose_name_plural = "imported entries"
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["section", "key"], name="registry_project_entry_once")
         ]
 
     def __str__(self) -> str:
-        """Name the entry."""
         return f"{self.section}: {self.key}"
 
 
 class Probe(models.Model):
-    """One row, written to see whether that is possible (`registry_project.probes`)."""
+    """One row, written to test whether the database is writable (`registry_project.probes`)."""
 
     tried_at = models.DateTimeField()
 
     class Meta:
-        """One row with pk 1."""
-
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(condition=models.Q(pk=1), name="registry_project_one_probe")
         ]
 
     def __str__(self) -> str:
-        """Show the time."""
         return self.tried_at.isoformat()

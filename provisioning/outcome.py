@@ -1,11 +1,11 @@
-"""What an import did, or would do."""
+"""The steps of an import."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Change(StrEnum):
-    """What happens to a row; the value is the sign that it is printed with."""
+    """The kind of a step; the value is its printed sign."""
 
     ADDED = "+"
     CHANGED = "~"
@@ -15,14 +15,13 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One row and what happens to it. EDITED is no step of an import: somebody changed the row since."""
+    """A row and its change; EDITED means a change in the admin, not by the import."""
 
     change: Change
     label: str
     note: str = ""
 
     def __str__(self) -> str:
-        """Return the line that is printed."""
         return f"{self.change} {self.label}" + (f": {self.note}" if self.note else "")
 
 
@@ -34,15 +33,13 @@ class Outcome:
 
     @property
     def is_applied_already(self) -> bool:
-        """Tell whether there was nothing to do: every entry was in the database as it is in the file."""
+        """Tell whether every entry is imported already."""
         return all(step.change is Change.EDITED for step in self.steps)
 
     def summary(self) -> str:
-        """Return how much was done."""
         return f"{self._count('+')} added, {self._count('~')} changed, {self._count('-')} removed"
 
     def summary_to_do(self) -> str:
-        """Return how much there is to do, and how many rows were edited."""
         to_do = f"{self._count('+')} to add, {self._count('~')} to change, {self._count('-')} to remove"
         return f"{to_do}; {self._count('!')} edited since"
 

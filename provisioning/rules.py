@@ -6,52 +6,39 @@ from itertools import count
 
 from acl.models import Rule
 from configuration import Configuration
-from configuration.errors import Problem
 from configuration.values import RuleEntry
-from provisioning.fingerprint import fingerprint
 from provisioning.models import ImportedEntry, Section
-from provisioning.target import BATCH, Target, batches
+from provisioning.target import BATCH, Target, batches, fingerprint
 
 Names = tuple[str, str, str]
-"""Kind of subject, subject, pattern."""
+"""Subject kind, subject, pattern."""
 
 
 class Rules(Target[RuleEntry, Rule]):
-    """Rules by subject, pattern and a number among equals. One whose entry left the file is deleted."""
+    """Rules by subject, pattern and a number among equals; a removed entry deletes its rule."""
 
     section = Section.ACL
 
     def __init__(self, configuration: Configuration) -> None:
-        """Take the rules of `configuration`."""
         self.entries = dict(_keyed(configuration.acl or ()))
 
     def content(self, entry: RuleEntry) -> object:
-        """Return actions and comment."""
         return _content(entry)
 
     def rows(self, ids: Iterable[int]) -> Mapping[int, Rule]:
-        """Return the rules."""
         return Rule.objects.in_bulk(list(ids))
 
     def row_content(self, row: Rule) -> object:
-        """Return every field."""
         return [row.subject_kind, row.subject, row.name, row.actions, row.comment]
 
     def label(self, key: str, row: Rule | None) -> str:
-        """Say the rule; of a deleted one what its key holds."""
         kind, subject, name, _ = json.loads(key)
         return f"rule {row}" if row is not None else f"rule of {f'{kind} {subject}'.strip()} for {name}"
 
     def entry_label(self, entry: RuleEntry) -> str:
-        """Say the rule."""
         return f"rule {_written(entry, Rule())}"
 
-    def problems(self, pending: Sequence[tuple[str, RuleEntry, ImportedEntry | None]]) -> list[Problem]:
-        """Return none: a rule made in the admin is another rule."""
-        return []
-
     def write(self, entries: Sequence[tuple[RuleEntry, Rule | None]]) -> list[Rule]:
-        """Write every field of each rule."""
         rules = [_written(entry, row or Rule()) for entry, row in entries]
         new = [rule for rule, (_, row) in zip(rules, entries, strict=True) if row is None]
         known = [row for _, row in entries if row is not None]
@@ -59,13 +46,8 @@ class Rules(Target[RuleEntry, Rule]):
         Rule.objects.bulk_update(known, ["subject_kind", "subject", "name", "actions", "comment"], batch_size=BATCH)
         return rules
 
-    def is_in_effect(self, row: Rule) -> bool:
-        """Tell that a rule that exists allows something."""
-        return True
-
-    def end(self, left: Sequence[tuple[ImportedEntry, Rule | None]]) -> None:
-        """Delete the rules and forget their entries."""
-        for some in batches(left):
+    def revoke(self, dropped: Sequence[tuple[ImportedEntry, Rule | None]]) -> None:
+        for some in batches(dropped):
             Rule.objects.filter(pk__in=[row.pk for _, row in some if row is not None]).delete()
             ImportedEntry.objects.filter(pk__in=[record.pk for record, _ in some]).delete()
 
@@ -75,7 +57,11 @@ def _content(entry: RuleEntry) -> list[str]:
 
 
 def _keyed(entries: Iterable[RuleEntry]) -> Iterator[tuple[str, RuleEntry]]:
-    known = _known_numbers()
+    # Numbers of the imported entries, by subject and pattern, then by fingerprint.
+    known: dict[Names, dict[str, int]] = {}
+    for key, digest in ImportedEntry.objects.filter(section=Section.ACL).values_list("key", "fingerprint"):
+        kind, subject, name, number = json.loads(key)
+        known.setdefault((kind, subject, name), {})[digest] = number
     alike: dict[Names, list[RuleEntry]] = {}
     for entry in entries:
         alike.setdefault((entry.subject_kind, entry.subject, entry.name), []).append(entry)
@@ -85,22 +71,13 @@ def _keyed(entries: Iterable[RuleEntry]) -> Iterator[tuple[str, RuleEntry]]:
 
 
 def _numbered(group: Iterable[RuleEntry], known: Mapping[str, int]) -> Iterator[tuple[int, RuleEntry]]:
-    """Give entries of one subject and pattern a number each; one that was imported as it is keeps its own.
+    """Assign numbers to entries of one subject and pattern; an unchanged entry keeps its number.
 
-    By place alone, an entry would count as changed when its neighbour leaves, and undo what the admin did to it.
+    With numbers by position, the removal of an entry would change the next one, and overwrite edits of the admin.
     """
-    kept = {entry: known[mark] for entry in group if (mark := fingerprint(_content(entry))) in known}
+    kept = {entry: known[digest] for entry in group if (digest := fingerprint(_content(entry))) in known}
     free = (number for number in count() if number not in kept.values())
     return ((kept[entry] if entry in kept else next(free), entry) for entry in group)
-
-
-def _known_numbers() -> dict[Names, dict[str, int]]:
-    """Return the numbers of the imported entries, by subject and pattern, then by fingerprint."""
-    known: dict[Names, dict[str, int]] = {}
-    for key, mark in ImportedEntry.objects.filter(section=Section.ACL).values_list("key", "fingerprint"):
-        kind, subject, name, number = json.loads(key)
-        known.setdefault((kind, subject, name), {})[mark] = number
-    return known
 
 
 def _written(entry: RuleEntry, rule: Rule) -> Rule:

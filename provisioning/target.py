@@ -1,5 +1,7 @@
-"""What one section of the configuration file becomes in the database."""
+"""Base class of a section's target table, and the fingerprint of its entries and rows."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
@@ -17,51 +19,57 @@ Item = TypeVar("Item")
 BATCH = 200
 
 
+def fingerprint(content: object) -> str:
+    """Return the SHA-256 of `content` as canonical JSON, in hexadecimal."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
 def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """Yield `items` in pieces that one statement takes."""
+    """Yield `items` in slices that fit into one statement."""
     for start in range(0, len(items), BATCH):
         yield items[start : start + BATCH]
 
 
 class Target(ABC, Generic[Entry, Row]):
-    """How entries of a section are named, compared and written."""
+    """Name, compare and write the entries of a section."""
 
     section: Section
     entries: Mapping[str, Entry]
-    """By their key; what differs under the same key is a changed entry."""
+    """By key; different content under the same key is a changed entry."""
 
     @abstractmethod
     def content(self, entry: Entry) -> object:
-        """Return what of the entry is not in its key, as JSON values."""
+        """Return the content of the entry without its key, as JSON values."""
 
     @abstractmethod
     def rows(self, ids: Iterable[int]) -> Mapping[int, Row]:
-        """Return those of the rows that still exist."""
+        """Return the rows that still exist, by primary key."""
 
     @abstractmethod
     def row_content(self, row: Row) -> object:
-        """Return all that an administrator can edit, as JSON values."""
+        """Return the fields that an administrator can edit, as JSON values."""
 
     @abstractmethod
     def label(self, key: str, row: Row | None) -> str:
-        """Name the entry or row for a person."""
+        """Return the display name of a record and its row, None when the row is gone."""
 
     @abstractmethod
     def entry_label(self, entry: Entry) -> str:
-        """Name the entry for a person."""
+        """Return the display name of an entry."""
 
-    @abstractmethod
     def problems(self, pending: Sequence[tuple[str, Entry, ImportedEntry | None]]) -> list[Problem]:
-        """Return why entries that are to be written can't be."""
+        """Return why pending entries can't be written."""
+        return []
 
     @abstractmethod
     def write(self, entries: Sequence[tuple[Entry, Row | None]]) -> list[Row]:
-        """Write each entry into its row, a new one when there is none; return the rows in their order."""
+        """Write each entry into its row or a new one; return the rows in order."""
 
-    @abstractmethod
     def is_in_effect(self, row: Row) -> bool:
-        """Tell whether there is something to end when the entry of `row` left the file."""
+        """Tell whether the row still grants anything."""
+        return True
 
     @abstractmethod
-    def end(self, left: Sequence[tuple[ImportedEntry, Row | None]]) -> None:
-        """Take back what the entries of the records, which left the file, had allowed; remember that."""
+    def revoke(self, dropped: Sequence[tuple[ImportedEntry, Row | None]]) -> None:
+        """Revoke what the entries granted that are no longer in the file, and update their records."""

@@ -153,7 +153,7 @@ PASSWORD_HASHERS = ["accounts.hashers.ImportedBCryptHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "accounts.validators.BcryptPasswordValidator"},
+    {"NAME": "accounts.hashers.BcryptPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
 # The page after a login without `next`.
@@ -209,7 +209,7 @@ UNFOLD = {
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.RememberedBasicAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.CachedBasicAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "UNAUTHENTICATED_USER": None,
 }

@@ -14,5 +14,5 @@ def forget_logins() -> None:
     """Forget passwords, known networks, and the failures that no database holds."""
     forget_passwords()
     throttle._unstored.clear()
-    known_networks._noted.clear()
+    known_networks._stored.clear()
     known_networks._unstored.clear()

@@ -1,4 +1,4 @@
-"""Logins that clients keep: who, from where, since when; and their end."""
+"""Refresh tokens in the admin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokens.models import RefreshToken
 
 @admin.register(RefreshToken)
 class RefreshTokenAdmin(BulkDeletionAdmin):
-    """Refresh tokens can be looked at and revoked; what they hold can't be seen, made or edited."""
+    """Refresh tokens: shown and revoked, never added or edited."""
 
     list_display = ("account", "client_id", "address", "created_at", "used_at", "is_good")
     list_filter = ("client_id", ("revoked_at", admin.EmptyFieldListFilter))
@@ -24,15 +24,12 @@ class RefreshTokenAdmin(BulkDeletionAdmin):
 
     @admin.display(boolean=True, description="good")
     def is_good(self, row: RefreshToken) -> bool:
-        """Tell whether it was not revoked."""
         return row.revoked_at is None
 
     @admin.action(description="Revoke: the client has to log in again", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> None:
-        """End the chosen logins."""
         count = refresh.revoke(list(queryset.values_list("pk", flat=True)))
-        messages.success(request, f"{count} revoked. Tokens that they gave out run out by themselves.")
+        messages.success(request, f"{count} revoked. Access tokens that they have issued expire by themselves.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: a login makes them."""
         return False

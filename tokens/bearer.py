@@ -1,12 +1,12 @@
-"""Authenticate a request under `/v2/` by its bearer token, or build the 401 whose challenge says how to get one."""
+"""Authenticate a request to `/v2/` by its bearer token, or answer 401 with a challenge."""
 
 import logging
 from collections.abc import Callable
 
 from django.http import HttpRequest
 
-from accounts import epoch as rights_epoch
-from acl.access import Access
+from accounts import permissions_version
+from acl.actions import Access
 from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import note_account
 from tokens.challenge import ChallengeError, bearer_challenge
@@ -18,16 +18,15 @@ logger = logging.getLogger(__name__)
 def bearer_of(
     request: HttpRequest, wanted: tuple[Access, ...] = (), may_outlive: Callable[[Bearer], bool] | None = None
 ) -> Bearer:
-    """Return who is asking; raises RegistryError UNAUTHORIZED with a challenge for `wanted` when no token says so.
+    """Return the request's bearer. Raises RegistryError UNAUTHORIZED with a challenge for `wanted`.
 
-    `may_outlive` is asked about a token whose only fault is that its time ran out. Only the Authorization
-    header counts: no cookie ever authenticates `/v2/`.
+    `may_outlive` decides about an expired token. Only the Authorization header counts, never a cookie.
     """
     scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer":
         raise unauthorized(request, wanted)
     try:
-        bearer = verify(token.strip(), rights_epoch.current())
+        bearer = verify(token.strip(), permissions_version.current())
     except ExpiredTokenError as error:
         bearer = error.bearer
         if may_outlive is None or not may_outlive(bearer):
@@ -45,7 +44,7 @@ def unauthorized(
     error: ChallengeError | None = None,
     description: str | None = None,
 ) -> RegistryError:
-    """Return the 401 whose challenge names what is needed."""
+    """Return the 401 with a challenge for `wanted`."""
     challenge = bearer_challenge(request, wanted, error, description)
     detail = [{"Type": a.type, "Name": a.name, "Action": action} for a in wanted for action in sorted(a.actions)]
     return RegistryError(ErrorCode.UNAUTHORIZED, detail or None, headers={"WWW-Authenticate": challenge})

@@ -1,4 +1,4 @@
-"""The `WWW-Authenticate` header that tells a client where to get a token, and for what.
+"""The `WWW-Authenticate` header: realm, service and scope of the token to request.
 
 Source: Docker token authentication specification, "How to authenticate"; RFC 6750, section 3.
 """
@@ -9,7 +9,7 @@ from typing import Literal
 from django.conf import settings
 from django.http import HttpRequest
 
-from acl.access import Access
+from acl.actions import Access
 from core.api.host import host_of
 from tokens.scope import format_access
 
@@ -22,10 +22,7 @@ def bearer_challenge(
     error: ChallengeError | None = None,
     description: str | None = None,
 ) -> str:
-    """Return the header's value: realm, service, then scope and error only when there is one.
-
-    An empty quoted value stops docker's parser, so nothing empty is written.
-    """
+    """Return the header's value, without empty parameters, which stop docker's parser."""
     parameters = {
         "realm": realm(request),
         "service": settings.REGISTRY.auth.service,
@@ -37,12 +34,12 @@ def bearer_challenge(
 
 
 def basic_challenge() -> str:
-    """Return the challenge of the token endpoint, which takes a name and a password."""
+    """Return the Basic challenge of the token endpoint."""
     return f'Basic realm="{_quotable(settings.REGISTRY.auth.realm)}"'
 
 
 def realm(request: HttpRequest) -> str:
-    """Return the absolute URL of the token endpoint: of the public URL when it is configured, else of the request."""
+    """Return the absolute URL of the token endpoint, under the configured public URL or the request's."""
     public_url = settings.REGISTRY.server.public_url
     base = public_url.rstrip("/") if public_url else f"{request.scheme}://{host_of(request)}"
     return f"{base}/v2/token"

@@ -9,14 +9,14 @@ from django.http import HttpRequest
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A name and a password, unchecked; neither is ever printed."""
+    """A name and a password, not verified; the password is left out of `repr`."""
 
     name: str
     password: str = field(repr=False)
 
     @property
     def are_blank(self) -> bool:
-        """Tell whether both are empty: some clients send that for nobody in particular."""
+        """Tell whether both are empty, as some clients send for anonymous access."""
         return not self.name and not self.password
 
 

@@ -1,4 +1,4 @@
-"""Sign tokens: what was asked for, cut down to what the rules allow now."""
+"""Issue tokens: the requested access, reduced to what the rules allow."""
 
 import secrets
 import time
@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import jwt
 from django.conf import settings
 
-from accounts import epoch as rights_epoch
+from accounts import permissions_version
 from accounts.identity import Identity
 from acl import actions as action_list
 from acl import grants
-from acl.access import Access
+from acl.actions import Access
 from acl.names import InvalidNameError, parse_name
 from core.api.errors import ErrorCode, RegistryError
 from tokens.keys import ring
@@ -21,13 +21,13 @@ from tokens.scope import format_access
 
 MAX_TOKEN_BYTES = 7 * 1024
 ENTRY_BYTES = len('{"type":"","name":"","actions":[]}')
-# 64 bits: who signs the token is proved by its signature, and this merely tells two passwords apart.
+# 64 bits: the signature authenticates the token, this only tells two passwords apart.
 CREDENTIAL_CHARACTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A signed token and what its response says about it."""
+    """A signed token and the fields of its response."""
 
     token: str
     issued_at: datetime
@@ -41,17 +41,17 @@ class IssuedToken:
 
 
 def issue(identity: Identity, requested: Iterable[Access]) -> IssuedToken:
-    """Return a token for `identity` with requested ∩ allowed.
+    """Return a token for `identity` with the intersection of requested and allowed access.
 
-    A type or name that nothing here knows is granted no actions; that is not an error (Docker token
-    specification). Raises RegistryError, status 400, when the token would not fit into a header.
+    An unknown type or name is granted no actions and is no error (Docker token specification). Raises RegistryError,
+    status 400, for a token that does not fit into a header.
     """
     wanted = tuple(requested)
-    # Each of them takes as many bytes without any action, and base64 makes four of three. Thousands of short names fit
-    # into a request: too many are refused before the rules are asked about each.
+    # The size without any action, in base64: a request with thousands of short names is refused before the rules are
+    # evaluated for each.
     _refuse_above(sum(len(a.type) + len(a.name) + ENTRY_BYTES for a in wanted) * 4 // 3, "at least ")
-    epoch = rights_epoch.current()
-    granted = tuple(_grant(identity, access, epoch) for access in wanted)
+    version = permissions_version.current()
+    granted = tuple(Access(a.type, a.name, _allowed(identity, a, version)) for a in wanted)
     issued_at = int(time.time())
     lifetime = int(settings.REGISTRY.auth.expiration.total_seconds())
     key = ring.active_key()
@@ -73,7 +73,7 @@ def _claims(identity: Identity, granted: Iterable[Access], issued_at: int, lifet
         "iss": auth.issuer,
         "sub": identity.name,
         "account": identity.account_pk,
-        "credential": identity.credential[:CREDENTIAL_CHARACTERS],
+        "credential": identity.credential_hash[:CREDENTIAL_CHARACTERS],
         "aud": auth.service,
         "exp": issued_at + lifetime,
         "nbf": issued_at,
@@ -83,13 +83,9 @@ def _claims(identity: Identity, granted: Iterable[Access], issued_at: int, lifet
     }
 
 
-def _grant(identity: Identity, access: Access, epoch: str) -> Access:
-    return Access(access.type, access.name, _allowed(identity, access, epoch))
-
-
-def _allowed(identity: Identity, access: Access, epoch: str) -> frozenset[str]:
+def _allowed(identity: Identity, access: Access, version: str) -> frozenset[str]:
     if (access.type, access.name) == ("registry", "catalog"):
-        # A catalog lists only what the account may pull, so that asking for it needs no rule.
+        # The catalog lists only repositories that the account may pull, so it needs no rule.
         return access.actions & {"*"}
     if access.type not in ("repository", "repository(plugin)"):
         return frozenset()
@@ -97,4 +93,4 @@ def _allowed(identity: Identity, access: Access, epoch: str) -> frozenset[str]:
         name = parse_name(access.name)
     except InvalidNameError:
         return frozenset()
-    return action_list.expand(access.actions) & grants.actions_on(identity, name, epoch)
+    return action_list.expand(access.actions) & grants.actions_on(identity, name, version)

@@ -1,4 +1,4 @@
-"""Refresh tokens: what a client keeps in place of a password."""
+"""Refresh tokens, which clients store instead of a password."""
 
 from typing import ClassVar
 
@@ -6,14 +6,14 @@ from django.db import models
 
 
 class RefreshToken(models.Model):
-    """A login that lasts until it is revoked, unused for too long, or its account changes password or goes.
+    """A login, valid until it is revoked or idle for too long, or its account changes.
 
-    Only a hash of the token is kept: the table is of no use to whoever reads it.
+    Only a hash of the token is stored, so a copy of the table yields no token.
     """
 
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
     account = models.CharField(max_length=128, db_index=True)
-    password_mark = models.CharField(max_length=64, editable=False)
+    credential_hash = models.CharField(max_length=64, editable=False)
     client_id = models.CharField("client", max_length=128, blank=True)
     address = models.CharField(max_length=64, blank=True, help_text="Where the login came from.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -21,10 +21,7 @@ class RefreshToken(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        """Newest first."""
-
         ordering: ClassVar[list[str]] = ["-created_at"]
 
     def __str__(self) -> str:
-        """Say whose login it is."""
         return f"{self.account} from {self.address or 'somewhere'}"

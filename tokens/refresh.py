@@ -13,19 +13,19 @@ from django.db import DatabaseError
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
-from accounts import epoch as rights_epoch
-from accounts.identity import Identity, credential_of, identity_of
+from accounts import permissions_version
+from accounts.identity import Identity, credential_hash_of, identity_of
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 from tokens.models import RefreshToken
 
 PREFIX = "rrt_"
 IDLE = timedelta(days=90)
-# One write an hour is enough to tell a login that is used from one that is not.
+# The resolution of `used_at`: at most one write an hour.
 USED_STEP = timedelta(hours=1)
-# Machines log in anew for every job and never say goodbye: beyond this many, the longest unused ones end.
+# Machines log in for every job and never revoke: beyond this number the least recently used tokens are deleted.
 MAX_PER_ACCOUNT = 1000
-# How long a login waits for the database's lock: for a token that its client keeps, and to note that one is used.
+# How long a login waits for the database's lock, to store a new token and to update `used_at`.
 ISSUE_PATIENCE_SECONDS = 5.0
 USED_PATIENCE_SECONDS = 0.2
 
@@ -34,15 +34,14 @@ _IS_USE_OLD = ExpressionWrapper(Q(used_at__lt=Now() - USED_STEP), output_field=B
 logger = logging.getLogger(__name__)
 
 
-def issue(identity: Identity, mark: str, client_id: str, address: str) -> str | None:
+def issue(identity: Identity, credential_hash: str, client_id: str, address: str) -> str | None:
     """Return a new refresh token for the account, None when the database can't be written.
 
-    `mark` is the account's `credential_of` from before its password was checked. Tokens of the account that are
-    long unused are forgotten.
+    `credential_hash` is read before the password is checked. Expired tokens of the account are deleted.
     """
     row = RefreshToken(
         account=identity.name,
-        password_mark=mark,
+        credential_hash=credential_hash,
         client_id="".join(filter(str.isprintable, client_id))[:128],  # PostgreSQL takes no NUL
         address=address[:64],
         used_at=Now(),
@@ -51,7 +50,10 @@ def issue(identity: Identity, mark: str, client_id: str, address: str) -> str | 
     row.token_hash = _hash(token)
     try:
         with short_transaction(ISSUE_PATIENCE_SECONDS):
-            _forget_old(identity.name)
+            rows = RefreshToken.objects.filter(account=identity.name)
+            rows.filter(used_at__lt=Now() - IDLE).delete()
+            surplus = rows.order_by("-used_at", "-pk").values_list("pk", flat=True)[MAX_PER_ACCOUNT - 1 :]
+            RefreshToken.objects.filter(pk__in=list(surplus)).delete()
             row.save(force_insert=True)
     except DatabaseError as error:
         logger.warning("login without a refresh token: it can't be stored", extra={"reason": report(error).reason})
@@ -59,35 +61,23 @@ def issue(identity: Identity, mark: str, client_id: str, address: str) -> str | 
     return token
 
 
-def _forget_old(account: str) -> None:
-    rows = RefreshToken.objects.filter(account=account)
-    rows.filter(used_at__lt=Now() - IDLE).delete()
-    surplus = rows.order_by("-used_at", "-pk").values_list("pk", flat=True)[MAX_PER_ACCOUNT - 1 :]
-    RefreshToken.objects.filter(pk__in=list(surplus)).delete()
-
-
 def redeem(token: str) -> Identity | None:
-    """Return whose login `token` is; None when it is unknown, revoked, unused for IDLE, or its account changed."""
+    """Return the identity of `token`; None if it is unknown, revoked, unused for IDLE, or its account changed."""
     good = RefreshToken.objects.filter(revoked_at__isnull=True, used_at__gte=Now() - IDLE)
     row = good.filter(token_hash=_hash(token)).annotate(is_use_old=_IS_USE_OLD).first()
-    if row is None or not secrets.compare_digest(row.password_mark, credential_of(row.account)):
+    if row is None or not secrets.compare_digest(row.credential_hash, credential_hash_of(row.account)):
         return None
     if row.is_use_old:
-        _note_use(row.pk)
-    return identity_of(row.account, rights_epoch.current())
-
-
-def _note_use(pk: int) -> None:
-    """Remember that the login is used; the next one tries again when the database can't be written."""
-    try:
-        with short_transaction(USED_PATIENCE_SECONDS):
-            RefreshToken.objects.filter(pk=pk).update(used_at=Now())
-    except DatabaseError as error:
-        logger.warning("the use of a refresh token can't be stored", extra={"reason": report(error).reason})
+        try:
+            with short_transaction(USED_PATIENCE_SECONDS):
+                RefreshToken.objects.filter(pk=row.pk).update(used_at=Now())
+        except DatabaseError as error:
+            logger.warning("the use of a refresh token can't be stored", extra={"reason": report(error).reason})
+    return identity_of(row.account, permissions_version.current())
 
 
 def revoke(pks: list[int]) -> int:
-    """End these logins and return how many were still good; tokens that they gave out run out by themselves."""
+    """Revoke these refresh tokens and return how many were valid; access tokens expire by themselves."""
     return RefreshToken.objects.filter(pk__in=pks, revoked_at__isnull=True).update(revoked_at=Now())
 
 

@@ -1,4 +1,4 @@
-"""Verify tokens, and judge what they allow by the rules as they are now."""
+"""Verify tokens, and check their actions against the current rules."""
 
 import hashlib
 import time
@@ -19,26 +19,25 @@ from tokens.keys import ring
 from tokens.keys.signing_key import SigningKey
 
 LEEWAY_SECONDS = 60
-REMEMBER_SECONDS = 300
+CACHE_SECONDS = 300
 
 _REQUIRED = {"iss": str, "sub": str, "aud": str, "exp": int, "nbf": int, "iat": int, "jti": str}
 _REPOSITORY_TYPES = ("repository", "repository(plugin)")
 
-# Whoever may ask for tokens fills this memory: 2,000 tokens for one repository each weigh 4,000, and a token with as
-# many short names as fit weighs 80. A name and its place take some 200 bytes.
-_remembered: TTLCache["Claims"] = TTLCache(REMEMBER_SECONDS, limit=20_000)
+# Clients fill this cache: 2,000 tokens for one repository each weigh 4,000, and a token with as many short names as fit
+# weighs 80. A name takes about 200 bytes.
+_verified_claims: TTLCache["Claims"] = TTLCache(CACHE_SECONDS, limit=20_000)
 
 
 class InvalidTokenError(Exception):
-    """The token proves nothing; the text says why, for the log."""
+    """The token is not valid; the message says why, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token's signature vouches for; `actions` by repository name.
+    """The claims of a verified token; `actions` by repository name.
 
-    `account_pk` is None in a token that does not say which account of the name it was given to, `credential` in one
-    that does not say for which password: earlier versions issued both.
+    `account_pk` and `credential` are None in tokens of earlier versions, which had no such claim.
     """
 
     kid: str
@@ -52,62 +51,59 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Somebody with a verified token, at one rights epoch."""
+    """A verified token and its identity at one permissions version."""
 
     identity: Identity
     claims: Claims
-    epoch: str
+    version: str
 
     def may(self, name: str, actions: frozenset[str]) -> bool:
-        """Tell whether token and rules both allow all of `actions` on the repository called `name`."""
+        """Tell whether token and rules both allow all of `actions` on the repository `name`."""
         return actions <= self.claims.actions.get(name, frozenset()) and actions <= grants.actions_on(
-            self.identity, name, self.epoch
+            self.identity, name, self.version
         )
 
     @property
     def rules(self) -> IdentityRules:
-        """The rules that apply to the account now, whatever the token is for."""
-        return grants.rules_of(self.identity, self.epoch)
+        """The rules of the account, whatever the token's scope."""
+        return grants.rules_of(self.identity, self.version)
 
 
 class ExpiredTokenError(InvalidTokenError):
-    """The token was good until its time ran out; `bearer` is who it was good for."""
+    """The token is valid but for its expiry; `bearer` is its bearer."""
 
     def __init__(self, bearer: Bearer) -> None:
         super().__init__("the token has expired")
         self.bearer = bearer
 
 
-def verify(token: str, epoch: str) -> Bearer:
-    """Return who bears `token`. Raises InvalidTokenError for whatever is wrong with it or its account.
-
-    ExpiredTokenError when nothing but its time is wrong.
-    """
+def verify(token: str, version: str) -> Bearer:
+    """Return the bearer of `token`. Raises InvalidTokenError; ExpiredTokenError if only its time is over."""
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidTokenError("the token is too long")
     claims = _claims_of(token)
     if claims.kid not in ring.current().by_kid:
         raise InvalidTokenError("the key that signed the token is no longer known")
-    identity = identity_of(claims.subject, epoch)
+    identity = identity_of(claims.subject, version)
     if identity is None:
         raise InvalidTokenError("the account does not exist or is not active")
     if claims.account_pk is not None and claims.account_pk != identity.account_pk:
         raise InvalidTokenError("the account is another one of the same name")
-    if claims.credential is not None and claims.credential != identity.credential[:CREDENTIAL_CHARACTERS]:
+    if claims.credential is not None and claims.credential != identity.credential_hash[:CREDENTIAL_CHARACTERS]:
         raise InvalidTokenError("the password was changed after the token was issued")
-    bearer = Bearer(identity, claims, epoch)
+    bearer = Bearer(identity, claims, version)
     if claims.expires_at + LEEWAY_SECONDS <= time.time():
         raise ExpiredTokenError(bearer)
     return bearer
 
 
 def _claims_of(token: str) -> Claims:
-    # By digest rather than by the token: what lies in memory is then of no use to whoever reads it.
+    # Keyed by digest, so that a memory dump reveals no token.
     fingerprint = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-    claims = _remembered.get(fingerprint)
+    claims = _verified_claims.get(fingerprint)
     if claims is None:
         claims = _decode(token)
-        _remembered.put(fingerprint, claims, weight=1 + len(claims.actions))
+        _verified_claims.put(fingerprint, claims, weight=1 + len(claims.actions))
     return claims
 
 
@@ -118,7 +114,7 @@ def _decode(token: str) -> Claims:
     except InvalidTokenError:
         raise
     except Exception as error:
-        # Whatever a parser throws at hostile bytes is a bad token, never a fault of the server.
+        # Any exception of a parser means a bad token, never a server error.
         raise InvalidTokenError(f"the token is not valid: {type(error).__name__}") from error
 
 
@@ -138,18 +134,18 @@ def _decode_with(key: SigningKey, token: str) -> dict[str, Any]:
         audience=auth.service,
         issuer=auth.issuer,
         leeway=LEEWAY_SECONDS,
-        # Judged at each use: a token is remembered, and an upload may outlive it.
+        # Checked at each use: claims are cached, and an upload may outlive its token.
         options={"require": list(_REQUIRED), "verify_exp": False},
     )
 
 
 def _checked(kid: str, claims: dict[str, Any]) -> Claims:
-    # PyJWT takes a string `exp` and a list `aud`; both are refused here.
+    # PyJWT accepts a string `exp` and a list `aud`.
     for name, kind in _REQUIRED.items():
         if type(claims[name]) is not kind:
             raise InvalidTokenError(f"the claim {name} is not of type {kind.__name__}")
     if claims["exp"] < 0:
-        # No date for whoever compares it with one.
+        # Negative times break comparisons with dates.
         raise InvalidTokenError("the claim exp is before 1970")
     account_pk = claims.get("account")
     if account_pk is not None and type(account_pk) is not int:
@@ -168,7 +164,7 @@ def _actions(entries: object) -> dict[str, frozenset[str]]:
     for entry in entries:
         kind, name, actions = _entry(entry)
         if kind in _REPOSITORY_TYPES and actions:
-            found[name] = action_list.shared(found.get(name, frozenset()) | frozenset(actions))
+            found[name] = action_list.interned(found.get(name, frozenset()) | frozenset(actions))
     return found
 
 

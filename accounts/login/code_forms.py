@@ -1,4 +1,4 @@
-"""The forms that ask for a code of the second factor."""
+"""Forms for codes of the second factor."""
 
 from typing import Any
 
@@ -20,40 +20,37 @@ class _AnyCodeForm(Form):
 
 
 class CodeForm(_AnyCodeForm):
-    """A code of the app, or a recovery code."""
+    """A TOTP or recovery code."""
 
     def __init__(self, factor: SecondFactor, request: HttpRequest, *args: Any) -> None:
-        """Ask for a code of `factor`."""
         super().__init__(*args)
         self._factor, self._request = factor, request
 
     def clean_code(self) -> str:
-        """Check the code, which then counts no more."""
+        """Verify the code and use it up."""
         code: str = self.cleaned_data["code"]
         name = self._factor.account.name
         try:
-            if second_factor.is_right(self._factor, code, self._request):
+            if second_factor.verify_code(self._factor, code, self._request):
                 return code
         except TooManyFailuresError as error:
             log_refusal(self._request, name, "admin code", THROTTLED)
             raise ValidationError(f"{error.reason.capitalize()}; wait {error.retry_after_seconds} s.") from error
         log_refusal(self._request, name, "admin code")
-        raise ValidationError("This code is wrong, or was used already: wait for the next one that the app shows.")
+        raise ValidationError("This code is wrong or was used already; wait for the next one in the app.")
 
 
 class FirstCodeForm(_AnyCodeForm):
-    """A code of the app that has just read the secret."""
+    """The first TOTP code, which proves that the app has the secret."""
 
     made: tuple[SecondFactor, list[str]]
     """The second factor and its recovery codes, once the form is valid."""
 
     def __init__(self, account: Account, seed: str, *args: Any) -> None:
-        """Ask for a code of the secret of `seed`."""
         super().__init__(*args)
         self._account, self._seed = account, seed
 
     def clean_code(self) -> str:
-        """Set the second factor up."""
         code: str = "".join(self.cleaned_data["code"].split())
         made = second_factor.set_up(self._account, self._seed, code)
         if made is None:

@@ -1,4 +1,4 @@
-"""The forms with which the admin makes and changes accounts."""
+"""Forms of the admin: login, password, accounts."""
 
 from typing import Any, ClassVar
 
@@ -17,12 +17,12 @@ CROWDED = "Too many logins at once; try again in a moment."
 
 
 class AdminLoginForm(AuthenticationForm):
-    """The login of the admin, which says when it is not looking at passwords, and logs who came."""
+    """The login of the admin, with the throttle, the password queue and the login log."""
 
     def clean(self) -> dict[str, Any]:
-        """Check name and password. Raises BusyError and TooManyFailuresError, to be answered without this form."""
+        """Check name and password. Raises BusyError and TooManyFailuresError, which the site answers without a form."""
         name: str = self.cleaned_data.get("username", "")
-        # The backend asks as well, and can only refuse: that would look like a wrong password.
+        # The backend asks too, but its refusal is indistinguishable from a wrong password.
         if refusal := throttle.refusal(name, self.request):
             log_refusal(self.request, name, "admin", THROTTLED)
             raise TooManyFailuresError(refusal)
@@ -33,30 +33,28 @@ class AdminLoginForm(AuthenticationForm):
             log_refusal(self.request, name, "admin", BUSY)
             raise
         except ValidationError:
-            # The password of an account that may not open the admin was right.
+            # With a user the password was right, but the account is not staff.
             if self.get_user() is None:
                 throttle.count_failure(name, self.request)
             log_refusal(self.request, name, "admin")
             raise
         if self.get_user() is not None:
             log_login(self.request, name, "admin")
-            known_networks.note(name, throttle.network_of(self.request))
+            known_networks.record(name, throttle.network_of(self.request))
         return cleaned
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
-    """One's own password: the old one is asked for as a login's is, which would be guessed here otherwise."""
+    """Change one's own password; the old one is throttled like a login."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Ask who sends `request`; the other arguments are Django's."""
         super().__init__(*args, **kwargs)
         self._request = request
 
     def clean_old_password(self) -> str:
-        """Check the old password."""
         name = self.user.get_username()
         if refusal := throttle.refusal(name, self._request):
-            raise _too_many(refusal)
+            raise ValidationError(f"{refusal.reason.capitalize()}; wait {refusal.seconds} s.")
         try:
             with place(self._request):
                 old: str = super().clean_old_password()
@@ -68,15 +66,10 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
         return old
 
 
-def _too_many(refusal: throttle.Refusal) -> ValidationError:
-    return ValidationError(f"{refusal.reason.capitalize()}; wait {refusal.seconds} s.")
-
-
 class DistinctName:
-    """A form whose account has a name of its own, upper and lower case aside, as in the configuration file."""
+    """Names of accounts differ in more than case, as in the configuration file."""
 
     def clean_name(self: Any) -> str:
-        """Refuse a name that a person would take for another account's."""
         name: str = self.cleaned_data["name"]
         others = Account.objects.filter(name__iexact=name).exclude(pk=self.instance.pk)
         if "name" in self.changed_data and others.exists():
@@ -85,30 +78,25 @@ class DistinctName:
 
 
 class AccountCreationForm(DistinctName, UserCreationForm):
-    """A new account: its name and its password, twice."""
+    """A new account: its name, and its password twice."""
 
-    # No choice of "no password": it is `active` that takes the login away.
-    usable_password = None  # type: ignore[assignment]  # how Django takes a field of a base class away
+    # Django's choice "no password" is removed: `active` disables the login.
+    usable_password = None  # type: ignore[assignment]  # Django's way to remove a field of a base class
 
     class Meta:
-        """Django's own form is for its own user, whose name is called otherwise."""
-
         model = Account
         fields: ClassVar[tuple[str, ...]] = ("name",)
 
 
 class AccountChangeForm(DistinctName, UserChangeForm):  # type: ignore[type-arg]  # generic in the stubs only
-    """An account, with its password's hash masked and a way to set another one."""
+    """An account, with a link to the password form in place of the hash."""
 
     class Meta:
-        """Name no field of Django's own user."""
-
         model = Account
         fields = "__all__"
         field_classes: ClassVar[dict[str, type]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Lead to the form that sets a password: the hash is no value to be edited."""
         super().__init__(*args, **kwargs)
         self.fields["password"].help_text = SafeString(
             'Only a hash is stored. <a class="text-link" href="../password/">Set another password</a>'

@@ -1,4 +1,4 @@
-"""The admin's site, which asks for a code after the password: `accounts.second_factor`."""
+"""The admin's site: the login asks for a code after the password, see `accounts.second_factor`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from accounts.login_log import log_event, log_login
 from accounts.models import SecondFactor
 
 _SEED = "second_factor_seed"
-# When to come back to a login that waits for too many others.
+# The Retry-After of a login that the password queue refuses.
 BUSY_SECONDS = 2
 
 _WITHOUT_MENU = "unfold/layouts/unauthenticated.html"
@@ -35,21 +35,20 @@ _private = method_decorator([never_cache, sensitive_post_parameters("code")])
 
 
 class RegistryAdminSite(UnfoldAdminSite):
-    """Pages for those who have shown their password and, where it is asked for, a code."""
+    """Pages for sessions that have passed the password and the second factor."""
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the session opens the pages."""
-        return super().has_permission(request) and second_factor.is_passed(request)
+        return super().has_permission(request) and second_factor.is_verified(request)
 
     def get_urls(self) -> list[Any]:
-        """Return the site's paths; those for the second factor open with the password alone."""
+        # These pages need the password only.
         own = [path("code/", self.code, name="code"), path("second-factor/", self.second_factor, name="second_factor")]
         return [*own, *super().get_urls()]
 
     @method_decorator(never_cache)
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Ask for the password, and lead to what is still to be shown."""
-        if request.method == "GET" and super().has_permission(request) and not second_factor.is_passed(request):
+        """Ask for the password, then redirect to the second factor."""
+        if request.method == "GET" and super().has_permission(request) and not second_factor.is_verified(request):
             following = "second_factor" if second_factor.factor_of(request.user) is None else "code"
             return _redirect(following, request)
         try:
@@ -64,8 +63,7 @@ class RegistryAdminSite(UnfoldAdminSite):
     def password_change(  # type: ignore[override]  # the stubs leave the redirect out that comes after the page
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponseBase:
-        """Change one's own password."""
-        # No setting names the form.
+        # Django has no setting for the form.
         view = PasswordChangeView.as_view(
             form_class=partial(OwnPasswordForm, request),
             success_url=reverse("admin:password_change_done"),
@@ -75,17 +73,17 @@ class RegistryAdminSite(UnfoldAdminSite):
 
     @_private
     def code(self, request: HttpRequest) -> HttpResponse:
-        """Ask for the code of a session that has shown the password."""
+        """Ask for the code after the password."""
         factor = second_factor.factor_of(request.user) if super().has_permission(request) else None
         if factor is None:
             return _redirect("login", request)
-        if second_factor.is_passed(request):
+        if second_factor.is_verified(request):
             return HttpResponseRedirect(_following(request))
         if request.method == "POST" and "leave" in request.POST:
             return _leave(request)
         form = CodeForm(factor, request, request.POST or None)
         if form.is_valid():
-            second_factor.pass_session(request, factor)
+            second_factor.mark_verified(request, factor)
             log_login(request, factor.account.name, "admin code")
             return HttpResponseRedirect(_following(request))
         return self._page(request, "admin/code.html", "Second factor", form=form)
@@ -100,7 +98,7 @@ class RegistryAdminSite(UnfoldAdminSite):
         factor = second_factor.factor_of(request.user)
         if factor is None:
             return self._set_up(request)
-        return self._manage(request, factor) if second_factor.is_passed(request) else _redirect("code", request)
+        return self._manage(request, factor) if second_factor.is_verified(request) else _redirect("code", request)
 
     def _set_up(self, request: HttpRequest) -> HttpResponse:
         account: Any = request.user
@@ -110,19 +108,20 @@ class RegistryAdminSite(UnfoldAdminSite):
             factor, codes = form.made
             del request.session[_SEED]
             update_session_auth_hash(request, account)
-            second_factor.pass_session(request, factor)
+            second_factor.mark_verified(request, factor)
             log_event(request, account.name, "second factor set up")
             return self._recovery_codes(request, codes)
         uri = second_factor.uri(seed, account, request.get_host())
         qr = segno.make(uri, micro=False).svg_inline(scale=5, light="white")
-        shown = {"qr": SafeString(qr), "uri": uri}  # nosec B703 - a path of numbers, no text of anybody's
+        # The SVG holds numbers only.
+        shown = {"qr": SafeString(qr), "uri": uri}  # nosec B703
         secret = second_factor.secret_text(seed)
-        # Who may see nothing yet gets no menu of what there is.
+        # No menu before the login is complete.
         shown["layout"] = "admin/base_site.html" if self.has_permission(request) else _WITHOUT_MENU
         return self._page(request, "admin/second_factor_setup.html", "Second factor", form=form, secret=secret, **shown)
 
     def _manage(self, request: HttpRequest, factor: SecondFactor) -> HttpResponse:
-        # Another POST is that of the setting up, sent again by a browser that loads the recovery codes anew.
+        # Otherwise a browser has reloaded the recovery codes and repeats the POST of the setup.
         is_asked = "remove" in request.POST or "renew" in request.POST
         form = CodeForm(factor, request, request.POST if is_asked else None)
         if form.is_valid() and "remove" in request.POST:
@@ -146,25 +145,24 @@ class RegistryAdminSite(UnfoldAdminSite):
 
 
 def _refusal(detail: str, seconds: int) -> HttpResponse:
-    """Return the answer to a login whose password is not looked at: a page would cost four times as much."""
+    # Plain text: a page takes four times as long.
     headers = {"Retry-After": str(seconds)}
     return HttpResponse(detail, status=429, content_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _leave(request: HttpRequest) -> HttpResponseRedirect:
-    """Let somebody else log in."""
     logout(request)
     return _redirect("login", request)
 
 
 def _redirect(name: str, request: HttpRequest) -> HttpResponseRedirect:
-    """Lead to another step of the login, which knows the page that was asked for."""
+    """Redirect to another step of the login, with the page that was requested first."""
     query = urlencode({REDIRECT_FIELD_NAME: _following(request)})
     return HttpResponseRedirect(f"{reverse(f'admin:{name}')}?{query}")
 
 
 def _following(request: HttpRequest) -> str:
-    """Return where the login leads: to the page that was asked for, if it is one of this site."""
+    """Return the requested page if it belongs to this site, otherwise the index."""
     asked = request.GET.get(REDIRECT_FIELD_NAME, "")
     is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
     return asked if is_ours else reverse("admin:index")

@@ -1,7 +1,7 @@
-"""What bounds the guessing of passwords.
+"""Limits on password guessing.
 
-`throttle`        failed logins of an account and of a network; `failure_memory` what can't be stored now
-`known_networks`  where an account logs in from, which others' failures do not lock out
-`login_rate`      logins a minute of an address
-`password_queue`  how many hashes are computed at once
+`throttle`        limit of failed logins by account and network; `failure_memory` caches what can't be stored
+`known_networks`  networks of an account, where the failures of others don't lock it out
+`login_rate`      logins per minute and network
+`password_queue`  number of concurrent password checks
 """

@@ -1,43 +1,41 @@
-"""Failed logins that the database did not take: kept in the memory of the process, within bounds."""
+"""Failed logins that can't be stored in the database: a bounded cache in the process."""
 
 import threading
 from collections.abc import Callable
 from datetime import datetime
 
-# What counts whose failures: an account's name and a network.
+# An account's name and a network.
 Key = tuple[str, str]
 
 LIMIT = 10_000
 
 
 class FailureMemory:
-    """When the failures of an account and network are forgiven."""
+    """When the failures of each key are forgiven; a full cache evicts the earliest time."""
 
     def __init__(self, limit: int = LIMIT) -> None:
-        """Hold at most `limit` moments; beyond them, the one that comes first is forgotten."""
         self._limit = limit
-        self._moments: dict[Key, datetime] = {}
+        self._times: dict[Key, datetime] = {}
         self._lock = threading.Lock()
 
     def get(self, key: Key, otherwise: datetime) -> datetime:
-        """Return the moment of `key`, and `otherwise` when that is later or nothing is known."""
-        return max(self._moments.get(key, otherwise), otherwise)
+        """Return the later of `otherwise` and the time of `key`."""
+        return max(self._times.get(key, otherwise), otherwise)
 
-    def move(self, key: Key, otherwise: datetime, moved: Callable[[datetime], datetime]) -> None:
-        """Set the moment of `key` to what `moved` makes of what `get` returns."""
+    def update(self, key: Key, otherwise: datetime, moved: Callable[[datetime], datetime]) -> None:
+        """Replace the time of `key` by `moved(get(key, otherwise))`."""
         with self._lock:
-            moment = moved(self.get(key, otherwise))
-            if len(self._moments) >= self._limit and key not in self._moments:
-                # Forgiven long ago, or one failure: guesses at many accounts make no room for guesses at one.
-                del self._moments[min(self._moments, key=lambda known: self._moments[known])]
-            self._moments[key] = moment
+            time = moved(self.get(key, otherwise))
+            if len(self._times) >= self._limit and key not in self._times:
+                # The earliest is forgiven, or one failure: guesses at many accounts don't evict those at one.
+                del self._times[min(self._times, key=lambda known: self._times[known])]
+            self._times[key] = time
 
     def forget(self, key: Key) -> None:
-        """Forget the moment of `key`: the database knows it."""
+        """Remove `key`, once the database has it."""
         with self._lock:
-            self._moments.pop(key, None)
+            self._times.pop(key, None)
 
     def clear(self) -> None:
-        """Forget everything."""
         with self._lock:
-            self._moments.clear()
+            self._times.clear()

@@ -1,9 +1,9 @@
-"""From which networks an account has logged in with its right password: `throttle` asks for it there.
+"""The networks from which an account has logged in, exempt from the limit of an address.
 
-    right password ──> memory of the process ──(not noted there for a day)──> row of account and network
+    right password ──> cache of the process ──(at most once a day)──> row of account and network
 
-So a stranger who spends the tries of an address that many share keeps those out who log in there for the first time,
-and nobody who has done it before. A row counts for 30 days after the last login; an account has the newest 100.
+An attacker who exhausts the limit of a shared address locks out only accounts that have never logged in from it. A row
+is valid for 30 days after the last login; an account has at most 100.
 """
 
 import logging
@@ -18,22 +18,22 @@ from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 
 COUNTS_FOR = timedelta(days=30)
-NOTED_EVERY = timedelta(days=1)
+STORE_INTERVAL = timedelta(days=1)
 PER_ACCOUNT = 100
 PURGE_BATCH = 100
-# A login is answered this late, at the most and once in a while, because the database is locked.
+# The longest delay of a login by a locked database.
 PATIENCE_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
-_noted: TTLCache[bool] = TTLCache(NOTED_EVERY.total_seconds())
-# Of logins while the database could not be written: known to this process, and tried to be stored again after it.
+_stored: TTLCache[bool] = TTLCache(STORE_INTERVAL.total_seconds())
+# Logins while the database could not be written; after this time the next one tries again.
 _unstored: TTLCache[bool] = TTLCache(300)
 
 
-def note(name: str, network: str) -> None:
-    """Remember that the account has logged in from `network`, if that is possible now."""
+def record(name: str, network: str) -> None:
+    """Record a login of the account from `network`; in memory while the database can't be written."""
     pair = (name, network)
-    if not network or _noted.get(pair) or _unstored.get(pair):
+    if not network or _stored.get(pair) or _unstored.get(pair):
         return
     try:
         _store(name, network)
@@ -43,13 +43,13 @@ def note(name: str, network: str) -> None:
         )
         _unstored.put(pair, True)
     else:
-        _noted.put(pair, True)
+        _stored.put(pair, True)
 
 
 def is_known(name: str, network: str) -> bool:
     """Tell whether the account has logged in from `network` in the last 30 days."""
     pair = (name, network)
-    if _noted.get(pair) or _unstored.get(pair):
+    if _stored.get(pair) or _unstored.get(pair):
         return True
     since = timezone.now() - COUNTS_FOR
     return KnownNetwork.objects.filter(account=name, network=network, last_at__gt=since).exists()
@@ -57,8 +57,8 @@ def is_known(name: str, network: str) -> bool:
 
 def _store(name: str, network: str) -> None:
     now = timezone.now()
-    if KnownNetwork.objects.filter(account=name, network=network, last_at__gt=now - NOTED_EVERY).exists():
-        return  # by another process, or before a restart
+    if KnownNetwork.objects.filter(account=name, network=network, last_at__gt=now - STORE_INTERVAL).exists():
+        return  # stored by another process, or before a restart
     with short_transaction(PATIENCE_SECONDS):
         KnownNetwork.objects.update_or_create(account=name, network=network, defaults={"last_at": now})
     with short_transaction(PATIENCE_SECONDS):
@@ -66,13 +66,13 @@ def _store(name: str, network: str) -> None:
 
 
 def _purge(name: str) -> None:
-    """Delete what counts no more, and what is too much of one account."""
+    """Delete expired rows, and the oldest rows of the account beyond its limit."""
     old = KnownNetwork.objects.filter(last_at__lte=timezone.now() - COUNTS_FOR)
     too_many = KnownNetwork.objects.filter(account=name).order_by("-last_at")
     pks = [
         *old.values_list("pk", flat=True)[:PURGE_BATCH],
         *too_many.values_list("pk", flat=True)[PER_ACCOUNT : PER_ACCOUNT + PURGE_BATCH],
     ]
-    # Locked rows are in somebody's hands; waiting for them in any order could be a deadlock.
+    # Skip rows that another transaction has locked: waiting for them could deadlock.
     free = KnownNetwork.objects.select_for_update(skip_locked=True).filter(pk__in=pks)
     KnownNetwork.objects.filter(pk__in=list(free.values_list("pk", flat=True))).delete()

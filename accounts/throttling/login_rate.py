@@ -1,7 +1,7 @@
-"""Bound how often a client asks for a login or a token: counted by network and minute, in the memory of each process.
+"""Rate limit of logins and token requests by network and minute, per process.
 
-A guesser is slowed down elsewhere (`throttle`). Here it is about the work that each request is, right or
-wrong, with a password or without: a signature, a line of the log, a look at the database.
+`throttle` limits password guesses. This limit bounds the work of requests with or without a password: a signature, a
+log line, a query.
 """
 
 import logging
@@ -15,39 +15,37 @@ from django.http import HttpRequest
 from accounts.throttling.throttle import network_of
 
 WINDOW_SECONDS = 60.0
-# Two megabytes. Whoever asks from more networks within a minute is held by no bound on one of them.
+# Two megabytes. A limit per network can't stop a client with more networks than this.
 MAX_NETWORKS = 10_000
 
 logger = logging.getLogger(__name__)
 
 
 class LoginRate:
-    """The requests of the current minute."""
+    """Fixed-window counters of the current minute."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Count nothing yet."""
         self._clock = clock
         self._ends_at = 0.0
         self._counts: dict[str, int] = {}
 
     def count(self, request: HttpRequest) -> None:
-        """Count a request of its client."""
         self._begin_minute()
         counts, network = self._counts, network_of(request)
         if network and (network in counts or len(counts) < MAX_NETWORKS):
             counts[network] = counts.get(network, 0) + 1
             if counts[network] == settings.REGISTRY.server.limits.logins_per_minute:
                 logger.warning(
-                    "logins of a client are refused until the minute is over: it has had "
-                    "server.limits.logins_per_minute; raise it for a large fleet behind one address, or list the proxy "
-                    "that the address belongs to in server.trusted_proxies",
+                    "logins of a client are refused until the minute is over: it has reached "
+                    "server.limits.logins_per_minute; raise it for a large fleet behind one address, or, if the "
+                    "address is a proxy's, list it in server.trusted_proxies",
                     extra={"client": network},
                 )
 
     def wait_seconds(self, request: HttpRequest) -> int:
-        """Return for how many seconds the client is to wait, since it has had its share; 0: go on."""
+        """Return the seconds until the client may try again, 0 within the limit."""
         limit, network = settings.REGISTRY.server.limits.logins_per_minute, network_of(request)
-        # On a unix socket everybody would be one client.
+        # All clients of a unix socket would share one counter.
         if not limit or not network:
             return 0
         self._begin_minute()

@@ -1,15 +1,15 @@
-"""Where requests wait for a password check: a bounded queue, in which networks take turns.
+"""Bounded fair queue for password checks: round robin over networks.
 
-bcrypt at cost 10 takes 59 ms of CPU. More of it at once than there are cores makes every login slower, and every other
-request with them; a queue without bound is one that guessers fill.
+bcrypt at cost 10 takes 59 ms of CPU. More checks at once than cores slow down every request; an unbounded queue fills
+with guesses.
 
-    a place is free                              ──> whoever asks takes it, of whatever network
-    none is, and a network asks that has less
-      than its share while another has more      ──> the one with the most loses its newest wait
-    none is, otherwise                           ──> refused
-    a core is free                               ──> the next network's oldest wait takes it
+    a place is free                              ──> the request takes it
+    the queue is full, the network has less
+      than its share and another one more        ──> the network with the most waits loses its newest
+    the queue is full otherwise                  ──> BusyError
+    a core is free                               ──> the oldest wait of the next network takes it
 
-So a fleet behind one address uses the whole queue while nobody else logs in, and holds nobody else up.
+A fleet behind one address uses the whole queue while it is alone, and delays no other network.
 """
 
 import threading
@@ -21,11 +21,11 @@ from core.blocking import blocking_io
 
 
 class BusyError(Exception):
-    """Too many passwords are being checked; asking again in a moment helps."""
+    """The queue is full, or the wait was too long; the client should retry."""
 
 
 class _Wait:
-    """A request that waits for a core."""
+    """A request in the queue; it may have a core already."""
 
     def __init__(self) -> None:
         self.is_over = threading.Event()
@@ -37,21 +37,21 @@ class _Wait:
 
 
 class PasswordQueue:
-    """At most `cores` passwords are checked at once; `length` requests wait or compute."""
+    """Check at most `cores` passwords at once, with `length` requests in the queue including these."""
 
     def __init__(self, cores: int, length: int) -> None:
         self._free_cores = cores
         self._free_places = length
         self._length = length
         self._lock = threading.Lock()
-        # Of each network the oldest first; the networks in the order in which they get a core.
+        # Networks in round-robin order, the waits of each oldest first.
         self._waits: dict[str, deque[_Wait]] = {}
 
     @contextmanager
     def place(self, network: str, seconds: float) -> Iterator[None]:
-        """Wait up to `seconds` for a core. Raises BusyError, at once when the queue has no place for `network`.
+        """Wait up to `seconds` for a core. Raises BusyError, at once if the queue is full.
 
-        An empty network is one whose clients can't be told apart: it has no share, and loses no wait.
+        The empty network (unix socket) has no share and loses no wait.
         """
         wait = self._enter(network)
         try:
@@ -68,7 +68,7 @@ class PasswordQueue:
         with self._lock:
             if self._free_places:
                 self._free_places -= 1
-            elif not self._is_yielded_to(network):
+            elif not self._evicts_another(network):
                 raise BusyError
             if self._free_cores:
                 self._free_cores -= 1
@@ -77,22 +77,21 @@ class PasswordQueue:
                 self._waits.setdefault(network, deque()).append(wait)
         return wait
 
-    def _is_yielded_to(self, network: str) -> bool:
-        """Take the place of another network's newest wait; tell whether one had to give it."""
+    def _evicts_another(self, network: str) -> bool:
+        """Evict the newest wait of the largest network for this one's; tell whether that was possible."""
         own = len(self._waits.get(network, ()))
         share = max(1, self._length // (len(self._waits) + (not own)))
         others = {name: waits for name, waits in self._waits.items() if name and name != network}
         if own >= share or not others:
             return False
-        greediest = max(others, key=lambda name: len(others[name]))
-        if len(others[greediest]) <= share:
+        largest = max(others, key=lambda name: len(others[name]))
+        if len(others[largest]) <= share:
             return False
-        newest = others[greediest].pop()
-        newest.end(has_core=False)
+        others[largest].pop().end(has_core=False)
         return True
 
     def _leave(self, network: str, wait: _Wait) -> None:
-        """Give back what the wait has: place and core, the place alone, or nothing since another network took it."""
+        """Release place and core of the wait, its place alone, or nothing if it was evicted."""
         with self._lock:
             if wait.has_core:
                 self._free_places += 1
@@ -104,7 +103,7 @@ class PasswordQueue:
                     del self._waits[network]
 
     def _pass_core_on(self) -> None:
-        """Give a core to the network whose turn it is."""
+        """Give the core to the oldest wait of the next network."""
         if not self._waits:
             self._free_cores += 1
             return

@@ -1,23 +1,21 @@
-"""Slow down whoever guesses passwords: counted per client address, in the database for all processes.
+"""Throttle password guesses: a leaky bucket per key, in the database for all processes.
 
     failures of               tries  one forgiven each   when none is left
-    an account, an address       10  30 s                no password of the account is checked from there
-    any account, an address      50   6 s                no password is checked from there: random names cost too
+    an account, an address       10  30 s                no password of the account is checked from this address
+    any account, an address      50   6 s                no password is checked from this address
     an account's codes           10  30 s                no code of the account is checked: `accounts.second_factor`
-    an account, any address      50  30 s                one line in the log, at most once an hour: nobody is refused
+    an account, any address      50  30 s                a warning in the log, at most once an hour; no refusal
 
-While no try is left, a guess learns nothing; from elsewhere the account's owner logs in as ever, and so do those whose
-right password this process remembers. Nor do the tries of an address bind an account that has logged in from there
-before (`known_networks`): a stranger at an address that many share keeps none of them out. By that he may
-learn which accounts they are. Nobody waits longer than half a minute, however many tries were refused. One
-address spends 10 tries of an account at most and gets them back at the same pace, so five take part before the log
-tells of an account. An address is an IPv4 address or a /64 of IPv6. A client without one, behind a unix socket, says
-nothing about who it is, so only its failures for each account count.
+A refused guess reveals nothing. The owner still logs in from other addresses, or by a password that this process has
+cached. The limit of an address does not apply to accounts that have logged in from it before (`known_networks`), so an
+attacker at a shared address locks none of them out, but may learn which accounts they are. Refused tries don't count,
+so nobody waits longer than half a minute. Five addresses are needed to trigger the warning. An address is an IPv4
+address or an IPv6 /64; behind a unix socket there is none, and only the failures of each account count.
 
-A login does not clear the count: behind a shared address each login of the owner would give a guesser new tries.
+A login does not reset the count: otherwise each login of the owner behind a shared address gives a guesser new tries.
 
-While the database can't be written, each process goes on counting in its own memory from what the row says: a guesser
-has the tries once in each of them, and the next failure that can be stored takes them over into the row.
+While the database can't be written, each process counts in its own memory, starting from the row; the next failure that
+can be stored writes that count to the row.
 """
 
 import logging
@@ -45,16 +43,16 @@ from core.db.short_transaction import short_transaction
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many wrong passwords are free, and after what time each is forgiven."""
+    """The capacity of a bucket, and the time after which one failure is forgiven."""
 
     tries: int
     forgiven_after: timedelta
 
     @property
     def allowance(self) -> timedelta:
-        """How far ahead the moment may be when all failures are forgiven, while a try is left.
+        """How far in the future `forgiven_at` may be while a try is left.
 
-        The failures of a row are not counted but summed up in that moment.
+        A row stores no number of failures, only the time when all are forgiven.
         """
         return self.forgiven_after * (self.tries - 1)
 
@@ -62,36 +60,36 @@ class Limit:
 OF_ACCOUNT = Limit(10, timedelta(seconds=30))
 OF_ADDRESS = Limit(50, timedelta(seconds=6))
 OF_ACCOUNT_ANYWHERE = Limit(50, timedelta(seconds=30))
-TOLD_EVERY = timedelta(hours=1)
+WARNING_INTERVAL = timedelta(hours=1)
 
-# What stands in a row for all accounts, and for all addresses; neither is one.
+# Stand for all accounts and all addresses; neither is a valid name or network.
 ANY_ACCOUNT, ANYWHERE = "", "*"
 
 PURGE_BATCH = 100
-# What begins the network of a row that counts wrong codes, from any address.
+# Prefix of the network in rows that count wrong codes.
 CODES = "code "
-# A wrong password is answered this late, at the most, because the database is locked.
+# The longest delay of an answer by a locked database.
 PATIENCE_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 _unstored = FailureMemory()
-# Failures that a thread is about to store, which may take PATIENCE_SECONDS: nobody guesses on meanwhile.
-_being_stored: Counter[Key] = Counter()
-_being_stored_lock = threading.Lock()
+# Failures that threads are storing, for up to PATIENCE_SECONDS: they count already.
+_in_flight: Counter[Key] = Counter()
+_in_flight_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why no password is checked now, as `too many wrong passwords from this address`, and for how many seconds."""
+    """The reason, as `too many wrong passwords from this address`, and the seconds until the next try."""
 
     reason: str
     seconds: int
 
 
 def refusal(name: str, request: HttpRequest | None, credential: str = "") -> Refusal | None:
-    """Return why no password of the account is checked from the address of `request`; None: go on.
+    """Return the refusal of a login from the address of `request`, None while a try is left.
 
-    With `credential`, which names the password that was shown already, it is about codes of the second factor.
+    With `credential`, the hash of a password that was verified, it limits codes of the second factor.
     """
     keys, now = _keys(name, request, credential), timezone.now()
     if not keys:
@@ -99,7 +97,11 @@ def refusal(name: str, request: HttpRequest | None, credential: str = "") -> Ref
     accounts, networks = zip(*keys, strict=True)
     rows = FailedLogin.objects.filter(account__in=accounts, network__in=networks)
     stored = {(row.account, row.network): row.forgiven_at for row in rows}
-    waits = {key: _wait(key, _pending(key, stored.get(key, now), now), now) for key in keys}
+    waits = {}
+    for key in keys:
+        # With the failures in memory and in flight.
+        forgiven_at = max(_unstored.get(key, stored.get(key, now)), now)
+        waits[key] = _wait(key, forgiven_at + _limit(key).forgiven_after * _in_flight[key], now)
     of_address = (ANY_ACCOUNT, keys[-1][1])
     if keys[0] != of_address and waits.get(of_address) and known_networks.is_known(name, of_address[1]):
         del waits[of_address]
@@ -117,15 +119,15 @@ def _reason(key: Key) -> str:
 
 
 def count_failure(name: str, request: HttpRequest | None, credential: str = "") -> None:
-    """Count a wrong password, or code, and delete what is forgiven. What is no account's name costs its address alone.
+    """Count a wrong password or code, and delete forgiven rows.
 
-    Wrong codes are counted from everywhere too: who guesses them has the password, and is no stranger whom anybody
-    could send. They are those of that password: once it is changed, nobody's guesses keep the owner out.
+    An invalid account name counts for its address only. Wrong codes count from all addresses: only a client with the
+    password can enter them. They count for that password, so a changed password resets the limit for the owner.
     """
     keys = _keys(name, request, credential)
     if not keys:
         return
-    with _counted_at_once(keys):
+    with _counted_in_process(keys):
         is_stored = _is_stored(keys)
     if is_stored:
         with suppress(DatabaseError), short_transaction(PATIENCE_SECONDS):
@@ -133,7 +135,7 @@ def count_failure(name: str, request: HttpRequest | None, credential: str = "") 
 
 
 def _keys(name: str, request: HttpRequest | None, credential: str) -> list[Key]:
-    """Return whose failures decide about a login, in the order in which their rows are locked."""
+    """Return the keys that limit a login, in lock order."""
     network = network_of(request)
     keys = [(name, network)] if ACCOUNT_NAME.fullmatch(name) else []
     if credential:
@@ -146,37 +148,39 @@ def _limit(key: Key) -> Limit:
 
 
 @contextmanager
-def _counted_at_once(keys: Sequence[Key]) -> Iterator[None]:
-    """Let this process count the failure while the database may be locked."""
-    with _being_stored_lock:
-        _being_stored.update(keys)
+def _counted_in_process(keys: Sequence[Key]) -> Iterator[None]:
+    """Count the failures in this process while the database may be locked."""
+    with _in_flight_lock:
+        _in_flight.update(keys)
     try:
         yield
     finally:
-        with _being_stored_lock:
-            _being_stored.subtract(keys)
+        with _in_flight_lock:
+            _in_flight.subtract(keys)
             for key in keys:
-                if not _being_stored[key]:
-                    del _being_stored[key]
+                if not _in_flight[key]:
+                    del _in_flight[key]
 
 
 def _is_stored(keys: Sequence[Key]) -> bool:
-    """Store a failure, in memory when the database does not take it; tell whether the database did."""
+    """Store a failure in the database, otherwise in memory; tell which."""
     try:
         with short_transaction(PATIENCE_SECONDS):
             for key in keys:
                 _store(key)
-            is_to_be_told = keys[0][0] != ANY_ACCOUNT and _is_to_be_told(keys[0][0])
+            should_warn = keys[0][0] != ANY_ACCOUNT and _should_warn(keys[0][0])
     except DatabaseError as error:
         reason = report(error).reason
         logger.warning("a wrong password is counted in memory: it can't be stored", extra={"reason": reason})
         now = timezone.now()
         for key in keys:
-            _unstored.move(key, _row_forgiven_at(key, now), partial(_one_more, key, now=now))
+            row = FailedLogin.objects.filter(account=key[0], network=key[1]).first()
+            stored = now if row is None else row.forgiven_at
+            _unstored.update(key, stored, partial(_after_failure, key, now=now))
         return False
     for key in keys:
         _unstored.forget(key)
-    if is_to_be_told:
+    if should_warn:
         logger.warning(
             "many wrong passwords for one account, from several addresses: somebody may be guessing it",
             extra={"account": keys[0][0]},
@@ -185,31 +189,20 @@ def _is_stored(keys: Sequence[Key]) -> bool:
 
 
 def network_of(request: HttpRequest | None) -> str:
-    """Return who a client is here: its IPv4 address, or its /64 of IPv6, since every home has a whole one."""
+    """Return the client's IPv4 address or IPv6 /64 (the smallest prefix of one site); "" behind a unix socket."""
     text = request.META.get("REMOTE_ADDR", "") if request is not None else ""
     try:
         address = ip_address(text)
     except ValueError:
-        return ""  # no request, or a unix socket
+        return ""
     return str(IPv6Address(int(address) >> 64 << 64)) if isinstance(address, IPv6Address) else str(address)
 
 
-def _row_forgiven_at(key: Key, now: datetime) -> datetime:
-    account, network = key
-    row = FailedLogin.objects.filter(account=account, network=network).first()
-    return now if row is None else row.forgiven_at
-
-
-def _pending(key: Key, stored: datetime, now: datetime) -> datetime:
-    """Return when every failure of `key` is forgiven, with those that only this process knows of."""
-    return max(_unstored.get(key, stored), now) + _limit(key).forgiven_after * _being_stored[key]
-
-
 def _store(key: Key) -> None:
-    """Add a failure to the row, and those of which only this process knew."""
+    """Add a failure and the failures in memory to the row."""
     now = timezone.now()
     row = _locked(key, now)
-    forgiven_at = _one_more(key, _unstored.get(key, row.forgiven_at), now=now)
+    forgiven_at = _after_failure(key, _unstored.get(key, row.forgiven_at), now=now)
     if forgiven_at != row.forgiven_at:
         row.forgiven_at = forgiven_at
         row.save(update_fields=["forgiven_at"])
@@ -222,25 +215,22 @@ def _locked(key: Key, now: datetime) -> FailedLogin:
     return row
 
 
-def _is_to_be_told(account: str) -> bool:
-    """Count a failure from any address; tell whether there are more than one address may cause, once an hour."""
+def _should_warn(account: str) -> bool:
+    """Count a failure from any address; tell whether to log a warning, at most once an hour."""
     now = timezone.now()
     row = _locked((account, ANYWHERE), now)
     if row.forgiven_at > now + OF_ACCOUNT_ANYWHERE.allowance:
-        return False  # told less than an hour ago
+        return False  # warned less than an hour ago
     row.forgiven_at = max(row.forgiven_at, now) + OF_ACCOUNT_ANYWHERE.forgiven_after
-    is_to_be_told = row.forgiven_at > now + OF_ACCOUNT_ANYWHERE.allowance
-    if is_to_be_told:
-        row.forgiven_at += TOLD_EVERY
+    should_warn = row.forgiven_at > now + OF_ACCOUNT_ANYWHERE.allowance
+    if should_warn:
+        row.forgiven_at += WARNING_INTERVAL
     row.save(update_fields=["forgiven_at"])
-    return is_to_be_told
+    return should_warn
 
 
-def _one_more(key: Key, forgiven_at: datetime, *, now: datetime) -> datetime:
-    """Return when all is forgiven after another failure.
-
-    A try that was refused unchecked is none: hammering makes nobody wait longer.
-    """
+def _after_failure(key: Key, forgiven_at: datetime, *, now: datetime) -> datetime:
+    """Return `forgiven_at` after another failure; a refused try does not count."""
     return forgiven_at if _wait(key, forgiven_at, now) else max(forgiven_at, now) + _limit(key).forgiven_after
 
 
@@ -249,8 +239,7 @@ def _wait(key: Key, forgiven_at: datetime, now: datetime) -> int:
 
 
 def _purge() -> None:
-    """Delete rows that say nothing any more: the table holds the failures of the last minutes only."""
-    # Locked rows are in somebody's hands; waiting for them in any order could be a deadlock.
+    # Skip rows that another transaction has locked: waiting for them could deadlock.
     forgiven = FailedLogin.objects.select_for_update(skip_locked=True).filter(forgiven_at__lte=timezone.now())
     pks = list(forgiven.values_list("pk", flat=True)[:PURGE_BATCH])
     FailedLogin.objects.filter(pk__in=pks).delete()

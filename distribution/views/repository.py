@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 
-from acl.access import Access
+from acl.actions import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import ANONYMOUS_NAME

@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 
 from accounts.throttling.throttle import network_of
-from acl.access import Access
+from acl.actions import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError, quoted

@@ -9,8 +9,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 
-from accounts.hashers import UnusablePasswordError, password_bytes, stored_form
-from accounts.validators import BcryptPasswordValidator
+from accounts.hashers import BcryptPasswordValidator, UnusablePasswordError, password_bytes, stored_form
 
 # Of htpasswd (Apache), whose hashes begin with $2y$.
 HTPASSWD = "$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC"

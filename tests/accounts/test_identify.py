@@ -268,7 +268,7 @@ def test_who_waited_finds_what_another_checked_meanwhile(checks: list[bytes], mo
 def test_what_is_no_name_is_not_remembered(name: str) -> None:
     identify(name, RIGHT)
 
-    assert all(name != known for known in authentication._credentials._state[1])
+    assert all(name != known for known in authentication._credential_hashes._state[1])
 
 
 def test_a_right_password_writes_nothing(django_assert_max_num_queries: object) -> None:

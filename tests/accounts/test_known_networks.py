@@ -126,7 +126,7 @@ def test_a_pair_is_written_once_a_day(
     known(86000)
     is_accepted("bob")
     with django_assert_num_queries(0):  # type: ignore[attr-defined]
-        known_networks.note("bob", HOME)
+        known_networks.record("bob", HOME)
     before = KnownNetwork.objects.get().last_at
     known(400)
     forget_logins()
@@ -148,10 +148,10 @@ def test_an_account_has_the_newest_networks_only(
     tick: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(known_networks, "PER_ACCOUNT", 2)
-    known_networks.note("alice", HOME)
+    known_networks.record("alice", HOME)
     for number in range(4):
         tick(1)
-        known_networks.note("bob", f"192.0.2.1{number}")
+        known_networks.record("bob", f"192.0.2.1{number}")
 
     rows = KnownNetwork.objects.order_by("last_at").values_list("account", "network")
     assert list(rows) == [("alice", HOME), ("bob", "192.0.2.12"), ("bob", "192.0.2.13")]

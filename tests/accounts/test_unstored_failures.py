@@ -84,6 +84,6 @@ def test_a_full_memory_forgets_what_is_forgiven_first() -> None:
 
     for name, failures in (("guessed at", 9), ("once", 1), ("twice", 2)):
         for _ in range(failures):
-            memory.move((name, HOME), NOW, lambda forgiven_at: forgiven_at + throttle.OF_ACCOUNT.forgiven_after)
+            memory.update((name, HOME), NOW, lambda forgiven_at: forgiven_at + throttle.OF_ACCOUNT.forgiven_after)
 
     assert [memory.get((name, HOME), NOW) > NOW for name in ("guessed at", "once", "twice")] == [True, False, True]

@@ -1,4 +1,4 @@
-"""Rules of the database, compiled once per epoch; a broken row allows nothing and breaks nothing."""
+"""Rules of the database, compiled once per permissions version; a broken row allows nothing and breaks nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from accounts import epoch
+from accounts import permissions_version
 from accounts.identity import ANONYMOUS, Identity
 from acl import grants
 from acl.models import Rule
@@ -17,7 +17,7 @@ ALICE = Identity("alice", frozenset({"team"}))
 
 
 def actions_on(name: str, identity: Identity = ALICE) -> set[str]:
-    return set(grants.actions_on(identity, name, epoch.current()))
+    return set(grants.actions_on(identity, name, permissions_version.current()))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_broken_row_allows_nothing_and_breaks_no_other(broken: dict[str, str])
 
 def test_rules_are_read_once_per_epoch(django_assert_num_queries: Callable[[int], Any]) -> None:
     Rule.objects.create(subject_kind="account", subject="*", name="*", actions="pull")
-    now = epoch.current()
+    now = permissions_version.current()
     grants.actions_on(ALICE, "app", now)
 
     with django_assert_num_queries(0):
@@ -68,7 +68,7 @@ def test_a_thousand_rules_are_one_query(django_assert_num_queries: Callable[[int
     Rule.objects.bulk_create(
         Rule(subject_kind="account", subject=f"user{n}", name=f"team{n}/*", actions="pull") for n in range(1000)
     )
-    now = epoch.current()
+    now = permissions_version.current()
 
     with django_assert_num_queries(1):
         allowed = grants.actions_on(Identity("user7"), "team7/app", now)
@@ -86,7 +86,7 @@ def test_groups_of_one_account_are_not_mixed_up() -> None:
 
 def test_more_names_than_are_remembered_are_judged_all_the_same() -> None:
     Rule.objects.create(subject_kind="account", subject="alice", name="even*", actions="pull")
-    now = epoch.current()
+    now = permissions_version.current()
 
     for number in range(60_000):
         kind = "even" if number % 2 == 0 else "odd"

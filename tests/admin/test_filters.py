@@ -39,7 +39,7 @@ def test_a_list_is_filtered_by_no_column_that_it_does_not_declare(model: type[Mo
     [
         "/admin/tokens/refreshtoken/?token_hash__startswith=a",
         "/admin/tokens/refreshtoken/?token_hash=a",
-        "/admin/tokens/refreshtoken/?password_mark__gt=a",
+        "/admin/tokens/refreshtoken/?credential_hash__gt=a",
         "/admin/accounts/account/?password__startswith=bcrypt",
         "/admin/accounts/account/?groups__user__password__startswith=bcrypt",
         "/admin/auth/group/?user__password__startswith=bcrypt",

@@ -420,7 +420,7 @@ def test_who_must_have_one_opens_nothing_but_its_page(required: None, root: Acco
     page = asked.content.decode()
     assert asked.redirect_chain[-1][0] == "/admin/second-factor/?next=%2Fadmin%2Facl%2Frule%2F"
     assert "Access rules" not in page
-    assert "This admin asks everybody for a second factor." in page
+    assert "This admin requires a second factor." in page
     assert "permission to view or edit" not in page
     assert not opens(browser, "/admin/accounts/account/")
 
@@ -508,8 +508,8 @@ def test_a_page_says_what_becomes_of_those_that_have_one(
 
     assert "remove the second factor of this account?" in asked
     assert "the sessions of the admin end." in asked
-    assert ("sets up another one." in asked) is is_required
-    assert ("The password alone opens the admin" in asked) is not is_required
+    assert ("has to set up a new one." in asked) is is_required
+    assert ("the password alone opens the admin" in asked) is not is_required
     assert ("<li>root</li>" in asked, "<li>alice</li>" in asked) == (True, False)
     assert opens(copy)
 
@@ -619,5 +619,5 @@ def test_of_two_processes_that_get_a_code_at_once_one_takes_it(device: Device) -
     request = RequestFactory().get("/")
 
     with at(device.set_up_at + 30):
-        assert second_factor.is_right(one, device.code(), request)
-        assert not second_factor.is_right(other, device.code(), request)
+        assert second_factor.verify_code(one, device.code(), request)
+        assert not second_factor.verify_code(other, device.code(), request)

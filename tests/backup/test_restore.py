@@ -118,7 +118,7 @@ def test_uploads_leases_and_objects_of_nobody_are_not_restored(made: Made, targe
     assert set(target.objects()) == keys
 
 
-def test_a_restored_database_has_a_new_rights_epoch(made: Made, target: Place) -> None:
+def test_a_restored_database_has_a_new_permissions_version(made: Made, target: Place) -> None:
     target.does("restore", made.folder)
 
     epoch = "SELECT value FROM accounts_rightsepoch"

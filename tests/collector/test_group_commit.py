@@ -18,6 +18,7 @@ from distribution import blobs
 from distribution.models import Trash
 from tests.collector.runs import DAY
 from tests.core.db.test_sqlite_writer import write_lock_taken
+from tests.unwritable import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,7 +1,7 @@
 """How many statements an endpoint asks of the database once a client is known: what makes requests fast stays so.
 
-The statement that reads the rights epoch is counted too; what begins and ends transactions is not, since inside a
-test it differs from what a server does.
+The statement that reads the permissions version is counted too; what begins and ends transactions is not, since inside
+a test it differs from what a server does.
 """
 
 import secrets

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from accounts import epoch
+from accounts import permissions_version
 from accounts.identity import identity_of
 from accounts.models import Account
 from acl import grants
@@ -150,10 +150,10 @@ def test_the_groups_of_a_rule_may_have_any_name(load_config: Import) -> None:
         USERS.replace("backend", '"dev[ops*"') + 'acl:\n  - {group: "dev[ops*", name: "a/*", actions: [pull]}\n'
     )
 
-    identity = identity_of("developer", epoch.current())
+    identity = identity_of("developer", permissions_version.current())
 
     assert identity is not None
-    assert grants.actions_on(identity, "a/b", epoch.current()) == {"pull"}
+    assert grants.actions_on(identity, "a/b", permissions_version.current()) == {"pull"}
 
 
 def test_what_the_file_adds_is_printed(load_config: Import) -> None:
@@ -188,20 +188,20 @@ def test_a_rule_is_imported_with_every_field(load_config: Import) -> None:
 
 def test_a_second_import_changes_nothing(load_config: Import) -> None:
     load_config(USERS + ACL)
-    before = epoch.current()
+    before = permissions_version.current()
 
     lines = load_config(USERS + ACL)
 
     assert lines == ["0 added, 0 changed, 0 removed"]
-    assert epoch.current() == before
+    assert permissions_version.current() == before
 
 
-def test_an_import_changes_the_rights_epoch(load_config: Import) -> None:
-    before = epoch.current()
+def test_an_import_changes_the_permissions_version(load_config: Import) -> None:
+    before = permissions_version.current()
 
     load_config(ACL)
 
-    assert epoch.current() != before
+    assert permissions_version.current() != before
 
 
 def test_the_order_of_groups_and_actions_is_no_change(load_config: Import) -> None:

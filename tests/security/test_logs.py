@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 from django.test import Client
 
-from accounts import epoch
+from accounts import permissions_version
 from accounts.models import Account
 from acl.models import Rule
 from core.json_log import JsonFormatter
@@ -59,7 +59,7 @@ def use_everything(alice: Caller, charlie: Caller, monkeypatch: pytest.MonkeyPat
     Client().post("/admin/login/", {"username": "bob", "password": WRONG})
     for broken in (failing, unexpected):
         with monkeypatch.context() as patch:
-            patch.setattr(epoch, "current", broken)
+            patch.setattr(permissions_version, "current", broken)
             assert alice.get("/v2/").status_code >= 500
             assert alice.ask_token().status_code >= 500
     return [*tokens, *forged]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from accounts.identity import ANONYMOUS, Identity
-from acl.access import Access
+from acl.actions import Access
 from acl.models import Rule
 from core.api.errors import RegistryError
 from tokens.issue import IssuedToken, issue

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acl.access import Access
+from acl.actions import Access
 from core.api.errors import RegistryError
 from tokens.scope import format_access, parse_scopes
 

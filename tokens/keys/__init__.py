@@ -1,6 +1,6 @@
 """The keys that sign and verify tokens.
 
-`ring`         the keys in force now, as the configuration names them; a rotation counts at the next token
-`folder`       the active, next and retiring key files beside each other
-`signing_key`  one key: its `kid`, its JWK, how it signs
+`ring`         the current keys of the configuration; a rotation applies to the next token
+`folder`       the files of the active, next and retiring keys
+`signing_key`  one key: its `kid`, JWK and algorithm
 """

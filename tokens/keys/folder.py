@@ -1,18 +1,16 @@
 """The files of the RSA keys, and their rotation.
 
     registry.key                     active: signs                       the configured private key
-    registry.pub                     its public half, for whoever verifies tokens elsewhere
+    registry.pub                     its public half, for other services that verify tokens
     registry.next.key                next: published, signs after the next rotation
-    registry.retiring-<kid>.pub      retiring: verifies the tokens it signed until they have run out
+    registry.retiring-<kid>.pub      retiring: verifies the tokens it signed until they expire
 
-Every change is a rename, so each moment is whole: a process that reads between two of them finds keys that
-verify what the others sign.
+Every change is an atomic rename: a process that reads between two renames verifies all tokens that others sign.
 """
 
 import fcntl
 import math
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,7 +27,7 @@ DEFAULT_STEM = "registry"
 
 @dataclass(frozen=True, eq=False)
 class KeyFolder:
-    """Where the keys lie; `keep_seconds` is how long a retiring key is needed."""
+    """The paths of the keys; `keep_seconds` is the lifetime of a retiring key."""
 
     private: Path
     public: Path
@@ -37,23 +35,22 @@ class KeyFolder:
 
     @property
     def next(self) -> Path:
-        """The file of the next key."""
         return self.private.with_name(f"{self.private.stem}.next{self.private.suffix}")
 
     @cached_property
     def _watched(self) -> tuple[str, str]:
-        # As texts: a Path costs more than the call it is for, at every request.
+        # Strings: a Path costs more than the stat that every request makes with it.
         return str(self.private.parent), str(self.private)
 
     def stamp(self) -> tuple[int, int]:
-        """Return what differs after a change of any of the keys. Raises OSError."""
+        """Return a value that changes with any of the keys. Raises OSError."""
         folder, file = self._watched
         return os.stat(folder).st_mtime_ns, os.stat(file).st_mtime_ns  # noqa: PTH116 - as above
 
     def prepare(self) -> None:
-        """Make what does not exist yet. Raises KeyFileError.
+        """Create missing keys. Raises KeyFileError.
 
-        A folder that can't be written, as of a mounted secret, has no next key and is served all the same.
+        A read-only folder, such as a mounted secret, needs no next key.
         """
         active = from_private_pem(self.private, private_files.read_or_create(self.private, new_private_pem))
         with suppress(KeyFileError):
@@ -61,30 +58,30 @@ class KeyFolder:
         self._keep_public(active)
 
     def active(self) -> SigningKey:
-        """Return the key that signs. Raises KeyFileError, OSError."""
+        """Return the signing key. Raises KeyFileError, OSError."""
         return from_private_pem(self.private, private_files.read(self.private))
 
     def others(self) -> Iterator[SigningKey]:
-        """Give the keys that only verify: the next one, and those that are retiring. Raises KeyFileError, OSError."""
+        """Yield the keys that only verify: next and retiring. Raises KeyFileError, OSError."""
         if self.next.exists():
             yield from_private_pem(self.next, private_files.read(self.next))
         for path in self._retiring():
-            if not self._is_over(path):
+            if not self._has_expired(path):
                 yield from_public_pem(path, path.read_bytes())
 
-    def next_end(self) -> float:
-        """Return when the next of the retiring keys is over, as `time.time` counts; infinity without any."""
+    def next_expiry(self) -> float:
+        """Return the Unix time when the next retiring key expires, infinity without one."""
         now = time.time()
-        return min((end for end in map(self._end, self._retiring()) if end >= now), default=math.inf)
+        return min((expiry for expiry in map(self._expiry, self._retiring()) if expiry >= now), default=math.inf)
 
     def files(self) -> dict[str, Path]:
-        """Return the files that there are, by the names that they have in a folder of the defaults."""
+        """Return the existing files by their default names."""
         retiring = [f"{DEFAULT_STEM}{path.name.removeprefix(self.private.stem)}" for path in self._retiring()]
         names = [f"{DEFAULT_STEM}.key", f"{DEFAULT_STEM}.next.key", f"{DEFAULT_STEM}.pub", *retiring]
         return {name: path for name in names if (path := self.file_of(name)).exists()}
 
     def file_of(self, name: str) -> Path:
-        """Return the file that has this name in a folder of the defaults."""
+        """Return the path of the file with this default name."""
         if name == f"{DEFAULT_STEM}.key":
             return self.private
         if name == f"{DEFAULT_STEM}.pub":
@@ -94,7 +91,7 @@ class KeyFolder:
         return self.private.with_name(f"{self.private.stem}{name.removeprefix(DEFAULT_STEM)}")
 
     def rotate(self) -> None:
-        """Let the next key sign and the active one retire; remove those that have retired. Raises KeyFileError."""
+        """Activate the next key, retire the active one and delete expired ones. Raises KeyFileError."""
         try:
             with self.locked():
                 self._rotate()
@@ -104,18 +101,18 @@ class KeyFolder:
     def _rotate(self) -> None:
         private_files.read_or_create(self.next, new_private_pem)
         retiring = self.active()
-        _replace(self._retiring_path(retiring), public_pem(retiring))
+        _write_public(self._retiring_path(retiring), retiring)
         self.next.replace(self.private)
-        _replace(self.public, public_pem(self.active()))
+        _write_public(self.public, self.active())
         private_files.read_or_create(self.next, new_private_pem)
         for path in self._retiring():
-            if self._is_over(path):
+            if self._has_expired(path):
                 path.unlink()
 
     def _keep_public(self, active: SigningKey) -> None:
-        """Write the public key when it is missing, or left from before a rotation that was cut short.
+        """Write the public key if it is missing, or stale after an interrupted rotation.
 
-        Nothing here reads it: beside a private key in a folder that can't be written it may be missing.
+        The server does not read it, so it may be missing beside a private key in a read-only folder.
         """
         try:
             if self.public.exists():
@@ -127,7 +124,7 @@ class KeyFolder:
                         f"{self.public}: does not belong to the private key {self.private}; "
                         "remove it, it is written anew at start"
                     )
-            _replace(self.public, public_pem(active))
+            _write_public(self.public, active)
         except OSError as error:
             if self.public.parent == self.private.parent and not self.public.exists():
                 return
@@ -139,15 +136,15 @@ class KeyFolder:
     def _retiring(self) -> list[Path]:
         return sorted(self.private.parent.glob(f"{self.private.stem}.retiring-*.pub"))
 
-    def _is_over(self, path: Path) -> bool:
-        return self._end(path) < time.time()
+    def _has_expired(self, path: Path) -> bool:
+        return self._expiry(path) < time.time()
 
-    def _end(self, path: Path) -> float:
+    def _expiry(self, path: Path) -> float:
         return path.stat().st_mtime + self.keep_seconds
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a rotation waiting; the lock goes with the process. Raises OSError."""
+        """Lock the folder against a rotation; the lock ends with the process. Raises OSError."""
         descriptor = os.open(self.private.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -156,14 +153,6 @@ class KeyFolder:
             os.close(descriptor)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a public key whole, readable by everybody."""
+def _write_public(path: Path, key: SigningKey) -> None:
     private_files.make_private_folder(path.parent)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "wb") as file:
-        private_files.give_to_owner(path.parent, file.fileno())
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(temporary).chmod(0o644)
-    Path(temporary).replace(path)
+    private_files.atomic_write(path, public_pem(key), mode=0o644)

@@ -1,4 +1,4 @@
-"""One key, as PEM holds it and as a JSON Web Key shows it."""
+"""One key: PEM, JSON Web Key and thumbprint."""
 
 import base64
 import hashlib
@@ -16,15 +16,15 @@ from core.private_files import KeyFileError
 MIN_RSA_BITS = 2048
 NEW_RSA_BITS = 2048
 
-# The one HMAC key has the same name on every replica; a thumbprint would publish a hash of the secret.
+# The same on every replica; a thumbprint would publish a hash of the secret.
 HMAC_KID = "hmac"
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key; `algorithm` and `kid` as they stand in a token's header.
+    """A key with the `algorithm` and `kid` of a token's header.
 
-    `signing` is None for a key that only verifies, `jwk` None when nothing of the key is public.
+    `signing` is None for a key that only verifies, `jwk` None for a secret key.
     """
 
     kid: str
@@ -35,12 +35,12 @@ class SigningKey:
 
 
 def from_secret(secret: str) -> SigningKey:
-    """Return the key of tokens that are signed with a shared secret."""
+    """Return the HMAC key of a shared secret."""
     return SigningKey(HMAC_KID, "HS256", secret.encode(), secret.encode())
 
 
 def from_private_pem(path: Path, content: bytes) -> SigningKey:
-    """Return the RSA key in `content`, which came from `path`. Raises KeyFileError."""
+    """Return the RSA key in `content`, read from `path`. Raises KeyFileError."""
     try:
         private = serialization.load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -53,7 +53,7 @@ def from_private_pem(path: Path, content: bytes) -> SigningKey:
 
 
 def from_public_pem(path: Path, content: bytes) -> SigningKey:
-    """Return the RSA key in `content`, which came from `path`, to verify with. Raises KeyFileError."""
+    """Return the public RSA key in `content`, read from `path`. Raises KeyFileError."""
     try:
         public = serialization.load_pem_public_key(content)
     except (ValueError, UnsupportedAlgorithm) as error:

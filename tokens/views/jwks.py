@@ -7,8 +7,6 @@ from tokens.keys import ring
 
 
 class JwksView(RegistryView):
-    """Publish the public keys."""
-
     def get(self, request: HttpRequest) -> JsonResponse:
-        """Answer with the set, which is empty when tokens are signed with a shared secret."""
+        """Answer with the key set, empty for a shared secret."""
         return JsonResponse(ring.jwks(), headers={"Cache-Control": "max-age=300"})

@@ -1,4 +1,4 @@
-"""Check the name and password of a token request, and say no in the protocol's form."""
+"""Log in by name and password, with errors of the protocol."""
 
 from django.http import HttpRequest
 
@@ -12,9 +12,9 @@ from tokens.credentials import Credentials
 
 
 def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identity:
-    """Return who logs in, and log it as by `grant`.
+    """Return the identity, and log the login with `grant`.
 
-    Raises UNAUTHORIZED, TOOMANYREQUESTS after too many wrong passwords, UNAVAILABLE.
+    Raises RegistryError: UNAUTHORIZED, UNAVAILABLE, or TOOMANYREQUESTS after too many wrong passwords.
     """
     try:
         identity = identify(credentials.name, credentials.password, request)
@@ -23,7 +23,9 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
         raise unavailable("too many logins at once") from error
     except TooManyFailuresError as error:
         log_refusal(request, credentials.name, grant, THROTTLED)
-        raise _too_many_failures(error) from error
+        seconds = str(error.retry_after_seconds)
+        detail = f"{error.reason}; try again in {seconds} s"
+        raise RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": seconds}) from error
     if identity is None:
         log_refusal(request, credentials.name, grant)
         raise wrong_credentials()
@@ -33,12 +35,6 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
 
 
 def wrong_credentials(detail: str = "wrong account or password") -> RegistryError:
-    """Return the 401 that asks for a name and a password."""
-    # Without a detail docker prints the bare word "unauthorized".
+    """Return the 401 with a Basic challenge."""
+    # Without a detail docker prints only "unauthorized".
     return RegistryError(ErrorCode.UNAUTHORIZED, detail, headers={"WWW-Authenticate": basic_challenge()})
-
-
-def _too_many_failures(error: TooManyFailuresError) -> RegistryError:
-    seconds = str(error.retry_after_seconds)
-    detail = f"{error.reason}; try again in {seconds} s"
-    return RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": seconds})

@@ -1,7 +1,7 @@
-"""Errors of `POST /v2/token` as OAuth2 clients read them, beside the `errors` that docker and oras print.
+"""OAuth2 errors of `POST /v2/token`, beside the `errors` that docker and oras print.
 
-Source: RFC 6749, section 5.2; the words for a server that can't answer now are those of section 4.1.2.1. A wrong
-password is 401, where RFC 6749 has 400: docker and containerd know it by that status.
+Source: RFC 6749, section 5.2; the codes for an unavailable server are from section 4.1.2.1. A wrong password is 401
+instead of 400, because docker and containerd expect that status.
 """
 
 import re
@@ -17,16 +17,13 @@ _BY_CODE = {
     ErrorCode.TOOMANYREQUESTS: "temporarily_unavailable",
     ErrorCode.UNAVAILABLE: "temporarily_unavailable",
 }
-# All but printable ASCII, the double quote and the backslash.
+# Anything but printable ASCII without the double quote and the backslash.
 _FORBIDDEN = re.compile(r'[^ -~]|["\\]')
 
 
 def oauth_error_response(error: RegistryError) -> JsonResponse:
     """Return the error with `error` and `error_description`."""
-    described = {"error": _word(error), "error_description": _FORBIDDEN.sub("?", str(error.detail or error.message))}
+    code = "server_error" if error.status == 500 else _BY_CODE.get(error.code, "invalid_request")
+    described = {"error": code, "error_description": _FORBIDDEN.sub("?", str(error.detail or error.message))}
     headers = {"Cache-Control": "no-store"} | error.headers
     return JsonResponse(error.body() | described, status=error.status, headers=headers)
-
-
-def _word(error: RegistryError) -> str:
-    return "server_error" if error.status == 500 else _BY_CODE.get(error.code, "invalid_request")

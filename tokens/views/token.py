@@ -1,4 +1,4 @@
-"""`/v2/token`: a name and a password, a refresh token, or nothing, for a token.
+"""`/v2/token`: issue a token for a password, a refresh token, or anonymously.
 
 Sources: Docker token authentication specification, "Requesting a token" (GET) and "OAuth2" (POST); RFC 6749.
 """
@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 
-from accounts.identity import ANONYMOUS, Identity, credential_of
+from accounts.identity import ANONYMOUS, Identity, credential_hash_of
 from accounts.login_log import MALFORMED, log_login, log_refusal
 from accounts.throttling.login_rate import login_rate
 from core.api.body import read_whole
@@ -26,12 +26,12 @@ OTHER_ACCOUNT = "login refused: the parameter account names another account than
 
 
 class TokenView(RegistryView):
-    """Issue tokens; 401 for wrong credentials, never 403, from which some clients don't recover."""
+    """Issue tokens; wrong credentials are 401, never 403, from which some clients don't recover."""
 
     malformed_code = ErrorCode.TOKEN_REQUEST_INVALID
 
     def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer, unless the client asks too often: before anything is read or computed."""
+        """Apply the rate limit before the request is read."""
         if seconds := login_rate.wait_seconds(request):
             detail = f"too many token requests from this address; try again in {seconds} s"
             headers = {"Retry-After": str(seconds)}
@@ -40,18 +40,18 @@ class TokenView(RegistryView):
         return super().answer(request, *args, **kwargs)
 
     def get(self, request: HttpRequest) -> JsonResponse:
-        """Answer with a token for what was asked and is allowed."""
+        """Answer with a token for the requested and allowed access."""
         _check_service(request.GET)
         requested = parse_scopes(request.GET.getlist("scope"))
         credentials = _basic(request)
         if credentials is None:
             return _token_response(issue(ANONYMOUS, requested), None)
         is_offline = request.GET.get("offline_token") == "true"
-        identity, kept = _logged_in(request, credentials, request.GET, is_offline=is_offline)
-        return _token_response(issue(identity, requested), kept)
+        identity, refresh_token = _logged_in(request, credentials, request.GET, is_offline=is_offline)
+        return _token_response(issue(identity, requested), refresh_token)
 
     def post(self, request: HttpRequest) -> JsonResponse:
-        """Answer as GET does, to a form that holds a password or a refresh token."""
+        """Answer a form with a password or a refresh token."""
         form = _form(request)
         _check_service(form)
         requested = parse_scopes(form.getlist("scope"))
@@ -60,19 +60,22 @@ class TokenView(RegistryView):
             presented = form.get("refresh_token", "")
             return _token_response(issue(_refreshed(request, presented), requested), presented)
         if grant_type != "password":
-            raise _other_grant(grant_type)
+            # RFC 6749 has different errors for a missing and an unknown grant type.
+            code = ErrorCode.GRANT_TYPE_UNSUPPORTED if grant_type else ErrorCode.TOKEN_REQUEST_INVALID
+            detail = f"grant_type is {quoted(grant_type or '')}, expected password or refresh_token"
+            raise RegistryError(code, detail, message=detail)
         credentials = Credentials(form.get("username", ""), form.get("password", ""))
         is_offline = form.get("access_type") == "offline"
-        identity, kept = _logged_in(request, credentials, form, is_offline=is_offline)
-        return _token_response(issue(identity, requested), kept)
+        identity, refresh_token = _logged_in(request, credentials, form, is_offline=is_offline)
+        return _token_response(issue(identity, requested), refresh_token)
 
     def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
-        """Return the error: to a form in the words of OAuth2 too."""
+        # A form is a request of OAuth2.
         return oauth_error_response(error) if request.method == "POST" else super().render(request, error)
 
 
 def _form(request: HttpRequest) -> QueryDict:
-    """Return the fields of the form, which must be text."""
+    """Return the fields of the URL-encoded form. Raises RegistryError."""
     limit = settings.REGISTRY.server.limits.form_size
     message = f"a form has at most {limit} bytes here (server.limits.form_size)"
     too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, message, status=413, message=message)
@@ -91,15 +94,8 @@ def _check_service(parameters: QueryDict) -> None:
         raise RegistryError(ErrorCode.SERVICE_INVALID, detail, message=detail)
 
 
-def _other_grant(grant_type: str | None) -> RegistryError:
-    # What is missing is another error of RFC 6749 than what is not known.
-    code = ErrorCode.GRANT_TYPE_UNSUPPORTED if grant_type else ErrorCode.TOKEN_REQUEST_INVALID
-    detail = f"grant_type is {quoted(grant_type or '')}, expected password or refresh_token"
-    return RegistryError(code, detail, message=detail)
-
-
 def _basic(request: HttpRequest) -> Credentials | None:
-    """Return the credentials of the header, None for nobody in particular."""
+    """Return the credentials of the header, None for anonymous access."""
     try:
         credentials = basic_credentials(request)
     except MalformedCredentialsError as error:
@@ -117,14 +113,14 @@ def _basic(request: HttpRequest) -> Credentials | None:
 def _logged_in(
     request: HttpRequest, credentials: Credentials, parameters: QueryDict, *, is_offline: bool
 ) -> tuple[Identity, str | None]:
-    """Return who logs in, and a refresh token when the client wants to stay logged in."""
-    # Taken before the password is checked: one that is changed meanwhile ends this login too.
-    mark = credential_of(credentials.name) if is_offline else ""
+    """Return the identity, and a refresh token for an offline client."""
+    # Read before the password is checked: a change meanwhile ends this login too.
+    credential_hash = credential_hash_of(credentials.name) if is_offline else ""
     identity = log_in(request, credentials, "password" if request.method == "POST" else "basic")
     if not is_offline:
         return identity, None
     address = request.META.get("REMOTE_ADDR", "")
-    return identity, refresh.issue(identity, mark, parameters.get("client_id", ""), address)
+    return identity, refresh.issue(identity, credential_hash, parameters.get("client_id", ""), address)
 
 
 def _refreshed(request: HttpRequest, token: str) -> Identity:

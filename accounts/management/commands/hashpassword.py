@@ -12,13 +12,12 @@ from accounts.hashers import UnusablePasswordError, password_bytes
 
 
 class Command(BaseCommand):
-    """Ask for a password twice, or read it from standard input, and print its hash."""
+    """Print the bcrypt hash of a password from the terminal or standard input."""
 
     help = "Print the bcrypt hash of a password, as `users` of the configuration file takes it."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take where the password comes from, and the cost."""
         parser.add_argument("source", nargs="?", choices=["-"], help="- reads one line of standard input.")
         parser.add_argument(
             "--cost",
@@ -30,9 +29,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the hash."""
-        is_asked = options["source"] is None and sys.stdin.isatty()
-        password = _ask() if is_asked else sys.stdin.readline().rstrip("\r\n")
+        if options["source"] is None and sys.stdin.isatty():
+            password = getpass.getpass("Password: ")
+            if getpass.getpass("Again: ") != password:
+                raise CommandError("The two passwords differ.")
+        else:
+            password = sys.stdin.readline().rstrip("\r\n")
         if not password:
             raise CommandError("The password is empty.")
         try:
@@ -40,10 +42,3 @@ class Command(BaseCommand):
         except UnusablePasswordError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(bcrypt.hashpw(data, bcrypt.gensalt(options["cost"])).decode("ascii"))
-
-
-def _ask() -> str:
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Again: ") != password:
-        raise CommandError("The two passwords differ.")
-    return password

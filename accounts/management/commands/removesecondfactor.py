@@ -1,4 +1,4 @@
-"""`manage.py removesecondfactor`: let somebody in who has lost the device and the recovery codes."""
+"""`manage.py removesecondfactor`, for an account that has lost device and recovery codes."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -15,17 +15,15 @@ class Command(BaseCommand):
 
     requires_migrations_checks = True
     help = (
-        "Remove the second factor of an account, which then opens the admin with its password alone, or is led to "
-        "setting another one up where admin.require_second_factor says so. Its sessions of the admin end."
+        "Remove the second factor of an account and end its sessions. It then logs in with its password alone; with "
+        "admin.require_second_factor it has to set up a new one."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the name of the account."""
         parser.add_argument("name", metavar="NAME", help="The account.")
         parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Remove it."""
         account = Account.objects.filter(name=options["name"]).first()
         if account is None:
             raise CommandError(f"There is no account {options['name']}.")

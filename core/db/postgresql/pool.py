@@ -1,7 +1,8 @@
 """psycopg's pool, adapted to restarts of the server.
 
 psycopg detects dead connections one at a time, and reconnects with exponential backoff. Here the first dead connection
-drains the pool, and a failed attempt to connect ends at once:
+drains the pool, and a failed attempt to connect ends at once. Django's pool option with CONN_HEALTH_CHECKS fails
+tests/faults/test_restarted_database.py: the first push after a restart is answered 503.
 
     the server was restarted     the request that finds a dead connection gets a new one
     it is down briefly           requests retry, until it has been down for PATIENCE_SECONDS

@@ -1,4 +1,4 @@
-"""`manage.py loadconfig [FILE]`: bring users and rules of the configuration file into the database."""
+"""`manage.py loadconfig [FILE]`: import users and rules of the configuration file."""
 
 import json
 import sys
@@ -22,12 +22,11 @@ MAX_TOLD = 50
 
 
 class Command(BaseCommand):
-    """Apply the entries that changed since the last import, or with --check say which these are."""
+    """Apply the entries that changed since the last import, or list them with --check."""
 
-    help = "Import users and access rules from the configuration file: the one named, else the one in force."
+    help = "Import users and access rules from the configuration file: the one named, otherwise the one in force."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the file, which `manage.py` has made the configuration of this process, and --check."""
         parser.add_argument("file", nargs="?", help="The configuration file; its database is used.")
         parser.add_argument("--config", help="The same.")
         parser.add_argument(
@@ -37,17 +36,16 @@ class Command(BaseCommand):
             "Exit status 1 when an entry is not applied.",
         )
 
-        # As the server starts it: what that one runs with comes on standard input, one JSON object goes out.
+        # For the server: its configuration comes on standard input, one JSON object goes to standard output.
         parser.add_argument("--reload", action="store_true", help=SUPPRESS)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Import and print what was done."""
         try:
             with explained():
                 self._load(options)
         except CommandError as error:
             if options["reload"]:
-                # For the log of the server: not for Django, which puts the name of the class before it.
+                # For the server's log, without the class name that Django adds.
                 sys.exit(str(error))
             raise
 
@@ -87,7 +85,7 @@ class Command(BaseCommand):
 
 
 def _configuration(named: str | None) -> Configuration:
-    """Return the configuration of this process. Raises CommandError when it is not the file `named`."""
+    """Return the configuration of this process. Raises CommandError unless it is the file `named`."""
     configuration: Configuration = settings.REGISTRY
     if configuration.path is None:
         raise CommandError("There is no configuration file; name one: manage.py loadconfig config.yaml")
@@ -100,4 +98,4 @@ def _require_schema() -> None:
     setup.refuse_newer()
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise CommandError("The database has not the tables of this version; run: manage.py migrate")
+        raise CommandError("The database does not have the tables of this version; run: manage.py migrate")

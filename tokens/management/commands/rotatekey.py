@@ -1,4 +1,4 @@
-"""`manage.py rotatekey`: sign tokens with a new key from now on."""
+"""`manage.py rotatekey`: sign tokens with the next key."""
 
 from typing import Any
 
@@ -9,19 +9,15 @@ from tokens.keys import ring
 
 
 class Command(BaseCommand):
-    """Rotate."""
-
     help = (
-        "Sign tokens with the next key from now on, in every process and without a restart. Tokens of the key "
-        "that retires stay valid until they run out; /v2/token/jwks shows all keys."
+        "Sign tokens with the next key from now on, in every process and without a restart. Tokens of the retiring "
+        "key stay valid until they expire; /v2/token/jwks shows all keys."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the configuration file, which manage.py has applied already."""
         parser.add_argument("--config", help="the configuration file of the registry")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Rotate and say which keys changed roles."""
         try:
             retiring, active = ring.rotate()
         except KeyFileError as error:

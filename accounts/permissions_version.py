@@ -1,8 +1,7 @@
-"""The rights epoch: a value that differs after every change of account, membership, password or rule.
+"""The permissions version: a value that every change of account, membership, password or rule replaces.
 
-Triggers in the database replace it, in the transaction of the change and whoever makes it: admin, import,
-bulk update or a person with a database shell. The value is random rather than counted, so that a rollback
-or a restored backup can never bring back a value that some process remembers for other rights.
+Database triggers replace it in the transaction of the change: by admin, import, bulk update or database shell. It is
+random, not a counter: a rollback or a restored backup can't repeat a value that a process has cached permissions for.
 """
 
 from collections.abc import Sequence
@@ -16,23 +15,20 @@ _READ = Statement("SELECT value FROM accounts_rightsepoch WHERE id = 1")
 _RANDOM = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "gen_random_uuid()::text"}
 
 
-class MissingEpochError(Exception):
-    """The table has no row: the database was not migrated to the end."""
+class MissingVersionError(Exception):
+    """The table has no row: the migrations are incomplete."""
 
 
 def current() -> str:
-    """Return the epoch of this moment, in one statement that needs no query building.
-
-    Raises MissingEpochError when there is none: rights can't be judged then.
-    """
+    """Return the current version in one statement. Raises MissingVersionError."""
     row = _READ.row()
     if row is None:
-        raise MissingEpochError("accounts_rightsepoch is empty; run `manage.py migrate`")
+        raise MissingVersionError("accounts_rightsepoch is empty; run `manage.py migrate`")
     return str(row[0])
 
 
 def ensure(using: str = "default") -> None:
-    """Insert the row when it is missing."""
+    """Insert the row if it is missing."""
     database = connections[using]
     value = _RANDOM[database.vendor]
     with database.cursor() as cursor:
@@ -43,19 +39,19 @@ def ensure(using: str = "default") -> None:
 
 
 def renew(using: str = "default") -> None:
-    """Replace the value: every process judges all rights anew."""
+    """Replace the value, which invalidates the permission caches of every process."""
     database = connections[using]
     with database.cursor() as cursor:
         cursor.execute(f"UPDATE accounts_rightsepoch SET value = {_RANDOM[database.vendor]} WHERE id = 1")
 
 
 def watch(using: str, table: str, columns: Sequence[str] = ()) -> None:
-    """Replace the epoch with every insert, delete, truncation or update of `table` (of `columns` only, when given).
+    """Create the triggers that replace the version at each insert, delete, truncate or update of `table`.
 
-    Called after each migration, since SQLite drops a table's triggers when a migration rebuilds the table. All of its
-    triggers are replaced in one transaction, so that no change falls between an old one and its successor. The epoch
-    is renewed after it: a change of the time before, when a trigger may have been missing, counts now. Not within it:
-    a transaction that holds the epoch's row and waits for the table would be a deadlock.
+    With `columns`, only an update of these counts. It runs after each migration, because SQLite drops the triggers of a
+    table that a migration rebuilds. One transaction replaces all triggers, so no change is missed between two of them.
+    The version is replaced after it, for changes made while a trigger was missing; within it, a transaction that holds
+    the version's row and waits for the table would deadlock.
     """
     events = {
         "insert": "INSERT",

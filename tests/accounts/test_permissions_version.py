@@ -1,4 +1,4 @@
-"""The rights epoch differs after every change of rights, whoever makes it and however."""
+"""The permissions version differs after every change of rights, whoever makes it and however."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts import epoch
+from accounts import permissions_version
 from accounts.models import Account, FailedLogin, RightsEpoch
 from acl.models import Rule
 from tests.caller import Caller
@@ -23,7 +23,7 @@ def execute(statement: str) -> None:
 
 
 def triggers_of(table: str) -> set[str]:
-    """Return the names of the triggers that replace the epoch with a change of `table`."""
+    """Return the names of the triggers that replace the version with a change of `table`."""
     query = {
         "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s",
         "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal",
@@ -89,21 +89,21 @@ def _team(cast: None) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_change_of_rights_changes_the_epoch(way: str) -> None:
-    before = epoch.current()
+    before = permissions_version.current()
 
     WAYS[way]()
 
-    assert epoch.current() != before
+    assert permissions_version.current() != before
 
 
 def test_a_truncated_table_changes_the_epoch() -> None:
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has no TRUNCATE")
-    before = epoch.current()
+    before = permissions_version.current()
 
     execute("TRUNCATE acl_rule")
 
-    assert epoch.current() != before
+    assert permissions_version.current() != before
 
 
 def log_in_to_the_admin() -> None:
@@ -118,48 +118,48 @@ NO_CHANGES: dict[str, Callable[[], object]] = {
     "a counted failure": lambda: FailedLogin.objects.create(account="a", network="", forgiven_at=timezone.now()),
     "reading accounts": lambda: list(get_user_model().objects.all()),
     "reading rules": lambda: list(Rule.objects.all()),
-    "reading the epoch": epoch.current,
+    "reading the version": permissions_version.current,
 }
 
 
 @pytest.mark.parametrize("way", NO_CHANGES)
 def test_what_is_no_change_of_rights_leaves_the_epoch(way: str) -> None:
-    before = epoch.current()
+    before = permissions_version.current()
 
     NO_CHANGES[way]()
 
-    assert epoch.current() == before
+    assert permissions_version.current() == before
 
 
 def test_a_change_that_is_rolled_back_never_was() -> None:
-    before = epoch.current()
+    before = permissions_version.current()
     with transaction.atomic():
         a_rule().save()
-        inside = epoch.current()
+        inside = permissions_version.current()
         transaction.set_rollback(True)
 
     assert inside != before
-    assert epoch.current() == before
+    assert permissions_version.current() == before
 
 
 def test_an_epoch_never_comes_again() -> None:
-    seen = {epoch.current()}
+    seen = {permissions_version.current()}
     for _ in range(20):
         with transaction.atomic():
             a_rule().save()
-            seen.add(epoch.current())
+            seen.add(permissions_version.current())
             transaction.set_rollback(True)
 
     assert len(seen) == 21
 
 
 def test_migrating_again_keeps_one_epoch_and_renews_its_value() -> None:
-    before = epoch.current()
+    before = permissions_version.current()
 
-    epoch.ensure()
+    permissions_version.ensure()
     call_command("migrate", verbosity=0)
 
-    assert epoch.current() != before
+    assert permissions_version.current() != before
     assert RightsEpoch.objects.count() == 1
 
 
@@ -177,7 +177,7 @@ def test_a_replacement_of_triggers_that_fails_leaves_the_old_ones(table: str) ->
 
     before = triggers_of(table)
     with connection.execute_wrapper(fail_at_the_second), pytest.raises(OperationalError):
-        epoch.watch("default", table)
+        permissions_version.watch("default", table)
 
     assert triggers_of(table) == before
     assert len(before) >= 3
@@ -189,5 +189,5 @@ def test_without_an_epoch_no_rights_are_judged() -> None:
     RightsEpoch.objects.all().delete()
 
     assert caller.get("/v2/alice/app/manifests/v1", token=token).status_code == 500
-    with pytest.raises(epoch.MissingEpochError):
-        epoch.current()
+    with pytest.raises(permissions_version.MissingVersionError):
+        permissions_version.current()

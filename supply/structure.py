@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median, quantiles
 
-MODULES_A_FOLDER = 16
+MODULES_A_FOLDER = 15
 LINES_A_FILE = 400
 LEAST_MEDIAN = 6
 MOST_P90 = 30

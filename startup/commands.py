@@ -10,7 +10,7 @@ from core.command_errors import explained
 from core.db import database_fault, setup
 
 # Django's commands for operators; the others are for developers.
-_OF_USE = ("changepassword", "check", "createsuperuser", "dbshell", "migrate", "shell")
+_OF_USE = ("changepassword", "createsuperuser", "dbshell", "migrate", "shell")
 _FOREIGN = ("django", "rest_framework", "unfold")
 # Commands that write into the database; they refuse one of a newer version.
 _WRITING = frozenset(

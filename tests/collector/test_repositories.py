@@ -94,7 +94,7 @@ def test_the_table_of_a_run_names_a_repository_that_is_gone(
 
     shown = capsys.readouterr().out
     assert [line.split()[:3] for line in shown.splitlines()][1] == [APP, "1", "2"]
-    assert "1 repositories removed, in which nothing was left" in shown
+    assert "1 repository removed, in which nothing was left" in shown
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from django.core.management.commands import check
 class Command(check.Command):
     """Django's `check`, with the configuration file and its warnings."""
 
+    help = "Check the configuration file; with --deploy, name each weak setting and what to do."
+
     def handle(self, *app_labels: Any, **options: Any) -> None:
         """Print the configuration file and the results."""
         # Registered here only: a start prints the warnings itself, and other commands do not.

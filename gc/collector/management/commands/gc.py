@@ -114,12 +114,13 @@ def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
     would = "would be " if is_dry_run else ""
     lines = [f"{report.uploads} uploads {would}ended, {report.objects} objects {would}deleted from the storage"]
     if report.gone:
-        lines.append(f"{len(report.gone)} repositories removed, in which nothing was left")
+        gone = "1 repository" if len(report.gone) == 1 else f"{len(report.gone)} repositories"
+        lines.append(f"{gone} removed, in which nothing was left")
     if waiting := Trash.objects.count():
         minutes = trash.DELAY // timedelta(minutes=1)
         lines.append(
-            f"{counted(waiting, 'object')} in the trash: deleted {minutes} minutes after it came there if a server "
-            "runs, otherwise by the first `manage.py gc` after that"
+            f"{counted(waiting, 'object')} in the trash: each is deleted {minutes} minutes after it came there if a "
+            "server runs, otherwise by the first `manage.py gc` after that"
         )
     if stopped:
         rest = "not all is listed" if is_dry_run else "the rest is left for the next run"

@@ -156,6 +156,8 @@ def plain(given: Any, reading: Reading) -> Any:
         return [_plain_below(element, value, reading) for element, value in zip(given.elements, given, strict=True)]
     if isinstance(given, str) and not given.isprintable():
         raise Refused("a text, without control characters")
+    if isinstance(given, Odd):
+        raise Refused("a text, a decimal number, true or false", kind="text")
     return given
 
 

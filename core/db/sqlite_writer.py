@@ -116,8 +116,8 @@ class GroupCommit:
 
     def _lead(self, task: Task[Any], patience_seconds: float) -> None:
         tasks = [task]
-        database = database_of_thread()
         try:
+            database = database_of_thread()
             with (
                 nullcontext()
                 if database.is_in_memory_db()

@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from uuid import UUID
 
+from django.db import Error
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
@@ -16,6 +18,7 @@ from collector.dry_run.results import Finding, Kind
 from collector.models import Job
 from collector.report import Report
 from collector.throttle import Throttle
+from core.api.errors import RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
@@ -30,6 +33,7 @@ logger = logging.getLogger(__name__)
 # Beside many pushes into SQLite a transaction for each waited up to a second, and the trash grew.
 OBJECTS_AT_ONCE = 50
 
+_OBJECTS = Statement("SELECT id, key FROM distribution_trash WHERE id = ANY(%s)")
 _REMOVE_OBJECTS = Statement("DELETE FROM distribution_trash WHERE id = ANY(%s)")
 
 
@@ -114,22 +118,40 @@ def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:
     for page in by_age(due_trash(now), "delete_after"):
         for first in range(0, len(page), OBJECTS_AT_ONCE):
             started_at = time.monotonic()
-            # If a power cut undoes this, the next run repeats it: a missing object counts as deleted.
-            deleted = [row.pk for row in page[first : first + OBJECTS_AT_ONCE] if _is_deleted(row, report)]
-            report.objects += transactions.run_volatile(_REMOVE_OBJECTS.run, deleted)
-            failpoint("trash.after_row")
+            _delete_objects([row.pk for row in page[first : first + OBJECTS_AT_ONCE]], report, throttle)
             throttle.pause(started_at)
 
 
-def _is_deleted(row: Trash, report: Report) -> bool:
+def _delete_objects(pks: list[int], report: Report, throttle: Throttle) -> None:
+    """Delete the objects of these rows, then the rows together."""
+    deleted: list[int] = []
+    try:
+        # Read again: `fsck --repair` takes an object that is in use out of the trash.
+        for pk, key in _OBJECTS.rows(pks):
+            if _is_deleted(pk, key, report):
+                deleted.append(pk)
+            # A storage may need seconds for each: the lease is renewed meanwhile, and the run can be stopped.
+            throttle.check()
+    finally:
+        # If this fails, or a power cut undoes it, the next run repeats it: a missing object counts as deleted.
+        try:
+            report.objects += transactions.run_volatile(_REMOVE_OBJECTS.run, deleted)
+        except (Error, RegistryError):
+            logger.exception("the rows of deleted objects can't be removed", extra={"rows": len(deleted)})
+            report.failures += len(deleted)
+        failpoint("trash.after_row")
+
+
+def _is_deleted(pk: int, key: str, report: Report) -> bool:
     """Delete an object. One that resists is put off, otherwise it would fail again, and be logged, every minute."""
     try:
         failpoint("trash.before_delete")
-        blob_store().delete(row.key)
+        blob_store().delete(key)
     except Exception:  # one broken object must not keep the others
-        logger.exception("an object of the trash can't be deleted", extra={"key": row.key})
-        transactions.run_volatile(Trash.objects.filter(pk=row.pk).update, delete_after=Now() + trash.DELAY)
+        logger.exception("an object of the trash can't be deleted", extra={"key": key})
         report.failures += 1
+        with suppress(Error, RegistryError):
+            transactions.run_volatile(Trash.objects.filter(pk=pk).update, delete_after=Now() + trash.DELAY)
         return False
     failpoint("trash.after_delete")
     return True

@@ -10,8 +10,9 @@ from django.db.models.functions import Now
 
 from collector import expiry
 from collector.report import Report
-from collector.throttle import Throttle
-from core.db import clock
+from collector.throttle import StopError, Throttle
+from core.api.errors import unavailable
+from core.db import clock, transactions
 from distribution.models import Repository, Trash, Upload
 from tests.caller import Caller
 from tests.collector.runs import DAY, collect, pass_time
@@ -105,3 +106,63 @@ def test_nothing_is_forgotten_while_the_storage_is_not_mounted(db: None) -> None
         collect()
 
     assert Trash.objects.exists()
+
+
+def fill_trash(alice: Caller, *contents: bytes) -> list[str]:
+    """Delete blobs of these contents, and return the keys of their objects, which are due."""
+    for content in contents:
+        digest = push_blob(alice, APP, content)
+        alice.delete(f"/v2/{APP}/blobs/{digest}")
+    Trash.objects.update(delete_after=Now() - timedelta(minutes=1))
+    return list(Trash.objects.order_by("delete_after", "pk").values_list("key", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_object_that_leaves_the_trash_meanwhile_is_not_deleted(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, last = fill_trash(alice, b"first", b"last")
+    monkeypatch.setattr(expiry, "OBJECTS_AT_ONCE", 1)
+
+    def take_out() -> None:
+        Trash.objects.filter(key=last).delete()
+
+    expiry.empty_trash(clock.now(), Report(), Throttle(take_out))
+
+    assert not storages["blobs"].exists(first)
+    assert storages["blobs"].exists(last)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_can_not_be_removed_keep_no_other_object_from_being_deleted(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = fill_trash(alice, b"first", b"last")
+    monkeypatch.setattr(expiry, "OBJECTS_AT_ONCE", 1)
+    run_volatile, failures = transactions.run_volatile, [unavailable("the database is busy")]
+
+    def fail_once(*arguments: object) -> object:
+        if failures:
+            raise failures.pop()
+        return run_volatile(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(transactions, "run_volatile", fail_once)
+    report = Report()
+
+    expiry.empty_trash(clock.now(), report, Throttle())
+
+    assert (report.objects, report.failures) == (1, 1)
+    assert list(Trash.objects.values_list("key", flat=True)) == [keys[0]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_run_can_be_stopped_after_each_object(alice: Caller) -> None:
+    fill_trash(alice, b"first", b"last")
+
+    def stop() -> None:
+        raise StopError("enough")
+
+    with pytest.raises(StopError):
+        expiry.empty_trash(clock.now(), Report(), Throttle(stop))
+
+    assert Trash.objects.count() == 1

@@ -38,6 +38,9 @@ def confined() -> list[str]:
 class Container(Server):
     """A server in a container, whose folder is all that it may write to."""
 
+    # A copy of the template would belong to the user of the tests.
+    is_migrated = False
+
     def __init__(self, folder: Path, engine: Path) -> None:
         super().__init__(folder)
         self.docker = docker_at(f"unix://{engine}/docker.sock", engine, self.host)

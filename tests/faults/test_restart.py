@@ -84,4 +84,4 @@ def test_a_collection_beside_one_that_was_killed_says_whose_turn_it_is(registry:
 
     assert killed.returncode == -signal.SIGKILL
     assert (early.returncode, late.returncode) == (3, 0), early.stderr
-    assert "Another run is at work" in early.stderr
+    assert "Another run is in progress" in early.stderr

@@ -12,6 +12,8 @@ from tests.clients.server import ROOT
 from tests.stress.world import World
 
 LIVES_SECONDS = (1.0, 5.0)
+# How much longer a successor may live, at most, while none finishes a run.
+MAX_PATIENCE = 16
 PACES = ("real", "hurry")
 
 
@@ -50,14 +52,16 @@ class Collectors:
     def _kill_now_and_then(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         """Kill child after child; the parent ends only when one ended by itself."""
         chance = self._world.chance(folder.name)
+        patience = 1
         assert process.stdout is not None
         while not self._is_over.is_set():
             line = process.stdout.readline()
             if not line:
                 self._world.tally.fail(f"a collector ended: {(folder / 'log').read_text()[-2000:]}")
                 return
-            self._is_over.wait(chance.uniform(*LIVES_SECONDS))
-            self._kill(int(line), folder)
+            self._is_over.wait(patience * chance.uniform(*LIVES_SECONDS))
+            # Otherwise a backlog that takes longer than a life would grow for ever, and links would never be reached.
+            patience = 1 if self._kill(int(line), folder) else min(2 * patience, MAX_PATIENCE)
 
     def _end(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         """Kill the parent, then the child that it made last."""
@@ -69,22 +73,24 @@ class Collectors:
             for line in process.stdout:
                 self._kill(int(line), folder)
 
-    def _kill(self, child: int, folder: Path) -> None:
+    def _kill(self, child: int, folder: Path) -> bool:
+        """Kill a child, and tell whether it had finished a run."""
         try:
             os.kill(child, signal.SIGKILL)
         except ProcessLookupError:
             # It ended by itself: the parent says so by its own end.
-            return
+            return False
         self._world.tally.add("collectors killed")
-        self._count(folder / str(child), folder)
+        return self._count(folder / str(child), folder)
 
-    def _count(self, file: Path, folder: Path) -> None:
-        """Count what a child wrote last; what it did since, or was writing when it was killed, is not counted."""
+    def _count(self, file: Path, folder: Path) -> bool:
+        """Count what a child wrote last, not what it did since; tell whether that is a run."""
         try:
             counts: dict[str, int] = json.loads(file.read_text())
         except (FileNotFoundError, ValueError):
-            return
+            return False
         for name, number in counts.items():
             self._world.tally.add(f"collected {name}", number)
         if counts["failures"]:
             self._world.tally.fail(f"a collector failed: {(folder / 'log').read_text()[-2000:]}")
+        return counts["runs"] > 0

@@ -70,14 +70,15 @@ class Upgraded:
 
 
 def unpack(folder: Path) -> dict[str, Any]:
-    """Unpack the data folder as if it had been left a moment ago, and return what clients knew.
+    """Unpack the data folder as if it had been left a minute ago, and return what clients knew.
 
     Otherwise uploads and refresh tokens expire with the age of the fixture.
     """
     with tarfile.open(ROOT / "fixtures" / "upgrade" / "2dc1c94.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     known: dict[str, Any] = json.loads((folder / "known.json").read_text())
-    age = time.time() - known["made_at"]
+    # `made_at` is some seconds before the last rows: nothing may be of the future.
+    age = time.time() - 60 - known["made_at"]
     for path in folder.rglob("*"):
         os.utime(path, (known["made_at"] + age,) * 2)
     with closing(sqlite3.connect(folder / "data" / "registry.sqlite3")) as database, database:

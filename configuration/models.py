@@ -36,32 +36,42 @@ _USERS = "a mapping of names to users, {} for no users, or no key `users` to kee
 _USER_NAME = "a name of at most 128 letters, digits and . _ @ + $ -, with a letter or digit first"
 _RULES = "a list of rules, [] for no rules, or no key `acl` to keep them in the admin only"
 _SUBJECTS: tuple[SubjectKind, ...] = ("account", "group", "anonymous")
-_BACKENDS: tuple[StorageBackend, ...] = ("filesystem", "s3", "gcs", "azure")
+_BACKENDS: tuple[StorageBackend, ...] = ("filesystem", "s3")
 _COUNTS = (("max_slow_clients", (1, 4096)), ("threads", (2, 1024)))
 _COMPRESSED = "compressed blobs would have other digests"
 _OVERWRITES = "the registry never writes a key twice"
+# Shorter than the trash keeps an object (`distribution.storage.trash`).
+MAX_URL_SECONDS = 900
 _OBJECT = "it is a Python object, which a file can't hold"
-_NOT_IN_S3_AND_GCS = {
+_STREAMS = "the registry streams: no object is kept in memory or in a file"
+_NO_WRITER = "blobs can be in filesystem or s3 only; pushes to this cloud have no tested writer yet"
+UNSUPPORTED = {
     "querystring_auth": "the URLs of private blobs are always signed",
     "gzip": _COMPRESSED,
     "gzip_content_types": _COMPRESSED,
     "file_overwrite": _OVERWRITES,
+    "file_name_charset": "keys are ASCII",
+    "max_memory_size": _STREAMS,
+    "use_threads": _STREAMS,
+    "transfer_config": _OBJECT,
+    "client_config": _OBJECT,
 }
-UNSUPPORTED = {
-    "s3": _NOT_IN_S3_AND_GCS | {"transfer_config": _OBJECT, "client_config": _OBJECT},
-    "gcs": _NOT_IN_S3_AND_GCS | {"credentials": "the variable GOOGLE_APPLICATION_CREDENTIALS names their file"},
-    "azure": {"overwrite_files": _OVERWRITES, "token_credential": _OBJECT},
-}
+UNSUPPORTED_CLOUDS = {"gcs": _NO_WRITER, "azure": _NO_WRITER}
 
 _Text = Annotated[str, read.OPTION]
 _Secret = Annotated[str, read.SECRET_OPTION, Key(is_secret=True)]
-_Number = Annotated[int, read.NUMBER]
 _Boolean = Annotated[bool, read.BOOLEAN]
 _Plain = Annotated[Any, read.PLAIN]
 
 
+def _check_s3(s3: Members) -> None:
+    if "custom_domain" in s3 and not ("cloudfront_key_id" in s3 and "cloudfront_key" in s3):
+        expected = "cloudfront_key_id and cloudfront_key beside it: the URLs of private blobs are always signed"
+        s3.elements["custom_domain"].report(expected)
+
+
 class S3(TypedDict, total=False):
-    """The options of `S3Storage` in django-storages 1.14, less those that would break the registry."""
+    """The options of `S3Storage` in django-storages 1.14, less those that would break the registry or do nothing."""
 
     bucket_name: Annotated[str, read.text("the name of a bucket"), Key(required="the name of a bucket")]
     region_name: _Text
@@ -82,49 +92,7 @@ class S3(TypedDict, total=False):
     url_protocol: _Text
     cloudfront_key_id: _Text
     cloudfront_key: _Secret
-    querystring_expire: _Number
-    max_memory_size: _Number
-    use_threads: _Boolean
-    file_name_charset: _Text
-
-
-class GCS(TypedDict, total=False):
-    """The options of `GoogleCloudStorage`, likewise."""
-
-    bucket_name: Annotated[str, read.text("the name of a bucket"), Key(required="the name of a bucket")]
-    project_id: _Text
-    custom_endpoint: _Text
-    location: _Text
-    default_acl: _Text
-    object_parameters: _Plain
-    expiration: Annotated[timedelta, read.duration(timedelta(seconds=1), "of at least 1s")]
-    max_memory_size: _Number
-    blob_chunk_size: _Number
-    iam_sign_blob: _Boolean
-    sa_email: _Text
-
-
-class Azure(TypedDict, total=False):
-    """The options of `AzureStorage`, likewise."""
-
-    azure_container: Annotated[str, read.text("the name of a container"), Key(required="the name of a container")]
-    account_name: _Text
-    account_key: _Secret
-    sas_token: _Secret
-    connection_string: _Secret
-    endpoint_suffix: _Text
-    custom_domain: _Text
-    api_version: _Text
-    azure_ssl: _Boolean
-    location: _Text
-    object_parameters: _Plain
-    cache_control: _Text
-    default_content_type: _Text
-    upload_max_conn: _Number
-    timeout: _Number
-    max_memory_size: _Number
-    expiration_secs: _Number
-    client_options: _Plain
+    querystring_expire: Annotated[int, read.integer(60, MAX_URL_SECONDS)]
 
 
 class Filesystem(TypedDict, total=False):
@@ -134,12 +102,12 @@ class Filesystem(TypedDict, total=False):
 
 
 class StorageFile(TypedDict, total=False):
-    """Where blobs lie: exactly one of filesystem, s3, gcs, azure."""
+    """Where blobs lie: either filesystem or s3."""
 
     filesystem: Annotated[Filesystem, Section(), Key("A folder.")]
-    s3: Annotated[S3, Section(unsupported=UNSUPPORTED["s3"]), Key("Amazon S3 and what speaks its protocol.")]
-    gcs: Annotated[GCS, Section(unsupported=UNSUPPORTED["gcs"]), Key("Google Cloud Storage.")]
-    azure: Annotated[Azure, Section(unsupported=UNSUPPORTED["azure"]), Key("Azure Blob Storage.")]
+    s3: Annotated[S3, Section(_check_s3, unsupported=UNSUPPORTED), Key("Amazon S3 and what speaks its protocol.")]
+    redirect: Annotated[bool, read.BOOLEAN, Key("Whether clients download from S3 itself.")]
+    public_endpoint: Annotated[str, read.PUBLIC_URL, Key("The endpoint of S3 that clients use.")]
     min_free: Annotated[tuple[int | None, Fraction | None], read.RESERVE, Key("What stays free of the disk.")]
     max_blob_size: Annotated[int, read.BLOB_SIZE, Key("The largest blob that may be pushed.")]
     scrub: Annotated[
@@ -196,6 +164,12 @@ def _check_storage(storage: Members) -> None:
     elif "min_free" in storage and chosen != ["filesystem"]:
         warning = f"for a SQLite database only: {chosen[0]} has no disk to keep free"
         storage.element.below("min_free").warn(warning)
+    if chosen == ["filesystem"]:
+        for key in ("redirect", "public_endpoint"):
+            if key in storage:
+                storage.element.below(key).warn("not used: the registry itself serves the blobs of a folder")
+    elif "public_endpoint" in storage and storage.get("redirect") is False:
+        storage.element.below("public_endpoint").warn("not used: redirect is false")
 
 
 def _check_rule(rule: Members) -> None:
@@ -270,7 +244,9 @@ class File(TypedDict, total=False):
         BeforeValidator(_check_rules),
         Key("Who may do what."),
     ]
-    storage: Annotated[StorageFile, Section(_check_storage, one_of=_BACKENDS), Key("Where blobs lie.")]
+    storage: Annotated[
+        StorageFile, Section(_check_storage, unsupported=UNSUPPORTED_CLOUDS, one_of=_BACKENDS), Key("Where blobs lie.")
+    ]
     database: Annotated[Database, Section(), Key("SQLite or PostgreSQL.", is_always=True)]
     garbage_collector: Annotated[GarbageCollector, Section(), Key("Removes what nothing refers to.")]
     auth: Annotated[Auth, Section(_check_auth), Key("Tokens that clients get.", is_always=True)]
@@ -356,7 +332,8 @@ def _storage(file: StorageFile, folder: Path) -> Storage:
     if backend == "filesystem":
         folder, options = options.get("rootdirectory", folder), {}
     reserve = Reserve(*file["min_free"]) if "min_free" in file else Reserve()
-    return Storage(backend, folder, options, reserve, file.get("max_blob_size"), file.get("scrub"))
+    redirect, endpoint = file.get("redirect", True), file.get("public_endpoint")
+    return Storage(backend, folder, options, reserve, file.get("max_blob_size"), file.get("scrub"), redirect, endpoint)
 
 
 class _Schema(GenerateJsonSchema):
@@ -379,4 +356,4 @@ def json_schema() -> dict[str, Any]:
     return FILE.json_schema(schema_generator=_Schema)
 
 
-SECRET_OPTIONS = frozenset(name for cloud in (S3, GCS, Azure) for name, key in keys(cloud).items() if key.is_secret)
+SECRET_OPTIONS = frozenset(name for name, key in keys(S3).items() if key.is_secret)

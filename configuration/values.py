@@ -40,7 +40,7 @@ Network = IPv4Network | IPv6Network
 SubjectKind = Literal["account", "group", "anonymous"]
 SigningMethod = Literal["rsa", "hmac"]
 AccessLog = Literal["off", "text", "json"]
-StorageBackend = Literal["filesystem", "s3", "gcs", "azure"]
+StorageBackend = Literal["filesystem", "s3"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +173,12 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where blobs lie: a folder, or a cloud with the options of its django-storages backend.
+    """Where blobs lie: a folder, or S3 with the options of its django-storages backend.
 
     `min_free` is about the disk of the folder and that of a SQLite database; a cloud has none. `max_blob_size` is in
     bytes, None: as large as comes. `scrub` is the time in which each blob is read
-    once and compared with its digest; None: never.
+    once and compared with its digest; None: never. With `redirect`, clients download from S3, at `public_endpoint`
+    (None: the endpoint that the registry itself uses).
     """
 
     backend: StorageBackend = "filesystem"
@@ -186,6 +187,8 @@ class Storage:
     min_free: Reserve = Reserve()
     max_blob_size: int | None = None
     scrub: timedelta | None = None
+    redirect: bool = True
+    public_endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

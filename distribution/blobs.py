@@ -9,6 +9,7 @@ from acl.name_range import covers
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
 from core.api.errors import ErrorCode, RegistryError, in_use, unavailable
+from core.caches import TTLCache
 from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import release_connection
@@ -23,6 +24,9 @@ from distribution.storage.stored_content import Content
 
 logger = logging.getLogger(__name__)
 
+# The objects that a cloud had a minute ago: it need not be asked before each pull.
+CONFIRMED_SECONDS = 60
+_confirmed: TTLCache[bool] = TTLCache(CONFIRMED_SECONDS)
 
 _FIND_SOUND = Statement("SELECT id, digest, size, key FROM distribution_blob WHERE digest = %s AND NOT is_corrupt")
 # Few clients mount without naming a source: of a blob that more repositories link, only this many are examined. Every
@@ -64,11 +68,11 @@ def find(name: RepositoryName, digest: Digest) -> FoundBlob:
     return found
 
 
-def open_at(found: FoundBlob, offset: int = 0) -> IO[bytes]:
-    """Open the blob at `offset`. Raises UNAVAILABLE when its object is missing."""
+def open_at(found: FoundBlob, offset: int = 0, size: int | None = None) -> IO[bytes]:
+    """Open the blob at `offset`, for at most `size` bytes. Raises UNAVAILABLE when its object is missing."""
     with _storage_faults(found):
         try:
-            return blob_store().open_at(found.key, offset)
+            return blob_store().open_at(found.key, offset, size)
         except MissingObjectError:
             check_storage()
     raise _broken(found, "is missing")
@@ -92,9 +96,14 @@ def mark_if_lost(digest: Digest) -> None:
 
 def _check_object(found: FoundBlob) -> None:
     """Refuse a blob whose object is missing or short: its client would not push the bytes again."""
+    is_cloud = blob_store().is_cloud
+    if is_cloud and _confirmed.get(found.key):
+        return
     loss = _loss_of(found)
     if loss:
         raise _broken(found, loss)
+    if is_cloud:
+        _confirmed.put(found.key, True)
 
 
 def _loss_of(found: FoundBlob) -> str:

@@ -17,6 +17,7 @@ from core.db.statement import Statement
 from core.db.transactions import run_once
 from distribution.storage import disk_reserve
 from distribution.storage.blob_store import blob_store, check_storage
+from distribution.storage.cloud import CloudError
 
 OK = "ok"
 UNAVAILABLE = "unavailable"
@@ -96,6 +97,9 @@ def read_storage() -> tuple[str, str]:
     """Return the states of the storage and of its free space, which is low below the reserve."""
     try:
         check_storage()
+    except CloudError as error:
+        log.warning("the storage does not answer: %s", error)
+        return UNAVAILABLE, UNKNOWN
     except Exception:  # each storage backend has errors of its own
         log.warning("the storage does not answer", exc_info=True)
         return UNAVAILABLE, UNKNOWN
@@ -110,6 +114,9 @@ def write_storage() -> str:
     """Write and delete an object, and return the state."""
     try:
         blob_store().try_writing()
+    except CloudError as error:
+        log.warning("the storage can't be written: %s", error)
+        return f"not writable: {error.state}"
     except Exception as error:  # as above
         log.warning("the storage can't be written", exc_info=True)
         number = error.errno if isinstance(error, OSError) else None

@@ -120,9 +120,7 @@ DATABASES = {"default": _database()}
 # --- blobs -------------------------------------------------------------------------------------------
 _BLOB_BACKENDS = {
     "filesystem": "distribution.storage.local.DurableFileSystemStorage",
-    "s3": "storages.backends.s3.S3Storage",
-    "gcs": "storages.backends.gcloud.GoogleCloudStorage",
-    "azure": "storages.backends.azure_storage.AzureStorage",
+    "s3": "distribution.storage.s3.RegistryS3Storage",
 }
 
 
@@ -131,6 +129,8 @@ def _blob_storage() -> dict[str, Any]:
     options = dict(storage.options)
     if storage.backend == "filesystem":
         options = {"location": str(storage.rootdirectory.absolute())}
+    else:
+        options |= {"redirect": storage.redirect, "public_endpoint": storage.public_endpoint}
     return {"BACKEND": _BLOB_BACKENDS[storage.backend], "OPTIONS": options}
 
 

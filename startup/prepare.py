@@ -134,16 +134,31 @@ def _prepare_storage(*, has_blobs: bool) -> None:
         is_lost = has_blobs and not store.is_prepared()
         if not is_lost:
             store.prepare()
-            store.probe()
+            if store.is_cloud:
+                _try_cloud()
+            else:
+                store.probe()
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         remedy = f"correct the section storage in {in_force().path}"
         if isinstance(error.__cause__ or error.__context__, ImportError):
-            extra = {"gcs": "google"}.get(in_force().storage.backend, in_force().storage.backend)
-            remedy = f"run: {sys.executable} -m pip install 'django-storages[{extra}]'"
+            remedy = f"run: {sys.executable} -m pip install 'django-storages[{in_force().storage.backend}]'"
         raise StartError(f"storage: {reason}; {remedy}") from error
     if is_lost:
         raise StartError(_NO_OBJECTS.format(folder=in_force().storage.rootdirectory))
+
+
+def _try_cloud() -> None:
+    """Write, read back and delete an object: each permission that a push needs. A full cloud still serves pulls."""
+    from distribution.storage.blob_store import blob_store
+    from distribution.storage.cloud import FULL, CloudError
+
+    try:
+        blob_store().try_writing()
+    except CloudError as error:
+        if error.state != FULL:
+            raise
+        _say_error(f"warning: storage: {error}; pushes are refused")
 
 
 def _prepare_database() -> Contents:

@@ -8,31 +8,25 @@ A committed row names each key before its first byte is written, so every object
 may be longer than its row says; that of a blob never is, and never changes.
 """
 
+import errno
 import io
 import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
+from distribution.storage.cloud import CloudError, CloudStorage, KeyTakenError, Piece, Reader, UnfinishedWrite
 from distribution.storage.local import DurableFileSystemStorage
+
+__all__ = ["BlobStore", "CloudError", "KeyTakenError", "MissingObjectError", "Piece", "Reader", "RenamedObjectError"]
 
 # Beside the folder of objects.
 _PROBE = "probe-"
 # A disk that is full has no room for it.
 _PAGE = bytes(4096)
-
-
-class Reader(Protocol):
-    """A stream of bytes."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return at most `size` bytes; none at the end."""
-        ...
-
-    def readinto(self, view: memoryview, /) -> int | None:
-        """Put at most `len(view)` bytes into `view` and return how many; 0 at the end."""
-        ...
 
 
 class MissingObjectError(Exception):
@@ -53,20 +47,50 @@ class BlobStore:
     def is_disk(self) -> bool:
         """Return whether objects are files of this registry's own.
 
-        If so, `append` and `truncate` work, and `write` raises FileExistsError for a key that has an object, even an
-        unfinished one.
+        If so, `append` and `truncate` work, `join` does not, and `write` raises FileExistsError, with nothing read, for
+        a key that has an object, even an unfinished one. A cloud raises KeyTakenError once all is read.
         """
         return isinstance(self._storage, DurableFileSystemStorage)
+
+    @property
+    def is_cloud(self) -> bool:
+        """Return whether objects are behind a network: `join` works, and each question costs a request."""
+        return isinstance(self._storage, CloudStorage)
 
     def write(self, key: str, reader: Reader) -> None:
         """Store every byte of `reader` under `key`, durable when this returns.
 
         An exception from the reader leaves no object.
         """
-        saved = self._storage.save(key, _Content(reader))  # type: ignore[arg-type]  # the part of File that is used
+        if not isinstance(self._storage, DurableFileSystemStorage | CloudStorage):
+            self._write_or_delete(key, reader)
+            return
+        self._storage.save(key, _Content(reader))  # type: ignore[arg-type]  # the part of File that is used
+
+    def _write_or_delete(self, key: str, reader: Reader) -> None:
+        """Write by a storage of Django, which may choose another name, and leaves what a failed reader gave."""
+        if self._storage.exists(key):
+            raise KeyTakenError(f"the key {key} has an object already")
+        try:
+            saved = self._storage.save(key, _Content(reader))  # type: ignore[arg-type]  # the part of File that is used
+        except BaseException:
+            self._storage.delete(key)
+            raise
         if saved != key:
             self._storage.delete(saved)
             raise RenamedObjectError(f"the storage stored {key} as {saved}")
+
+    def join(self, pieces: list[Piece], key: str, on_step: Callable[[], None]) -> bool:
+        """Join objects under a new key, durably, without their bytes passing through here; False if that can't be.
+
+        `on_step` is called before each step; what it raises leaves no object. Raises MissingObjectError.
+        """
+        if not isinstance(self._storage, CloudStorage):
+            return False
+        try:
+            return self._storage.join(pieces, key, on_step)
+        except FileNotFoundError as error:
+            raise MissingObjectError(str(error)) from error
 
     def append(self, key: str, reader: Reader, size: int) -> None:
         """Truncate the object to `size` bytes and append every byte of `reader`, durable when this returns.
@@ -103,10 +127,15 @@ class BlobStore:
         if isinstance(self._storage, DurableFileSystemStorage):
             self._storage.free(key)
 
-    def open_at(self, key: str, offset: int = 0) -> IO[bytes]:
-        """Open the object for reading from byte `offset` on. Raises MissingObjectError."""
+    def open_at(self, key: str, offset: int = 0, size: int | None = None) -> IO[bytes]:
+        """Open the object for reading from byte `offset` on. Raises MissingObjectError.
+
+        A caller that needs no more than `size` bytes says so: a cloud then sends no others.
+        """
         file: IO[bytes]
         try:
+            if isinstance(self._storage, CloudStorage):
+                return self._storage.open_at(key, offset, size)
             if isinstance(self._storage, FileSystemStorage):
                 file = open(self._storage.path(key), "rb")  # noqa: PTH123, SIM115 - the caller closes it; sendfile needs it bare
             else:
@@ -119,7 +148,9 @@ class BlobStore:
 
     def redirect_url(self, key: str) -> str | None:
         """Return a temporary URL of the object for clients, None when the registry has to serve it."""
-        return None if isinstance(self._storage, FileSystemStorage) else self._storage.url(key)
+        if isinstance(self._storage, FileSystemStorage):
+            return None
+        return self._storage.redirect_url(key) if isinstance(self._storage, CloudStorage) else self._storage.url(key)
 
     def is_prepared(self) -> bool:
         """Return whether `prepare` has run before; a cloud needs none."""
@@ -135,14 +166,16 @@ class BlobStore:
         return Path(self._storage.path("")) if isinstance(self._storage, FileSystemStorage) else None
 
     def probe(self) -> None:
-        """Ask the storage for a missing object; raises what its client raises when it does not answer."""
-        if isinstance(self._storage, FileSystemStorage):
+        """Ask the storage for something cheap; raises what its client raises when it does not answer."""
+        if isinstance(self._storage, CloudStorage):
+            self._storage.probe()
+        elif isinstance(self._storage, FileSystemStorage):
             self._storage.listdir("objects/00")
         else:
             self._storage.exists("objects/probe")
 
     def try_writing(self) -> None:
-        """Write a small object as durably as an upload, and delete it; raises what the storage's client raises.
+        """Write a small object as durably as an upload, read it back and delete it; raises what the storage raises.
 
         Leftovers of killed processes are deleted first. One of them may be in use by another process, whose own
         deletion then finds nothing, which is no error.
@@ -153,7 +186,17 @@ class BlobStore:
                 self.delete(left)
         key = f"{_PROBE}{uuid.uuid4().hex}"
         self.write(key, io.BytesIO(_PAGE))
-        self.delete(key)
+        try:
+            with self.open_at(key) as file:
+                if file.read() != _PAGE:
+                    raise OSError(errno.EIO, "the storage gave other bytes back than it took")
+        finally:
+            self.delete(key)
+
+    def unfinished_writes(self, age: timedelta) -> Iterator[UnfinishedWrite]:
+        """Yield the writes that began at least `age` ago and whose parts still take space; a disk has none."""
+        if isinstance(self._storage, CloudStorage):
+            yield from self._storage.unfinished_writes(age)
 
 
 class _Content:

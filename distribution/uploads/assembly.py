@@ -22,13 +22,14 @@ from distribution.models import Upload
 from distribution.protocol.digest import Digest, RunningHash
 from distribution.storage import trash
 from distribution.storage.blob_store import blob_store, new_key
+from distribution.storage.cloud import Piece
 from distribution.storage.local import CHUNK_BYTES
 from distribution.storage.stored_content import Content
 from distribution.uploads import chunks, leases, resumable_hash
 from distribution.uploads.admission import Growth
 from distribution.uploads.chunks import Place
 from distribution.uploads.hashing_reader import HashingReader, read_to_end
-from distribution.uploads.leases import Claim
+from distribution.uploads.leases import Claim, LostLeaseError
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class JoinedReader:
             if span is None:
                 return b""
             self._span, self._left = span, span.end - span.first
-            self._file = blob_store().open_at(span.key, span.first)
+            self._file = blob_store().open_at(span.key, span.first, self._left)
         chunk = self._file.read(min(size, self._left))
         if not chunk:
             raise EOFError(f"{self._left} bytes that count are not there")
@@ -101,6 +102,10 @@ class _Stored:
     hash_state: bytes | None
     chunk_start: int
     may_be_published: bool
+
+    def is_hashed(self, algorithm: str) -> bool:
+        """Return whether the hash state is that of all bytes."""
+        return resumable_hash.resume(self.hash_state, algorithm, self.upload.offset) is not None
 
     def digest(self, algorithm: str) -> Digest:
         """Return the digest of all bytes, which takes a pass over them when the hash state is unknown."""
@@ -135,7 +140,8 @@ def assemble(upload: Upload, claim: Claim, digest: Digest) -> Content:
     stored = _find(upload)
     actual = stored.digest(digest.algorithm)
     if actual == digest:
-        return _in_place(stored, digest) or _copy(upload, claim, stored.spans, digest)
+        content = _in_place(stored, digest) or _joined(upload, claim, stored, digest)
+        return content or _copy(upload, claim, stored.spans, digest)
     for spans in stored.without_repetition():
         if _digest_of(spans, digest.algorithm) == digest:
             return _copy(upload, claim, spans, digest)
@@ -172,6 +178,40 @@ def _in_place(stored: _Stored, digest: Digest) -> Content | None:
     if size < offset:
         raise _unreadable(key, EOFError(f"{offset - size} bytes that count are not there"))
     return Content(key, size, digest, offset, None) if size == offset else None
+
+
+def _joined(upload: Upload, claim: Claim, stored: _Stored, digest: Digest) -> Content | None:
+    """Return the whole upload as one object that a cloud joined from those of its chunks, None when it can't.
+
+    The stored hash state is the proof of the digest, as for an upload in one object: no byte is read again.
+    """
+    if not blob_store().is_cloud or not stored.is_hashed(digest.algorithm):
+        return None
+    running = resumable_hash.start(digest.algorithm)
+    place = transactions.run(_claim, upload, claim, running)
+    failpoint("upload.after_assembly_claim")
+    growth = Growth(upload, claim, stored.upload.offset)
+    pieces = [Piece(span.key, span.end) for span in stored.spans]
+    release_connection()
+    try:
+        is_joined = blob_store().join(pieces, place.key, lambda: growth.add(0))
+        size = blob_store().size(place.key) if is_joined else 0
+    except LostLeaseError as error:
+        claim.spoiled_key = place.key
+        raise chunks.range_error(upload) from error
+    except RegistryError:
+        claim.spoiled_key = place.key
+        raise
+    except Exception as error:
+        claim.spoiled_key = place.key
+        raise _unreadable(place.key, error) from error
+    if not is_joined:
+        return None
+    failpoint("upload.after_assembly")
+    if size != upload.offset:
+        claim.spoiled_key = place.key
+        raise _unreadable(place.key, EOFError(f"{size} bytes were joined instead of {upload.offset}"))
+    return Content(place.key, size, digest, upload.offset, claim.lease)
 
 
 def _copy(upload: Upload, claim: Claim, spans: list[_Span], digest: Digest) -> Content:

@@ -18,6 +18,9 @@ class BlobResponse(FileResponse):
     Django's own headers would name the storage key in a Content-Disposition.
     """
 
+    # Of an object in a cloud, which has no descriptor.
+    block_size = 64 * 1024
+
     def set_headers(self, filelike: object) -> None:
         pass
 
@@ -41,7 +44,8 @@ class BlobView(RepositoryView):
             return empty(304, _headers(found))
         url = blob_store().redirect_url(found.key)
         if url is not None:
-            return HttpResponseRedirect(url, status=307, headers=_headers(found))
+            # The URL expires.
+            return HttpResponseRedirect(url, status=307, headers=_headers(found) | {"Cache-Control": "no-store"})
         return _content(request, found)
 
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
@@ -72,6 +76,6 @@ def _content(request: HttpRequest, found: FoundBlob) -> BlobResponse:
     headers["Content-Length"] = str(last - first + 1)
     if part:
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
-    file = blobs.open_at(found, first)
+    file = blobs.open_at(found, first, last - first + 1)
     release_connection()
     return BlobResponse(file, status=206 if part else 200, headers=headers)

@@ -27,6 +27,7 @@ def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
         expiry.expire_uploads(now, scope, report, throttle)
     repositories.remove_empty(policy, report, throttle)
     expiry.empty_trash(now, report, throttle)
+    expiry.abort_unfinished_writes(report, throttle)
 
 
 def forecast(policy: Policy, report: Report, throttle: Throttle | None = None) -> Iterator[Finding]:

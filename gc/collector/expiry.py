@@ -26,6 +26,7 @@ from distribution import deletion, repositories
 from distribution.models import Repository, Trash, Upload
 from distribution.storage import trash
 from distribution.storage.blob_store import blob_store, check_storage
+from distribution.storage.cloud import CloudError
 from distribution.uploads import leases, sessions
 
 logger = logging.getLogger(__name__)
@@ -120,6 +121,18 @@ def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:
             started_at = time.monotonic()
             _delete_objects([row.pk for row in page[first : first + OBJECTS_AT_ONCE]], report, throttle)
             throttle.pause(started_at)
+
+
+def abort_unfinished_writes(report: Report, throttle: Throttle) -> None:
+    """Abort writes to a cloud that began long ago: their process died, and their parts take space unseen."""
+    try:
+        for write in blob_store().unfinished_writes(sessions.EXPIRY):
+            write.abort()
+            logger.info("unfinished write aborted", extra={"key": write.key, "begun_at": write.begun_at.isoformat()})
+            throttle.check()
+    except CloudError:
+        logger.exception("unfinished writes can't be aborted")
+        report.failures += 1
 
 
 def _delete_objects(pks: list[int], report: Report, throttle: Throttle) -> None:

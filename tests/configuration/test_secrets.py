@@ -120,8 +120,8 @@ def test_a_secret_that_cannot_be_read_is_told_with_the_place_of_its_path(
         "database: hunter2",
         "server: {secret_key: hunter2}",
         "auth: {hmac_secret: hunter2}",
-        "storage: {azure: {account_key: {hunter2: 1}}}",
-        "storage: {azure: {azure_container: a, account_key: 12345}, s3: {bucket_name: b}}",
+        "storage: {s3: {secret_key: {hunter2: 1}}}",
+        "storage: {filesystem: {}, s3: {bucket_name: b, secret_key: 12345}}",
         "hunter2",
     ],
 )

@@ -277,6 +277,21 @@ def test_blobs_are_read_again_when_told_to(read: Reader) -> None:
     assert read('storage: {s3: {bucket_name: b}, scrub: "720h"}').storage.scrub == timedelta(days=30)
 
 
+def test_redirects_of_a_folder_are_a_warning(read: Reader) -> None:
+    warnings = read('storage: {filesystem: {}, redirect: true, public_endpoint: "https://s3.example.org"}').warnings
+
+    told = "not used: the registry itself serves the blobs of a folder"
+    assert warnings == tuple(f"config.yaml:1: storage.{key}: {told}" for key in ("redirect", "public_endpoint"))
+
+
+def test_downloads_from_a_cloud_are_redirected_unless_the_file_says_otherwise(read: Reader) -> None:
+    default = read("storage: {s3: {bucket_name: b}}").storage
+    told = read('storage: {s3: {bucket_name: b}, redirect: false, public_endpoint: "https://s3.example.org"}').storage
+
+    assert (default.redirect, default.public_endpoint) == (True, None)
+    assert (told.redirect, told.public_endpoint) == (False, "https://s3.example.org")
+
+
 def test_a_cloud_has_the_options_of_its_backend(read: Reader, tmp_path: Path) -> None:
     storage = read(
         """storage:

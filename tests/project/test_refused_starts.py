@@ -59,6 +59,9 @@ def no_sqlite(folder: Path) -> None:
     configuration("database: {url: 'sqlite:///no.sqlite3'}\n")(folder)
 
 
+NOBODY = "bucket_name: b, endpoint_url: 'http://127.0.0.1:1', access_key: a, secret_key: b, region_name: c"
+
+
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
@@ -69,7 +72,7 @@ def no_sqlite(folder: Path) -> None:
         (configuration("server: {data_directory: /proc/none}\n"), ("server.data_directory", "/proc/none", "user id")),
         (a_key_for_all_to_read, ("registry.key", "chmod 600")),
         (a_broken_key, ("my.key", "not an RSA private key")),
-        (configuration("storage: {s3: {bucket_name: b}}\n"), ("storage", "boto3", "pip install 'django-storages[s3]'")),
+        (configuration(f"storage: {{s3: {{{NOBODY}}}}}\n"), ("storage", "no answer from", "http://127.0.0.1:1")),
         (no_sqlite, ("database.url", "no.sqlite3", "not a database")),
         (
             configuration("database: {url: 'sqlite:////proc/none/a.sqlite3'}\n"),

@@ -113,7 +113,7 @@ def test_a_file_with_hashes_that_others_may_read_is_named(
     for secret in (
         Configuration(users=(UserEntry("admin", "a hash"),)),
         Configuration(storage=Storage("s3", options={"bucket_name": "b", "secret_key": "a secret"})),
-        Configuration(storage=Storage("azure", options={"connection_string": "a secret"})),
+        Configuration(storage=Storage("s3", options={"security_token": "a secret"})),
     ):
         settings.REGISTRY = replace(secret, path=path, server=LOCAL)
         assert deployment_checks() == expected

@@ -29,6 +29,13 @@ def check() -> Iterator[Problem]:
             yield Problem(f"object {blob.key}: an upload names it beside blob {blob.digest}")
 
 
+def check_unfinished_writes() -> Iterator[Problem]:
+    """Yield each write to a cloud that began more than a day ago and did not end."""
+    for write in blob_store().unfinished_writes(sessions.EXPIRY):
+        what = f"object {write.key}: its write began at {write.begun_at:%Y-%m-%d %H:%M:%S} UTC and never ended"
+        yield Problem(what, "aborted", write.abort)
+
+
 def _fault(segment: Segment) -> str:
     """Return what is lost, empty if nothing is. Surplus bytes are of a request in progress, or of a killed one."""
     try:

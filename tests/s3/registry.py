@@ -2,8 +2,9 @@
 
 import hashlib
 import http.client
+import json
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -12,7 +13,7 @@ from tests.clients.server import Answer, Server
 from tests.s3.servers import S3Server
 
 NAME = "alice/app"
-PIECE_BYTES = 1024 * 1024
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 class S3Registry(Server):
@@ -52,6 +53,24 @@ class S3Registry(Server):
         path = f"/v2/{NAME}/blobs/uploads/?digest={digest_of(content)}"
         return self.request("POST", path, body=content, more=self.alice())
 
+    def push_stream(self, content: Iterable[bytes], size: int, digest: str) -> Answer:
+        """Push a blob in one request that is sent piece by piece; a refusal may come before its end."""
+        headers = self.alice() | {"Content-Length": str(size)}
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)) as connection:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request("POST", f"/v2/{NAME}/blobs/uploads/?digest={digest}", content, headers)
+            response = connection.getresponse()
+            received = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, received, response.read())
+
+    def put_manifest(self, tag: str, config: bytes, *layers: bytes) -> bytes:
+        """Put an image of pushed blobs, and return its manifest."""
+        payload = image_of(config, *layers)
+        headers = self.alice() | {"Content-Type": OCI_MANIFEST}
+        answer = self.request("PUT", f"/v2/{NAME}/manifests/{tag}", body=payload, more=headers)
+        assert answer.status == 201, answer.body
+        return payload
+
     def get(self, digest: str, **more: str) -> Answer:
         """Ask for a blob, and follow no redirect."""
         return self.request("GET", f"/v2/{NAME}/blobs/{digest}", more=self.alice() | more)
@@ -66,6 +85,22 @@ class S3Registry(Server):
                     return f"sha256:{hashlib.file_digest(redirected, 'sha256').hexdigest()}"
             assert response.status == 200
             return f"sha256:{hashlib.file_digest(response, 'sha256').hexdigest()}"
+
+
+def image_of(config: bytes, *layers: bytes) -> bytes:
+    """Return the manifest of an image."""
+
+    def described(content: bytes, kind: str) -> dict[str, object]:
+        media_type = f"application/vnd.oci.image.{kind}"
+        return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
+
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": described(config, "config.v1+json"),
+        "layers": [described(layer, "layer.v1.tar") for layer in layers],
+    }
+    return json.dumps(manifest).encode()
 
 
 def digest_of(content: bytes) -> str:

@@ -1,12 +1,17 @@
 """A registry process with its blobs in S3: pushes in all patterns of chunks, pulls, faults, memory."""
 
+import hashlib
+import json
 import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.s3.registry import S3Registry, digest_of, pieces_of
-from tests.s3.servers import S3Server
+from tests.clients.server import Answer
+from tests.s3.registry import NAME, S3Registry, digest_of, pieces_of
+from tests.s3.servers import READER_KEY, READER_SECRET, S3Server, SeaweedFS, running
 
 MIB = 1024 * 1024
 PATTERNS: dict[str, list[int]] = {
@@ -54,3 +59,164 @@ def test_a_blob_is_pushed_in_one_request_and_pulled(registry: S3Registry, size: 
 
     assert registry.push_whole(content).status == 201
     assert registry.pull(digest_of(content)) == digest_of(content)
+
+
+@pytest.fixture
+def image(registry: S3Registry) -> str:
+    """Return the digest of a blob that the registry has."""
+    content = b"a blob " * 1000
+    assert registry.push_whole(content).status == 201
+    return digest_of(content)
+
+
+def test_a_pull_is_redirected_to_s3_for_a_while(registry: S3Registry, image: str) -> None:
+    answer = registry.get(image)
+
+    assert (answer.status, answer.body) == (307, b"")
+    assert answer.headers["location"].startswith(f"{registry.s3.endpoint}/{registry.bucket}/objects/")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["docker-content-digest"] == image
+
+
+def test_a_head_is_never_redirected(registry: S3Registry, image: str) -> None:
+    answer = registry.request("HEAD", f"/v2/{NAME}/blobs/{image}", more=registry.alice())
+
+    assert (answer.status, answer.headers["content-length"]) == (200, "7000")
+
+
+def test_a_blob_that_is_lost_is_503_then_404_once_the_last_look_is_old(registry: S3Registry) -> None:
+    content = b"a blob that gets lost"
+    assert registry.push_whole(content).status == 201
+    key = registry.rows(f"SELECT key FROM distribution_blob WHERE digest = '{digest_of(content)}'")[0][0]
+    registry.s3.client.delete_object(Bucket=registry.bucket, Key=key)
+
+    # No worker has looked for it yet.
+    answers = [registry.get(digest_of(content)).status for _ in range(2)]
+
+    assert answers == [503, 404]
+
+
+@pytest.fixture(scope="module")
+def streaming(tmp_path_factory: pytest.TempPathFactory, seaweedfs: S3Server) -> Iterator[S3Registry]:
+    """Run a registry that redirects nobody."""
+    folder = tmp_path_factory.mktemp("streaming")
+    registry = S3Registry(folder, seaweedfs, seaweedfs.make_bucket("streaming"), redirect=False)
+    try:
+        registry.start()
+        yield registry
+    finally:
+        registry.stop()
+
+
+def test_without_redirects_blobs_are_streamed_with_ranges(streaming: S3Registry) -> None:
+    content = os.urandom(9 * MIB)
+    assert streaming.push_whole(content).status == 201
+
+    whole = streaming.get(digest_of(content))
+    part = streaming.get(digest_of(content), Range="bytes=1000-4000000")
+    end = streaming.get(digest_of(content), Range="bytes=-5")
+
+    assert (whole.status, whole.body == content) == (200, True)
+    assert (part.status, part.body == content[1000:4000001]) == (206, True)
+    assert (end.status, end.body) == (206, content[-5:])
+
+
+def memory_of(registry: S3Registry) -> int:
+    """Return the bytes of memory that the processes of the registry have to themselves, and their share of the rest."""
+    assert registry.process is not None
+    texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in (registry.process.pid, *registry.workers())]
+    return sum(int(size) for text in texts for size in re.findall(r"(?m)^Pss: +(\d+)", text)) * 1024
+
+
+def test_a_large_push_and_pull_take_little_memory(streaming: S3Registry) -> None:
+    idle, piece, most = memory_of(streaming), os.urandom(MIB), [0]
+    count, running = 160, hashlib.sha256()
+    for _ in range(count):
+        running.update(piece)
+    digest = f"sha256:{running.hexdigest()}"
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(count):
+            yield piece
+            if number % 8 == 0:
+                most[0] = max(most[0], memory_of(streaming))
+
+    answer = streaming.push_stream(pieces(), count * MIB, digest)
+    pulled = streaming.pull(digest)
+
+    assert answer.status == 201
+    assert pulled == digest
+    assert max(most[0], memory_of(streaming)) - idle < 64 * MIB
+
+
+@pytest.fixture
+def own_s3(tmp_path: Path) -> Iterator[S3Server]:
+    """Run a SeaweedFS that a test may kill."""
+    folder = tmp_path / "s3"
+    folder.mkdir()
+    with running(SeaweedFS(folder)) as server:
+        yield server
+
+
+def test_s3_that_is_killed_during_a_push_is_503_and_manifests_are_served(own_s3: S3Server, tmp_path: Path) -> None:
+    registry = S3Registry(tmp_path, own_s3, own_s3.make_bucket("killed"))
+    try:
+        registry.start()
+        config, content = b"{}", os.urandom(20 * MIB)
+        assert registry.push_whole(config).status == 201
+        assert registry.push_whole(b"a layer").status == 201
+        manifest = registry.put_manifest("v1", config, b"a layer")
+
+        def dying() -> Iterator[bytes]:
+            for number in range(20):
+                if number == 12:
+                    own_s3.kill()
+                yield content[number * MIB : (number + 1) * MIB]
+
+        failed = registry.push_stream(dying(), len(content), digest_of(content))
+        refused = registry.push([b"another"], digest_of(b"another"))
+        served = registry.request("GET", f"/v2/{NAME}/manifests/v1", more=registry.alice())
+        health = registry.request("GET", "/health")
+        own_s3.start()
+        again = registry.push_whole(content)
+
+        for answer in (failed, refused):
+            assert (answer.status, error_codes(answer)) == (503, ["UNAVAILABLE"])
+            assert answer.headers["retry-after"]
+        assert (served.status, served.body) == (200, manifest)
+        assert (health.status, json.loads(health.body)["storage"]) == (503, "unavailable")
+        assert again.status == 201
+        assert registry.pull(digest_of(content)) == digest_of(content)
+        assert "no answer from" in registry.log_file.read_text()
+        assert "registry-secret" not in registry.log_file.read_text()
+    finally:
+        registry.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"bucket_name": "nobody-made-it"}, ("there is no bucket nobody-made-it", "storage.s3.bucket_name")),
+        ({"access_key": "unknown"}, ("storage.s3.access_key",)),
+        ({"secret_key": "wrong"}, ("storage.s3.secret_key",)),
+        ({"access_key": READER_KEY, "secret_key": READER_SECRET}, ("403", "docs/storage.md")),
+    ],
+)
+def test_a_start_without_a_usable_bucket_explains_itself(
+    seaweedfs: S3Server, tmp_path: Path, options: dict[str, str], words: tuple[str, ...]
+) -> None:
+    registry = S3Registry(tmp_path, seaweedfs, "registry", options=options)
+    try:
+        with pytest.raises(AssertionError):
+            registry.start()
+    finally:
+        registry.stop()
+
+    log = registry.log_file.read_text()
+    assert [word for word in ("storage: ", *words) if word not in log] == []
+    assert "Traceback" not in log
+
+
+def error_codes(answer: Answer) -> list[str]:
+    """Return the codes of a refusal."""
+    return [error["code"] for error in json.loads(answer.body)["errors"]]

@@ -46,6 +46,8 @@ ON_ANY_DATABASE = (
     "distribution/protocol",
     "distribution/storage/test_contract.py",
     "distribution/storage/test_local.py",
+    "distribution/storage/test_s3.py",
+    "distribution/storage/test_s3_parts.py",
     "distribution/uploads/test_resumable_hash.py",
     "startup/test_command_line.py",
     "supply",

@@ -12,6 +12,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from distribution.storage import s3_bucket, trash
 from distribution.storage.blob_store import BlobStore, KeyTakenError, MissingObjectError, new_key
@@ -271,6 +273,18 @@ def test_without_redirects_there_is_no_url(seaweedfs: S3Server, bucket: str) -> 
     store = BlobStore(RegistryS3Storage(**seaweedfs.options(bucket), redirect=False))
 
     assert store.redirect_url(new_key()) is None
+
+
+def test_a_distribution_of_cloudfront_has_urls_signed_by_its_key(seaweedfs: S3Server, bucket: str) -> None:
+    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    cdn = {"custom_domain": "cdn.example.org", "cloudfront_key_id": "K2JCJMDEHXQW5F", "cloudfront_key": pem}
+    store = BlobStore(RegistryS3Storage(**seaweedfs.options(bucket), **cdn))
+
+    url = urlsplit(store.redirect_url("objects/ab/abc") or "")
+
+    assert (url.scheme, url.netloc, url.path) == ("https", "cdn.example.org", "/objects/ab/abc")
+    assert set(parse_qs(url.query)) == {"Expires", "Signature", "Key-Pair-Id"}
 
 
 # --- unfinished writes ---------------------------------------------------------------------------

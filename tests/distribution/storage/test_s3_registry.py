@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.clients.server import Answer
+from tests.clients.server import ROOT, Answer
 from tests.s3.registry import NAME, S3Registry, digest_of, pieces_of
 from tests.s3.servers import READER_KEY, READER_SECRET, S3Server, SeaweedFS, running
 
@@ -147,6 +149,16 @@ def test_a_large_push_and_pull_take_little_memory(streaming: S3Registry) -> None
     assert answer.status == 201
     assert pulled == digest
     assert max(most[0], memory_of(streaming)) - idle < 64 * MIB
+
+
+def test_fsck_reads_every_blob_and_finds_nothing(registry: S3Registry, image: str) -> None:
+    command = [sys.executable, str(ROOT / "manage.py"), "fsck", "--deep"]
+    done = subprocess.run(command, env=registry.environment(), capture_output=True, text=True, check=False)
+    lost = registry.rows("SELECT digest FROM distribution_blob WHERE is_corrupt")
+
+    # Only that which another test has deleted.
+    assert len(lost) <= 1
+    assert done.stdout == "no problems\n" or all(lost[0][0] in line for line in done.stdout.splitlines()[:-1])
 
 
 @pytest.fixture

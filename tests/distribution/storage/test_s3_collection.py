@@ -1,0 +1,66 @@
+"""Unfinished writes to S3 are found by fsck and aborted by the collector, once they are old."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from pytest_django import Settings
+
+from collector import expiry
+from collector.fsck import uploads
+from collector.report import Report
+from collector.throttle import Throttle
+from distribution.storage.blob_store import new_key
+from distribution.uploads import sessions
+from tests.s3.servers import S3Server
+
+
+@pytest.fixture
+def bucket(seaweedfs: S3Server, settings: Settings) -> str:
+    """Keep the blobs of the test in a new bucket, with one unfinished write, and return its name."""
+    name = seaweedfs.make_bucket(f"collection-{uuid.uuid4().hex}")
+    backend = {"BACKEND": "distribution.storage.s3.RegistryS3Storage", "OPTIONS": seaweedfs.options(name)}
+    settings.STORAGES = settings.STORAGES | {"blobs": backend}
+    seaweedfs.client.create_multipart_upload(Bucket=name, Key=new_key())
+    return name
+
+
+@pytest.fixture
+def _a_day_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "EXPIRY", timedelta(0))
+
+
+def test_a_young_write_goes_on(seaweedfs: S3Server, bucket: str) -> None:
+    expiry.abort_unfinished_writes(Report(), Throttle())
+
+    assert len(seaweedfs.unfinished(bucket)) == 1
+    assert list(uploads.check_unfinished_writes()) == []
+
+
+@pytest.mark.usefixtures("_a_day_later")
+def test_the_collector_aborts_an_old_write(seaweedfs: S3Server, bucket: str) -> None:
+    expiry.abort_unfinished_writes(Report(), Throttle())
+
+    assert seaweedfs.unfinished(bucket) == []
+
+
+@pytest.mark.usefixtures("_a_day_later")
+def test_fsck_names_an_old_write_and_repairs_it(seaweedfs: S3Server, bucket: str) -> None:
+    (problem,) = uploads.check_unfinished_writes()
+    assert "never ended" in problem.what
+    assert problem.repair is not None
+
+    problem.repair()
+
+    assert seaweedfs.unfinished(bucket) == []
+
+
+def test_a_collection_goes_on_when_s3_refuses_the_list(bucket: str, settings: Settings) -> None:
+    backend = settings.STORAGES["blobs"]
+    wrong = {**backend, "OPTIONS": {**backend["OPTIONS"], "access_key": "unknown"}}
+    settings.STORAGES = settings.STORAGES | {"blobs": wrong}
+    report = Report()
+
+    expiry.abort_unfinished_writes(report, Throttle())
+
+    assert report.failures == 1

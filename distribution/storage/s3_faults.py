@@ -19,6 +19,7 @@ _CREDENTIALS = (
     exceptions.CredentialRetrievalError,
     exceptions.ProfileNotFound,
 )
+_NO_ANSWER = (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError)
 _CERTIFICATE = (exceptions.SSLError, exceptions.ProxyConnectionError)
 
 _REGION = ("wrong region", "the bucket {bucket} is in another region: set storage.s3.region_name")
@@ -118,6 +119,10 @@ def _failure(error: Any, endpoint: str) -> CloudError:
         )
     if isinstance(error, exceptions.NoRegionError):
         return CloudError("no region", "no region for S3: set storage.s3.region_name")
+    if isinstance(error, exceptions.ParamValidationError):
+        return CloudError("failed", f"a value below storage.s3 is not what S3 takes: {error}")
     if isinstance(error, _CERTIFICATE):
         return CloudError("no answer", f"no secure connection to {endpoint}: {error}")
-    return CloudError("no answer", f"no answer from {endpoint}: {error}")
+    if isinstance(error, _NO_ANSWER):
+        return CloudError("no answer", f"no answer from {endpoint}: {error}")
+    return CloudError("failed", f"the client of S3 failed: {error}")

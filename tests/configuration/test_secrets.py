@@ -29,8 +29,9 @@ def test_a_users_hash_may_be_in_a_file(read: Reader, tmp_path: Path) -> None:
 def test_the_options_of_a_cloud_may_be_in_files(read: Reader, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("abc\r\n")
 
-    assert read("storage: {s3: {bucket_name: b, secret_key_file: key}}").storage.options == {
+    assert read("storage: {s3: {bucket_name: b, access_key: a, secret_key_file: key}}").storage.options == {
         "bucket_name": "b",
+        "access_key": "a",
         "secret_key": "abc",
     }
 
@@ -136,7 +137,7 @@ def test_secrets_are_not_in_the_representation(read: Reader) -> None:
     configuration = read(
         f"""server: {{secret_key: "hunter2{SECRET}"}}
 users: {{a: {{password: "{HASH}"}}}}
-storage: {{s3: {{bucket_name: b, secret_key: hunter2}}}}
+storage: {{s3: {{bucket_name: b, access_key: a, secret_key: hunter2}}}}
 database: {{url: "postgres://u:hunter2@h/n"}}
 auth: {{signing_method: hmac, hmac_secret: "hunter2{SECRET}"}}"""
     )

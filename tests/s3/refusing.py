@@ -1,4 +1,4 @@
-"""A server that answers each request with one error of S3, as it can't be had from a real one on loopback."""
+"""A server that answers requests with one error of S3, as it can't be had from a real one on loopback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,16 @@ from threading import Thread
 
 
 @contextmanager
-def refusing(status: int, code: str) -> Iterator[str]:
-    """Run the server during the block, and give its URL."""
+def refusing(status: int, code: str, *, reads: bool = False) -> Iterator[str]:
+    """Run the server during the block, and give its URL; with `reads`, its bucket can be asked for, and is empty."""
 
     class Handler(BaseHTTPRequestHandler):
         def _refuse(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>".encode()
-            self.send_response(status)
+            is_read = reads and self.command in ("GET", "HEAD")
+            answer = "<ListBucketResult/>" if is_read else f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+            body = f"<?xml version='1.0'?>{answer}".encode()
+            self.send_response(200 if is_read else status)
             self.send_header("Content-Type", "application/xml")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -5,6 +5,7 @@ import logging
 import os
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlsplit
@@ -313,10 +314,11 @@ def test_old_unfinished_writes_of_this_registry_are_found_and_aborted(seaweedfs:
         ({"secret_key": "wrong"}, "refused", "secret_key"),
         ({"access_key": READER_KEY, "secret_key": READER_SECRET}, "refused", "permissions"),
         ({"endpoint_url": "http://127.0.0.1:1"}, "no answer", "http://127.0.0.1:1"),
+        ({"object_parameters": {"Storage": "cold"}}, "failed", "storage.s3"),
     ],
 )
 def test_a_fault_has_a_reason(
-    seaweedfs: S3Server, bucket: str, changes: dict[str, str], state: str, words: str
+    seaweedfs: S3Server, bucket: str, changes: dict[str, Any], state: str, words: str
 ) -> None:
     store = BlobStore(RegistryS3Storage(**seaweedfs.options(bucket) | changes))
 
@@ -325,6 +327,20 @@ def test_a_fault_has_a_reason(
 
     assert raised.value.state == state
     assert "registry-secret" not in str(raised.value)
+
+
+def test_missing_credentials_have_a_reason(
+    seaweedfs: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    store = BlobStore(RegistryS3Storage(**seaweedfs.options(bucket) | {"access_key": None, "secret_key": None}))
+
+    with pytest.raises(CloudError, match=r"storage\.s3\.access_key") as raised:
+        store.try_writing()
+
+    assert raised.value.state == "no credentials"
 
 
 @pytest.mark.parametrize(

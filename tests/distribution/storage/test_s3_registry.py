@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.server import ROOT, Answer
+from tests.s3.refusing import refusing
 from tests.s3.registry import NAME, S3Registry, digest_of, pieces_of
 from tests.s3.servers import READER_KEY, READER_SECRET, S3Server, SeaweedFS, running
 
@@ -227,6 +228,44 @@ def test_a_start_without_a_usable_bucket_explains_itself(
     log = registry.log_file.read_text()
     assert [word for word in ("storage: ", *words) if word not in log] == []
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (403, "RequestTimeTooSkewed", "the clock of this machine"),
+        (400, "AuthorizationHeaderMalformed", "storage.s3.region_name"),
+    ],
+)
+def test_a_start_with_a_wrong_clock_or_region_explains_itself(
+    seaweedfs: S3Server, tmp_path: Path, status: int, code: str, words: str
+) -> None:
+    with refusing(status, code) as endpoint:
+        registry = S3Registry(tmp_path, seaweedfs, "registry", options={"endpoint_url": endpoint})
+        try:
+            with pytest.raises(AssertionError):
+                registry.start()
+        finally:
+            registry.stop()
+
+    log = registry.log_file.read_text()
+    assert words in log
+    assert "Traceback" not in log
+
+
+def test_a_full_bucket_is_a_warning_and_pushes_are_503(seaweedfs: S3Server, tmp_path: Path) -> None:
+    with refusing(507, "XMinioStorageFull", reads=True) as endpoint:
+        registry = S3Registry(tmp_path, seaweedfs, "registry", options={"endpoint_url": endpoint})
+        try:
+            registry.start()
+            health = json.loads(registry.request("GET", "/health").body)
+            pushed = registry.push_whole(b"a layer")
+        finally:
+            registry.stop()
+
+    assert "warning: storage: S3 has no space left" in registry.log_file.read_text()
+    assert (health["status"], health["storage"]) == ("degraded", "not writable: full")
+    assert (pushed.status, error_codes(pushed)) == (503, ["UNAVAILABLE"])
 
 
 def error_codes(answer: Answer) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from django.contrib.auth.models import Group
 
 from accounts.models import Account
-from provisioning.target import BATCH, batches
+from provisioning.section_import import BATCH, batches
 
 _Membership = Account.groups.through
 

@@ -33,9 +33,6 @@ class ImportedEntry(models.Model):
             models.UniqueConstraint(fields=["section", "key"], name="registry_project_entry_once")
         ]
 
-    def __str__(self) -> str:
-        return f"{self.section}: {self.key}"
-
 
 class Probe(models.Model):
     """One row, written to test whether the database is writable (`registry_project.probes`)."""
@@ -46,6 +43,3 @@ class Probe(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(condition=models.Q(pk=1), name="registry_project_one_probe")
         ]
-
-    def __str__(self) -> str:
-        return self.tried_at.isoformat()

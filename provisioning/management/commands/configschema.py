@@ -9,11 +9,8 @@ from configuration.models import json_schema
 
 
 class Command(BaseCommand):
-    """Print the JSON Schema."""
-
     help = "Print the JSON Schema of the configuration file, by which an editor checks and completes it."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print it."""
         self.stdout.write(json.dumps(json_schema(), indent=2))

@@ -54,8 +54,11 @@ class Command(BaseCommand):
         changed = changed_keys(json.load(sys.stdin), configuration) if options["reload"] else []
         if DATABASE in changed:
             raise CommandError(f"{configuration.path}: {DATABASE} names another database: only a restart changes it")
+        setup.refuse_newer()
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            raise CommandError("The database does not have the tables of this version; run: manage.py migrate")
         try:
-            _require_schema()
             outcome = (importing.compare if options["check"] else importing.apply)(configuration)
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
@@ -80,8 +83,7 @@ class Command(BaseCommand):
             self.stderr.write(f"warning: {warning}")
         for step in outcome.steps:
             self.stdout.write(str(step))
-        summary = outcome.summary_to_do() if is_check else outcome.summary()
-        self.stdout.write(f"{configuration.path}: {summary}")
+        self.stdout.write(f"{configuration.path}: {outcome.summary(is_check=is_check)}")
 
 
 def _configuration(named: str | None) -> Configuration:
@@ -92,10 +94,3 @@ def _configuration(named: str | None) -> Configuration:
     if named is not None and not configuration.path.samefile(named):
         raise CommandError(f"This process runs with {configuration.path}; run: manage.py loadconfig {named}")
     return configuration
-
-
-def _require_schema() -> None:
-    setup.refuse_newer()
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise CommandError("The database does not have the tables of this version; run: manage.py migrate")

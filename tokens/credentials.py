@@ -14,11 +14,6 @@ class Credentials:
     name: str
     password: str = field(repr=False)
 
-    @property
-    def are_blank(self) -> bool:
-        """Tell whether both are empty, as some clients send for anonymous access."""
-        return not self.name and not self.password
-
 
 class MalformedCredentialsError(ValueError):
     """The Authorization header is not Basic with base64 of `name:password`."""

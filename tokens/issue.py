@@ -54,7 +54,7 @@ def issue(identity: Identity, requested: Iterable[Access]) -> IssuedToken:
     granted = tuple(Access(a.type, a.name, _allowed(identity, a, version)) for a in wanted)
     issued_at = int(time.time())
     lifetime = int(settings.REGISTRY.auth.expiration.total_seconds())
-    key = ring.active_key()
+    key = ring.current().active
     claims = _claims(identity, granted, issued_at, lifetime)
     token = jwt.encode(claims, key.signing, algorithm=key.algorithm, headers={"kid": key.kid})
     _refuse_above(len(token))

@@ -16,7 +16,6 @@ from acl.rules import IdentityRules
 from core.caches import TTLCache
 from tokens.issue import CREDENTIAL_CHARACTERS, MAX_TOKEN_BYTES
 from tokens.keys import ring
-from tokens.keys.signing_key import SigningKey
 
 LEEWAY_SECONDS = 60
 CACHE_SECONDS = 300
@@ -109,8 +108,7 @@ def _claims_of(token: str) -> Claims:
 
 def _decode(token: str) -> Claims:
     try:
-        key = _key_of(token)
-        return _checked(key.kid, _decode_with(key, token))
+        return _verified(token)
     except InvalidTokenError:
         raise
     except Exception as error:
@@ -118,16 +116,13 @@ def _decode(token: str) -> Claims:
         raise InvalidTokenError(f"the token is not valid: {type(error).__name__}") from error
 
 
-def _key_of(token: str) -> SigningKey:
-    key = ring.verifying_key(jwt.get_unverified_header(token).get("kid"))
+def _verified(token: str) -> Claims:
+    kid = jwt.get_unverified_header(token).get("kid")
+    key = ring.current().by_kid.get(kid) if isinstance(kid, str) else None
     if key is None:
         raise InvalidTokenError("the token names a key that is not known here")
-    return key
-
-
-def _decode_with(key: SigningKey, token: str) -> dict[str, Any]:
     auth = settings.REGISTRY.auth
-    return jwt.decode(
+    claims = jwt.decode(
         token,
         key.verifying,
         algorithms=[key.algorithm],
@@ -137,6 +132,7 @@ def _decode_with(key: SigningKey, token: str) -> dict[str, Any]:
         # Checked at each use: claims are cached, and an upload may outlive its token.
         options={"require": list(_REQUIRED), "verify_exp": False},
     )
+    return _checked(key.kid, claims)
 
 
 def _checked(kid: str, claims: dict[str, Any]) -> Claims:

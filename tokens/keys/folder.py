@@ -66,7 +66,7 @@ class KeyFolder:
         if self.next.exists():
             yield from_private_pem(self.next, private_files.read(self.next))
         for path in self._retiring():
-            if not self._has_expired(path):
+            if self._expiry(path) >= time.time():
                 yield from_public_pem(path, path.read_bytes())
 
     def next_expiry(self) -> float:
@@ -106,7 +106,7 @@ class KeyFolder:
         _write_public(self.public, self.active())
         private_files.read_or_create(self.next, new_private_pem)
         for path in self._retiring():
-            if self._has_expired(path):
+            if self._expiry(path) < time.time():
                 path.unlink()
 
     def _keep_public(self, active: SigningKey) -> None:
@@ -135,9 +135,6 @@ class KeyFolder:
 
     def _retiring(self) -> list[Path]:
         return sorted(self.private.parent.glob(f"{self.private.stem}.retiring-*.pub"))
-
-    def _has_expired(self, path: Path) -> bool:
-        return self._expiry(path) < time.time()
 
     def _expiry(self, path: Path) -> float:
         return path.stat().st_mtime + self.keep_seconds

@@ -7,7 +7,7 @@ from accounts.identity import Identity
 from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
 from core.api.errors import ErrorCode, RegistryError, unavailable
 from core.api.notes import note_account
-from tokens.challenge import basic_challenge
+from tokens.challenge import wrong_credentials
 from tokens.credentials import Credentials
 
 
@@ -32,9 +32,3 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
     log_login(request, identity.name, grant)
     note_account(request, identity.name)
     return identity
-
-
-def wrong_credentials(detail: str = "wrong account or password") -> RegistryError:
-    """Return the 401 with a Basic challenge."""
-    # Without a detail docker prints only "unauthorized".
-    return RegistryError(ErrorCode.UNAUTHORIZED, detail, headers={"WWW-Authenticate": basic_challenge()})

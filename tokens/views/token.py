@@ -1,6 +1,6 @@
-"""`/v2/token`: issue a token for a password, a refresh token, or anonymously.
+"""`/v2/token`: issue a token for a password, a refresh token, or anonymously; `/v2/token/jwks`: the keys.
 
-Sources: Docker token authentication specification, "Requesting a token" (GET) and "OAuth2" (POST); RFC 6749.
+Sources: Docker token authentication specification, "Requesting a token" (GET) and "OAuth2" (POST); RFC 6749, RFC 7517.
 """
 
 from typing import Any
@@ -11,15 +11,18 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 from accounts.identity import ANONYMOUS, Identity, credential_hash_of
 from accounts.login_log import MALFORMED, log_login, log_refusal
 from accounts.throttling.login_rate import login_rate
+from acl.actions import Access
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError, quoted
 from core.api.notes import note_account
 from core.api.view import RegistryView
 from tokens import refresh
+from tokens.challenge import wrong_credentials
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
 from tokens.issue import IssuedToken, issue
+from tokens.keys import ring
 from tokens.scope import parse_scopes
-from tokens.views.login import log_in, wrong_credentials
+from tokens.views.login import log_in
 from tokens.views.oauth import oauth_error_response
 
 OTHER_ACCOUNT = "login refused: the parameter account names another account than the Authorization header"
@@ -41,8 +44,7 @@ class TokenView(RegistryView):
 
     def get(self, request: HttpRequest) -> JsonResponse:
         """Answer with a token for the requested and allowed access."""
-        _check_service(request.GET)
-        requested = parse_scopes(request.GET.getlist("scope"))
+        requested = _requested(request.GET)
         credentials = _basic(request)
         if credentials is None:
             return _token_response(issue(ANONYMOUS, requested), None)
@@ -53,8 +55,7 @@ class TokenView(RegistryView):
     def post(self, request: HttpRequest) -> JsonResponse:
         """Answer a form with a password or a refresh token."""
         form = _form(request)
-        _check_service(form)
-        requested = parse_scopes(form.getlist("scope"))
+        requested = _requested(form)
         grant_type = form.get("grant_type")
         if grant_type == "refresh_token":
             presented = form.get("refresh_token", "")
@@ -74,6 +75,16 @@ class TokenView(RegistryView):
         return oauth_error_response(error) if request.method == "POST" else super().render(request, error)
 
 
+class JwksView(RegistryView):
+    def get(self, request: HttpRequest) -> JsonResponse:
+        """Answer with the public keys as a JSON Web Key Set (RFC 7517), empty for a shared secret.
+
+        Active, next and retiring keys: all of them verify tokens.
+        """
+        keys = [key.jwk for key in ring.current().by_kid.values() if key.jwk is not None]
+        return JsonResponse({"keys": keys}, headers={"Cache-Control": "max-age=300"})
+
+
 def _form(request: HttpRequest) -> QueryDict:
     """Return the fields of the URL-encoded form. Raises RegistryError."""
     limit = settings.REGISTRY.server.limits.form_size
@@ -87,11 +98,13 @@ def _form(request: HttpRequest) -> QueryDict:
         raise RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, detail, message=detail) from error
 
 
-def _check_service(parameters: QueryDict) -> None:
+def _requested(parameters: QueryDict) -> tuple[Access, ...]:
+    """Return the requested access. Raises RegistryError, also for a token of another service."""
     service, expected = parameters.get("service"), settings.REGISTRY.auth.service
     if service is not None and service != expected:
         detail = f"this token server is for the service {expected!r}"
         raise RegistryError(ErrorCode.SERVICE_INVALID, detail, message=detail)
+    return parse_scopes(parameters.getlist("scope"))
 
 
 def _basic(request: HttpRequest) -> Credentials | None:
@@ -101,7 +114,8 @@ def _basic(request: HttpRequest) -> Credentials | None:
     except MalformedCredentialsError as error:
         log_refusal(request, None, "basic", MALFORMED)
         raise wrong_credentials() from error
-    if credentials is None or credentials.are_blank:
+    # For anonymous access some clients send an empty name and password.
+    if credentials is None or not (credentials.name or credentials.password):
         return None
     account = request.GET.get("account")
     if account and account != credentials.name:

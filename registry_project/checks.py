@@ -177,7 +177,11 @@ def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
 def check_machine(**_kwargs: Any) -> Iterator[CheckMessage]:
     """Warn about a server that runs as root, and about SQLite on a network file system."""
     folder = settings.REGISTRY.server.data_directory
-    if _owner(folder) == 0:
+    try:
+        owner = folder.stat().st_uid
+    except FileNotFoundError:
+        owner = os.geteuid()
+    if owner == 0:
         yield Warning(
             f"{folder} belongs to root, so the server runs as root: whoever gets into it has the machine.",
             hint="Run it as a user of its own, as docs/deployment.md does, and give the folder to that user.",
@@ -216,13 +220,6 @@ def _has_secrets(configuration: Configuration) -> bool:
     ]
     stored = (value for name, value in configuration.storage.options.items() if name in SECRET_OPTIONS)
     return bool(configuration.users) or any([*secrets, *stored])
-
-
-def _owner(folder: Path) -> int:
-    try:
-        return folder.stat().st_uid
-    except FileNotFoundError:
-        return os.geteuid()
 
 
 def _file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:

@@ -51,31 +51,26 @@ class Checks:
 
 
 class HealthMiddleware:
-    """Answers the probe before the check of its Host, which is the address of a pod."""
+    """Answer the probe before its Host is checked, which is the address of a pod."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
         self._checks = Checks()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer `/health`; pass other paths on."""
+        """Answer `/health` with the state of each part and of the whole; reasons are in the log only."""
         if request.path_info != PATH:
             return self._get_response(request)
         request.META[PROBE] = True
-        return _health(request, self._checks)
-
-
-def _health(request: HttpRequest, checks: Checks) -> HttpResponseBase:
-    """Return the state of each part and of all; reasons go to the log only."""
-    if request.method not in ("GET", "HEAD"):
-        response = _response({"error": "method not allowed"}, 405)
-        response["Allow"] = "GET, HEAD"
-        return response
-    states = checks.states()
-    status = OK if all(state in _SOUND for state in states.values()) else "degraded"
-    if UNAVAILABLE in states.values():
-        status = UNAVAILABLE
-    return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
+        if request.method not in ("GET", "HEAD"):
+            response = _response({"error": "method not allowed"}, 405)
+            response["Allow"] = "GET, HEAD"
+            return response
+        states = self._checks.states()
+        status = OK if all(state in _SOUND for state in states.values()) else "degraded"
+        if UNAVAILABLE in states.values():
+            status = UNAVAILABLE
+        return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
 
 
 def _response(content: dict[str, str], status: int) -> JsonResponse:

@@ -32,7 +32,7 @@ _WARNS_HOST = Hourly()
 
 
 class TrustedProxyMiddleware:
-    """Applies `Forwarded`, `X-Forwarded-…` and `X-Request-Id` of a trusted peer, and removes them from other requests.
+    """Apply `Forwarded`, `X-Forwarded-…` and `X-Request-Id` of a trusted proxy; ignore those of other peers.
 
     Later code reads only `wsgi.url_scheme`, `Host` and `REMOTE_ADDR`.
     """
@@ -42,7 +42,7 @@ class TrustedProxyMiddleware:
         self._proxies: tuple[Network, ...] = settings.REGISTRY.server.trusted_proxies
         self._is_proxy = listed_in(self._proxies)
         self._is_public = settings.REGISTRY.server.public_url is not None
-        self._is_served = lru_cache(maxsize=4096)(_is_served)
+        self._is_served = lru_cache(maxsize=4096)(is_served)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Rewrite the environment and pass the request on."""
@@ -54,7 +54,9 @@ class TrustedProxyMiddleware:
         for header in _NO_VIEW_READS:
             if meta.pop(header, None) is not None and not is_trusted:
                 _warn_of_unlisted(header, peer)
-        if self._is_public and not self._is_served(meta.get("HTTP_HOST", "")[:MAX_HOST_CHARACTERS]):
+        # HTTP/1.0 needs no Host.
+        host = meta.get("HTTP_HOST", "")[:MAX_HOST_CHARACTERS]
+        if self._is_public and host and not self._is_served(host):
             _warn_of_host(request, peer)
         return self._get_response(request)
 
@@ -71,11 +73,6 @@ class TrustedProxyMiddleware:
             meta[REQUEST_ID] = request_id
         if claim.disputed:
             _warn_of_contradiction(peer, claim.disputed)
-
-
-def _is_served(host: str) -> bool:
-    """Tell whether `Host` fits `server.public_url`; it may be missing in HTTP/1.0."""
-    return not host or is_served(host)
 
 
 def _warn_of_unlisted(header: str, peer: str) -> None:

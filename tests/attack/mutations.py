@@ -142,7 +142,7 @@ def of_browsers() -> Iterator[Mutation]:
         "the host that a client claims", "registry_project/middleware/proxies.py", listed, believed, module, "stranger"
     )
     yield Mutation("any host", "core/api/host.py", "if not is_served(text):", "if False:", module, "host_that_is_none")
-    headers = '    "registry_project.middleware.browser_headers.BrowserHeadersMiddleware",\n'
+    headers = '    "registry_project.middleware.browser_headers.browser_headers",\n'
     yield Mutation("scripts in the admin", settings, headers, "", module, "runs_no_script")
     path = '= CSRF_COOKIE_PATH = "/admin/"'
     yield Mutation("the cookie everywhere", settings, path, '= CSRF_COOKIE_PATH = "/"', module, "cookie")

@@ -6,13 +6,14 @@
     an account's codes           10  30 s                no code of the account is checked: `accounts.second_factor`
     an account, any address      50  30 s                a warning in the log, at most once an hour; no refusal
 
-A refused guess reveals nothing. The owner still logs in from other addresses, or by a password that this process has
-cached. The limit of an address does not apply to accounts that have logged in from it before (`known_networks`), so an
-attacker at a shared address locks none of them out, but may learn which accounts they are. Refused tries don't count,
-so nobody waits longer than half a minute. Five addresses are needed to trigger the warning. An address is an IPv4
-address or an IPv6 /64; behind a unix socket there is none, and only the failures of each account count.
+A refusal does not reveal whether the password is right. The owner can still log in from other addresses, or with a
+password that this process has cached. The limit of an address does not apply to accounts that have logged in from it
+before (`known_networks`): an attacker at a shared address locks none of them out, but may learn which accounts they
+are. Refused tries don't count, so nobody waits longer than half a minute. The warning needs failures from five
+addresses. An address is an IPv4 address or an IPv6 /64; a unix socket has none, and only the failures of each account
+count.
 
-A login does not reset the count: otherwise each login of the owner behind a shared address gives a guesser new tries.
+A login does not reset the count: otherwise each login of the owner gives a guesser at a shared address new tries.
 
 While the database can't be written, each process counts in its own memory, starting from the row; the next failure that
 can be stored writes that count to the row.
@@ -80,7 +81,7 @@ _in_flight_lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The reason, as `too many wrong passwords from this address`, and the seconds until the next try."""
+    """The reason, such as `too many wrong passwords from this address`, and the seconds until the next try."""
 
     reason: str
     seconds: int
@@ -131,7 +132,10 @@ def count_failure(name: str, request: HttpRequest | None, credential: str = "") 
         is_stored = _is_stored(keys)
     if is_stored:
         with suppress(DatabaseError), short_transaction(PATIENCE_SECONDS):
-            _purge()
+            # Skip rows that another transaction has locked: waiting for them could deadlock.
+            forgiven = FailedLogin.objects.select_for_update(skip_locked=True).filter(forgiven_at__lte=timezone.now())
+            pks = list(forgiven.values_list("pk", flat=True)[:PURGE_BATCH])
+            FailedLogin.objects.filter(pk__in=pks).delete()
 
 
 def _keys(name: str, request: HttpRequest | None, credential: str) -> list[Key]:
@@ -236,10 +240,3 @@ def _after_failure(key: Key, forgiven_at: datetime, *, now: datetime) -> datetim
 
 def _wait(key: Key, forgiven_at: datetime, now: datetime) -> int:
     return max(0, math.ceil((forgiven_at - now - _limit(key).allowance).total_seconds()))
-
-
-def _purge() -> None:
-    # Skip rows that another transaction has locked: waiting for them could deadlock.
-    forgiven = FailedLogin.objects.select_for_update(skip_locked=True).filter(forgiven_at__lte=timezone.now())
-    pks = list(forgiven.values_list("pk", flat=True)[:PURGE_BATCH])
-    FailedLogin.objects.filter(pk__in=pks).delete()

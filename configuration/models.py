@@ -285,11 +285,7 @@ def configuration(element: Element) -> Configuration | None:
     try:
         file = FILE.validate_python(root, context=element.reading)
     except ValidationError as error:
-        # Host and port are one key of the file, so its problem comes twice.
-        found = {problem["loc"]: problem for problem in error.errors(include_url=False)}
-        for place, problem in found.items():
-            if problem["input"] is not REFUSED:
-                _element_at(element, root, place).refuse(problem["ctx"]["error"])
+        _report(error, element, root)
         return None
     if element.reading.problems:
         return None
@@ -308,10 +304,17 @@ def configuration(element: Element) -> Configuration | None:
     )
 
 
-def _element_at(element: Element, value: Any, place: tuple[int | str, ...]) -> Element:
-    for step in place:
-        element, value = value.elements[step], value[step]
-    return element
+def _report(error: ValidationError, root: Element, values: Any) -> None:
+    """Report each problem of `error` at its element."""
+    # Host and port are one key of the file, so its problem comes twice.
+    problems = {problem["loc"]: problem for problem in error.errors(include_url=False)}
+    for place, problem in problems.items():
+        if problem["input"] is REFUSED:
+            continue
+        element, value = root, values
+        for step in place:
+            element, value = value.elements[step], value[step]
+        element.refuse(problem["ctx"]["error"])
 
 
 def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
@@ -359,8 +362,8 @@ def _storage(file: StorageFile, folder: Path) -> Storage:
     return Storage(backend, folder, options, reserve, file.get("max_blob_size"), file.get("scrub"))
 
 
-class _Schema(GenerateJsonSchema):
-    """Add the defaults, in the form of the file."""
+class FileSchema(GenerateJsonSchema):
+    """The generator of the JSON Schema: it adds the defaults, in the form of the file."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         """Return the schema of the value, with its default if the file could have it."""
@@ -372,11 +375,6 @@ class _Schema(GenerateJsonSchema):
         if default != "" and type(default) in types and described.get("type", "string") == types[type(default)]:
             described["default"] = default
         return described
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the file, for editors."""
-    return FILE.json_schema(schema_generator=_Schema)
 
 
 SECRET_OPTIONS = frozenset(name for cloud in (S3, GCS, Azure) for name, key in keys(cloud).items() if key.is_secret)

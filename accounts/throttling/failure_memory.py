@@ -35,7 +35,3 @@ class FailureMemory:
         """Remove `key`, whose failures the database has stored."""
         with self._lock:
             self._times.pop(key, None)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._times.clear()

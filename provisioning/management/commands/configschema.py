@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from configuration.models import json_schema
+from configuration.models import FILE, FileSchema
 
 
 class Command(BaseCommand):
@@ -13,4 +13,4 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(json.dumps(json_schema(), indent=2))
+        self.stdout.write(json.dumps(FILE.json_schema(schema_generator=FileSchema), indent=2))

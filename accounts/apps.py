@@ -1,4 +1,4 @@
-"""Register the app, the triggers of the permissions version, and the receiver of logins."""
+"""Register the app, the triggers of the permissions version, and the receiver of the login signal."""
 
 from typing import Any
 
@@ -8,8 +8,6 @@ from django.db.models.signals import post_migrate
 
 
 class AccountsConfig(AppConfig):
-    """Who is this?"""
-
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
 

@@ -25,37 +25,19 @@ FRESH_SECONDS = 5.0
 _SOUND = (OK, "disabled")
 
 
-class Checks:
-    """The checks of a process, shared by concurrent requests."""
-
-    def __init__(self) -> None:
-        unreadable = (UNAVAILABLE, UNKNOWN)
-        self.database = SharedCheck(probes.read_database, unreadable, READ_PATIENCE_SECONDS)
-        self.storage = SharedCheck(probes.read_storage, unreadable, READ_PATIENCE_SECONDS)
-        self.row = SharedCheck(probes.write_database, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
-        self.object = SharedCheck(probes.write_storage, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
-
-    def states(self) -> dict[str, str]:
-        """Return the state of each part; a part that can't be read is not written."""
-        self.database.begin()
-        self.storage.begin()
-        database, collection = self.database.result()
-        storage, space = self.storage.result()
-        if database == OK:
-            self.row.begin()
-        if storage == OK:
-            storage = self.object.result()
-        if database == OK:
-            database = self.row.result()
-        return {"database": database, "storage": storage, "space": space, "collection": collection}
-
-
 class HealthMiddleware:
-    """Answer the probe before its Host is checked, which is the address of a pod."""
+    """Answer the probe before its Host is checked, which is the address of a pod.
+
+    Concurrent requests share the checks of the process.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
-        self._checks = Checks()
+        unreadable = (UNAVAILABLE, UNKNOWN)
+        self._database = SharedCheck(probes.read_database, unreadable, READ_PATIENCE_SECONDS)
+        self._storage = SharedCheck(probes.read_storage, unreadable, READ_PATIENCE_SECONDS)
+        self._row = SharedCheck(probes.write_database, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
+        self._object = SharedCheck(probes.write_storage, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer `/health` with the state of each part and of the whole; reasons are in the log only."""
@@ -66,11 +48,25 @@ class HealthMiddleware:
             response = _response({"error": "method not allowed"}, 405)
             response["Allow"] = "GET, HEAD"
             return response
-        states = self._checks.states()
+        states = self._states()
         status = OK if all(state in _SOUND for state in states.values()) else "degraded"
         if UNAVAILABLE in states.values():
             status = UNAVAILABLE
         return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
+
+    def _states(self) -> dict[str, str]:
+        """Return the state of each part; a part that can't be read is not written."""
+        self._database.begin()
+        self._storage.begin()
+        database, collection = self._database.result()
+        storage, space = self._storage.result()
+        if database == OK:
+            self._row.begin()
+        if storage == OK:
+            storage = self._object.result()
+        if database == OK:
+            database = self._row.result()
+        return {"database": database, "storage": storage, "space": space, "collection": collection}
 
 
 def _response(content: dict[str, str], status: int) -> JsonResponse:

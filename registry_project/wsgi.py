@@ -30,20 +30,16 @@ _browsers.request_class = BrowserRequest
 _registry = RegistryChain()
 
 
-def _answer_of(handler: Callable[..., Any], *args: object) -> Any:
-    """Call the handler, then release the database connection: a slow client must not block it."""
-    try:
-        return handler(*args)
-    finally:
-        end_request()
-
-
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer `/v2/` by its own chain, everything else by Django's handler."""
-    if not _registry.serves(environ):
-        page: Iterable[bytes] = _answer_of(_browsers, environ, start_response)
-        return page
-    response = _answer_of(_registry.get_response, WSGIHandler.request_class(environ))
+    try:
+        if not _registry.serves(environ):
+            page: Iterable[bytes] = _browsers(environ, start_response)
+            return page
+        response: Any = _registry.get_response(WSGIHandler.request_class(environ))
+    finally:
+        # Before the response is sent: otherwise a slow client would occupy a connection of the database.
+        end_request()
     start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
     if isinstance(response, HttpResponse):
         # Never closed: `end_request` did what the listeners of its signal would do.

@@ -49,13 +49,13 @@ class Limit:
     tries: int
     forgiven_after: timedelta
 
-    @property
-    def allowance(self) -> timedelta:
-        """How far in the future `forgiven_at` may be while a try is left.
+    def wait_seconds(self, forgiven_at: datetime, now: datetime) -> int:
+        """Return the seconds until the next try, 0 while one is left.
 
-        A row stores no number of failures, only the time when all are forgiven.
+        A row stores no number of failures, only the time `forgiven_at` when all are forgiven.
         """
-        return self.forgiven_after * (self.tries - 1)
+        allowance = self.forgiven_after * (self.tries - 1)
+        return max(0, math.ceil((forgiven_at - now - allowance).total_seconds()))
 
 
 OF_ACCOUNT = Limit(10, timedelta(seconds=30))
@@ -102,7 +102,8 @@ def refusal(name: str, request: HttpRequest | None, credential: str = "") -> Ref
     for key in keys:
         # With the failures in memory and in flight.
         forgiven_at = max(_unstored.get(key, stored.get(key, now)), now)
-        waits[key] = _wait(key, forgiven_at + _limit(key).forgiven_after * _in_flight[key], now)
+        limit = _limit(key)
+        waits[key] = limit.wait_seconds(forgiven_at + limit.forgiven_after * _in_flight[key], now)
     of_address = (ANY_ACCOUNT, keys[-1][1])
     if keys[0] != of_address and waits.get(of_address) and known_networks.is_known(name, of_address[1]):
         del waits[of_address]
@@ -223,10 +224,11 @@ def _should_warn(account: str) -> bool:
     """Count a failure from any address; tell whether to log a warning, at most once an hour."""
     now = timezone.now()
     row = _locked((account, ANYWHERE), now)
-    if row.forgiven_at > now + OF_ACCOUNT_ANYWHERE.allowance:
+    limit = OF_ACCOUNT_ANYWHERE
+    if limit.wait_seconds(row.forgiven_at, now):
         return False  # warned less than an hour ago
-    row.forgiven_at = max(row.forgiven_at, now) + OF_ACCOUNT_ANYWHERE.forgiven_after
-    should_warn = row.forgiven_at > now + OF_ACCOUNT_ANYWHERE.allowance
+    row.forgiven_at = max(row.forgiven_at, now) + limit.forgiven_after
+    should_warn = limit.wait_seconds(row.forgiven_at, now) > 0
     if should_warn:
         row.forgiven_at += WARNING_INTERVAL
     row.save(update_fields=["forgiven_at"])
@@ -235,8 +237,5 @@ def _should_warn(account: str) -> bool:
 
 def _after_failure(key: Key, forgiven_at: datetime, *, now: datetime) -> datetime:
     """Return `forgiven_at` after another failure; a refused try does not count."""
-    return forgiven_at if _wait(key, forgiven_at, now) else max(forgiven_at, now) + _limit(key).forgiven_after
-
-
-def _wait(key: Key, forgiven_at: datetime, now: datetime) -> int:
-    return max(0, math.ceil((forgiven_at - now - _limit(key).allowance).total_seconds()))
+    limit = _limit(key)
+    return forgiven_at if limit.wait_seconds(forgiven_at, now) else max(forgiven_at, now) + limit.forgiven_after

@@ -46,8 +46,8 @@ def of_tokens() -> Iterator[Mutation]:
     yield Mutation("a time before 1970", verify, 'if claims["exp"] < 0:', "if False:", module, "opens_nothing and exp")
     password = "claims.credential != identity.credential_hash[:CREDENTIAL_CHARACTERS]"
     yield Mutation("tokens of an old password", verify, password, "False", module, "changed_password")
-    known = "return current().by_kid.get(kid) if isinstance(kid, str) else None"
-    yield Mutation("any kid", "tokens/keys/ring.py", known, "return current().active", module, "kid")
+    known = "ring.current().by_kid.get(kid) if isinstance(kid, str) else None"
+    yield Mutation("any kid", verify, known, "ring.current().active", module, "kid")
     rules = " and actions <= grants.actions_on(\n            self.identity, name, self.version\n        )"
     yield Mutation("claims without rules", verify, rules, "", module, "more_access_than_the_rules")
     scheme = "if kind in _REPOSITORY_TYPES and actions:"

@@ -3,9 +3,10 @@
     setup:  seed ──HMAC with SECRET_KEY──> secret ──> QR code, app
     login:  password ──> session without rights ──> code ──> session with the factor's pk, which opens the admin
 
-The database holds a seed and digests, so a copy of it yields no code. Each code is valid once. Wrong codes are counted
-like wrong passwords (`throttling.throttle`), and for the account from all addresses too: an attacker with the password
-may use many addresses, and a code has only six digits. Meanwhile the owner has recovery codes and a new password.
+The database has a seed and digests only, so a copy of it yields no code. Each code is valid once. Wrong codes are
+counted like wrong passwords (`throttling.throttle`), and also per account from all addresses together: an attacker with
+the password may use many addresses, and a code has only six digits. The owner can then use a recovery code, or set a
+new password.
 """
 
 import base64
@@ -135,7 +136,7 @@ def verify_code(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
     """
     name = factor.account.name
     plain = "".join(code.split()).replace("-", "").lower()
-    # 80 random bits need no limit, which an attacker could exhaust for the owner.
+    # 80 random bits need no limit of tries; an attacker could exhaust it to lock the owner out.
     if len(plain) == _RECOVERY_CHARACTERS:
         rows = RecoveryCode.objects.filter(factor=factor, digest=_digest(plain))
         # Without a limit a wrong code must not cause a write, so read first.
@@ -152,7 +153,10 @@ def verify_code(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
 
 
 def _is_first_use(factor: SecondFactor, step: int) -> bool:
-    """Use up the code of `step`; in the memory of the process while the database can't be written."""
+    """Use up the code of `step`; tell whether it was unused.
+
+    While the database can't be written, the process remembers used codes.
+    """
     with _accepting:
         if _accepted.get((factor.pk, step)):
             return False
@@ -161,7 +165,9 @@ def _is_first_use(factor: SecondFactor, step: int) -> bool:
                 rows = SecondFactor.objects.filter(pk=factor.pk, last_step__lt=step)
                 return rows.update(last_step=step) == 1
         except DatabaseError as error:
-            logger.warning("a code counts as used in memory only", extra={"reason": report(error).reason})
+            logger.warning(
+                "the use of a code is kept in memory: it can't be stored", extra={"reason": report(error).reason}
+            )
             _accepted.put((factor.pk, step), True)
             return True
 

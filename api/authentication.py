@@ -1,4 +1,4 @@
-"""Basic authentication for the management API, with the password cache of `/v2/token`."""
+"""Basic authentication for the management API, with the throttle and password cache of `/v2/token`."""
 
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication

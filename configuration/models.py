@@ -322,7 +322,7 @@ def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
     for name, user in users.items():
         cost = int(user["password"][4:6])
         if cost < read.WARNED_BELOW_COST:
-            warning = f"a bcrypt cost of {cost} is quick to guess; {read.WARNED_BELOW_COST} is better"
+            warning = f"a bcrypt cost of {cost} makes guesses fast; use at least {read.WARNED_BELOW_COST}"
             members[name].elements["password"].warn(warning)
         is_superuser = user.get("superuser", False)
         entries.append(
@@ -347,7 +347,7 @@ def _rules(rules: list[Rule], items: Items) -> tuple[RuleEntry, ...]:
         key = (kind, "" if kind == "anonymous" else str(rule[kind]), rule["name"], rule["actions"])
         first = entries.get(key)
         if first is not None:
-            element.warn(f"the rule of line {first.line} again; this one is not needed")
+            element.warn(f"the same as the rule of line {first.line}, and not needed")
         else:
             entries[key] = RuleEntry(*key, comment=rule.get("comment", ""), line=element.line)
     return tuple(entries.values())

@@ -127,5 +127,5 @@ def _renamed(old: Element, new: Element | None, new_path: str) -> Element:
     if new is not None:
         old.report(f"no such key: it is the old name of {new_path}, which the file has too", "a second value")
         return new
-    old.warn(f"now called {new_path}; rename the key, the old name will be refused one day")
+    old.warn(f"the key is now called {new_path}; rename it, since a later version refuses the old name")
     return old

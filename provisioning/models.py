@@ -15,8 +15,8 @@ class Section(models.TextChoices):
 class ImportedEntry(models.Model):
     """An entry of the configuration file at its last import.
 
-    It has no foreign key to its account or rule: if an administrator deletes that row, the entry stays known and is not
-    imported again.
+    It has no foreign key to its account or rule: after an administrator has deleted that row, the record remains and
+    prevents another import of the entry.
     """
 
     section = models.CharField(max_length=16, choices=Section.choices)

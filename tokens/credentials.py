@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A name and a password, not verified; the password is left out of `repr`."""
+    """A name and a password, which are not verified; `repr` leaves the password out."""
 
     name: str
     password: str = field(repr=False)

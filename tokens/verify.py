@@ -23,8 +23,8 @@ CACHE_SECONDS = 300
 _REQUIRED = {"iss": str, "sub": str, "aud": str, "exp": int, "nbf": int, "iat": int, "jti": str}
 _REPOSITORY_TYPES = ("repository", "repository(plugin)")
 
-# Clients fill this cache: 2,000 tokens for one repository each weigh 4,000, and a token with as many short names as fit
-# weighs 80. A name takes about 200 bytes.
+# Clients fill this cache, so it is limited by weight: a token weighs one and one more for each name, which takes about
+# 200 bytes. 2,000 tokens for one repository each weigh 4,000; a token with as many short names as fit weighs 80.
 _verified_claims: TTLCache["Claims"] = TTLCache(CACHE_SECONDS, limit=20_000)
 
 
@@ -77,7 +77,7 @@ class ExpiredTokenError(InvalidTokenError):
 
 
 def verify(token: str, version: str) -> Bearer:
-    """Return the bearer of `token`. Raises InvalidTokenError; ExpiredTokenError if only its time is over."""
+    """Return the bearer of `token`. Raises InvalidTokenError, or ExpiredTokenError if all but its expiry is valid."""
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidTokenError("the token is too long")
     claims = _claims_of(token)

@@ -1,4 +1,4 @@
-"""Restrict the admin to its listener and to allowed networks; other requests get 404.
+"""Restrict the admin to its listener and to allowed networks; other requests are 404.
 
     listener of the connection, address of the client ──> URL configuration ──> resolver, static files
 

@@ -19,10 +19,10 @@ from registry_project import health
 logger = logging.getLogger(__name__)
 
 CLIENT_IS_UNKNOWN = "registry.client_is_unknown"
-"""True in the environment if the proxy names no client, or two; REMOTE_ADDR is then the proxy's."""
+"""True in the environment if the proxy names no client or contradicts itself; REMOTE_ADDR is then the proxy's."""
 
 _NO_VIEW_READS = (HEADER, *X_HEADERS, "HTTP_X_FORWARDED_PORT")
-# The longest DNS name; longer hosts are cut before they are cached.
+# The longest DNS name; a longer host is cut, since hosts are cached.
 MAX_HOST_CHARACTERS = 255
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._:/+=@-]{1,128}")
 
@@ -65,7 +65,7 @@ class TrustedProxyMiddleware:
         meta["wsgi.url_scheme"] = claim.scheme or meta["wsgi.url_scheme"]
         if claim.host:
             meta["HTTP_HOST"] = claim.host
-        # Limits count unknown clients as the proxy; the admin's networks must not (CLIENT_IS_UNKNOWN).
+        # Limits count an unknown client under the proxy's address; allowed_networks must not (CLIENT_IS_UNKNOWN).
         meta["REMOTE_ADDR"] = claim.client or peer
         meta[CLIENT_IS_UNKNOWN] = claim.client is None
         request_id = meta.get("HTTP_X_REQUEST_ID", "")
@@ -78,8 +78,8 @@ class TrustedProxyMiddleware:
 def _warn_of_unlisted(header: str, peer: str) -> None:
     if _WARNS_UNLISTED.is_due():
         logger.warning(
-            "%s of %s does not count, since server.trusted_proxies does not list that address. Any client can send "
-            "this header: list the address only if it is your reverse proxy's, and no client asks from there",
+            "%s of %s is ignored, since server.trusted_proxies does not list that address. Any client can send this "
+            "header: list the address only if it is your reverse proxy's and no client has it",
             header.removeprefix("HTTP_").replace("_", "-").title(),
             peer,
         )

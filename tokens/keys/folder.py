@@ -39,7 +39,7 @@ class KeyFolder:
 
     @cached_property
     def _watched(self) -> tuple[str, str]:
-        # Strings: a Path costs more than the stat that every request makes with it.
+        # As strings: every request makes these `stat` calls, and converting a Path takes longer than the call.
         return str(self.private.parent), str(self.private)
 
     def stamp(self) -> tuple[int, int]:
@@ -112,7 +112,7 @@ class KeyFolder:
     def _keep_public(self, active: SigningKey) -> None:
         """Write the public key if it is missing, or stale after an interrupted rotation.
 
-        The server does not read it, so it may be missing beside a private key in a read-only folder.
+        The server does not need the file, so it may be missing in a read-only folder of the private key.
         """
         try:
             if self.public.exists():

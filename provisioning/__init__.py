@@ -2,7 +2,7 @@
 
 `importing`       applies the file, or compares it with the database
 `section_import`  the additions, changes and removals of one section since the last import
-`users`, `rules`  the two sections, its subclasses; `memberships` writes the groups of accounts
+`users`, `rules`  the two sections, its subclasses
 `models`          the ledger: each entry with the fingerprint of its last import
 `idle_rules`      warns of rules without effect
 """

@@ -1,6 +1,8 @@
 """The section `users`: each entry is an account."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from django.contrib.auth.models import Group
 
 from accounts.hashers import stored_form
 from accounts.models import Account
@@ -8,9 +10,10 @@ from configuration import Configuration
 from configuration.element import joined
 from configuration.errors import Problem
 from configuration.values import UserEntry
-from provisioning.memberships import write_memberships
 from provisioning.models import ImportedEntry, Section
 from provisioning.section_import import BATCH, SectionImport, batches, fingerprint
+
+_Membership = Account.groups.through
 
 
 class Users(SectionImport[UserEntry, Account]):
@@ -64,7 +67,7 @@ class Users(SectionImport[UserEntry, Account]):
 
     def write(self, entries: Sequence[tuple[Account | None, UserEntry]]) -> list[Account]:
         accounts = super().write(entries)
-        write_memberships({account.pk: entry.groups for account, (_, entry) in zip(accounts, entries, strict=True)})
+        _write_memberships({account.pk: entry.groups for account, (_, entry) in zip(accounts, entries, strict=True)})
         # Read again: the prefetched groups are stale.
         written = self.rows.in_bulk([account.pk for account in accounts])
         return [written[account.pk] for account in accounts]
@@ -83,3 +86,19 @@ class Users(SectionImport[UserEntry, Account]):
         Account.objects.bulk_update([row for _, row in active], ["is_active"], batch_size=BATCH)
         records = [record for record, _ in dropped]
         ImportedEntry.objects.bulk_update(records, ["fingerprint", "row_fingerprint"], batch_size=BATCH)
+
+
+def _write_memberships(wanted: Mapping[int, Sequence[str]]) -> None:
+    """Set the groups of each account by name, and create missing groups."""
+    names = {name for listed in wanted.values() for name in listed}
+    groups = dict(Group.objects.values_list("name", "pk"))
+    new_groups = [Group(name=name) for name in sorted(names) if name not in groups]
+    groups |= {group.name: group.pk for group in Group.objects.bulk_create(new_groups, batch_size=BATCH)}
+    for accounts in batches(list(wanted)):
+        pairs = {(account, groups[name]) for account in accounts for name in wanted[account]}
+        rows = _Membership.objects.filter(account_id__in=accounts).values_list("pk", "account_id", "group_id")
+        found = {(account, group): pk for pk, account, group in rows}
+        for pks in batches([pk for pair, pk in found.items() if pair not in pairs]):
+            _Membership.objects.filter(pk__in=pks).delete()
+        new = [_Membership(account_id=account, group_id=group) for account, group in sorted(pairs - found.keys())]
+        _Membership.objects.bulk_create(new, batch_size=BATCH)

@@ -13,7 +13,7 @@ from accounts.models import Account, FailedLogin
 from tests.caller import Caller, error_codes
 from tokens import refresh
 from tokens.models import RefreshToken
-from tokens.views.login import log_in
+from tokens.views.token import log_in
 
 FORM = "application/x-www-form-urlencoded"
 SERVICE = "Docker Registry"

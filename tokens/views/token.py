@@ -8,12 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 
+from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import ANONYMOUS, Identity, credential_hash_of
-from accounts.login_log import MALFORMED, log_login, log_refusal
+from accounts.login_log import BUSY, MALFORMED, THROTTLED, log_login, log_refusal
 from accounts.throttling.login_rate import login_rate
 from acl.actions import Access
 from core.api.body import read_whole
-from core.api.errors import ErrorCode, RegistryError, quoted
+from core.api.errors import ErrorCode, RegistryError, quoted, unavailable
 from core.api.notes import note_account
 from core.api.view import RegistryView
 from tokens import refresh
@@ -22,7 +23,6 @@ from tokens.credentials import Credentials, MalformedCredentialsError, basic_cre
 from tokens.issue import IssuedToken, issue
 from tokens.keys import ring
 from tokens.scope import parse_scopes
-from tokens.views.login import log_in
 from tokens.views.oauth import oauth_error_response
 
 OTHER_ACCOUNT = "login refused: the parameter account names another account than the Authorization header"
@@ -135,6 +135,29 @@ def _logged_in(
         return identity, None
     address = request.META.get("REMOTE_ADDR", "")
     return identity, refresh.issue(identity, credential_hash, parameters.get("client_id", ""), address)
+
+
+def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identity:
+    """Return the identity, and log the login with `grant`.
+
+    Raises RegistryError: UNAUTHORIZED, UNAVAILABLE, or TOOMANYREQUESTS after too many wrong passwords.
+    """
+    try:
+        identity = identify(credentials.name, credentials.password, request)
+    except BusyError as error:
+        log_refusal(request, credentials.name, grant, BUSY)
+        raise unavailable("too many logins at once") from error
+    except TooManyFailuresError as error:
+        log_refusal(request, credentials.name, grant, THROTTLED)
+        seconds = str(error.retry_after_seconds)
+        detail = f"{error.reason}; try again in {seconds} s"
+        raise RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": seconds}) from error
+    if identity is None:
+        log_refusal(request, credentials.name, grant)
+        raise wrong_credentials()
+    log_login(request, identity.name, grant)
+    note_account(request, identity.name)
+    return identity
 
 
 def _refreshed(request: HttpRequest, token: str) -> Identity:

@@ -53,7 +53,8 @@ class SectionImport(ABC, Generic[Entry, Row]):
         }
         self._dropped = [record for key, record in self._records.items() if record.fingerprint and key not in entries]
         known = [self._records[key] for key in self._pending if key in self._records]
-        self._rows = self.rows.in_bulk([record.row_id for record in (*known, *self._dropped)])
+        rows = self.rows.in_bulk([record.row_id for record in (*known, *self._dropped)])
+        self._row_of = {record.key: rows.get(record.row_id) for record in (*known, *self._dropped)}
 
     @abstractmethod
     def content(self, entry: Entry) -> object:
@@ -95,10 +96,10 @@ class SectionImport(ABC, Generic[Entry, Row]):
     def steps(self) -> Iterator[Step]:
         """Yield the steps that `apply` takes."""
         for key, entry in self._pending.items():
-            change = Change.ADDED if self._row_of(key) is None else Change.CHANGED
+            change = Change.ADDED if self._row_of.get(key) is None else Change.CHANGED
             yield Step(change, self.label(key, self.filled(None, entry)))
         for record in self._dropped:
-            row = self._rows.get(record.row_id)
+            row = self._row_of[record.key]
             if row is not None and self.is_in_effect(row):
                 yield Step(Change.REMOVED, self.label(record.key, row))
 
@@ -118,7 +119,7 @@ class SectionImport(ABC, Generic[Entry, Row]):
     def apply(self) -> list[Step]:
         """Write pending entries within the caller's transaction; return the steps."""
         done = list(self.steps())
-        rows = self.write([(self._row_of(key), entry) for key, entry in self._pending.items()])
+        rows = self.write([(self._row_of.get(key), entry) for key, entry in self._pending.items()])
         new, known = [], []
         for (key, entry), row in zip(self._pending.items(), rows, strict=True):
             record = self._records.get(key)
@@ -131,9 +132,5 @@ class SectionImport(ABC, Generic[Entry, Row]):
             record.row_id, record.row_fingerprint = row.pk, fingerprint(self.row_content(row))
         ImportedEntry.objects.bulk_create(new)
         ImportedEntry.objects.bulk_update(known, ["fingerprint", "row_id", "row_fingerprint"], batch_size=BATCH)
-        self.revoke([(record, self._rows.get(record.row_id)) for record in self._dropped])
+        self.revoke([(record, self._row_of[record.key]) for record in self._dropped])
         return done
-
-    def _row_of(self, key: str) -> Row | None:
-        record = self._records.get(key)
-        return self._rows.get(record.row_id) if record is not None else None

@@ -3,6 +3,7 @@
 Sources: Docker token authentication specification, "Requesting a token" (GET) and "OAuth2" (POST); RFC 6749, RFC 7517.
 """
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -23,8 +24,17 @@ from tokens.credentials import Credentials, MalformedCredentialsError, basic_cre
 from tokens.issue import IssuedToken, issue
 from tokens.keys import ring
 from tokens.scope import parse_scopes
-from tokens.views.oauth import oauth_error_response
 
+# RFC 6749, section 5.2; the code for an unavailable server is from section 4.1.2.1.
+_OAUTH_CODES = {
+    ErrorCode.SCOPE_INVALID: "invalid_scope",
+    ErrorCode.GRANT_TYPE_UNSUPPORTED: "unsupported_grant_type",
+    ErrorCode.UNAUTHORIZED: "invalid_grant",
+    ErrorCode.TOOMANYREQUESTS: "temporarily_unavailable",
+    ErrorCode.UNAVAILABLE: "temporarily_unavailable",
+}
+# Anything but printable ASCII without the double quote and the backslash.
+_FORBIDDEN = re.compile(r'[^ -~]|["\\]')
 OTHER_ACCOUNT = "login refused: the parameter account names another account than the Authorization header"
 
 
@@ -71,8 +81,16 @@ class TokenView(RegistryView):
         return _token_response(issue(identity, requested), refresh_token)
 
     def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
-        # A form is a request of OAuth2.
-        return oauth_error_response(error) if request.method == "POST" else super().render(request, error)
+        """Return the error; a form is a request of OAuth2, whose errors have two more fields (RFC 6749, section 5.2).
+
+        A wrong password is 401 instead of 400, because docker and containerd expect that status.
+        """
+        if request.method != "POST":
+            return super().render(request, error)
+        code = "server_error" if error.status == 500 else _OAUTH_CODES.get(error.code, "invalid_request")
+        described = {"error": code, "error_description": _FORBIDDEN.sub("?", str(error.detail or error.message))}
+        headers = {"Cache-Control": "no-store"} | error.headers
+        return JsonResponse(error.body() | described, status=error.status, headers=headers)
 
 
 class JwksView(RegistryView):

@@ -53,7 +53,7 @@ def of_tokens() -> Iterator[Mutation]:
     scheme = "if kind in _REPOSITORY_TYPES and actions:"
     yield Mutation("access of any type", verify, scheme, "if actions:", module, "another_type")
     service = "if service is not None and service != expected:"
-    yield Mutation("any service", "tokens/views/token.py", service, "if False:", module, "audience")
+    yield Mutation("any service", "tokens/views.py", service, "if False:", module, "audience")
 
 
 def of_access() -> Iterator[Mutation]:

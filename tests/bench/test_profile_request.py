@@ -1,7 +1,7 @@
 """Stages have the instructions of their own functions, less those of the stages that they call and of the wrappers."""
 
-from bench.profile_request import CALIBRATION, POOL, ROOT, STAGES, instructions, table
-from bench.profiled_server import CALIBRATIONS
+from bench.profile_request import STAGES, instructions, table
+from bench.profiled_server import CALIBRATION, CALIBRATIONS, POOL, ROOT
 
 
 def _name(caller: str, stage: str) -> str:

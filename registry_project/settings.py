@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "collector",
     "provisioning",
     "backup",
+    "diagnostics",
     "api",
     "registry_project.apps.RegistryProjectConfig",
 ]

@@ -6,6 +6,8 @@ ACCOUNT = "registry.account"
 JTI = "registry.jti"
 ROUTE = "registry.route"
 REQUEST_ID = "registry.request_id"
+IS_FORWARDED = "registry.is_forwarded"
+"""True in the environment if a trusted proxy names the client."""
 PROBE = "registry.probe"
 """Present in the environment of a request for `/health`."""
 

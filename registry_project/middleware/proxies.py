@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponseBase
 
 from configuration.values import Network
 from core.api.host import is_served
-from core.api.notes import REQUEST_ID
-from core.forwarded import HEADER, X_HEADERS, claim_of, listed_in, plain_address
+from core.api.notes import IS_FORWARDED, REQUEST_ID
+from core.forwarded import HEADER, X_FORWARDED_FOR, X_HEADERS, claim_of, listed_in, plain_address
 from core.hourly import Hourly
 from registry_project import health
 
@@ -68,6 +68,7 @@ class TrustedProxyMiddleware:
         # Limits count an unknown client under the proxy's address; allowed_networks must not (CLIENT_IS_UNKNOWN).
         meta["REMOTE_ADDR"] = claim.client or peer
         meta[CLIENT_IS_UNKNOWN] = claim.client is None
+        meta[IS_FORWARDED] = claim.client is not None and (HEADER in meta or X_FORWARDED_FOR in meta)
         request_id = meta.get("HTTP_X_REQUEST_ID", "")
         if _REQUEST_ID.fullmatch(request_id):
             meta[REQUEST_ID] = request_id

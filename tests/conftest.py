@@ -55,10 +55,27 @@ ON_ANY_DATABASE = (
     "test_upgrade.py",
     "tokens/test_scope.py",
 )
+# Beginnings of paths: what waits or computes for more than ten seconds, so that no process does it while the others
+# have nothing left to do.
+FIRST = (
+    "clients/test_stalled_line.py",
+    "cases",
+    "stress",
+    "security/test_memory.py",
+    "clients/test_slow_clients.py",
+    "collector/test_two_servers.py",
+    "faults",
+    "fuzz",
+    "backup/test_concurrent_pushes.py",
+    "bench/test_soak.py",
+    "bench/test_growth.py",
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out on PostgreSQL what ON_ANY_DATABASE names."""
+    """Begin with what FIRST names; leave out on PostgreSQL what ON_ANY_DATABASE names."""
+    first = tuple(str(Path(__file__).parent / name) for name in FIRST)
+    items.sort(key=lambda item: not str(item.path).startswith(first))
     if not os.environ.get("REGISTRY_DATABASE_URL", "").startswith("postgres"):
         return
     alike = tuple(str(Path(__file__).parent / name) for name in ON_ANY_DATABASE)

@@ -128,35 +128,6 @@ def test_without_a_superuser_the_start_says_once_how_to_make_one(tmp_path: Path,
     assert said.count("createsuperuser") == 1
 
 
-def test_an_upload_in_progress_is_finished_before_the_server_stops(tmp_path: Path, database: dict[str, str]) -> None:
-    with serving(tmp_path, more=database) as server:
-        login = basic(password_in(server.said))
-        _, _, body = ask(server, "GET", "/v2/token?scope=repository:a/b:pull,push", login)
-        bearer = {"Authorization": f"Bearer {json.loads(body)['token']}"}
-        _, headers, _ = ask(server, "POST", "/v2/a/b/blobs/uploads/", bearer)
-        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
-            connection.putrequest("PATCH", headers["Location"])
-            for name, value in (bearer | {"Content-Length": "8", "Content-Range": "0-7"}).items():
-                connection.putheader(name, value)
-            connection.endheaders(b"half")
-            server.process.terminate()
-            connection.send(b"half")
-            status = connection.getresponse().status
-
-        assert server.process.wait(60) == 0
-    assert status == 202
-
-
-def test_a_reload_keeps_serving(tmp_path: Path, database: dict[str, str]) -> None:
-    with serving(tmp_path, more=database) as server:
-        (tmp_path / "config.yaml").write_text("no: configuration\n")
-        server.process.send_signal(1)
-        status, _, _ = ask(server, "GET", "/health")
-        ended = server.stop()
-
-    assert (status, ended) == (200, 0)
-
-
 def test_an_empty_folder_is_left_empty_by_a_check_of_gunicorns_configuration(tmp_path: Path) -> None:
     checked = start(tmp_path, "--check-config")
 

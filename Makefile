@@ -2,10 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATABASE ?= sqlite
-# Processes that share the tests: half of a test is waiting, for a server to start or for time to pass.
+# Processes that share the tests, one more than two cores: much of a test is waiting, for a server or for time to pass.
 PROCESSES ?= 3
 SIDE_BY_SIDE = --numprocesses=$(PROCESSES) --dist=worksteal
-# Bytecode is kept, whatever the environment says: tests start Python a thousand times.
+# Bytecode is kept, whatever the environment says: the tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 # For tools that load the settings: not the configuration of this folder, and no key or database in ./data.
 FOR_TOOLS := CONFIG_PATH=config.container.yaml \

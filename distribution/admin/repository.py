@@ -13,6 +13,7 @@ from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.db.models import Count, Model, QuerySet, Sum
 from django.forms import Form
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 
 from acl.names import RepositoryName
 from core.api.errors import RegistryError
@@ -67,7 +68,7 @@ class RepositoryAdmin(DeletableAdmin):
 
     def describe(self, row: Repository) -> str:
         contents = deletion.contents(row.pk)
-        own, shared = cells.size(contents.own_bytes), cells.size(contents.shared_bytes)
+        own, shared = filesizeformat(contents.own_bytes), filesizeformat(contents.shared_bytes)
         rows = f"{contents.tags} tags and {contents.manifests} manifests"
         return f"{row.name} with {rows}, {own} of its own and {shared} that other repositories share"
 
@@ -92,7 +93,7 @@ class RepositoryAdmin(DeletableAdmin):
     def stored(self, repository: Repository) -> str:
         """Count the blobs and their bytes; a shared blob counts in each of its repositories."""
         found = Link.objects.filter(repository=repository).aggregate(count=Count("pk"), size=Sum("blob__size"))
-        return f"{found['count']}, {cells.size(found['size'] or 0)}"
+        return f"{found['count']}, {filesizeformat(found['size'] or 0)}"
 
 
 def _remove_contents_briefly() -> None:

@@ -84,10 +84,6 @@ class DeferredWrites:
             self._progress.wait_for(lambda: self._is_late or write.rows is not None, PATIENCE_SECONDS)
             return write.rows
 
-    def is_idle(self) -> bool:
-        with self._lock:
-            return not self._pending and self._thread is None
-
     def _has_thread(self) -> bool:
         """Start the thread unless it runs; False when the system can start none. The caller has the lock."""
         if self._thread is None:

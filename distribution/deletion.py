@@ -206,7 +206,8 @@ def _remove_tags(pk: int) -> Removed | None:
 
 
 def _remove_manifests(pk: int) -> Removed | None:
-    found, total = [], 0
+    found: list[int] = []
+    total = 0
     for manifest_pk, size in _MANIFESTS.rows(pk, MANIFESTS):
         total += size
         # At least one, however large it is.

@@ -34,9 +34,10 @@ class ManifestView(RepositoryView):
         tag_names = [parse_tag(tag) for tag in dict.fromkeys(query_of(request).getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
         limit = settings.REGISTRY.server.limits.manifest_size
-        message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
-        too_large = RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
-        payload = read_whole(request, limit, too_large)
+        payload = read_whole(request, limit)
+        if payload is None:
+            message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
+            raise RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
         stored = store.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
         for tag in stored.tags:
             self.log_change(request, "tag pushed", tag=tag, digest=stored.digest)

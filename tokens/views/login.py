@@ -6,7 +6,7 @@ from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import Identity
 from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
 from core.api.errors import ErrorCode, RegistryError, unavailable
-from core.api.notes import note_account
+from core.api.notes import ACCOUNT
 from tokens.challenge import basic_challenge
 from tokens.credentials import Credentials
 
@@ -30,7 +30,7 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
         log_refusal(request, credentials.name, grant)
         raise wrong_credentials()
     log_login(request, identity.name, grant)
-    note_account(request, identity.name)
+    request.META[ACCOUNT] = identity.name
     return identity
 
 

@@ -13,7 +13,7 @@ from accounts.login_log import MALFORMED, log_login, log_refusal
 from accounts.throttling.login_rate import login_rate
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError, quoted
-from core.api.notes import note_account
+from core.api.notes import ACCOUNT
 from core.api.view import RegistryView
 from tokens import refresh
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
@@ -77,9 +77,10 @@ class TokenView(RegistryView):
 def _form(request: HttpRequest) -> QueryDict:
     """Return the fields of the URL-encoded form. Raises RegistryError."""
     limit = settings.REGISTRY.server.limits.form_size
-    message = f"a form has at most {limit} bytes here (server.limits.form_size)"
-    too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, message, status=413, message=message)
-    payload = read_whole(request, limit, too_large)
+    payload = read_whole(request, limit)
+    if payload is None:
+        message = f"a form has at most {limit} bytes here (server.limits.form_size)"
+        raise RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, message, status=413, message=message)
     try:
         return QueryDict(payload.decode("ascii"))
     except UnicodeDecodeError as error:
@@ -129,7 +130,7 @@ def _refreshed(request: HttpRequest, token: str) -> Identity:
         log_refusal(request, None, "refresh_token", "refresh token refused")
         raise wrong_credentials("this login has ended: log in again")
     log_login(request, identity.name, "refresh_token")
-    note_account(request, identity.name)
+    request.META[ACCOUNT] = identity.name
     return identity
 
 

@@ -28,7 +28,7 @@ _places = lru_cache(maxsize=20_000)(places)
 
 
 def matches_some_name(pattern: str) -> bool:
-    """Tell whether any repository name matches `pattern`, in which `${account}` is a name as `a`."""
+    """Tell whether any repository name matches `pattern`, with `a` in place of `${account}`."""
     example = pattern.replace(ACCOUNT, "a")
     try:
         parse_name(example.replace("*", "a").replace("?", "a"))
@@ -38,7 +38,7 @@ def matches_some_name(pattern: str) -> bool:
 
 
 def _reaches_an_end(pattern: str) -> bool:
-    """Simulate pattern and grammar in parallel, for names of every length."""
+    """Simulate the pattern and the grammar in parallel, for names of every length."""
     sets = places(pattern, _NAME_CHARACTERS)
     kinds = [None if found is None else {_KINDS[c] for c in found if c in _KINDS} for found in sets]
     reached: set[_Step] = {(0, "begin")}

@@ -9,7 +9,7 @@ from itertools import islice
 from acl.coverage import account_covers, matches_some_name, name_covers, work_of
 from acl.glob import ACCOUNT, compile_glob, for_account, is_literal, literal_prefix
 
-# The rules with one prefix, and the account patterns, that are compared with a rule.
+# A rule is compared with at most so many rules of each prefix, and so many account patterns.
 _MAX_COMPARED = 20
 # Compared characters in total: some seconds, far more than a busy registry needs.
 MAX_WORK = 20_000_000
@@ -56,7 +56,7 @@ class Rules:
 
     @property
     def is_exhausted(self) -> bool:
-        """Tell whether MAX_WORK is used up; no more reasons are found then."""
+        """Tell whether MAX_WORK is used up: then no more reasons are found."""
         return self._work_left < 0
 
     def reasons(self) -> Iterator[tuple[int, str]]:

@@ -1,6 +1,6 @@
 """Match compiled rules, without a database.
 
-The allowed actions are the union of the matching rules', none without a match.
+The allowed actions are the union over all matching rules; without a match there are none.
 """
 
 from collections.abc import Callable, Iterable
@@ -48,7 +48,7 @@ class IdentityRules:
         return allowed
 
     def ranges(self, action: str) -> tuple[NameRange, ...]:
-        """Return ranges that contain every name on which `action` is allowed, and others."""
+        """Return ranges that contain every name on which `action` is allowed, and possibly others."""
         return ranges_of(rule.pattern for rule in self.rules if action in rule.actions)
 
     def matching(self, name: str) -> list[str]:

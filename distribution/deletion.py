@@ -154,14 +154,14 @@ def without_hidden(rows: QuerySet[Repository]) -> QuerySet[Repository]:
 
 
 def in_sight(rows: QuerySet[Row]) -> QuerySet[Row]:
-    """Return those of `rows`, which belong to repositories, whose repository is not hidden."""
+    """Return the `rows` whose repository is not hidden."""
     # A query of its own, which mostly finds nothing: a condition on a joined table would be evaluated for each row.
     hidden = list(unfinished().values_list("pk", flat=True))
     return rows.exclude(repository__in=hidden) if hidden else rows
 
 
 def original_name(repository: Repository) -> str:
-    """Return the name, of a hidden repository the one before its deletion; the longest names are truncated."""
+    """Return the name before the deletion, truncated if it was very long; of a visible repository its name."""
     return repository.name.partition(" ")[2] or repository.name
 
 

@@ -17,7 +17,9 @@ REMEMBERED_CHARACTERS = 256
 
 _URLS = "distribution.urls"
 
-_encoded_slash = UnknownPathView.as_view(code=ErrorCode.NAME_INVALID, detail="a slash of a path is written as it is")
+_encoded_slash = UnknownPathView.as_view(
+    code=ErrorCode.NAME_INVALID, detail="a slash in the path must not be percent-encoded"
+)
 
 
 class RegistryMiddleware:

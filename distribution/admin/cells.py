@@ -49,7 +49,7 @@ def lines(values: Iterable[str]) -> SafeString:
 
 
 def page_links(rows: QuerySet[Any]) -> SafeString:
-    """Return links to the pages of up to LISTED rows, named by their strings, as `lines`."""
+    """Return links to up to LISTED rows, one a line, and an ellipsis when there are more."""
     return lines(page_link(row, str(row)) for row in rows[: LISTED + 1])
 
 

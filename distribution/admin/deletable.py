@@ -27,7 +27,7 @@ REPR_CHARACTERS = 200
 
 
 class DeletableAdmin(ReadOnlyAdmin):
-    """Rows that one verb deletes, one by one: each deletion is complete, or refused with the verb's reason.
+    """Rows that a domain verb deletes one by one; a refused deletion shows the verb's reason.
 
     Subclasses define `delete_row` and `describe`.
     """

@@ -75,10 +75,10 @@ class RepositoryAdmin(DeletableAdmin):
     def get_deleted_objects(
         self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Add when the space is freed."""
+        """Add the time at which the space is freed."""
         named, counts, lacking, protected = super().get_deleted_objects(objs, request)
         minutes = trash.DELAY // timedelta(minutes=1)
-        when = f"Space of its own comes back about {minutes} minutes later; what is shared stays with the others."
+        when = f"The space of its own blobs is freed about {minutes} minutes later; shared blobs stay with the others."
         return [*named, when], counts, lacking, protected
 
     @admin.display(description="tags")

@@ -123,15 +123,15 @@ def put(
     digest: Digest | None = None,
     tags: Sequence[TagName] = (),
 ) -> Put:
-    """Store the manifest and move `tags` to it; `digest` is the one that the client sent, None: sha256 of the payload.
+    """Store the manifest and move `tags` to it; `digest` is the client's, None means the sha256 of the payload.
 
     Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs);
     DENIED when the disk of the database, which has the payloads, is full.
     """
     disk_reserve.check_rows()
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
-    if digest not in (None, actual):
-        raise RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(digest), "actual": str(actual)})
+    if digest is not None and digest != actual:
+        raise digest.mismatch(actual)
     parsed = parse_manifest(payload, content_type)
     incoming = Put(
         name,

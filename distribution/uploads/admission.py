@@ -1,7 +1,8 @@
 """Admission control: the limits of an upload, checked before its body is read and again for each piece of it.
 
-Every limit is checked here and nowhere else: the size of a blob, the free space on the disk. A limit of an account
-belongs here too; the upload names the account. A check that takes more than a microsecond runs every few mebibytes.
+Every limit is checked here and nowhere else: the size of a blob, the free space on the disk. A limit for each account
+would belong here too, since the upload names its account. A check that takes more than a microsecond runs every few
+mebibytes.
 """
 
 from dataclasses import dataclass

@@ -87,7 +87,7 @@ def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:
 
 
 def has_already(request: HttpRequest, digest: str) -> bool:
-    """Return whether If-None-Match, a list of quoted, weak or bare digests, has this one."""
+    """Return whether If-None-Match, a list of quoted, weak or bare digests, contains `digest` or `*`."""
     header = request.META.get("HTTP_IF_NONE_MATCH")
     if not header:
         return False

@@ -108,7 +108,6 @@ def install(stages: Stages, worker: Any) -> None:
     from gunicorn.http import wsgi
 
     import core.api.view
-    import registry_project.wsgi
     from core.db import transactions
     from core.db.statement import Statement
     from distribution import blobs, middleware
@@ -116,8 +115,7 @@ def install(stages: Stages, worker: Any) -> None:
     from registry_project import front_door
     from registry_project.middleware import proxies
     from server import connection, reader, response
-    from tokens import bearer, issue, scope, verify
-    from tokens.views import login, token
+    from tokens import bearer, issue, scope, verify, views
 
     methods: dict[str, list[tuple[Any, str]]] = {
         "head: receive": [(reader.Reader, "chunk")],
@@ -139,12 +137,12 @@ def install(stages: Stages, worker: Any) -> None:
     }
     functions: dict[str, list[Any]] = {
         "environ": [wsgi.create],
-        "front door": [registry_project.wsgi._answer_of, transactions.end_request],  # noqa: SLF001 - its only frame
+        "front door": [transactions.end_request],
         "token: verify": [bearer.bearer_of],
         "rules, scope": [scope.parse_scopes],
         "domain": [store.find, blobs.find],
-        "response: build": [core.api.view._finished, token._token_response],  # noqa: SLF001 - the last of a view
-        "login": [login.log_in],
+        "response: build": [core.api.view._finished, views._token_response],  # noqa: SLF001 - the last of a view
+        "login": [views.log_in],
         "token: issue": [issue.issue],
     }
     for stage, places in methods.items():
@@ -153,6 +151,7 @@ def install(stages: Stages, worker: Any) -> None:
     for stage, originals in functions.items():
         for original in originals:
             replace(original, stages.wrap(stage, original))
+    worker.wsgi = stages.wrap("front door", worker.wsgi)
     worker._log_access = stages.wrap("access log", worker._log_access)  # noqa: SLF001 - no other way in
     worker.handle = stages.root(worker.handle)
 

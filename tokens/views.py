@@ -16,7 +16,7 @@ from accounts.throttling.login_rate import login_rate
 from acl.actions import Access
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError, quoted, unavailable
-from core.api.notes import note_account
+from core.api.notes import ACCOUNT
 from core.api.view import RegistryView
 from tokens import refresh
 from tokens.challenge import wrong_credentials
@@ -106,9 +106,10 @@ class JwksView(RegistryView):
 def _form(request: HttpRequest) -> QueryDict:
     """Return the fields of the URL-encoded form. Raises RegistryError."""
     limit = settings.REGISTRY.server.limits.form_size
-    message = f"a form has at most {limit} bytes here (server.limits.form_size)"
-    too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, message, status=413, message=message)
-    payload = read_whole(request, limit, too_large)
+    payload = read_whole(request, limit)
+    if payload is None:
+        message = f"a form has at most {limit} bytes here (server.limits.form_size)"
+        raise RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, message, status=413, message=message)
     try:
         return QueryDict(payload.decode("ascii"))
     except UnicodeDecodeError as error:
@@ -174,7 +175,7 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
         log_refusal(request, credentials.name, grant)
         raise wrong_credentials()
     log_login(request, identity.name, grant)
-    note_account(request, identity.name)
+    request.META[ACCOUNT] = identity.name
     return identity
 
 
@@ -184,7 +185,7 @@ def _refreshed(request: HttpRequest, token: str) -> Identity:
         log_refusal(request, None, "refresh_token", "refresh token refused")
         raise wrong_credentials("this login has ended: log in again")
     log_login(request, identity.name, "refresh_token")
-    note_account(request, identity.name)
+    request.META[ACCOUNT] = identity.name
     return identity
 
 

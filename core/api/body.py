@@ -110,18 +110,21 @@ class Body:
         self.was_refused = getattr(error, "errno", None) == errno.EBUSY
 
 
-def read_whole(request: HttpRequest, limit: int, too_large: RegistryError) -> bytes:
-    """Return the body of `request`, at most `limit` bytes, counted while reading. Raises `too_large`, SIZE_INVALID."""
+def read_whole(request: HttpRequest, limit: int) -> bytes | None:
+    """Return the body of `request`, None if it has more than `limit` bytes, counted while reading.
+
+    Raises SIZE_INVALID.
+    """
     body = Body(request)
     if body.length is not None and body.length > limit:
         body.discard()
-        raise too_large
+        return None
     pieces, size = [], 0
     while chunk := body.read(64 * 1024):
         size += len(chunk)
         if size > limit:
             body.discard()
-            raise too_large
+            return None
         pieces.append(chunk)
     if body.is_incomplete:
         raise incomplete_error(body, "the body ended before its length")

@@ -61,8 +61,8 @@ def of_access() -> Iterator[Mutation]:
     module, upload = "test_access", "distribution/uploads/sessions.py"
     claims = "actions <= self.claims.actions.get(name, frozenset()) and "
     yield Mutation("rules without claims", "tokens/verify.py", claims, "", module, "token_for_pull or one_repository")
-    right = "return source if source is not None and self.bearer.may(source, PULL) else None"
-    yield Mutation("mounts from anywhere", "distribution/views/uploads.py", right, "return source", module, "mount")
+    right = "if source is not None and not self.bearer.may(source, PULL):"
+    yield Mutation("mounts from anywhere", "distribution/views/uploads.py", right, "if False:", module, "mount")
     need = '"DELETE": DELETE}'
     for view in ("manifest", "blob"):
         push = need.replace(": DELETE", ": PULL_PUSH")
@@ -91,8 +91,8 @@ def of_names() -> Iterator[Mutation]:
         "digests by their beginning", digest, "_DIGEST.fullmatch(text)", "_DIGEST.match(text)", module, "digest"
     )
     yield Mutation("tags by their beginning", tag, "_TAG.fullmatch(text)", "_TAG.match(text)", module, "no_tag")
-    slash = 'return "%2f" in path.lower()'
-    yield Mutation("encoded slashes", "distribution/middleware.py", slash, "return False", module, "no_name")
+    slash = 'if "%2f" in request.META.get("RAW_URI", "").partition("?")[0].lower():'
+    yield Mutation("encoded slashes", "distribution/middleware.py", slash, "if False:", module, "no_name")
 
 
 def of_documents() -> Iterator[Mutation]:

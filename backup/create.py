@@ -1,8 +1,7 @@
 """Create a backup: a copy of the database first, then the objects that the copy names."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -97,32 +96,23 @@ def _create(path: Path, backup: Backup, watch: Watch) -> Manifest:
             "or remove this one if that backup is of no use any more"
         )
     folder.remove_other_states(path, before.state if before else None)
-    with _new_state(path) as state:
-        try:
-            made = _fill(path, state, backup, watch)
-        except NoRoomError:
-            # Below `storage.min_free` uploads are refused, so the backup frees what it took.
-            folder.remove_objects(path, before.state if before else None)
-            raise
+    state = folder.new_state(path)
+    try:
+        made = _fill(path, state, backup, watch)
         failpoint("backup.before_manifest")
         made.write(path)
+    except BaseException as error:
+        shutil.rmtree(state, ignore_errors=True)
+        if isinstance(error, NoRoomError):
+            # Below `storage.min_free` uploads are refused, so the backup frees what it took.
+            folder.remove_objects(path, before.state if before else None)
+        raise
     failpoint("backup.after_manifest")
     backup.step = "removing unnamed objects"
     folder.remove_other_states(path, made.state)
     if made.has_objects:
         backup.removed = folder.remove_unnamed(path, made.state, watch)
     return made
-
-
-@contextmanager
-def _new_state(path: Path) -> Iterator[Path]:
-    """Make the folder of a state, and remove it if the block fails."""
-    state = folder.new_state(path)
-    try:
-        yield state
-    except BaseException:
-        shutil.rmtree(state, ignore_errors=True)
-        raise
 
 
 def _fill(path: Path, state: Path, backup: Backup, watch: Watch) -> Manifest:

@@ -57,11 +57,6 @@ class ErrorCode(Enum):
         self.status = status
         self.message = message
 
-    @property
-    def code(self) -> str:
-        """The code in the JSON body."""
-        return self.name
-
 
 class RegistryError(Exception):
     """An error for the client, rendered by the base view.
@@ -101,14 +96,14 @@ class RegistryError(Exception):
     @property
     def errors(self) -> list[dict[str, object]]:
         """The entries of the body, one per detail."""
-        return [{"code": self.code.code, "message": self.message, "detail": detail} for detail in self.details]
+        return [{"code": self.code.name, "message": self.message, "detail": detail} for detail in self.details]
 
     def body(self) -> dict[str, object]:
         """Return the JSON body: `{"errors": [{"code", "message", "detail"}]}`."""
         return {"errors": self.errors}
 
     def __str__(self) -> str:
-        return "; ".join(self.code.code if detail is None else f"{self.code.code}: {detail}" for detail in self.details)
+        return "; ".join(self.code.name if detail is None else f"{self.code.name}: {detail}" for detail in self.details)
 
 
 def unavailable(reason: str, retry_after_seconds: int = 2) -> RegistryError:

@@ -82,7 +82,8 @@ def run_once(operation: Callable[[], Result], patience_seconds: float) -> Result
 
 
 def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
-    transact = _in_sqlite if connection.vendor == "sqlite" else _in_postgresql
+    in_sqlite = partial(write, patience_seconds=PATIENCE_SECONDS)
+    transact: Callable[..., Result] = in_sqlite if connection.vendor == "sqlite" else _in_postgresql
     lost: Exception | None = None
     fault = BUSY
     begun = time.monotonic()
@@ -104,11 +105,7 @@ def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
     raise unavailable(fault.reason, fault.retry_after_seconds) from lost
 
 
-def _in_sqlite(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool) -> Result:
-    return write(operation, is_durable=is_durable, is_alone=is_alone, patience_seconds=PATIENCE_SECONDS)
-
-
-def _in_postgresql(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool) -> Result:  # noqa: ARG001 - as above
+def _in_postgresql(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool) -> Result:  # noqa: ARG001 - as `write`
     with transaction.atomic():
         if not is_durable:
             _ANSWER_AT_ONCE.run()

@@ -100,18 +100,14 @@ def _expire_locked(pk: UUID, now: datetime) -> Repository | None:
     return upload.repository
 
 
-def may_empty_trash() -> bool:
-    """Tell whether objects may be deleted: not during a backup, which still reads those of its snapshot."""
-    return not lease.is_taken(Job.BACKUP)
-
-
 def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:
     """Delete every object that is due at `now`, then its row; nothing during a backup.
 
-    A backup that begins after the check needs nothing that is due: the objects of its snapshot come into the trash
-    later than `now`. Raises what the storage raises when it does not answer.
+    A backup in progress still reads the objects of its snapshot. One that begins after the check needs none that is
+    due: an object of its snapshot is put into the trash later than `now`. Raises what the storage raises when it does
+    not answer.
     """
-    if not may_empty_trash():
+    if lease.is_taken(Job.BACKUP):
         return
     # An unmounted storage lacks every object: none of them may count as deleted.
     check_storage()

@@ -139,14 +139,10 @@ def _recorded(run: Run, report: Report) -> Iterator[None]:
         run.error = f"{type(error).__name__}: {error}"
         raise
     finally:
-        _end(run, report)
-
-
-def _end(run: Run, report: Report) -> None:
-    failpoint("collect.before_end")
-    _count(run, report)
-    run.ended_at = clock.now()
-    transactions.run(run.save)
+        failpoint("collect.before_end")
+        _count(run, report)
+        run.ended_at = clock.now()
+        transactions.run(run.save)
 
 
 def _count(run: Run, report: Report) -> None:

@@ -64,18 +64,15 @@ class Command(BaseCommand):
 
 
 def _summary(folder: Path, made: Manifest, backup: Backup, seconds: float) -> list[str]:
-    return [
-        f"database: {made.database}, {size_text(made.database_bytes)}",
-        f"objects: {made.objects}, {size_text(made.object_bytes)}{_how(made, backup)}",
-        f"backup of {made.made_at} complete in {folder}, {seconds:.1f} seconds",
-    ]
-
-
-def _how(made: Manifest, backup: Backup) -> str:
+    counts = backup.counts
+    how = f"; {counts.linked} linked, {counts.copied} copied, {counts.present} there already, {backup.removed} removed"
     if not made.has_objects:
-        return (
+        how = (
             f" in {made.storage}, NOT copied: let the bucket keep what is deleted in it for as long as this backup, "
             "by the means of its provider"
         )
-    counts = backup.counts
-    return f"; {counts.linked} linked, {counts.copied} copied, {counts.present} there already, {backup.removed} removed"
+    return [
+        f"database: {made.database}, {size_text(made.database_bytes)}",
+        f"objects: {made.objects}, {size_text(made.object_bytes)}{how}",
+        f"backup of {made.made_at} complete in {folder}, {seconds:.1f} seconds",
+    ]

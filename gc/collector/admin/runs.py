@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action
 
 from collector.admin.forms import RunForm
-from collector.dry_run import results
+from collector.dry_run.results import Kind
 from collector.jobs import queue, scheduler
 from collector.models import Run, RunFinding, Scrub
 from core.admin.declared_filters import DeclaredFiltersAdmin
@@ -82,7 +82,8 @@ class RunAdmin(_ReadOnlyAdmin):
         """Link to the findings of a dry run, and count those not kept."""
         if not run.is_dry_run:
             return "only dry runs list what they find"
-        count, more = run.findings.count(), results.count_unlisted(run)
+        count = run.findings.count()
+        more = run.manifests + run.links + run.blobs + run.uploads + run.objects_deleted - count
         if not count:
             return f"{more} findings, which are not kept" if more else "nothing"
         url = f"{reverse('admin:gc_runfinding_changelist')}?run__id__exact={run.pk}"
@@ -171,7 +172,7 @@ class RunFindingAdmin(_ReadOnlyAdmin):
     @admin.display(description="size")
     def human_size(self, finding: RunFinding) -> str:
         """Format the size of a blob; other findings have none."""
-        return size_text(finding.size) if finding.kind == results.Kind.BLOB else ""
+        return size_text(finding.size) if finding.kind == Kind.BLOB else ""
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
         """Hide the table from the menu."""

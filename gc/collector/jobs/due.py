@@ -29,7 +29,7 @@ def is_anything_due() -> bool:
     if ballast.is_due():
         return True
     now = clock.now()
-    has_trash = expiry.due_trash(now).exists() and expiry.may_empty_trash()
+    has_trash = expiry.due_trash(now).exists() and not lease.is_taken(Job.BACKUP)
     has_expired = has_trash or expiry.expired_uploads(now).exists() or deletion.unfinished().exists()
     if has_expired and not lease.is_taken(Job.EXPIRY):
         return True

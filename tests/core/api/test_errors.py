@@ -43,7 +43,7 @@ def test_a_code_has_its_status(code: str, status: int) -> None:
 
 
 def test_no_code_is_missing_from_the_table_above() -> None:
-    assert {code.code for code in ErrorCode} == set(STATUSES)
+    assert {code.name for code in ErrorCode} == set(STATUSES)
 
 
 def test_the_body_has_code_message_and_detail() -> None:

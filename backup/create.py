@@ -72,8 +72,8 @@ def create(path: Path, backup: Backup, watch: Watch) -> Manifest:
 def _acquire_lease(path: Path, stack: ExitStack) -> OwnLease | None:
     """Prevent other backups and the deletion of objects; None means that the database can't be written.
 
-    Nothing is deleted then either: an object of the snapshot must first be written into the trash, and stays there for
-    `trash.DELAY`. If it is deleted all the same, its copy fails, and so does the backup.
+    Such a database also prevents deletions: an object of the snapshot would need a row in the trash first, and then
+    stay for `trash.DELAY`. If an object is deleted all the same, its copy fails, and so does the backup.
     """
     try:
         # This process has the lock, so the process with this token is dead: do not wait until its lease expires.
@@ -90,7 +90,7 @@ def _acquire_lease(path: Path, stack: ExitStack) -> OwnLease | None:
 def _create(path: Path, backup: Backup, watch: Watch) -> Manifest:
     before = manifest.read(path)
     if before is not None and before.registry != where():
-        # Otherwise the objects of the other registry would be removed as unnamed.
+        # Otherwise the objects of the other registry, which the new state does not name, would be removed.
         raise BackupError(
             f"{path}: holds a backup of another database, {before.registry}; name another folder, "
             "or remove this one if that backup is of no use any more"
@@ -165,8 +165,8 @@ def _keeping_free(path: Path, watch: Watch) -> Watch:
         if found.is_low:
             raise NoRoomError(
                 f"{path}: on the disk of the registry, which has {size_text(found.free)} free, less than the "
-                f"{size_text(found.low_mark)} that it keeps (storage.min_free); what this backup brought is removed; "
-                "name a folder on another disk, or make room: docs/troubleshooting.md says how"
+                f"{size_text(found.low_mark)} that it keeps (storage.min_free); what this backup had copied is removed"
+                "; name a folder on another disk, or make room: docs/troubleshooting.md says how"
             )
 
     return watch_all

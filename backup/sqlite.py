@@ -16,11 +16,6 @@ PAGES = 2048
 _WAIT_SECONDS = 20
 
 
-def size() -> int:
-    """Return the bytes of the database. Raises OSError."""
-    return _path().stat().st_size
-
-
 def dump(target: Path, listed: Path, watch: Watch) -> Totals:
     """Copy the database to `target`, and write the list of the copy's objects to `listed`.
 

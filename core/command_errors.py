@@ -1,4 +1,4 @@
-"""One-line errors of management commands: a traceback only hides why the database or the storage failed."""
+"""One-line errors of management commands, in place of a traceback that hides why database or storage failed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -43,18 +43,15 @@ class SharedCheck(Generic[Result]):
         self._lock = threading.Lock()
         self._last: _Attempt[Result] | None = None
 
-    def begin(self) -> None:
-        """Start the check unless it is running or its last result is fresh."""
-        self._current()
-
     def result(self) -> Result:
         """Return the fresh result of the check, or wait for it."""
-        attempt = self._current()
+        attempt = self.begin()
         with blocking_io():
             attempt.has_ended.wait(attempt.begun_at + self._patience_seconds - time.monotonic())
         return self._late if attempt.result is None else attempt.result
 
-    def _current(self) -> _Attempt[Result]:
+    def begin(self) -> _Attempt[Result]:
+        """Start the check unless it is running or its last result is fresh; return that run."""
         with self._lock:
             last = self._last
             if last is None or (last.ended_at is not None and last.ended_at + self._fresh_seconds <= time.monotonic()):

@@ -3,7 +3,7 @@
 gunicorn's own reload replaces the workers and kills transfers after `graceful_timeout`. Here a child process imports
 the file, and the workers notice the new permissions version.
 
-    SIGHUP ──> master: starts `loadconfig --reload` ──> SIGCHLD: logs what that one printed
+    SIGHUP ──> master: starts `loadconfig --reload` ──> SIGCHLD: logs what that command printed
 
 The master has no threads, since it forks workers. So the child writes into files, which the master reads after its
 end. gunicorn may reap the child first, so its exit status only adds to the message.
@@ -32,7 +32,7 @@ class Reload:
     """Runs one import at a time; requests during an import cause one more."""
 
     def __init__(self, command: Sequence[str], running: Mapping[str, str], said: Collection[str] = ()) -> None:
-        """Take the command, the marks of the settings in effect, and the warnings already printed."""
+        """Take the command, the marks of the settings in effect, and the warnings that were printed already."""
         self._command = command
         self._said = said
         self._running = json.dumps(running).encode()

@@ -33,7 +33,7 @@ def prepared() -> Iterator[None]:
                 if connection.vendor == "sqlite":
                     path = connection.settings_dict["NAME"]
                     make_file(path)
-                    # Its error says why the file can't be written, unlike SQLite's.
+                    # Unlike SQLite's error, that of `open` says why the file can't be written.
                     os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
                 connection.ensure_connection()
             with _explained(OperationalError), _file_lock() if connection.vendor == "sqlite" else _advisory_lock():
@@ -43,7 +43,7 @@ def prepared() -> Iterator[None]:
 
 
 def lock_until_commit() -> None:
-    """Wait in a transaction until no other process imports; on SQLite the transaction itself is that lock."""
+    """Take the start lock until the end of the transaction; on SQLite the transaction itself is that lock."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])

@@ -30,7 +30,7 @@ from distribution.uploads import leases, sessions
 
 logger = logging.getLogger(__name__)
 
-# Beside many pushes into SQLite a transaction for each waited up to a second, and the trash grew.
+# While many clients push into SQLite, a transaction may wait a second: with one for each object, the trash grew.
 OBJECTS_AT_ONCE = 50
 
 _OBJECTS = Statement("SELECT id, key FROM distribution_trash WHERE id = ANY(%s)")
@@ -139,7 +139,7 @@ def _delete_objects(pks: list[int], report: Report, throttle: Throttle) -> None:
 
 
 def _is_deleted(pk: int, key: str, report: Report) -> bool:
-    """Delete an object. One that resists is put off, otherwise it would fail again, and be logged, every minute."""
+    """Delete an object; if that fails, put it off: otherwise it would fail again, and be logged, every minute."""
     try:
         failpoint("trash.before_delete")
         blob_store().delete(key)

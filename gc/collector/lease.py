@@ -69,7 +69,7 @@ def acquire(job: Job) -> Iterator[OwnLease]:
 
 
 def _take(own: OwnLease) -> bool:
-    """Take the lease if it is free or expired; if two insert it at once, the loser's transaction runs again."""
+    """Take the lease if it is free or expired; of two concurrent inserts, one fails and its transaction is retried."""
     rows = Lease.objects.filter(job=own.job)
     holder = f"{socket.gethostname()}, process {os.getpid()}"[:255]
     taken = {"holder": holder, "token": own.token, "taken_at": Now(), "expires_at": Now() + LIFETIME}

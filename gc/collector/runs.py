@@ -22,8 +22,8 @@ Watch = Callable[[], None]
 KEPT = 1000
 """How many ended runs of each trigger and state are kept.
 
-By trigger and state: runs that fail every ten minutes displace none that removed something, and manual ones none of
-the schedule, which tell when the next is due.
+Counted by trigger and state: runs that fail every ten minutes do not displace those that removed something, and manual
+runs do not displace scheduled ones, which tell when the next is due.
 """
 
 PRUNED = 100

@@ -93,7 +93,7 @@ def test_a_dry_run_changes_nothing_and_lists_what_would_go_and_why(admin: Browse
     assert (run.state, run.is_dry_run, run.manifests, run.blobs) == ("done", True, 1, 2)
     assert Manifest.objects.exists()
     page = admin.text(FINDINGS, run__id__exact=str(run.pk))
-    for text in (untagged.digest, untagged.layers[0], "no tag, index or subject holds it", "alice/app", "2.0 KiB"):
+    for text in (untagged.digest, untagged.layers[0], "no tag, index or subject keeps it", "alice/app", "2.0 KiB"):
         assert text in page
     assert f"{FINDINGS}?run__id__exact={run.pk}" in admin.text(page_of(run))
     assert "5 findings" in admin.text(page_of(run))

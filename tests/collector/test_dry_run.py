@@ -51,8 +51,9 @@ def test_a_dry_run_says_why(push: Push, alice: Caller) -> None:
     findings = list(collection.forecast(Policy(DAY, remove_untagged=True), Report()))
 
     reasons = {finding.name: finding.reason for finding in findings if finding.kind == "manifest"}
-    assert "no tag, index or subject holds it" in reasons[image.digest]
-    assert {finding.reason for finding in findings if finding.kind == "link"} == {"only manifests that go use it"}
+    assert "no tag, index or subject keeps it" in reasons[image.digest]
+    of_links = {finding.reason for finding in findings if finding.kind == "link"}
+    assert of_links == {"used only by manifests that are removed too"}
 
 
 @pytest.mark.parametrize("seed", range(6))

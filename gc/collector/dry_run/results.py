@@ -1,4 +1,4 @@
-"""What a dry run found: one finding and its reason, and the bounded number of them that stay as rows."""
+"""The findings of a dry run, each with its reason; a bounded number of them is kept as rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -61,7 +61,7 @@ def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[
         if not isinstance(cause, Error):
             logger.exception("a job failed")
         elif database_fault.report(cause) is database_fault.BUSY:
-            logger.warning("a job waits for its next turn: %s", database_fault.BUSY.reason)
+            logger.warning("a job is put off until the next interval: %s", database_fault.BUSY.reason)
         return False
     except Exception:  # one failed job must not keep the others
         logger.exception("a job failed")

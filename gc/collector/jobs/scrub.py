@@ -1,7 +1,7 @@
 """Scrub: read every blob and compare it with its digest, one round in each period `storage.scrub`.
 
-A round goes through the primary keys at constant speed: after half of the period it is at half of the greatest key. So
-no blob has a column for it, and nothing has to be counted. A pause of the server makes the round longer; the backlog is
+A round visits the primary keys at constant speed: after half of the period it has reached half of the greatest key. So
+blobs need no column for it, and nothing has to be counted. A pause of the server makes the round longer; the backlog is
 not read at once.
 """
 

@@ -72,7 +72,7 @@ def test_a_status_replaces_that_of_the_table() -> None:
 def test_a_message_replaces_that_of_the_table() -> None:
     error = RegistryError(ErrorCode.SCOPE_INVALID, "why", message="why, for docker")
 
-    assert error.errors == [{"code": "SCOPE_INVALID", "message": "why, for docker", "detail": "why"}]
+    assert error.body()["errors"] == [{"code": "SCOPE_INVALID", "message": "why, for docker", "detail": "why"}]
 
 
 def test_headers_are_a_copy() -> None:
@@ -86,8 +86,8 @@ def test_headers_are_a_copy() -> None:
 def test_several_details_are_one_entry_each_in_order() -> None:
     error = RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, [{"digest": "a"}, {"digest": "b"}])
 
-    assert [entry["detail"] for entry in error.errors] == [{"digest": "a"}, {"digest": "b"}]
-    assert {entry["code"] for entry in error.errors} == {"MANIFEST_BLOB_UNKNOWN"}
+    assert [entry["detail"] for entry in error.body()["errors"]] == [{"digest": "a"}, {"digest": "b"}]
+    assert {entry["code"] for entry in error.body()["errors"]} == {"MANIFEST_BLOB_UNKNOWN"}
     assert error.status == 400
 
 

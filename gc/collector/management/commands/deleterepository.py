@@ -53,7 +53,7 @@ class Command(BaseCommand):
             return
         try:
             pk = deletion.begin(name)
-            self.stdout.write(f"{name} is gone for clients.")
+            self.stdout.write(f"Clients get 404 for {name} from now on.")
             _remove(pk, contents.rows)
         except (StopError, KeyboardInterrupt) as error:
             rest = "the server removes the rest within a minute, or the next collection"
@@ -62,9 +62,9 @@ class Command(BaseCommand):
         if contents.own_bytes:
             minutes = trash.DELAY // timedelta(minutes=1)
             freed = (
-                f" Its {own} are free in {minutes} minutes if a server runs; otherwise run `manage.py gc` after that."
+                f" A running server frees its {own} in {minutes} minutes; without one, run `manage.py gc` after that."
             )
-        self.stdout.write(f"All that it held is removed.{freed}")
+        self.stdout.write(f"Its contents are removed.{freed}")
 
 
 def _remove(pk: int, total: int) -> None:

@@ -127,8 +127,8 @@ def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
     if waiting := Trash.objects.count():
         minutes = trash.DELAY // timedelta(minutes=1)
         lines.append(
-            f"{counted(waiting, 'object')} in the trash: each is deleted {minutes} minutes after it came there if a "
-            "server runs, otherwise by the first `manage.py gc` after that"
+            f"{counted(waiting, 'object')} in the trash: a running server deletes each {minutes} minutes after it was "
+            "put there, without a server the first `manage.py gc` after that"
         )
     if stopped:
         rest = "not all is listed" if is_dry_run else "the rest is left for the next run"

@@ -176,7 +176,7 @@ def test_a_run_that_has_begun_is_not_withdrawn(admin: Browser) -> None:
     response = admin.post(withdrawal_of(run), {})
 
     assert response["Location"] == RUNS
-    assert "can't be withdrawn" in str(messages_of(admin.client.get(RUNS)))
+    assert "has begun, or was withdrawn already" in str(messages_of(admin.client.get(RUNS)))
     run.refresh_from_db()
     assert run.state == "done"
     assert "withdraw/" not in admin.text(page_of(run))

@@ -1,4 +1,4 @@
-"""The file as pydantic reads it: the sections that are not written as their values are, and what keys say together."""
+"""The file as pydantic reads it: sections that differ from their values, and problems of several keys together."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -99,22 +99,22 @@ class S3(TypedDict, total=False):
 
 
 class Filesystem(TypedDict, total=False):
-    """A folder of this machine, or one that is mounted."""
+    """A local or mounted folder."""
 
     rootdirectory: Annotated[str, read.PATH, Key("The folder of the blobs.")]
 
 
 class StorageFile(TypedDict, total=False):
-    """Where blobs lie: either filesystem or s3."""
+    """The storage of blobs: either filesystem or s3."""
 
     filesystem: Annotated[Filesystem, Section(), Key("A folder.")]
-    s3: Annotated[S3, Section(_check_s3, unsupported=UNSUPPORTED), Key("Amazon S3 and what speaks its protocol.")]
+    s3: Annotated[S3, Section(_check_s3, unsupported=UNSUPPORTED), Key("Amazon S3, or a storage with its protocol.")]
     redirect: Annotated[bool, read.BOOLEAN, Key("Whether clients download from S3 itself.")]
     public_endpoint: Annotated[str, read.PUBLIC_URL, Key("The endpoint of S3 that clients use.")]
-    min_free: Annotated[tuple[int | None, Fraction | None], read.RESERVE, Key("What stays free of the disk.")]
+    min_free: Annotated[tuple[int | None, Fraction | None], read.RESERVE, Key("The space to keep free on the disk.")]
     max_blob_size: Annotated[int, read.BLOB_SIZE, Key("The largest blob that may be pushed.")]
     scrub: Annotated[
-        timedelta, read.duration(timedelta(hours=1), "of at least 1h"), Key("Time to read each blob once.")
+        timedelta, read.duration(timedelta(hours=1), "of at least 1h"), Key("The time in which each blob is read once.")
     ]
 
 
@@ -129,7 +129,7 @@ class User(TypedDict, total=False):
 
 
 class Rule(TypedDict, total=False):
-    """Who may do what with which repositories."""
+    """The actions that an account, a group or everybody may do with some repositories."""
 
     account: Annotated[str, read.ACCOUNT_PATTERN, Key("An account, or a pattern.")]
     group: Annotated[str, read.GROUP, Key("A group.")]
@@ -143,7 +143,7 @@ def _check_admin(admin: Members) -> None:
     if "public_url" in admin and "addr" not in admin:
         admin.elements["public_url"].report("no such key: without admin.addr the admin is at server.public_url")
     if admin.get("allowed_networks") == []:
-        # Nobody, to who wrote it; and a list that is made by a program may come out empty.
+        # The author may mean nobody, and a program that makes the file may have found no network.
         expected = "at least one network; leave the key out for everybody, or set admin.enabled: false"
         admin.elements["allowed_networks"].report(expected, "none")
 
@@ -198,7 +198,7 @@ def _check_server(server: Members) -> None:
     if not isinstance(limits, Members):
         return
     counted = Server(**given)
-    # A share above all that there is would bound nobody.
+    # A limit of one client above that of all clients has no effect.
     bounds = {
         "transfers_per_client": (counted.max_slow_clients, 4096, "server.max_slow_clients"),
         "connections_per_client": (counted.connections, 100_000, "the connections of a process"),
@@ -209,7 +209,7 @@ def _check_server(server: Members) -> None:
 
 
 def _check_file(file: Members) -> None:
-    """Refuse one port for both: a firewall needs no more than the number of a port that has one kind of answer."""
+    """Refuse the same port for registry and admin, so that a firewall can tell the two apart by port."""
     server, admin = file.get("server"), file.get("admin")
     if isinstance(server, Members) and isinstance(admin, Members) and "addr" in admin:
         try:
@@ -248,27 +248,25 @@ class File(TypedDict, total=False):
         Key("Who may do what."),
     ]
     storage: Annotated[
-        StorageFile, Section(_check_storage, unsupported=UNSUPPORTED_CLOUDS, one_of=_BACKENDS), Key("Where blobs lie.")
+        StorageFile,
+        Section(_check_storage, unsupported=UNSUPPORTED_CLOUDS, one_of=_BACKENDS),
+        Key("The storage of blobs."),
     ]
     database: Annotated[Database, Section(), Key("SQLite or PostgreSQL.", is_always=True)]
-    garbage_collector: Annotated[GarbageCollector, Section(), Key("Removes what nothing refers to.")]
-    auth: Annotated[Auth, Section(_check_auth), Key("Tokens that clients get.", is_always=True)]
+    garbage_collector: Annotated[GarbageCollector, Section(), Key("Garbage collection.")]
+    auth: Annotated[Auth, Section(_check_auth), Key("The tokens of clients.", is_always=True)]
 
 
 FILE: TypeAdapter[File] = TypeAdapter(Annotated[File, Section(_check_file)])
 
 
 def configuration(element: Element) -> Configuration | None:
-    """Return the values of the file; None once its problems are reported."""
+    """Return the values of the file; None means that it has problems, which are reported."""
     root = element.value()
     try:
         file = FILE.validate_python(root, context=element.reading)
     except ValidationError as error:
-        # Host and port have one key: what is wrong with it is told once.
-        found = {problem["loc"]: problem for problem in error.errors(include_url=False)}
-        for place, problem in found.items():
-            if problem["input"] is not REFUSED:
-                _element_at(element, root, place).refuse(problem["ctx"]["error"])
+        _report(error, element, root)
         return None
     if element.reading.problems:
         return None
@@ -287,10 +285,17 @@ def configuration(element: Element) -> Configuration | None:
     )
 
 
-def _element_at(element: Element, value: Any, place: tuple[int | str, ...]) -> Element:
-    for step in place:
-        element, value = value.elements[step], value[step]
-    return element
+def _report(error: ValidationError, root: Element, values: Any) -> None:
+    """Report each problem of `error` at its element."""
+    # Host and port are one key of the file, so its problem comes twice.
+    problems = {problem["loc"]: problem for problem in error.errors(include_url=False)}
+    for place, problem in problems.items():
+        if problem["input"] is REFUSED:
+            continue
+        element, value = root, values
+        for step in place:
+            element, value = value.elements[step], value[step]
+        element.refuse(problem["ctx"]["error"])
 
 
 def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
@@ -298,7 +303,7 @@ def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
     for name, user in users.items():
         cost = int(user["password"][4:6])
         if cost < read.WARNED_BELOW_COST:
-            warning = f"a bcrypt cost of {cost} is quick to guess; {read.WARNED_BELOW_COST} is better"
+            warning = f"a bcrypt cost of {cost} makes guesses fast; use at least {read.WARNED_BELOW_COST}"
             members[name].elements["password"].warn(warning)
         is_superuser = user.get("superuser", False)
         entries.append(
@@ -316,14 +321,14 @@ def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
 
 
 def _rules(rules: list[Rule], items: Items) -> tuple[RuleEntry, ...]:
-    """Return every rule once, in the order of the file."""
+    """Return the rules without duplicates, in the order of the file."""
     entries: dict[tuple[object, ...], RuleEntry] = {}
     for rule, element in zip(rules, items.elements, strict=True):
         kind = next(subject for subject in _SUBJECTS if subject in rule)
         key = (kind, "" if kind == "anonymous" else str(rule[kind]), rule["name"], rule["actions"])
         first = entries.get(key)
         if first is not None:
-            element.warn(f"the rule of line {first.line} again; this one is not needed")
+            element.warn(f"the same as the rule of line {first.line}, and not needed")
         else:
             entries[key] = RuleEntry(*key, comment=rule.get("comment", ""), line=element.line)
     return tuple(entries.values())
@@ -339,11 +344,11 @@ def _storage(file: StorageFile, folder: Path) -> Storage:
     return Storage(backend, folder, options, reserve, file.get("max_blob_size"), file.get("scrub"), redirect, endpoint)
 
 
-class _Schema(GenerateJsonSchema):
-    """Shows defaults as the file would say them."""
+class FileSchema(GenerateJsonSchema):
+    """The generator of the JSON Schema: it adds the defaults, in the form of the file."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Return the schema of the value, with its default where a file may say it."""
+        """Return the schema of the value, with its default if the file could have it."""
         described = self.generate_inner(schema["schema"])
         default = schema.get("default")
         if isinstance(default, timedelta):
@@ -352,11 +357,6 @@ class _Schema(GenerateJsonSchema):
         if default != "" and type(default) in types and described.get("type", "string") == types[type(default)]:
             described["default"] = default
         return described
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the file, for editors."""
-    return FILE.json_schema(schema_generator=_Schema)
 
 
 SECRET_OPTIONS = frozenset(name for name, key in keys(S3).items() if key.is_secret)

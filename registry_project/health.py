@@ -28,59 +28,50 @@ CLOUD_FRESH_SECONDS = 60.0
 _SOUND = (OK, "disabled")
 
 
-class Checks:
-    """The checks of a process, shared by concurrent requests."""
-
-    def __init__(self) -> None:
-        unreadable = (UNAVAILABLE, UNKNOWN)
-        self.database = SharedCheck(probes.read_database, unreadable, READ_PATIENCE_SECONDS)
-        is_cloud = settings.REGISTRY.storage.backend != "filesystem"
-        read_fresh, write_fresh = (FRESH_SECONDS, CLOUD_FRESH_SECONDS) if is_cloud else (0, FRESH_SECONDS)
-        self.storage = SharedCheck(probes.read_storage, unreadable, READ_PATIENCE_SECONDS, read_fresh)
-        self.row = SharedCheck(probes.write_database, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
-        self.object = SharedCheck(probes.write_storage, NO_ANSWER, WRITE_PATIENCE_SECONDS, write_fresh)
-
-    def states(self) -> dict[str, str]:
-        """Return the state of each part; a part that can't be read is not written."""
-        self.database.begin()
-        self.storage.begin()
-        database, collection = self.database.result()
-        storage, space = self.storage.result()
-        if database == OK:
-            self.row.begin()
-        if storage == OK:
-            storage = self.object.result()
-        if database == OK:
-            database = self.row.result()
-        return {"database": database, "storage": storage, "space": space, "collection": collection}
-
-
 class HealthMiddleware:
-    """Answers the probe before the check of its Host, which is the address of a pod."""
+    """Answer the probe before its Host is checked, which is the address of a pod.
+
+    Concurrent requests share the checks of the process.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
-        self._checks = Checks()
+        unreadable = (UNAVAILABLE, UNKNOWN)
+        self._database = SharedCheck(probes.read_database, unreadable, READ_PATIENCE_SECONDS)
+        is_cloud = settings.REGISTRY.storage.backend != "filesystem"
+        read_fresh, write_fresh = (FRESH_SECONDS, CLOUD_FRESH_SECONDS) if is_cloud else (0, FRESH_SECONDS)
+        self._storage = SharedCheck(probes.read_storage, unreadable, READ_PATIENCE_SECONDS, read_fresh)
+        self._row = SharedCheck(probes.write_database, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
+        self._object = SharedCheck(probes.write_storage, NO_ANSWER, WRITE_PATIENCE_SECONDS, write_fresh)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer `/health`; pass other paths on."""
+        """Answer `/health` with the state of each part and of the whole; reasons are in the log only."""
         if request.path_info != PATH:
             return self._get_response(request)
         request.META[PROBE] = True
-        return _health(request, self._checks)
+        if request.method not in ("GET", "HEAD"):
+            response = _response({"error": "method not allowed"}, 405)
+            response["Allow"] = "GET, HEAD"
+            return response
+        states = self._states()
+        status = OK if all(state in _SOUND for state in states.values()) else "degraded"
+        if UNAVAILABLE in states.values():
+            status = UNAVAILABLE
+        return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
 
-
-def _health(request: HttpRequest, checks: Checks) -> HttpResponseBase:
-    """Return the state of each part and of all; reasons go to the log only."""
-    if request.method not in ("GET", "HEAD"):
-        response = _response({"error": "method not allowed"}, 405)
-        response["Allow"] = "GET, HEAD"
-        return response
-    states = checks.states()
-    status = OK if all(state in _SOUND for state in states.values()) else "degraded"
-    if UNAVAILABLE in states.values():
-        status = UNAVAILABLE
-    return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
+    def _states(self) -> dict[str, str]:
+        """Return the state of each part; a part that can't be read is not written."""
+        self._database.begin()
+        self._storage.begin()
+        database, collection = self._database.result()
+        storage, space = self._storage.result()
+        if database == OK:
+            self._row.begin()
+        if storage == OK:
+            storage = self._object.result()
+        if database == OK:
+            database = self._row.result()
+        return {"database": database, "storage": storage, "space": space, "collection": collection}
 
 
 def _response(content: dict[str, str], status: int) -> JsonResponse:

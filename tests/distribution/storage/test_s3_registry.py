@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,7 +190,7 @@ def test_s3_that_is_killed_during_a_push_is_503_and_manifests_are_served(own_s3:
         failed = registry.push_stream(dying(), len(content), digest_of(content))
         refused = registry.push([b"another"], digest_of(b"another"))
         served = registry.request("GET", f"/v2/{NAME}/manifests/v1", more=registry.alice())
-        health = registry.request("GET", "/health")
+        health = unhealthy(registry)
         own_s3.start()
         again = registry.push_whole(content)
 
@@ -266,6 +267,14 @@ def test_a_full_bucket_is_a_warning_and_pushes_are_503(seaweedfs: S3Server, tmp_
     assert "warning: storage: S3 has no space left" in registry.log_file.read_text()
     assert (health["status"], health["storage"]) == ("degraded", "not writable: full")
     assert (pushed.status, error_codes(pushed)) == (503, ["UNAVAILABLE"])
+
+
+def unhealthy(registry: S3Registry) -> Answer:
+    """Return what /health says once it notices: for some seconds it repeats its last answer."""
+    deadline = time.monotonic() + 60
+    while (answer := registry.request("GET", "/health")).status == 200 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return answer
 
 
 def error_codes(answer: Answer) -> list[str]:

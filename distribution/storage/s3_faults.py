@@ -20,7 +20,6 @@ _CREDENTIALS = (
     exceptions.ProfileNotFound,
 )
 _NO_ANSWER = (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError)
-_CERTIFICATE = (exceptions.SSLError, exceptions.ProxyConnectionError)
 
 _REGION = ("wrong region", "the bucket {bucket} is in another region: set storage.s3.region_name")
 _CLOCK = ("clock skew", "the clock of this machine differs too much from that of S3: set it by NTP")
@@ -89,11 +88,7 @@ def asking(bucket: str, endpoint: str | None, key: str = "") -> Iterator[None]:
             yield
     except ClientError as error:
         code, status = code_of(error), status_of(error)
-        if (
-            key
-            and code != "NoSuchBucket"
-            and (code in ("NoSuchKey", "404") or (status == 404 and code != "NoSuchUpload"))
-        ):
+        if key and status == 404 and code not in ("NoSuchBucket", "NoSuchUpload"):
             raise FileNotFoundError(key) from error
         if code in ("PreconditionFailed", "ConditionalRequestConflict"):
             raise KeyTakenError(f"the key {key} has an object already") from error
@@ -114,14 +109,13 @@ def _refusal(error: ClientError, bucket: str) -> CloudError:
 
 def _failure(error: Any, endpoint: str) -> CloudError:
     if isinstance(error, _CREDENTIALS):
-        return CloudError(
-            "no credentials", f"no credentials for S3: set storage.s3.access_key and secret_key ({error})"
-        )
+        told = f"no credentials for S3: set storage.s3.access_key and secret_key ({error})"
+        return CloudError("no credentials", told)
     if isinstance(error, exceptions.NoRegionError):
         return CloudError("no region", "no region for S3: set storage.s3.region_name")
     if isinstance(error, exceptions.ParamValidationError):
         return CloudError("failed", f"a value below storage.s3 is not what S3 takes: {error}")
-    if isinstance(error, _CERTIFICATE):
+    if isinstance(error, exceptions.SSLError):
         return CloudError("no answer", f"no secure connection to {endpoint}: {error}")
     if isinstance(error, _NO_ANSWER):
         return CloudError("no answer", f"no answer from {endpoint}: {error}")

@@ -39,6 +39,7 @@ from configuration.section import Key, Section
 Network = IPv4Network | IPv6Network
 SubjectKind = Literal["account", "group", "anonymous"]
 SigningMethod = Literal["rsa", "hmac"]
+KeyPlace = Literal["folder", "database"]
 AccessLog = Literal["off", "text", "json"]
 StorageBackend = Literal["filesystem", "s3", "gcs", "azure"]
 
@@ -215,12 +216,13 @@ class GarbageCollector:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """How tokens are named, signed and for how long. Key paths None: made in `<data_directory>/keys`."""
+    """How tokens are named, signed and for how long. Key paths None: made in `<data_directory>/keys`. `keys`: database means that files are only taken over."""
 
     realm: Annotated[str, QUOTED_STRING, Key("Shown by a browser that asks for a password.")] = "Registry"
     service: Annotated[str, QUOTED_STRING, Key("The audience of tokens.")] = "Docker Registry"
     issuer: Annotated[str, QUOTED_STRING, Key("The issuer of tokens.")] = "registry-auth-server"
     signing_method: Annotated[SigningMethod, choice("rsa", "hmac"), Key("How tokens are signed.")] = "rsa"
+    keys: Annotated[KeyPlace, choice("folder", "database"), Key("Where RSA keys lie.")] = "folder"
     private_key: Annotated[Path | None, PATH, Key("PEM file of an RSA key.")] = None
     public_key: Annotated[Path | None, PATH, Key("PEM file of its public half.")] = None
     hmac_secret: Annotated[

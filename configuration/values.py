@@ -216,7 +216,10 @@ class GarbageCollector:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """How tokens are named, signed and for how long. Key paths None: made in `<data_directory>/keys`. `keys`: database means that files are only taken over."""
+    """How tokens are named, signed and for how long. Key paths None: made in `<data_directory>/keys`.
+
+    With `keys: database` files are only taken over, at the first start.
+    """
 
     realm: Annotated[str, QUOTED_STRING, Key("Shown by a browser that asks for a password.")] = "Registry"
     service: Annotated[str, QUOTED_STRING, Key("The audience of tokens.")] = "Docker Registry"

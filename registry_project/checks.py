@@ -168,7 +168,7 @@ def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
         yield Warning(
             "auth.signing_method is hmac on a database that several servers may share: each has the secret that makes "
             "tokens, and so has everything that checks them.",
-            hint='Set auth.signing_method to "rsa", with a folder of keys that the servers have in common.',
+            hint='Set auth.signing_method to "rsa", and auth.keys to "database" or a folder that all of them share.',
             id="registry.W018",
         )
 

@@ -1,21 +1,26 @@
-"""`GET /health`: the state of the database, the storage and garbage collection.
+"""The probes: `/health` for people and monitoring, `/livez` and `/readyz` for orchestrators and proxies.
 
-ok            200   pulls and pushes work
-degraded      200   pulls and logins work; a part names the problem
-unavailable   503   the database or the storage can't be read
+/health   ok            200   pulls and pushes work
+          degraded      200   pulls and logins work; a part names the problem
+          unavailable   503   the database or the storage can't be read
+/livez    alive         200   the process answers; nothing else is asked
+/readyz   ready         200   the database can be read
+          draining      503   the process was told to stop, and finishes what has begun
+          unavailable   503   the database can't be read: another replica may reach it
 """
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
-from core.api.notes import PROBE
+from core.api.notes import DRAINING, PROBE
 from core.shared_check import SharedCheck
 from registry_project import probes
 from registry_project.probes import NO_ANSWER, OK, UNAVAILABLE, UNKNOWN
 from registry_project.version import VERSION
 
-PATH = "/health"
+PATH, ALIVE_PATH, READY_PATH = "/health", "/livez", "/readyz"
+PATHS = frozenset((PATH, ALIVE_PATH, READY_PATH))
 # Together less than the timeout of the container image's health check.
 READ_PATIENCE_SECONDS = 3.0
 WRITE_PATIENCE_SECONDS = 4.0
@@ -51,26 +56,41 @@ class Checks:
 
 
 class HealthMiddleware:
-    """Answers the probe before the check of its Host, which is the address of a pod."""
+    """Answers the probes before the check of their Host, which is the address of a pod."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
         self._checks = Checks()
+        self._answers = {PATH: _health, ALIVE_PATH: _alive, READY_PATH: _ready}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer `/health`; pass other paths on."""
-        if request.path_info != PATH:
+        """Answer a probe; pass other paths on."""
+        answer = self._answers.get(request.path_info)
+        if answer is None:
             return self._get_response(request)
         request.META[PROBE] = True
-        return _health(request, self._checks)
+        if request.method not in ("GET", "HEAD"):
+            response = _response({"error": "method not allowed"}, 405)
+            response["Allow"] = "GET, HEAD"
+            return response
+        return answer(request, self._checks)
 
 
-def _health(request: HttpRequest, checks: Checks) -> HttpResponseBase:
+def _alive(_request: HttpRequest, _checks: Checks) -> JsonResponse:
+    return _response({"status": "alive"}, 200)
+
+
+def _ready(request: HttpRequest, checks: Checks) -> JsonResponse:
+    """Return whether new requests belong here."""
+    if request.META.get(DRAINING):
+        return _response({"status": "draining"}, 503)
+    checks.database.begin()
+    database, _ = checks.database.result()
+    return _response({"status": "ready"}, 200) if database == OK else _response({"status": database}, 503)
+
+
+def _health(_request: HttpRequest, checks: Checks) -> JsonResponse:
     """Return the state of each part and of all; reasons go to the log only."""
-    if request.method not in ("GET", "HEAD"):
-        response = _response({"error": "method not allowed"}, 405)
-        response["Allow"] = "GET, HEAD"
-        return response
     states = checks.states()
     status = OK if all(state in _SOUND for state in states.values()) else "degraded"
     if UNAVAILABLE in states.values():

@@ -7,7 +7,9 @@ JTI = "registry.jti"
 ROUTE = "registry.route"
 REQUEST_ID = "registry.request_id"
 PROBE = "registry.probe"
-"""Present in the environment of a request for `/health`."""
+"""Present in the environment of a request for a probe, as `/health`."""
+DRAINING = "registry.draining"
+"""Present in the environment of a request to a process that was told to stop."""
 
 ANONYMOUS_NAME = "anonymous"
 

@@ -15,7 +15,6 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from core.private_files import KeyFileError
-from tokens.keys import stored
 from tokens.keys.folder import KeyFolder
 from tokens.keys.signing_key import SigningKey, from_secret
 
@@ -58,6 +57,8 @@ def is_stored() -> bool:
 
 def prepare_stored() -> None:
     """Store missing keys in the database. Raises KeyFileError."""
+    from tokens.keys import stored  # it needs Django's apps, unlike files of keys
+
     stored.prepare(key_folder())
 
 
@@ -109,6 +110,8 @@ def rotate() -> tuple[str, str]:
     ensure_keys()
     before = active_key().kid
     if is_stored():
+        from tokens.keys import stored
+
         stored.rotate(key_folder().keep_seconds)
         forget()
     else:
@@ -133,6 +136,8 @@ def _stored_ring() -> KeyRing:
     last = _last_stored
     if last is not None and time.monotonic() < last[1]:
         return last[0]
+    from tokens.keys import stored
+
     try:
         active, others, seconds = stored.read(key_folder().keep_seconds)
     except DatabaseError:

@@ -12,8 +12,8 @@ class Command(BaseCommand):
     """Accept a secret_key and signing keys that were changed on purpose."""
 
     help = (
-        "Accept server.secret_key and the signing keys of this configuration, which were changed on purpose, as those "
-        "of the database. Stop every server on it first: one with other keys no longer starts."
+        "Accept a secret key and signing keys that were changed on purpose. Stop every server on the database first: "
+        "it then knows those of this configuration, and a server with others does not start."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -18,6 +18,8 @@ from core.db.setup import START_LOCK
 from core.failpoints import NAMES
 from database_copy.management.commands import migratedb
 from database_copy.run import Progress
+from tests.backup.place import fill
+from tests.clients.server import kill_group
 from tests.database_copy.conftest import SQLitePlace
 from tests.faults.pusher import Artifact
 from tests.project.starting import manage, start
@@ -62,6 +64,17 @@ def test_the_source_stays_as_it_is(place: SQLitePlace, image: Artifact, target: 
     place.does("migratedb", "--to", target)
 
     assert digest(place.file) == before
+
+
+def test_commits_in_the_log_of_a_killed_server_are_copied(place: SQLitePlace, target: str, database: Rows) -> None:
+    place.start()
+    fill(place)
+    assert place.process is not None
+    kill_group(place.process.pid)
+
+    place.does("migratedb", "--to", target)
+
+    assert database.execute("SELECT count(*) FROM distribution_blob").fetchone() == (3,)
 
 
 def test_a_key_of_a_deleted_row_is_not_given_out_again(

@@ -3,13 +3,14 @@
 import dataclasses
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import jwt
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from core.db import clock
@@ -140,6 +141,23 @@ def test_a_rotation_is_noticed_once_the_cache_is_old(
     stored.rotate(600)
 
     assert (ring.active_key().kid != before) == is_noticed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_rotations_at_once_are_two_rotations() -> None:
+    ring.ensure_keys()
+
+    def rotate_in_thread(_: int) -> None:
+        try:
+            stored.rotate(600)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(rotate_in_thread, range(2)))
+
+    roles = sorted(StoredKey.objects.values_list("role", flat=True))
+    assert roles == [Role.ACTIVE, Role.NEXT, Role.RETIRING, Role.RETIRING]
 
 
 def test_a_retired_key_expires_and_is_deleted() -> None:

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 
 from core.db import clock
+from core.db.setup import lock_until_commit
 from core.private_files import KeyFileError
 from tokens.keys.folder import KeyFolder
 from tokens.keys.signing_key import (
@@ -38,6 +39,7 @@ _PLACE = Path("auth.keys")
 def prepare(folder: KeyFolder) -> None:
     """Store an active and a next key if there is none; those of `folder` are taken over. Raises KeyFileError."""
     with transaction.atomic():
+        lock_until_commit()
         if StoredKey.objects.exists():
             return
         active, others = None, []
@@ -72,7 +74,8 @@ def read(keep_seconds: float) -> tuple[SigningKey, list[SigningKey], float]:
 def rotate(keep_seconds: float) -> None:
     """Activate the next key, retire the active one and delete expired ones. Raises KeyFileError."""
     with transaction.atomic():
-        rows = {row.role: row for row in StoredKey.objects.select_for_update() if row.role != Role.RETIRING}
+        lock_until_commit()
+        rows = {row.role: row for row in StoredKey.objects.exclude(role=Role.RETIRING)}
         now = clock.now()
         retiring = _opened(rows[Role.ACTIVE])
         StoredKey.objects.filter(retired_at__lt=now - timedelta(seconds=keep_seconds)).delete()

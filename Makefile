@@ -2,8 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATABASE ?= sqlite
-# Two processes take the tests in turn: most of a test is waiting, for a server to start or for time to pass.
-SIDE_BY_SIDE := --numprocesses=2 --dist=worksteal
+# Processes that share the tests, one more than two cores: much of a test is waiting, for a server or for time to pass.
+PROCESSES ?= 3
+SIDE_BY_SIDE = --numprocesses=$(PROCESSES) --dist=worksteal
+# Bytecode is kept, whatever the environment says: the tests start Python hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
 # For tools that load the settings: not the configuration of this folder, and no key or database in ./data.
 FOR_TOOLS := CONFIG_PATH=config.container.yaml \
 	REGISTRY_SERVER_SECRET_KEY=signs-nothing-for-these-tools-only-read-the-settings \
@@ -69,7 +72,7 @@ check: lint types arch migrations audit ## run all that CI runs: these, then tes
 
 # Side by side: a test waits more than it computes, and one that another disturbs is a defect.
 test-on-sqlite test-on-postgresql: test-on-%:
-	$(MAKE) test DATABASE=$*
+	$(MAKE) test DATABASE=$* PROCESSES=2
 
 bench: .venv/dev ## measure our speed beside that of docker-registry (ten minutes): bench/README.md
 	$(BIN)/python -m bench --results bench/results

@@ -1,6 +1,7 @@
 """gunicorn's settings for the registry; `gunicorn` in this folder finds the file by itself."""
 
 import gc
+import os
 import signal
 import sys
 from functools import partial
@@ -79,7 +80,7 @@ def on_starting(server: Arbiter) -> None:
 
 def when_ready(server: Arbiter) -> None:
     """Set the timeouts of connections, install the reload, and print the addresses."""
-    listener.limit_standstill(server.LISTENERS)
+    listener.set_timeouts(server.LISTENERS)
     # Read again: the first start has written the file meanwhile.
     configuration = prepare.configuration()
     command = [*_manage, "loadconfig", str(configuration.path), "--reload", "--skip-checks"]
@@ -105,9 +106,9 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
 
 
 def post_fork(_arbiter: Arbiter, worker: Worker) -> None:
-    """Pin the worker."""
+    """Pin the worker, with the threads and processes that it starts."""
     if hasattr(worker, "core"):
-        cpu_affinity.pin({worker.core})
+        os.sched_setaffinity(0, {worker.core})
 
 
 def post_worker_init(worker: Worker) -> None:
@@ -116,7 +117,7 @@ def post_worker_init(worker: Worker) -> None:
 
     command = [*_manage, "runjobs", "--once"]
     # A job runs on any core, and not on that of its worker.
-    worker.jobs = Scheduler(command, at_start=partial(cpu_affinity.pin, _cores))  # type: ignore[attr-defined]
+    worker.jobs = Scheduler(command, at_start=partial(os.sched_setaffinity, 0, _cores))  # type: ignore[attr-defined]
     worker.jobs.start()  # type: ignore[attr-defined]
 
 

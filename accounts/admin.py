@@ -27,15 +27,15 @@ from core.admin.bulk_deletion import BulkDeletionAdmin
 POWERS = ("is_staff", "is_superuser", "user_permissions")
 
 
-def is_powerful(account: Account) -> bool:
-    """Tell whether the account is staff or has permissions, of its own or of a group."""
-    groups_give = account.groups.filter(permissions__isnull=False)
-    return account.is_staff or account.is_superuser or account.user_permissions.exists() or groups_give.exists()
-
-
 def may_govern(actor: Any, account: Account | None) -> bool:
-    """Tell whether `actor` may change `account`; None means accounts in general."""
-    return actor.is_superuser or account is None or not is_powerful(account)
+    """Tell whether `actor` may change `account`; None means accounts in general.
+
+    Only a superuser may change an account that is staff or has permissions, its own or those of a group.
+    """
+    if actor.is_superuser or account is None:
+        return True
+    groups_give = account.groups.filter(permissions__isnull=False)
+    return not (account.is_staff or account.is_superuser or account.user_permissions.exists() or groups_give.exists())
 
 
 class SecondFactorFilter(admin.SimpleListFilter):

@@ -1,4 +1,4 @@
-"""Register the app, the triggers of the permissions version, and the receiver of logins."""
+"""Register the app, the triggers of the permissions version, and the receiver of the login signal."""
 
 from typing import Any
 
@@ -8,8 +8,6 @@ from django.db.models.signals import post_migrate
 
 
 class AccountsConfig(AppConfig):
-    """Who is this?"""
-
     name = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
 
@@ -17,7 +15,7 @@ class AccountsConfig(AppConfig):
         from accounts.login_log import store_last_login
 
         post_migrate.connect(_watch, sender=self, dispatch_uid="accounts.permissions_version")
-        # Django's own receiver would refuse the login when the database can't be written.
+        # With Django's own receiver a login fails while the database can't be written.
         user_logged_in.disconnect(dispatch_uid="update_last_login")
         user_logged_in.connect(store_last_login, dispatch_uid="accounts.last_login")
 

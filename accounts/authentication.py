@@ -1,9 +1,9 @@
 """Check a name and a password, and cache the result for a short time.
 
-bcrypt at cost 10 takes 59 ms of CPU: 17 logins a second per core. Verified passwords are cached in the process, under
-an HMAC of name, password and stored hash, so a changed password misses the cache at once; the account is still read at
-the current permissions version. Wrong passwords are cached until that version changes: a client that repeats an old
-password counts as one guess.
+bcrypt at cost 10 takes 59 ms of CPU: 17 logins a second per core. So each process caches verified passwords under an
+HMAC of name, password and stored hash: a changed password misses the cache at once, and the account itself is always
+read at the current permissions version. Wrong passwords are cached until that version changes, so a client that repeats
+an old password counts as one guess.
 """
 
 import hmac
@@ -60,7 +60,7 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     if verified is None:
         if _refused.get((version, fingerprint)):
             return None
-        # Checked before the wait, so that guessers don't fill the queue, and again after it.
+        # Before the wait too, so that guessers don't fill the queue; `_checked` asks again after it.
         _raise_if_throttled(name, request)
         with place(request):
             # Another thread may have verified the same password meanwhile.
@@ -82,9 +82,9 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
 
 
 def place(request: HttpRequest | None = None) -> AbstractContextManager[None]:
-    """Wait for a place in the password queue of this process. Entering it raises BusyError.
+    """Return a context with a place in the password queue of this process. Entering it waits, and raises BusyError.
 
-    Count a failure outside of it: the count may wait for the database, and would block other logins.
+    Count failures outside of the context: they may wait for the database, and would block other logins.
     """
     return _queue().place(throttle.network_of(request), QUEUE_SECONDS)
 

@@ -14,7 +14,7 @@ from accounts.throttling import throttle
 
 logger = logging.getLogger(__name__)
 
-# Another program may have truncated the password for the hash, so only its owner can fix it.
+# The hash may be of a password that another program has truncated, so only the owner can fix it.
 _TOO_LONG = (
     "login refused: the password has more than 72 bytes, and bcrypt ignores everything after byte 72; choose a "
     "password of at most 72 bytes (make its hash with `manage.py hashpassword`)"
@@ -46,6 +46,6 @@ class AccountBackend(ModelBackend):
         if account is None or not account.has_usable_password():
             hashers.equalize_timing(password)
             return None
-        if hashers.is_too_long(password):
+        if len(password.encode("utf-8", "surrogatepass")) > hashers.MAX_PASSWORD_BYTES:
             logger.warning(_TOO_LONG, extra={"account": account.name})
         return account if account.check_password(password) and self.user_can_authenticate(account) else None

@@ -68,11 +68,6 @@ class BcryptPasswordValidator:
         return f"At most {MAX_PASSWORD_BYTES} bytes."
 
 
-def is_too_long(password: str) -> bool:
-    """Tell whether `password` has more bytes than bcrypt looks at."""
-    return len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES
-
-
 def password_bytes(password: str) -> bytes:
     """Return `password` as UTF-8. Raises UnusablePasswordError."""
     try:

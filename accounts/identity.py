@@ -1,4 +1,4 @@
-"""The identity that rules apply to: an account's name and groups."""
+"""Identities, to which rules apply: the name and groups of an account."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from core.caches import VersionedCache
 class Identity:
     """An active account, or the anonymous identity with an empty `name`.
 
-    `account_pk` differs for a later account of the same name. `credential_hash` changes with account and password.
+    `account_pk` tells a later account of the same name apart. `credential_hash` changes with account and password.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The log of logins, with account, address and grant; and `last_login` of the account."""
+"""Log logins with account, address and grant, and store `last_login` of the account."""
 
 import logging
 from typing import Any
@@ -31,7 +31,7 @@ def log_refusal(request: HttpRequest | None, account: str | None, grant: str, me
 
 
 def log_event(request: HttpRequest | None, account: str, message: str) -> None:
-    """Log a change of the credentials of `account`; without a request, by a command."""
+    """Log a change of the credentials of `account`, by a page of the admin or, without a request, by a command."""
     logger.info(message, extra=_about(request, account, "command" if request is None else "admin"))
 
 

@@ -22,7 +22,7 @@ class AccountManager(BaseUserManager["Account"]):
     """Create accounts for `createsuperuser` and for tests."""
 
     def create_user(self, name: str, password: str | None = None, **fields: Any) -> "Account":
-        """Create an account with `password` in clear text; with None it can't log in."""
+        """Create an account with `password` in clear text; None means that it can't log in."""
         account = self.model(name=name, **fields)
         account.set_password(password)
         account.full_clean(exclude=["password"])
@@ -77,12 +77,9 @@ class RightsEpoch(models.Model):
             models.CheckConstraint(condition=models.Q(pk=1), name="accounts_one_rights_epoch")
         ]
 
-    def __str__(self) -> str:
-        return self.value
-
 
 class FailedLogin(models.Model):
-    """Wrong passwords by account and address, either of which may stand for any; see `throttling.throttle`."""
+    """Wrong passwords of one or any account from one or any address; see `throttling.throttle`."""
 
     account = models.CharField(max_length=128)
     network = models.CharField(max_length=45, blank=True)
@@ -92,9 +89,6 @@ class FailedLogin(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["account", "network"], name="accounts_one_failed_login")
         ]
-
-    def __str__(self) -> str:
-        return f"{self.account} from {self.network or 'nowhere'}"
 
 
 class KnownNetwork(models.Model):
@@ -109,9 +103,6 @@ class KnownNetwork(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["account", "network"], name="accounts_one_known_network")
         ]
-
-    def __str__(self) -> str:
-        return f"{self.account} from {self.network}"
 
 
 class SecondFactor(models.Model):

@@ -1,7 +1,8 @@
-"""The permissions version: a value that every change of account, membership, password or rule replaces.
+"""The permissions version: a random value that every change of an account, membership, password or rule replaces.
 
-Database triggers replace it in the transaction of the change: by admin, import, bulk update or database shell. It is
-random, not a counter: a rollback or a restored backup can't repeat a value that a process has cached permissions for.
+Database triggers replace it in the transaction of the change, which may come from the admin, the import, a bulk update
+or a database shell. A counter could repeat a value after a rollback or a restored backup, and a process may have cached
+permissions for it.
 """
 
 from collections.abc import Sequence

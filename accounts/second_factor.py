@@ -3,9 +3,10 @@
     setup:  seed ──HMAC with SECRET_KEY──> secret ──> QR code, app
     login:  password ──> session without rights ──> code ──> session with the factor's pk, which opens the admin
 
-The database holds a seed and digests, so a copy of it yields no code. Each code is valid once. Wrong codes are counted
-like wrong passwords (`throttling.throttle`), and for the account from all addresses too: an attacker with the password
-may use many addresses, and a code has only six digits. Meanwhile the owner has recovery codes and a new password.
+The database has a seed and digests only, so a copy of it yields no code. Each code is valid once. Wrong codes are
+counted like wrong passwords (`throttling.throttle`), and also per account from all addresses together: an attacker with
+the password may use many addresses, and a code has only six digits. The owner can then use a recovery code, or set a
+new password.
 """
 
 import base64
@@ -15,6 +16,7 @@ import logging
 import secrets
 import threading
 import time
+from textwrap import wrap
 
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
@@ -80,7 +82,7 @@ def new_seed() -> str:
 
 def secret_text(seed: str) -> str:
     """Return the secret in base32, in groups of four, to be typed into an app."""
-    return _grouped(base64.b32encode(_secret(seed)).decode(), " ")
+    return " ".join(wrap(base64.b32encode(_secret(seed)).decode(), 4))
 
 
 def uri(seed: str, account: Account, host: str) -> str:
@@ -100,7 +102,7 @@ def set_up(account: Account, seed: str, code: str) -> tuple[SecondFactor, list[s
         SecondFactor.objects.filter(account=account).delete()
         _end_sessions(account)
         factor = SecondFactor.objects.create(account=account, seed=seed, last_step=step)
-        return factor, _store_recovery_codes(factor)
+        return factor, renew_recovery_codes(factor)
 
 
 def remove(account: Account) -> bool:
@@ -119,10 +121,12 @@ def _end_sessions(account: Account) -> None:
 
 
 def renew_recovery_codes(factor: SecondFactor) -> list[str]:
-    """Replace all recovery codes; return the new ones."""
+    """Replace all recovery codes; return the new ones, of which only digests are stored."""
+    texts = [base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower() for _ in range(RECOVERY_CODES)]
     with transaction.atomic():
         factor.recovery_codes.all().delete()
-        return _store_recovery_codes(factor)
+        RecoveryCode.objects.bulk_create(RecoveryCode(factor=factor, digest=_digest(text)) for text in texts)
+    return ["-".join(wrap(text, 4)) for text in texts]
 
 
 def verify_code(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
@@ -132,10 +136,10 @@ def verify_code(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
     """
     name = factor.account.name
     plain = "".join(code.split()).replace("-", "").lower()
-    # 80 random bits need no limit, which an attacker could exhaust for the owner.
+    # 80 random bits need no limit of tries; an attacker could exhaust it to lock the owner out.
     if len(plain) == _RECOVERY_CHARACTERS:
         rows = RecoveryCode.objects.filter(factor=factor, digest=_digest(plain))
-        # No limit applies here, so a wrong code must not write.
+        # Without a limit a wrong code must not cause a write, so read first.
         if rows.exists() and rows.delete()[0] == 1:
             return True
     credential_hash = credential_hash_of(name)
@@ -149,7 +153,10 @@ def verify_code(factor: SecondFactor, code: str, request: HttpRequest) -> bool:
 
 
 def _is_first_use(factor: SecondFactor, step: int) -> bool:
-    """Use up the code of `step`; in the memory of the process while the database can't be written."""
+    """Use up the code of `step`; tell whether it was unused.
+
+    While the database can't be written, the process remembers used codes.
+    """
     with _accepting:
         if _accepted.get((factor.pk, step)):
             return False
@@ -158,21 +165,11 @@ def _is_first_use(factor: SecondFactor, step: int) -> bool:
                 rows = SecondFactor.objects.filter(pk=factor.pk, last_step__lt=step)
                 return rows.update(last_step=step) == 1
         except DatabaseError as error:
-            logger.warning("a code counts as used in memory only", extra={"reason": report(error).reason})
+            logger.warning(
+                "the use of a code is kept in memory: it can't be stored", extra={"reason": report(error).reason}
+            )
             _accepted.put((factor.pk, step), True)
             return True
-
-
-def _store_recovery_codes(factor: SecondFactor) -> list[str]:
-    texts = [base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower() for _ in range(RECOVERY_CODES)]
-    codes = [_grouped(text, "-") for text in texts]
-    rows = (RecoveryCode(factor=factor, digest=_digest(code.replace("-", ""))) for code in codes)
-    RecoveryCode.objects.bulk_create(rows)
-    return codes
-
-
-def _grouped(text: str, separator: str) -> str:
-    return separator.join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
 def _digest(code: str) -> str:

@@ -14,7 +14,7 @@ class Access:
     """A parsed scope: the actions on one name of one type.
 
     `type` is `repository`, `repository(plugin)`, `registry` or an unknown type. `name` is the client's string and need
-    not be a repository name; `actions` may be empty or hold `*`.
+    not be a repository name; `actions` may be empty or contain `*`.
     """
 
     type: str

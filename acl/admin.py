@@ -57,7 +57,7 @@ class RuleAdmin(BulkDeletionAdmin):
         # The saved rule comes last, so that of two equal rules it is the redundant one.
         reason = idle.Rules([*others, _candidate(rule)], accounts, groups).reason(len(others))
         if reason is not None:
-            messages.warning(request, f"This rule can do nothing: {reason}.")
+            messages.warning(request, f"This rule has no effect: {reason}.")
 
     @admin.display(ordering="subject", description="who")
     def who(self, rule: Rule) -> str:

@@ -7,7 +7,7 @@ from django.db.models.signals import post_migrate
 
 
 class AclConfig(AppConfig):
-    """May this account do it?"""
+    """Access rules: which account may do what."""
 
     name = "acl"
     verbose_name = "Access rules"

@@ -11,8 +11,6 @@ from acl.names import NAME_MAX_CHARACTERS, InvalidNameError, parse_name
 _ALPHANUMERIC = string.ascii_lowercase + string.digits
 _NAME_CHARACTERS = f"{_ALPHANUMERIC}._-/"
 _ACCOUNT_CHARACTERS = f"{string.ascii_letters}{string.digits}._@+$-"
-# Stands for `${account}`: of any length, and equal in two patterns.
-_ANY_ACCOUNT = "\ue000"
 
 # The grammar of `acl.names` as an automaton over kinds of characters; `name` is the only accepting state.
 _NEXT = {
@@ -26,9 +24,11 @@ _NEXT = {
 _KINDS = dict.fromkeys(_ALPHANUMERIC, "a") | {separator: separator for separator in "._-/"}
 _Step = tuple[int, str]
 
+_places = lru_cache(maxsize=20_000)(places)
+
 
 def matches_some_name(pattern: str) -> bool:
-    """Tell whether any repository name matches `pattern`, in which `${account}` is a name as `a`."""
+    """Tell whether any repository name matches `pattern`, with `a` in place of `${account}`."""
     example = pattern.replace(ACCOUNT, "a")
     try:
         parse_name(example.replace("*", "a").replace("?", "a"))
@@ -38,7 +38,7 @@ def matches_some_name(pattern: str) -> bool:
 
 
 def _reaches_an_end(pattern: str) -> bool:
-    """Simulate pattern and grammar in parallel, for names of every length."""
+    """Simulate the pattern and the grammar in parallel, for names of every length."""
     sets = places(pattern, _NAME_CHARACTERS)
     kinds = [None if found is None else {_KINDS[c] for c in found if c in _KINDS} for found in sets]
     reached: set[_Step] = {(0, "begin")}
@@ -48,7 +48,12 @@ def _reaches_an_end(pattern: str) -> bool:
         if (len(kinds), "name") in reached:
             return True
         seen |= reached
-        reached = {step for position, state in reached for step in _steps(kinds, position, state)}
+        inside = [(position, state) for position, state in reached if position < len(kinds)]
+        reached = set()
+        for position, state in inside:
+            allowed = kinds[position]
+            behind = position if allowed is None else position + 1
+            reached |= {(behind, after) for kind, after in _NEXT[state].items() if allowed is None or kind in allowed}
     return False
 
 
@@ -61,35 +66,21 @@ def _beyond_runs(kinds: list[set[str] | None], reached: set[_Step]) -> set[_Step
     return beyond
 
 
-def _steps(kinds: list[set[str] | None], position: int, state: str) -> set[_Step]:
-    if position == len(kinds):
-        return set()
-    allowed = kinds[position]
-    behind = position if allowed is None else position + 1
-    return {(behind, after) for kind, after in _NEXT[state].items() if allowed is None or kind in allowed}
-
-
 def name_covers(wide: str, narrow: str) -> bool:
     """Tell whether the repository pattern `wide` covers `narrow`; True is exact, False may be wrong."""
-    return narrow.startswith(literal_prefix(wide)) and covers(_name_places(wide), _name_places(narrow))
+    if not narrow.startswith(literal_prefix(wide)):
+        return False
+    # A private character stands for `${account}`, which has any length and is equal in two patterns.
+    wide, narrow = wide.replace(ACCOUNT, "\ue000"), narrow.replace(ACCOUNT, "\ue000")
+    return covers(_places(wide, _NAME_CHARACTERS), _places(narrow, _NAME_CHARACTERS))
 
 
 def account_covers(wide: str, narrow: str) -> bool:
     """Tell whether the account pattern `wide` covers `narrow`; True is exact, False may be wrong."""
-    return covers(_account_places(wide), _account_places(narrow))
+    return covers(_places(wide, _ACCOUNT_CHARACTERS), _places(narrow, _ACCOUNT_CHARACTERS))
 
 
 def work_of(wide: str, narrow: str) -> int:
     """Estimate the characters compared: one state up to the first run of `wide`, any number behind it."""
     behind_run = len(wide) - wide.index("*") if "*" in wide else 0
     return len(wide) + len(narrow) * (1 + behind_run)
-
-
-@lru_cache(maxsize=10_000)
-def _account_places(pattern: str) -> list[frozenset[str] | None]:
-    return places(pattern, _ACCOUNT_CHARACTERS)
-
-
-@lru_cache(maxsize=10_000)
-def _name_places(pattern: str) -> list[frozenset[str] | None]:
-    return places(pattern.replace(ACCOUNT, _ANY_ACCOUNT), _NAME_CHARACTERS)

@@ -30,9 +30,6 @@ class ActionsField(forms.MultipleChoiceField):
 
     widget = UnfoldAdminCheckboxSelectMultipleWidget
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(choices=_ACTIONS, **kwargs)
-
     def prepare_value(self, value: Any) -> Any:
         return value.split(",") if isinstance(value, str) else value
 
@@ -45,7 +42,7 @@ class ActionsField(forms.MultipleChoiceField):
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
-    actions = ActionsField(help_text="What is allowed; delete is never part of push.")
+    actions = ActionsField(choices=_ACTIONS, help_text="What is allowed; delete is never part of push.")
 
     class Meta:
         model = Rule

@@ -42,7 +42,7 @@ def _check_set(members: str) -> None:
     if not members:
         raise InvalidPatternError("a set [] or [!] has no characters")
     if ACCOUNT in members:
-        raise InvalidPatternError(f"the set [{members}] holds {ACCOUNT}, which is a name and no set of characters")
+        raise InvalidPatternError(f"the set [{members}] contains {ACCOUNT}, which is a name and no set of characters")
     if members.startswith("^"):
         raise InvalidPatternError(f"the set [{members}] starts with ^: a negated set is [!…]")
     for first, last in _RANGE.findall(members):

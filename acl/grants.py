@@ -31,14 +31,13 @@ def actions_on(identity: Identity, name: str, version: str) -> frozenset[str]:
 
 
 def _compile() -> CompiledRules:
-    return compile_rules(rule for rule in Rule.objects.all() if _is_valid(rule))
-
-
-def _is_valid(rule: Rule) -> bool:
-    # Rules only allow, so it is safe to skip an invalid row.
-    try:
-        rule.full_clean()
-    except ValidationError:
-        logger.exception("access rule %s is not valid and allows nothing", rule.pk)
-        return False
-    return True
+    """Compile the valid rules: rules only allow, so it is safe to skip an invalid one."""
+    valid = []
+    for rule in Rule.objects.all():
+        try:
+            rule.full_clean()
+        except ValidationError:
+            logger.exception("access rule %s is not valid and allows nothing", rule.pk)
+        else:
+            valid.append(rule)
+    return compile_rules(valid)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 
 from acl.coverage import account_covers, matches_some_name, name_covers, work_of
 from acl.glob import ACCOUNT, compile_glob, for_account, is_literal, literal_prefix
 
-# The rules with one prefix, and the account patterns, that are compared with a rule.
+# A rule is compared with at most so many rules of each prefix, and so many account patterns.
 _MAX_COMPARED = 20
 # Compared characters in total: some seconds, far more than a busy registry needs.
 MAX_WORK = 20_000_000
@@ -46,19 +45,24 @@ class Rules:
         self._rules = rules
         self._accounts = accounts
         self._groups = groups
-        self._wider: dict[Subject, list[Subject]] = {}
         self._work_left = MAX_WORK
+        account_patterns = dict.fromkeys(rule.subject for rule in rules if rule.has_account_pattern)
+        self._account_patterns = list(islice(account_patterns, _MAX_COMPARED))
+        self._by_prefix: dict[tuple[Subject, str], list[int]] = {}
+        for position, rule in enumerate(rules):
+            key = (rule.subject_kind, rule.subject), literal_prefix(rule.name)
+            self._by_prefix.setdefault(key, []).append(position)
+        self._wider: dict[Subject, list[Subject]] = {}
 
     @property
     def is_exhausted(self) -> bool:
-        """Tell whether MAX_WORK is used up; no more reasons are found then."""
+        """Tell whether MAX_WORK is used up: then no more reasons are found."""
         return self._work_left < 0
 
     def reasons(self) -> Iterator[tuple[int, str]]:
         """Yield the position of each rule without effect, and why."""
         for position in range(len(self._rules)):
-            reason = self.reason(position)
-            if reason is not None:
+            if (reason := self.reason(position)) is not None:
                 yield position, reason
 
     def reason(self, position: int) -> str | None:
@@ -81,17 +85,14 @@ class Rules:
             return None
         if not rule.has_account_pattern:
             return f"there is no account {rule.subject}"
-        return None if self._matches_an_account(rule.subject) else f"no account's name matches {rule.subject}"
-
-    def _matches_an_account(self, pattern: str) -> bool:
-        if pattern == "*":
-            return True
-        matches = compile_glob(pattern)
+        if rule.subject == "*":
+            return None
+        matches = compile_glob(rule.subject)
         for account in self._accounts:
-            self._spend(len(pattern))
+            self._spend(len(rule.subject))
             if matches(account):
-                return True
-        return False
+                return None
+        return f"no account's name matches {rule.subject}"
 
     def _contained(self, position: int, rule: Candidate) -> str | None:
         for other in self._with_same_prefix(rule):
@@ -112,21 +113,20 @@ class Rules:
                 yield from islice(self._by_prefix.get((subject, rule.name[:end]), ()), _MAX_COMPARED)
 
     def _subjects_around(self, rule: Candidate) -> list[Subject]:
-        subject = rule.subject_kind, rule.subject
-        if subject not in self._wider:
-            self._wider[subject] = list(self._wider_subjects(*subject))
-        return self._wider[subject]
-
-    def _wider_subjects(self, kind: str, name: str) -> Iterator[Subject]:
-        yield kind, name
-        if kind == "anonymous":
-            return
-        yield _EVERYBODY
-        for pattern in self._account_patterns:
-            self._spend(work_of(pattern, name))
-            is_wider = pattern == "*" if kind == "group" else account_covers(pattern, name)
-            if is_wider and pattern != name:
-                yield "account", pattern
+        """Return the subject of `rule` and those that include all its accounts."""
+        kind, name = subject = rule.subject_kind, rule.subject
+        if subject in self._wider:
+            return self._wider[subject]
+        found = [subject]
+        if kind != "anonymous":
+            found.append(_EVERYBODY)
+            for pattern in self._account_patterns:
+                self._spend(work_of(pattern, name))
+                is_wider = pattern == "*" if kind == "group" else account_covers(pattern, name)
+                if is_wider and pattern != name:
+                    found.append(("account", pattern))
+        self._wider[subject] = found
+        return found
 
     def _allows_all_of(self, wider: Candidate, rule: Candidate) -> bool:
         if not wider.actions >= rule.actions:
@@ -143,16 +143,3 @@ class Rules:
             return None
         hint = "; ! means something within [ ] only" if "!" in name and "[!" not in name else ""
         return f"no repository can be called {name}{hint}"
-
-    @cached_property
-    def _account_patterns(self) -> list[str]:
-        patterns = dict.fromkeys(rule.subject for rule in self._rules if rule.has_account_pattern)
-        return list(islice(patterns, _MAX_COMPARED))
-
-    @cached_property
-    def _by_prefix(self) -> dict[tuple[Subject, str], list[int]]:
-        found: dict[tuple[Subject, str], list[int]] = {}
-        for position, rule in enumerate(self._rules):
-            key = (rule.subject_kind, rule.subject), literal_prefix(rule.name)
-            found.setdefault(key, []).append(position)
-        return found

@@ -58,9 +58,8 @@ class Rule(models.Model):
         verbose_name = "access rule"
 
     def __str__(self) -> str:
-        who = (
-            self.subject if self.subject_kind == SubjectKind.ACCOUNT else f"{self.subject_kind} {self.subject}".strip()
-        )
+        is_account = self.subject_kind == SubjectKind.ACCOUNT
+        who = self.subject if is_account else f"{self.subject_kind} {self.subject}".strip()
         return f"{who} may {self.actions} {self.name}"
 
     def clean(self) -> None:

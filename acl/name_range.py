@@ -20,7 +20,7 @@ EVERY_NAME = NameRange("", None)
 
 
 def ranges_of(patterns: Iterable[str]) -> tuple[NameRange, ...]:
-    """Return sorted, disjoint ranges that contain every name which a pattern matches, and others.
+    """Return sorted, disjoint ranges that contain every name which a pattern matches, and possibly others.
 
     A range follows from the literal prefix of its pattern.
     """

@@ -1,6 +1,6 @@
 """Match compiled rules, without a database.
 
-The allowed actions are the union of the matching rules', none without a match.
+The allowed actions are the union over all matching rules; without a match there are none.
 """
 
 from collections.abc import Callable, Iterable
@@ -48,7 +48,7 @@ class IdentityRules:
         return allowed
 
     def ranges(self, action: str) -> tuple[NameRange, ...]:
-        """Return ranges that contain every name on which `action` is allowed, and others."""
+        """Return ranges that contain every name on which `action` is allowed, and possibly others."""
         return ranges_of(rule.pattern for rule in self.rules if action in rule.actions)
 
     def matching(self, name: str) -> list[str]:
@@ -65,11 +65,8 @@ class SubjectRule:
     actions: frozenset[str]
     text: str
 
-    def of(self, identity: Identity) -> CompiledRule:
-        if ACCOUNT not in self.pattern:
-            return CompiledRule(self.pattern, _matcher(self.pattern), self.actions, self.text)
-        pattern, matches = for_account(self.pattern, identity.name), compile_glob(self.pattern, identity.name)
-        return CompiledRule(pattern, matches, self.actions, self.text)
+
+_matcher = lru_cache(maxsize=10_000)(compile_glob)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +77,28 @@ class CompiledRules:
 
     def of(self, identity: Identity) -> IdentityRules:
         """Return the rules that apply to `identity`."""
-        return IdentityRules(tuple(rule.of(identity) for rule in self.rules if rule.applies_to(identity)))
+        found = []
+        for rule in self.rules:
+            if not rule.applies_to(identity):
+                continue
+            pattern = rule.pattern
+            if ACCOUNT in pattern:
+                pattern, matches = for_account(pattern, identity.name), compile_glob(pattern, identity.name)
+            else:
+                matches = _matcher(pattern)
+            found.append(CompiledRule(pattern, matches, rule.actions, rule.text))
+        return IdentityRules(tuple(found))
 
 
 def compile_rules(rows: Iterable[RuleRow]) -> CompiledRules:
     """Compile `rows`. Raises InvalidPatternError."""
-    return CompiledRules(tuple(_compile(row) for row in rows))
-
-
-_matcher = lru_cache(maxsize=10_000)(compile_glob)
-
-
-def _compile(row: RuleRow) -> SubjectRule:
-    check_glob(row.name)
-    text = f"{row.subject_kind} {row.subject or '-'} {row.actions} {row.name}"
-    allowed = action_list.expand(row.actions.split(","))
-    return SubjectRule(_subject_test(row), row.name, allowed, text)
+    compiled = []
+    for row in rows:
+        check_glob(row.name)
+        actions = action_list.expand(row.actions.split(","))
+        text = f"{row.subject_kind} {row.subject or '-'} {row.actions} {row.name}"
+        compiled.append(SubjectRule(_subject_test(row), row.name, actions, text))
+    return CompiledRules(tuple(compiled))
 
 
 def _subject_test(row: RuleRow) -> Callable[[Identity], bool]:

@@ -1,4 +1,4 @@
-"""Basic authentication for the management API, with the password cache of `/v2/token`."""
+"""Basic authentication for the management API, with the throttle and password cache of `/v2/token`."""
 
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
@@ -9,7 +9,7 @@ from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import Identity
 from accounts.login_log import BUSY, MALFORMED, THROTTLED, log_refusal
 from accounts.models import Account
-from core.api.notes import note_account
+from core.api.notes import ACCOUNT
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
 
 
@@ -39,7 +39,7 @@ class CachedBasicAuthentication(BaseAuthentication):
         if identity is None or account is None:
             log_refusal(request._request, credentials.name, "api")
             raise AuthenticationFailed("Wrong name or password.")
-        note_account(request._request, identity.name)
+        request._request.META[ACCOUNT] = identity.name
         return account, identity
 
     def authenticate_header(self, request: Request) -> str:

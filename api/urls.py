@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from api.views import RepositoriesView, WhoamiView
+from api.views import ConnectionView, RepositoriesView, WhoamiView
 
 urlpatterns = [
     path("whoami", WhoamiView.as_view()),
+    path("connection", ConnectionView.as_view()),
     path("repositories", RepositoriesView.as_view()),
 ]

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -10,6 +11,8 @@ from accounts import permissions_version
 from accounts.identity import Identity
 from acl import grants
 from core.api.errors import RegistryError
+from core.api.host import host_of
+from core.api.notes import IS_FORWARDED
 from distribution import repositories
 from distribution.protocol.pagination import page_limit, page_start
 
@@ -25,6 +28,23 @@ class WhoamiView(APIView):
             "groups": sorted(identity.groups),
             "is_staff": account.is_staff,
             "is_superuser": account.is_superuser,
+        }
+        return Response(body)
+
+
+class ConnectionView(APIView):
+    """`GET /api/v1/connection`: what the registry sees of this request, to compare with what the client has sent."""
+
+    def get(self, request: Request) -> Response:
+        http = cast(HttpRequest, request)
+        meta = http.META
+        body = {
+            "scheme": http.scheme,
+            "host": host_of(http),
+            "address": meta["REMOTE_ADDR"],
+            "http_version": meta["SERVER_PROTOCOL"],
+            "peer_port": int(meta.get("REMOTE_PORT") or 0),
+            "is_forwarded": meta.get(IS_FORWARDED, False),
         }
         return Response(body)
 

@@ -1,8 +1,7 @@
 """Create a backup: a copy of the database first, then the objects that the copy names."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -73,8 +72,8 @@ def create(path: Path, backup: Backup, watch: Watch) -> Manifest:
 def _acquire_lease(path: Path, stack: ExitStack) -> OwnLease | None:
     """Prevent other backups and the deletion of objects; None means that the database can't be written.
 
-    Nothing is deleted then either: an object of the snapshot must first be written into the trash, and stays there for
-    `trash.DELAY`. If it is deleted all the same, its copy fails, and so does the backup.
+    Such a database also prevents deletions: an object of the snapshot would need a row in the trash first, and then
+    stay for `trash.DELAY`. If an object is deleted all the same, its copy fails, and so does the backup.
     """
     try:
         # This process has the lock, so the process with this token is dead: do not wait until its lease expires.
@@ -91,38 +90,29 @@ def _acquire_lease(path: Path, stack: ExitStack) -> OwnLease | None:
 def _create(path: Path, backup: Backup, watch: Watch) -> Manifest:
     before = manifest.read(path)
     if before is not None and before.registry != where():
-        # Otherwise the objects of the other registry would be removed as unnamed.
+        # Otherwise the objects of the other registry, which the new state does not name, would be removed.
         raise BackupError(
             f"{path}: holds a backup of another database, {before.registry}; name another folder, "
             "or remove this one if that backup is of no use any more"
         )
     folder.remove_other_states(path, before.state if before else None)
-    with _new_state(path) as state:
-        try:
-            made = _fill(path, state, backup, watch)
-        except NoRoomError:
-            # Below `storage.min_free` uploads are refused, so the backup frees what it took.
-            folder.remove_objects(path, before.state if before else None)
-            raise
+    state = folder.new_state(path)
+    try:
+        made = _fill(path, state, backup, watch)
         failpoint("backup.before_manifest")
         made.write(path)
+    except BaseException as error:
+        shutil.rmtree(state, ignore_errors=True)
+        if isinstance(error, NoRoomError):
+            # Below `storage.min_free` uploads are refused, so the backup frees what it took.
+            folder.remove_objects(path, before.state if before else None)
+        raise
     failpoint("backup.after_manifest")
     backup.step = "removing unnamed objects"
     folder.remove_other_states(path, made.state)
     if made.has_objects:
         backup.removed = folder.remove_unnamed(path, made.state, watch)
     return made
-
-
-@contextmanager
-def _new_state(path: Path) -> Iterator[Path]:
-    """Make the folder of a state, and remove it if the block fails."""
-    state = folder.new_state(path)
-    try:
-        yield state
-    except BaseException:
-        shutil.rmtree(state, ignore_errors=True)
-        raise
 
 
 def _fill(path: Path, state: Path, backup: Backup, watch: Watch) -> Manifest:
@@ -175,8 +165,8 @@ def _keeping_free(path: Path, watch: Watch) -> Watch:
         if found.is_low:
             raise NoRoomError(
                 f"{path}: on the disk of the registry, which has {size_text(found.free)} free, less than the "
-                f"{size_text(found.low_mark)} that it keeps (storage.min_free); what this backup brought is removed; "
-                "name a folder on another disk, or make room: docs/troubleshooting.md says how"
+                f"{size_text(found.low_mark)} that it keeps (storage.min_free); what this backup had copied is removed"
+                "; name a folder on another disk, or make room: docs/troubleshooting.md says how"
             )
 
     return watch_all

@@ -29,7 +29,7 @@ def restored(backup: Path, named: str | None) -> Iterator[Path | None]:
         is_missing = not os.path.lexists(wanted) and (state / CONFIGURATION).exists()
         if is_missing:
             undo.callback(wanted.unlink, missing_ok=True)
-            files.copy(state / CONFIGURATION, wanted, _no_watch)
+            files.copy(state / CONFIGURATION, wanted, lambda: None)
             sync_folder(wanted.parent)
         _restore_secret(state, wanted, undo)
         yield wanted if is_missing else None
@@ -46,7 +46,7 @@ def _restore_secret(state: Path, wanted: Path, undo: ExitStack) -> None:
                 undo.callback(_remove_folder, path)
         undo.callback(target.unlink, missing_ok=True)
         make_private_folder(target.parent)
-        files.copy(backed_up, target, _no_watch)
+        files.copy(backed_up, target, lambda: None)
         sync_folder(target.parent)
 
 
@@ -54,7 +54,3 @@ def _remove_folder(path: Path) -> None:
     """Remove an empty folder; one that got other files stays."""
     with suppress(OSError):
         path.rmdir()
-
-
-def _no_watch() -> None:
-    """Do nothing: the files are small."""

@@ -22,11 +22,6 @@ class StoredObject:
     digest: str
 
     @property
-    def folder(self) -> str:
-        """The folder of the key, as "objects/ab"."""
-        return self.key.rpartition("/")[0]
-
-    @property
     def name(self) -> str:
         """The file name of the key."""
         return self.key.rpartition("/")[2]
@@ -64,6 +59,6 @@ def read(path: Path) -> Iterator[StoredObject]:
 
 
 def by_folder(path: Path) -> Iterator[tuple[str, list[StoredObject]]]:
-    """Yield each folder with its objects; memory is that of one folder. Raises OSError."""
-    for folder, objects in groupby(read(path), lambda stored: stored.folder):
+    """Yield each folder, as "objects/ab", with its objects; memory is that of one folder. Raises OSError."""
+    for folder, objects in groupby(read(path), lambda stored: stored.key.rpartition("/")[0]):
         yield folder, list(objects)

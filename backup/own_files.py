@@ -55,7 +55,7 @@ def restore(state: Path, watch: Watch) -> bool:
 
 def _copy(source: Path, target: Path, watch: Watch) -> None:
     files.copy(source, target, watch)
-    # The modification time says since when a key is retired.
+    # The modification time tells when a key was retired.
     times = source.stat()
     os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
 

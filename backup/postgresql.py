@@ -86,8 +86,12 @@ def _program(name: str) -> str:
 
 
 def _run(command: Sequence[str], watch: Watch) -> None:
+    # By the environment of libpq: a password on the command line is visible to every user.
+    variables = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
+    given = {variables[name]: str(value) for name, value in _parameters().items()}
+    environment = {variable.decode(): value for variable, value in given.items() if variable is not None}
     with subprocess.Popen(  # noqa: S603 - a program of PostgreSQL, with a path of ours
-        command, env=os.environ | _environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, env=os.environ | environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             while process.poll() is None:
@@ -99,13 +103,6 @@ def _run(command: Sequence[str], watch: Watch) -> None:
     if process.returncode:
         name = Path(command[0]).name
         raise BackupError(f"{where()}: {name} ended with status {process.returncode}: {' '.join(errors.split())}")
-
-
-def _environment() -> dict[str, str]:
-    """Return libpq's environment variables: a password on the command line is visible to every user."""
-    variables = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
-    given = {variables[name]: str(value) for name, value in _parameters().items()}
-    return {variable.decode(): value for variable, value in given.items() if variable is not None}
 
 
 def _parameters() -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Copy a SQLite database in one snapshot while others write; put a copy in its place."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from django.db import connection
@@ -17,17 +16,19 @@ PAGES = 2048
 _WAIT_SECONDS = 20
 
 
-def size() -> int:
-    """Return the bytes of the database. Raises OSError."""
-    return _path().stat().st_size
-
-
 def dump(target: Path, listed: Path, watch: Watch) -> Totals:
     """Copy the database to `target`, and write the list of the copy's objects to `listed`.
 
     Raises BackupError, sqlite3.Error, OSError, and what `watch` raises after each chunk.
     """
-    with _snapshot() as source, closing(sqlite3.connect(target)) as copy:
+    uri = f"{_path().absolute().as_uri()}?mode=rw"
+    with (
+        closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_WAIT_SECONDS)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        # A read transaction: without one, each write of another connection restarts the copy.
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         # `files.sync` below makes the complete copy durable.
         copy.execute("PRAGMA synchronous = OFF")
         source.backup(copy, pages=PAGES, progress=lambda *_: watch())
@@ -36,16 +37,6 @@ def dump(target: Path, listed: Path, watch: Watch) -> Totals:
         totals = listing.write(listed, copy.execute(listing.QUERY))
     files.sync(target)
     return totals
-
-
-@contextmanager
-def _snapshot() -> Iterator[sqlite3.Connection]:
-    """Open a read transaction: without one, each write of another connection restarts the copy."""
-    uri = f"{_path().absolute().as_uri()}?mode=rw"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_WAIT_SECONDS)) as source:
-        source.execute("BEGIN")
-        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        yield source
 
 
 def _finish(copy: sqlite3.Connection) -> None:
@@ -68,7 +59,9 @@ def refuse_target() -> None:
     if not path.exists():
         return
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as database:
-        if _rows_in(database):
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        own = [name for name in tables - transient_rows.FILLED_BY_MIGRATE if not name.startswith("sqlite_")]
+        if any(database.execute(f'SELECT EXISTS (SELECT 1 FROM "{name}")').fetchone()[0] for name in own):  # noqa: S608 - its own
             raise BackupError(
                 f"{path}: this database has rows already; remove the file (with -wal and -shm beside it), "
                 "or name another database.url"
@@ -78,12 +71,6 @@ def refuse_target() -> None:
             database.execute("PRAGMA journal_mode = DELETE")
         except sqlite3.OperationalError as error:
             raise BackupError(f"{path}: a server or command is using this database; stop it first") from error
-
-
-def _rows_in(database: sqlite3.Connection) -> bool:
-    tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    own = [name for name in tables if name not in transient_rows.FILLED_BY_MIGRATE and not name.startswith("sqlite_")]
-    return any(database.execute(f'SELECT EXISTS (SELECT 1 FROM "{name}")').fetchone()[0] for name in own)  # noqa: S608 - its own
 
 
 def load(source: Path, watch: Watch) -> None:

@@ -32,14 +32,10 @@ class Counts:
     present: int = 0
     done_bytes: int = 0
 
-    @property
-    def done(self) -> int:
-        """Objects that are in the target."""
-        return self.linked + self.copied + self.present
-
     def bar(self, total: int) -> str:
         """Return the progress towards `total` objects; empty while the total is unknown."""
-        return f" {bar(self.done, total)}, {size_text(self.done_bytes)}" if total else ""
+        done = self.linked + self.copied + self.present
+        return f" {bar(done, total)}, {size_text(self.done_bytes)}" if total else ""
 
 
 class BrokenObjectsError(Exception):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 # Open uploads, the trash, leases: a backup has none of their objects.
 TABLES = ("distribution_segment", "distribution_upload", "distribution_trash", "gc_lease")
 # `migrate` itself fills these: a database with rows only in them counts as empty.
-FILLED_BY_MIGRATE = ("django_migrations", "django_content_type", "auth_permission", "accounts_rightsepoch")
+FILLED_BY_MIGRATE = {"django_migrations", "django_content_type", "auth_permission", "accounts_rightsepoch"}
 
 # In an order that foreign keys allow. Requested runs are removed, and runs in progress count as stopped.
 _STATEMENTS = (

@@ -1,4 +1,4 @@
-"""How pydantic reads the values of the file; each raises Refused with what is expected."""
+"""Convert single values of the file for pydantic; each converter raises Refused with what is expected."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import dj_database_url
-from pydantic import ValidationError, ValidationInfo
+from pydantic import ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from acl.actions import ALL
@@ -21,21 +21,18 @@ from core.durations import InvalidDurationError, parse_duration
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """Reads one value with `convert`, which has what the reading may consult; `json` is its JSON Schema."""
+    """A converter of one value, given the context of the reading; `json` is the JSON Schema of the value."""
 
     convert: Callable[[Any, Reading], Any]
     json: dict[str, Any]
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> CoreSchema:
-        """Read with `convert` alone."""
-        return core_schema.with_info_plain_validator_function(self._validate)
+        """Return a schema that calls `convert` alone."""
+        return core_schema.with_info_plain_validator_function(lambda value, info: self.convert(value, info.context))
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: object) -> dict[str, Any]:
-        """Return the JSON Schema of what the file may say."""
+        """Return the JSON Schema of the value in the file."""
         return dict(self.json)
-
-    def _validate(self, value: Any, info: ValidationInfo[Reading]) -> Any:
-        return self.convert(value, info.context)
 
 
 def text(
@@ -44,7 +41,7 @@ def text(
     max_characters: int = 255,
     convert: Callable[[str, Reading], Any] = lambda value, _reading: value,
 ) -> Value:
-    """Make what reads a text that matches `pattern` as a whole and that `convert` takes."""
+    """Return a converter of strings that match the whole `pattern`; `convert` makes the value."""
     compiled = re.compile(pattern)
 
     def read(value: Any, reading: Reading) -> Any:
@@ -62,7 +59,7 @@ def text(
 
 
 def integer(minimum: int, maximum: int) -> Value:
-    """Make what reads a decimal number between the two, both included."""
+    """Return a converter of decimal numbers from `minimum` to `maximum`."""
 
     def read(value: Any, _reading: Reading) -> Any:
         if type(value) is not int or not minimum <= value <= maximum:
@@ -79,7 +76,7 @@ def _boolean(value: Any, _reading: Reading) -> Any:
 
 
 def constant(only: bool, expected: str) -> Value:
-    """Make what reads the one of true and false that may be given."""
+    """Return a converter that accepts one of true and false alone."""
 
     def read(value: Any, reading: Reading) -> Any:
         if _boolean(value, reading) is not only:
@@ -90,12 +87,12 @@ def constant(only: bool, expected: str) -> Value:
 
 
 def choice(*values: str) -> Value:
-    """Make what reads one of `values`."""
+    """Return a converter that accepts one of `values`."""
     return Value(text(" or ".join(values), "|".join(map(re.escape, values))).convert, {"enum": list(values)})
 
 
 def items(item: Value, expected: str) -> Value:
-    """Make what reads a list; a value that stands twice is a problem."""
+    """Return a converter of lists; a duplicate value is a problem."""
 
     def read(given: Any, reading: Reading) -> tuple[Any, ...]:
         values: list[Any] = []
@@ -120,7 +117,7 @@ def items(item: Value, expected: str) -> Value:
 
 
 def duration(minimum: timedelta, expected: str = "") -> Value:
-    """Make what reads a duration of at least `minimum`; `expected` says the minimum."""
+    """Return a converter of durations of at least `minimum`, which `expected` tells the user."""
 
     def convert(value: str, _reading: Reading) -> timedelta:
         try:
@@ -135,7 +132,7 @@ def duration(minimum: timedelta, expected: str = "") -> Value:
 
 
 def size(expected: str, minimum: int, maximum: float = float("inf"), *, too_small: str = "") -> Value:
-    """Make what reads a number of bytes between the two, both included."""
+    """Return a converter of sizes in bytes from `minimum` to `maximum`."""
 
     def convert(value: str, _reading: Reading) -> int:
         number, unit = value[:-3], value[-3:]
@@ -148,23 +145,23 @@ def size(expected: str, minimum: int, maximum: float = float("inf"), *, too_smal
 
 
 def plain(given: Any, reading: Reading) -> Any:
-    """Return texts, decimal numbers, true, false, null, lists and mappings as Python has them."""
+    """Return the Python value of strings, decimal numbers, true, false, null, lists and mappings."""
     if isinstance(given, Members):
         pairs = [(element, given[name]) for name, element in given.elements.items()]
         return dict(zip(given.elements, (_plain_below(*pair, reading) for pair in pairs), strict=True))
     if isinstance(given, Items):
         return [_plain_below(element, value, reading) for element, value in zip(given.elements, given, strict=True)]
     if isinstance(given, str) and not given.isprintable():
-        raise Refused("a text, without control characters")
+        raise Refused("a string, without control characters")
     if isinstance(given, Odd):
-        raise Refused("a text, a decimal number, true or false", kind="text")
+        raise Refused("a string, a decimal number, true or false", kind="text")
     return given
 
 
 def _plain_below(element: Any, value: Any, reading: Reading) -> Any:
     if isinstance(value, Odd):
         is_boolean = element.kind == "a boolean"
-        element.refuse(Refused("true or false, without quotes") if is_boolean else Refused("a text", kind="text"))
+        element.refuse(Refused("true or false, without quotes") if is_boolean else Refused("a string", kind="text"))
         return value
     try:
         return plain(value, reading)
@@ -183,14 +180,14 @@ def _address(value: str, _reading: Reading) -> tuple[str, int]:
         raise Refused(_ADDRESS) from None
     if isinstance(ip, IPv6Address) != is_v6 or int(port) > 65535:
         raise Refused(_ADDRESS)
-    # The kernel names the socket by the IPv4 address, under which nobody would look for it.
+    # The kernel reports such a socket under its IPv4 address, which would not match the configured one.
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
         raise Refused(f'{_ADDRESS}: write "{ip.ipv4_mapped}:{port}"')
     return host, int(port)
 
 
 def _public_url(url: str, _reading: Reading) -> str:
-    """Return the URL that clients use, as an origin: no default port, no slash at its end."""
+    """Return the URL as an origin: without default port and trailing slash."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -199,13 +196,13 @@ def _public_url(url: str, _reading: Reading) -> str:
     is_origin = parts.path in ("", "/") and not set("?#@").intersection(url)
     if parts.scheme not in _DEFAULT_PORTS or not is_origin or port == 0 or _HOST.fullmatch(host) is None:
         raise Refused(_PUBLIC_URL)
-    # As browsers write an origin, to compare it with theirs.
+    # In the form in which browsers send an origin, since the two are compared.
     shown_port = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{shown_port}"
 
 
 def _network(given: str, _reading: Reading) -> Any:
-    """Return the network of one address or one CIDR block."""
+    """Return the network of an address or CIDR block."""
     try:
         return ip_network(given)
     except ValueError:
@@ -218,7 +215,7 @@ def _network(given: str, _reading: Reading) -> Any:
 
 
 def _database_url(url: str, reading: Reading) -> str:
-    """Return a URL of SQLite (with an absolute path) or PostgreSQL."""
+    """Return the URL of a SQLite database, with an absolute path, or of PostgreSQL."""
     try:
         scheme, host, _path, query, _fragment = urlsplit(url)
     except ValueError:
@@ -226,7 +223,7 @@ def _database_url(url: str, reading: Reading) -> str:
     if scheme not in ("sqlite", "postgres", "postgresql"):
         raise Refused(f"{_URL}: SQLite and PostgreSQL are supported")
     if scheme == "sqlite" and host:
-        raise Refused(f"{_URL}: sqlite:/// and then the path, which begins with / itself when it is absolute")
+        raise Refused(f"{_URL}: sqlite:/// and then the path; an absolute path begins with another /")
     try:
         name = dj_database_url.parse(url).get("NAME", "")
     except ValueError:
@@ -239,14 +236,14 @@ def _database_url(url: str, reading: Reading) -> str:
 
 
 def _hmac_secret(value: str, _reading: Reading) -> str:
-    """Return the secret of at least 32 bytes, the length of what HS256 signs with (RFC 7518, 3.2)."""
+    """Return the secret of at least 32 bytes, the minimum for HS256 (RFC 7518, section 3.2)."""
     if len(value.encode()) < MIN_HMAC_SECRET_BYTES:
         raise Refused(HMAC_SECRET_EXPECTED)
     return value
 
 
 def _reserve(value: str, _reading: Reading) -> tuple[int | None, Fraction | None]:
-    """Return the size or the share of the disk that the text says."""
+    """Return the size in bytes or the share of the disk; the other one is None."""
     if value == "0":
         return 0, None
     if not value.endswith("%"):
@@ -258,7 +255,7 @@ def _reserve(value: str, _reading: Reading) -> tuple[int | None, Fraction | None
 
 
 def _password(value: str, _reading: Reading) -> str:
-    """Return a bcrypt hash as it stands."""
+    """Return the bcrypt hash unchanged."""
     if value == PLACEHOLDER:
         raise Refused(f"a bcrypt hash in its place; {_HOW}", "the placeholder of config.example.yaml")
     cost = int(value[4:6])
@@ -268,14 +265,14 @@ def _password(value: str, _reading: Reading) -> str:
 
 
 def _actions(given: Any, _reading: Reading) -> tuple[str, ...]:
-    """Return the actions in their one order."""
+    """Return the actions in the order of `acl.actions.ALL`."""
     if not isinstance(given, Items):
         raise Refused(ACTIONS_EXPECTED)
     if not given:
         raise Refused(ACTIONS_EXPECTED, "an empty list")
     for element, action in zip(given.elements, given, strict=True):
         if action is not REFUSED and action not in ALL:
-            # Its place in the list says nothing.
+            # The message names the key alone, without the index in the list.
             key_path = element.key_path.rpartition("[")[0]
             refused = Refused(ACTIONS_EXPECTED, kind="" if isinstance(action, str) else "text")
             element.at(element.node, key_path).refuse(refused)
@@ -283,7 +280,7 @@ def _actions(given: Any, _reading: Reading) -> tuple[str, ...]:
 
 
 def pattern(characters: str, expected: str, placeholder: str = "") -> Value:
-    """Make what reads a name, or a pattern of names, of `characters`."""
+    """Return a converter of a name, or a pattern of names, of `characters`."""
 
     def convert(value: str, _reading: Reading) -> str:
         try:
@@ -299,7 +296,7 @@ def pattern(characters: str, expected: str, placeholder: str = "") -> Value:
 MIN_SECRET_KEY_CHARACTERS = 32
 MIN_HMAC_SECRET_BYTES = 32
 PLACEHOLDER = "PUT-A-BCRYPT-HASH-HERE"
-"""What `config.example.yaml` holds where a hash belongs."""
+"""The value in `config.example.yaml` that a hash has to replace."""
 MIN_COST, WARNED_BELOW_COST, MAX_COST = 4, 10, 16
 
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -315,14 +312,14 @@ _URL = 'a URL as "postgresql://user:password@host:5432/name" or "sqlite:////data
 _RESERVE = 'a size as "1GiB" or "500MiB", a share of the disk as "5%", or "0"'
 _HASH = rf"\$2[aby]\$[0-9]{{2}}\$[./A-Za-z0-9]{{53}}|{PLACEHOLDER}"
 _HOW = "make one with `htpasswd -nbBC 10 user password` or `manage.py hashpassword`"
-_SECRET_KEY = f"a text of at least {MIN_SECRET_KEY_CHARACTERS} characters, as `openssl rand -base64 32` makes it"
+_SECRET_KEY = f"a string of at least {MIN_SECRET_KEY_CHARACTERS} characters, as `openssl rand -base64 32` makes it"
 _ACCOUNT = 'the name of an account or a pattern of names: "*" is everyone signed in'
 _BLOB_SIZE = 'a size as "10GiB" or "500MiB"'
 NO_TLS = (
     "false: put a reverse proxy with TLS in front, as docker-compose.traefik.yml does, "
     "and set server.public_url and server.trusted_proxies"
 )
-HMAC_SECRET_EXPECTED = f"a text of at least {MIN_HMAC_SECRET_BYTES} bytes, as `openssl rand -base64 32` makes it"
+HMAC_SECRET_EXPECTED = f"a string of at least {MIN_HMAC_SECRET_BYTES} bytes, as `openssl rand -base64 32` makes it"
 PASSWORD_EXPECTED = f"a bcrypt hash ($2a$, $2b$ or $2y$, 60 characters); {_HOW}"
 ACTIONS_EXPECTED = f"a list of {', '.join(ALL)}"
 NAME_EXPECTED = (
@@ -338,7 +335,7 @@ HOST = text(_ADDRESS, _HOST_AND_PORT, convert=lambda value, reading: _address(va
 PORT = text(_ADDRESS, _HOST_AND_PORT, convert=lambda value, reading: _address(value, reading)[1])
 PUBLIC_URL = text(_PUBLIC_URL, r" *[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/? *", convert=_public_url)
 NETWORKS = items(text(_PROXY, convert=_network), 'a list of IP addresses and networks, as ["10.0.0.0/8"]')
-# Realm and service stand between quotes in the header WWW-Authenticate.
+# Realm and service are quoted strings of the header WWW-Authenticate.
 QUOTED_STRING = text('printable ASCII characters, without " and \\', r"[ !#-\[\]-~]+")
 SECRET_KEY = text(_SECRET_KEY, f".{{{MIN_SECRET_KEY_CHARACTERS},}}", 4096)
 HMAC_SECRET = text(HMAC_SECRET_EXPECTED, max_characters=4096, convert=_hmac_secret)
@@ -355,14 +352,14 @@ ACTIONS = Value(_actions, {"type": "array", "items": {"enum": list(ALL)}, "minIt
 ACCOUNT_PATTERN = pattern(r"A-Za-z0-9._@+$-", _ACCOUNT)
 NAME_PATTERN = pattern(r"a-z0-9._/-", NAME_EXPECTED, re.escape(ACCOUNT))
 ACCESS_LOG = Value(
-    # Without quotes it is a boolean to YAML, and is meant all the same.
+    # Without quotes YAML reads a boolean; "off" is meant.
     lambda value, reading: _LOG.convert(
         "off" if isinstance(value, Odd) and value.written.lower() == "off" else value, reading
     ),
     _LOG.json,
 )
-COMMENT = text("a text", ".*")
+COMMENT = text("a string", ".*")
 PLAIN = Value(plain, {})
-OPTION = text("a text", max_characters=4096)
-SECRET_OPTION = text("a text", max_characters=65536)
+OPTION = text("a string", max_characters=4096)
+SECRET_OPTION = text("a string", max_characters=65536)
 NUMBER = integer(0, 2**40)

@@ -1,4 +1,4 @@
-"""YAML text to nodes, by the strict rules: one document, no aliases, no tags, no key twice, bounded depth."""
+"""Parse strict YAML into nodes: one document, no aliases, no tags, no duplicate keys, bounded depth."""
 
 import re
 from collections.abc import Callable
@@ -15,26 +15,30 @@ from configuration.element import REFUSED_TAG, Element, Reading, joined, line_of
 from configuration.errors import ConfigurationError, Problem
 
 MAX_DEPTH = 16
-_QUOTES_AFTER_STAR = 'a text in quotes: "*" (a star without quotes begins an alias, which is not accepted)'
+_QUOTES_AFTER_STAR = 'a string in quotes: "*" (a star without quotes begins an alias, which is not accepted)'
 _QUOTATION = re.compile(r"""(['"])(?!<|\\.\1).{2,}?\1""")
 
 
 def compose(reading: Reading, text: str) -> Element:
     """Return the root of the document in `text`; an empty document is an empty mapping.
 
-    Aliases, anchors, tags and keys that stand twice are collected as problems of `reading`.
-    Raises ConfigurationError where nothing more can be read.
+    Aliases, anchors, tags and duplicate keys are collected as problems of `reading`. Raises ConfigurationError when the
+    rest can't be read.
     """
     try:
         node = _node(reading, text)
     except yaml.YAMLError as error:
-        problem = _translated(reading, text, error)
+        line, found, expected = _explained(text, error)
+        problem = Problem(reading.path, line, "", found, expected)
         raise ConfigurationError([*reading.problems, problem]) from None
     return root(reading, node)
 
 
 def _node(reading: Reading, text: str) -> Node | None:
-    """Return the root node; libyaml, where it is, reads ten times as fast and explains less."""
+    """Return the root node.
+
+    libyaml, if it is installed, is ten times as fast, but its errors explain less: PyYAML's parser then reads again.
+    """
     if yaml.__with_libyaml__:
         known = len(reading.problems)
         try:
@@ -45,28 +49,28 @@ def _node(reading: Reading, text: str) -> Node | None:
 
 
 def root(reading: Reading, node: Node | None = None) -> Element:
-    """Return `node` as the root element; None: an empty mapping, for a configuration without a file."""
+    """Return `node` as the root element; None means an empty mapping, for a configuration without a file."""
     present = node or MappingNode("tag:yaml.org,2002:map", [])
     return Element(reading, present, "", reading.path, line_of(present))
 
 
 class _TooDeepError(yaml.MarkedYAMLError):
-    """The document is nested too deeply to go on reading."""
+    """The document is nested deeper than MAX_DEPTH."""
 
 
 class _StrictComposer(Composer):
-    """Composes nodes and collects what plain YAML allows and a configuration must not use."""
+    """Compose nodes, and collect problems: plain YAML that a configuration must not use."""
 
     reading: Reading
     trail: list[Node | int | None]
 
     @property
     def parser(self) -> Any:
-        """This object as what gives events, which the class beside this one makes it."""
+        """This object, which is a parser too: a subclass adds one of PyYAML or libyaml."""
         return self
 
     def compose_node(self, parent: Node | None, index: Node | int | None) -> Node | None:
-        """Return the next node; one that is refused is marked, so that it is not reported again."""
+        """Return the next node; REFUSED_TAG marks one whose problem is reported."""
         if len(self.trail) > MAX_DEPTH:
             raise _TooDeepError(problem_mark=self.parser.peek_event().start_mark)
         self.trail.append(index)
@@ -84,9 +88,9 @@ class _StrictComposer(Composer):
             self._refuse(line, "an alias", _QUOTES_AFTER_STAR)
             return ScalarNode(REFUSED_TAG, "")
         if event.anchor is not None:
-            self._refuse(line, "an anchor", "a value without &; a text that begins with & needs quotes")
+            self._refuse(line, "an anchor", "a value without &; a string that begins with & needs quotes")
         if event.tag is not None:
-            self._refuse(line, "a tag", "a value without !; a text that begins with ! needs quotes")
+            self._refuse(line, "a tag", "a value without !; a string that begins with ! needs quotes")
         is_refused, event.anchor = event.anchor is not None or event.tag is not None, None
         node = super().compose_node(parent, index)  # type: ignore[arg-type]
         if node is not None and is_refused:
@@ -107,7 +111,7 @@ class _StrictComposer(Composer):
         found = f"the key {quoted(key.value)} again"
         expected = "each key once" if is_same else "keys that differ not only in upper and lower case"
         self.trail.append(key)
-        self._refuse(line_of(key), found, f"{expected} (it stands in line {line_of(earlier)})")
+        self._refuse(line_of(key), found, f"{expected} (the first is in line {line_of(earlier)})")
         self.trail.pop()
         key.tag = REFUSED_TAG
 
@@ -122,7 +126,7 @@ class _StrictComposer(Composer):
 
 
 class _StrictLoader(_StrictComposer, yaml.SafeLoader):
-    """Reads with PyYAML's own parser, whose errors say what is wrong."""
+    """Read with PyYAML's own parser, whose errors explain what is wrong."""
 
     def __init__(self, text: str, reading: Reading) -> None:
         yaml.SafeLoader.__init__(self, text)
@@ -131,7 +135,7 @@ class _StrictLoader(_StrictComposer, yaml.SafeLoader):
 
 @cache
 def _quick_loader() -> Callable[[str, Reading], _StrictComposer]:
-    """Return a loader that reads with libyaml's parser, which PyYAML was built with."""
+    """Return the loader with libyaml's parser, which not every build of PyYAML has."""
     from yaml._yaml import CParser
 
     class QuickLoader(_StrictComposer, CParser, Resolver):
@@ -144,13 +148,8 @@ def _quick_loader() -> Callable[[str, Reading], _StrictComposer]:
     return QuickLoader
 
 
-def _translated(reading: Reading, text: str, error: yaml.YAMLError) -> Problem:
-    line, found, expected = _explained(text, error)
-    return Problem(reading.path, line, "", found, expected)
-
-
 def _explained(text: str, error: yaml.YAMLError) -> tuple[int, str, str]:
-    """Return line, what was found and what is expected, without quoting values: one may be a secret."""
+    """Return the line, what was found and what is expected; values are not quoted, since one may be a secret."""
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return line, f"the character U+{ord(text[error.position]):04X}", "printable characters"

@@ -1,4 +1,4 @@
-"""A value of the document together with where it stands, so that every problem can say so."""
+"""A value of the document with its place, which each message about it names."""
 
 import re
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from configuration.errors import Problem, place
 _TAG = "tag:yaml.org,2002:"
 TEXT, INTEGER, BOOLEAN, NULL = f"{_TAG}str", f"{_TAG}int", f"{_TAG}bool", f"{_TAG}null"
 REFUSED_TAG = "refused"
-"""Marks a node whose problem is already reported."""
+"""The tag of a node whose problem is reported."""
 
 _KINDS = {
-    TEXT: "a text",
+    TEXT: "a string",
     INTEGER: "a number",
     f"{_TAG}float": "a number",
     BOOLEAN: "a boolean",
@@ -31,31 +31,31 @@ _SHOWN_CHARACTERS = 60
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 
 REFUSED: Final[Any] = object()
-"""Stands for a value whose problem is reported."""
+"""The value of a node whose problem is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Odd:
-    """A value as it is `written` that is none of ours: `yes`, a date, 0x10."""
+    """A scalar that no key accepts, as it is `written`: `yes`, a date, 0x10."""
 
     written: str
 
 
 class Refused(ValueError):  # noqa: N818 - never leaves this package: it becomes a Problem
-    """A value is not what is expected; `found` None: the value as it stands in the file.
+    """A value is not what is `expected`; `found` describes it, None means as the file has it.
 
-    A "text" may be what quotes make of the value; of no "mapping" the kind is shown alone.
+    `kind` is the expected kind. With "text" the message suggests quotes; with "mapping" it shows only the kind of the
+    value.
     """
 
     def __init__(self, expected: str, found: str | None = None, kind: Literal["", "text", "mapping"] = "") -> None:
-        """Keep what a `Problem` says."""
         super().__init__(expected)
         self.expected, self.found, self.kind = expected, found, kind
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One reading of one file: what it may consult, and what it collects."""
+    """The context of reading one file, and the problems and warnings collected so far."""
 
     path: Path | None
     folder: Path
@@ -66,7 +66,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One node of the document; `path` None: a value of the environment. Secret values are never shown."""
+    """A node of the document; a `path` of None means the environment. Secret values are never shown."""
 
     reading: Reading
     node: Node
@@ -77,17 +77,12 @@ class Element:
 
     @property
     def kind(self) -> str:
-        """Say what the node is to YAML: "a text", "a list"."""
+        """The YAML type of the node, as in "a string" or "a list"."""
         return _KINDS.get(self.node.tag, "a value of another type")
 
-    @property
-    def is_null(self) -> bool:
-        """Say whether nothing stands after the key."""
-        return self.node.tag == NULL
-
     def shown(self) -> str:
-        """Return what a message may say about the value."""
-        if self.is_null or not isinstance(self.node, ScalarNode):
+        """Return the value as a message may show it."""
+        if self.node.tag == NULL or not isinstance(self.node, ScalarNode):
             return self.kind
         if self.is_secret:
             return f"{self.kind} (not shown)"
@@ -95,7 +90,7 @@ class Element:
         return quoted(value) if self.node.tag == TEXT else f"{printable(value)} ({self.kind})"
 
     def value(self) -> Any:
-        """Return what Python has for a decimal number, true, false or a text; Odd for any other scalar."""
+        """Return the Python value of a decimal number, boolean or string; Odd for any other scalar."""
         node = self.node
         if node.tag == REFUSED_TAG:
             return REFUSED
@@ -103,17 +98,17 @@ class Element:
             return Members(self)
         if isinstance(node, SequenceNode):
             return Items(self)
-        if self.is_null or node.tag == TEXT:
-            return None if self.is_null else node.value
+        if node.tag in (NULL, TEXT):
+            return node.value if node.tag == TEXT else None
         if node.tag == BOOLEAN and node.value.lower() in ("true", "false"):
             return node.value.lower() == "true"
         return int(node.value) if node.tag == INTEGER and _DECIMAL.fullmatch(node.value) else Odd(node.value)
 
     def refuse(self, refused: Refused) -> None:
-        """Collect the problem that `refused` says."""
+        """Collect the problem of this element that `refused` describes."""
         found = self.kind if refused.kind == "mapping" else refused.found or self.shown()
         if refused.kind == "text" and isinstance(self.node, ScalarNode) and self.node.tag not in (NULL, TEXT):
-            found = f"{found.removesuffix(')')}; quotes make it a text)"
+            found = f"{found.removesuffix(')')}; quotes make it a string)"
         self.report(refused.expected, found)
 
     def report(self, expected: str, found: str | None = None) -> None:
@@ -126,27 +121,27 @@ class Element:
         self.reading.warnings.append(f"{place(self.path, self.line, self.key_path)}: {sentence}")
 
     def below(self, name: str) -> "Element":
-        """Return this element as if it were its own key `name`, to report one that is missing."""
+        """Return a stand-in for the missing key `name` of this element, for a message about it."""
         return replace(self, key_path=joined(self.key_path, name))
 
     def at(self, node: Node, key_path: str, line: int | None = None) -> "Element":
-        """Return the element of `node`; `dataclasses.replace` takes three times as long, for each node of the file."""
+        """Return the element of another node of the document."""
+        # Each node needs one, and `dataclasses.replace` takes three times as long.
         place = line_of(node) if line is None else line
         return Element(self.reading, node, key_path, self.path, place, self.is_secret)
 
 
 class Members(dict[str, Any]):
-    """The values of a mapping, with the element of each; keys that are no text are reported and left out."""
+    """The values of a mapping, with the element of each; keys that are not strings are reported and left out."""
 
     def __init__(self, element: Element) -> None:
-        """Read the mapping of `element`."""
         super().__init__()
         self.element, self.elements = element, dict[str, Element]()
         for key, node in element.node.value:
             if key.tag == REFUSED_TAG:
                 continue
             if key.tag != TEXT or not key.value.isprintable():
-                expected = "a key that is a text" + (", without control characters" if key.tag == TEXT else "")
+                expected = "a key that is a string" + (", without control characters" if key.tag == TEXT else "")
                 element.at(key, element.key_path).refuse(Refused(expected, kind="text"))
                 continue
             line = line_of(node if isinstance(node, ScalarNode) else key)
@@ -158,7 +153,6 @@ class Items(list[Any]):
     """The values of a list, with the element of each."""
 
     def __init__(self, element: Element) -> None:
-        """Read the list of `element`."""
         nodes = enumerate(element.node.value)
         self.element = element
         self.elements = [element.at(node, f"{element.key_path}[{index}]") for index, node in nodes]
@@ -166,14 +160,14 @@ class Items(list[Any]):
 
 
 def line_of(node: Node) -> int:
-    """Return the line of `node`, from 1; 0 for one that is not in the file."""
+    """Return the line of `node`, from 1; 0 for a node that is not in the file."""
     return node.start_mark.line + 1 if node.start_mark else 0
 
 
 def joined(key_path: str, key: str) -> str:
     """Return the key path of `key` below `key_path`.
 
-    In `{password:secret}`, with no space, all of it is the key: what follows the colon is not shown.
+    Of `{password:secret}`, where the space is missing, YAML makes one key: the part after the colon is not shown.
     """
     if ":" in key:
         key = f"{key.partition(':')[0]}:…"
@@ -183,11 +177,11 @@ def joined(key_path: str, key: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return `text` in quotes, on one line, of a length that fits a message."""
+    """Return `text` in quotes, on one line and cut to the length of a message."""
     return f'"{printable(text)}"'
 
 
 def printable(text: str) -> str:
-    """Return `text` without what could forge a line of a log: control characters are escaped, the end cut."""
+    """Return `text` cut, with control characters escaped, so that it can't forge a line of a log."""
     cut = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in cut)

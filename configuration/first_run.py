@@ -1,4 +1,4 @@
-"""The first `config.yaml`, for a start with no configuration at all."""
+"""The first `config.yaml`, for a start without a configuration."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from core import private_files
 ADMINISTRATOR = "admin"
 _BCRYPT_COST = 10
 _PASSWORD_CHARACTERS = 20
-# No letters and digits that look alike, and nothing that a shell or a leading dash could change.
+# Without letters and digits that look alike, and without characters that are special to a shell.
 _ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 _TEXT = """\
@@ -34,7 +34,7 @@ acl:
 
 @dataclass(frozen=True, slots=True)
 class FirstRun:
-    """What was made: the file, and the administrator's name and password, which is nowhere else."""
+    """The new file, and the administrator's name and password, of which the file has only the hash."""
 
     path: Path
     name: str
@@ -42,10 +42,10 @@ class FirstRun:
 
 
 def write_first(path: Path) -> FirstRun | None:
-    """Write a configuration with one administrator of a random password at `path`, mode 0600.
+    """Write a configuration with one administrator and a random password to `path`, mode 0600.
 
-    The file appears whole or not at all. None: there is a file already, such as one that another process
-    wrote at the same moment; it is left as it is. Raises ConfigurationError when it can't be written.
+    The write is atomic. None means that the file exists, perhaps since another process has just written it; it is not
+    changed. Raises ConfigurationError when the file can't be written.
     """
     password = "".join(secrets.choice(_ALPHABET) for _ in range(_PASSWORD_CHARACTERS))
     bcrypt_hash = bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_COST)).decode()

@@ -1,4 +1,4 @@
-"""One YAML file, and the secrets beside it, to a `Configuration`."""
+"""Load a `Configuration` from a YAML file and its secrets."""
 
 import gc
 import os
@@ -20,14 +20,14 @@ MAX_BYTES = 16 * 1024 * 1024
 
 @cache
 def in_force() -> Configuration:
-    """Return the configuration of this process: its file is read once. Raises ConfigurationError."""
+    """Return the configuration of this process, which is read once. Raises ConfigurationError."""
     return load(locate())
 
 
 def load(path: Path | None) -> Configuration:
-    """Return the configuration in the file at `path`; None: the defaults, and secrets of the environment.
+    """Return the configuration in the file at `path`; None means the defaults and the secrets of the environment.
 
-    Raises ConfigurationError with every problem of the file.
+    Raises ConfigurationError with all problems of the file.
     """
     absolute = None if path is None else path.absolute()
     folder = Path.cwd() if absolute is None else absolute.parent
@@ -42,7 +42,7 @@ def load(path: Path | None) -> Configuration:
 
 @contextmanager
 def _no_garbage() -> Iterator[None]:
-    """Let Python look for no garbage: of thousands of users none is, and a quarter of the time went into looking."""
+    """Suspend Python's garbage collector: with thousands of users it takes a quarter of the time and frees nothing."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Where the configuration file is."""
+"""Find the configuration file."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ SYSTEM_WIDE = Path("/etc/registry/config.yaml")
 
 
 def locate() -> Path | None:
-    """Return the absolute path of the file: CONFIG_PATH, else ./config.yaml, else /etc/registry/config.yaml.
+    """Return the absolute path of the first file of CONFIG_PATH, ./config.yaml and /etc/registry/config.yaml.
 
-    None: there is no file. Raises ConfigurationError when CONFIG_PATH names a file that does not exist: the
-    next file in the row would be another configuration than the one that was meant.
+    None means that there is no file. Raises ConfigurationError when CONFIG_PATH names a missing file: another file
+    would not be the configuration that was meant.
     """
     named = os.environ.get(VARIABLE)
     if named is None:
@@ -26,7 +26,7 @@ def locate() -> Path | None:
 
 
 def _exists(path: Path) -> bool:
-    """Say whether there is something at `path`; what can't be looked at is, and `load` says why it can't."""
+    """Tell whether `path` exists; True for a path that can't be examined, so that `load` reports the reason."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

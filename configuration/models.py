@@ -1,4 +1,4 @@
-"""The file as pydantic reads it: the sections that are not written as their values are, and what keys say together."""
+"""The file as pydantic reads it: sections that differ from their values, and problems of several keys together."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -61,7 +61,7 @@ _Plain = Annotated[Any, read.PLAIN]
 
 
 class S3(TypedDict, total=False):
-    """The options of `S3Storage` in django-storages 1.14, less those that would break the registry."""
+    """The options of `S3Storage` in django-storages 1.14, without those that would break the registry."""
 
     bucket_name: Annotated[str, read.text("the name of a bucket"), Key(required="the name of a bucket")]
     region_name: _Text
@@ -128,22 +128,22 @@ class Azure(TypedDict, total=False):
 
 
 class Filesystem(TypedDict, total=False):
-    """A folder of this machine, or one that is mounted."""
+    """A local or mounted folder."""
 
     rootdirectory: Annotated[str, read.PATH, Key("The folder of the blobs.")]
 
 
 class StorageFile(TypedDict, total=False):
-    """Where blobs lie: exactly one of filesystem, s3, gcs, azure."""
+    """The storage of blobs: exactly one of filesystem, s3, gcs, azure."""
 
     filesystem: Annotated[Filesystem, Section(), Key("A folder.")]
-    s3: Annotated[S3, Section(unsupported=UNSUPPORTED["s3"]), Key("Amazon S3 and what speaks its protocol.")]
+    s3: Annotated[S3, Section(unsupported=UNSUPPORTED["s3"]), Key("Amazon S3, or a storage with its protocol.")]
     gcs: Annotated[GCS, Section(unsupported=UNSUPPORTED["gcs"]), Key("Google Cloud Storage.")]
     azure: Annotated[Azure, Section(unsupported=UNSUPPORTED["azure"]), Key("Azure Blob Storage.")]
-    min_free: Annotated[tuple[int | None, Fraction | None], read.RESERVE, Key("What stays free of the disk.")]
+    min_free: Annotated[tuple[int | None, Fraction | None], read.RESERVE, Key("The space to keep free on the disk.")]
     max_blob_size: Annotated[int, read.BLOB_SIZE, Key("The largest blob that may be pushed.")]
     scrub: Annotated[
-        timedelta, read.duration(timedelta(hours=1), "of at least 1h"), Key("Time to read each blob once.")
+        timedelta, read.duration(timedelta(hours=1), "of at least 1h"), Key("The time in which each blob is read once.")
     ]
 
 
@@ -158,7 +158,7 @@ class User(TypedDict, total=False):
 
 
 class Rule(TypedDict, total=False):
-    """Who may do what with which repositories."""
+    """The actions that an account, a group or everybody may do with some repositories."""
 
     account: Annotated[str, read.ACCOUNT_PATTERN, Key("An account, or a pattern.")]
     group: Annotated[str, read.GROUP, Key("A group.")]
@@ -172,7 +172,7 @@ def _check_admin(admin: Members) -> None:
     if "public_url" in admin and "addr" not in admin:
         admin.elements["public_url"].report("no such key: without admin.addr the admin is at server.public_url")
     if admin.get("allowed_networks") == []:
-        # Nobody, to who wrote it; and a list that is made by a program may come out empty.
+        # The author may mean nobody, and a program that makes the file may have found no network.
         expected = "at least one network; leave the key out for everybody, or set admin.enabled: false"
         admin.elements["allowed_networks"].report(expected, "none")
 
@@ -221,7 +221,7 @@ def _check_server(server: Members) -> None:
     if not isinstance(limits, Members):
         return
     counted = Server(**given)
-    # A share above all that there is would bound nobody.
+    # A limit of one client above that of all clients has no effect.
     bounds = {
         "transfers_per_client": (counted.max_slow_clients, 4096, "server.max_slow_clients"),
         "connections_per_client": (counted.connections, 100_000, "the connections of a process"),
@@ -232,7 +232,7 @@ def _check_server(server: Members) -> None:
 
 
 def _check_file(file: Members) -> None:
-    """Refuse one port for both: a firewall needs no more than the number of a port that has one kind of answer."""
+    """Refuse the same port for registry and admin, so that a firewall can tell the two apart by port."""
     server, admin = file.get("server"), file.get("admin")
     if isinstance(server, Members) and isinstance(admin, Members) and "addr" in admin:
         try:
@@ -270,26 +270,22 @@ class File(TypedDict, total=False):
         BeforeValidator(_check_rules),
         Key("Who may do what."),
     ]
-    storage: Annotated[StorageFile, Section(_check_storage, one_of=_BACKENDS), Key("Where blobs lie.")]
+    storage: Annotated[StorageFile, Section(_check_storage, one_of=_BACKENDS), Key("The storage of blobs.")]
     database: Annotated[Database, Section(), Key("SQLite or PostgreSQL.", is_always=True)]
-    garbage_collector: Annotated[GarbageCollector, Section(), Key("Removes what nothing refers to.")]
-    auth: Annotated[Auth, Section(_check_auth), Key("Tokens that clients get.", is_always=True)]
+    garbage_collector: Annotated[GarbageCollector, Section(), Key("Garbage collection.")]
+    auth: Annotated[Auth, Section(_check_auth), Key("The tokens of clients.", is_always=True)]
 
 
 FILE: TypeAdapter[File] = TypeAdapter(Annotated[File, Section(_check_file)])
 
 
 def configuration(element: Element) -> Configuration | None:
-    """Return the values of the file; None once its problems are reported."""
+    """Return the values of the file; None means that it has problems, which are reported."""
     root = element.value()
     try:
         file = FILE.validate_python(root, context=element.reading)
     except ValidationError as error:
-        # Host and port have one key: what is wrong with it is told once.
-        found = {problem["loc"]: problem for problem in error.errors(include_url=False)}
-        for place, problem in found.items():
-            if problem["input"] is not REFUSED:
-                _element_at(element, root, place).refuse(problem["ctx"]["error"])
+        _report(error, element, root)
         return None
     if element.reading.problems:
         return None
@@ -308,10 +304,17 @@ def configuration(element: Element) -> Configuration | None:
     )
 
 
-def _element_at(element: Element, value: Any, place: tuple[int | str, ...]) -> Element:
-    for step in place:
-        element, value = value.elements[step], value[step]
-    return element
+def _report(error: ValidationError, root: Element, values: Any) -> None:
+    """Report each problem of `error` at its element."""
+    # Host and port are one key of the file, so its problem comes twice.
+    problems = {problem["loc"]: problem for problem in error.errors(include_url=False)}
+    for place, problem in problems.items():
+        if problem["input"] is REFUSED:
+            continue
+        element, value = root, values
+        for step in place:
+            element, value = value.elements[step], value[step]
+        element.refuse(problem["ctx"]["error"])
 
 
 def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
@@ -319,7 +322,7 @@ def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
     for name, user in users.items():
         cost = int(user["password"][4:6])
         if cost < read.WARNED_BELOW_COST:
-            warning = f"a bcrypt cost of {cost} is quick to guess; {read.WARNED_BELOW_COST} is better"
+            warning = f"a bcrypt cost of {cost} makes guesses fast; use at least {read.WARNED_BELOW_COST}"
             members[name].elements["password"].warn(warning)
         is_superuser = user.get("superuser", False)
         entries.append(
@@ -337,14 +340,14 @@ def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
 
 
 def _rules(rules: list[Rule], items: Items) -> tuple[RuleEntry, ...]:
-    """Return every rule once, in the order of the file."""
+    """Return the rules without duplicates, in the order of the file."""
     entries: dict[tuple[object, ...], RuleEntry] = {}
     for rule, element in zip(rules, items.elements, strict=True):
         kind = next(subject for subject in _SUBJECTS if subject in rule)
         key = (kind, "" if kind == "anonymous" else str(rule[kind]), rule["name"], rule["actions"])
         first = entries.get(key)
         if first is not None:
-            element.warn(f"the rule of line {first.line} again; this one is not needed")
+            element.warn(f"the same as the rule of line {first.line}, and not needed")
         else:
             entries[key] = RuleEntry(*key, comment=rule.get("comment", ""), line=element.line)
     return tuple(entries.values())
@@ -359,11 +362,11 @@ def _storage(file: StorageFile, folder: Path) -> Storage:
     return Storage(backend, folder, options, reserve, file.get("max_blob_size"), file.get("scrub"))
 
 
-class _Schema(GenerateJsonSchema):
-    """Shows defaults as the file would say them."""
+class FileSchema(GenerateJsonSchema):
+    """The generator of the JSON Schema: it adds the defaults, in the form of the file."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Return the schema of the value, with its default where a file may say it."""
+        """Return the schema of the value, with its default if the file could have it."""
         described = self.generate_inner(schema["schema"])
         default = schema.get("default")
         if isinstance(default, timedelta):
@@ -372,11 +375,6 @@ class _Schema(GenerateJsonSchema):
         if default != "" and type(default) in types and described.get("type", "string") == types[type(default)]:
             described["default"] = default
         return described
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the file, for editors."""
-    return FILE.json_schema(schema_generator=_Schema)
 
 
 SECRET_OPTIONS = frozenset(name for cloud in (S3, GCS, Azure) for name, key in keys(cloud).items() if key.is_secret)

@@ -1,14 +1,14 @@
-"""What of the configuration only a restart brings into effect: all but users and rules."""
+"""Compare two configurations: every change needs a restart, except in users and rules."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 
 from configuration.values import Configuration
 
 DATABASE = "database.url"
 
-# Where a field is not called as its key is.
+# The keys of fields that have another name.
 _KEYS = {
     "server.host": "server.addr",
     "server.port": "server.addr",
@@ -23,20 +23,17 @@ _KEYS = {
 
 
 def marks(configuration: Configuration) -> dict[str, str]:
-    """Return a mark for each value, by section and field: equal for equal values, and no value can be read from it."""
-    return {name: hashlib.sha256(repr(value).encode()).hexdigest() for name, value in _values(configuration)}
+    """Return a hash of each value by section and field, so that values can be compared without revealing secrets."""
+    values: dict[str, object] = {}
+    for name in ("server", "admin", "storage", "garbage_collector", "auth"):
+        section = getattr(configuration, name)
+        values |= {f"{name}.{field.name}": getattr(section, field.name) for field in fields(section)}
+    # Without a URL, the database is in that folder.
+    values[DATABASE] = configuration.database.url or configuration.server.data_directory
+    return {name: hashlib.sha256(repr(value).encode()).hexdigest() for name, value in values.items()}
 
 
 def changed_keys(before: Mapping[str, str], configuration: Configuration) -> list[str]:
-    """Return the keys whose values differ from those that had the marks `before`, in their order."""
+    """Return the keys whose values have changed since their marks were `before`, in the order of the sections."""
     now = marks(configuration)
     return list(dict.fromkeys(_KEYS.get(name, name) for name in now if now[name] != before.get(name)))
-
-
-def _values(configuration: Configuration) -> Iterator[tuple[str, object]]:
-    for section in ("server", "admin", "storage", "garbage_collector", "auth"):
-        values = getattr(configuration, section)
-        for field in fields(values):
-            yield f"{section}.{field.name}", getattr(values, field.name)
-    # Without a URL, the database is in that folder.
-    yield DATABASE, configuration.database.url or configuration.server.data_directory

@@ -1,4 +1,4 @@
-"""Secrets: written in the file, in a file of their own (`<key>_file`), or in the environment."""
+"""Secrets: in the configuration file, in a separate file (`<key>_file`), or in the environment."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,9 +13,9 @@ MAX_FILE_BYTES = 64 * 1024
 
 
 def given(name: str, variable: str | None, members: Members) -> Element | None:
-    """Return the element that holds the secret `name`; None when it is nowhere.
+    """Return the element of the secret `name`; None if no source has it.
 
-    One that is given twice, or in a file that can't be read, is reported and comes back refused.
+    Two sources and an unreadable file are reported; the element is then marked as refused.
     """
     sources = list(_sources(name, variable, members))
     for source in sources[1:]:
@@ -37,7 +37,7 @@ def _sources(name: str, variable: str | None, members: Members) -> Iterator[Elem
 
 
 def _read(element: Element) -> Element:
-    """Return the text of the file that `element` names as its value."""
+    """Return an element with the content of the file that `element` names."""
     if element.node.tag == REFUSED_TAG:
         return element
     try:

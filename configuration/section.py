@@ -1,7 +1,7 @@
-"""What pydantic is told about a mapping of the file beyond the types of its keys."""
+"""Read a mapping of the file before pydantic does: unknown and missing keys, secrets, old names."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, get_type_hints
@@ -16,11 +16,11 @@ from configuration.element import REFUSED, Element, Members, Refused, quoted
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of the file: what it means, and where else its value may stand.
+    """A key of the file: its description, and the other sources of its value.
 
-    A secret may also stand in a file (`<key>_file`) or in the variable `environment`. `required` says what is
-    expected when the key is missing. `old_name` is read too, with a warning. `is_always`: a section that is read
-    even when it is missing, since the environment may hold a part of it.
+    A secret may also be in a file (`<key>_file`) or in the variable `environment`. `required` is what a message expects
+    when the key is missing; "" means optional. `old_name` is read too, with a warning. `is_always` is for a section
+    with a key of the environment: it is read even if the file lacks it.
     """
 
     description: str = ""
@@ -33,7 +33,7 @@ class Key:
 
 @cache
 def keys(section: type) -> Mapping[str, Key]:
-    """Return the keys of a dataclass or a TypedDict, by the names that they have in the file."""
+    """Return the keys of a dataclass or a TypedDict by their names in the file."""
     found: dict[str, Key] = {}
     for name, hint in get_type_hints(section, include_extras=True).items():
         marks = getattr(hint, "__metadata__", ())
@@ -43,18 +43,13 @@ def keys(section: type) -> Mapping[str, Key]:
     return found
 
 
-def names(section: type) -> Iterator[str]:
-    """Yield every key that may be given."""
-    for name, key in keys(section).items():
-        yield from (name, f"{name}_file") if key.is_secret else (name,)
-
-
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Marks a type that is read from a mapping; `unsupported` says of some keys why they are none.
+    """Marks a type that is read from a mapping.
 
-    JSON Schema alone needs `one_of`, the keys of which one is given: `check` says what is wrong.
-    `check` is for rules about several keys; a key that was refused is there and REFUSED, or of another type.
+    `check` reports problems of several keys together; the value of a key may be REFUSED or have a wrong type.
+    `unsupported` has the reason by key. `one_of` lists keys that exclude each other, for the JSON Schema alone: `check`
+    reports a wrong number of them.
     """
 
     check: Callable[[Members], None] = lambda _members: None
@@ -62,11 +57,11 @@ class Section:
     one_of: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Look at the mapping before pydantic reads it."""
+        """Return a schema that calls `_read` before pydantic reads the mapping."""
         return core_schema.no_info_before_validator_function(partial(self._read, source), handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Describe the keys as the file has them."""
+        """Return the JSON Schema of the mapping as it is in the file."""
         reference = handler(schema)
         described = handler.resolve_ref_schema(reference)
         known = keys(schema["function"]["function"].args[0])
@@ -78,7 +73,7 @@ class Section:
             if key.description:
                 properties[name]["description"] = key.description
             if key.is_secret:
-                properties[f"{name}_file"] = {"type": "string", "description": f"The file that holds {name}."}
+                properties[f"{name}_file"] = {"type": "string", "description": f"A file that contains {name}."}
             if key.old_name:
                 properties[key.old_name] = properties[name] | {"deprecated": True}
         described["required"] = [name for name, key in known.items() if key.required and not key.is_secret]
@@ -89,7 +84,7 @@ class Section:
         return reference
 
     def _read(self, section: type, members: Any) -> Any:
-        """Report unknown and missing keys; put secrets and old names where the keys are."""
+        """Report unknown and missing keys, and insert the values of secrets and old names."""
         if members is REFUSED:
             return members
         if not isinstance(members, Members):
@@ -113,7 +108,9 @@ class Section:
         return members
 
     def _report_unknown(self, section: type, members: Members) -> None:
-        known = list(names(section))
+        known = []
+        for name, key in keys(section).items():
+            known += [name, f"{name}_file"] if key.is_secret else [name]
         old_names = {key.old_name for key in keys(section).values()}
         unsupported = self.unsupported or {}
         for name, element in members.elements.items():
@@ -126,9 +123,9 @@ class Section:
 
 
 def _renamed(old: Element, new: Element | None, new_path: str) -> Element:
-    """Return the element of the old name, with a warning; both names are a problem, whatever their values."""
+    """Return the element of the old name, with a warning; to give both names is a problem."""
     if new is not None:
-        old.report(f"no such key: it is the old name of {new_path}, which is given too", "a second value")
+        old.report(f"no such key: it is the old name of {new_path}, which the file has too", "a second value")
         return new
-    old.warn(f"now called {new_path}; rename the key, the old name will be refused one day")
+    old.warn(f"the key is now called {new_path}; rename it, since a later version refuses the old name")
     return old

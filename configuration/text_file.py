@@ -1,4 +1,4 @@
-"""Small text files: read whole, or refused with a reason that can be acted on."""
+"""Read small text files whole, or refuse them with what to do about it."""
 
 import os
 import stat

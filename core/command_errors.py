@@ -1,4 +1,4 @@
-"""One-line errors of management commands: a traceback only hides why the database or the storage failed."""
+"""One-line errors of management commands, in place of a traceback that hides why database or storage failed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,21 +20,18 @@ def explained() -> Iterator[None]:
     except StartError as error:
         raise CommandError(str(error)) from error
     except RegistryError as error:
-        raise CommandError(_refusal(error)) from error
+        cause = error.__cause__
+        if not isinstance(cause, Error):
+            # The detail for a client, without the code.
+            raise CommandError(str(error.detail)) from error
+        fault = fault_of(cause)
+        raise CommandError(_about_database(str(cause) if fault is OTHER else fault.reason)) from error
     except Error as error:
         is_known = fault_of(error) is not OTHER and not isinstance(error, IntegrityError)
         raise CommandError(_about_database(fault_of(error).reason if is_known else str(error))) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise CommandError(f"{error.filename}: {reason}" if error.filename else reason) from error
-
-
-def _refusal(error: RegistryError) -> str:
-    """Return the detail for a client, without the code; an error of the database names its URL instead."""
-    if not isinstance(error.__cause__, Error):
-        return str(error.detail)
-    fault = fault_of(error.__cause__)
-    return _about_database(str(error.__cause__) if fault is OTHER else fault.reason)
 
 
 def _about_database(reason: str) -> str:

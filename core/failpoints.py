@@ -97,11 +97,7 @@ class _Armed:
 
     act: Callable[[], None]
     only: int | None
-    _calls: Iterator[int] = field(default_factory=lambda: count(1))
-
-    def call(self) -> None:
-        if next(self._calls) == self.only or self.only is None:
-            self.act()
+    calls: Iterator[int] = field(default_factory=lambda: count(1))
 
 
 _armed: dict[str, _Armed] = {}
@@ -110,7 +106,9 @@ _armed: dict[str, _Armed] = {}
 def failpoint(name: str) -> None:
     """Run the action that REG_FAILPOINTS has for this step. Raises OSError for the action `error`."""
     if _armed and name in _armed:
-        _armed[name].call()
+        armed = _armed[name]
+        if next(armed.calls) == armed.only or armed.only is None:
+            armed.act()
 
 
 def arm(text: str) -> None:

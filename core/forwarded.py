@@ -10,7 +10,8 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
-X_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
+X_FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
+X_HEADERS = (X_FORWARDED_FOR, "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
 HEADER = "HTTP_FORWARDED"
 # An IPv6 address in brackets and its port, with some slack. Longer strings are not cached.
 MAX_NODE_CHARACTERS = 64
@@ -69,7 +70,7 @@ def _merged(one: Claim, other: Claim) -> Claim:
 def _x_claim(meta: Mapping[str, str], is_proxy: IsProxy) -> Claim:
     """Parse `X-Forwarded-Proto`, `-Host` and `-For`; of the first two the nearest proxy's value counts."""
     client = None
-    for part in reversed(meta.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+    for part in reversed(meta.get(X_FORWARDED_FOR, "").split(",")):
         if not part.strip():
             continue
         client = address_of(part)

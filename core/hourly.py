@@ -10,7 +10,7 @@ _TIME = struct.Struct("d")
 
 
 class Hourly:
-    """Due once an hour, at first at once; the time is in memory that forked processes share."""
+    """Due at the first call, then once an hour; the time is in memory that forked processes share."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

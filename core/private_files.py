@@ -25,7 +25,7 @@ class KeyFileError(Exception):
 def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
     """Return the bytes of `path`; if it is missing, first write `make()` to it, 0600 in a 0700 folder.
 
-    Of processes that start at once, one creates it and all read the same. Raises KeyFileError.
+    Of several processes that start at the same time, one creates it and all read the same. Raises KeyFileError.
     """
     try:
         if not path.exists():
@@ -39,7 +39,10 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
 
 
 def read(path: Path) -> bytes:
-    """Return the bytes of the secret at `path`. Raises KeyFileError when it is empty or others may read it, OSError."""
+    """Return the bytes of the secret at `path`.
+
+    Raises OSError, and KeyFileError if it is empty or others may read it.
+    """
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise KeyFileError(f"{path}: a folder, where a key belongs; remove it, the key is made at start")

@@ -17,19 +17,14 @@ class _Attempt(Generic[Result]):
         self.begun_at = time.monotonic()
         self.ended_at: float | None = None
         self.result: Result | None = None
-        self._has_ended = threading.Event()
+        self.has_ended = threading.Event()
 
     def run(self, check: Callable[[], Result]) -> None:
         try:
             self.result = check()
         finally:
             self.ended_at = time.monotonic()
-            self._has_ended.set()
-
-    def wait(self, patience_seconds: float) -> None:
-        """Wait until the check has ended, or has run for `patience_seconds`."""
-        with blocking_io():
-            self._has_ended.wait(self.begun_at + patience_seconds - time.monotonic())
+            self.has_ended.set()
 
 
 class SharedCheck(Generic[Result]):
@@ -48,17 +43,15 @@ class SharedCheck(Generic[Result]):
         self._lock = threading.Lock()
         self._last: _Attempt[Result] | None = None
 
-    def begin(self) -> None:
-        """Start the check unless it is running or its last result is fresh."""
-        self._current()
-
     def result(self) -> Result:
         """Return the fresh result of the check, or wait for it."""
-        attempt = self._current()
-        attempt.wait(self._patience_seconds)
+        attempt = self.begin()
+        with blocking_io():
+            attempt.has_ended.wait(attempt.begun_at + self._patience_seconds - time.monotonic())
         return self._late if attempt.result is None else attempt.result
 
-    def _current(self) -> _Attempt[Result]:
+    def begin(self) -> _Attempt[Result]:
+        """Start the check unless it is running or its last result is fresh; return that run."""
         with self._lock:
             last = self._last
             if last is None or (last.ended_at is not None and last.ended_at + self._fresh_seconds <= time.monotonic()):

@@ -23,6 +23,7 @@ from distribution.storage.stored_content import Content
 
 logger = logging.getLogger(__name__)
 
+_LOST = "object of a blob %s"
 
 _FIND_SOUND = Statement("SELECT id, digest, size, key FROM distribution_blob WHERE digest = %s AND NOT is_corrupt")
 # Few clients mount without naming a source: of a blob that more repositories link, only this many are examined. Every
@@ -60,7 +61,9 @@ def find(name: RepositoryName, digest: Digest) -> FoundBlob:
     found = queries.blob(name, digest)
     if found is None:
         raise RegistryError(ErrorCode.BLOB_UNKNOWN, {"digest": str(digest)})
-    _check_object(found)
+    if loss := _loss_of(found):
+        # Refused: the client would not push the bytes again.
+        raise _broken(found, loss)
     return found
 
 
@@ -85,16 +88,9 @@ def mark_if_lost(digest: Digest) -> None:
     except RegistryError:
         return
     if loss:
-        _log_loss(found, loss)
+        logger.error(_LOST, loss, extra={"digest": found.digest, "key": found.key})
         # Not deferred: otherwise the push takes the blob for sound, and discards its own bytes.
         mark_corrupt(found.pk, found.key)
-
-
-def _check_object(found: FoundBlob) -> None:
-    """Refuse a blob whose object is missing or short: its client would not push the bytes again."""
-    loss = _loss_of(found)
-    if loss:
-        raise _broken(found, loss)
 
 
 def _loss_of(found: FoundBlob) -> str:
@@ -124,13 +120,9 @@ def _storage_faults(found: FoundBlob) -> Iterator[None]:
 
 def _broken(found: FoundBlob, loss: str) -> RegistryError:
     """Mark the blob corrupt, now or as soon as the database can be written, and return the 503."""
-    _log_loss(found, loss)
+    logger.error(_LOST, loss, extra={"digest": found.digest, "key": found.key})
     deferred_writes.write(_MARK_CORRUPT, found.pk, found.key)
     return unavailable(f"the bytes of {found.digest} can't be read; pushing them again heals the blob")
-
-
-def _log_loss(found: FoundBlob, loss: str) -> None:
-    logger.error("object of a blob %s", loss, extra={"digest": found.digest, "key": found.key})
 
 
 def mark_corrupt(pk: int, key: str) -> None:
@@ -157,9 +149,12 @@ def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
     if found is None:
         return False
     try:
-        # Marks a blob without its object corrupt, so that the upload that follows heals it.
-        _check_object(found)
+        loss = _loss_of(found)
     except RegistryError:
+        return False
+    if loss:
+        # Marked corrupt, the blob is healed by the upload that follows.
+        _broken(found, loss)
         return False
     is_mounted = transactions.run(_mount, name, digest, source)
     failpoint("mount.after_commit")

@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
 
 from django.db import connection
 
@@ -27,25 +26,13 @@ _LOCK_SHARED = "SELECT pg_advisory_lock_shared(%s)"
 _TRY_EXCLUSIVE = Statement("SELECT pg_try_advisory_xact_lock(%s)")
 
 
-class Guard(Protocol):
-    """The shared lock of this process."""
-
-    def acquire(self) -> None:
-        """Take the lock unless this process has it. Raises OSError, django.db.Error."""
-        ...
-
-    def release(self) -> None:
-        """Release the lock if this process has it."""
-        ...
-
-
 class FileGuard:
-    """Shared flock."""
+    """The shared lock of this process on SQLite: flock."""
 
-    def __init__(self) -> None:
-        self._file: int | None = None
+    _file: int | None = None
 
     def acquire(self) -> None:
+        """Take the lock unless this process has it. Raises OSError."""
         if self._file is None:
             self._file = _open(os.O_RDONLY)
         fcntl.flock(self._file, fcntl.LOCK_SH)
@@ -57,13 +44,14 @@ class FileGuard:
 
 
 class AdvisoryGuard:
-    """A shared advisory lock in a session of its own: the pool would give a session with its lock to others."""
+    """The same on PostgreSQL: an advisory lock in a session of its own, since the pool lends a session to others."""
 
     def __init__(self) -> None:
         self._database = connection.copy()
         self._database.settings_dict["OPTIONS"].pop("pool", None)
 
     def acquire(self) -> None:
+        """Take the lock unless this process has it. Raises django.db.Error."""
         if self._database.connection is not None and self._database.is_usable():
             return
         self._database.close()
@@ -79,7 +67,7 @@ class AdvisoryGuard:
         self._database.close()
 
 
-def guard() -> Guard:
+def guard() -> FileGuard | AdvisoryGuard:
     """Return the guard of this database, not yet locked. It belongs to the calling thread."""
     return AdvisoryGuard() if connection.vendor == "postgresql" else FileGuard()
 

@@ -32,7 +32,7 @@ FIRST_ATTEMPT_SECONDS = 0.4
 RETRY_SECONDS = 2.0
 # Each takes some 300 bytes.
 MAX_PENDING = 10_000
-# Of a dropped write only the time is kept: the fence then covers the push that read the row.
+# A dropped write is forgotten: the fence stays locked for this time, until the push that read the row has ended.
 FORGOTTEN_SECONDS = 3600.0
 # PostgreSQL locks rows: a transaction that locks only one can't be part of a deadlock.
 BATCH = {"sqlite": 500, "postgresql": 1}
@@ -83,10 +83,6 @@ class DeferredWrites:
                 return None
             self._progress.wait_for(lambda: self._is_late or write.rows is not None, PATIENCE_SECONDS)
             return write.rows
-
-    def is_idle(self) -> bool:
-        with self._lock:
-            return not self._pending and self._thread is None
 
     def _has_thread(self) -> bool:
         """Start the thread unless it runs; False when the system can start none. The caller has the lock."""
@@ -181,9 +177,9 @@ _writes = DeferredWrites()
 def write(statement: Statement, *parameters: object) -> int | None:
     """Return the number of rows that the statement changed, within PATIENCE_SECONDS.
 
-    None: the database can't be written now, and the statement runs as soon as it can. Until then, starting before this
-    returns, the fence keeps the collector from removing anything, unless a stuck disk or transaction of the collector
-    delays the fence itself. Inside a transaction the statement runs at once, and its errors are raised.
+    None means that the database can't be written now; the statement runs as soon as it can. Until then, starting before
+    this returns, the fence keeps the collector from removing anything, unless a stuck disk or transaction of the
+    collector delays the fence itself. Inside a transaction the statement runs at once, and its errors are raised.
     """
     database = database_of_thread()
     if database.in_atomic_block:

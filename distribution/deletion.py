@@ -9,9 +9,9 @@ Nothing is added to a hidden repository: a verb that adds has found the row by i
 renaming. Verbs that remove lock rows in the same order as here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
@@ -154,14 +154,14 @@ def without_hidden(rows: QuerySet[Repository]) -> QuerySet[Repository]:
 
 
 def in_sight(rows: QuerySet[Row]) -> QuerySet[Row]:
-    """Return those of `rows`, which belong to repositories, whose repository is not hidden."""
+    """Return the `rows` whose repository is not hidden."""
     # A query of its own, which mostly finds nothing: a condition on a joined table would be evaluated for each row.
     hidden = list(unfinished().values_list("pk", flat=True))
     return rows.exclude(repository__in=hidden) if hidden else rows
 
 
 def original_name(repository: Repository) -> str:
-    """Return the name, of a hidden repository the one before its deletion; the longest names are truncated."""
+    """Return the name before the deletion, truncated if it was very long; of a visible repository its name."""
     return repository.name.partition(" ")[2] or repository.name
 
 
@@ -188,7 +188,7 @@ def _step(pk: int) -> Removed | None:
 
 
 def _remove_uploads(pk: int) -> Removed | None:
-    found = _firsts(_UPLOADS.rows(pk, UPLOADS))
+    found = [row[0] for row in _UPLOADS.rows(pk, UPLOADS)]
     if not found:
         return None
     rows = list(Upload.objects.select_for_update().filter(pk__in=found).order_by("pk"))
@@ -198,7 +198,7 @@ def _remove_uploads(pk: int) -> Removed | None:
 
 
 def _remove_tags(pk: int) -> Removed | None:
-    found = _firsts(_TAGS.rows(pk, TAGS))
+    found = [row[0] for row in _TAGS.rows(pk, TAGS)]
     if not found:
         return None
     _LOCK_TAGS.rows(found)
@@ -206,22 +206,19 @@ def _remove_tags(pk: int) -> Removed | None:
 
 
 def _remove_manifests(pk: int) -> Removed | None:
-    found = list(_fitting(_MANIFESTS.rows(pk, MANIFESTS)))
+    found: list[int] = []
+    total = 0
+    for manifest_pk, size in _MANIFESTS.rows(pk, MANIFESTS):
+        total += size
+        # At least one, however large it is.
+        if found and total > MANIFEST_BYTES:
+            break
+        found.append(manifest_pk)
     if not found:
         return None
     _LOCK_MANIFESTS.rows(found)
     *_, count = (statement.run(found) for statement in _REMOVE_MANIFESTS)
     return Removed(manifests=count)
-
-
-def _fitting(rows: Iterable[tuple[int, int]]) -> Iterator[int]:
-    """Yield the keys of the first manifests that together have MANIFEST_BYTES, at least one."""
-    total = 0
-    for pk, size in rows:
-        if total and total + size > MANIFEST_BYTES:
-            return
-        total += size
-        yield pk
 
 
 def _remove_links(pk: int) -> Removed | None:
@@ -230,14 +227,10 @@ def _remove_links(pk: int) -> Removed | None:
         return None
     removed = Removed()
     locked = {blob_pk: (key, size) for blob_pk, key, size in _LOCK_BLOBS.rows([blob_pk for _, blob_pk in found])}
-    for link_pk, blob_pk in _LOCK_LINKS.rows(_firsts(found)):
+    for link_pk, blob_pk in _LOCK_LINKS.rows([link_pk for link_pk, _ in found]):
         key, size = locked[blob_pk]
         removed.links += 1
         if blobs.unlink(link_pk, blob_pk, key):
             removed.blobs += 1
             removed.freed_bytes += size
     return removed
-
-
-def _firsts(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
-    return [row[0] for row in rows]

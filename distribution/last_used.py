@@ -37,7 +37,8 @@ def _statement(sql: str, grace: timedelta) -> Statement:
 def touch(table: str, pk: int) -> bool | None:
     """Set the row's `last_used_at` to now; False when the row is gone, or another request has just touched it.
 
-    None: nothing can be written now, and the write is deferred. A row that a later query finds stays until then.
+    None means that nothing can be written now: the write is deferred, and until then the collector removes no row that
+    a later query finds.
     """
     rows = deferred_writes.write(statement(_TOUCH[table]), pk)
     return None if rows is None else rows == 1

@@ -17,7 +17,9 @@ REMEMBERED_CHARACTERS = 256
 
 _URLS = "distribution.urls"
 
-_encoded_slash = UnknownPathView.as_view(code=ErrorCode.NAME_INVALID, detail="a slash of a path is written as it is")
+_encoded_slash = UnknownPathView.as_view(
+    code=ErrorCode.NAME_INVALID, detail="a slash in the path must not be percent-encoded"
+)
 
 
 class RegistryMiddleware:
@@ -34,7 +36,8 @@ class RegistryMiddleware:
         path = request.path_info
         if not is_registry_path(path):
             return self._get_response(request)
-        if _has_encoded_slash(request):
+        # A proxy may have checked `%2F` as part of one component, while Django decodes it to a slash between two.
+        if "%2f" in request.META.get("RAW_URI", "").partition("?")[0].lower():
             return _encoded_slash(request)
         match = self._remembered(path) if len(path) <= REMEMBERED_CHARACTERS else self._resolver.resolve(path)
         request.resolver_match = request.META[ROUTE] = match
@@ -44,9 +47,3 @@ class RegistryMiddleware:
 
 def is_registry_path(path: str) -> bool:
     return path.startswith("/v2/") or path == "/v2"
-
-
-def _has_encoded_slash(request: HttpRequest) -> bool:
-    """Return whether the path had `%2F`: a proxy may have checked it as one component, and Django decodes it to two."""
-    path, _, _ = request.META.get("RAW_URI", "").partition("?")
-    return "%2f" in path.lower()

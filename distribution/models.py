@@ -102,9 +102,6 @@ class Link(models.Model):
             )
         ]
 
-    def __str__(self) -> str:
-        return f"{self.repository_id} → {self.blob_id}"
-
 
 class Manifest(models.Model):
     """A manifest or index, byte for byte, with the members that queries need in columns."""
@@ -151,9 +148,6 @@ class ManifestBlob(models.Model):
             models.UniqueConstraint(fields=["manifest", "link"], name="distribution_manifest_blob_once")
         ]
 
-    def __str__(self) -> str:
-        return f"{self.manifest_id} → {self.link_id}"
-
 
 class ManifestChild(models.Model):
     """An index lists a manifest."""
@@ -165,9 +159,6 @@ class ManifestChild(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["parent", "child"], name="distribution_manifest_child_once")
         ]
-
-    def __str__(self) -> str:
-        return f"{self.parent_id} → {self.child_id}"
 
 
 class Tag(models.Model):
@@ -226,9 +217,6 @@ class Segment(models.Model):
     size = models.BigIntegerField(null=True, blank=True, help_text="bytes that count; empty until some are durable")
     is_sealed = models.BooleanField(default=False, db_default=False, help_text="Somebody else may write behind them.")
 
-    def __str__(self) -> str:
-        return self.key
-
 
 class Trash(models.Model):
     """An object that no row needs any more, and the time from which on it may be deleted."""
@@ -238,6 +226,3 @@ class Trash(models.Model):
 
     class Meta:
         verbose_name_plural = "trash"
-
-    def __str__(self) -> str:
-        return self.key

@@ -39,24 +39,21 @@ def page(
     rows = Manifest.objects.filter(repository=repository, subject=str(subject)).order_by("digest")
     if artifact_type is not None:
         rows = rows.filter(artifact_type=artifact_type)
-    found = list(_fitting(islice(_described(rows, last), limit)))
+    found = list(_fitting(islice(_descriptors(rows, last), limit)))
     return found, bool(found) and rows.filter(digest__gt=found[-1]["digest"]).exists()
 
 
-def _described(rows: QuerySet[Manifest], last: str) -> Iterator[Descriptor]:
+def _descriptors(rows: QuerySet[Manifest], last: str) -> Iterator[Descriptor]:
     """Yield the descriptors of `rows` after the digest `last`, BATCH of them in memory at a time."""
     while batch := list(rows.filter(digest__gt=last).values(*_COLUMNS)[:BATCH]):
-        yield from map(_descriptor, batch)
+        for row in batch:
+            described: Descriptor = {"mediaType": row["media_type"], "digest": row["digest"], "size": row["size"]}
+            if row["artifact_type"]:
+                described["artifactType"] = row["artifact_type"]
+            if row["annotations"]:
+                described["annotations"] = row["annotations"]
+            yield described
         last = batch[-1]["digest"]
-
-
-def _descriptor(row: dict[str, Any]) -> Descriptor:
-    described: Descriptor = {"mediaType": row["media_type"], "digest": row["digest"], "size": row["size"]}
-    if row["artifact_type"]:
-        described["artifactType"] = row["artifact_type"]
-    if row["annotations"]:
-        described["annotations"] = row["annotations"]
-    return described
 
 
 def _fitting(found: Iterable[Descriptor]) -> Iterator[Descriptor]:

@@ -51,14 +51,14 @@ def ensure(name: RepositoryName) -> Repository:
         _INSERT.run(name)
         row = _FIND.row(name)
     if row is None:
-        raise LostRaceError("the repository was removed at once")
+        raise LostRaceError("the repository was removed again")
     return Repository.from_db("default", ("id", "name", "is_listed"), (row[0], name, bool(row[1])))
 
 
 def remove_if_empty(pk: int) -> bool:
-    """Remove an empty repository; False when it is not empty, is locked, or keeps untagged manifests.
+    """Remove an empty repository; False when it is not empty, is locked, or `keeps_untagged`.
 
-    That is an administrator's setting for what is pushed later too.
+    An administrator has set `keeps_untagged` for later pushes too, and the row stores it.
     """
     if _HAS_CONTENT.value(pk):
         return False

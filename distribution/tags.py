@@ -10,6 +10,10 @@ from distribution.manifests import references
 from distribution.models import Manifest, Tag, remove
 from distribution.protocol.pagination import Page
 
+# Byte order is the order of the index.
+_PAGE = Statement("""
+SELECT name FROM distribution_tag WHERE repository_id = %s AND name > %s ORDER BY name LIMIT %s
+""")
 _LOCK = Statement("SELECT id, manifest_id FROM distribution_tag WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
 _LOCK_MANIFESTS = Statement("SELECT id FROM distribution_manifest WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
 
@@ -19,7 +23,7 @@ def page(name: RepositoryName, limit: int, last: str) -> Page:
     repository = queries.repository(name)
     if repository is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
-    return Page.of(queries.tags(repository, last, limit + 1), limit)
+    return Page.of([tag for (tag,) in _PAGE.rows(repository, last, limit + 1)], limit)
 
 
 def delete_rows(pks: list[int]) -> None:

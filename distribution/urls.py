@@ -10,8 +10,7 @@ from distribution.views.referrers import ReferrersView
 from distribution.views.root import ApiVersionView, UnknownPathView
 from distribution.views.upload import UploadView
 from distribution.views.uploads import UploadsView
-from tokens.views.jwks import JwksView
-from tokens.views.token import TokenView
+from tokens.views import JwksView, TokenView
 
 _SESSION = r"(?P<session>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
 

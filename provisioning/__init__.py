@@ -1,8 +1,8 @@
 """Import accounts and rules of `config.yaml`, and keep changes made in the admin.
 
-`importing`   applies the file, or compares it with the database
-`comparison`  the additions, changes and removals of one section since the last import
-`users`, `rules`  the two sections; `target` is their base class
-`models`      the ledger: each entry with the fingerprint of its last import
-`idle_rules`  warns of rules without effect
+`importing`       applies the file, or compares it with the database
+`section_import`  the additions, changes and removals of one section since the last import
+`users`, `rules`  the two sections, its subclasses
+`models`          the ledger: each entry with the fingerprint of its last import
+`idle_rules`      warns of rules without effect
 """

@@ -23,11 +23,11 @@ def idle_rules(configuration: Configuration) -> tuple[str, ...]:
     ]
     rules = idle.Rules(candidates, accounts, groups)
     lines = [
-        f"{place(configuration.path, entries[found].line, 'acl')}: this rule can do nothing: {why}"
+        f"{place(configuration.path, entries[found].line, 'acl')}: this rule has no effect: {why}"
         for found, why in rules.reasons()
     ]
     if len(lines) > _MAX_SHOWN:
-        lines = [*lines[:_MAX_SHOWN], f"{len(lines) - _MAX_SHOWN} more rules can do nothing"]
+        lines = [*lines[:_MAX_SHOWN], f"{len(lines) - _MAX_SHOWN} more rules have no effect"]
     if rules.is_exhausted:
         lines.append(f"{configuration.path}: acl: not all rules were compared: they are too many and too alike")
     return tuple(lines)

@@ -4,7 +4,6 @@ The ledger (`ImportedEntry`) stores a fingerprint of each entry. An entry is app
 file, so rows that an administrator has edited, deleted or added stay as they are.
 """
 
-from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -12,9 +11,9 @@ from django.db import transaction
 
 from configuration import Configuration, ConfigurationError
 from core.db import setup
-from provisioning.comparison import Comparison
 from provisioning.outcome import Outcome
 from provisioning.rules import Rules
+from provisioning.section_import import SectionImport
 from provisioning.users import Users
 
 
@@ -26,27 +25,24 @@ def apply(configuration: Configuration) -> Outcome:
     """
     with transaction.atomic():
         setup.lock_until_commit()
-        comparisons = list(_comparisons(configuration))
-        _refuse_clashes(comparisons)
-        return Outcome(tuple(chain.from_iterable([comparison.apply() for comparison in comparisons])))
+        sections = _sections(configuration)
+        return Outcome(tuple(chain.from_iterable([section.apply() for section in sections])))
 
 
 def compare(configuration: Configuration) -> Outcome:
     """Return the steps of `apply` and the rows edited since, without a change. Raises ConfigurationError."""
-    comparisons = list(_comparisons(configuration))
-    _refuse_clashes(comparisons)
-    steps = chain.from_iterable([*comparison.steps(), *comparison.edited()] for comparison in comparisons)
-    return Outcome(tuple(steps))
+    sections = _sections(configuration)
+    return Outcome(tuple(chain.from_iterable([*section.steps(), *section.edited()] for section in sections)))
 
 
-def _comparisons(configuration: Configuration) -> Iterator[Comparison[Any, Any]]:
+def _sections(configuration: Configuration) -> list[SectionImport[Any, Any]]:
+    """Return the sections of the file, users first. Raises ConfigurationError."""
+    sections: list[SectionImport[Any, Any]] = []
     if configuration.users is not None:
-        yield Comparison(Users(configuration))
+        sections.append(Users(configuration))
     if configuration.acl is not None:
-        yield Comparison(Rules(configuration))
-
-
-def _refuse_clashes(comparisons: Iterable[Comparison[Any, Any]]) -> None:
-    problems = list(chain.from_iterable(comparison.problems() for comparison in comparisons))
+        sections.append(Rules(configuration))
+    problems = [problem for section in sections for problem in section.problems()]
     if problems:
         raise ConfigurationError(problems)
+    return sections

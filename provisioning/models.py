@@ -15,8 +15,8 @@ class Section(models.TextChoices):
 class ImportedEntry(models.Model):
     """An entry of the configuration file at its last import.
 
-    It has no foreign key to its account or rule: if an administrator deletes that row, the entry stays known and is not
-    imported again.
+    It has no foreign key to its account or rule: after an administrator has deleted that row, the record remains and
+    prevents another import of the entry.
     """
 
     section = models.CharField(max_length=16, choices=Section.choices)
@@ -33,9 +33,6 @@ class ImportedEntry(models.Model):
             models.UniqueConstraint(fields=["section", "key"], name="registry_project_entry_once")
         ]
 
-    def __str__(self) -> str:
-        return f"{self.section}: {self.key}"
-
 
 class Probe(models.Model):
     """One row, written to test whether the database is writable (`registry_project.probes`)."""
@@ -46,6 +43,3 @@ class Probe(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(condition=models.Q(pk=1), name="registry_project_one_probe")
         ]
-
-    def __str__(self) -> str:
-        return self.tried_at.isoformat()

@@ -1,5 +1,6 @@
 """The steps of an import."""
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,12 +37,10 @@ class Outcome:
         """Tell whether every entry is imported already."""
         return all(step.change is Change.EDITED for step in self.steps)
 
-    def summary(self) -> str:
-        return f"{self._count('+')} added, {self._count('~')} changed, {self._count('-')} removed"
-
-    def summary_to_do(self) -> str:
-        to_do = f"{self._count('+')} to add, {self._count('~')} to change, {self._count('-')} to remove"
-        return f"{to_do}; {self._count('!')} edited since"
-
-    def _count(self, sign: str) -> int:
-        return sum(step.change == sign for step in self.steps)
+    def summary(self, *, is_check: bool = False) -> str:
+        """Return the number of steps of each kind: taken, or with `is_check` to be taken."""
+        count = Counter(step.change for step in self.steps)
+        added, changed, removed = count[Change.ADDED], count[Change.CHANGED], count[Change.REMOVED]
+        if is_check:
+            return f"{added} to add, {changed} to change, {removed} to remove; {count[Change.EDITED]} edited since"
+        return f"{added} added, {changed} changed, {removed} removed"

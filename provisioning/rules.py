@@ -8,25 +8,24 @@ from acl.models import Rule
 from configuration import Configuration
 from configuration.values import RuleEntry
 from provisioning.models import ImportedEntry, Section
-from provisioning.target import BATCH, Target, batches, fingerprint
+from provisioning.section_import import SectionImport, batches, fingerprint
 
 Names = tuple[str, str, str]
 """Subject kind, subject, pattern."""
 
 
-class Rules(Target[RuleEntry, Rule]):
+class Rules(SectionImport[RuleEntry, Rule]):
     """Rules by subject, pattern and a number among equals; a removed entry deletes its rule."""
 
     section = Section.ACL
+    rows = Rule.objects.all()
+    fields = ("subject_kind", "subject", "name", "actions", "comment")
 
     def __init__(self, configuration: Configuration) -> None:
-        self.entries = dict(_keyed(configuration.acl or ()))
+        super().__init__(dict(self._keyed(configuration.acl or ())))
 
     def content(self, entry: RuleEntry) -> object:
-        return _content(entry)
-
-    def rows(self, ids: Iterable[int]) -> Mapping[int, Rule]:
-        return Rule.objects.in_bulk(list(ids))
+        return [",".join(entry.actions), entry.comment]
 
     def row_content(self, row: Rule) -> object:
         return [row.subject_kind, row.subject, row.name, row.actions, row.comment]
@@ -35,52 +34,35 @@ class Rules(Target[RuleEntry, Rule]):
         kind, subject, name, _ = json.loads(key)
         return f"rule {row}" if row is not None else f"rule of {f'{kind} {subject}'.strip()} for {name}"
 
-    def entry_label(self, entry: RuleEntry) -> str:
-        return f"rule {_written(entry, Rule())}"
-
-    def write(self, entries: Sequence[tuple[RuleEntry, Rule | None]]) -> list[Rule]:
-        rules = [_written(entry, row or Rule()) for entry, row in entries]
-        new = [rule for rule, (_, row) in zip(rules, entries, strict=True) if row is None]
-        known = [row for _, row in entries if row is not None]
-        Rule.objects.bulk_create(new, batch_size=BATCH)
-        Rule.objects.bulk_update(known, ["subject_kind", "subject", "name", "actions", "comment"], batch_size=BATCH)
-        return rules
+    def filled(self, row: Rule | None, entry: RuleEntry) -> Rule:
+        rule = row or Rule()
+        rule.subject_kind, rule.subject, rule.name = entry.subject_kind, entry.subject, entry.name
+        rule.actions, rule.comment = ",".join(entry.actions), entry.comment
+        return rule
 
     def revoke(self, dropped: Sequence[tuple[ImportedEntry, Rule | None]]) -> None:
         for some in batches(dropped):
             Rule.objects.filter(pk__in=[row.pk for _, row in some if row is not None]).delete()
             ImportedEntry.objects.filter(pk__in=[record.pk for record, _ in some]).delete()
 
+    def _keyed(self, entries: Iterable[RuleEntry]) -> Iterator[tuple[str, RuleEntry]]:
+        # Numbers of the imported entries, by subject and pattern, then by fingerprint.
+        known: dict[Names, dict[str, int]] = {}
+        for key, digest in ImportedEntry.objects.filter(section=Section.ACL).values_list("key", "fingerprint"):
+            kind, subject, name, number = json.loads(key)
+            known.setdefault((kind, subject, name), {})[digest] = number
+        alike: dict[Names, list[RuleEntry]] = {}
+        for entry in entries:
+            alike.setdefault((entry.subject_kind, entry.subject, entry.name), []).append(entry)
+        for names, group in alike.items():
+            for number, entry in self._numbered(group, known.get(names, {})):
+                yield json.dumps([*names, number], ensure_ascii=False), entry
 
-def _content(entry: RuleEntry) -> list[str]:
-    return [",".join(entry.actions), entry.comment]
+    def _numbered(self, group: Iterable[RuleEntry], known: Mapping[str, int]) -> Iterator[tuple[int, RuleEntry]]:
+        """Assign numbers to entries of one subject and pattern; an unchanged entry keeps its number.
 
-
-def _keyed(entries: Iterable[RuleEntry]) -> Iterator[tuple[str, RuleEntry]]:
-    # Numbers of the imported entries, by subject and pattern, then by fingerprint.
-    known: dict[Names, dict[str, int]] = {}
-    for key, digest in ImportedEntry.objects.filter(section=Section.ACL).values_list("key", "fingerprint"):
-        kind, subject, name, number = json.loads(key)
-        known.setdefault((kind, subject, name), {})[digest] = number
-    alike: dict[Names, list[RuleEntry]] = {}
-    for entry in entries:
-        alike.setdefault((entry.subject_kind, entry.subject, entry.name), []).append(entry)
-    for names, group in alike.items():
-        for number, entry in _numbered(group, known.get(names, {})):
-            yield json.dumps([*names, number], ensure_ascii=False), entry
-
-
-def _numbered(group: Iterable[RuleEntry], known: Mapping[str, int]) -> Iterator[tuple[int, RuleEntry]]:
-    """Assign numbers to entries of one subject and pattern; an unchanged entry keeps its number.
-
-    With numbers by position, the removal of an entry would change the next one, and overwrite edits of the admin.
-    """
-    kept = {entry: known[digest] for entry in group if (digest := fingerprint(_content(entry))) in known}
-    free = (number for number in count() if number not in kept.values())
-    return ((kept[entry] if entry in kept else next(free), entry) for entry in group)
-
-
-def _written(entry: RuleEntry, rule: Rule) -> Rule:
-    rule.subject_kind, rule.subject, rule.name = entry.subject_kind, entry.subject, entry.name
-    rule.actions, rule.comment = ",".join(entry.actions), entry.comment
-    return rule
+        With numbers by position, the removal of an entry would change the next one, and overwrite edits of the admin.
+        """
+        kept = {entry: known[digest] for entry in group if (digest := fingerprint(self.content(entry))) in known}
+        free = (number for number in count() if number not in kept.values())
+        return ((kept[entry] if entry in kept else next(free), entry) for entry in group)

@@ -1,6 +1,8 @@
 """The section `users`: each entry is an account."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+
+from django.contrib.auth.models import Group
 
 from accounts.hashers import stored_form
 from accounts.models import Account
@@ -8,21 +10,22 @@ from configuration import Configuration
 from configuration.element import joined
 from configuration.errors import Problem
 from configuration.values import UserEntry
-from provisioning.memberships import write_memberships
 from provisioning.models import ImportedEntry, Section
-from provisioning.target import BATCH, Target, batches, fingerprint
+from provisioning.section_import import BATCH, SectionImport, batches, fingerprint
 
-_FIELDS = ["name", "password", "is_superuser", "is_staff", "is_active"]
+_Membership = Account.groups.through
 
 
-class Users(Target[UserEntry, Account]):
+class Users(SectionImport[UserEntry, Account]):
     """Accounts by name; a removed entry deactivates its account."""
 
     section = Section.USERS
+    rows = Account.objects.prefetch_related("groups")
+    fields = ("name", "password", "is_superuser", "is_staff", "is_active")
 
     def __init__(self, configuration: Configuration) -> None:
         self._path = configuration.path
-        self.entries = {entry.name: entry for entry in configuration.users or ()}
+        super().__init__({entry.name: entry for entry in configuration.users or ()})
 
     def content(self, entry: UserEntry) -> object:
         return [
@@ -33,9 +36,6 @@ class Users(Target[UserEntry, Account]):
             entry.is_active,
         ]
 
-    def rows(self, ids: Iterable[int]) -> Mapping[int, Account]:
-        return Account.objects.prefetch_related("groups").in_bulk(list(ids))
-
     def row_content(self, row: Account) -> object:
         groups = sorted(group.name for group in row.groups.all())
         return [row.name, row.password, row.is_superuser, row.is_staff, groups, row.is_active]
@@ -43,35 +43,33 @@ class Users(Target[UserEntry, Account]):
     def label(self, key: str, row: Account | None) -> str:
         return f"user {key}"
 
-    def entry_label(self, entry: UserEntry) -> str:
-        return f"user {entry.name}"
+    def filled(self, row: Account | None, entry: UserEntry) -> Account:
+        account = row or Account()
+        account.name = entry.name
+        account.password = stored_form(entry.password)
+        account.is_superuser, account.is_staff = entry.is_superuser, entry.is_staff
+        account.is_active = entry.is_active
+        return account
 
-    def problems(self, pending: Sequence[tuple[str, UserEntry, ImportedEntry | None]]) -> list[Problem]:
+    def problems(self) -> list[Problem]:
         """Return the entries with the name of an account made in the admin."""
         ids: dict[str, int] = {}
-        for some in batches([key for key, _, _ in pending]):
+        for some in batches(list(self._pending)):
             ids |= dict(Account.objects.filter(name__in=some).values_list("name", "pk"))
-        return [
-            Problem(
-                self._path,
-                entry.line,
-                joined("users", entry.name),
-                "an account of this name that was made in the admin",
-                "another name, or that account deleted or renamed in the admin",
-            )
-            for key, entry, record in pending
-            if key in ids and (record is None or record.row_id != ids[key])
-        ]
+        problems = []
+        for key, entry in self._pending.items():
+            record = self._records.get(key)
+            if key in ids and (record is None or record.row_id != ids[key]):
+                found = "an account of this name that was made in the admin"
+                expected = "another name, or that account deleted or renamed in the admin"
+                problems.append(Problem(self._path, entry.line, joined("users", entry.name), found, expected))
+        return problems
 
-    def write(self, entries: Sequence[tuple[UserEntry, Account | None]]) -> list[Account]:
-        accounts = [_written(entry, row or Account()) for entry, row in entries]
-        new = [account for account, (_, row) in zip(accounts, entries, strict=True) if row is None]
-        known = [row for _, row in entries if row is not None]
-        Account.objects.bulk_create(new, batch_size=BATCH)
-        Account.objects.bulk_update(known, _FIELDS, batch_size=BATCH)
-        write_memberships({account.pk: entry.groups for account, (entry, _) in zip(accounts, entries, strict=True)})
+    def write(self, entries: Sequence[tuple[Account | None, UserEntry]]) -> list[Account]:
+        accounts = super().write(entries)
+        _write_memberships({account.pk: entry.groups for account, (_, entry) in zip(accounts, entries, strict=True)})
         # Read again: the prefetched groups are stale.
-        written = self.rows([account.pk for account in accounts])
+        written = self.rows.in_bulk([account.pk for account in accounts])
         return [written[account.pk] for account in accounts]
 
     def is_in_effect(self, row: Account) -> bool:
@@ -90,9 +88,17 @@ class Users(Target[UserEntry, Account]):
         ImportedEntry.objects.bulk_update(records, ["fingerprint", "row_fingerprint"], batch_size=BATCH)
 
 
-def _written(entry: UserEntry, account: Account) -> Account:
-    account.name = entry.name
-    account.password = stored_form(entry.password)
-    account.is_superuser, account.is_staff = entry.is_superuser, entry.is_staff
-    account.is_active = entry.is_active
-    return account
+def _write_memberships(wanted: Mapping[int, Sequence[str]]) -> None:
+    """Set the groups of each account by name, and create missing groups."""
+    names = {name for listed in wanted.values() for name in listed}
+    groups = dict(Group.objects.values_list("name", "pk"))
+    new_groups = [Group(name=name) for name in sorted(names) if name not in groups]
+    groups |= {group.name: group.pk for group in Group.objects.bulk_create(new_groups, batch_size=BATCH)}
+    for accounts in batches(list(wanted)):
+        pairs = {(account, groups[name]) for account in accounts for name in wanted[account]}
+        rows = _Membership.objects.filter(account_id__in=accounts).values_list("pk", "account_id", "group_id")
+        found = {(account, group): pk for pk, account, group in rows}
+        for pks in batches([pk for pair, pk in found.items() if pair not in pairs]):
+            _Membership.objects.filter(pk__in=pks).delete()
+        new = [_Membership(account_id=account, group_id=group) for account, group in sorted(pairs - found.keys())]
+        _Membership.objects.bulk_create(new, batch_size=BATCH)

@@ -17,9 +17,9 @@ from django.core.checks import CheckMessage, Tags, Warning, register  # noqa: A0
 from configuration.models import SECRET_OPTIONS
 from configuration.values import Admin, Configuration, Network
 
-# A prefix shorter than those of the private ranges (10.0.0.0/8, fc00::/7) includes clients.
+# A network wider than the private ranges (10.0.0.0/8, fc00::/7) includes clients.
 _WIDEST = {4: 8, 6: 7}
-# `openssl rand -base64 32` has some 30 different characters, a repeated word has few.
+# The output of `openssl rand -base64 32` has about 30 different characters, a repeated word has few.
 _FEWEST_CHARACTERS = 12
 _ANY_DISK = 2**40
 _SHARED_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "ceph")
@@ -34,7 +34,7 @@ def check_proxies(**_kwargs: Any) -> list[CheckMessage]:
     if wide:
         messages.append(
             Warning(
-                f"server.trusted_proxies lists {', '.join(wide)}: any client may then claim any address.",
+                f"server.trusted_proxies lists {', '.join(wide)}: every client in it can then claim any address.",
                 hint="List the address of the reverse proxy, or the network that only proxies are in.",
                 id="registry.W001",
             )
@@ -59,13 +59,13 @@ def check_network(**_kwargs: Any) -> Iterator[CheckMessage]:
     urls = {"server.public_url": server.public_url, "admin.public_url": admin.public_url if admin.is_enabled else None}
     for key in (key for key, url in urls.items() if url and _is_in_clear(url)):
         yield Warning(
-            f"{key} is http: what goes there travels in clear, passwords too.",
+            f"{key} is http: passwords and everything else are sent unencrypted.",
             hint=f"Put a reverse proxy with TLS in front, and set {key} to its https URL.",
             id="registry.W010",
         )
     if not server.public_url and not _is_loopback(server.host):
         yield Warning(
-            "server.addr is open to the network and server.public_url is not set: passwords travel in clear.",
+            "server.addr is open to the network and server.public_url is not set: passwords are sent unencrypted.",
             hint="Set server.public_url to the https URL of the reverse proxy, or listen on 127.0.0.1 alone.",
             id="registry.W011",
         )
@@ -89,14 +89,14 @@ def check_bounds(**_kwargs: Any) -> Iterator[CheckMessage]:
     """Warn about limits that are switched off."""
     if not settings.REGISTRY.server.limits.logins_per_minute:
         yield Warning(
-            "server.limits.logins_per_minute is 0: one address may ask for any number of tokens.",
+            "server.limits.logins_per_minute is 0: one address may request any number of tokens.",
             hint="Leave the key out, or set it to what the largest fleet behind one address needs.",
             id="registry.W021",
         )
     storage = settings.REGISTRY.storage
     if storage.backend == "filesystem" and storage.min_free.of(_ANY_DISK) == 0:
         yield Warning(
-            'storage.min_free is "0": whoever may push can fill the disk, and then nobody pushes.',
+            'storage.min_free is "0": an account that may push can fill the disk, and then nobody can push.',
             hint='Leave the key out, or set it to a size as "1GiB" or a share as "5%".',
             id="registry.W022",
         )
@@ -115,7 +115,7 @@ def check_admin(**_kwargs: Any) -> Iterator[CheckMessage]:
     is_narrow = admin.allowed_networks and not any(map(_is_wide, admin.allowed_networks))
     if not is_narrow and not admin.require_second_factor and not is_local:
         yield Warning(
-            "The admin is open to every address, and a password is all that it asks for.",
+            "The admin is open to every address, and asks for a password alone.",
             hint="Set admin.require_second_factor to true, or restrict it by admin.allowed_networks or admin.addr.",
             id="registry.W014",
         )
@@ -126,16 +126,16 @@ def check_admin(**_kwargs: Any) -> Iterator[CheckMessage]:
     ]
     if both:
         yield Warning(
-            f"admin.allowed_networks lists {', '.join(both)}, where a proxy of server.trusted_proxies is: the admin is "
-            "open to whatever it passes on without any header of a proxy.",
-            hint="List the networks that administrators ask from, without the proxy's own address.",
+            f"admin.allowed_networks lists {', '.join(both)}, which includes a proxy of server.trusted_proxies: the "
+            "admin is open to all requests that this proxy passes on without naming the client.",
+            hint="List the networks of the administrators, without the address of the proxy.",
             id="registry.W023",
         )
     has_own_address = admin.port is not None and not _is_loopback(admin.host)
     url = admin.public_url or ""
     if has_own_address and not url.startswith("https:") and not _is_in_clear(url):
         yield Warning(
-            "admin.addr is open to the network without https: the administrators' passwords travel in clear.",
+            "admin.addr is open to the network without https: the administrators' passwords are sent unencrypted.",
             hint="Listen on 127.0.0.1, or put a reverse proxy with TLS in front and set admin.public_url to its URL.",
             id="registry.W015",
         )
@@ -148,8 +148,8 @@ def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
     path = configuration.path
     if path is not None and _has_secrets(configuration) and path.stat().st_mode & stat.S_IROTH:
         yield Warning(
-            f"{path} has passwords' hashes or other secrets, and every user of this machine may read it.",
-            hint=f"Make it the server's own, then run: chmod o-rwx {path}",
+            f"{path} contains password hashes or other secrets, and every user of this machine can read it.",
+            hint=f"Make the server's user its owner, then run: chmod o-rwx {path}",
             id="registry.W016",
         )
     given = {
@@ -159,16 +159,16 @@ def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
     for key, secret in given.items():
         if secret is not None and len(set(secret)) < _FEWEST_CHARACTERS:
             yield Warning(
-                f"{key} is made of few different characters, and easy to guess.",
-                hint="Make one by: openssl rand -base64 32",
+                f"{key} has few different characters, so it is easy to guess.",
+                hint="Make one with: openssl rand -base64 32",
                 id="registry.W017",
             )
     is_shared = (configuration.database.url or "").startswith("postgres")
     if configuration.auth.signing_method == "hmac" and is_shared:
         yield Warning(
-            "auth.signing_method is hmac on a database that several servers may share: each has the secret that makes "
-            "tokens, and so has everything that checks them.",
-            hint='Set auth.signing_method to "rsa", and auth.keys to "database" or a folder that all of them share.',
+            "auth.signing_method is hmac, and several servers may share the database: each of them, and each service "
+            "that verifies tokens, has the secret that signs them.",
+            hint='Set auth.signing_method to "rsa", and auth.keys to "database" or a folder that the servers share.',
             id="registry.W018",
         )
 
@@ -177,16 +177,20 @@ def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
 def check_machine(**_kwargs: Any) -> Iterator[CheckMessage]:
     """Warn about a server that runs as root, and about SQLite on a network file system."""
     folder = settings.REGISTRY.server.data_directory
-    if _owner(folder) == 0:
+    try:
+        owner = folder.stat().st_uid
+    except FileNotFoundError:
+        owner = os.geteuid()
+    if owner == 0:
         yield Warning(
-            f"{folder} belongs to root, so the server runs as root: whoever gets into it has the machine.",
+            f"{folder} belongs to root, so the server runs as root: an attacker who gets into it controls the machine.",
             hint="Run it as a user of its own, as docs/deployment.md does, and give the folder to that user.",
             id="registry.W019",
         )
     database = settings.DATABASES["default"]
     if "sqlite" in database["ENGINE"] and (kind := _file_system(Path(database["NAME"]))) in _SHARED_FILE_SYSTEMS:
         yield Warning(
-            f"The SQLite database {database['NAME']} is on {kind}: its locks do not hold there, and it breaks.",
+            f"The SQLite database {database['NAME']} is on {kind}: locks do not work there, and it will be corrupted.",
             hint="Set server.data_directory to a folder of a local disk, or database.url to a PostgreSQL.",
             id="registry.W020",
         )
@@ -216,13 +220,6 @@ def _has_secrets(configuration: Configuration) -> bool:
     ]
     stored = (value for name, value in configuration.storage.options.items() if name in SECRET_OPTIONS)
     return bool(configuration.users) or any([*secrets, *stored])
-
-
-def _owner(folder: Path) -> int:
-    try:
-        return folder.stat().st_uid
-    except FileNotFoundError:
-        return os.geteuid()
 
 
 def _file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:

@@ -1,10 +1,10 @@
 """The chain of `/v2/`, for the WSGI application and, as the first middleware, for Django's handler.
 
     WSGI application ──┬─ /v2/ ────────────────────────────> RegistryChain
-                       └─ other ──> settings.MIDDLEWARE: RegistryFirstMiddleware, the browser's part
-    Django's test client ─────────> settings.MIDDLEWARE: RegistryFirstMiddleware ── /v2/ ──> RegistryChain
+                       └─ other ──> settings.MIDDLEWARE: registry_first, the browser's part
+    Django's test client ─────────> settings.MIDDLEWARE: registry_first ── /v2/ ──> RegistryChain
 
-The application calls the chain itself, since each link of Django's and its signals cost more than the chain.
+The application calls the chain itself: Django's handler with its signals costs more than the whole chain.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,31 +28,25 @@ class RegistryChain:
 
     def __init__(self) -> None:
         self._admin_listener = admin_listener(settings.REGISTRY.admin)
-        self._get_response: GetResponse = _unreachable
+        self.get_response: GetResponse = _unreachable
         for middleware in reversed(MIDDLEWARE):
-            self._get_response = middleware(self._get_response)
+            self.get_response = middleware(self.get_response)
 
     def serves(self, environ: Mapping[str, Any]) -> bool:
-        """Tell whether the chain answers: it does for `/v2/`, but not at an address of the admin's own."""
+        """Tell whether the chain answers: it does for `/v2/`, except at the admin's own address."""
         if not is_registry_path(environ["PATH_INFO"]):
             return False
         return self._admin_listener is None or environ.get(LISTENER) != self._admin_listener
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer a request that the chain `serves`."""
-        return self._get_response(request)
 
-
-class RegistryFirstMiddleware:
+def registry_first(get_response: GetResponse) -> GetResponse:
     """Answer `/v2/` by its own chain, before any middleware for browsers."""
+    chain = RegistryChain()
 
-    def __init__(self, get_response: GetResponse) -> None:
-        self._get_response = get_response
-        self._registry = RegistryChain()
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        return chain.get_response(request) if chain.serves(request.META) else get_response(request)
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer, or go on."""
-        return self._registry(request) if self._registry.serves(request.META) else self._get_response(request)
+    return middleware
 
 
 def _unreachable(_request: HttpRequest) -> HttpResponseBase:

@@ -30,72 +30,62 @@ FRESH_SECONDS = 5.0
 _SOUND = (OK, "disabled")
 
 
-class Checks:
-    """The checks of a process, shared by concurrent requests."""
-
-    def __init__(self) -> None:
-        unreadable = (UNAVAILABLE, UNKNOWN)
-        self.database = SharedCheck(probes.read_database, unreadable, READ_PATIENCE_SECONDS)
-        self.storage = SharedCheck(probes.read_storage, unreadable, READ_PATIENCE_SECONDS)
-        self.row = SharedCheck(probes.write_database, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
-        self.object = SharedCheck(probes.write_storage, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
-
-    def states(self) -> dict[str, str]:
-        """Return the state of each part; a part that can't be read is not written."""
-        self.database.begin()
-        self.storage.begin()
-        database, collection = self.database.result()
-        storage, space = self.storage.result()
-        if database == OK:
-            self.row.begin()
-        if storage == OK:
-            storage = self.object.result()
-        if database == OK:
-            database = self.row.result()
-        return {"database": database, "storage": storage, "space": space, "collection": collection}
-
-
 class HealthMiddleware:
-    """Answers the probes before the check of their Host, which is the address of a pod."""
+    """Answer the probes before their Host is checked, which is the address of a pod.
+
+    Concurrent requests share the checks of the process.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
-        self._checks = Checks()
-        self._answers = {PATH: _health, ALIVE_PATH: _alive, READY_PATH: _ready}
+        unreadable = (UNAVAILABLE, UNKNOWN)
+        self._database = SharedCheck(probes.read_database, unreadable, READ_PATIENCE_SECONDS)
+        self._storage = SharedCheck(probes.read_storage, unreadable, READ_PATIENCE_SECONDS)
+        self._row = SharedCheck(probes.write_database, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
+        self._object = SharedCheck(probes.write_storage, NO_ANSWER, WRITE_PATIENCE_SECONDS, FRESH_SECONDS)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a probe; pass other paths on."""
-        answer = self._answers.get(request.path_info)
-        if answer is None:
+        if request.path_info not in PATHS:
             return self._get_response(request)
         request.META[PROBE] = True
         if request.method not in ("GET", "HEAD"):
             response = _response({"error": "method not allowed"}, 405)
             response["Allow"] = "GET, HEAD"
             return response
-        return answer(request, self._checks)
+        if request.path_info == ALIVE_PATH:
+            return _response({"status": "alive"}, 200)
+        return self._ready(request) if request.path_info == READY_PATH else self._health()
 
+    def _ready(self, request: HttpRequest) -> JsonResponse:
+        """Return whether new requests belong here."""
+        if request.META.get(DRAINING):
+            return _response({"status": "draining"}, 503)
+        self._database.begin()
+        database, _ = self._database.result()
+        return _response({"status": "ready"}, 200) if database == OK else _response({"status": database}, 503)
 
-def _alive(_request: HttpRequest, _checks: Checks) -> JsonResponse:
-    return _response({"status": "alive"}, 200)
+    def _health(self) -> JsonResponse:
+        """Return the state of each part and of the whole; reasons are in the log only."""
+        states = self._states()
+        status = OK if all(state in _SOUND for state in states.values()) else "degraded"
+        if UNAVAILABLE in states.values():
+            status = UNAVAILABLE
+        return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
 
-
-def _ready(request: HttpRequest, checks: Checks) -> JsonResponse:
-    """Return whether new requests belong here."""
-    if request.META.get(DRAINING):
-        return _response({"status": "draining"}, 503)
-    checks.database.begin()
-    database, _ = checks.database.result()
-    return _response({"status": "ready"}, 200) if database == OK else _response({"status": database}, 503)
-
-
-def _health(_request: HttpRequest, checks: Checks) -> JsonResponse:
-    """Return the state of each part and of all; reasons go to the log only."""
-    states = checks.states()
-    status = OK if all(state in _SOUND for state in states.values()) else "degraded"
-    if UNAVAILABLE in states.values():
-        status = UNAVAILABLE
-    return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
+    def _states(self) -> dict[str, str]:
+        """Return the state of each part; a part that can't be read is not written."""
+        self._database.begin()
+        self._storage.begin()
+        database, collection = self._database.result()
+        storage, space = self._storage.result()
+        if database == OK:
+            self._row.begin()
+        if storage == OK:
+            storage = self._object.result()
+        if database == OK:
+            database = self._row.result()
+        return {"database": database, "storage": storage, "space": space, "collection": collection}
 
 
 def _response(content: dict[str, str], status: int) -> JsonResponse:

@@ -1,6 +1,6 @@
 """Probe the database and the storage: read both, write a row and an object.
 
-The results are short words, since anybody may read them; reasons go to the log only.
+The results are short words, since anybody may read them; reasons are in the log only.
 """
 
 import errno
@@ -24,7 +24,7 @@ UNKNOWN = "unknown"
 NO_ANSWER = "not writable: no answer"
 
 DATABASE_SECONDS = 3.0
-# A lock held longer blocks pushes, too.
+# A longer lock blocks pushes too.
 LOCK_SECONDS = 2.0
 
 _OTHER = "failed"

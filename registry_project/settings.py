@@ -46,31 +46,32 @@ INSTALLED_APPS = [
     "provisioning",
     "backup",
     "database_copy",
+    "diagnostics",
     "api",
     "registry_project.apps.RegistryProjectConfig",
 ]
 
-# The first answers /v2/ by a chain of its own (front_door.py), so the rest sees no request to the registry.
+# The first answers /v2/ by its own chain (front_door.py), so the others see pages and the JSON API only.
 MIDDLEWARE = [
-    "registry_project.front_door.RegistryFirstMiddleware",
-    "registry_project.middleware.browser_headers.BrowserHeadersMiddleware",
+    "registry_project.front_door.registry_first",
+    "registry_project.middleware.browser_headers.browser_headers",
     "registry_project.middleware.proxies.TrustedProxyMiddleware",
-    "registry_project.middleware.login_rate.LoginRateMiddleware",
+    "registry_project.middleware.login_rate.limited_logins",
     "registry_project.health.HealthMiddleware",
     "registry_project.middleware.admin_door.AdminDoorMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "registry_project.middleware.admin_door.AdminFilesMiddleware",
+    "registry_project.middleware.admin_door.admin_files",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "registry_project.middleware.noted_account.NotedAccountMiddleware",
+    "registry_project.middleware.noted_account.noted_account",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "registry_project.middleware.database_errors.DatabaseErrorMiddleware",
 ]
 
-# Before the packages' own: the admin's theme adapted to the Content-Security-Policy.
+# These templates replace those of the admin's theme that break the Content-Security-Policy.
 _THEME = Path(__file__).parent / "theme"
 TEMPLATES = [
     {
@@ -92,28 +93,23 @@ TEMPLATES = [
 def _database() -> dict[str, Any]:
     url = REGISTRY.database.url or f"sqlite:///{(_server.data_directory / 'registry.sqlite3').absolute()}"
     values: dict[str, Any] = dict(dj_database_url.parse(url))
-    is_sqlite = values["ENGINE"].endswith("sqlite3")
-    options = _sqlite_options() if is_sqlite else _postgresql_options()
-    # Subclasses of Django's: private SQLite files, and a pool that survives a restart of PostgreSQL.
-    values["ENGINE"] = "core.db.sqlite3" if is_sqlite else "core.db.postgresql"
+    # The engines are subclasses of Django's: private SQLite files, and a pool that survives a restart of PostgreSQL.
+    if values["ENGINE"].endswith("sqlite3"):
+        # FULL: with NORMAL a power cut loses acknowledged commits.
+        pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-2000;"
+        # IMMEDIATE: a deferred transaction that upgrades from read to write fails as "locked" without waiting.
+        options = {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": pragmas}
+        # Each thread keeps its connection.
+        values |= {"ENGINE": "core.db.sqlite3", "CONN_MAX_AGE": None}
+    else:
+        pool = {"min_size": 1, "max_size": max(8, _server.threads), "timeout": 20}
+        # Detect a lost server after half a minute; the kernel's default is a quarter of an hour.
+        vanished = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+        options = {"pool": pool, "connect_timeout": 5, "options": "-c lock_timeout=10s", **vanished}
+        # A request takes a connection of the pool and gives it back at its end.
+        values |= {"ENGINE": "core.db.postgresql", "CONN_MAX_AGE": 0}
     values["OPTIONS"] = {**values.get("OPTIONS", {}), **options}
-    # SQLite: one connection per thread. PostgreSQL: one of the pool for the length of a request.
-    values["CONN_MAX_AGE"] = None if is_sqlite else 0
     return values
-
-
-def _sqlite_options() -> dict[str, Any]:
-    # IMMEDIATE: a deferred transaction that upgrades from read to write fails as "locked" without waiting.
-    # FULL: with NORMAL a power cut loses acknowledged commits.
-    pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-2000;"
-    return {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": pragmas}
-
-
-def _postgresql_options() -> dict[str, Any]:
-    pool = {"min_size": 1, "max_size": max(8, _server.threads), "timeout": 20}
-    # Detect a lost server after half a minute; the kernel's default is a quarter of an hour.
-    vanished = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
-    return {"pool": pool, "connect_timeout": 5, "options": "-c lock_timeout=10s", **vanished}
 
 
 DATABASES = {"default": _database()}
@@ -125,19 +121,14 @@ _BLOB_BACKENDS = {
     "gcs": "storages.backends.gcloud.GoogleCloudStorage",
     "azure": "storages.backends.azure_storage.AzureStorage",
 }
-
-
-def _blob_storage() -> dict[str, Any]:
-    storage = REGISTRY.storage
-    options = dict(storage.options)
-    if storage.backend == "filesystem":
-        options = {"location": str(storage.rootdirectory.absolute())}
-    return {"BACKEND": _BLOB_BACKENDS[storage.backend], "OPTIONS": options}
-
+_storage = REGISTRY.storage
+_blob_options: dict[str, Any] = dict(_storage.options)
+if _storage.backend == "filesystem":
+    _blob_options = {"location": str(_storage.rootdirectory.absolute())}
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-    "blobs": _blob_storage(),
+    "blobs": {"BACKEND": _BLOB_BACKENDS[_storage.backend], "OPTIONS": _blob_options},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
@@ -169,7 +160,7 @@ _hosts = [urlsplit(url).hostname or "" for url in _named]
 ALLOWED_HOSTS: list[str] = [*_hosts, *_own_host, "localhost", "127.0.0.1", "[::1]"] if _public.hostname else ["*"]
 CSRF_TRUSTED_ORIGINS = _named
 SESSION_ENGINE = "accounts.sessions"
-# With an address of its own, the admin's URL decides, not that of the registry.
+# If the admin has its own address, its URL counts, otherwise that of the registry.
 _admin_is_https = (_admin.public_url or "").startswith("https:") if _admin.port else _is_https
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _admin_is_https
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
@@ -190,10 +181,9 @@ SILENCED_SYSTEM_CHECKS = [
     # The domain's owner decides about subdomains and the preload list.
     "security.W005",
     "security.W021",
-    # It requires 50 characters; `openssl rand -base64 32` gives 256 random bits in 44.
-    # The configuration refuses fewer than 32.
+    # It requires 50 characters, but `openssl rand -base64 32` makes 44. The configuration refuses fewer than 32.
     "security.W009",
-    # With plain http there is no HSTS, and secure cookies are never sent. Our own checks warn about http.
+    # Plain http has neither HSTS nor secure cookies; `registry_project.checks` warns about it.
     *([] if _is_https else ["security.W004"]),
     *([] if _admin_is_https else ["security.W012", "security.W016"]),
 ]
@@ -224,7 +214,7 @@ LOGGING = {
     "handlers": {"stderr": {"class": "core.stderr.StderrHandler", "formatter": "json", "filters": ["clients"]}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
-        # The registry logs each refusal itself, with the rule.
+        # The registry logs refusals itself, with the reason.
         "django.request": {"level": "ERROR"},
         # Without Django's own console handler; the root logs each record once.
         "django": {"handlers": [], "propagate": True},

@@ -1,6 +1,6 @@
 """The access log: one line for each request, with account, target and response.
 
-It uses neither the logging framework nor a dictionary, each of which costs more than the line.
+The line is formatted by hand: the logging framework, or a dictionary, would cost more than the line itself.
 """
 
 import re
@@ -17,14 +17,14 @@ from core.forwarded import plain_address
 from core.stderr import stderr
 from server.exchange import Exchange
 
-# Limits of client-chosen values after escaping, which turns one byte into up to six: a line of up to 4096 bytes
-# (PIPE_BUF) is written atomically, and the longest one has fewer.
+# The most bytes of a value that a client chooses, after escaping, which turns one byte into up to six. The longest line
+# stays below 4096 bytes (PIPE_BUF), up to which a write is atomic.
 MAX_BYTES = 256
 MAX_TARGET_BYTES = 1024
 MAX_AGENT_BYTES = 512
-# Complete JSON escapes.
+# The longest beginning that ends with no part of a JSON escape.
 _WHOLE = re.compile(r"(?:[^\\]|\\u[0-9a-f]{4}|\\[^u])*")
-# User information of a URL that was parsed as a path, since its scheme is missing or wrong.
+# The user information of a URL without a valid scheme, which was parsed as a path.
 _USER_INFO = re.compile(r"(^|//)[^/]*@")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -42,9 +42,11 @@ def access_log(form: AccessLog) -> Callable[[Exchange], None] | None:
     write = stderr().write
 
     def log(exchange: Exchange) -> None:
+        # A connection can also end without a request.
+        is_request = exchange.refusal is not None or getattr(exchange.request, "method", None) is not None
         # Probes come every few seconds; only their failures are worth a line.
         is_good_probe = notes.PROBE in exchange.environ and exchange.outcome()[0] == 200
-        if exchange.is_one and not is_good_probe:
+        if is_request and not is_good_probe:
             write(line(exchange))
 
     return log
@@ -53,7 +55,8 @@ def access_log(form: AccessLog) -> Callable[[Exchange], None] | None:
 def json_line(exchange: Exchange) -> str:
     """Return a JSON object with the common keys of the log and those of a request; null means unknown."""
     environ, method, path = exchange.environ, *_target(exchange)
-    route, repository, reference = _route(exchange)
+    route = environ.get(notes.ROUTE)
+    named = {} if route is None else route.kwargs
     status, sent, is_aborted = exchange.outcome()
     now = time.time()
     agent = environ.get("HTTP_USER_AGENT")
@@ -61,7 +64,8 @@ def json_line(exchange: Exchange) -> str:
     return (
         f'{{"at": "{_iso(int(now))}.{int(now * 1000) % 1000:03d}Z", "level": "info", "logger": "access", '
         f'"message": "request", "method": {_json(method)}, "path": {_json(path, MAX_TARGET_BYTES)}, '
-        f'"route": {_json(route)}, "repository": {_json(repository)}, "reference": {_json(reference)}, '
+        f'"route": {_json(route and route.url_name)}, "repository": {_json(named.get("name"))}, '
+        f'"reference": {_json(named.get("reference") or named.get("digest"))}, '
         f'"status": {status or "null"}, "bytes": {sent}, "seconds": {time.monotonic() - exchange.began:.6f}, '
         f'"account": {_json(environ.get(notes.ACCOUNT))}, "client": {_json(_client(exchange))}, '
         f'"token": {_json(environ.get(notes.JTI))}, "agent": {_json(agent, MAX_AGENT_BYTES)}, '
@@ -96,15 +100,6 @@ def _target(exchange: Exchange) -> tuple[str | None, str | None]:
     return request.method, _USER_INFO.sub(r"\1", path) if path and "@" in path else path
 
 
-def _route(exchange: Exchange) -> tuple[str | None, str | None, str | None]:
-    """Return the route name, the repository, and the tag or digest."""
-    route = exchange.environ.get(notes.ROUTE)
-    if route is None:
-        return None, None, None
-    named = route.kwargs
-    return route.url_name, named.get("name"), named.get("reference") or named.get("digest")
-
-
 def _client(exchange: Exchange) -> str:
     """Return the client's address from the trusted proxies; for a malformed request the peer's."""
     address: str | None = exchange.environ.get("REMOTE_ADDR")
@@ -124,7 +119,7 @@ def _escaped(value: str, limit: int) -> str:
     escaped = quoted(value[:limit])[1:-1]
     if len(escaped) <= limit:
         return escaped
-    # Without an incomplete escape at the end.
+    # The limit may split the last escape.
     found = _WHOLE.match(escaped[:limit])
     return found[0] if found is not None else ""
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,7 +34,7 @@ from server.response import SendRate
 # After a half-close: how long to wait for the client's own, and how much input to discard meanwhile.
 END_SECONDS = 2.0
 DISCARDED_BYTES = 1024 * 1024
-# The most to discard of an unread body in order to keep its connection.
+# The most bytes of an unread body that are discarded to keep its connection.
 DISCARDED_BODY_BYTES = 64 * 1024
 
 # The request line and all fields together: nginx and most others allow 32 KiB.
@@ -52,14 +53,10 @@ def frozen(cfg: Config) -> Any:
 
 
 class HostError(InvalidHeader):
-    """The request names no host, or two (RFC 9112, 3.2)."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__("HOST")
-        self._sentence = sentence
+    """The request names no host, or two (RFC 9112, 3.2); the argument is the whole message."""
 
     def __str__(self) -> str:
-        return self._sentence
+        return str(self.hdr)
 
 
 class PlainRequest(Request):
@@ -111,7 +108,8 @@ class PlainRequest(Request):
             codings = [value for name, value in self.headers if name == "TRANSFER-ENCODING"]
             if len(codings) != 1 or codings[0].lower() != "chunked":
                 raise UnsupportedTransferCoding(", ".join(codings))
-            self.body = BodyInput(ChunkDecoder(self.unreader, self._check_trailers))
+            check_trailers = partial(self.parse_headers, from_trailer=True)
+            self.body = BodyInput(ChunkDecoder(self.unreader, check_trailers))
         else:
             length = self.body.reader.length
             self.body = BodyInput(LengthDecoder(self.unreader, length)) if length else NO_BODY
@@ -154,9 +152,6 @@ class PlainRequest(Request):
         if parts.scheme not in ("http", "https") or not parts.hostname or not _HOST.fullmatch(parts.netloc):
             raise HostError("an absolute request target begins with http:// or https:// and a host")
         return parts.netloc
-
-    def _check_trailers(self, section: bytes) -> None:
-        self.parse_headers(section, from_trailer=True)
 
     def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
         return {}, []
@@ -210,6 +205,8 @@ class Connection(TConn):
         super().__init__(cfg, sock, client, server)
         sock.setblocking(True)
         self.peer = peer
+        self.network = peer.network
+        """The client's network; empty when only a request can tell."""
         self.reader = Reader(sock, pool, peer)
         self.send_rate = SendRate(sock, peer)
         self.parser: Any = Parser(cfg, sock, client)
@@ -227,11 +224,6 @@ class Connection(TConn):
     def fileno(self) -> int:
         """Return the descriptor of the socket."""
         return self.sock.fileno()
-
-    @property
-    def network(self) -> str:
-        """The client's network; empty when only a request can tell."""
-        return self.peer.network
 
     @property
     def has_more(self) -> bool:
@@ -288,7 +280,7 @@ class Connection(TConn):
         """Close the connection if it is idle or its head is incomplete; tell whether it is."""
         if self.idle_since is not None:
             return self.close_idle()
-        is_incomplete = self.reader.rate.awaits_head
+        is_incomplete = self.reader.rate.head_until is not None
         if is_incomplete:
             # For reading only: the rest of the head may have come this very moment, and gets a response.
             self.reader.evict()

@@ -11,6 +11,7 @@ from pathlib import Path
 from configuration.values import Server
 from core.start_error import StartError
 
+# The CPU time of this process's control group (cgroup v2).
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -24,7 +25,12 @@ def check(server: Server, quota: Path = _QUOTA) -> None:
             f"server.pin_workers: there are {server.workers} workers and {cores} cores; "
             "set server.workers to at most as many, or leave pin_workers out"
         )
-    if has_quota(quota):
+    try:
+        is_limited = not quota.read_text().startswith("max")
+    except OSError:
+        # No control groups, or those of version 1.
+        is_limited = False
+    if is_limited:
         raise StartError(
             f"server.pin_workers: a CPU quota is set ({quota}), which stalls a pinned worker while other "
             "cores are idle; leave pin_workers out, or give the container whole cores (--cpuset-cpus) instead"
@@ -36,20 +42,7 @@ def available() -> list[int]:
     return sorted(os.sched_getaffinity(0))
 
 
-def has_quota(quota: Path) -> bool:
-    """Tell whether the control group's file `quota` limits CPU time (cgroup v2, `cpu.max`)."""
-    try:
-        return not quota.read_text().startswith("max")
-    except OSError:
-        return False
-
-
 def first_free(cores: Iterable[int], taken: Iterable[int | None]) -> int:
     """Return the first core that no running worker is pinned to, otherwise the first of all."""
     cores, busy = list(cores), set(taken)
     return next((core for core in cores if core not in busy), cores[0])
-
-
-def pin(cores: Iterable[int]) -> None:
-    """Pin the calling thread to `cores`, and the threads and processes that it starts."""
-    os.sched_setaffinity(0, cores)

@@ -19,7 +19,7 @@ def write_error(exchange: Exchange, status_int: int, reason: str, mesg: str) -> 
     """
     # gunicorn's own reason for 501 is that of 500.
     reason = HTTPStatus(status_int).phrase if status_int == HTTPStatus.NOT_IMPLEMENTED else reason
-    error = {"code": ErrorCode.UNKNOWN.code, "message": reason.lower(), "detail": mesg or None}
+    error = {"code": ErrorCode.UNKNOWN.name, "message": reason.lower(), "detail": mesg or None}
     _write(exchange, status_int, reason, {"errors": [error]}, {})
 
 

@@ -43,12 +43,6 @@ class Exchange:
         """Tell whether a byte of a response was sent, so that no other can follow."""
         return self.refusal is not None or (self.response is not None and self.response.has_begun)
 
-    @property
-    def is_one(self) -> bool:
-        """Tell whether there was a request: a connection can also end without one."""
-        request = self.request
-        return self.refusal is not None or (request is not None and request.method is not None)
-
     def outcome(self) -> tuple[int | None, int, bool]:
         """Return the status, the bytes of the body sent, and whether the response was aborted.
 

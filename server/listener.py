@@ -43,15 +43,10 @@ class Listener(Protocol):
 def bind_addresses(configuration: Configuration) -> list[str]:
     """Return `server.addr` and, if set, `admin.addr` in gunicorn's syntax."""
     server, admin = configuration.server, configuration.admin
-    addresses = [_bind_address(server.host, server.port)]
+    addresses = [(server.host or _every_address(), server.port)]
     if admin.is_enabled and admin.port is not None:
-        addresses.append(_bind_address(admin.host, admin.port))
-    return addresses
-
-
-def _bind_address(host: str, port: int) -> str:
-    host = host or _every_address()
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        addresses.append((admin.host or _every_address(), admin.port))
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses]
 
 
 @cache
@@ -104,7 +99,7 @@ def _check_free(host: str, port: int, configuration: Configuration) -> None:
         raise StartError(f"{key}: {shown} {reason} in {configuration.path or 'config.yaml'}") from error
 
 
-def limit_standstill(listeners: Iterable[Listener]) -> None:
+def set_timeouts(listeners: Iterable[Listener]) -> None:
     """Set the read and write timeouts, otherwise a half-open connection blocks its thread forever.
 
     On Linux each connection inherits the options of its listener. A read beyond the timeout raises BlockingIOError. A

@@ -80,11 +80,6 @@ class FairQueue(Generic[T]):
 class Waiter(Protocol):
     """A wait for a client."""
 
-    @property
-    def client(self) -> str:
-        """The client's name; an empty one has no share."""
-        ...
-
     def progress(self) -> float:
         """Return the bytes per second of the transfer; called from another thread."""
         ...
@@ -113,7 +108,7 @@ class Places:
         self._waits: dict[str, dict[Waiter, str]] = {}
 
     def take(self, client: str, waiter: Waiter) -> bool:
-        """Take a place, if need be by eviction; tell whether that succeeded."""
+        """Take a place, if need be by eviction; tell whether that succeeded. A `client` without a name has no share."""
         if self._free:
             self._free -= 1
         elif not self._has_evicted(self._waits, client) and not self._has_evicted(self._by_site(), site_of(client)):

@@ -39,10 +39,8 @@ class PoolConnection(Protocol):
         """Return the descriptor, which stays open while the pool watches it."""
         ...
 
-    @property
-    def network(self) -> str:
-        """The client's network, whose turn the connection takes; empty when unknown."""
-        ...
+    network: str
+    """The client's network, whose turn the connection takes; empty when unknown."""
 
     @property
     def has_more(self) -> bool:
@@ -100,7 +98,7 @@ class Pool(Generic[ConnectionT]):
         self._lock = threading.Lock()
         self._spare_seconds = spare_seconds
         self._spare = threading.Condition(self._lock)
-        # Threads that stand by, and how many of them are called back.
+        # Parked threads, and how many of them are woken up but have not left yet.
         self._parked = self._calls = 0
         # All threads but the parked; those in epoll or about to be; those whose slot is released.
         self._count = self._waiting = self._released = 0
@@ -139,12 +137,12 @@ class Pool(Generic[ConnectionT]):
         """Return all open connections."""
         return list(self._connections.values())
 
-    def releases_slot(self, wait: Wait, waiter: Waiter) -> AbstractContextManager[None]:
-        """Release the calling thread's slot while it waits for a client.
+    def releases_slot(self, wait: Wait, client: str, waiter: Waiter) -> AbstractContextManager[None]:
+        """Release the calling thread's slot while it waits for `client`.
 
         Raises CrowdedError without a free place, or at the end if the place went to another client meanwhile.
         """
-        return _ReleasedSlot(self, self._places[wait], waiter)
+        return _ReleasedSlot(self, self._places[wait], client, waiter)
 
     def release_slot(self, places: Places, client: str, waiter: Waiter) -> None:
         """Let another thread serve in place of the calling one. Raises CrowdedError."""
@@ -281,12 +279,12 @@ class _ReleasedSlot:
 
     __slots__ = ("_client", "_places", "_pool", "_waiter")
 
-    def __init__(self, pool: Pool[Any], places: Places, waiter: Waiter) -> None:
+    def __init__(self, pool: Pool[Any], places: Places, client: str, waiter: Waiter) -> None:
         self._pool = pool
         self._places = places
+        # The client's name may change during the wait; the place is counted for the first one.
+        self._client = client
         self._waiter = waiter
-        # The name may change during the wait; the place is counted for the first one.
-        self._client = waiter.client
 
     def __enter__(self) -> None:
         self._pool.release_slot(self._places, self._client, self._waiter)

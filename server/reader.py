@@ -24,35 +24,31 @@ STEP_MILLISECONDS = 250
 
 
 class MinimumRate:
-    """The least rate at which a client has to send, otherwise a byte now and then holds a thread forever.
+    """The minimum rate at which a client has to send: a byte now and then must not hold a thread forever.
 
     For a body only the time in `waiting` counts: a server busy with storing does not make its client slow.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._head_until: float | None = None
+        self.head_until: float | None = None
+        """The deadline of the request head; None means that no head is awaited."""
         self._waiting_since: float | None = None
         self._waited = 0.0
         self._received = 0
 
     def expect_head(self) -> None:
         """Start the timer of a request head."""
-        self._head_until = self._clock() + HEAD_SECONDS
-
-    @property
-    def awaits_head(self) -> bool:
-        """Tell whether the head is incomplete."""
-        return self._head_until is not None
+        self.head_until = self._clock() + HEAD_SECONDS
 
     def expect_body(self) -> None:
         """Start to measure a body; the head is complete."""
-        self._head_until = None
+        self.head_until = None
         self._waited, self._received = 0.0, 0
 
     def expect_nothing(self) -> None:
         """Stop the timer: the request is done."""
-        self._head_until = None
+        self.head_until = None
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -70,14 +66,14 @@ class MinimumRate:
 
     def progress(self) -> float:
         """Return the bytes of the body per second of waiting, at least one second; 0 for a head."""
-        if self._head_until is not None:
+        if self.head_until is not None:
             return 0.0
         since = self._waiting_since
         return self._received / max(1.0, self._waited + (self._clock() - since if since is not None else 0.0))
 
     def is_too_slow(self) -> bool:
         """Tell whether the head is late, or the last WINDOW_SECONDS of waiting were below the rate."""
-        head_until = self._head_until
+        head_until = self.head_until
         if head_until is not None:
             return head_until < self._clock()
         since = self._waiting_since
@@ -117,9 +113,9 @@ class Reader(SocketUnreader):
         self._has_begun = self.is_ahead
         self.rate.expect_head()
 
-    def expect_body(self, *, is_admitted: bool) -> None:
-        """Read a body next; `is_admitted` means that a view has authorized the client."""
-        self._wait = Wait.TRANSFER if is_admitted else Wait.UNAUTHENTICATED
+    def expect_body(self, wait: Wait) -> None:
+        """Read a body next; `wait` is the kind of a read that waits for the client."""
+        self._wait = wait
         self.rate.expect_body()
 
     def chunk(self, size_hint: int | None = None) -> bytes:
@@ -167,13 +163,8 @@ class Reader(SocketUnreader):
             yield
             return
         release_connection()
-        with self._pool.releases_slot(self._wait, self), self.rate.waiting():
+        with self._pool.releases_slot(self._wait, self._client.name, self), self.rate.waiting():
             yield
-
-    @property
-    def client(self) -> str:
-        """The name of the client."""
-        return self._client.name
 
     def progress(self) -> float:
         """Return the bytes per second that the client sends."""
@@ -195,7 +186,7 @@ class Reader(SocketUnreader):
         In the block a read that waits raises TimeoutError once `is_over` returns True.
         """
         release_connection()
-        with self._pool.releases_slot(Wait.UNAUTHENTICATED, self):
+        with self._pool.releases_slot(Wait.UNAUTHENTICATED, self._client.name, self):
             self._is_over = is_over
             try:
                 yield

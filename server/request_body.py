@@ -6,8 +6,8 @@ chunked reader copies the whole read-ahead for each chunk.
 
 import io
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from gunicorn.http.errors import (
     ChunkMissingTerminator,
@@ -42,30 +42,6 @@ _NEXT_CHUNK = re.compile(rb"\r\n0{0,8}([1-9A-Fa-f][0-9A-Fa-f]{0,7})\r\n")
 _NEXT_EXTENDED = re.compile(rb"\r\n([1-9A-Fa-f][0-9A-Fa-f]{0,7});[A-Za-z0-9]{1,5}\r\n")
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-
-
-class Input(Protocol):
-    """The `wsgi.input` of PEP 3333, and `receive_into`."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes; none means end of file."""
-        ...
-
-    def readline(self, size: int = -1, /) -> bytes:
-        """Return the next line, at most `size` bytes."""
-        ...
-
-    def readlines(self, hint: int = -1, /) -> list[bytes]:
-        """Return the remaining lines."""
-        ...
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Iterate over the remaining lines."""
-        ...
-
-    def receive_into(self, view: memoryview, /) -> int:
-        """Read the available bytes into `view`; wait only for the first; 0 means end of file."""
-        ...
 
 
 class Decoder(io.RawIOBase):
@@ -132,10 +108,10 @@ class ChunkDecoder(Decoder):
         self._error: Exception | None = None
 
     def readinto(self, view: Any, /) -> int:
-        """Put what is there into `view`, wait only for the first byte; 0 at the end.
+        """Read the available bytes into `view`; wait only for the first; 0 means end of file.
 
-        Raises OSError, among them NoMoreData, and ParseException, each only after all data before the error was read:
-        an upload can resume there.
+        Raises OSError (NoMoreData is one) and ParseException, each only after all data before the error was read: an
+        upload can resume there.
         """
         if self._error is not None:
             raise self._error
@@ -249,8 +225,25 @@ class ChunkDecoder(Decoder):
         self._end += size
 
 
+class AwaitedDecoder(Decoder):
+    """A body that asks for 100 Continue before the first read (RFC 9110, 10.1.1).
+
+    So a request that method, path or header fields decide is refused before the client sends the body.
+    """
+
+    def __init__(self, decoder: Decoder, send_100_continue: Callable[[], None]) -> None:
+        """Read from `decoder`, and call `send_100_continue`, which is idempotent, before each read."""
+        self._decoder = decoder
+        self._send_100_continue = send_100_continue
+
+    def readinto(self, view: Any, /) -> int:
+        """Read the available bytes into `view`, as the other decoder does."""
+        self._send_100_continue()
+        return self._decoder.readinto(view)
+
+
 class BodyInput(io.BufferedReader):
-    """A body as the application reads it."""
+    """The `wsgi.input` of PEP 3333, and `receive_into`."""
 
     raw: Decoder
 
@@ -283,39 +276,3 @@ class _NoBody(BodyInput):
 
 NO_BODY = _NoBody(_Nothing())
 """The body of every request without one; a new object for each would cost 2 µs."""
-
-
-class AwaitedInput:
-    """A body that asks for 100 Continue before the first read (RFC 9110, 10.1.1).
-
-    So a request that method, path or header fields decide is refused before the client sends the body.
-    """
-
-    def __init__(self, stream: Input, send_100_continue: Callable[[], None]) -> None:
-        """Read from `stream`, and call `send_100_continue`, which is idempotent, before each read."""
-        self._stream = stream
-        self._send_100_continue = send_100_continue
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes; none means end of file."""
-        self._send_100_continue()
-        return self._stream.read(size)
-
-    def readline(self, size: int = -1, /) -> bytes:
-        """Return the next line, at most `size` bytes."""
-        self._send_100_continue()
-        return self._stream.readline(size)
-
-    def readlines(self, hint: int = -1, /) -> list[bytes]:
-        """Return the remaining lines."""
-        self._send_100_continue()
-        return self._stream.readlines(hint)
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._send_100_continue()
-        return iter(self._stream)
-
-    def receive_into(self, view: memoryview, /) -> int:
-        """Read the available bytes into `view`; wait only for the first; 0 means end of file."""
-        self._send_100_continue()
-        return self._stream.receive_into(view)

@@ -20,7 +20,7 @@ from server.reader import MIN_BYTES_PER_SECOND, WINDOW_SECONDS
 
 # A send buffer takes this much at once; beyond it the send may wait for the client.
 SMALL_BYTES = 64 * 1024
-# Values that repeat are short; a long one may echo what a client chose.
+# Header values that repeat are short; a longer one may repeat what a client sent, and is not cached.
 REMEMBERED_CHARACTERS = 1024
 # The offset of `tcpi_bytes_acked` in `struct tcp_info` (linux/tcp.h), and the least size of the struct.
 _ACKNOWLEDGED_AT = 120
@@ -30,17 +30,17 @@ _YOUNG_SECONDS = 1.0
 
 
 class SendRate:
-    """The rate at which a client receives, otherwise one that reads a byte now and then holds a place forever.
+    """The rate at which a client receives: one that reads a byte now and then must not hold a place forever.
 
-    The kernel's count of acknowledged bytes tells: `sendfile` is one system call until the end of the file. A send that
-    does not wait is not measured.
+    The kernel counts the acknowledged bytes, since `sendfile` is one system call until the end of the file. A send
+    that does not wait is not measured.
     """
 
-    __slots__ = ("_before", "_client", "_clock", "_since", "_sock", "_window", "sent")
+    __slots__ = ("_before", "_clock", "_since", "_sock", "_window", "client", "sent")
 
     def __init__(self, sock: socket.socket, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
         self._sock = sock
-        self._client = client
+        self.client = client
         self._clock = clock
         self._window: _Window | None = None
         self._since: float | None = None
@@ -83,11 +83,6 @@ class SendRate:
         # 0 means that the kernel does not count (some sandboxes). TCP_USER_TIMEOUT ends a client that receives nothing.
         return 0 < window.acknowledged < before + WINDOW_SECONDS * MIN_BYTES_PER_SECOND
 
-    @property
-    def client(self) -> str:
-        """The name of the client."""
-        return self._client.name
-
     def evict(self) -> None:
         """Reset the connection: after a normal close the kernel keeps the unsent bytes as long as the client likes."""
         with suppress(OSError):
@@ -123,24 +118,18 @@ class RegistryResponse(Response):
         self._send_rate = send_rate
         send_rate.expect_answer()
         self._head = b""
-        self._wait = Wait.UNAUTHENTICATED
-        self._is_continue_due = False
+        self.wait = Wait.UNAUTHENTICATED
+        """The kind of a send that waits for the client."""
+        self.is_continue_due = False
+        """Whether the client waits for 100 Continue before it sends the body."""
         self.status_code: int | None = None
         self.request_id = ""
         self.is_complete = False
 
-    def expect_client(self, *, is_admitted: bool) -> None:
-        """Choose the kind of wait; `is_admitted` means that a view authorizes the client."""
-        self._wait = Wait.TRANSFER if is_admitted else Wait.UNAUTHENTICATED
-
-    def expect_100_continue(self) -> None:
-        """Remember that the client waits for 100 Continue before it sends the body."""
-        self._is_continue_due = True
-
     def send_100_continue(self) -> None:
         """Send 100 Continue, once, if the client waits for it."""
-        if self._is_continue_due:
-            self._is_continue_due = False
+        if self.is_continue_due:
+            self.is_continue_due = False
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def should_close(self) -> bool:
@@ -151,7 +140,7 @@ class RegistryResponse(Response):
         """
         body = getattr(self.req, "body", None)
         has_failed = body is not None and body.failed
-        return has_failed or self._is_continue_due or super().should_close()
+        return has_failed or self.is_continue_due or super().should_close()
 
     def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Add the application's header fields. Raises gunicorn's errors for a malformed one."""
@@ -230,7 +219,10 @@ class RegistryResponse(Response):
             with suppress(BlockingIOError):
                 sent = self.sock.send(data, socket.MSG_DONTWAIT)
         if sent < len(data):
-            with self._pool.releases_slot(self._wait, self._send_rate), self._send_rate.waiting():
+            with (
+                self._pool.releases_slot(self.wait, self._send_rate.client.name, self._send_rate),
+                self._send_rate.waiting(),
+            ):
                 self.sock.sendall(memoryview(data)[sent:])
         # Afterwards: bytes in the send buffer count as a send in progress.
         self._send_rate.sent += len(data)
@@ -238,7 +230,10 @@ class RegistryResponse(Response):
     def _send_file(self, descriptor: int, offset: int, size: int) -> None:
         out, end = self.sock.fileno(), offset + size
         # Before the head is sent: if too many threads wait, a 503 is still possible.
-        with self._pool.releases_slot(Wait.TRANSFER, self._send_rate), self._send_rate.waiting():
+        with (
+            self._pool.releases_slot(Wait.TRANSFER, self._send_rate.client.name, self._send_rate),
+            self._send_rate.waiting(),
+        ):
             head, self._head = self._head, b""
             self.sock.sendall(head, socket.MSG_MORE)
             while offset < end:

@@ -1,7 +1,5 @@
 """Refuse gunicorn's settings that this worker would silently ignore."""
 
-from collections.abc import Iterator
-
 from gunicorn.config import Config
 
 from core.start_error import StartError
@@ -68,12 +66,7 @@ _OWN_VARIABLES = ("REGISTRY_", "CONFIG_PATH=", "DJANGO_")
 
 def check(cfg: Config) -> None:
     """Raise StartError if `cfg` has a setting without effect; the message has a line for each."""
-    if lines := list(_refusals(cfg)):
-        raise StartError("\n".join(lines))
-
-
-def _refusals(cfg: Config) -> Iterator[str]:
-    defaults = Config()
+    lines, defaults = [], Config()
     for name, remedy in REMEDIES.items():
         value = cfg.settings[name].get()
         if name == "errorlog" and cfg.capture_output:
@@ -81,8 +74,12 @@ def _refusals(cfg: Config) -> Iterator[str]:
         if value != (_OURS[name] if name in _OURS else defaults.settings[name].get()):
             flag = (cfg.settings[name].cli or [""])[-1]
             shown = f"{name} ({flag})" if flag else name
-            yield f"gunicorn's setting {shown} has no effect on this server: {remedy}"
+            lines.append(f"gunicorn's setting {shown} has no effect on this server: {remedy}")
     for variable in cfg.raw_env:
         if variable.startswith(_OWN_VARIABLES):
             name = variable.partition("=")[0]
-            yield f"gunicorn's setting raw_env (--env) sets {name} too late: set it in gunicorn's own environment"
+            lines.append(
+                f"gunicorn's setting raw_env (--env) sets {name} too late: set it in gunicorn's own environment"
+            )
+    if lines:
+        raise StartError("\n".join(lines))

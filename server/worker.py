@@ -35,8 +35,8 @@ from server.exchange import Exchange
 from server.listener import LISTENER
 from server.open_connections import OpenConnections
 from server.places import Client
-from server.pool import CrowdedError, Pool
-from server.request_body import AwaitedInput
+from server.pool import CrowdedError, Pool, Wait
+from server.request_body import AwaitedDecoder, BodyInput
 from server.response import RegistryResponse
 
 # The client closed the connection.
@@ -276,13 +276,13 @@ class Worker(ThreadWorker):
         # These views read the body only of an authorized client; a login has to read it first.
         path = environ["PATH_INFO"]
         is_admitted = path.startswith("/v2/") and path.rstrip("/") != "/v2/token"
-        conn.reader.expect_body(is_admitted=is_admitted)
-        resp.expect_client(is_admitted=is_admitted)
+        resp.wait = Wait.TRANSFER if is_admitted else Wait.UNAUTHENTICATED
+        conn.reader.expect_body(resp.wait)
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = req.body
         if is_continue_due and not req.body.is_finished:
-            resp.expect_100_continue()
-            environ["wsgi.input"] = AwaitedInput(req.body, resp.send_100_continue)
+            resp.is_continue_due = True
+            environ["wsgi.input"] = BodyInput(AwaitedDecoder(req.body.raw, resp.send_100_continue))
         self._answer(resp, environ)
         return not resp.should_close()
 

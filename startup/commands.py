@@ -1,7 +1,7 @@
 """`manage.py` with its own help, error messages and version check."""
 
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.core.management import BaseCommand, ManagementUtility, get_commands
@@ -52,11 +52,19 @@ class Commands(ManagementUtility):
         return "\n".join(lines)
 
     def fetch_command(self, subcommand: str) -> BaseCommand:
-        """Return the command, which reports an error in one line."""
+        """Return the command, which reports errors in one line and refuses to write into a newer database."""
         command = super().fetch_command(subcommand)
         # The command reports the error itself; only `runjobs` goes on and needs the log.
         database_fault.logger.disabled = subcommand != "runjobs"
-        command.execute = _guarded(command.execute, is_writing=subcommand in _WRITING)  # type: ignore[method-assign]
+        execute = command.execute
+
+        def guarded(*args: Any, **options: Any) -> str | None:
+            with explained():
+                if subcommand in _WRITING:
+                    setup.refuse_newer()
+                return execute(*args, **options)
+
+        command.execute = guarded  # type: ignore[method-assign]
         return command
 
     def _described(self, names: Iterable[str]) -> Iterator[str]:
@@ -64,15 +72,3 @@ class Commands(ManagementUtility):
             text = _VERSION if name == "version" else self.fetch_command(name).help
             first_sentence = f"{text.partition('. ')[0].removesuffix('.')}."
             yield f"  {name:<18} {textwrap.shorten(first_sentence, 100, placeholder='…')}"
-
-
-def _guarded(execute: Callable[..., str | None], *, is_writing: bool) -> Callable[..., str | None]:
-    """Wrap `execute`: explain errors, and refuse to write into a newer database."""
-
-    def guarded(*args: Any, **options: Any) -> str | None:
-        with explained():
-            if is_writing:
-                setup.refuse_newer()
-            return execute(*args, **options)
-
-    return guarded

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from pathlib import Path
 
 from configuration.values import Configuration
 from core.private_files import make_private_folder
@@ -15,7 +14,17 @@ def check(configuration: Configuration) -> None:
     if configuration.storage.backend == "filesystem":
         folders[configuration.storage.rootdirectory] = "storage.filesystem.rootdirectory"
     for folder, key_path in folders.items():
-        _check(key_path, folder)
+        try:
+            make_private_folder(folder)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(b"0")
+                file.flush()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise StartError(
+                f"{key_path}: {folder.absolute()} can't be written ({reason}); "
+                f"make it a folder that user id {os.geteuid()} may write, or name another"
+            ) from error
 
 
 def _has_data(configuration: Configuration) -> bool:
@@ -23,17 +32,3 @@ def _has_data(configuration: Configuration) -> bool:
     auth = configuration.auth
     has_keys = auth.signing_method == "rsa" and auth.keys == "folder" and auth.private_key is None
     return configuration.database.url is None or configuration.server.secret_key is None or has_keys
-
-
-def _check(key_path: str, folder: Path) -> None:
-    try:
-        make_private_folder(folder)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"0")
-            file.flush()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise StartError(
-            f"{key_path}: {folder.absolute()} can't be written ({reason}); "
-            f"make it a folder that user id {os.geteuid()} may write, or name another"
-        ) from error

@@ -1,7 +1,7 @@
 """Detect a SQLite database older than its storage, such as a copy without the write-ahead log.
 
 The last commits are in the log beside the file until a checkpoint. A copy without the log lacks rows of stored objects.
-A crash keeps the log, so no crash looks like this.
+A crash leaves the log in place, so it is never mistaken for such a copy.
 """
 
 import os

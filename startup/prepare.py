@@ -22,7 +22,6 @@ from core.start_error import StartError
 from server import cpu_affinity, unsupported_settings
 from server import listener as listening
 from startup import folders
-from startup.welcome import welcome
 
 FIRST_CONFIGURATION = Path("config.yaml")
 
@@ -35,6 +34,23 @@ _NO_SUPERUSER = (
     "No active superuser: nobody can open all of /admin/. Make one with `manage.py createsuperuser`, or with "
     "`superuser: true` in the configuration. It opens the admin only; rules alone allow to push and pull."
 )
+
+
+_WELCOME = """\
+==============================================================================
+This is a new registry. It wrote {path} with one administrator:
+
+    name:      {name}
+    password:  {password}
+
+The password is shown this once; the file holds only its hash. Next:
+
+    docker login localhost:{port} --username {name}
+    docker tag alpine localhost:{port}/hello/alpine
+    docker push localhost:{port}/hello/alpine
+
+Users, rules and repositories: http://localhost:{port}/admin/
+=============================================================================="""
 
 
 class Contents(NamedTuple):
@@ -79,7 +95,8 @@ def _prepare(cfg: Config) -> tuple[str, ...]:
         made = write_first(FIRST_CONFIGURATION)
         in_force.cache_clear()
         if made is not None:
-            _say(welcome(made, in_force().server.port))
+            port = in_force().server.port
+            _say(_WELCOME.format(path=made.path, name=made.name, password=made.password, port=port))
     loaded = in_force()
     for warning in loaded.warnings:
         _say_error(f"warning: {warning}")

@@ -3,7 +3,7 @@
 gunicorn's own reload replaces the workers and kills transfers after `graceful_timeout`. Here a child process imports
 the file, and the workers notice the new permissions version.
 
-    SIGHUP ──> master: starts `loadconfig --reload` ──> SIGCHLD: logs what that one printed
+    SIGHUP ──> master: starts `loadconfig --reload` ──> SIGCHLD: logs what that command printed
 
 The master has no threads, since it forks workers. So the child writes into files, which the master reads after its
 end. gunicorn may reap the child first, so its exit status only adds to the message.
@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import IO, NamedTuple
 
 from gunicorn.arbiter import Arbiter
@@ -31,7 +32,7 @@ class Reload:
     """Runs one import at a time; requests during an import cause one more."""
 
     def __init__(self, command: Sequence[str], running: Mapping[str, str], said: Collection[str] = ()) -> None:
-        """Take the command, the marks of the settings in effect, and the warnings already printed."""
+        """Take the command, the marks of the settings in effect, and the warnings that were printed already."""
         self._command = command
         self._said = said
         self._running = json.dumps(running).encode()
@@ -68,7 +69,7 @@ class Reload:
 
     def look(self) -> None:
         """Log the result of an import that has ended."""
-        if self._import is None or not self._import.is_over():
+        if self._import is None or self._import.process.poll() is None:
             return
         self._said = self._import.log(self._said)
         self._import = None
@@ -78,7 +79,7 @@ class Reload:
     def stop(self) -> None:
         """Terminate a running import; the database rolls back its transaction."""
         if self._import is not None:
-            self._import.stop()
+            self._import.process.terminate()
 
 
 class _Outcome(NamedTuple):
@@ -97,25 +98,19 @@ class _Import:
         with ExitStack() as stack:
             self._output = stack.enter_context(tempfile.TemporaryFile())
             self._errors = stack.enter_context(tempfile.TemporaryFile())
-            self._process = subprocess.Popen(  # noqa: S603 - the project's own
+            self.process = subprocess.Popen(  # noqa: S603 - the project's own
                 command,
                 stdin=subprocess.PIPE,
                 stdout=self._output,
                 stderr=self._errors,
                 # `systemctl kill -s HUP` signals every process of the service.
-                preexec_fn=_ignore_hangup,  # noqa: PLW1509 - the master has no threads
+                preexec_fn=partial(signal.signal, signal.SIGHUP, signal.SIG_IGN),  # noqa: PLW1509 - the master has no threads
             )
             self._files = stack.pop_all()
         # Shorter than a pipe's buffer, so this never blocks.
-        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        with suppress(BrokenPipeError), self._process.stdin as pipe:
+        assert self.process.stdin is not None  # noqa: S101 - it is a pipe
+        with suppress(BrokenPipeError), self.process.stdin as pipe:
             pipe.write(running)
-
-    def is_over(self) -> bool:
-        return self._process.poll() is not None
-
-    def stop(self) -> None:
-        self._process.terminate()
 
     def log(self, said: Collection[str]) -> Collection[str]:
         """Log the outcome or the errors in one line; return all warnings logged so far.
@@ -127,29 +122,21 @@ class _Import:
         try:
             outcome = _Outcome(**json.loads(output))
         except (ValueError, TypeError):
-            code = self._process.returncode
+            code = self.process.returncode
             cause = f" (signal {-code}, {signal.Signals(-code).name})" if code < 0 else ""
             _log_failure(errors.splitlines() or ["the import exited without output"], cause)
             return said
-        _log_success(outcome, [warning for warning in outcome.warnings if warning not in said])
+        changed, warnings = outcome.needs_restart, [warning for warning in outcome.warnings if warning not in said]
+        level = logging.WARNING if changed or warnings else logging.INFO
+        more = f"; only a restart brings into effect: {', '.join(changed)}" if changed else ""
+        extra = {"changes": outcome.changes, "warnings": warnings[:_MAX_LINES], "needs_restart": changed}
+        logger.log(level, "configuration reloaded: %s%s", outcome.summary, more, extra=extra)
         return frozenset(outcome.warnings)
 
 
 def _content(file: IO[bytes]) -> str:
     file.seek(0)
     return file.read().decode(errors="replace")
-
-
-def _ignore_hangup() -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-def _log_success(outcome: _Outcome, warnings: Sequence[str]) -> None:
-    changed = outcome.needs_restart
-    level = logging.WARNING if changed or warnings else logging.INFO
-    more = f"; only a restart brings into effect: {', '.join(changed)}" if changed else ""
-    extra = {"changes": outcome.changes, "warnings": warnings[:_MAX_LINES], "needs_restart": changed}
-    logger.log(level, "configuration reloaded: %s%s", outcome.summary, more, extra=extra)
 
 
 def _log_failure(lines: Sequence[str], cause: str = "") -> None:

@@ -13,6 +13,6 @@ def forget_passwords() -> None:
 def forget_logins() -> None:
     """Forget passwords, known networks, and the failures that no database holds."""
     forget_passwords()
-    throttle._unstored.clear()
+    throttle._unstored._times.clear()
     known_networks._stored.clear()
     known_networks._unstored.clear()

@@ -35,7 +35,9 @@ def wait_until_written() -> None:
 
 def is_all_written() -> bool:
     """Tell whether this process has no write left to do."""
-    return deferred_writes._writes.is_idle()
+    writes = deferred_writes._writes
+    with writes._lock:
+        return not writes._pending and writes._thread is None
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -4,7 +4,5 @@ from django.apps import AppConfig
 
 
 class TokensConfig(AppConfig):
-    """Prove it."""
-
     name = "tokens"
     default_auto_field = "django.db.models.BigAutoField"

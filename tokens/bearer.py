@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from accounts import permissions_version
 from acl.actions import Access
 from core.api.errors import ErrorCode, RegistryError
-from core.api.notes import note_account
+from core.api.notes import ACCOUNT, ANONYMOUS_NAME, JTI
 from tokens.challenge import ChallengeError, bearer_challenge
 from tokens.verify import Bearer, ExpiredTokenError, InvalidTokenError, verify
 
@@ -34,7 +34,8 @@ def bearer_of(
     except InvalidTokenError as error:
         logger.info("token refused", extra={"reason": str(error), "client": request.META.get("REMOTE_ADDR")})
         raise unauthorized(request, wanted, "invalid_token") from error
-    note_account(request, bearer.identity.name, bearer.claims.token_id)
+    request.META[ACCOUNT] = bearer.identity.name or ANONYMOUS_NAME
+    request.META[JTI] = bearer.claims.token_id
     return bearer
 
 

@@ -1,4 +1,4 @@
-"""The `WWW-Authenticate` header: realm, service and scope of the token to request.
+"""The `WWW-Authenticate` header: Bearer for `/v2/`, Basic for the token endpoint.
 
 Source: Docker token authentication specification, "How to authenticate"; RFC 6750, section 3.
 """
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from acl.actions import Access
+from core.api.errors import ErrorCode, RegistryError
 from core.api.host import host_of
 from tokens.scope import format_access
 
@@ -22,9 +23,15 @@ def bearer_challenge(
     error: ChallengeError | None = None,
     description: str | None = None,
 ) -> str:
-    """Return the header's value, without empty parameters, which stop docker's parser."""
+    """Return the header's value: realm, service and scope of the token to request.
+
+    The realm is under the configured public URL or the request's. Empty parameters stop docker's parser, so they are
+    left out.
+    """
+    public_url = settings.REGISTRY.server.public_url
+    base = public_url.rstrip("/") if public_url else f"{request.scheme}://{host_of(request)}"
     parameters = {
-        "realm": realm(request),
+        "realm": f"{base}/v2/token",
         "service": settings.REGISTRY.auth.service,
         "scope": " ".join(format_access(access) for access in wanted),
         "error": error,
@@ -33,16 +40,11 @@ def bearer_challenge(
     return "Bearer " + ",".join(f'{name}="{_quotable(value)}"' for name, value in parameters.items() if value)
 
 
-def basic_challenge() -> str:
-    """Return the Basic challenge of the token endpoint."""
-    return f'Basic realm="{_quotable(settings.REGISTRY.auth.realm)}"'
-
-
-def realm(request: HttpRequest) -> str:
-    """Return the absolute URL of the token endpoint, under the configured public URL or the request's."""
-    public_url = settings.REGISTRY.server.public_url
-    base = public_url.rstrip("/") if public_url else f"{request.scheme}://{host_of(request)}"
-    return f"{base}/v2/token"
+def wrong_credentials(detail: str = "wrong account or password") -> RegistryError:
+    """Return the 401 of the token endpoint, with a Basic challenge."""
+    challenge = f'Basic realm="{_quotable(settings.REGISTRY.auth.realm)}"'
+    # Without a detail docker prints only "unauthorized".
+    return RegistryError(ErrorCode.UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})
 
 
 def _quotable(value: str) -> str:

@@ -9,15 +9,10 @@ from django.http import HttpRequest
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A name and a password, not verified; the password is left out of `repr`."""
+    """A name and a password, which are not verified; `repr` leaves the password out."""
 
     name: str
     password: str = field(repr=False)
-
-    @property
-    def are_blank(self) -> bool:
-        """Tell whether both are empty, as some clients send for anonymous access."""
-        return not self.name and not self.password
 
 
 class MalformedCredentialsError(ValueError):

@@ -32,12 +32,8 @@ class IssuedToken:
     token: str
     issued_at: datetime
     expires_in_seconds: int
-    granted: tuple[Access, ...]
-
-    @property
-    def scope(self) -> str:
-        """The granted scopes, separated by spaces."""
-        return " ".join(format_access(access) for access in self.granted if access.actions)
+    scope: str
+    """The granted scopes, separated by spaces."""
 
 
 def issue(identity: Identity, requested: Iterable[Access]) -> IssuedToken:
@@ -54,11 +50,12 @@ def issue(identity: Identity, requested: Iterable[Access]) -> IssuedToken:
     granted = tuple(Access(a.type, a.name, _allowed(identity, a, version)) for a in wanted)
     issued_at = int(time.time())
     lifetime = int(settings.REGISTRY.auth.expiration.total_seconds())
-    key = ring.active_key()
+    key = ring.current().active
     claims = _claims(identity, granted, issued_at, lifetime)
     token = jwt.encode(claims, key.signing, algorithm=key.algorithm, headers={"kid": key.kid})
     _refuse_above(len(token))
-    return IssuedToken(token, datetime.fromtimestamp(issued_at, UTC), lifetime, granted)
+    scope = " ".join(format_access(access) for access in granted if access.actions)
+    return IssuedToken(token, datetime.fromtimestamp(issued_at, UTC), lifetime, scope)
 
 
 def _refuse_above(size: int, at_least: str = "") -> None:

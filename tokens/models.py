@@ -6,7 +6,7 @@ from django.db import models
 
 
 class RefreshToken(models.Model):
-    """A login, valid until it is revoked or idle for too long, or its account changes.
+    """A refresh token, valid until it is revoked, unused for too long, or its account changes.
 
     Only a hash of the token is stored, so a copy of the table yields no token.
     """

@@ -1,7 +1,7 @@
 """Issue, redeem and revoke refresh tokens.
 
-Source: Docker token authentication specification, "OAuth2"; RFC 6749, section 6. A token is 256 random bits, so a
-plain hash of it is as good as a slow one.
+Source: Docker token authentication specification, "OAuth2"; RFC 6749, section 6. A token is 256 random bits, so it
+needs no slow hash.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from tokens.models import RefreshToken
 
 PREFIX = "rrt_"
 IDLE = timedelta(days=90)
-# The resolution of `used_at`: at most one write an hour.
+# The resolution of `used_at`, so that a token causes at most one write an hour.
 USED_STEP = timedelta(hours=1)
 # Machines log in for every job and never revoke: beyond this number the least recently used tokens are deleted.
 MAX_PER_ACCOUNT = 1000
-# How long a login waits for the database's lock, to store a new token and to update `used_at`.
+# The longest wait for the database's lock, to store a new token and to update `used_at`.
 ISSUE_PATIENCE_SECONDS = 5.0
 USED_PATIENCE_SECONDS = 0.2
 

@@ -29,7 +29,8 @@ def parse_scopes(values: Iterable[str]) -> tuple[Access, ...]:
     """
     listed = list(values)
     if sum(map(len, listed)) > MAX_CHARACTERS:
-        raise _scope_error(f"the scopes have more than {MAX_CHARACTERS} characters")
+        detail = f"the scopes have more than {MAX_CHARACTERS} characters"
+        raise RegistryError(ErrorCode.SCOPE_INVALID, detail, message=detail)
     merged: dict[tuple[str, str], set[str]] = {}
     for access in (_parse_scope(text) for value in listed for text in value.split(" ") if text):
         merged.setdefault((access.type, access.name), set()).update(access.actions)
@@ -48,9 +49,6 @@ def _parse_scope(text: str) -> Access:
     name, _, listed = rest.rpartition(":")
     actions = frozenset(action for action in listed.split(",") if action)
     if not (_TYPE.fullmatch(type_) and _NAME.fullmatch(name) and all(map(_ACTION.fullmatch, actions))):
-        raise _scope_error(f"scope {quoted(text)} is not of the form type:name:actions")
+        detail = f"scope {quoted(text)} is not of the form type:name:actions"
+        raise RegistryError(ErrorCode.SCOPE_INVALID, detail, message=detail)
     return Access(type_, name, actions)
-
-
-def _scope_error(detail: str) -> RegistryError:
-    return RegistryError(ErrorCode.SCOPE_INVALID, detail, message=detail)

@@ -16,7 +16,6 @@ from acl.rules import IdentityRules
 from core.caches import TTLCache
 from tokens.issue import CREDENTIAL_CHARACTERS, MAX_TOKEN_BYTES
 from tokens.keys import ring
-from tokens.keys.signing_key import SigningKey
 
 LEEWAY_SECONDS = 60
 CACHE_SECONDS = 300
@@ -24,8 +23,8 @@ CACHE_SECONDS = 300
 _REQUIRED = {"iss": str, "sub": str, "aud": str, "exp": int, "nbf": int, "iat": int, "jti": str}
 _REPOSITORY_TYPES = ("repository", "repository(plugin)")
 
-# Clients fill this cache: 2,000 tokens for one repository each weigh 4,000, and a token with as many short names as fit
-# weighs 80. A name takes about 200 bytes.
+# Clients fill this cache, so it is limited by weight: a token weighs one and one more for each name, which takes about
+# 200 bytes. 2,000 tokens for one repository each weigh 4,000; a token with as many short names as fit weighs 80.
 _verified_claims: TTLCache["Claims"] = TTLCache(CACHE_SECONDS, limit=20_000)
 
 
@@ -78,7 +77,7 @@ class ExpiredTokenError(InvalidTokenError):
 
 
 def verify(token: str, version: str) -> Bearer:
-    """Return the bearer of `token`. Raises InvalidTokenError; ExpiredTokenError if only its time is over."""
+    """Return the bearer of `token`. Raises InvalidTokenError, or ExpiredTokenError if all but its expiry is valid."""
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidTokenError("the token is too long")
     claims = _claims_of(token)
@@ -109,8 +108,7 @@ def _claims_of(token: str) -> Claims:
 
 def _decode(token: str) -> Claims:
     try:
-        key = _key_of(token)
-        return _checked(key.kid, _decode_with(key, token))
+        return _verified(token)
     except InvalidTokenError:
         raise
     except Exception as error:
@@ -118,16 +116,13 @@ def _decode(token: str) -> Claims:
         raise InvalidTokenError(f"the token is not valid: {type(error).__name__}") from error
 
 
-def _key_of(token: str) -> SigningKey:
-    key = ring.verifying_key(jwt.get_unverified_header(token).get("kid"))
+def _verified(token: str) -> Claims:
+    kid = jwt.get_unverified_header(token).get("kid")
+    key = ring.current().by_kid.get(kid) if isinstance(kid, str) else None
     if key is None:
         raise InvalidTokenError("the token names a key that is not known here")
-    return key
-
-
-def _decode_with(key: SigningKey, token: str) -> dict[str, Any]:
     auth = settings.REGISTRY.auth
-    return jwt.decode(
+    claims = jwt.decode(
         token,
         key.verifying,
         algorithms=[key.algorithm],
@@ -137,6 +132,7 @@ def _decode_with(key: SigningKey, token: str) -> dict[str, Any]:
         # Checked at each use: claims are cached, and an upload may outlive its token.
         options={"require": list(_REQUIRED), "verify_exp": False},
     )
+    return _checked(key.kid, claims)
 
 
 def _checked(kid: str, claims: dict[str, Any]) -> Claims:

@@ -2,5 +2,5 @@
 
 `site`        Django's admin site with the pages of a second factor
 `forms`       the login, and the change of one's own password
-`code_forms`  what takes a code of the second factor
+`code_forms`  forms for a code of the second factor
 """

@@ -54,11 +54,13 @@ class RegistryAdminSite(UnfoldAdminSite):
         try:
             return super().login(request, extra_context)
         except TooManyFailuresError as error:
-            return _refusal(
-                f"{error.reason.capitalize()}; wait {error.retry_after_seconds} s.", error.retry_after_seconds
-            )
+            seconds = error.retry_after_seconds
+            detail = f"{error.reason.capitalize()}; wait {seconds} s."
         except BusyError:
-            return _refusal(CROWDED, BUSY_SECONDS)
+            detail, seconds = CROWDED, BUSY_SECONDS
+        # Plain text: a page takes four times as long.
+        headers = {"Retry-After": str(seconds)}
+        return HttpResponse(detail, status=429, content_type="text/plain; charset=utf-8", headers=headers)
 
     def password_change(  # type: ignore[override]  # the stubs leave the redirect out that comes after the page
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -80,7 +82,8 @@ class RegistryAdminSite(UnfoldAdminSite):
         if second_factor.is_verified(request):
             return HttpResponseRedirect(_following(request))
         if request.method == "POST" and "leave" in request.POST:
-            return _leave(request)
+            logout(request)
+            return _redirect("login", request)
         form = CodeForm(factor, request, request.POST or None)
         if form.is_valid():
             second_factor.mark_verified(request, factor)
@@ -94,7 +97,8 @@ class RegistryAdminSite(UnfoldAdminSite):
         if not super().has_permission(request):
             return _redirect("login", request)
         if request.method == "POST" and "leave" in request.POST:
-            return _leave(request)
+            logout(request)
+            return _redirect("login", request)
         factor = second_factor.factor_of(request.user)
         if factor is None:
             return self._set_up(request)
@@ -121,7 +125,7 @@ class RegistryAdminSite(UnfoldAdminSite):
         return self._page(request, "admin/second_factor_setup.html", "Second factor", form=form, secret=secret, **shown)
 
     def _manage(self, request: HttpRequest, factor: SecondFactor) -> HttpResponse:
-        # Otherwise a browser has reloaded the recovery codes and repeats the POST of the setup.
+        # A browser that reloads the page of the recovery codes repeats the POST of the setup: that asks for nothing.
         is_asked = "remove" in request.POST or "renew" in request.POST
         form = CodeForm(factor, request, request.POST if is_asked else None)
         if form.is_valid() and "remove" in request.POST:
@@ -142,17 +146,6 @@ class RegistryAdminSite(UnfoldAdminSite):
 
     def _page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
         return TemplateResponse(request, template, self.each_context(request) | {"title": title} | context)
-
-
-def _refusal(detail: str, seconds: int) -> HttpResponse:
-    # Plain text: a page takes four times as long.
-    headers = {"Retry-After": str(seconds)}
-    return HttpResponse(detail, status=429, content_type="text/plain; charset=utf-8", headers=headers)
-
-
-def _leave(request: HttpRequest) -> HttpResponseRedirect:
-    logout(request)
-    return _redirect("login", request)
 
 
 def _redirect(name: str, request: HttpRequest) -> HttpResponseRedirect:

@@ -11,7 +11,7 @@ LIMIT = 10_000
 
 
 class FailureMemory:
-    """When the failures of each key are forgiven; a full cache evicts the earliest time."""
+    """The time when the failures of each key are forgiven; a full cache evicts the earliest time."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
@@ -27,15 +27,11 @@ class FailureMemory:
         with self._lock:
             time = moved(self.get(key, otherwise))
             if len(self._times) >= self._limit and key not in self._times:
-                # The earliest is forgiven, or one failure: guesses at many accounts don't evict those at one.
+                # Guesses at many accounts have few failures each, so they don't evict many guesses at one account.
                 del self._times[min(self._times, key=lambda known: self._times[known])]
             self._times[key] = time
 
     def forget(self, key: Key) -> None:
-        """Remove `key`, once the database has it."""
+        """Remove `key`, whose failures the database has stored."""
         with self._lock:
             self._times.pop(key, None)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._times.clear()

@@ -5,7 +5,7 @@ with guesses.
 
     a place is free                              ──> the request takes it
     the queue is full, the network has less
-      than its share and another one more        ──> the network with the most waits loses its newest
+      than its share and another one more        ──> it replaces the newest wait of the largest network
     the queue is full otherwise                  ──> BusyError
     a core is free                               ──> the oldest wait of the next network takes it
 
@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from core.blocking import blocking_io
 
@@ -24,12 +25,12 @@ class BusyError(Exception):
     """The queue is full, or the wait was too long; the client should retry."""
 
 
+@dataclass(eq=False)
 class _Wait:
     """A request in the queue; it may have a core already."""
 
-    def __init__(self) -> None:
-        self.is_over = threading.Event()
-        self.has_core = False
+    is_over: threading.Event = field(default_factory=threading.Event)
+    has_core: bool = False
 
     def end(self, *, has_core: bool) -> None:
         self.has_core = has_core

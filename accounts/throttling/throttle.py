@@ -6,13 +6,14 @@
     an account's codes           10  30 s                no code of the account is checked: `accounts.second_factor`
     an account, any address      50  30 s                a warning in the log, at most once an hour; no refusal
 
-A refused guess reveals nothing. The owner still logs in from other addresses, or by a password that this process has
-cached. The limit of an address does not apply to accounts that have logged in from it before (`known_networks`), so an
-attacker at a shared address locks none of them out, but may learn which accounts they are. Refused tries don't count,
-so nobody waits longer than half a minute. Five addresses are needed to trigger the warning. An address is an IPv4
-address or an IPv6 /64; behind a unix socket there is none, and only the failures of each account count.
+A refusal does not reveal whether the password is right. The owner can still log in from other addresses, or with a
+password that this process has cached. The limit of an address does not apply to accounts that have logged in from it
+before (`known_networks`): an attacker at a shared address locks none of them out, but may learn which accounts they
+are. Refused tries don't count, so nobody waits longer than half a minute. The warning needs failures from five
+addresses. An address is an IPv4 address or an IPv6 /64; a unix socket has none, and only the failures of each account
+count.
 
-A login does not reset the count: otherwise each login of the owner behind a shared address gives a guesser new tries.
+A login does not reset the count: otherwise each login of the owner gives a guesser at a shared address new tries.
 
 While the database can't be written, each process counts in its own memory, starting from the row; the next failure that
 can be stored writes that count to the row.
@@ -48,13 +49,13 @@ class Limit:
     tries: int
     forgiven_after: timedelta
 
-    @property
-    def allowance(self) -> timedelta:
-        """How far in the future `forgiven_at` may be while a try is left.
+    def wait_seconds(self, forgiven_at: datetime, now: datetime) -> int:
+        """Return the seconds until the next try, 0 while one is left.
 
-        A row stores no number of failures, only the time when all are forgiven.
+        A row stores no number of failures, only the time `forgiven_at` when all are forgiven.
         """
-        return self.forgiven_after * (self.tries - 1)
+        allowance = self.forgiven_after * (self.tries - 1)
+        return max(0, math.ceil((forgiven_at - now - allowance).total_seconds()))
 
 
 OF_ACCOUNT = Limit(10, timedelta(seconds=30))
@@ -80,7 +81,7 @@ _in_flight_lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The reason, as `too many wrong passwords from this address`, and the seconds until the next try."""
+    """The reason, such as `too many wrong passwords from this address`, and the seconds until the next try."""
 
     reason: str
     seconds: int
@@ -101,7 +102,8 @@ def refusal(name: str, request: HttpRequest | None, credential: str = "") -> Ref
     for key in keys:
         # With the failures in memory and in flight.
         forgiven_at = max(_unstored.get(key, stored.get(key, now)), now)
-        waits[key] = _wait(key, forgiven_at + _limit(key).forgiven_after * _in_flight[key], now)
+        limit = _limit(key)
+        waits[key] = limit.wait_seconds(forgiven_at + limit.forgiven_after * _in_flight[key], now)
     of_address = (ANY_ACCOUNT, keys[-1][1])
     if keys[0] != of_address and waits.get(of_address) and known_networks.is_known(name, of_address[1]):
         del waits[of_address]
@@ -131,7 +133,10 @@ def count_failure(name: str, request: HttpRequest | None, credential: str = "") 
         is_stored = _is_stored(keys)
     if is_stored:
         with suppress(DatabaseError), short_transaction(PATIENCE_SECONDS):
-            _purge()
+            # Skip rows that another transaction has locked: waiting for them could deadlock.
+            forgiven = FailedLogin.objects.select_for_update(skip_locked=True).filter(forgiven_at__lte=timezone.now())
+            pks = list(forgiven.values_list("pk", flat=True)[:PURGE_BATCH])
+            FailedLogin.objects.filter(pk__in=pks).delete()
 
 
 def _keys(name: str, request: HttpRequest | None, credential: str) -> list[Key]:
@@ -219,10 +224,11 @@ def _should_warn(account: str) -> bool:
     """Count a failure from any address; tell whether to log a warning, at most once an hour."""
     now = timezone.now()
     row = _locked((account, ANYWHERE), now)
-    if row.forgiven_at > now + OF_ACCOUNT_ANYWHERE.allowance:
+    limit = OF_ACCOUNT_ANYWHERE
+    if limit.wait_seconds(row.forgiven_at, now):
         return False  # warned less than an hour ago
-    row.forgiven_at = max(row.forgiven_at, now) + OF_ACCOUNT_ANYWHERE.forgiven_after
-    should_warn = row.forgiven_at > now + OF_ACCOUNT_ANYWHERE.allowance
+    row.forgiven_at = max(row.forgiven_at, now) + limit.forgiven_after
+    should_warn = limit.wait_seconds(row.forgiven_at, now) > 0
     if should_warn:
         row.forgiven_at += WARNING_INTERVAL
     row.save(update_fields=["forgiven_at"])
@@ -231,15 +237,5 @@ def _should_warn(account: str) -> bool:
 
 def _after_failure(key: Key, forgiven_at: datetime, *, now: datetime) -> datetime:
     """Return `forgiven_at` after another failure; a refused try does not count."""
-    return forgiven_at if _wait(key, forgiven_at, now) else max(forgiven_at, now) + _limit(key).forgiven_after
-
-
-def _wait(key: Key, forgiven_at: datetime, now: datetime) -> int:
-    return max(0, math.ceil((forgiven_at - now - _limit(key).allowance).total_seconds()))
-
-
-def _purge() -> None:
-    # Skip rows that another transaction has locked: waiting for them could deadlock.
-    forgiven = FailedLogin.objects.select_for_update(skip_locked=True).filter(forgiven_at__lte=timezone.now())
-    pks = list(forgiven.values_list("pk", flat=True)[:PURGE_BATCH])
-    FailedLogin.objects.filter(pk__in=pks).delete()
+    limit = _limit(key)
+    return forgiven_at if limit.wait_seconds(forgiven_at, now) else max(forgiven_at, now) + limit.forgiven_after

@@ -110,10 +110,12 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
         if "confirmed" not in request.POST:
             return self._confirmation(request, queryset)
         try:
-            confirmed = self._read(request, _CONFIRMED, request.POST["confirmed"])
+            confirmed = self._signer(request, _CONFIRMED).unsign_object(
+                request.POST["confirmed"], max_age=VALID_SECONDS
+            )
         except signing.BadSignature:
             return self._expired(request)
-        progress = replace(confirmed, confirmed_at=time.time())
+        progress = replace(Progress(**confirmed), confirmed_at=time.time())
         progress, is_over = self._slice(request, progress, FIRST_SECONDS)
         return self._end(request, progress) if is_over else HttpResponseRedirect(self._address(request, progress))
 
@@ -124,7 +126,7 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
         if request.method != "GET":
             return HttpResponseNotAllowed(["GET"])
         try:
-            progress = self._read(request, _CONTINUED, state)
+            progress = Progress(**self._signer(request, _CONTINUED).unsign_object(state, max_age=VALID_SECONDS))
         except signing.BadSignature:
             return self._expired(request)
         if time.time() - progress.confirmed_at > TOTAL_SECONDS:
@@ -165,7 +167,7 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
             "names": [self.describe(row) for row in rows],
             "total": total,
             "more": total - len(rows),
-            "confirmed": self._signed(request, _CONFIRMED, progress),
+            "confirmed": self._signer(request, _CONFIRMED).sign_object(asdict(progress), compress=True),
         }
         return self._page(request, "admin/delete_many.html", "Delete multiple objects", context)
 
@@ -186,17 +188,12 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
         return f"{address}?{progress.filters}" if progress and progress.filters else address
 
     def _address(self, request: HttpRequest, progress: Progress) -> str:
-        state = self._signed(request, _CONTINUED, progress)
+        state = self._signer(request, _CONTINUED).sign_object(asdict(progress), compress=True)
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_deleting", args=[state])
 
-    def _signed(self, request: HttpRequest, purpose: str, progress: Progress) -> str:
-        return signing.dumps(asdict(progress), salt=self._salt(request, purpose), compress=True)
-
-    def _read(self, request: HttpRequest, purpose: str, state: str) -> Progress:
-        return Progress(**signing.loads(state, salt=self._salt(request, purpose), max_age=VALID_SECONDS))
-
-    def _salt(self, request: HttpRequest, purpose: str) -> str:
-        return f"{purpose} {self.opts.label} {request.user.pk}"
+    def _signer(self, request: HttpRequest, purpose: str) -> signing.TimestampSigner:
+        """Return the signer for the state of one account's deletion from this list."""
+        return signing.TimestampSigner(salt=f"{purpose} {self.opts.label} {request.user.pk}")
 
     def _expired(self, request: HttpRequest) -> HttpResponse:
         expired = "This confirmation has expired. Select the remaining rows again."

@@ -12,8 +12,8 @@ from gunicorn.http.errors import ParseException
 
 from core.api.errors import ErrorCode, RegistryError
 
-# Read of a body that was refused: a client that still writes when the connection ends gets a broken pipe instead of the
-# answer.
+# How much of a refused body is read: a client that is still writing when the connection ends gets a broken pipe
+# instead of the response.
 DISCARDED_BYTES = 32 * 1024 * 1024
 
 
@@ -26,7 +26,12 @@ class Body:
         self._stream = meta["wsgi.input"]
         # The server's zero-copy method, which other servers and Django's test client lack.
         self._receive_into: Callable[[memoryview], int] | None = getattr(self._stream, "receive_into", None)
-        self.length = None if meta.get("HTTP_TRANSFER_ENCODING") else _content_length(meta.get("CONTENT_LENGTH"))
+        self.length: int | None = None
+        if not meta.get("HTTP_TRANSFER_ENCODING"):
+            length = meta.get("CONTENT_LENGTH") or "0"
+            if not (length.isascii() and length.isdigit() and len(length) <= 18):
+                raise RegistryError(ErrorCode.SIZE_INVALID, "Content-Length is not a number of bytes")
+            self.length = int(length)
         self.is_incomplete = False
         self.has_stalled = False
         self.was_refused = False
@@ -110,18 +115,21 @@ class Body:
         self.was_refused = getattr(error, "errno", None) == errno.EBUSY
 
 
-def read_whole(request: HttpRequest, limit: int, too_large: RegistryError) -> bytes:
-    """Return the body of `request`, at most `limit` bytes, counted while reading. Raises `too_large`, SIZE_INVALID."""
+def read_whole(request: HttpRequest, limit: int) -> bytes | None:
+    """Return the body of `request`, None if it has more than `limit` bytes, counted while reading.
+
+    Raises SIZE_INVALID.
+    """
     body = Body(request)
     if body.length is not None and body.length > limit:
         body.discard()
-        raise too_large
+        return None
     pieces, size = [], 0
     while chunk := body.read(64 * 1024):
         size += len(chunk)
         if size > limit:
             body.discard()
-            raise too_large
+            return None
         pieces.append(chunk)
     if body.is_incomplete:
         raise incomplete_error(body, "the body ended before its length")
@@ -143,11 +151,3 @@ def incomplete_error(body: Body, detail: object) -> RegistryError:
 def too_many_slow_clients() -> RegistryError:
     """Return the 503 for a slow client when the server already waits for too many."""
     return RegistryError(ErrorCode.UNAVAILABLE, "too many slow clients at once", headers={"Retry-After": "10"})
-
-
-def _content_length(value: str | None) -> int:
-    if not value:
-        return 0
-    if not (value.isascii() and value.isdigit() and len(value) <= 18):
-        raise RegistryError(ErrorCode.SIZE_INVALID, "Content-Length is not a number of bytes")
-    return int(value)

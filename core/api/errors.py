@@ -1,4 +1,4 @@
-"""The error table of `/v2/`, and the one exception that has a row of it for the client.
+"""The error table of `/v2/`, and the exception that carries one of its rows.
 
 The exceptions that a view may meet:
 
@@ -57,11 +57,6 @@ class ErrorCode(Enum):
         self.status = status
         self.message = message
 
-    @property
-    def code(self) -> str:
-        """The code in the JSON body."""
-        return self.name
-
 
 class RegistryError(Exception):
     """An error for the client, rendered by the base view.
@@ -98,17 +93,13 @@ class RegistryError(Exception):
         error.details = found
         return error
 
-    @property
-    def errors(self) -> list[dict[str, object]]:
-        """The entries of the body, one per detail."""
-        return [{"code": self.code.code, "message": self.message, "detail": detail} for detail in self.details]
-
-    def body(self) -> dict[str, object]:
-        """Return the JSON body: `{"errors": [{"code", "message", "detail"}]}`."""
-        return {"errors": self.errors}
+    def body(self) -> dict[str, list[dict[str, object]]]:
+        """Return the JSON body: `{"errors": [{"code", "message", "detail"}]}`, with an entry for each detail."""
+        code, message = self.code.name, self.message
+        return {"errors": [{"code": code, "message": message, "detail": detail} for detail in self.details]}
 
     def __str__(self) -> str:
-        return "; ".join(self.code.code if detail is None else f"{self.code.code}: {detail}" for detail in self.details)
+        return "; ".join(self.code.name if detail is None else f"{self.code.name}: {detail}" for detail in self.details)
 
 
 def unavailable(reason: str, retry_after_seconds: int = 2) -> RegistryError:
@@ -119,8 +110,8 @@ def unavailable(reason: str, retry_after_seconds: int = 2) -> RegistryError:
 def in_use(reason: str, key: str, users: Sequence[str]) -> RegistryError:
     """Return the 409 for content that `users` reference, digests that the detail lists under `key`.
 
-    The message has the reason, since skopeo prints nothing else. 409 since the client can resolve the conflict (RFC
-    9110, section 15.5.10); 403 reads as a missing permission, 405 as a method that never works.
+    The message has the reason, since skopeo prints nothing else. The client can resolve the conflict, hence 409 (RFC
+    9110, section 15.5.10): 403 would mean a missing permission, 405 a method that never works.
     """
     others = " and others" if len(users) > 1 else ""
     message = f"{reason} (in use by {users[0]}{others})"

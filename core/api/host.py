@@ -11,7 +11,7 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.http.request import validate_host
 
-# No character of it ends a quoted string, a header or the host of a URL.
+# Allows no character that could end a quoted string, a header field or the host of a URL.
 _HOST = re.compile(r"([a-z0-9._-]{1,255}|\[[a-f0-9]*:[a-f0-9.:]{1,45}\])(:[0-9]{0,5})?", re.ASCII | re.IGNORECASE)
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}

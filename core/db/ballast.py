@@ -10,6 +10,7 @@ PostgreSQL's disk is its own server's concern.
 import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,9 @@ RETRY_SECONDS = 3600.0
 _PIECE = 1024 * 1024
 _ENDING = ".ballast"
 
+# SQLite follows links too, and makes its files beside the target.
+_real_path: Callable[[str], str] = cache(os.path.realpath)
+
 
 def database_file() -> str | None:
     """Return the path of the SQLite database, links followed; None for another database or one in memory."""
@@ -37,12 +41,6 @@ def database_file() -> str | None:
     if database.vendor != "sqlite" or database.is_in_memory_db():
         return None
     return _real_path(database.settings_dict["NAME"])
-
-
-@cache
-def _real_path(database: str) -> str:
-    """Return the path with links followed, where SQLite makes the files beside the database."""
-    return os.path.realpath(database)
 
 
 def kept_on(folder: str | Path, disk: os.statvfs_result) -> int:
@@ -68,7 +66,7 @@ def yield_room(database: str) -> None:
         if disk.f_bavail * disk.f_frsize >= _size_on(disk) // 4:
             return
         os.unlink(database + _ENDING)  # noqa: PTH108 - as above
-        logger.warning("the disk of the database is full: its ballast is given up to it", extra={"file": database})
+        logger.warning("the disk of the database is nearly full: its ballast is removed", extra={"file": database})
 
 
 def is_due() -> bool:

@@ -35,7 +35,7 @@ def prepared() -> Iterator[None]:
                 if connection.vendor == "sqlite":
                     path = connection.settings_dict["NAME"]
                     make_file(path)
-                    # Its error says why the file can't be written, unlike SQLite's.
+                    # Unlike SQLite's error, that of `open` says why the file can't be written.
                     os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
                 connection.ensure_connection()
             with _explained(OperationalError), _file_lock() if connection.vendor == "sqlite" else _advisory_lock():
@@ -45,7 +45,7 @@ def prepared() -> Iterator[None]:
 
 
 def lock_until_commit() -> None:
-    """Wait in a transaction until no other process imports; on SQLite the transaction itself is that lock."""
+    """Take the start lock until the end of the transaction; on SQLite the transaction itself is that lock."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [START_LOCK])
@@ -116,7 +116,11 @@ def _explained(*expected: type[Exception]) -> Iterator[None]:
         yield
     except expected as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise StartError(f"database.url: {where()}: {reason}; {_remedy()}") from error
+        remedy = "start the database"
+        if connection.vendor == "sqlite":
+            remedy = f"make file and folder writable for user id {os.geteuid()}"
+        setting = _VARIABLE if _VARIABLE in os.environ else f"database.url in {settings.REGISTRY.path or 'config.yaml'}"
+        raise StartError(f"database.url: {where()}: {reason}; {remedy}, or change {setting}") from error
 
 
 def where() -> str:
@@ -127,14 +131,6 @@ def where() -> str:
     user = f"{values['USER']}@" if values["USER"] else ""
     port = f":{values['PORT']}" if values["PORT"] else ""
     return f"{connection.vendor}://{user}{values['HOST']}{port}/{values['NAME']}"
-
-
-def _remedy() -> str:
-    is_in_environment = _VARIABLE in os.environ
-    setting = _VARIABLE if is_in_environment else f"database.url in {settings.REGISTRY.path or 'config.yaml'}"
-    if connection.vendor == "sqlite":
-        return f"make file and folder writable for user id {os.geteuid()}, or change {setting}"
-    return f"start the database, or change {setting}"
 
 
 @contextmanager

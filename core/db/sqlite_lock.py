@@ -44,7 +44,7 @@ class _Request:
 
 
 class InterprocessLock:
-    """The lock as this process sees it: only one of its threads may ask for it at a time."""
+    """The lock for one process, of which only one thread at a time may acquire it."""
 
     def __init__(self, path: str) -> None:
         """Open the file `path`, made when it is missing. Raises OSError."""
@@ -52,13 +52,16 @@ class InterprocessLock:
         self._file = open_lock_file(path)
         self._requests: SimpleQueue[_Request] = SimpleQueue()
         self._waiter: threading.Thread | None = None
-        # The kernel gives flock to the process; whether one of its threads has it is known only here.
+        # flock belongs to the process; this flag tells whether one of its threads has the lock.
         self._lock = threading.Lock()
         self._is_locked = False
 
     @contextmanager
     def acquired(self, patience_seconds: float) -> Iterator[None]:
-        """Have the lock. Raises ConflictError after `patience_seconds`, OperationalError when flock fails."""
+        """Acquire the lock for the block.
+
+        Raises ConflictError after `patience_seconds`, OperationalError when flock fails.
+        """
         try:
             with self._lock:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -57,13 +57,6 @@ class Task(Generic[Result]):
         """Wake the thread: its task is done, or it is the new leader."""
         self._woken.release()
 
-    def outcome(self) -> Result:
-        """Return the operation's result, or raise its error."""
-        if self.error is not None:
-            raise self.error
-        result: Result = self.result
-        return result
-
     def attempt(self) -> None:
         """Run the operation in a savepoint. Raises only what may have ended the whole transaction."""
         try:
@@ -101,7 +94,10 @@ class GroupCommit:
             self._follow(task, patience_seconds)
         if task.is_leader:
             self._lead(task, patience_seconds)
-        return task.outcome()
+        if task.error is not None:
+            raise task.error
+        result: Result = task.result
+        return result
 
     def _follow(self, task: Task[Any], seconds: float) -> None:
         """Wait until a leader has run the task, or has made it the next leader."""
@@ -168,15 +164,11 @@ def _commit(tasks: list[Task[Any]]) -> None:
                     task.attempt()
     finally:
         if not must_wait:
-            _wait_again()
-
-
-def _wait_again() -> None:
-    try:
-        _WAIT.run()
-    except DatabaseError:
-        # No later COMMIT may skip the disk by this connection's setting.
-        connection.close()
+            try:
+                _WAIT.run()
+            except DatabaseError:
+                # No later COMMIT may skip the disk by this connection's setting.
+                connection.close()
 
 
 def _check_open() -> None:

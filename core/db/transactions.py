@@ -37,8 +37,8 @@ def run(operation: Callable[Arguments, Result], *args: Arguments.args, **kwargs:
 
     The whole transaction is repeated, since PostgreSQL checks a deferred foreign key at COMMIT. On SQLite other
     threads may share the transaction, and one of them run the operation.
-    Raises RegistryError UNAVAILABLE with a Retry-After when all lost a race or their connection, and at once when the
-    database fails in a way that does not pass by itself; any other error ends it at once.
+    Raises RegistryError UNAVAILABLE, with a Retry-After: after the last attempt if each lost a race or its connection,
+    at once for a fault that is not transient. Any other error propagates at once.
     """
     return _run(partial(operation, *args, **kwargs), is_durable=True)
 
@@ -82,7 +82,8 @@ def run_once(operation: Callable[[], Result], patience_seconds: float) -> Result
 
 
 def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
-    transact = _in_sqlite if connection.vendor == "sqlite" else _in_postgresql
+    in_sqlite = partial(write, patience_seconds=PATIENCE_SECONDS)
+    transact: Callable[..., Result] = in_sqlite if connection.vendor == "sqlite" else _in_postgresql
     lost: Exception | None = None
     fault = BUSY
     begun = time.monotonic()
@@ -104,11 +105,7 @@ def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
     raise unavailable(fault.reason, fault.retry_after_seconds) from lost
 
 
-def _in_sqlite(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool) -> Result:
-    return write(operation, is_durable=is_durable, is_alone=is_alone, patience_seconds=PATIENCE_SECONDS)
-
-
-def _in_postgresql(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool) -> Result:  # noqa: ARG001 - as above
+def _in_postgresql(operation: Callable[[], Result], *, is_durable: bool, is_alone: bool) -> Result:  # noqa: ARG001 - as `write`
     with transaction.atomic():
         if not is_durable:
             _ANSWER_AT_ONCE.run()
@@ -118,7 +115,7 @@ def _in_postgresql(operation: Callable[[], Result], *, is_durable: bool, is_alon
 def take_advisory_locks(*names: str) -> None:
     """Take the advisory lock of each of `names` until the end of the transaction; SQLite has one writer anyway.
 
-    For what no row lock can order: two new rows that depend on each other. Taken before any row lock, to prevent
+    It orders what no row lock can: two new rows that depend on each other. Call it before any row lock, to prevent
     deadlocks.
     """
     if connection.vendor != "postgresql":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.template.defaultfilters import filesizeformat
 
 from distribution import deletion
 from distribution.admin import cells
@@ -22,13 +23,9 @@ class BlobAdmin(ReadOnlyAdmin):
     search_help_text = "part of a digest"
     fields = ("digest", "human_size", "is_sound", "repositories", "key", "created_at")
 
-    @admin.display(description="digest")
-    def short_digest(self, blob: Blob) -> str:
-        return cells.short(blob.digest)
-
     @admin.display(description="size")
     def human_size(self, blob: Blob) -> str:
-        return cells.size(blob.size)
+        return filesizeformat(blob.size)
 
     @admin.display(description="sound", boolean=True)
     def is_sound(self, blob: Blob) -> bool:
@@ -37,5 +34,5 @@ class BlobAdmin(ReadOnlyAdmin):
 
     @admin.display(description="repositories")
     def repositories(self, blob: Blob) -> str:
-        rows = deletion.without_hidden(Repository.objects.filter(links__blob=blob)).order_by("name")[: cells.LISTED + 1]
-        return cells.lines(cells.page_link(row, row.name) for row in rows)
+        rows = deletion.without_hidden(Repository.objects.filter(links__blob=blob))
+        return cells.page_links(rows.order_by("name"))

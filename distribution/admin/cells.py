@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Model
-from django.template.defaultfilters import filesizeformat
+from django.db.models import Model, QuerySet
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -15,10 +14,7 @@ from django.utils.safestring import SafeString
 SHORT_CHARACTERS = 12
 LISTED = 100
 
-
-def size(count: int) -> str:
-    """Return a number of bytes as text: "1.5 MB"."""
-    return filesizeformat(count)
+_LINK = '<a class="text-link" href="{}">{}</a>'
 
 
 def short(digest: str) -> str:
@@ -33,12 +29,14 @@ def short_type(media_type: str) -> str:
 
 
 def page_link(row: Model, text: str) -> SafeString:
-    return _link(_url(type(row), "change", row.pk), text)
+    """Return a link to the page of `row`."""
+    return format_html(_LINK, reverse(f"admin:distribution_{type(row).__name__.lower()}_change", args=[row.pk]), text)
 
 
 def list_link(model: type[Model], repository_id: int, text: str) -> SafeString:
     """Return a link to the list of a repository's rows of `model`."""
-    return _link(f"{_url(model, 'changelist')}?repository__id__exact={repository_id}", text)
+    url = reverse(f"admin:distribution_{model.__name__.lower()}_changelist")
+    return format_html(_LINK, f"{url}?repository__id__exact={repository_id}", text)
 
 
 def lines(values: Iterable[str]) -> SafeString:
@@ -50,15 +48,12 @@ def lines(values: Iterable[str]) -> SafeString:
     return format_html_join(SafeString("<br>"), "{}", [(value,) for value in shown[:LISTED]] + more)
 
 
+def page_links(rows: QuerySet[Any]) -> SafeString:
+    """Return links to up to LISTED rows, one a line, and an ellipsis when there are more."""
+    return lines(page_link(row, str(row)) for row in rows[: LISTED + 1])
+
+
 def json_text(value: Any) -> SafeString:
     """Return a JSON value, indented, as preformatted text."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return format_html('<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>', text)
-
-
-def _url(model: type[Model], page: str, *arguments: object) -> str:
-    return reverse(f"admin:distribution_{model.__name__.lower()}_{page}", args=arguments)
-
-
-def _link(url: str, text: str) -> SafeString:
-    return format_html('<a class="text-link" href="{}">{}</a>', url, text)

@@ -11,8 +11,8 @@ from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
@@ -27,7 +27,7 @@ REPR_CHARACTERS = 200
 
 
 class DeletableAdmin(ReadOnlyAdmin):
-    """Rows that one verb deletes, one by one: each deletion is complete, or refused with the verb's reason.
+    """Rows that a domain verb deletes one by one; a refused deletion shows the verb's reason.
 
     Subclasses define `delete_row` and `describe`.
     """
@@ -69,13 +69,13 @@ class DeletableAdmin(ReadOnlyAdmin):
             answer: HttpResponse = self._delete_view(request, object_id, extra_context)  # type: ignore[attr-defined]
         except RegistryError as error:
             self.message_user(request, reason_of(error), messages.ERROR)
-            return self._to_list()
+            return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
         return answer
 
     def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
         """Redirect to the list, as Django does only for users who may change rows."""
         super().response_delete(request, obj_display, obj_id)
-        return self._to_list()
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         entry = self.entry_of(request, obj)
@@ -121,9 +121,6 @@ class DeletableAdmin(ReadOnlyAdmin):
     def log_deletions(self, request: HttpRequest, queryset: Iterable[Any]) -> list[Any]:
         """Log nothing yet: Django calls this before the deletion, which the verb may refuse."""
         return []
-
-    def _to_list(self) -> HttpResponse:
-        return HttpResponseRedirect(reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"))
 
 
 def reason_of(error: RegistryError) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 
 from acl.names import RepositoryName
 from distribution import deletion
@@ -74,17 +75,10 @@ class ManifestAdmin(DeletableAdmin):
         rows: QuerySet[Manifest] = super().get_queryset(request).select_related("repository").prefetch_related(first)
         return deletion.in_sight(rows).annotate(blob_bytes=totals.blob_bytes("pk")).defer("payload", "annotations")
 
-    @admin.display(description="digest")
-    def short_digest(self, manifest: Manifest) -> str:
-        return cells.short(manifest.digest)
-
-    @admin.display(description="repository")
-    def in_repository(self, manifest: Manifest) -> str:
-        return cells.page_link(manifest.repository, manifest.repository.name)
-
     @admin.display(description="tags")
     def tag_names(self, manifest: Any) -> str:
-        return _tag_names(manifest)
+        names = [tag.name for tag in manifest.first_tags]
+        return ", ".join(names[:TAGS_SHOWN]) + (", …" if len(names) > TAGS_SHOWN else "")
 
     @admin.display(description="media type")
     def kind(self, manifest: Manifest) -> str:
@@ -92,7 +86,7 @@ class ManifestAdmin(DeletableAdmin):
 
     @admin.display(description="size")
     def human_size(self, manifest: Any) -> str:
-        return cells.size(manifest.size + manifest.blob_bytes)
+        return filesizeformat(manifest.size + manifest.blob_bytes)
 
     @admin.display(description="in use", boolean=True)
     def is_in_use(self, manifest: Manifest) -> bool:
@@ -100,25 +94,23 @@ class ManifestAdmin(DeletableAdmin):
 
     @admin.display(description="tags")
     def all_tags(self, manifest: Manifest) -> str:
-        rows = manifest.tags.order_by("name")[: cells.LISTED + 1]
-        return cells.lines(cells.page_link(tag, tag.name) for tag in rows)
+        return cells.page_links(manifest.tags.order_by("name"))
 
     @admin.display(description="manifests that it lists")
     def children_listed(self, manifest: Manifest) -> str:
-        rows = Manifest.objects.filter(parents__parent=manifest).only("digest").order_by("pk")
-        return _digests(rows)
+        return cells.page_links(Manifest.objects.filter(parents__parent=manifest).only("digest").order_by("pk"))
 
     @admin.display(description="blobs")
     def blobs_listed(self, manifest: Manifest) -> str:
         rows = Link.objects.filter(uses__manifest=manifest).select_related("blob").order_by("pk")
         return cells.lines(
-            cells.page_link(link.blob, f"{link.blob.digest}, {cells.size(link.blob.size)}")
+            cells.page_link(link.blob, f"{link.blob.digest}, {filesizeformat(link.blob.size)}")
             for link in rows[: cells.LISTED + 1]
         )
 
     @admin.display(description="indexes that list it")
     def parents_listed(self, manifest: Manifest) -> str:
-        return _digests(Manifest.objects.filter(children__child=manifest).only("digest").order_by("pk"))
+        return cells.page_links(Manifest.objects.filter(children__child=manifest).only("digest").order_by("pk"))
 
     @admin.display(description="annotations")
     def annotations_shown(self, manifest: Manifest) -> str:
@@ -134,14 +126,5 @@ class ManifestAdmin(DeletableAdmin):
 
     def describe(self, row: Any) -> str:
         name = f"{row.repository.name}@{row.digest}"
-        names = _tag_names(row)
+        names = self.tag_names(row)
         return f"{name} with its tags {names}" if names else name
-
-
-def _tag_names(manifest: Any) -> str:
-    names = [tag.name for tag in manifest.first_tags]
-    return ", ".join(names[:TAGS_SHOWN]) + (", …" if len(names) > TAGS_SHOWN else "")
-
-
-def _digests(rows: QuerySet[Manifest]) -> str:
-    return cells.lines(cells.page_link(row, row.digest) for row in rows[: cells.LISTED + 1])

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from core.admin.bulk_deletion import BulkDeletionAdmin
+from distribution.admin import cells
 
 
 class ReadOnlyAdmin(BulkDeletionAdmin):
@@ -20,6 +21,14 @@ class ReadOnlyAdmin(BulkDeletionAdmin):
     show_full_result_count = False
     # Facets count the whole table once for each choice of each filter.
     show_facets = admin.ShowFacets.NEVER
+
+    @admin.display(description="digest")
+    def short_digest(self, row: Any) -> str:
+        return cells.short(row.digest)
+
+    @admin.display(description="repository")
+    def in_repository(self, row: Any) -> str:
+        return cells.page_link(row.repository, row.repository.name)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -13,6 +13,7 @@ from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.db.models import Count, Model, QuerySet, Sum
 from django.forms import Form
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 
 from acl.names import RepositoryName
 from core.api.errors import RegistryError
@@ -67,17 +68,17 @@ class RepositoryAdmin(DeletableAdmin):
 
     def describe(self, row: Repository) -> str:
         contents = deletion.contents(row.pk)
-        own, shared = cells.size(contents.own_bytes), cells.size(contents.shared_bytes)
+        own, shared = filesizeformat(contents.own_bytes), filesizeformat(contents.shared_bytes)
         rows = f"{contents.tags} tags and {contents.manifests} manifests"
         return f"{row.name} with {rows}, {own} of its own and {shared} that other repositories share"
 
     def get_deleted_objects(
         self, objs: QuerySet[Any] | Sequence[Any], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Add when the space is freed."""
+        """Add the time at which the space is freed."""
         named, counts, lacking, protected = super().get_deleted_objects(objs, request)
         minutes = trash.DELAY // timedelta(minutes=1)
-        when = f"Space of its own comes back about {minutes} minutes later; what is shared stays with the others."
+        when = f"The space of its own blobs is freed about {minutes} minutes later; shared blobs stay with the others."
         return [*named, when], counts, lacking, protected
 
     @admin.display(description="tags")
@@ -92,7 +93,7 @@ class RepositoryAdmin(DeletableAdmin):
     def stored(self, repository: Repository) -> str:
         """Count the blobs and their bytes; a shared blob counts in each of its repositories."""
         found = Link.objects.filter(repository=repository).aggregate(count=Count("pk"), size=Sum("blob__size"))
-        return f"{found['count']}, {cells.size(found['size'] or 0)}"
+        return f"{found['count']}, {filesizeformat(found['size'] or 0)}"
 
 
 def _remove_contents_briefly() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 
 from acl.names import RepositoryName
 from core.api.errors import RegistryError
@@ -36,10 +37,6 @@ class TagAdmin(DeletableAdmin):
         rows = rows.annotate(blob_bytes=totals.blob_bytes("manifest"))
         return rows.defer("manifest__payload", "manifest__annotations")
 
-    @admin.display(description="repository")
-    def in_repository(self, tag: Tag) -> str:
-        return cells.page_link(tag.repository, tag.repository.name)
-
     @admin.display(description="manifest")
     def digest(self, tag: Tag) -> str:
         return cells.page_link(tag.manifest, cells.short(tag.manifest.digest))
@@ -50,7 +47,7 @@ class TagAdmin(DeletableAdmin):
 
     @admin.display(description="size")
     def size(self, tag: Any) -> str:
-        return cells.size(tag.manifest.size + tag.blob_bytes)
+        return filesizeformat(tag.manifest.size + tag.blob_bytes)
 
     def delete_row(self, row: Tag) -> None:
         tags.delete(RepositoryName(row.repository.name), row.name)

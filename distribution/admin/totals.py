@@ -12,15 +12,13 @@ from distribution.models import ManifestBlob
 
 def count(rows: QuerySet[Any]) -> Coalesce:
     """Return the number of the outer repository's `rows`."""
-    of_one = rows.filter(repository=OuterRef("pk")).order_by().values("repository").annotate(total=Count("pk"))
-    return _total(of_one)
+    of_one = rows.filter(repository=OuterRef("pk")).order_by().values("repository")
+    total = of_one.annotate(total=Count("pk")).values("total")
+    return Coalesce(Subquery(total), 0, output_field=BigIntegerField())
 
 
 def blob_bytes(manifest: str) -> Coalesce:
     """Return the size of a manifest's blobs in all; `manifest` is the outer row's path to its key."""
     of_one = ManifestBlob.objects.filter(manifest=OuterRef(manifest)).order_by().values("manifest")
-    return _total(of_one.annotate(total=Sum("link__blob__size")))
-
-
-def _total(rows: QuerySet[Any]) -> Coalesce:
-    return Coalesce(Subquery(rows.values("total")), 0, output_field=BigIntegerField())
+    total = of_one.annotate(total=Sum("link__blob__size")).values("total")
+    return Coalesce(Subquery(total), 0, output_field=BigIntegerField())

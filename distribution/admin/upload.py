@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 
 from distribution import deletion
-from distribution.admin import cells
 from distribution.admin.read_only import ReadOnlyAdmin
 from distribution.models import Upload
 
@@ -26,14 +26,10 @@ class UploadAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Upload]:
         return deletion.in_sight(super().get_queryset(request).select_related("repository"))
 
-    @admin.display(description="repository")
-    def in_repository(self, upload: Upload) -> str:
-        return cells.page_link(upload.repository, upload.repository.name)
-
     @admin.display(description="account")
     def by(self, upload: Upload) -> str:
         return upload.account or "anonymous"
 
     @admin.display(description="received")
     def received(self, upload: Upload) -> str:
-        return cells.size(upload.offset)
+        return filesizeformat(upload.offset)

@@ -28,7 +28,7 @@ _REMOVE = (
 
 @dataclass(frozen=True, slots=True)
 class RemovalSet:
-    """Locked manifests, that of `pk` among them; not `is_complete` when a member is locked elsewhere or new."""
+    """Locked manifests with that of `pk`; not `is_complete` if a member is locked elsewhere, or was added meanwhile."""
 
     pk: int
     pks: frozenset[int]

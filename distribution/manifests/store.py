@@ -123,15 +123,15 @@ def put(
     digest: Digest | None = None,
     tags: Sequence[TagName] = (),
 ) -> Put:
-    """Store the manifest and move `tags` to it; `digest` is the one that the client sent, None: sha256 of the payload.
+    """Store the manifest and move `tags` to it; `digest` is the client's, None means the sha256 of the payload.
 
     Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs);
     DENIED when the disk of the database, which has the payloads, is full.
     """
     disk_reserve.check_rows()
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
-    if digest not in (None, actual):
-        raise RegistryError(ErrorCode.DIGEST_INVALID, {"expected": str(digest), "actual": str(actual)})
+    if digest is not None and digest != actual:
+        raise digest.mismatch(actual)
     parsed = parse_manifest(payload, content_type)
     incoming = Put(
         name,
@@ -166,7 +166,10 @@ def _put(incoming: Put) -> None:
     transactions.take_advisory_locks(*(f"{incoming.name} {digest}" for digest in related))
     repository = repositories.ensure(incoming.name)
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
-    affected = _lock_affected(incoming, repository, tags)
+    # The manifest itself, its children, subject and referrers, and the manifests that the tags name so far.
+    named = [*incoming.children, *related]
+    rows = _LOCK_AFFECTED.rows(repository.pk, named, incoming.digest, [tag.manifest_pk for tag in tags])
+    affected = {row[1]: _Manifest(*row) for row in rows}
     links = {digest: pk for pk, digest in _LOCK_LINKS.rows(repository.pk, [*incoming.blobs, *incoming.optional_blobs])}
     _check(incoming, affected, links)
     own = _write(incoming, repository, affected, list(links.values()))
@@ -178,14 +181,6 @@ def _put(incoming: Put) -> None:
     if not repository.is_listed:
         _LIST.run(repository.pk)
     failpoint("manifest.before_put_commit")
-
-
-def _lock_affected(incoming: Put, repository: Repository, tags: list[_Tag]) -> dict[str, _Manifest]:
-    """Lock the manifest itself, its children, subject and referrers, and the manifests that `tags` name so far."""
-    named = incoming.children | {incoming.digest} | ({incoming.subject} if incoming.subject else set())
-    targets = [tag.manifest_pk for tag in tags]
-    rows = _LOCK_AFFECTED.rows(repository.pk, list(named), incoming.digest, targets)
-    return {row[1]: _Manifest(*row) for row in rows}
 
 
 def _check(incoming: Put, affected: Mapping[str, _Manifest], links: Mapping[str, int]) -> None:

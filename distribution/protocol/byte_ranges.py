@@ -42,18 +42,20 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
     match = _RANGE.fullmatch(header)
     if match is None or not (match[1] or match[2]):
         return None
-    if not match[1]:
+    if match[1]:
+        start = _bounded(match[1])
+        end = _bounded(match[2]) if match[2] else _BEYOND
+        if start > end:
+            return None
+    else:
         length = _bounded(match[2])
-        if length == 0:
-            raise _unsatisfiable(size)
-        # Of an empty representation the range is satisfiable, yet no Content-Range can say "0 bytes of 0".
-        return (max(size - length, 0), size - 1) if size else None
-    start = _bounded(match[1])
-    end = _bounded(match[2]) if match[2] else _BEYOND
-    if start > end:
-        return None
+        if length and not size:
+            # The last bytes of an empty representation can be requested, yet no Content-Range can say "0 bytes of 0".
+            return None
+        start, end = max(size - length, 0), _BEYOND
     if start >= size:
-        raise _unsatisfiable(size)
+        detail, headers = f"the range lies outside of the {size} bytes", {"Content-Range": f"bytes */{size}"}
+        raise RegistryError(ErrorCode.RANGE_INVALID, detail, headers=headers)
     return start, min(end, size - 1)
 
 
@@ -61,14 +63,6 @@ def _bounded(digits: str) -> int:
     """Return the number, at most _BEYOND: int() refuses strings of more than 4300 digits."""
     significant = digits.lstrip("0")
     return int(significant or "0") if len(significant) <= _MAX_DIGITS else _BEYOND
-
-
-def _unsatisfiable(size: int) -> RegistryError:
-    return RegistryError(
-        ErrorCode.RANGE_INVALID,
-        f"the range lies outside of the {size} bytes",
-        headers={"Content-Range": f"bytes */{size}"},
-    )
 
 
 def _content_range_error(text: str, reason: str) -> RegistryError:

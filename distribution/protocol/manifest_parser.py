@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution.protocol.digest import Digest, parse_digest
@@ -50,11 +50,7 @@ Fields = Mapping[str, object]
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def _by_folded_name(*names: str) -> dict[str, str]:
-    return {name.casefold(): name for name in names}
-
-
-_MANIFEST_FIELDS = _by_folded_name(
+_MANIFEST_NAMES = (
     "schemaVersion",
     "mediaType",
     "artifactType",
@@ -64,7 +60,10 @@ _MANIFEST_FIELDS = _by_folded_name(
     "subject",
     "annotations",
 )
-_DESCRIPTOR_FIELDS = _by_folded_name("mediaType", "digest", "size", "urls", "annotations")
+_DESCRIPTOR_NAMES = ("mediaType", "digest", "size", "urls", "annotations")
+# The spelling of each known member, by its name without case.
+_MANIFEST_FIELDS = {name.casefold(): name for name in _MANIFEST_NAMES}
+_DESCRIPTOR_FIELDS = {name.casefold(): name for name in _DESCRIPTOR_NAMES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,30 +116,27 @@ def parse_manifest(payload: bytes, content_type: str | None) -> ParsedManifest:
     # isinstance would take a JSON true for an integer.
     if type(version) is not int or version != SCHEMA_VERSION:
         raise _invalid(f"schemaVersion is not {SCHEMA_VERSION}")
-    parse = _parse_index if media_type in INDEX_TYPES else _parse_image
-    return parse(document, media_type)
+    parse_content = _parse_index if media_type in INDEX_TYPES else _parse_image
+    return _with_common_members(parse_content(document, media_type), document)
 
 
 def _parse_image(document: Fields, media_type: str) -> ParsedManifest:
     if document.get("manifests") is not None:
         raise _invalid(f"{media_type} has config and layers, and no manifests")
     config = _descriptor(document.get("config"), "config")
-    blobs = (config, *_descriptors(_list(document, "layers"), "layers"))
-    config_type = _storable(config.media_type, "config.mediaType")
+    blobs = (config, *_descriptors(document, "layers"))
     return ParsedManifest(
         media_type=media_type,
         blobs=tuple(blob for blob in blobs if not blob.may_be_elsewhere),
         optional_blobs=tuple(blob for blob in blobs if blob.may_be_elsewhere),
-        subject=_subject(document, media_type),
-        artifact_type=_artifact_type(document, media_type) or config_type,
-        annotations=_own_annotations(document),
+        artifact_type=_storable(config.media_type, "config.mediaType"),
     )
 
 
 def _parse_index(document: Fields, media_type: str) -> ParsedManifest:
     if any(document.get(member) is not None for member in ("config", "layers")):
         raise _invalid(f"{media_type} has manifests, and neither config nor layers")
-    named = _descriptors(_list(document, "manifests"), "manifests")
+    named = _descriptors(document, "manifests")
     for position, descriptor in enumerate(named):
         if not descriptor.media_type:
             raise _invalid(f"manifests[{position}].mediaType is missing")
@@ -151,10 +147,22 @@ def _parse_index(document: Fields, media_type: str) -> ParsedManifest:
         blobs=tuple(blob for blob in blobs if not blob.may_be_elsewhere),
         optional_blobs=tuple(blob for blob in blobs if blob.may_be_elsewhere),
         children=tuple(descriptor for descriptor in named if descriptor.media_type in MANIFEST_TYPES),
-        subject=_subject(document, media_type),
-        artifact_type=_artifact_type(document, media_type),
-        annotations=_own_annotations(document),
     )
+
+
+def _with_common_members(content: ParsedManifest, document: Fields) -> ParsedManifest:
+    """Add the members that images and indexes have in common."""
+    subject, artifact_type = None, content.artifact_type
+    # Docker's own types define neither subject nor artifactType: there these are unknown members of any value.
+    if content.media_type in OCI_TYPES:
+        if document.get("subject") is not None:
+            subject = _descriptor(document["subject"], "subject")
+        artifact_type = _storable(_text(document, "artifactType"), "artifactType") or artifact_type
+    annotations = _annotations(document)
+    for key, text in annotations.items():
+        if _UNSTORABLE.search(key) or _UNSTORABLE.search(text):
+            raise _invalid(f"annotations has NUL or a lone surrogate at {quoted(key)}")
+    return replace(content, subject=subject, artifact_type=artifact_type, annotations=annotations)
 
 
 def _check_spelling(fields: Fields, known: Fields, where: str) -> None:
@@ -179,21 +187,8 @@ def _media_type(document: Fields, content_type: str | None) -> str:
     return media_type
 
 
-def _subject(document: Fields, media_type: str) -> Descriptor | None:
-    # Docker's own types do not define subject: in them it is an unknown member, which may have any value.
-    if media_type not in OCI_TYPES or document.get("subject") is None:
-        return None
-    return _descriptor(document["subject"], "subject")
-
-
-def _artifact_type(document: Fields, media_type: str) -> str | None:
-    if media_type not in OCI_TYPES:
-        return None
-    return _storable(_text(document, "artifactType"), "artifactType") or None
-
-
-def _descriptors(items: list[object], where: str) -> tuple[Descriptor, ...]:
-    return tuple(_descriptor(item, f"{where}[{position}]") for position, item in enumerate(items))
+def _descriptors(document: Fields, key: str) -> tuple[Descriptor, ...]:
+    return tuple(_descriptor(item, f"{key}[{position}]") for position, item in enumerate(_list(document, key)))
 
 
 def _descriptor(value: object, where: str) -> Descriptor:
@@ -202,12 +197,11 @@ def _descriptor(value: object, where: str) -> Descriptor:
     _check_spelling(value, _DESCRIPTOR_FIELDS, where)
     prefix = f"{where}."
     _annotations(value, prefix)
-    return Descriptor(
-        media_type=_text(value, "mediaType", prefix),
-        digest=_digest(value, prefix),
-        size=_size(value, prefix),
-        urls=_urls(value, prefix),
-    )
+    media_type, digest, size = _text(value, "mediaType", prefix), _digest(value, prefix), _size(value, prefix)
+    urls = _list(value, "urls", prefix)
+    if not all(isinstance(url, str) for url in urls):
+        raise _invalid(f"{prefix}urls has an item that is not a string")
+    return Descriptor(media_type, digest, size, tuple(map(str, urls)))
 
 
 def _digest(fields: Fields, prefix: str) -> Digest:
@@ -247,13 +241,6 @@ def _storable(media_type: str, where: str) -> str:
     return media_type
 
 
-def _urls(fields: Fields, prefix: str) -> tuple[str, ...]:
-    urls = _list(fields, "urls", prefix)
-    if not all(isinstance(url, str) for url in urls):
-        raise _invalid(f"{prefix}urls has an item that is not a string")
-    return tuple(map(str, urls))
-
-
 def _list(fields: Fields, key: str, prefix: str = "") -> list[object]:
     """Return the array at `key`, empty when it is missing or null, as programs in Go write an empty one."""
     value = fields.get(key)
@@ -262,14 +249,6 @@ def _list(fields: Fields, key: str, prefix: str = "") -> list[object]:
     if not isinstance(value, list):
         raise _invalid(f"{prefix}{key} is not an array")
     return value
-
-
-def _own_annotations(document: Fields) -> dict[str, str]:
-    annotations = _annotations(document)
-    for key, text in annotations.items():
-        if _UNSTORABLE.search(key) or _UNSTORABLE.search(text):
-            raise _invalid(f"annotations has NUL or a lone surrogate at {quoted(key)}")
-    return annotations
 
 
 def _annotations(fields: Fields, prefix: str = "") -> dict[str, str]:

@@ -21,7 +21,7 @@ class Page:
 
     @classmethod
     def of(cls, names: list[str], limit: int) -> "Page":
-        """Return the first `limit` of `names`, of which one more means that more follow."""
+        """Return the first `limit` of `names`; the others only tell that more follow."""
         return cls(names[:limit], len(names) > limit)
 
     def link(self, path: str, limit: int) -> dict[str, str]:
@@ -50,5 +50,5 @@ def page_limit(query: QueryDict) -> int:
 
 
 def page_start(query: QueryDict) -> str:
-    """Return the name after which the page starts, which need not exist, up to a NUL, which no name has."""
+    """Return the name after which the page starts; it need not exist. No name has a NUL: one ends it."""
     return query.get("last", "").partition("\0")[0].encode("utf-8", "replace").decode()

@@ -25,6 +25,7 @@ from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution.protocol.spec import JSON_MAX_DEPTH, JSON_MAX_VALUES
 
 _BOM = b"\xef\xbb\xbf"
+_TOO_MANY_VALUES = f"the document has more than {JSON_MAX_VALUES} values"
 # 64 bits and a sign. int() takes quadratic time, and refuses more than 4300 digits.
 _INTEGER_MAX_CHARACTERS = 20
 
@@ -62,12 +63,12 @@ def _check_structure(payload: bytes) -> None:
     at most two strings, one of them its key, and each string has two quotes.
     """
     if payload.count(b'"') - payload.count(b'\\"') > 4 * JSON_MAX_VALUES:
-        raise _too_many_values()
+        raise _invalid(_TOO_MANY_VALUES)
     structure = _STRING.sub(b"", payload).translate(None, _ALL_BUT_STRUCTURE)
     # Each value follows a comma, or the bracket of its array or object.
     opened = structure.count(b"[") + structure.count(b"{")
     if structure.count(b",") + opened > JSON_MAX_VALUES:
-        raise _too_many_values()
+        raise _invalid(_TOO_MANY_VALUES)
     if structure.count(b"]") + structure.count(b"}") > opened:
         raise _invalid("the document is not JSON: it closes more arrays and objects than it opens")
     if max(accumulate(map(_STEP.__getitem__, structure)), default=0) > JSON_MAX_DEPTH:
@@ -89,10 +90,6 @@ def _integer(text: str) -> int | float:
 
 def _constant(text: str) -> NoReturn:
     raise _invalid(f"{text} is not JSON")
-
-
-def _too_many_values() -> RegistryError:
-    return _invalid(f"the document has more than {JSON_MAX_VALUES} values")
 
 
 def _invalid(detail: str) -> RegistryError:

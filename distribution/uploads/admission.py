@@ -1,8 +1,11 @@
 """Admission control: the limits of an upload, checked before its body is read and again for each piece of it.
 
-Every limit is checked here and nowhere else: the size of a blob, the free space on the disk. A limit of an account
-belongs here too; the upload names the account. A check that takes more than a microsecond runs every few mebibytes.
+Every limit is checked here and nowhere else: the size of a blob, the free space on the disk. A limit for each account
+would belong here too, since the upload names its account. A check that takes more than a microsecond runs every few
+mebibytes.
 """
+
+from dataclasses import dataclass
 
 from django.conf import settings
 
@@ -25,14 +28,16 @@ def check(_upload: Upload, size: int, more: int) -> None:
     disk_reserve.check_room(more)
 
 
+@dataclass(slots=True)
 class Growth:
     """Checks each further piece of an upload that has `size` bytes so far, and renews the claim."""
 
-    def __init__(self, upload: Upload, claim: Claim, size: int) -> None:
-        self._upload, self._claim, self._size = upload, claim, size
+    upload: Upload
+    claim: Claim
+    size: int
 
     def add(self, piece: int) -> None:
         """Count a piece that is about to be written. Raises LostLeaseError, and what `check` raises."""
-        self._claim.renew()
-        self._size += piece
-        check(self._upload, self._size, piece)
+        self.claim.renew()
+        self.size += piece
+        check(self.upload, self.size, piece)

@@ -102,6 +102,7 @@ def resume(state: bytes | None, algorithm: str, size: int) -> RunningHash | None
 
 def _load() -> dict[str, _Function]:
     """Return the functions of hashlib's own libcrypto, none when it lacks one."""
+    found: dict[str, _Function] = {}
     try:
         module = importlib.import_module("_hashlib")
         if module.get_fips_mode():
@@ -109,21 +110,16 @@ def _load() -> dict[str, _Function]:
             return {}
         # Through the module that is linked with it: no search for a library, and no second one in the process.
         library = ctypes.CDLL(getattr(module, "__file__", None))
-        found = {
-            "sha256": _function(library, "SHA256", hashlib.sha256().digest_size, 112),
-            "sha512": _function(library, "SHA512", hashlib.sha512().digest_size, 216),
-        }
+        pointer, size = ctypes.c_void_p, ctypes.c_size_t
+        steps = (("Init", [pointer]), ("Update", [pointer, pointer, size]), ("Final", [pointer, pointer]))
+        for algorithm, state_bytes in (("sha256", 112), ("sha512", 216)):
+            name = algorithm.upper()
+            for step, arguments in steps:
+                getattr(library, f"{name}_{step}").argtypes = arguments
+            found[algorithm] = _Function(name, library, hashlib.new(algorithm).digest_size, state_bytes)
     except (ImportError, OSError, AttributeError):
         return {}
     return found if all(_computes_as_hashlib(name, function) for name, function in found.items()) else {}
-
-
-def _function(library: ctypes.CDLL, name: str, digest_bytes: int, state_bytes: int) -> _Function:
-    """Declare a function. Raises AttributeError when the library lacks it."""
-    pointer, size = ctypes.c_void_p, ctypes.c_size_t
-    for step, arguments in (("Init", [pointer]), ("Update", [pointer, pointer, size]), ("Final", [pointer, pointer])):
-        getattr(library, f"{name}_{step}").argtypes = arguments
-    return _Function(name, library, digest_bytes, state_bytes)
 
 
 def _computes_as_hashlib(algorithm: str, function: _Function) -> bool:

@@ -108,7 +108,7 @@ def find(name: RepositoryName, session: uuid.UUID, owner: Identity) -> Upload:
     """
     row = _FIND.row(session, name, owner.account_pk)
     if row is None:
-        raise _unknown(session)
+        raise RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, {"uuid": str(session)})
     repository_pk, algorithm, offset = row
     repository = Repository.from_db("default", ("id", "name"), (repository_pk, name))
     return Upload(pk=session, repository=repository, account_pk=owner.account_pk, algorithm=algorithm, offset=offset)
@@ -252,18 +252,19 @@ def _close(upload: Upload, repository: Repository, content: Content) -> bool:
             return False
         raise chunks.range_error(upload)
     # Read once the upload's row is locked, which sealing a segment needs too.
-    assembly_key, is_sealed = row[0], _segments(upload.pk)
+    assembly_key = row[0]
+    is_sealed = {key: bool(sealed) for key, sealed in _SEGMENTS.rows(upload.pk)}
     if content.key != assembly_key and is_sealed.get(content.key, True):
         # Another request has claimed the session meanwhile, and discarded unfinished objects, or failed.
         raise chunks.range_error(upload)
-    _discard(upload.pk, _keys(is_sealed, assembly_key) - {content.key})
+    _discard(upload.pk, is_sealed, assembly_key, keep=content.key)
     return True
 
 
 def _cancel(upload: Upload) -> set[str]:
     row = Upload.objects.select_for_update().filter(pk=upload.pk).first()
     if row is None:
-        raise _unknown(upload.pk)
+        raise RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, {"uuid": str(upload.pk)})
     keys = discard(row)
     failpoint("upload.before_cancel_commit")
     return keys
@@ -271,24 +272,16 @@ def _cancel(upload: Upload) -> set[str]:
 
 def discard(row: Upload) -> set[str]:
     """Remove a session, whose row the caller has locked; put its objects into the trash and return their keys."""
-    keys = _keys(_segments(row.pk), row.assembly_key)
-    _discard(row.pk, keys)
-    return keys
+    return _discard(row.pk, [key for key, _ in _SEGMENTS.rows(row.pk)], row.assembly_key)
 
 
-def _segments(pk: uuid.UUID) -> dict[str, bool]:
-    """Return, by key, whether each segment is sealed."""
-    return {key: bool(is_sealed) for key, is_sealed in _SEGMENTS.rows(pk)}
-
-
-def _keys(segment_keys: Iterable[str], assembly_key: str | None) -> set[str]:
-    return {*segment_keys} | ({assembly_key} if assembly_key else set())
-
-
-def _discard(pk: uuid.UUID, keys: set[str]) -> None:
+def _discard(pk: uuid.UUID, segment_keys: Iterable[str], assembly_key: str | None, keep: str | None = None) -> set[str]:
+    """Remove a session's rows; put its objects except `keep` into the trash and return their keys."""
+    keys = {key for key in (*segment_keys, assembly_key) if key and key != keep}
     trash.put(keys)
     _REMOVE_SEGMENTS.run(pk)
     _REMOVE.run(pk)
+    return keys
 
 
 def _too_many_open(owner: Identity, network: str, most: int) -> RegistryError:
@@ -303,7 +296,3 @@ def _too_many_open(owner: Identity, network: str, most: int) -> RegistryError:
     return RegistryError(
         ErrorCode.TOOMANYREQUESTS, message, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, message=message
     )
-
-
-def _unknown(session: uuid.UUID) -> RegistryError:
-    return RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, {"uuid": str(session)})

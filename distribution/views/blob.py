@@ -27,22 +27,25 @@ class BlobView(RepositoryView):
     # oras-py keeps the token of its first challenge, which is this HEAD, for the push that follows.
     challenged = {"HEAD": PULL_PUSH}
 
-    def head(self, request: HttpRequest, digest: str) -> HttpResponse:
-        # Never redirected: a cloud sends no Docker-Content-Digest.
-        found = blobs.find(self.name, parse_digest(digest))
-        if has_already(request, found.digest):
-            return empty(304, _headers(found))
-        return HttpResponse(b"", headers=_headers(found) | {"Content-Length": str(found.size)})
-
     def get(self, request: HttpRequest, digest: str) -> HttpResponseBase:
         """Answer with the blob, a range of it, or a redirect to the storage."""
         found = blobs.find(self.name, parse_digest(digest))
+        headers = {
+            "Content-Type": OCTET_STREAM,
+            CONTENT_DIGEST_HEADER: found.digest,
+            "ETag": f'"{found.digest}"',
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "max-age=31536000",
+        }
         if has_already(request, found.digest):
-            return empty(304, _headers(found))
+            return empty(304, headers)
+        if request.method == "HEAD":
+            # Never redirected: a cloud sends no Docker-Content-Digest.
+            return HttpResponse(b"", headers=headers | {"Content-Length": str(found.size)})
         url = blob_store().redirect_url(found.key)
         if url is not None:
-            return HttpResponseRedirect(url, status=307, headers=_headers(found))
-        return _content(request, found)
+            return HttpResponseRedirect(url, status=307, headers=headers)
+        return _content(request, found, headers)
 
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
         parsed = parse_digest(digest)
@@ -51,18 +54,8 @@ class BlobView(RepositoryView):
         return empty(202, {"Content-Length": "0"})
 
 
-def _headers(found: FoundBlob) -> dict[str, str]:
-    return {
-        "Content-Type": OCTET_STREAM,
-        CONTENT_DIGEST_HEADER: found.digest,
-        "ETag": f'"{found.digest}"',
-        "Accept-Ranges": "bytes",
-        "Cache-Control": "max-age=31536000",
-    }
-
-
-def _content(request: HttpRequest, found: FoundBlob) -> BlobResponse:
-    headers = _headers(found)
+def _content(request: HttpRequest, found: FoundBlob, headers: dict[str, str]) -> BlobResponse:
+    """Return the blob, or the part of it that the request's Range names."""
     header = request.META.get("HTTP_RANGE")
     # Ignored when If-Range has another entity tag (RFC 9110, section 13.1.5).
     if request.META.get("HTTP_IF_RANGE", headers["ETag"]).strip() != headers["ETag"]:

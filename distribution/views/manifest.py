@@ -11,7 +11,6 @@ from distribution.manifests import store
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import Tag, parse_reference, parse_tag
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
-from distribution.queries import FoundManifest
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already, query_of
 
 
@@ -21,10 +20,12 @@ class ManifestView(RepositoryView):
     actions = {"GET": PULL, "HEAD": PULL, "PUT": PULL_PUSH, "DELETE": DELETE}
 
     def get(self, request: HttpRequest, reference: str) -> HttpResponse:
-        return self._found(request, reference, with_payload=True)
-
-    def head(self, request: HttpRequest, reference: str) -> HttpResponse:
-        return self._found(request, reference, with_payload=False)
+        """Serve the manifest; a HEAD needs only the headers, and reads no payload."""
+        found = store.find(self.name, self._reference(reference), with_payload=request.method == "GET")
+        headers = {"Content-Type": found.media_type, CONTENT_DIGEST_HEADER: found.digest, "ETag": f'"{found.digest}"'}
+        if has_already(request, found.digest):
+            return empty(304, headers)
+        return HttpResponse(found.payload, headers=headers | {"Content-Length": str(found.size)})
 
     def put(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Store the manifest under a tag, or a digest and the tags of `?tag=`."""
@@ -33,9 +34,10 @@ class ManifestView(RepositoryView):
         tag_names = [parse_tag(tag) for tag in dict.fromkeys(query_of(request).getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
         limit = settings.REGISTRY.server.limits.manifest_size
-        message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
-        too_large = RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
-        payload = read_whole(request, limit, too_large)
+        payload = read_whole(request, limit)
+        if payload is None:
+            message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
+            raise RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
         stored = store.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
         for tag in stored.tags:
             self.log_change(request, "tag pushed", tag=tag, digest=stored.digest)
@@ -61,12 +63,6 @@ class ManifestView(RepositoryView):
             self.log_change(request, "tag deleted", tag=parsed)
         return empty(202, {"Content-Length": "0"})
 
-    def _found(self, request: HttpRequest, reference: str, *, with_payload: bool) -> HttpResponse:
-        found = store.find(self.name, self._reference(reference), with_payload=with_payload)
-        if has_already(request, found.digest):
-            return empty(304, _headers(found))
-        return HttpResponse(found.payload, headers=_headers(found) | {"Content-Length": str(found.size)})
-
     def _reference(self, text: str) -> Digest | Tag:
         """Return the reference; an invalid tag, which can't have been pushed, is 404 rather than 400."""
         try:
@@ -75,11 +71,3 @@ class ManifestView(RepositoryView):
             if error.code is not ErrorCode.TAG_INVALID:
                 raise
             raise store.unknown(self.name, text) from error
-
-
-def _headers(found: FoundManifest) -> dict[str, str]:
-    return {
-        "Content-Type": found.media_type,
-        CONTENT_DIGEST_HEADER: found.digest,
-        "ETag": f'"{found.digest}"',
-    }

@@ -69,25 +69,14 @@ class RepositoryView(RegistryView):
         needed = self.actions[method]
         wanted = (Access("repository", self.name, self.challenged.get(method, needed)), *self.also_wanted(request))
         bearer = bearer_of(request, wanted, self.outlives)
-        if not bearer.may(self.name, needed):
-            raise _refused(request, bearer, self.name, needed, wanted)
-        return bearer
-
-
-def _refused(
-    request: HttpRequest,
-    bearer: Bearer,
-    name: RepositoryName,
-    needed: frozenset[str],
-    wanted: tuple[Access, ...],
-) -> RegistryError:
-    account = bearer.identity.name or ANONYMOUS_NAME
-    missing = ",".join(action for action in sorted(needed) if not bearer.may(name, frozenset({action})))
-    logger.info(
-        "access refused",
-        extra={"account": account, "repository": name, "actions": missing, "rules": bearer.rules.matching(name)},
-    )
-    return unauthorized(request, wanted, "insufficient_scope", f"{account} may not {missing} {name}")
+        if bearer.may(self.name, needed):
+            return bearer
+        account = bearer.identity.name or ANONYMOUS_NAME
+        missing = ",".join(action for action in sorted(needed) if not bearer.may(self.name, frozenset({action})))
+        rules = bearer.rules.matching(self.name)
+        about = {"account": account, "repository": self.name, "actions": missing, "rules": rules}
+        logger.info("access refused", extra=about)
+        raise unauthorized(request, wanted, "insufficient_scope", f"{account} may not {missing} {self.name}")
 
 
 def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:
@@ -98,7 +87,7 @@ def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:
 
 
 def has_already(request: HttpRequest, digest: str) -> bool:
-    """Return whether If-None-Match, a list of quoted, weak or bare digests, has this one."""
+    """Return whether If-None-Match, a list of quoted, weak or bare digests, contains `digest` or `*`."""
     header = request.META.get("HTTP_IF_NONE_MATCH")
     if not header:
         return False

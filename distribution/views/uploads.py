@@ -41,24 +41,22 @@ class UploadsView(RepositoryView):
         return (Access("repository", source, PULL),) if source not in (None, self.name) else ()
 
     def _mounted(self, request: HttpRequest) -> Digest | None:
-        """Return the digest if the mount succeeded; otherwise the client uploads the blob, whatever the reason."""
+        """Return the digest if the mount succeeded; otherwise the client uploads the blob, whatever the reason.
+
+        The client must be allowed to pull the source. One that it names needs the token's permission too. Without one,
+        the account's rules decide, as in the catalog: a client can request a token only for repositories that it knows.
+        """
         try:
             digest = parse_digest(request.GET.get("mount", ""))
         except RegistryError:
             return None
-        source = self._source(request, digest)
-        return digest if source is not None and blobs.mount(self.name, digest, source) else None
-
-    def _source(self, request: HttpRequest, digest: Digest) -> RepositoryName | None:
-        """Return the repository to mount from, None unless the client may pull it.
-
-        A source that the client names needs the token's permission too. Without one, the account's rules decide, as in
-        the catalog: a client can request a token only for repositories that it knows.
-        """
         if "from" not in request.GET:
-            return blobs.source_of(digest, self.bearer.rules)
-        source = _named_source(request)
-        return source if source is not None and self.bearer.may(source, PULL) else None
+            source = blobs.source_of(digest, self.bearer.rules)
+        else:
+            source = _named_source(request)
+            if source is not None and not self.bearer.may(source, PULL):
+                return None
+        return digest if source is not None and blobs.mount(self.name, digest, source) else None
 
 
 def _named_source(request: HttpRequest) -> RepositoryName | None:

@@ -25,7 +25,7 @@ Row = TypeVar("Row", bound=Model)
 def by_pk(rows: QuerySet[Row], batch: int = BATCH) -> Iterator[Row]:
     """Yield `rows` by primary key, with no statement open between batches.
 
-    An open statement keeps its snapshot: on SQLite nobody could write meanwhile.
+    An open statement keeps its snapshot, which on SQLite blocks all writers.
     """
     rows, last = rows.order_by("pk"), None
     while found := list((rows if last is None else rows.filter(pk__gt=last))[:batch]):
@@ -53,8 +53,8 @@ class DueRows(Generic[Removed]):
     """Rows to remove one by one, oldest `column` first.
 
     `remove` takes a primary key and checks the row again under its lock. It returns what it removed, or None if the
-    row is no longer due. A failure is logged and counted; only StopError ends the iteration. Memory is one batch and
-    the rows that were busy, failed or kept, which are few.
+    row is no longer due. A failure is logged and counted; only StopError ends the iteration. Memory holds one batch,
+    and the keys of rows that were busy, failed or not removed, which are few.
     """
 
     def __init__(self, rows: QuerySet[Any], column: str, remove: Callable[[Any], Removed | None]) -> None:

@@ -17,7 +17,7 @@ from core.db import clock
 def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
     """Remove what is due under `policy` and count it in `report`.
 
-    `now` is the database's, read once, so that a changed grace period applies to everything alike. Raises StopError
+    The database's time is read once, so that all steps apply the grace period to the same moment. Raises StopError
     when `throttle` does; `report` then counts what was done.
     """
     repositories.finish_deletions(report, throttle)

@@ -30,7 +30,7 @@ from distribution.uploads import leases, sessions
 
 logger = logging.getLogger(__name__)
 
-# Beside many pushes into SQLite a transaction for each waited up to a second, and the trash grew.
+# While many clients push into SQLite, a transaction may wait a second: with one for each object, the trash grew.
 OBJECTS_AT_ONCE = 50
 
 _OBJECTS = Statement("SELECT id, key FROM distribution_trash WHERE id = ANY(%s)")
@@ -100,18 +100,14 @@ def _expire_locked(pk: UUID, now: datetime) -> Repository | None:
     return upload.repository
 
 
-def may_empty_trash() -> bool:
-    """Tell whether objects may be deleted: not during a backup, which still reads those of its snapshot."""
-    return not lease.is_taken(Job.BACKUP)
-
-
 def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:
     """Delete every object that is due at `now`, then its row; nothing during a backup.
 
-    A backup that begins after the check needs nothing that is due: the objects of its snapshot come into the trash
-    later than `now`. Raises what the storage raises when it does not answer.
+    A backup in progress still reads the objects of its snapshot. One that begins after the check needs none that is
+    due: an object of its snapshot is put into the trash later than `now`. Raises what the storage raises when it does
+    not answer.
     """
-    if not may_empty_trash():
+    if lease.is_taken(Job.BACKUP):
         return
     # An unmounted storage lacks every object: none of them may count as deleted.
     check_storage()
@@ -143,7 +139,7 @@ def _delete_objects(pks: list[int], report: Report, throttle: Throttle) -> None:
 
 
 def _is_deleted(pk: int, key: str, report: Report) -> bool:
-    """Delete an object. One that resists is put off, otherwise it would fail again, and be logged, every minute."""
+    """Delete an object; if that fails, put it off: otherwise it would fail again, and be logged, every minute."""
     try:
         failpoint("trash.before_delete")
         blob_store().delete(key)

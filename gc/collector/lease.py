@@ -23,6 +23,9 @@ from distribution.models import remove
 LIFETIME = timedelta(minutes=2)
 RENEW_SECONDS = 20.0
 
+# Expired, or from before the clock was set back.
+_IS_EXPIRED = Q(expires_at__lt=Now()) | Q(expires_at__gt=Now() + LIFETIME)
+
 
 class LeaseTakenError(Exception):
     """Another process does the job."""
@@ -66,12 +69,12 @@ def acquire(job: Job) -> Iterator[OwnLease]:
 
 
 def _take(own: OwnLease) -> bool:
-    """Take the lease if it is free or expired; if two insert it at once, the loser's transaction runs again."""
+    """Take the lease if it is free or expired; of two concurrent inserts, one fails and its transaction is retried."""
     rows = Lease.objects.filter(job=own.job)
     holder = f"{socket.gethostname()}, process {os.getpid()}"[:255]
     taken = {"holder": holder, "token": own.token, "taken_at": Now(), "expires_at": Now() + LIFETIME}
     if rows.exists():
-        return bool(rows.filter(_is_expired()).update(**taken))
+        return bool(rows.filter(_IS_EXPIRED).update(**taken))
     Lease.objects.create(job=own.job, **taken)
     return True
 
@@ -83,9 +86,4 @@ def release_of_dead(job: Job, token: uuid.UUID) -> None:
 
 def is_taken(job: Job) -> bool:
     """Tell whether a process does the job."""
-    return Lease.objects.filter(job=job).exclude(_is_expired()).exists()
-
-
-def _is_expired() -> Q:
-    """Return the condition for an expired lease, or one from before the clock was set back."""
-    return Q(expires_at__lt=Now()) | Q(expires_at__gt=Now() + LIFETIME)
+    return Lease.objects.filter(job=job).exclude(_IS_EXPIRED).exists()

@@ -16,7 +16,7 @@ class Job(models.TextChoices):
 
 
 class Lease(models.Model):
-    """The exclusive right of one process to do a job, until it ends or its heartbeat stops."""
+    """The exclusive right of one process to do a job, until the job ends or the heartbeat stops."""
 
     job = models.CharField(max_length=16, primary_key=True, choices=Job.choices)
     holder = models.CharField(max_length=255, help_text="host and process")
@@ -25,7 +25,6 @@ class Lease(models.Model):
     expires_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        """Return the job."""
         return self.job
 
 
@@ -78,7 +77,6 @@ class Run(models.Model):
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["state", "started_at"], name="gc_run_state")]
 
     def __str__(self) -> str:
-        """Return the time at which it began."""
         return f"{self.started_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -93,12 +91,9 @@ class RunFinding(models.Model):
     reason = models.TextField()
 
     class Meta:
-        """The name in the admin."""
-
         verbose_name = "finding"
 
     def __str__(self) -> str:
-        """Return kind and name."""
         return f"{self.kind} {self.name}"
 
 
@@ -114,10 +109,7 @@ class Scrub(models.Model):
     rounds = models.BigIntegerField(default=0, help_text="rounds that ended")
 
     class Meta:
-        """There is one row."""
-
         verbose_name_plural = "scrub"
 
     def __str__(self) -> str:
-        """Return the number of the round."""
         return f"round {self.rounds + 1}"

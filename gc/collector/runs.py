@@ -22,8 +22,8 @@ Watch = Callable[[], None]
 KEPT = 1000
 """How many ended runs of each trigger and state are kept.
 
-By trigger and state: runs that fail every ten minutes displace none that removed something, and manual ones none of
-the schedule, which tell when the next is due.
+Counted by trigger and state: runs that fail every ten minutes do not displace those that removed something, and manual
+runs do not displace scheduled ones, which tell when the next is due.
 """
 
 PRUNED = 100
@@ -139,14 +139,10 @@ def _recorded(run: Run, report: Report) -> Iterator[None]:
         run.error = f"{type(error).__name__}: {error}"
         raise
     finally:
-        _end(run, report)
-
-
-def _end(run: Run, report: Report) -> None:
-    failpoint("collect.before_end")
-    _count(run, report)
-    run.ended_at = clock.now()
-    transactions.run(run.save)
+        failpoint("collect.before_end")
+        _count(run, report)
+        run.ended_at = clock.now()
+        transactions.run(run.save)
 
 
 def _count(run: Run, report: Report) -> None:

@@ -2,10 +2,10 @@
 
     manifests, in passes, since a removed one releases its children and referrers → links → blobs
 
-A row is locked with SKIP LOCKED in lock order (Manifest → Blob → Link) and checked again: neither does a push wait for
-a run, nor a run for a push. References are released as of the removed manifest's own `last_used_at`: rows unused since
-then are removed in the same run, and those used later keep their grace period. While a process has unwritten renewals
-of `last_used_at`, nothing may be removed (`collection_fence`): the run waits a little, then stops, and is retried soon.
+A row is locked with SKIP LOCKED in lock order (Manifest → Blob → Link) and checked again: pushes and runs do not wait
+for each other. A removed manifest releases its references as of its own `last_used_at`: rows unused since then are
+removed in the same run, rows used later keep their grace period. While a process has unwritten renewals of
+`last_used_at`, nothing may be removed (`collection_fence`): the run waits a little, then stops, and is retried soon.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ _LOCK_LINK = Statement("SELECT id FROM distribution_link WHERE id = %s FOR UPDAT
 _IS_LINK_DUE = Statement("SELECT is_unreferenced AND last_used_at < %s FROM distribution_link WHERE id = %s")
 _KEEP_LINK = Statement("UPDATE distribution_link SET is_unreferenced = FALSE WHERE id = %s")
 
-# Beside a busy database some renewal is always a few seconds late: a run that stopped at the first one would never end.
+# On a busy database some renewal is always a few seconds late: a run that stopped at the first one would never finish.
 FENCED_SECONDS = 30.0
 POLL_SECONDS = 0.05
 
@@ -89,10 +89,10 @@ def _remove_all(rows: DueRows[Removed], report: Report, throttle: Throttle, *, i
 
 
 class _FencedError(StopError):
-    """Every other row would be refused as well."""
+    """The fence is closed for every row, not for one alone."""
 
     def __init__(self) -> None:
-        super().__init__("a server has still to write down what it promised")
+        super().__init__("a server has not yet written when rows were last used")
 
 
 def _remove(

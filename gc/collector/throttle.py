@@ -8,7 +8,7 @@ from django.db import connection
 # A SQLite writer that comes back at once starves the others. With a pause as long as the transaction, and at least
 # this long, the slowest push beside a continuous collection took 1.6 s instead of 3.1 s.
 SHORTEST_PAUSE_SECONDS = 0.005
-# A longer transaction was waiting for a lock itself, in turn with the others.
+# A transaction that took longer was itself waiting for other writers.
 LONGEST_PAUSE_SECONDS = 0.1
 
 
@@ -17,7 +17,7 @@ class StopError(Exception):
 
 
 class Throttle:
-    """Called after each step of a run, which is one row."""
+    """Pauses after each step of a run, and checks whether the run has to stop."""
 
     def __init__(self, watch: Callable[[], None] | None = None) -> None:
         """Call `watch` after each step; it may raise StopError."""

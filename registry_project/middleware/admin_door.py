@@ -1,4 +1,4 @@
-"""Restrict the admin to its listener and to allowed networks; other requests get 404.
+"""Restrict the admin to its listener and to allowed networks; other requests are 404.
 
     listener of the connection, address of the client ──> URL configuration ──> resolver, static files
 
@@ -6,9 +6,6 @@ The listener is the socket that accepted the connection, which no header can cla
 """
 
 import logging
-from collections.abc import Callable
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +13,9 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from configuration.values import Network
+from core.forwarded import listed_in
 from distribution.middleware import is_registry_path
+from registry_project.front_door import GetResponse
 from registry_project.middleware.proxies import CLIENT_IS_UNKNOWN
 from server.listener import LISTENER, admin_listener
 
@@ -27,16 +26,16 @@ logger = logging.getLogger(__name__)
 
 
 class AdminDoorMiddleware:
-    """Chooses the URL configuration of a request."""
+    """Select the URL configuration of a request."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+    def __init__(self, get_response: GetResponse) -> None:
         from registry_project import urls
 
         self._get_response = get_response
         self._admin = settings.REGISTRY.admin
         self._own_listener = admin_listener(self._admin)
         self._networks: tuple[Network, ...] = self._admin.allowed_networks
-        self._is_allowed = lru_cache(maxsize=4096)(self._is_listed)
+        self._is_allowed = listed_in(self._networks)
         self._urls: dict[tuple[bool, bool], Any] = {
             (True, True): None,
             (True, False): urls.ADMIN,
@@ -45,7 +44,6 @@ class AdminDoorMiddleware:
         }
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer, or go on."""
         is_own = self._own_listener is not None and request.META.get(LISTENER) == self._own_listener
         is_open = self._is_open(request, is_own=is_own)
         request.META[_IS_OPEN] = is_open
@@ -53,7 +51,7 @@ class AdminDoorMiddleware:
         if urls is not None:
             request.urlconf = urls
         if is_registry_path(request.path_info):
-            # The admin's own address, since RegistryFirstMiddleware answers at every other one.
+            # The admin's own address, since `registry_first` answers at every other one.
             raise Http404
         return self._get_response(request)
 
@@ -69,21 +67,12 @@ class AdminDoorMiddleware:
             logger.warning("admin refused by admin.allowed_networks: %s", reason, extra={"client": client})
         return is_allowed
 
-    def _is_listed(self, client: str) -> bool:
-        try:
-            address = ip_address(client)
-        except ValueError:
-            return False  # a unix socket has no client address
-        return any(address in network for network in self._networks)
 
+def admin_files(get_response: GetResponse) -> GetResponse:
+    """Serve the admin's static files wherever the admin is open."""
+    files: GetResponse = WhiteNoiseMiddleware(get_response)  # type: ignore[no-untyped-call]
 
-class AdminFilesMiddleware:
-    """Serves the admin's static files wherever the admin is open."""
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        return files(request) if request.META.get(_IS_OPEN) else get_response(request)
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-        self._files: Callable[[HttpRequest], HttpResponseBase] = WhiteNoiseMiddleware(get_response)  # type: ignore[no-untyped-call]
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer, or go on."""
-        return self._files(request) if request.META.get(_IS_OPEN) else self._get_response(request)
+    return middleware

@@ -1,10 +1,9 @@
 """Security headers for browsers; responses of `/v2/` have stricter ones of their own."""
 
-from collections.abc import Callable
-
 from django.http import HttpRequest, HttpResponseBase
 
 from distribution.middleware import is_registry_path
+from registry_project.front_door import GetResponse
 
 _POLICY = {
     "default-src": "'none'",
@@ -30,17 +29,14 @@ HEADERS = {
 }
 
 
-class BrowserHeadersMiddleware:
-    """Sets the headers on all responses, errors and files too, so it comes before middleware that can respond."""
+def browser_headers(get_response: GetResponse) -> GetResponse:
+    """Add the headers that a response lacks: errors and files too, so it precedes all middleware that can respond."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Add the headers that the response lacks."""
-        response = self._get_response(request)
-        if is_registry_path(request.path_info):
-            return response
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if not is_registry_path(request.path_info):
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
         return response
+
+    return middleware

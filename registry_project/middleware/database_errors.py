@@ -1,4 +1,4 @@
-"""Answer database errors of pages and of the JSON API by a 503 with a sentence."""
+"""Answer database errors of pages and of the JSON API with a 503 that says what happened."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,16 @@ from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
 
-from core.db.database_fault import BUSY, FULL, READ_ONLY, Fault, report
+from core.db.database_fault import BUSY, FULL, READ_ONLY, report
 
 _API = "/api/"
 
-# Faults that come before any write.
+# Faults that happen before any write.
 _NOTHING_WRITTEN = (BUSY, FULL, READ_ONLY)
 
 
 class DatabaseErrorMiddleware:
-    """Turns a database error of a view into a 503."""
+    """Translate a database error of a view into a 503."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -29,7 +29,13 @@ class DatabaseErrorMiddleware:
         if not isinstance(exception, DatabaseFault):
             return None
         fault = report(exception)
-        detail = f"{fault.reason[0].upper()}{fault.reason[1:]}.{_outcome(request, fault)}"
+        if request.method in ("GET", "HEAD"):
+            outcome = ""
+        elif fault in _NOTHING_WRITTEN:
+            outcome = " Nothing was changed."
+        else:
+            outcome = " Whether the change was made is not known: check before you try again."
+        detail = f"{fault.reason[0].upper()}{fault.reason[1:]}.{outcome}"
         if request.path.startswith(_API):
             response: HttpResponse = JsonResponse({"detail": detail}, status=503)
         else:
@@ -37,11 +43,3 @@ class DatabaseErrorMiddleware:
             response = HttpResponse(render_to_string("database_error.html", {"detail": detail}), status=503)
         response["Retry-After"] = str(fault.retry_after_seconds)
         return response
-
-
-def _outcome(request: HttpRequest, fault: Fault) -> str:
-    if request.method in ("GET", "HEAD"):
-        return ""
-    if fault in _NOTHING_WRITTEN:
-        return " Nothing was changed."
-    return " Whether the change was made is not known: check before you try again."

@@ -1,22 +1,20 @@
 """Put the account of an admin session into the access log."""
 
-from collections.abc import Callable
-
 from django.http import HttpRequest, HttpResponseBase
 
 from core.api.notes import ACCOUNT
+from registry_project.front_door import GetResponse
 
 
-class NotedAccountMiddleware:
-    """Notes the account; it comes after Django's authentication middleware."""
+def noted_account(get_response: GetResponse) -> GetResponse:
+    """Note the account of the session; it comes after Django's authentication middleware."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Note the account if the page has loaded it: `request.user` itself would query the database."""
-        response = self._get_response(request)
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        # Only if the page has loaded the account: `request.user` itself would query the database.
         account = getattr(request, "_cached_user", None)
         if account is not None and account.is_authenticated:
             request.META[ACCOUNT] = account.get_username()
         return response
+
+    return middleware

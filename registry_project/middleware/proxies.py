@@ -11,18 +11,18 @@ from django.http import HttpRequest, HttpResponseBase
 
 from configuration.values import Network
 from core.api.host import is_served
-from core.api.notes import REQUEST_ID
-from core.forwarded import HEADER, X_HEADERS, claim_of, listed_in, plain_address
+from core.api.notes import IS_FORWARDED, REQUEST_ID
+from core.forwarded import HEADER, X_FORWARDED_FOR, X_HEADERS, claim_of, listed_in, plain_address
 from core.hourly import Hourly
 from registry_project import health
 
 logger = logging.getLogger(__name__)
 
 CLIENT_IS_UNKNOWN = "registry.client_is_unknown"
-"""True in the environment if the proxy names no client, or two; REMOTE_ADDR is then the proxy's."""
+"""True in the environment if the proxy names no client or contradicts itself; REMOTE_ADDR is then the proxy's."""
 
 _NO_VIEW_READS = (HEADER, *X_HEADERS, "HTTP_X_FORWARDED_PORT")
-# The longest DNS name; longer hosts are cut before they are cached.
+# The longest DNS name; a longer host is cut, since hosts are cached.
 MAX_HOST_CHARACTERS = 255
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._:/+=@-]{1,128}")
 
@@ -32,7 +32,7 @@ _WARNS_HOST = Hourly()
 
 
 class TrustedProxyMiddleware:
-    """Applies `Forwarded`, `X-Forwarded-…` and `X-Request-Id` of a trusted peer, and removes them from other requests.
+    """Apply `Forwarded`, `X-Forwarded-…` and `X-Request-Id` of a trusted proxy; ignore those of other peers.
 
     Later code reads only `wsgi.url_scheme`, `Host` and `REMOTE_ADDR`.
     """
@@ -42,7 +42,7 @@ class TrustedProxyMiddleware:
         self._proxies: tuple[Network, ...] = settings.REGISTRY.server.trusted_proxies
         self._is_proxy = listed_in(self._proxies)
         self._is_public = settings.REGISTRY.server.public_url is not None
-        self._is_served = lru_cache(maxsize=4096)(_is_served)
+        self._is_served = lru_cache(maxsize=4096)(is_served)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Rewrite the environment and pass the request on."""
@@ -54,7 +54,9 @@ class TrustedProxyMiddleware:
         for header in _NO_VIEW_READS:
             if meta.pop(header, None) is not None and not is_trusted:
                 _warn_of_unlisted(header, peer)
-        if self._is_public and not self._is_served(meta.get("HTTP_HOST", "")[:MAX_HOST_CHARACTERS]):
+        # HTTP/1.0 needs no Host.
+        host = meta.get("HTTP_HOST", "")[:MAX_HOST_CHARACTERS]
+        if self._is_public and host and not self._is_served(host):
             _warn_of_host(request, peer)
         return self._get_response(request)
 
@@ -63,9 +65,10 @@ class TrustedProxyMiddleware:
         meta["wsgi.url_scheme"] = claim.scheme or meta["wsgi.url_scheme"]
         if claim.host:
             meta["HTTP_HOST"] = claim.host
-        # Limits count unknown clients as the proxy; the admin's networks must not (CLIENT_IS_UNKNOWN).
+        # Limits count an unknown client under the proxy's address; allowed_networks must not (CLIENT_IS_UNKNOWN).
         meta["REMOTE_ADDR"] = claim.client or peer
         meta[CLIENT_IS_UNKNOWN] = claim.client is None
+        meta[IS_FORWARDED] = claim.client is not None and (HEADER in meta or X_FORWARDED_FOR in meta)
         request_id = meta.get("HTTP_X_REQUEST_ID", "")
         if _REQUEST_ID.fullmatch(request_id):
             meta[REQUEST_ID] = request_id
@@ -73,16 +76,11 @@ class TrustedProxyMiddleware:
             _warn_of_contradiction(peer, claim.disputed)
 
 
-def _is_served(host: str) -> bool:
-    """Tell whether `Host` fits `server.public_url`; it may be missing in HTTP/1.0."""
-    return not host or is_served(host)
-
-
 def _warn_of_unlisted(header: str, peer: str) -> None:
     if _WARNS_UNLISTED.is_due():
         logger.warning(
-            "%s of %s does not count, since server.trusted_proxies does not list that address. Any client can send "
-            "this header: list the address only if it is your reverse proxy's, and no client asks from there",
+            "%s of %s is ignored, since server.trusted_proxies does not list that address. Any client can send this "
+            "header: list the address only if it is your reverse proxy's and no client has it",
             header.removeprefix("HTTP_").replace("_", "-").title(),
             peer,
         )

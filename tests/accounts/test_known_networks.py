@@ -10,15 +10,15 @@ from django.utils import timezone
 
 from accounts.models import Account, KnownNetwork
 from accounts.throttling import known_networks
-from tests.accounts.test_throttle import ELSEWHERE, HOME, cheap_cast, few_tries, guess, is_accepted, login, tick
+from tests.accounts.test_throttle import ELSEWHERE, HOME, few_tries, guess, is_accepted, login, tick
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.process_memory import forget_logins, forget_passwords
 from tests.read_only import read_only_database
 
-__all__ = ["cheap_cast", "few_tries", "tick"]
+__all__ = ["few_tries", "tick"]
 
-pytestmark = pytest.mark.usefixtures("cheap_cast", "few_tries")
+pytestmark = pytest.mark.usefixtures("cast", "few_tries")
 
 
 def spend(address: str = HOME) -> None:
@@ -28,7 +28,7 @@ def spend(address: str = HOME) -> None:
 
 
 @pytest.fixture
-def known(cheap_cast: None, tick: Callable[[float], None]) -> Callable[[float], None]:
+def known(cast: None, tick: Callable[[float], None]) -> Callable[[float], None]:
     """Let bob have logged in from HOME, in a process that has been restarted since."""
     assert is_accepted("bob")
     forget_logins()

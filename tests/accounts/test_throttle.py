@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-import bcrypt
 import pytest
 from django.contrib.auth.backends import BaseBackend
 from django.db import connections, transaction
@@ -19,7 +18,6 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import authentication
-from accounts.hashers import stored_form
 from accounts.models import Account, FailedLogin
 from accounts.throttling import throttle
 from accounts.throttling.password_queue import PasswordQueue
@@ -28,14 +26,6 @@ from tests.collector.other_thread import in_other_thread
 from tests.conftest import PASSWORDS, hashed
 
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
-
-
-@pytest.fixture
-def cheap_cast(cast: None) -> None:
-    """Give the cast hashes that cost little: many are checked here."""
-    for name, password in PASSWORDS.items():
-        cheap = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
-        Account.objects.filter(name=name).update(password=stored_form(cheap))
 
 
 @pytest.fixture
@@ -75,7 +65,7 @@ def is_accepted(name: str = "alice", address: str = HOME) -> bool:
     return bool(login(PASSWORDS[name], name, address).status_code == 200)
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_guesses_are_429_with_when_to_come_back() -> None:
     assert guess(9) == [401] * 9
 
@@ -88,7 +78,7 @@ def test_guesses_are_429_with_when_to_come_back() -> None:
     assert "WWW-Authenticate" not in response
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_no_password_is_checked_while_one_has_to_wait(checks: list[bytes]) -> None:
     guess(10)
     checked = len(checks)
@@ -98,21 +88,21 @@ def test_no_password_is_checked_while_one_has_to_wait(checks: list[bytes]) -> No
     assert len(checks) == checked == 10
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_the_owner_logs_in_from_elsewhere_all_the_while() -> None:
     guess(30)
 
     assert is_accepted(address=ELSEWHERE)
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_other_accounts_log_in_from_the_same_address() -> None:
     guess(30)
 
     assert is_accepted("bob")
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_a_remembered_password_is_accepted_all_the_while(django_assert_num_queries: Callable[..., object]) -> None:
     assert is_accepted()
     guess(30)
@@ -123,7 +113,7 @@ def test_a_remembered_password_is_accepted_all_the_while(django_assert_num_queri
     assert not [query for query in queries.captured_queries if "accounts_failedlogin" in query["sql"]]
 
 
-@pytest.mark.usefixtures("cheap_cast")
+@pytest.mark.usefixtures("cast")
 def test_one_guess_is_forgiven_after_30_seconds(tick: Callable[[float], None]) -> None:
     guess(10)
 
@@ -135,7 +125,7 @@ def test_one_guess_is_forgiven_after_30_seconds(tick: Callable[[float], None]) -
     assert is_accepted()
 
 
-@pytest.mark.usefixtures("cheap_cast")
+@pytest.mark.usefixtures("cast")
 def test_the_wait_does_not_grow_however_long_one_guesses(tick: Callable[[float], None]) -> None:
     for _ in range(6):
         guess(12)
@@ -146,7 +136,7 @@ def test_the_wait_does_not_grow_however_long_one_guesses(tick: Callable[[float],
     assert is_accepted()
 
 
-@pytest.mark.usefixtures("cheap_cast")
+@pytest.mark.usefixtures("cast")
 def test_a_guesser_gets_one_guess_each_30_seconds(tick: Callable[[float], None], checks: list[bytes]) -> None:
     guess(10)
     for minute in range(10):
@@ -156,7 +146,7 @@ def test_a_guesser_gets_one_guess_each_30_seconds(tick: Callable[[float], None],
     assert len(checks) == 10 + 10 * 2
 
 
-@pytest.mark.usefixtures("cheap_cast")
+@pytest.mark.usefixtures("cast")
 def test_all_is_forgiven_and_forgotten_after_five_minutes(tick: Callable[[float], None]) -> None:
     guess(20)
     assert FailedLogin.objects.filter(account="alice").exists()
@@ -167,7 +157,7 @@ def test_all_is_forgiven_and_forgotten_after_five_minutes(tick: Callable[[float]
     assert not FailedLogin.objects.filter(account="alice").exists()
 
 
-@pytest.mark.usefixtures("cheap_cast")
+@pytest.mark.usefixtures("cast")
 def test_the_table_holds_the_last_minutes_only(tick: Callable[[float], None]) -> None:
     for number in range(20):
         guess(1, f"name{number}", f"192.0.2.{number}")
@@ -176,7 +166,7 @@ def test_the_table_holds_the_last_minutes_only(tick: Callable[[float], None]) ->
     assert FailedLogin.objects.count() <= 4 * 3
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_a_login_does_not_clear_the_count() -> None:
     guess(9)
     assert is_accepted()
@@ -184,7 +174,7 @@ def test_a_login_does_not_clear_the_count() -> None:
     assert login("the tenth guess").status_code == 429
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_a_machine_with_an_old_password_is_one_guess() -> None:
     assert [login("an old password").status_code for _ in range(30)] == [401] * 30
 
@@ -192,12 +182,12 @@ def test_a_machine_with_an_old_password_is_one_guess() -> None:
     assert is_accepted()
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_unknown_accounts_are_slowed_down_alike() -> None:
     assert guess(12, "nobody") == guess(12, "bob")
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_what_is_no_name_leaves_no_row_but_that_of_its_address() -> None:
     guess(2, "no such/name")
     guess(2, "x" * 200)
@@ -206,7 +196,7 @@ def test_what_is_no_name_leaves_no_row_but_that_of_its_address() -> None:
 
 
 @pytest.mark.parametrize("name", ["name{}", "no/name{}", "{}" + "x" * 200])
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_random_names_cost_their_address_its_tries(name: str, few_tries: None, checks: list[bytes]) -> None:
     statuses = [login("guess", name.format(number)).status_code for number in range(8)]
 
@@ -216,7 +206,7 @@ def test_random_names_cost_their_address_its_tries(name: str, few_tries: None, c
     assert is_accepted(address=ELSEWHERE)
 
 
-@pytest.mark.usefixtures("cheap_cast")
+@pytest.mark.usefixtures("cast")
 def test_an_address_gets_a_try_back_each_six_seconds(few_tries: None, tick: Callable[[float], None]) -> None:
     for number in range(8):
         login("guess", f"name{number}")
@@ -229,7 +219,7 @@ def test_an_address_gets_a_try_back_each_six_seconds(few_tries: None, tick: Call
     assert is_accepted()
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_a_remembered_password_is_accepted_though_its_address_has_no_try_left(few_tries: None) -> None:
     assert is_accepted()
 
@@ -240,7 +230,7 @@ def test_a_remembered_password_is_accepted_though_its_address_has_no_try_left(fe
     assert not is_accepted("bob")
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_the_login_form_of_the_admin_counts_random_names_too(few_tries: None, checks: list[bytes]) -> None:
     for number in range(8):
         Client(REMOTE_ADDR=HOME).post("/admin/login/", {"username": f"name{number}", "password": "guess"})
@@ -249,7 +239,7 @@ def test_the_login_form_of_the_admin_counts_random_names_too(few_tries: None, ch
     assert not is_accepted()
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_clients_without_an_address_do_not_keep_each_other_out(few_tries: None) -> None:
     for number in range(8):
         login("guess", f"name{number}", address="")
@@ -257,7 +247,7 @@ def test_clients_without_an_address_do_not_keep_each_other_out(few_tries: None) 
     assert is_accepted(address="")
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_guesses_from_several_addresses_are_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     for number in range(8):
         guess(10, address=f"192.0.2.{number}", word=f"from {number}")
@@ -266,7 +256,7 @@ def test_guesses_from_several_addresses_are_one_line_of_the_log(caplog: pytest.L
     assert [record.account for record in told] == ["alice"]  # type: ignore[attr-defined]  # an extra of the line
 
 
-@pytest.mark.usefixtures("cheap_cast")
+@pytest.mark.usefixtures("cast")
 def test_guesses_that_go_on_are_told_again_after_an_hour(
     caplog: pytest.LogCaptureFixture, tick: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,7 +271,7 @@ def test_guesses_that_go_on_are_told_again_after_an_hour(
     assert lines == [1, 1, 1, 1, 1, 2]
 
 
-@pytest.mark.usefixtures("cheap_cast")
+@pytest.mark.usefixtures("cast")
 def test_one_address_alone_is_not_taken_for_several(
     caplog: pytest.LogCaptureFixture, tick: Callable[[float], None]
 ) -> None:
@@ -292,7 +282,7 @@ def test_one_address_alone_is_not_taken_for_several(
     assert "from several addresses" not in caplog.text
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_a_network_of_ipv6_counts_as_one_address() -> None:
     for number in range(10):
         guess(1, address=f"2001:db8:1:2::{number:x}", word=f"from {number}")
@@ -308,7 +298,7 @@ def test_no_address_breaks_the_count(address: str, cast: None) -> None:
     assert FailedLogin.objects.filter(account="alice").exclude(network="*").count() == 1
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_the_api_answers_429_too() -> None:
     guess(10)
     caller = Caller(Client(REMOTE_ADDR=HOME), "alice", PASSWORDS["alice"])
@@ -319,7 +309,7 @@ def test_the_api_answers_429_too() -> None:
     assert response["Retry-After"] == "30"
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_the_form_of_oauth_answers_429_too() -> None:
     guess(10)
     form = urlencode({"grant_type": "password", "username": "alice", "password": PASSWORDS["alice"]})
@@ -330,14 +320,14 @@ def test_the_form_of_oauth_answers_429_too() -> None:
     assert response["Retry-After"] == "30"
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_guesses_count_wherever_they_are_made() -> None:
     guess_at_the_admin(10)
 
     assert login("a guess").status_code == 429
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_the_login_form_of_the_admin_is_slowed_down_too() -> None:
     Account.objects.filter(name="alice").update(is_staff=True)
     client = Client(REMOTE_ADDR=HOME)
@@ -353,7 +343,7 @@ def test_the_login_form_of_the_admin_is_slowed_down_too() -> None:
     assert accepted.status_code == 302
 
 
-@pytest.mark.usefixtures("cheap_cast")
+@pytest.mark.usefixtures("cast")
 def test_hammering_at_the_login_form_makes_nobody_wait_longer(tick: Callable[[float], None]) -> None:
     guess_at_the_admin(30)
 
@@ -372,7 +362,7 @@ class OpenSesame(BaseBackend):
         return Account.objects.filter(name=username).first() if password == "open sesame" else None
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_guesses_at_another_backend_are_slowed_down_too(settings: Settings) -> None:
     settings.AUTHENTICATION_BACKENDS = [f"{__name__}.OpenSesame"]
     assert login("open sesame", "bob").status_code == 200
@@ -383,7 +373,7 @@ def test_guesses_at_another_backend_are_slowed_down_too(settings: Settings) -> N
     assert login("open sesame", address=ELSEWHERE).status_code == 200
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_a_form_without_a_name_or_with_a_wild_one_is_no_fault() -> None:
     for name in ("", "\0", "x" * 5000, "\N{SNOWMAN}"):
         assert Client().post("/admin/login/", {"username": name, "password": "x"}).status_code == 200

@@ -8,17 +8,17 @@ import pytest
 from accounts.models import FailedLogin
 from accounts.throttling import throttle
 from accounts.throttling.failure_memory import FailureMemory
-from tests.accounts.test_throttle import HOME, cheap_cast, guess, is_accepted, login, tick
+from tests.accounts.test_throttle import HOME, guess, is_accepted, login, tick
 from tests.process_memory import forget_logins
 from tests.read_only import read_only_database
 
-__all__ = ["cheap_cast", "tick"]
+__all__ = ["tick"]
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def unwritable(cheap_cast: None) -> Iterator[None]:
+def unwritable(cast: None) -> Iterator[None]:
     """Let the database refuse writes from here on."""
     with read_only_database():
         yield
@@ -57,7 +57,7 @@ def test_a_guess_is_forgiven_as_ever(tick: Callable[[float], None]) -> None:
     assert is_accepted()
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_tries_that_were_spent_before_are_not_given_back(checks: list[bytes]) -> None:
     guess(8)
 
@@ -67,7 +67,7 @@ def test_tries_that_were_spent_before_are_not_given_back(checks: list[bytes]) ->
     assert len(checks) == throttle.OF_ACCOUNT.tries
 
 
-@pytest.mark.usefixtures("cheap_cast", "tick")
+@pytest.mark.usefixtures("cast", "tick")
 def test_the_next_failure_that_is_stored_takes_the_others_over() -> None:
     with read_only_database():
         guess(7)

@@ -231,5 +231,5 @@ def test_the_log_names_the_rule_as_it_is_written() -> None:
 
 
 def test_an_account_within_a_set_is_no_pattern() -> None:
-    with pytest.raises(InvalidPatternError, match="holds"):
+    with pytest.raises(InvalidPatternError, match="contains"):
         compile_rules([Row("account", "*", "[${account}]/*", "pull")])

@@ -87,7 +87,7 @@ def test_a_saved_rule_that_can_do_nothing_is_told(admin: Browser, changes: dict[
 
     assert response.status_code == 302
     page = admin.text(RULES).replace('"', "&quot;")
-    assert "This rule can do nothing: " in page
+    assert "This rule has no effect: " in page
     assert reason in page
 
 
@@ -95,7 +95,7 @@ def test_a_rule_for_whoever_asks_is_taken_without_a_word(admin: Browser) -> None
     response = admin.submit(f"{RULES}add/", **{**NEW, "subject": "*", "name": "${account}/*"}, actions=["pull"])
 
     assert response.status_code == 302
-    assert "can do nothing" not in admin.text(RULES)
+    assert "has no effect" not in admin.text(RULES)
 
 
 def test_the_boxes_of_a_rule_are_ticked_as_it_is_stored(admin: Browser) -> None:

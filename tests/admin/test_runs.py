@@ -93,7 +93,7 @@ def test_a_dry_run_changes_nothing_and_lists_what_would_go_and_why(admin: Browse
     assert (run.state, run.is_dry_run, run.manifests, run.blobs) == ("done", True, 1, 2)
     assert Manifest.objects.exists()
     page = admin.text(FINDINGS, run__id__exact=str(run.pk))
-    for text in (untagged.digest, untagged.layers[0], "no tag, index or subject holds it", "alice/app", "2.0 KiB"):
+    for text in (untagged.digest, untagged.layers[0], "no tag, index or subject keeps it", "alice/app", "2.0 KiB"):
         assert text in page
     assert f"{FINDINGS}?run__id__exact={run.pk}" in admin.text(page_of(run))
     assert "5 findings" in admin.text(page_of(run))
@@ -176,7 +176,7 @@ def test_a_run_that_has_begun_is_not_withdrawn(admin: Browser) -> None:
     response = admin.post(withdrawal_of(run), {})
 
     assert response["Location"] == RUNS
-    assert "can't be withdrawn" in str(messages_of(admin.client.get(RUNS)))
+    assert "has begun, or was withdrawn already" in str(messages_of(admin.client.get(RUNS)))
     run.refresh_from_db()
     assert run.state == "done"
     assert "withdraw/" not in admin.text(page_of(run))

@@ -141,7 +141,7 @@ def test_a_backup_that_runs_out_of_room_gives_back_what_it_took(
         if backup.counts.copied == 2:
             another_mount(-1)
 
-    with pytest.raises(BackupError, match="what this backup brought is removed"):
+    with pytest.raises(BackupError, match="what this backup had copied is removed"):
         create(folder, backup, fill)
 
     assert backup.counts.copied == 2

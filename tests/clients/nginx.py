@@ -4,7 +4,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.clients.server import Server
@@ -90,10 +90,15 @@ def configuration(server: Proxied, folder: Path, before: str, within: str) -> st
     return HTTP.format(folder=folder, server=before + site.replace(begin, begin + within))
 
 
+def nginx(server: Proxied, folder: Path, before: str = "", within: str = "") -> AbstractContextManager[Path]:
+    """Run nginx in front of `server`, and return its error log."""
+    return running_nginx(configuration(server, folder, before, within), folder)
+
+
 @contextmanager
-def nginx(server: Proxied, folder: Path, before: str = "", within: str = "") -> Iterator[Path]:
-    """Run nginx in front of `server`, and yield its error log."""
-    (folder / "nginx.conf").write_text(configuration(server, folder, before, within))
+def running_nginx(text: str, folder: Path) -> Iterator[Path]:
+    """Run nginx with a configuration, and yield its error log."""
+    (folder / "nginx.conf").write_text(text)
     process = subprocess.Popen(
         ["nginx", "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")]
     )

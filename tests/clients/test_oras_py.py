@@ -4,18 +4,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from oras.oci import Subject
-from oras.provider import Registry
 
 from tests.clients.recipes import follow, recipe, tags_of
 from tests.clients.server import Server, password_of
 
+# Where they are used, since their import takes two seconds, which each process that collects tests would spend.
+if TYPE_CHECKING:
+    from oras.provider import Registry
+
 SBOM = "application/vnd.example.sbom"
 
-Oras = Callable[..., Registry]
+Oras = Callable[..., "Registry"]
 
 
 def no_wait(seconds: float) -> None:
@@ -25,12 +27,16 @@ def no_wait(seconds: float) -> None:
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let oras-py ask again at once: it waits 131 seconds in all before it gives up."""
+    # First: imported in another order, its modules do not find each other.
+    import oras.provider  # noqa: F401
+
     monkeypatch.setattr("oras.decorator.time", SimpleNamespace(sleep=no_wait))
 
 
 @pytest.fixture
 def client(server: Server, tmp_path: Path) -> Oras:
     """Return a function that makes an oras-py logged in as the named account; `anonymous` has no login."""
+    from oras.provider import Registry
 
     def logged_in(account: str, password: str = "", **options: str) -> Registry:
         made = Registry(hostname=server.host, insecure=True, **options)
@@ -50,7 +56,7 @@ def artifact(tmp_path: Path) -> Path:
     return path
 
 
-def push(client: Registry, artifact: Path, image: str, **options: Any) -> str:
+def push(client: "Registry", artifact: Path, image: str, **options: Any) -> str:
     """Push `file` as `image` and return the digest of the manifest."""
     target = f"{client.hostname}/{image}"
     done = client.push(target, files=[f"{artifact}:text/plain"], disable_path_validation=True, quiet=True, **options)
@@ -58,20 +64,22 @@ def push(client: Registry, artifact: Path, image: str, **options: Any) -> str:
     return digest
 
 
-def pull(client: Registry, image: str, folder: Path) -> str:
+def pull(client: "Registry", image: str, folder: Path) -> str:
     """Pull `image` into `folder` and return the content of its one file."""
     (path,) = client.pull(f"{client.hostname}/{image}", outdir=str(folder))
     return Path(path).read_text()
 
 
-def attach(client: Registry, artifact: Path, digest: str) -> str:
+def attach(client: "Registry", artifact: Path, digest: str) -> str:
     """Push `file` as a referrer of the manifest `digest` of alice/attached and return the referrer's digest."""
+    from oras.oci import Subject
+
     found = client.do_request(f"http://{client.hostname}/v2/alice/attached/manifests/{digest}", "HEAD")
     subject = Subject(found.headers["Content-Type"], digest, int(found.headers["Content-Length"]))
     return push(client, artifact, "alice/attached:sbom", subject=subject, manifest_config=f"{artifact}:{SBOM}")
 
 
-def discover(client: Registry, digest: str, artifact_type: str = "") -> dict[str, str]:
+def discover(client: "Registry", digest: str, artifact_type: str = "") -> dict[str, str]:
     """Return the digests of what refers to `digest` in alice/attached, with their artifact types."""
     url = f"http://{client.hostname}/v2/alice/attached/referrers/{digest}"
     index = client.do_request(url + (f"?artifactType={artifact_type}" if artifact_type else "")).json()

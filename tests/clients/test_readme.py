@@ -59,7 +59,7 @@ def test_a_repository_is_deleted_as_typed(server: Server, pushed: str) -> None:
 
     assert "myorg/test has " in shown
     assert "Nothing was changed." in shown
-    assert "All that it held is removed." in shown
+    assert "Its contents are removed." in shown
 
 
 @pytest.mark.client("podman", "curl", "jq")

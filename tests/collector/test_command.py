@@ -100,13 +100,13 @@ def test_gc_says_what_waits_in_the_trash(alice: Caller) -> None:
 
     said = gc()
 
-    assert "1 object in the trash: each is deleted 15 minutes after" in said
+    assert "1 object in the trash: a running server deletes each 15 minutes after" in said
 
 
 def test_a_dry_run_lists_what_would_go_and_changes_nothing(untagged: Image) -> None:
     output = gc("--delete-untagged", "--dry-run")
 
-    assert f"would remove manifest {APP} {untagged.digest}: no tag, index or subject holds it" in output
+    assert f"would remove manifest {APP} {untagged.digest}: no tag, index or subject keeps it" in output
     assert f"would remove blob {APP} {untagged.layers[0]}: no repository links it any more" in output
     assert Manifest.objects.exists()
 

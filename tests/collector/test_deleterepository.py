@@ -48,8 +48,8 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing() -> None:
 def test_a_repository_is_deleted_and_its_bytes_come_back_later(alice: Caller) -> None:
     said = delete(APP)
 
-    assert "All that it held is removed." in said
-    assert "Its 6.0 KiB are free in 15 minutes if a server runs" in said
+    assert "Its contents are removed." in said
+    assert "A running server frees its 6.0 KiB in 15 minutes" in said
     assert [row.name for row in Repository.objects.all()] == ["alice/other"]
     assert alice.get("/v2/alice/other/manifests/v1").status_code == 200
 

@@ -51,8 +51,9 @@ def test_a_dry_run_says_why(push: Push, alice: Caller) -> None:
     findings = list(collection.forecast(Policy(DAY, remove_untagged=True), Report()))
 
     reasons = {finding.name: finding.reason for finding in findings if finding.kind == "manifest"}
-    assert "no tag, index or subject holds it" in reasons[image.digest]
-    assert {finding.reason for finding in findings if finding.kind == "link"} == {"only manifests that go use it"}
+    assert "no tag, index or subject keeps it" in reasons[image.digest]
+    of_links = {finding.reason for finding in findings if finding.kind == "link"}
+    assert of_links == {"used only by manifests that are removed too"}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -96,7 +97,7 @@ def test_random_graphs_have_everything_that_may_go(prepared: None) -> None:
     findings = list(collection.forecast(Policy(DAY, remove_untagged=True), Report()))
 
     assert {finding.kind for finding in findings} == {"manifest", "link", "blob", "upload"}
-    assert {finding.reason.split()[0] for finding in findings if finding.kind == "manifest"} == {"no", "only", "its"}
+    assert {finding.reason.split()[0] for finding in findings if finding.kind == "manifest"} == {"no", "listed", "its"}
 
 
 def test_a_row_that_looks_held_and_is_not_is_left_by_both(push: Push) -> None:

@@ -59,7 +59,7 @@ def test_while_a_process_has_promises_to_write_a_run_stops_at_the_first_row(
     with guarded():
         run = runs.collect(Policy(DAY, remove_untagged=True), report, Trigger.COMMAND, watch=lambda: steps.append(1))
 
-    assert (run.state, run.error) == (State.STOPPED, "a server has still to write down what it promised")
+    assert (run.state, run.error) == (State.STOPPED, "a server has not yet written when rows were last used")
     assert (report.total.manifests, report.total.links, report.busy, report.failures) == (0, 0, 0, 0)
     assert (Manifest.objects.count(), Link.objects.count()) == (1, links)
     assert steps == []

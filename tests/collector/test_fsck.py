@@ -184,7 +184,7 @@ def test_a_manifest_that_lacks_a_blob_is_found(push: Push) -> None:
     status, output = fsck("--repair")
 
     assert status == 1
-    assert f"nothing holds {image.layers[0]}, which it names" in output
+    assert f"it names {image.layers[0]}, for which there is no row" in output
 
 
 def test_a_tag_of_another_repository_is_found(push: Push) -> None:

@@ -40,7 +40,7 @@ def test_an_upload_that_lost_its_bytes_is_found_and_ends(
 
     call_command("fsck", "--repair", stdout=output)
 
-    assert f"{what}: ended, its client begins anew" in output.getvalue()
+    assert f"{what}: ended, its client has to start again" in output.getvalue()
     assert alice.patch(location, b" more").status_code == 404
     assert list(fsck.check()) == []
 

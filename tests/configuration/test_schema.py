@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 from django.core.management import call_command
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from configuration.models import UNSUPPORTED, File
 from configuration.section import keys
@@ -33,23 +32,32 @@ def schema() -> dict[str, Any]:
     printed = StringIO()
     call_command("configschema", stdout=printed)
     loaded: dict[str, Any] = json.loads(printed.getvalue())
-    Draft202012Validator.check_schema(loaded)
     return loaded
 
 
+@pytest.fixture(scope="module")
+def validator(schema: dict[str, Any]) -> Any:
+    """Return what accepts and refuses by the schema."""
+    # Here, since its import takes two seconds, which each process that collects tests would spend.
+    from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
 @pytest.mark.parametrize("storage", ["filesystem", "s3", "gcs", "azure"])
-def test_the_schema_accepts_the_example(schema: dict[str, Any], storage: str) -> None:
+def test_the_schema_accepts_the_example(validator: Any, storage: str) -> None:
     for text in (filled(EXAMPLE), with_every_key(storage=storage)):
-        assert list(Draft202012Validator(schema).iter_errors(yaml.safe_load(text))) == []
+        assert list(validator.iter_errors(yaml.safe_load(text))) == []
 
 
 @pytest.mark.parametrize(("text", "expected"), cases())
-def test_the_schema_refuses_what_a_schema_can(schema: dict[str, Any], text: str, expected: list[str]) -> None:
+def test_the_schema_refuses_what_a_schema_can(validator: Any, text: str, expected: list[str]) -> None:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError:
         return
-    is_refused = not Draft202012Validator(schema).is_valid(document)
+    is_refused = not validator.is_valid(document)
 
     assert is_refused or all(map(BEYOND_A_SCHEMA.search, expected))
 

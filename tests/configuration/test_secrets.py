@@ -60,8 +60,8 @@ def test_a_bad_secret_of_the_environment_names_its_variable(monkeypatch: pytest.
     lines = problems("{}")
 
     assert [line.split(", expected ")[0] for line in lines] == [
-        "environment: REGISTRY_SERVER_SECRET_KEY: found a text (not shown)",
-        "environment: REGISTRY_DATABASE_URL: found a text (not shown)",
+        "environment: REGISTRY_SERVER_SECRET_KEY: found a string (not shown)",
+        "environment: REGISTRY_DATABASE_URL: found a string (not shown)",
     ]
 
 
@@ -83,12 +83,12 @@ def test_a_secret_in_two_places_is_refused(monkeypatch: pytest.MonkeyPatch, prob
     ("content", "problem"),
     [
         (None, "auth.hmac_secret_file: found no such file or directory, expected a file that uid"),
-        (b"short", "auth.hmac_secret_file: found a text (not shown), expected a text of at least 32 bytes"),
+        (b"short", "auth.hmac_secret_file: found a string (not shown), expected a string of at least 32 bytes"),
         (b"\xff" * 32, "auth.hmac_secret_file: found the byte 0xff in line 1, expected UTF-8"),
         (b"s" * 70_000, "auth.hmac_secret_file: found a larger file, expected at most 65536 bytes"),
         (
             f"{SECRET}\n{SECRET}".encode(),
-            "auth.hmac_secret_file: found a text (not shown), expected a text of",
+            "auth.hmac_secret_file: found a string (not shown), expected a string of",
         ),
     ],
 )

@@ -119,8 +119,8 @@ def test_the_old_name_of_max_slow_clients_is_read_with_a_warning(read: Reader) -
 
     assert configuration.server == replace(load(None).server, max_slow_clients=100)
     assert configuration.warnings == (
-        "config.yaml:2: server.transfers: now called server.max_slow_clients; "
-        "rename the key, the old name will be refused one day",
+        "config.yaml:2: server.transfers: the key is now called server.max_slow_clients; "
+        "rename it, since a later version refuses the old name",
     )
 
 
@@ -202,7 +202,7 @@ def test_the_same_rule_again_is_a_warning(read: Reader) -> None:
     configuration = read(f"acl:\n{rule}{rule}")
 
     assert configuration.acl == (RuleEntry("account", "a", "b", ("pull",), line=2),)
-    assert configuration.warnings == ("config.yaml:3: acl[1]: the rule of line 2 again; this one is not needed",)
+    assert configuration.warnings == ("config.yaml:3: acl[1]: the same as the rule of line 2, and not needed",)
 
 
 @pytest.mark.parametrize("cost", ["04", "09"])
@@ -210,7 +210,7 @@ def test_a_cheap_hash_is_a_warning(read: Reader, cost: str) -> None:
     warnings = read(f'users: {{a: {{password: "$2b${cost}${"a" * 53}"}}}}').warnings
 
     assert warnings == (
-        f"config.yaml:1: users.a.password: a bcrypt cost of {int(cost)} is quick to guess; 10 is better",
+        f"config.yaml:1: users.a.password: a bcrypt cost of {int(cost)} makes guesses fast; use at least 10",
     )
 
 

@@ -30,9 +30,9 @@ class RecordingPool(Pool[Any]):
         self.has_released = Event()
 
     @contextmanager
-    def releases_slot(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
+    def releases_slot(self, wait: Wait, client: str, waiter: Waiter) -> Iterator[None]:
         self.has_released.set()
-        with super().releases_slot(wait, waiter):
+        with super().releases_slot(wait, client, waiter):
             yield
 
 

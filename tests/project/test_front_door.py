@@ -56,7 +56,7 @@ def test_production_and_test_client_answer_alike(
 
 
 def test_no_middleware_comes_before_the_chain() -> None:
-    assert settings.MIDDLEWARE[0] == "registry_project.front_door.RegistryFirstMiddleware"
+    assert settings.MIDDLEWARE[0] == "registry_project.front_door.registry_first"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ from gunicorn.config import Config
 from server import worker
 from server.connection import DISCARDED_BODY_BYTES, Connection, frozen
 from server.open_connections import OpenConnections
-from server.pool import CrowdedError, Pool
+from server.pool import CrowdedError, Pool, Wait
 from server.worker import Worker
 from tests.project.talk import PATIENCE_SECONDS
 from tests.project.wire import CLIENT, PEER
@@ -49,7 +49,7 @@ class ServedConnection:
         self.connection.begin()
         self.reader.expect_head()
         request = next(self.parser)
-        self.reader.expect_body(is_admitted=True)
+        self.reader.expect_body(Wait.TRANSFER)
         return request
 
 

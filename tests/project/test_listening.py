@@ -15,7 +15,7 @@ from server.listener import (
     WRITE_SECONDS,
     admin_listener,
     bind_addresses,
-    limit_standstill,
+    set_timeouts,
 )
 from tests.ports import free_port
 
@@ -54,14 +54,14 @@ def test_a_unix_socket_has_no_options_of_tcp_to_set(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "registry.sock"))
 
-        limit_standstill([listener])
+        set_timeouts([listener])
 
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16) == struct.pack("ll", READ_SECONDS, 0)
 
 
 def test_the_kernel_keeps_little_for_a_client_that_takes_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        limit_standstill([listener])
+        set_timeouts([listener])
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
             client.connect(listener.getsockname())
@@ -84,7 +84,7 @@ def kept_of(connection: socket.socket) -> int:
 
 def test_a_connection_does_not_wait_for_its_client_for_ever() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        limit_standstill([listener])
+        set_timeouts([listener])
         with socket.create_connection(listener.getsockname()):
             connection, _ = listener.accept()
             with connection:

@@ -41,8 +41,7 @@ class Task:
 class FakeWaiter:
     """A wait for a client, which ends when it is told to, or when another client needs the place."""
 
-    def __init__(self, client: str = "alice") -> None:
-        self.client = client
+    def __init__(self) -> None:
         self.is_over = Event()
 
     def progress(self) -> float:
@@ -82,7 +81,7 @@ class PoolOfTasks:
         back = Event()
 
         def lend_then_serve() -> None:
-            with self.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
+            with self.pool.releases_slot(Wait.TRANSFER, "alice", FakeWaiter()):
                 self.running.release()
                 assert back.wait(PATIENCE_SECONDS)
             self.running.release()
@@ -98,7 +97,7 @@ class PoolOfTasks:
         self.done.release()
 
     def _wait_for_client(self, free: Event) -> None:
-        with self.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
+        with self.pool.releases_slot(Wait.TRANSFER, "alice", FakeWaiter()):
             self._hold(free)
 
     def are_running(self, number: int) -> bool:
@@ -248,7 +247,7 @@ def test_a_waiting_task_gets_a_released_slot(crew: Callable[..., PoolOfTasks]) -
     def serve_then_lend() -> None:
         made.running.release()
         assert lend.wait(PATIENCE_SECONDS)
-        with made.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
+        with made.pool.releases_slot(Wait.TRANSFER, "alice", FakeWaiter()):
             assert over.wait(PATIENCE_SECONDS)
 
     made.submit(serve_then_lend)
@@ -283,7 +282,7 @@ def test_a_wait_beyond_the_limit_is_refused(crew: Callable[..., PoolOfTasks]) ->
     refused = Event()
 
     def lend() -> None:
-        with pytest.raises(CrowdedError), made.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
+        with pytest.raises(CrowdedError), made.pool.releases_slot(Wait.TRANSFER, "alice", FakeWaiter()):
             pass
         refused.set()
 
@@ -305,7 +304,7 @@ def test_another_kind_of_wait_takes_no_place(crew: Callable[..., PoolOfTasks], i
         with (
             made.pool.releases_slot_for_work()
             if is_work
-            else made.pool.releases_slot(Wait.UNAUTHENTICATED, FakeWaiter())
+            else made.pool.releases_slot(Wait.UNAUTHENTICATED, "alice", FakeWaiter())
         ):
             has_begun.set()
 
@@ -351,24 +350,24 @@ def test_a_wait_that_fails_frees_its_place(crew: Callable[..., PoolOfTasks]) -> 
     made = crew(threads=1, transfers=1)
 
     for _ in range(2):
-        with pytest.raises(TimeoutError), made.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
+        with pytest.raises(TimeoutError), made.pool.releases_slot(Wait.TRANSFER, "alice", FakeWaiter()):
             raise TimeoutError
 
 
 def test_a_client_without_a_place_evicts_one_of_the_client_with_all(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1, transfers=4)
-    guests, told, go_on = [FakeWaiter("greedy") for _ in range(4)], Semaphore(0), Event()
+    guests, told, go_on = [FakeWaiter() for _ in range(4)], Semaphore(0), Event()
 
     def wait(guest: FakeWaiter) -> None:
         try:
-            with made.pool.releases_slot(Wait.TRANSFER, guest):
+            with made.pool.releases_slot(Wait.TRANSFER, "greedy", guest):
                 made.running.release()
                 assert guest.is_over.wait(PATIENCE_SECONDS)
         except CrowdedError:
             told.release()
 
     def wait_in_its_place() -> None:
-        with made.pool.releases_slot(Wait.TRANSFER, FakeWaiter("modest")):
+        with made.pool.releases_slot(Wait.TRANSFER, "modest", FakeWaiter()):
             made.running.release()
             assert go_on.wait(PATIENCE_SECONDS)
         made.done.release()
@@ -501,7 +500,7 @@ def test_a_task_that_fails_in_a_wait_frees_its_place(
     made = crew(threads=1, transfers=1)
 
     def fail() -> None:
-        with made.pool.releases_slot(Wait.TRANSFER, FakeWaiter()):
+        with made.pool.releases_slot(Wait.TRANSFER, "alice", FakeWaiter()):
             raise error
 
     task = Task(fail, made.pool)

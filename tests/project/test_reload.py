@@ -177,7 +177,7 @@ class Imports:
         self.gate.write_text("")
         under_way = self.reload._import
         assert under_way is not None
-        under_way._process.wait()
+        under_way.process.wait()
         self.reload.look()
 
 
@@ -204,7 +204,7 @@ def test_an_outcome_is_told_also_when_gunicorn_collected_the_exit_status(
 
     imports.gate.write_text("")
     assert imports.reload._import is not None
-    os.waitpid(imports.reload._import._process.pid, 0)
+    os.waitpid(imports.reload._import.process.pid, 0)
     imports.reload.look()
 
     assert caplog.messages == ["configuration reloaded: nothing"]
@@ -216,7 +216,7 @@ def test_an_import_that_dies_is_told(tmp_path: Path, caplog: pytest.LogCaptureFi
 
     imports.reload.stop()
     assert imports.reload._import is not None
-    imports.reload._import._process.wait()
+    imports.reload._import.process.wait()
     imports.reload.look()
 
     assert caplog.messages[0].endswith("the import exited without output (signal 15, SIGTERM)")
@@ -230,7 +230,7 @@ def test_an_import_goes_on_when_the_signal_is_sent_to_every_process(
     imports.reload.start()
 
     assert imports.reload._import is not None
-    imports.reload._import._process.send_signal(signal.SIGHUP)
+    imports.reload._import.process.send_signal(signal.SIGHUP)
     imports.end_one()
 
     assert caplog.messages == ["configuration reloaded: nothing"]

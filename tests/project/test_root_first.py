@@ -1,14 +1,17 @@
 """What root makes in the data folder belongs to the folder's owner, as whom the server runs afterwards."""
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.databases import FILE
 from tests.project.starting import manage, serving
 
 SERVICE = 65534
+CONFIGURATION = 'acl: [{anonymous: true, name: "*", actions: [pull]}]\n'
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
 
@@ -19,8 +22,17 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir(mode=0o700)
     for path in (tmp_path, tmp_path / "data"):
         os.chown(path, SERVICE, SERVICE)
-    (tmp_path / "config.yaml").write_text('acl: [{anonymous: true, name: "*", actions: [pull]}]\n')
+    (tmp_path / "config.yaml").write_text(CONFIGURATION)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database with all tables, to be copied."""
+    folder = tmp_path_factory.mktemp("migrated")
+    (folder / "config.yaml").write_text(CONFIGURATION)
+    assert manage(folder, "migrate").returncode == 0
+    return folder / "data" / FILE
 
 
 def strangers(folder: Path) -> list[str]:
@@ -38,7 +50,6 @@ def owner_of(path: Path) -> int:
 @pytest.mark.parametrize(
     "command",
     [
-        ["migrate"],
         ["loadconfig"],
         ["gc"],
         ["fsck"],
@@ -50,12 +61,14 @@ def owner_of(path: Path) -> int:
 def test_a_command_as_the_first_of_all_leaves_nothing_of_roots(folder: Path, command: list[str]) -> None:
     manage(folder, *command)
 
-    assert (folder / "data" / "registry.sqlite3").exists()
+    assert (folder / "data" / FILE).exists()
     assert strangers(folder / "data") == []
 
 
-def test_commands_after_the_first_leave_nothing_of_roots(folder: Path) -> None:
+def test_migrate_and_the_commands_after_it_leave_nothing_of_roots(folder: Path) -> None:
     manage(folder, "migrate")
+    assert (folder / "data" / FILE).exists()
+    assert strangers(folder / "data") == []
 
     assert manage(folder, "loadconfig").returncode == 0
     assert manage(folder, "createsuperuser", "--noinput", "--name", "root").returncode == 0
@@ -73,13 +86,11 @@ def test_a_start_leaves_nothing_of_roots(folder: Path, database: dict[str, str])
 
 
 @pytest.mark.parametrize("suffix", [".lock", ".turn", ".renewals", "-wal", "-shm"])
-def test_a_link_of_the_service_leads_root_to_no_other_file(folder: Path, suffix: str) -> None:
-    manage(folder, "migrate")
+def test_a_link_of_the_service_leads_root_to_no_other_file(folder: Path, migrated: Path, suffix: str) -> None:
+    os.chown(shutil.copy(migrated, folder / "data"), SERVICE, SERVICE)
     victim = folder / "shadow"
     victim.write_text("root:x")
-    link = folder / "data" / f"registry.sqlite3{suffix}"
-    link.unlink(missing_ok=True)
-    link.symlink_to(victim)
+    (folder / "data" / f"{FILE}{suffix}").symlink_to(victim)
 
     for command in (["migrate"], ["loadconfig"], ["gc"], ["createsuperuser", "--noinput", "--name", "root"]):
         manage(folder, *command)

@@ -7,8 +7,12 @@ import stat
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from tests.project.conftest import database_of
 from tests.project.starting import Running, begin, complaints, manage, serving, start, wait_for
 
 Answer = tuple[int, Mapping[str, str], bytes]
@@ -34,42 +38,64 @@ def basic(password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {b64encode(f'admin:{password}'.encode()).decode()}"}
 
 
-def test_the_first_start_shows_a_password_that_logs_in(tmp_path: Path, database: dict[str, str]) -> None:
-    with serving(tmp_path, more=database) as server:
-        status, _, _ = ask(server, "GET", "/v2/token", basic(password_in(server.said)))
-        refused, _, _ = ask(server, "GET", "/v2/token", basic("another"))
+@dataclass(frozen=True, slots=True)
+class First:
+    """What was seen of a first start in `folder`, until the server stopped."""
 
-    assert (status, refused) == (200, 401)
+    folder: Path
+    database: dict[str, str]
+    password: str
+    statuses: tuple[int, int]
+    modes: dict[Path, int]
+    exit_status: int
+    complaints: list[str]
 
 
-def test_the_first_configuration_is_readable_by_its_owner_only(tmp_path: Path, database: dict[str, str]) -> None:
-    with serving(tmp_path, more=database) as server:
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> First:
+    """Start a server in an empty folder, log in rightly and wrongly, and stop it."""
+    folder = tmp_path_factory.mktemp("first")
+    database = database_of(folder)
+    with serving(folder, more=database) as server:
         password = password_in(server.said)
+        right, wrong = (ask(server, "GET", "/v2/token", basic(word))[0] for word in (password, "another"))
+        written = [*folder.glob("data/*.sqlite3*"), *folder.glob("data/keys/*.key"), folder / "data"]
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (*written, folder / "config.yaml")}
+        exit_status = server.stop()
+    return First(folder, database, password, (right, wrong), modes, exit_status, complaints(folder))
 
-    file = tmp_path / "config.yaml"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert password not in file.read_text()
+
+def test_the_first_start_shows_a_password_that_logs_in(first: First) -> None:
+    assert first.statuses == (200, 401)
 
 
-def test_a_second_start_shows_no_password_and_imports_nothing(tmp_path: Path, database: dict[str, str]) -> None:
-    with serving(tmp_path, more=database) as first:
-        password = password_in(first.said)
+def test_the_first_configuration_is_readable_by_its_owner_only(first: First) -> None:
+    file = first.folder / "config.yaml"
 
-    with serving(tmp_path, more=database) as second:
-        status, _, _ = ask(second, "GET", "/v2/token", basic(password))
+    assert first.modes[file] == 0o600
+    assert first.password not in file.read_text()
+
+
+def test_what_a_start_writes_is_readable_by_its_owner_only(first: First) -> None:
+    modes = {path: mode for path, mode in first.modes.items() if path.name != "config.yaml"}
+
+    assert len(modes) >= 3
+    assert all(mode & 0o077 == 0 for path, mode in modes.items() if path.suffix != ".lock")
+
+
+def test_the_server_stops_when_asked(first: First) -> None:
+    assert first.exit_status == 0
+    assert [json.loads(line)["message"] for line in first.complaints] == ["login refused"]
+
+
+def test_a_second_start_shows_no_password_and_imports_nothing(first: First) -> None:
+    with serving(first.folder, more=first.database) as second:
+        status, _, _ = ask(second, "GET", "/v2/token", basic(first.password))
 
     assert second.said == f"registry listening on http://127.0.0.1:{second.port}\n"
-    assert complaints(tmp_path) == []
+    assert complaints(first.folder) == first.complaints
     assert status == 200
-    assert manage(tmp_path, "loadconfig", "--check", more=database).returncode == 0
-
-
-def test_what_a_start_writes_is_readable_by_its_owner_only(tmp_path: Path, database: dict[str, str]) -> None:
-    with serving(tmp_path, more=database):
-        secrets = [*tmp_path.glob("data/*.sqlite3*"), *tmp_path.glob("data/keys/*.key"), tmp_path / "data"]
-
-    assert len(secrets) >= 3
-    assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in secrets if path.suffix != ".lock")
+    assert manage(first.folder, "loadconfig", "--check", more=first.database).returncode == 0
 
 
 def test_two_starts_at_once_prepare_and_import_once(tmp_path: Path, database: dict[str, str]) -> None:
@@ -100,43 +126,6 @@ def test_without_a_superuser_the_start_says_once_how_to_make_one(tmp_path: Path,
         said = (tmp_path / "stderr").read_text()
 
     assert said.count("createsuperuser") == 1
-
-
-def test_the_server_stops_when_asked(tmp_path: Path, database: dict[str, str]) -> None:
-    with serving(tmp_path, more=database) as server:
-        status = server.stop()
-
-    assert status == 0
-    assert complaints(tmp_path) == []
-
-
-def test_an_upload_in_progress_is_finished_before_the_server_stops(tmp_path: Path, database: dict[str, str]) -> None:
-    with serving(tmp_path, more=database) as server:
-        login = basic(password_in(server.said))
-        _, _, body = ask(server, "GET", "/v2/token?scope=repository:a/b:pull,push", login)
-        bearer = {"Authorization": f"Bearer {json.loads(body)['token']}"}
-        _, headers, _ = ask(server, "POST", "/v2/a/b/blobs/uploads/", bearer)
-        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
-            connection.putrequest("PATCH", headers["Location"])
-            for name, value in (bearer | {"Content-Length": "8", "Content-Range": "0-7"}).items():
-                connection.putheader(name, value)
-            connection.endheaders(b"half")
-            server.process.terminate()
-            connection.send(b"half")
-            status = connection.getresponse().status
-
-        assert server.process.wait(60) == 0
-    assert status == 202
-
-
-def test_a_reload_keeps_serving(tmp_path: Path, database: dict[str, str]) -> None:
-    with serving(tmp_path, more=database) as server:
-        (tmp_path / "config.yaml").write_text("no: configuration\n")
-        server.process.send_signal(1)
-        status, _, _ = ask(server, "GET", "/health")
-        ended = server.stop()
-
-    assert (status, ended) == (200, 0)
 
 
 def test_an_empty_folder_is_left_empty_by_a_check_of_gunicorns_configuration(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """A database of another version: an older one is brought up to date, a newer one is left alone."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.project.conftest import database_of
 from tests.project.starting import ANY_PORT, manage, serving, start
 
 _FUTURE = """
@@ -13,18 +15,28 @@ MigrationRecorder(connection).record_applied("distribution", "9999_future")
 """
 
 
-@pytest.fixture
-def newer(tmp_path: Path, database: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a database that a newer version has migrated."""
-    (tmp_path / "config.yaml").write_text("acl: []\n")
-    manage(tmp_path, "migrate", more=database)
-    made = manage(tmp_path, "shell", "--command", _FUTURE, more=database)
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A folder whose database, named by an environment, a newer version has migrated."""
+
+    folder: Path
+    database: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Newer:
+    """Make it once: nothing here may change it."""
+    folder = tmp_path_factory.mktemp("newer")
+    database = database_of(folder)
+    (folder / "config.yaml").write_text("acl: []\n")
+    manage(folder, "migrate", more=database)
+    made = manage(folder, "shell", "--command", _FUTURE, more=database)
     assert made.returncode == 0, made.stderr
-    return database
+    return Newer(folder, database)
 
 
-def test_a_start_on_a_newer_database_is_refused(tmp_path: Path, newer: dict[str, str]) -> None:
-    ended = start(tmp_path, *ANY_PORT, more=newer)
+def test_a_start_on_a_newer_database_is_refused(newer: Newer) -> None:
+    ended = start(newer.folder, *ANY_PORT, more=newer.database)
 
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
     assert ended.stderr.startswith("database.url: ")
@@ -32,12 +44,12 @@ def test_a_start_on_a_newer_database_is_refused(tmp_path: Path, newer: dict[str,
 
 
 @pytest.mark.parametrize("command", ["gc", "fsck", "runjobs --once", "loadconfig", "migrate", "backup made"])
-def test_a_command_that_writes_refuses_a_newer_database(tmp_path: Path, newer: dict[str, str], command: str) -> None:
-    ended = manage(tmp_path, *command.split(), more=newer)
+def test_a_command_that_writes_refuses_a_newer_database(newer: Newer, command: str) -> None:
+    ended = manage(newer.folder, *command.split(), more=newer.database)
 
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
     assert "(distribution.9999_future); start that version, or restore a backup" in ended.stderr
-    assert not (tmp_path / "made").exists()
+    assert not (newer.folder / "made").exists()
 
 
 def test_a_start_says_what_it_applied_to_an_older_database(tmp_path: Path, database: dict[str, str]) -> None:

@@ -58,7 +58,7 @@ class CountingPool(Pool[Any]):
         self.times = 0
 
     @contextmanager
-    def releases_slot(self, wait: Wait, waiter: Waiter) -> Iterator[None]:
+    def releases_slot(self, wait: Wait, client: str, waiter: Waiter) -> Iterator[None]:
         if not self.transfers:
             raise CrowdedError
         self.times += 1

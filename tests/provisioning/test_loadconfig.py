@@ -122,10 +122,10 @@ acl:
 
     path = tmp_path / "config.yaml"
     assert list(idle_rules(load(path))) == [
-        "config.yaml:6: acl: this rule can do nothing: there is no account nobody",
-        "config.yaml:7: acl: this rule can do nothing: no repository can be called /x",
-        "config.yaml:8: acl: this rule can do nothing: there is no group [ops",
-        "config.yaml:9: acl: this rule can do nothing: the rule of line 4 allows all of it",
+        "config.yaml:6: acl: this rule has no effect: there is no account nobody",
+        "config.yaml:7: acl: this rule has no effect: no repository can be called /x",
+        "config.yaml:8: acl: this rule has no effect: there is no group [ops",
+        "config.yaml:9: acl: this rule has no effect: the rule of line 4 allows all of it",
     ]
 
 
@@ -142,7 +142,7 @@ def test_hundreds_of_idle_rules_are_not_all_told(load_config: Import, tmp_path: 
     told = idle_rules(load(tmp_path / "config.yaml"))
 
     assert len(told) == 51
-    assert told[-1] == "250 more rules can do nothing"
+    assert told[-1] == "250 more rules have no effect"
 
 
 def test_the_groups_of_a_rule_may_have_any_name(load_config: Import) -> None:

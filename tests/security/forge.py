@@ -31,7 +31,7 @@ def claims(**changes: Any) -> CHANGE:
 
 def header(**changes: Any) -> CHANGE:
     """Return the header of a sound token, with `changes`; None takes a member away."""
-    sound = {"alg": "RS256", "typ": "JWT", "kid": ring.active_key().kid}
+    sound = {"alg": "RS256", "typ": "JWT", "kid": ring.current().active.kid}
     return {name: value for name, value in (sound | changes).items() if value is not None}
 
 
@@ -43,7 +43,7 @@ def signing_input(head: object, body: object) -> str:
 def signed(body: object, head: object = None, key: rsa.RSAPrivateKey | None = None) -> str:
     """Return a token with a right RS256 signature of the registry's key, or of `key`."""
     message = signing_input(header() if head is None else head, body)
-    private = ring.active_key().signing if key is None else key
+    private = ring.current().active.signing if key is None else key
     return f"{message}.{encoded(private.sign(message.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
 

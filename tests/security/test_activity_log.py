@@ -22,7 +22,7 @@ from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.images import Image, manifest, push_blob, put_manifest
 from tests.process_memory import forget_passwords
-from tokens.views.token import OTHER_ACCOUNT
+from tokens.views import OTHER_ACCOUNT
 
 ADDRESS = "192.0.2.5"
 Events = Callable[[str], list[dict[str, Any]]]

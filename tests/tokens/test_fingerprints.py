@@ -104,7 +104,7 @@ def test_a_rotation_that_was_killed_before_it_told_the_database_starts(keys: Pat
     ring.rotate()
 
     assert start() == []
-    assert KeyFingerprint.objects.get(pk=fingerprints.SIGNING).fingerprint == ring.active_key().kid
+    assert KeyFingerprint.objects.get(pk=fingerprints.SIGNING).fingerprint == ring.current().active.kid
 
 
 def test_a_copy_from_before_a_rotation_is_noticed(settings: Settings, keys: Path, tmp_path: Path) -> None:
@@ -121,12 +121,12 @@ def test_a_rotation_of_a_copy_is_refused(settings: Settings, keys: Path, tmp_pat
     shutil.copytree(keys, tmp_path / "copy")
     call_command("rotatekey", stdout=io.StringIO())
     use(settings, private_key=tmp_path / "copy" / "registry.key")
-    before = ring.active_key().kid
+    before = ring.current().active.kid
 
     with pytest.raises(CommandError, match="not the signing key that other servers"):
         call_command("rotatekey")
 
-    assert ring.active_key().kid == before
+    assert ring.current().active.kid == before
 
 
 def test_a_rotation_says_who_has_to_get_the_files(keys: Path) -> None:

@@ -13,7 +13,7 @@ from accounts.models import Account, FailedLogin
 from tests.caller import Caller, error_codes
 from tokens import refresh
 from tokens.models import RefreshToken
-from tokens.views.login import log_in
+from tokens.views import log_in
 
 FORM = "application/x-www-form-urlencoded"
 SERVICE = "Docker Registry"
@@ -242,7 +242,7 @@ def test_a_password_changed_while_it_is_checked_ends_the_login(alice: Caller, mo
         Account.objects.filter(name="alice").update(password="changed")
         return identity
 
-    monkeypatch.setattr("tokens.views.token.log_in", log_in_and_change)
+    monkeypatch.setattr("tokens.views.log_in", log_in_and_change)
     kept = with_password(alice, access_type="offline").json()["refresh_token"]
 
     assert refresh.redeem(kept) is None

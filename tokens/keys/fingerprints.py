@@ -116,7 +116,7 @@ def _of_secret(secret: str) -> str:
 def _of_key() -> str:
     """Return the thumbprint of the public key; of a shared secret, which has none, its HMAC."""
     auth = settings.REGISTRY.auth
-    return _of_secret(auth.hmac_secret or "") if auth.signing_method == "hmac" else ring.active_key().kid
+    return _of_secret(auth.hmac_secret or "") if auth.signing_method == "hmac" else ring.current().active.kid
 
 
 def _place() -> str:

@@ -39,7 +39,7 @@ class KeyFolder:
 
     @cached_property
     def _watched(self) -> tuple[str, str]:
-        # Strings: a Path costs more than the stat that every request makes with it.
+        # As strings: every request makes these `stat` calls, and converting a Path takes longer than the call.
         return str(self.private.parent), str(self.private)
 
     def stamp(self) -> tuple[int, int]:
@@ -66,7 +66,7 @@ class KeyFolder:
         if self.next.exists():
             yield from_private_pem(self.next, private_files.read(self.next))
         for path in self._retiring():
-            if not self._has_expired(path):
+            if self._expiry(path) >= time.time():
                 yield from_public_pem(path, path.read_bytes())
 
     def next_expiry(self) -> float:
@@ -106,13 +106,13 @@ class KeyFolder:
         _write_public(self.public, self.active())
         private_files.read_or_create(self.next, new_private_pem)
         for path in self._retiring():
-            if self._has_expired(path):
+            if self._expiry(path) < time.time():
                 path.unlink()
 
     def _keep_public(self, active: SigningKey) -> None:
         """Write the public key if it is missing, or stale after an interrupted rotation.
 
-        The server does not read it, so it may be missing beside a private key in a read-only folder.
+        The server does not need the file, so it may be missing in a read-only folder of the private key.
         """
         try:
             if self.public.exists():
@@ -135,9 +135,6 @@ class KeyFolder:
 
     def _retiring(self) -> list[Path]:
         return sorted(self.private.parent.glob(f"{self.private.stem}.retiring-*.pub"))
-
-    def _has_expired(self, path: Path) -> bool:
-        return self._expiry(path) < time.time()
 
     def _expiry(self, path: Path) -> float:
         return path.stat().st_mtime + self.keep_seconds

@@ -7,7 +7,7 @@ next token in every process: a `stat` shows that the files have changed.
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,13 +16,16 @@ from django.db import DatabaseError
 
 from core.private_files import KeyFileError
 from tokens.keys.folder import KeyFolder
-from tokens.keys.signing_key import SigningKey, from_secret
+from tokens.keys.signing_key import SigningKey
 
+# The same on every replica; a thumbprint would publish a hash of the secret.
+HMAC_KID = "hmac"
 # A retiring key outlives its last token by the clock skew that verification tolerates.
 GRACE_SECONDS = 300.0
 
 _configured: tuple[Any, KeyFolder | None] = None, None
-_last_read: "tuple[KeyFolder, KeyRing] | None" = None
+# The stamp shows whether the files of the folder have changed since.
+_last_read: "tuple[KeyFolder, tuple[int, int], KeyRing] | None" = None
 # The keys of the database, and until which monotonic time they need not be read again.
 _last_stored: "tuple[KeyRing, float] | None" = None
 
@@ -34,10 +37,6 @@ class KeyRing:
     active: SigningKey
     by_kid: Mapping[str, SigningKey]
     expires_at: float = math.inf
-
-    @classmethod
-    def of(cls, active: SigningKey, *others: SigningKey) -> "KeyRing":
-        return cls(active, {key.kid: key for key in (*others, active)})
 
 
 def ensure_keys() -> None:
@@ -85,21 +84,6 @@ def current() -> KeyRing:
         return known
 
 
-def active_key() -> SigningKey:
-    """Return the signing key. Raises KeyFileError."""
-    return current().active
-
-
-def verifying_key(kid: object) -> SigningKey | None:
-    """Return the key with this `kid`, None for an unknown one."""
-    return current().by_kid.get(kid) if isinstance(kid, str) else None
-
-
-def jwks() -> dict[str, list[dict[str, str]]]:
-    """Return the public keys as a JSON Web Key Set (RFC 7517): active, next and retiring."""
-    return {"keys": [key.jwk for key in current().by_kid.values() if key.jwk is not None]}
-
-
 def rotate() -> tuple[str, str]:
     """Activate the next key; return the `kid` of the retiring and of the new key.
 
@@ -108,7 +92,7 @@ def rotate() -> tuple[str, str]:
     if settings.REGISTRY.auth.signing_method == "hmac":
         raise KeyFileError("auth.hmac_secret: a shared secret is changed in the configuration, then restart")
     ensure_keys()
-    before = active_key().kid
+    before = current().active.kid
     if is_stored():
         from tokens.keys import stored
 
@@ -116,18 +100,13 @@ def rotate() -> tuple[str, str]:
         forget()
     else:
         key_folder().rotate()
-    return before, active_key().kid
+    return before, current().active.kid
 
 
 @lru_cache(maxsize=4)
 def _hmac_ring(secret: str) -> KeyRing:
-    return KeyRing.of(from_secret(secret))
-
-
-@lru_cache(maxsize=4)
-def _rsa_ring(folder: KeyFolder, stamp: tuple[int, int]) -> KeyRing:  # noqa: ARG001 - a changed stamp reads anew
-    expires_at = folder.next_expiry()
-    return replace(KeyRing.of(folder.active(), *folder.others()), expires_at=expires_at)
+    key = SigningKey(HMAC_KID, "HS256", secret.encode(), secret.encode())
+    return KeyRing(key, {key.kid: key})
 
 
 def _stored_ring() -> KeyRing:
@@ -144,20 +123,24 @@ def _stored_ring() -> KeyRing:
         if last is None or last[0].expires_at < time.time():
             raise
         return last[0]
-    found = replace(KeyRing.of(active, *others), expires_at=time.time() + seconds)
+    found = KeyRing(active, {key.kid: key for key in (*others, active)}, time.time() + seconds)
     _last_stored = found, time.monotonic() + min(seconds, stored.CACHE_SECONDS)
     return found
 
 
 def _read(folder: KeyFolder) -> KeyRing:
+    """Return the keys of the folder; read again after a change, or once a key has expired. Raises OSError."""
     global _last_read  # noqa: PLW0603 - as below
     stamp = folder.stamp()
-    found = _rsa_ring(folder, stamp)
-    if found.expires_at < time.time():
-        # No file changes when a key expires, so the cache would keep it.
-        _rsa_ring.cache_clear()
-        found = _rsa_ring(folder, stamp)
-    _last_read = folder, found
+    if _last_read is not None:
+        of_folder, known_stamp, known = _last_read
+        # No file changes when a key expires.
+        if of_folder is folder and known_stamp == stamp and known.expires_at >= time.time():
+            return known
+    expires_at = folder.next_expiry()
+    active = folder.active()
+    found = KeyRing(active, {key.kid: key for key in (*folder.others(), active)}, expires_at)
+    _last_read = folder, stamp, found
     return found
 
 
@@ -169,7 +152,7 @@ def _last_known(folder: KeyFolder, error: OSError) -> KeyRing | None:
     is_taken_away = isinstance(error, FileNotFoundError) and folder.private.parent.is_dir()
     if is_taken_away or _last_read is None:
         return None
-    of_folder, known_ring = _last_read
+    of_folder, _, known_ring = _last_read
     return known_ring if of_folder is folder and known_ring.expires_at >= time.time() else None
 
 

@@ -16,9 +16,6 @@ from core.private_files import KeyFileError
 MIN_RSA_BITS = 2048
 NEW_RSA_BITS = 2048
 
-# The same on every replica; a thumbprint would publish a hash of the secret.
-HMAC_KID = "hmac"
-
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
@@ -32,11 +29,6 @@ class SigningKey:
     verifying: Any = field(repr=False)
     signing: Any = field(repr=False, default=None)
     jwk: dict[str, str] | None = None
-
-
-def from_secret(secret: str) -> SigningKey:
-    """Return the HMAC key of a shared secret."""
-    return SigningKey(HMAC_KID, "HS256", secret.encode(), secret.encode())
 
 
 def from_private_pem(path: Path, content: bytes) -> SigningKey:

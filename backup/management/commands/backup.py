@@ -56,7 +56,7 @@ class Command(BaseCommand):
         except BackupError as error:
             raise CommandError(str(error)) from error
         except (StopError, DatabaseError, sqlite3.Error, psycopg.Error, OSError) as error:
-            raise CommandError(f"The backup ended early: {error}; run it again, it goes on from there") from error
+            raise CommandError(f"The backup ended early: {error}; run it again to continue") from error
         finally:
             progress.end()
         for line in _summary(options["folder"], made, backup, time.monotonic() - began_at):
@@ -64,18 +64,15 @@ class Command(BaseCommand):
 
 
 def _summary(folder: Path, made: Manifest, backup: Backup, seconds: float) -> list[str]:
+    counts = backup.counts
+    how = f"; {counts.linked} linked, {counts.copied} copied, {counts.present} there already, {backup.removed} removed"
+    if not made.has_objects:
+        how = (
+            f" in {made.storage}, NOT copied: make the bucket keep deleted objects as long as this backup, by the "
+            "means of its provider"
+        )
     return [
         f"database: {made.database}, {size_text(made.database_bytes)}",
-        f"objects: {made.objects}, {size_text(made.object_bytes)}{_how(made, backup)}",
+        f"objects: {made.objects}, {size_text(made.object_bytes)}{how}",
         f"backup of {made.made_at} complete in {folder}, {seconds:.1f} seconds",
     ]
-
-
-def _how(made: Manifest, backup: Backup) -> str:
-    if not made.has_objects:
-        return (
-            f" in {made.storage}, NOT copied: let the bucket keep what is deleted in it for as long as this backup, "
-            "by the means of its provider"
-        )
-    counts = backup.counts
-    return f"; {counts.linked} linked, {counts.copied} copied, {counts.present} there already, {backup.removed} removed"

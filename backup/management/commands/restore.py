@@ -63,7 +63,6 @@ class Command(BaseCommand):
 
 
 def _summary(found: Manifest, done: Restore, named: str | None) -> list[str]:
-    """Return the lines of the summary."""
     counts, storage = done.counts, settings.REGISTRY.storage
     lines = [f"database: {where()}, as of {found.made_at}"]
     if found.has_objects:
@@ -73,4 +72,4 @@ def _summary(found: Manifest, done: Restore, named: str | None) -> list[str]:
         lines.append(f"objects: {found.objects} have to be in {storage.backend}; `manage.py fsck` says which are not")
     lines.append("keys: restored" if done.has_restored_keys else "keys: there were some already, they stay")
     check = "manage.py fsck --deep" + (f" --config {named}" if named else "")
-    return [*lines, f"next: start the server, then `{check}`; uploads that were open begin anew"]
+    return [*lines, f"next: start the server, then `{check}`; clients have to start open uploads again"]

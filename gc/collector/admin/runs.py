@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action
 
 from collector.admin.forms import RunForm
-from collector.dry_run import results
+from collector.dry_run.results import Kind
 from collector.jobs import queue, scheduler
 from collector.models import Run, RunFinding, Scrub
 from core.admin.declared_filters import DeclaredFiltersAdmin
@@ -33,11 +33,12 @@ class _ReadOnlyAdmin(DeclaredFiltersAdmin):
     show_facets = admin.ShowFacets.NEVER
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False."""
+        return False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
 
@@ -49,6 +50,7 @@ class RunAdmin(_ReadOnlyAdmin):
     """
 
     form = RunForm
+    has_add_permission = DeclaredFiltersAdmin.has_add_permission
     actions_list = ("start_dry_run", "start")  # type: ignore[assignment]  # unfold's own is an empty tuple
     actions_list_hide_default = True
     list_display = (
@@ -82,7 +84,8 @@ class RunAdmin(_ReadOnlyAdmin):
         """Link to the findings of a dry run, and count those not kept."""
         if not run.is_dry_run:
             return "only dry runs list what they find"
-        count, more = run.findings.count(), results.count_unlisted(run)
+        count = run.findings.count()
+        more = run.manifests + run.links + run.blobs + run.uploads + run.objects_deleted - count
         if not count:
             return f"{more} findings, which are not kept" if more else "nothing"
         url = f"{reverse('admin:gc_runfinding_changelist')}?run__id__exact={run.pk}"
@@ -106,7 +109,7 @@ class RunAdmin(_ReadOnlyAdmin):
         return [path("<int:pk>/withdraw/", view, name="gc_run_withdraw"), *super().get_urls()]
 
     def withdraw(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Withdraw a run that has not begun, and show the runs."""
+        """Withdraw a run that has not begun, then show the list of runs."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         if request.method != "POST":
@@ -115,7 +118,7 @@ class RunAdmin(_ReadOnlyAdmin):
         if queue.withdraw(run, request.user.get_username()):
             messages.success(request, "The run is withdrawn.")
         else:
-            messages.error(request, "The run does not wait any more: it can't be withdrawn.")
+            messages.error(request, "The run has begun, or was withdrawn already.")
         return self.response_post_save_add(request, run)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -149,7 +152,7 @@ class RunAdmin(_ReadOnlyAdmin):
         return answer
 
     def response_add(self, request: HttpRequest, obj: Model, post_url_continue: str | None = None) -> HttpResponse:
-        """Say when the run begins, and show the runs."""
+        """Tell when the run begins, then show the list of runs."""
         messages.success(
             request, "The run is requested. It begins within seconds, or when the one in progress has ended."
         )
@@ -171,7 +174,7 @@ class RunFindingAdmin(_ReadOnlyAdmin):
     @admin.display(description="size")
     def human_size(self, finding: RunFinding) -> str:
         """Format the size of a blob; other findings have none."""
-        return size_text(finding.size) if finding.kind == results.Kind.BLOB else ""
+        return size_text(finding.size) if finding.kind == Kind.BLOB else ""
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
         """Hide the table from the menu."""
@@ -181,17 +184,9 @@ class RunFindingAdmin(_ReadOnlyAdmin):
         """Require the permission to view runs."""
         return request.user.has_perm("gc.view_run")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False."""
-        return False
-
 
 @admin.register(Scrub)
 class ScrubAdmin(_ReadOnlyAdmin):
     """The progress of the scrub."""
 
     list_display = ("__str__", "began_at", "checked", "corrupt", "failures", "rounds")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: a job writes the row."""
-        return False

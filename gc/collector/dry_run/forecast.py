@@ -39,8 +39,8 @@ class Forecast:
     ) -> None:
         """Take what is due; a sweep of rows due before `previous` comes first, unless it is None.
 
-        `throttle` is checked after each batch, with no statement open: on SQLite an open one would keep everybody
-        from writing, the heartbeat of the lease too.
+        `throttle` is checked after each batch, with no statement open: on SQLite an open one would block all writers,
+        the heartbeat of the lease too.
         """
         self._policy = policy
         self._due_before = due_before
@@ -147,7 +147,7 @@ class Forecast:
             last_links = self._last_links({row.blob_id for row in rows})
             for row in rows:
                 unused = f"no manifest here uses it; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
-                reason = unused if row.is_unreferenced else "only manifests that go use it"
+                reason = unused if row.is_unreferenced else "used only by manifests that are removed too"
                 here = (row.repository_id, row.repository.name)
                 yield Finding(Kind.LINK, row.blob.digest, reason, *here)
                 if last_links.get(row.blob_id) == row.pk:
@@ -180,7 +180,7 @@ def _referenced_by(pks: list[int]) -> list[int]:
 
 def _reason(row: Manifest, parent: str | None, subject: str | None) -> str:
     if parent is not None:
-        return f"only an index that goes lists it, {parent}"
+        return f"listed only by an index that is removed too, {parent}"
     if subject is not None:
-        return f"its subject goes, {subject}"
-    return f"no tag, index or subject holds it; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"its subject is removed too, {subject}"
+    return f"no tag, index or subject keeps it; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"

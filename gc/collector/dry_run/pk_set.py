@@ -12,7 +12,6 @@ class PkSet:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self._pages: dict[int, bytearray] = {}
 
     def add(self, pk: int) -> None:

@@ -13,7 +13,6 @@ class PkTimes:
     """A map from non-negative integers to microseconds since 1970, in pages that are allocated on first use."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._pages: dict[int, array[int]] = {}
 
     def put(self, pk: int, time: int) -> None:

@@ -1,4 +1,4 @@
-"""What a dry run found: one finding and its reason, and the bounded number of them that stay as rows."""
+"""The findings of a dry run, each with its reason; a bounded number of them is kept as rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,9 +77,3 @@ def _replace(rows: list[RunFinding]) -> None:
     done = Run.objects.filter(is_dry_run=True).exclude(state__in=[State.REQUESTED, State.WITHDRAWN])
     kept = done.values_list("pk", flat=True)[:KEPT_RUNS]
     remove(RunFinding.objects.exclude(run__in=list(kept)))
-
-
-def count_unlisted(run: Run) -> int:
-    """Return how many findings of the run were counted but not kept."""
-    found = run.manifests + run.links + run.blobs + run.uploads + run.objects_deleted
-    return found - run.findings.count()

@@ -29,7 +29,7 @@ def check() -> Iterator[Problem]:
     ]
     for rows, what in crossing:
         for found in by_pk(rows):
-            yield Problem(f"{what} {found.pk} crosses repositories")
+            yield Problem(f"{what} {found.pk} joins rows of two repositories")
 
 
 def _fault(row: Manifest) -> str:
@@ -44,4 +44,4 @@ def _fault(row: Manifest) -> str:
     children = ManifestChild.objects.filter(parent=row).values_list("child__digest", flat=True)
     missing = {str(blob.digest) for blob in parsed.blobs} - set(links)
     missing |= {str(child.digest) for child in parsed.children} - set(children)
-    return f"nothing holds {', '.join(sorted(missing))}, which it names" if missing else ""
+    return f"it names {', '.join(sorted(missing))}, for which there is no row" if missing else ""

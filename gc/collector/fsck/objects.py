@@ -16,23 +16,17 @@ from distribution.storage.blob_store import MissingObjectError, blob_store
 def check() -> Iterator[Problem]:
     """Yield each object that no row names, and each in the trash that is also in use."""
     for number in range(256):
-        keys = stored_keys(f"objects/{number:02x}")
-        for start in range(0, len(keys), BATCH):
-            for key in unnamed(keys[start : start + BATCH]):
+        folder = f"objects/{number:02x}"
+        names: list[str] = []
+        with suppress(FileNotFoundError):
+            _, names = storages["blobs"].listdir(folder)
+        for start in range(0, len(names), BATCH):
+            for key in unnamed([f"{folder}/{name}" for name in names[start : start + BATCH]]):
                 yield Problem(f"object {key}: no row names it", "put into the trash", partial(trash.put, [key]))
     for row in by_pk(Trash.objects.all()):
         if _in_use([row.key]) and Trash.objects.filter(pk=row.pk).exists():
             repair = partial(remove, Trash.objects.filter(key=row.key))
             yield Problem(f"object {row.key}: in the trash and in use", "taken out of the trash", repair)
-
-
-def stored_keys(folder: str) -> list[str]:
-    """Return the keys of the objects in one of the 256 folders."""
-    try:
-        _, names = storages["blobs"].listdir(folder)
-    except FileNotFoundError:
-        return []
-    return [f"{folder}/{name}" for name in names]
 
 
 def unnamed(keys: list[str]) -> Iterator[str]:
@@ -49,7 +43,7 @@ def unnamed(keys: list[str]) -> Iterator[str]:
 def _in_use(keys: list[str]) -> set[str]:
     """Return which of `keys` an upload or blob names.
 
-    The queries follow the life of an object, upload → blob → trash, so that none is missed which moves on meanwhile.
+    The queries follow the life of an object, upload → blob → trash, so that one that moves on meanwhile is not missed.
     """
     segments = set(Segment.objects.filter(key__in=keys).values_list("key", flat=True))
     uploads = set(Upload.objects.filter(assembly_key__in=keys).values_list("assembly_key", flat=True))

@@ -21,7 +21,7 @@ def check() -> Iterator[Problem]:
         # The upload may have ended meanwhile.
         if fault and Segment.objects.filter(pk=segment.pk).exists():
             repair = partial(transactions.run, _end, segment.upload_id)
-            yield Problem(f"upload {segment.upload_id}: {fault}", "ended, its client begins anew", repair)
+            yield Problem(f"upload {segment.upload_id}: {fault}", "ended, its client has to start again", repair)
     segments = Q(key__in=Segment.objects.values("key"))
     assemblies = Q(key__in=Upload.objects.filter(assembly_key__isnull=False).values("assembly_key"))
     for rows in (Blob.objects.filter(segments), Blob.objects.filter(assemblies)):

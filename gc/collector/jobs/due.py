@@ -29,7 +29,7 @@ def is_anything_due() -> bool:
     if ballast.is_due():
         return True
     now = clock.now()
-    has_trash = expiry.due_trash(now).exists() and expiry.may_empty_trash()
+    has_trash = expiry.due_trash(now).exists() and not lease.is_taken(Job.BACKUP)
     has_expired = has_trash or expiry.expired_uploads(now).exists() or deletion.unfinished().exists()
     if has_expired and not lease.is_taken(Job.EXPIRY):
         return True
@@ -61,7 +61,7 @@ def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[
         if not isinstance(cause, Error):
             logger.exception("a job failed")
         elif database_fault.report(cause) is database_fault.BUSY:
-            logger.warning("a job waits for its next turn: %s", database_fault.BUSY.reason)
+            logger.warning("a job is put off until the next interval: %s", database_fault.BUSY.reason)
         return False
     except Exception:  # one failed job must not keep the others
         logger.exception("a job failed")

@@ -27,7 +27,7 @@ def may_begin() -> bool:
 
 
 def withdraw(run: Run, withdrawn_by: str) -> bool:
-    """Withdraw `run` in the name of `withdrawn_by`; False means that it does not wait any more."""
+    """Withdraw `run` in the name of `withdrawn_by`; False means that it has begun, or was withdrawn already."""
     rows = Run.objects.filter(pk=run.pk, state=State.REQUESTED)
     ended = {"state": State.WITHDRAWN, "error": f"withdrawn by {withdrawn_by}", "ended_at": Now()}
     return bool(transactions.run(rows.update, **ended))

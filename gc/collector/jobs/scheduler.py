@@ -26,7 +26,7 @@ _running: "WeakSet[Scheduler]" = WeakSet()
 def wake() -> None:
     """Look for due jobs now; in a process without a worker `runjobs` finds them within its interval."""
     for scheduler in list(_running):
-        scheduler.wake()
+        scheduler.wakeup.set()
 
 
 class Scheduler:
@@ -43,7 +43,8 @@ class Scheduler:
         self._command = command
         self._interval = interval_seconds
         self._is_stopped = threading.Event()
-        self._wakeup = threading.Event()
+        self.wakeup = threading.Event()
+        """Set to look for due jobs now, or right after the running process."""
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -52,15 +53,11 @@ class Scheduler:
         _running.add(self)
         threading.Thread(target=self._poll, name="jobs", daemon=True).start()
 
-    def wake(self) -> None:
-        """Look for due jobs now, or right after the running process."""
-        self._wakeup.set()
-
     def stop(self) -> None:
         """Send SIGTERM to a running process, and SIGKILL after STOP_SECONDS."""
         with self._lock:
             self._is_stopped.set()
-            self._wakeup.set()
+            self.wakeup.set()
             child = self._child
         if child is None:
             return
@@ -75,8 +72,8 @@ class Scheduler:
         # Workers that started together look at different times.
         pause = self._interval * random.random()  # noqa: S311 - jitter, not a secret
         while not self._is_stopped.is_set():
-            if self._wakeup.wait(pause):
-                self._wakeup.clear()
+            if self.wakeup.wait(pause):
+                self.wakeup.clear()
             pause = self._interval
             if not self._is_stopped.is_set() and self._is_anything_due():
                 self._run()

@@ -1,7 +1,7 @@
 """Scrub: read every blob and compare it with its digest, one round in each period `storage.scrub`.
 
-A round goes through the primary keys at constant speed: after half of the period it is at half of the greatest key. So
-no blob has a column for it, and nothing has to be counted. A pause of the server makes the round longer; the backlog is
+A round visits the primary keys at constant speed: after half of the period it has reached half of the greatest key. So
+blobs need no column for it, and nothing has to be counted. A pause of the server makes the round longer; the backlog is
 not read at once.
 """
 
@@ -73,7 +73,10 @@ def run_slice(watch: Callable[[], None]) -> bool:
         if found is None or found.due_at > now:
             break
         if found.is_first:
-            _begin_round(row, now)
+            counts = {"checked": row.checked, "corrupt": row.corrupt, "failures": row.failures}
+            logger.info("every blob was read", extra=counts | {"since": row.began_at.isoformat()})
+            row.began_at, row.rounds = now, row.rounds + 1
+            row.checked = row.corrupt = row.failures = 0
         is_well = _check(row, found.blob, watch) and is_well
         row.position, row.reached_at = found.blob.pk, max(found.due_at, now - MAX_BACKLOG)
         row.checked += 1
@@ -91,13 +94,6 @@ def _next(row: Scrub, period: timedelta) -> _NextBlob | None:
         return None
     steps = blob.pk - (row.position if following else 0)
     return _NextBlob(blob, row.reached_at + period * (steps / last), is_first=following is None)
-
-
-def _begin_round(row: Scrub, now: datetime) -> None:
-    counts = {"checked": row.checked, "corrupt": row.corrupt, "failures": row.failures}
-    logger.info("every blob was read", extra=counts | {"since": row.began_at.isoformat()})
-    row.began_at, row.rounds = now, row.rounds + 1
-    row.checked = row.corrupt = row.failures = 0
 
 
 def _check(row: Scrub, blob: Blob, watch: Callable[[], None]) -> bool:

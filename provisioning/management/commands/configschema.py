@@ -5,15 +5,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from configuration.models import json_schema
+from configuration.models import FILE, FileSchema
 
 
 class Command(BaseCommand):
-    """Print the JSON Schema."""
-
     help = "Print the JSON Schema of the configuration file, by which an editor checks and completes it."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print it."""
-        self.stdout.write(json.dumps(json_schema(), indent=2))
+        self.stdout.write(json.dumps(FILE.json_schema(schema_generator=FileSchema), indent=2))

@@ -16,7 +16,6 @@ from core.command_errors import explained
 from core.db import setup
 from provisioning import importing
 from provisioning.idle_rules import idle_rules
-from provisioning.outcome import Outcome
 
 MAX_TOLD = 50
 
@@ -54,34 +53,28 @@ class Command(BaseCommand):
         changed = changed_keys(json.load(sys.stdin), configuration) if options["reload"] else []
         if DATABASE in changed:
             raise CommandError(f"{configuration.path}: {DATABASE} names another database: only a restart changes it")
+        setup.refuse_newer()
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            raise CommandError("The database does not have the tables of this version; run: manage.py migrate")
         try:
-            _require_schema()
             outcome = (importing.compare if options["check"] else importing.apply)(configuration)
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
+        warnings = [*configuration.warnings, *idle_rules(configuration)]
+        steps = [str(step) for step in outcome.steps]
         if options["reload"]:
-            self._print_for_server(configuration, outcome, changed)
+            summary = outcome.summary()
+            told = {"summary": summary, "changes": steps[:MAX_TOLD], "warnings": warnings, "needs_restart": changed}
+            self.stdout.write(json.dumps(told))
             return
-        self._print(configuration, outcome, is_check=options["check"])
+        for warning in warnings:
+            self.stderr.write(f"warning: {warning}")
+        for step in steps:
+            self.stdout.write(step)
+        self.stdout.write(f"{configuration.path}: {outcome.summary(is_check=options['check'])}")
         if options["check"] and not outcome.is_applied_already:
             sys.exit(1)
-
-    def _print_for_server(self, configuration: Configuration, outcome: Outcome, changed: list[str]) -> None:
-        told = {
-            "summary": outcome.summary(),
-            "changes": [str(step) for step in outcome.steps[:MAX_TOLD]],
-            "warnings": [*configuration.warnings, *idle_rules(configuration)],
-            "needs_restart": changed,
-        }
-        self.stdout.write(json.dumps(told))
-
-    def _print(self, configuration: Configuration, outcome: Outcome, *, is_check: bool) -> None:
-        for warning in (*configuration.warnings, *idle_rules(configuration)):
-            self.stderr.write(f"warning: {warning}")
-        for step in outcome.steps:
-            self.stdout.write(str(step))
-        summary = outcome.summary_to_do() if is_check else outcome.summary()
-        self.stdout.write(f"{configuration.path}: {summary}")
 
 
 def _configuration(named: str | None) -> Configuration:
@@ -92,10 +85,3 @@ def _configuration(named: str | None) -> Configuration:
     if named is not None and not configuration.path.samefile(named):
         raise CommandError(f"This process runs with {configuration.path}; run: manage.py loadconfig {named}")
     return configuration
-
-
-def _require_schema() -> None:
-    setup.refuse_newer()
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise CommandError("The database does not have the tables of this version; run: manage.py migrate")

@@ -1,9 +1,9 @@
-"""`manage.py check`: what is wrong with the configuration, and what its author may not expect."""
+"""`manage.py check`: problems of the configuration, and values with a surprising effect."""
 
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register  # noqa: A004 - Django's name for it
+from django.core.checks import Warning, register  # noqa: A004 - Django's name for it
 from django.core.management.commands import check
 
 
@@ -15,11 +15,6 @@ class Command(check.Command):
     def handle(self, *app_labels: Any, **options: Any) -> None:
         """Print the configuration file and the results."""
         # Registered here only: a start prints the warnings itself, and other commands do not.
-        register(_noticed)
+        register(lambda **_kwargs: [Warning(warning, id="registry.W003") for warning in settings.REGISTRY.warnings])
         self.stdout.write(f"configuration: {settings.REGISTRY.path or 'no file, so all is as by default'}")
         super().handle(*app_labels, **options)
-
-
-def _noticed(**_kwargs: Any) -> list[CheckMessage]:
-    """Return the warnings of the configuration, each with file, line and key."""
-    return [Warning(warning, id="registry.W003") for warning in settings.REGISTRY.warnings]

@@ -43,7 +43,7 @@ def test_a_code_has_its_status(code: str, status: int) -> None:
 
 
 def test_no_code_is_missing_from_the_table_above() -> None:
-    assert {code.code for code in ErrorCode} == set(STATUSES)
+    assert {code.name for code in ErrorCode} == set(STATUSES)
 
 
 def test_the_body_has_code_message_and_detail() -> None:
@@ -72,7 +72,7 @@ def test_a_status_replaces_that_of_the_table() -> None:
 def test_a_message_replaces_that_of_the_table() -> None:
     error = RegistryError(ErrorCode.SCOPE_INVALID, "why", message="why, for docker")
 
-    assert error.errors == [{"code": "SCOPE_INVALID", "message": "why, for docker", "detail": "why"}]
+    assert error.body()["errors"] == [{"code": "SCOPE_INVALID", "message": "why, for docker", "detail": "why"}]
 
 
 def test_headers_are_a_copy() -> None:
@@ -86,8 +86,8 @@ def test_headers_are_a_copy() -> None:
 def test_several_details_are_one_entry_each_in_order() -> None:
     error = RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, [{"digest": "a"}, {"digest": "b"}])
 
-    assert [entry["detail"] for entry in error.errors] == [{"digest": "a"}, {"digest": "b"}]
-    assert {entry["code"] for entry in error.errors} == {"MANIFEST_BLOB_UNKNOWN"}
+    assert [entry["detail"] for entry in error.body()["errors"]] == [{"digest": "a"}, {"digest": "b"}]
+    assert {entry["code"] for entry in error.body()["errors"]} == {"MANIFEST_BLOB_UNKNOWN"}
     assert error.status == 400
 
 

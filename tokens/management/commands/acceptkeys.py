@@ -28,4 +28,4 @@ class Command(BaseCommand):
             fingerprints.accept()
         except KeyFileError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"accepted: {ring.active_key().kid} signs tokens; start the servers with the same keys")
+        self.stdout.write(f"accepted: {ring.current().active.kid} signs tokens; start the servers with the same keys")

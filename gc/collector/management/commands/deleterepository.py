@@ -16,7 +16,7 @@ from collector.throttle import StopError, Throttle
 from core.progress import Progress, bar
 from core.sizes import counted, size_text
 from distribution import deletion, queries
-from distribution.deletion import Contents, Removed
+from distribution.deletion import Removed
 from distribution.models import Repository
 from distribution.storage import trash
 
@@ -53,12 +53,18 @@ class Command(BaseCommand):
             return
         try:
             pk = deletion.begin(name)
-            self.stdout.write(f"{name} is gone for clients.")
+            self.stdout.write(f"Clients get 404 for {name} from now on.")
             _remove(pk, contents.rows)
         except (StopError, KeyboardInterrupt) as error:
             rest = "the server removes the rest within a minute, or the next collection"
             raise CommandError(f"The deletion was stopped: {rest}.") from error
-        self.stdout.write(f"All that it held is removed.{_freed_when(contents)}")
+        freed = ""
+        if contents.own_bytes:
+            minutes = trash.DELAY // timedelta(minutes=1)
+            freed = (
+                f" A running server frees its {own} in {minutes} minutes; without one, run `manage.py gc` after that."
+            )
+        self.stdout.write(f"Its contents are removed.{freed}")
 
 
 def _remove(pk: int, total: int) -> None:
@@ -82,15 +88,6 @@ def _is_confirmed(name: str) -> bool:
     if not sys.stdin.isatty():
         return True
     return input(f"Delete {name}? This can't be undone. [y/N] ").strip().lower() in ("y", "yes")
-
-
-def _freed_when(contents: Contents) -> str:
-    """Return when the bytes of its own are freed, if there are any."""
-    if not contents.own_bytes:
-        return ""
-    minutes = trash.DELAY // timedelta(minutes=1)
-    own = size_text(contents.own_bytes)
-    return f" Its {own} are free in {minutes} minutes if a server runs; otherwise run `manage.py gc` after that."
 
 
 def _find(text: str) -> tuple[RepositoryName, int]:

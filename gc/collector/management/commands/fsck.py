@@ -8,7 +8,6 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError, connection
 
 from collector import fsck
-from collector.fsck import Problem
 from distribution.storage.blob_store import blob_store, check_storage
 
 
@@ -35,28 +34,21 @@ class Command(BaseCommand):
             # Otherwise every blob looks lost.
             raise CommandError(f"storage: {blob_store().folder()} has no folder `objects`: is the disk mounted?")
         check_storage()
-        _check_references()
+        try:
+            # Dangling foreign keys are possible in SQLite with its checks off.
+            if connection.vendor == "sqlite":
+                connection.check_constraints()
+        except IntegrityError as error:
+            raise CommandError(f"The database is damaged, nothing else was checked: {error}") from error
         for problem in fsck.check(is_deep=options["deep"]):
             found += 1
-            left += not self._is_repaired(problem, may_repair=options["repair"])
+            if not options["repair"] or problem.repair is None:
+                self.stdout.write(problem.what)
+                left += 1
+                continue
+            problem.repair()
+            self.stdout.write(f"{problem.what}: {problem.remedy}")
+            left += problem.is_loss
         self.stdout.write(f"{found} problems, {found - left} repaired" if found else "no problems")
         if left:
             sys.exit(1)
-
-    def _is_repaired(self, problem: Problem, *, may_repair: bool) -> bool:
-        if not may_repair or problem.repair is None:
-            self.stdout.write(problem.what)
-            return False
-        problem.repair()
-        self.stdout.write(f"{problem.what}: {problem.remedy}")
-        return not problem.is_loss
-
-
-def _check_references() -> None:
-    """Raise CommandError for a dangling foreign key, possible in SQLite with its checks off."""
-    if connection.vendor != "sqlite":
-        return
-    try:
-        connection.check_constraints()
-    except IntegrityError as error:
-        raise CommandError(f"The database is damaged, nothing else was checked: {error}") from error

@@ -6,7 +6,6 @@ import math
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -66,9 +65,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Collect, then print the report."""
         self.is_dry_run, self.is_json = options["dry_run"], options["json"]
-        report = Report()
+        report, policy = Report(), Policy.configured()
+        policy = Policy(
+            policy.grace_period if options["grace_period"] is None else options["grace_period"],
+            options["delete_untagged"] or policy.remove_untagged,
+            options["repository"] or "",
+        )
         try:
-            stopped = self._run(_policy(options), report, Stopper(options["max_seconds"]))
+            stopped = self._run(policy, report, Stopper(options["max_seconds"]))
         except LeaseTakenError as error:
             raise CommandError(f"Another run is in progress: {error}", returncode=3) from error
         self._print(report, stopped)
@@ -79,6 +83,10 @@ class Command(BaseCommand):
         """Return why the run was stopped, empty if it was not."""
         if self.is_dry_run:
             return self._forecast(policy, report, stopper)
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = f"user id {os.getuid()}"
         progress = Progress(partial(so_far, report), sys.stderr)
 
         def watch() -> None:
@@ -87,7 +95,7 @@ class Command(BaseCommand):
 
         try:
             with stopped_by_signal(stopper):
-                return runs.collect(policy, report, Trigger.COMMAND, started_by=_user(), watch=watch).error
+                return runs.collect(policy, report, Trigger.COMMAND, started_by=user, watch=watch).error
         finally:
             progress.end()
 
@@ -119,8 +127,8 @@ def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
     if waiting := Trash.objects.count():
         minutes = trash.DELAY // timedelta(minutes=1)
         lines.append(
-            f"{counted(waiting, 'object')} in the trash: each is deleted {minutes} minutes after it came there if a "
-            "server runs, otherwise by the first `manage.py gc` after that"
+            f"{counted(waiting, 'object')} in the trash: a running server deletes each {minutes} minutes after it was "
+            "put there, without a server the first `manage.py gc` after that"
         )
     if stopped:
         rest = "not all is listed" if is_dry_run else "the rest is left for the next run"
@@ -130,20 +138,6 @@ def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
     if report.failures:
         lines.append(f"{report.failures} rows could not be removed: the log says why")
     return lines
-
-
-def _policy(options: dict[str, Any]) -> Policy:
-    policy = replace(Policy.configured(), repository=options["repository"] or "")
-    if options["grace_period"] is not None:
-        policy = replace(policy, grace_period=options["grace_period"])
-    return replace(policy, remove_untagged=options["delete_untagged"] or policy.remove_untagged)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user id {os.getuid()}"
 
 
 def _duration(text: str) -> timedelta:

@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -34,16 +35,12 @@ class Command(BaseCommand):
         """Run the jobs that are due, every minute until SIGTERM, or once."""
         stopper = Stopper()
         with stopped_by_signal(stopper):
-            is_well = _run(stopper)
-            while not (options["once"] or stopper.stop_requested.wait(due.INTERVAL_SECONDS)):
+            while True:
+                is_well = True
+                with suppress(StopError):
+                    is_well = due.run_due(stopper.watch)
+                if options["once"] or stopper.stop_requested.wait(due.INTERVAL_SECONDS):
+                    break
                 connection.close_if_unusable_or_obsolete()
-                is_well = _run(stopper)
         if options["once"] and not is_well:
             sys.exit(due.FAILED)
-
-
-def _run(stopper: Stopper) -> bool:
-    try:
-        return due.run_due(stopper.watch)
-    except StopError:
-        return True

@@ -1,27 +1,40 @@
-"""`/v2/token`: issue a token for a password, a refresh token, or anonymously.
+"""`/v2/token`: issue a token for a password, a refresh token, or anonymously; `/v2/token/jwks`: the keys.
 
-Sources: Docker token authentication specification, "Requesting a token" (GET) and "OAuth2" (POST); RFC 6749.
+Sources: Docker token authentication specification, "Requesting a token" (GET) and "OAuth2" (POST); RFC 6749, RFC 7517.
 """
 
+import re
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
 
+from accounts.authentication import BusyError, TooManyFailuresError, identify
 from accounts.identity import ANONYMOUS, Identity, credential_hash_of
-from accounts.login_log import MALFORMED, log_login, log_refusal
+from accounts.login_log import BUSY, MALFORMED, THROTTLED, log_login, log_refusal
 from accounts.throttling.login_rate import login_rate
+from acl.actions import Access
 from core.api.body import read_whole
-from core.api.errors import ErrorCode, RegistryError, quoted
-from core.api.notes import note_account
+from core.api.errors import ErrorCode, RegistryError, quoted, unavailable
+from core.api.notes import ACCOUNT
 from core.api.view import RegistryView
 from tokens import refresh
+from tokens.challenge import wrong_credentials
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
 from tokens.issue import IssuedToken, issue
+from tokens.keys import ring
 from tokens.scope import parse_scopes
-from tokens.views.login import log_in, wrong_credentials
-from tokens.views.oauth import oauth_error_response
 
+# RFC 6749, section 5.2; the code for an unavailable server is from section 4.1.2.1.
+_OAUTH_CODES = {
+    ErrorCode.SCOPE_INVALID: "invalid_scope",
+    ErrorCode.GRANT_TYPE_UNSUPPORTED: "unsupported_grant_type",
+    ErrorCode.UNAUTHORIZED: "invalid_grant",
+    ErrorCode.TOOMANYREQUESTS: "temporarily_unavailable",
+    ErrorCode.UNAVAILABLE: "temporarily_unavailable",
+}
+# Anything but printable ASCII without the double quote and the backslash.
+_FORBIDDEN = re.compile(r'[^ -~]|["\\]')
 OTHER_ACCOUNT = "login refused: the parameter account names another account than the Authorization header"
 
 
@@ -41,8 +54,7 @@ class TokenView(RegistryView):
 
     def get(self, request: HttpRequest) -> JsonResponse:
         """Answer with a token for the requested and allowed access."""
-        _check_service(request.GET)
-        requested = parse_scopes(request.GET.getlist("scope"))
+        requested = _requested(request.GET)
         credentials = _basic(request)
         if credentials is None:
             return _token_response(issue(ANONYMOUS, requested), None)
@@ -53,8 +65,7 @@ class TokenView(RegistryView):
     def post(self, request: HttpRequest) -> JsonResponse:
         """Answer a form with a password or a refresh token."""
         form = _form(request)
-        _check_service(form)
-        requested = parse_scopes(form.getlist("scope"))
+        requested = _requested(form)
         grant_type = form.get("grant_type")
         if grant_type == "refresh_token":
             presented = form.get("refresh_token", "")
@@ -70,16 +81,35 @@ class TokenView(RegistryView):
         return _token_response(issue(identity, requested), refresh_token)
 
     def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
-        # A form is a request of OAuth2.
-        return oauth_error_response(error) if request.method == "POST" else super().render(request, error)
+        """Return the error; a form is a request of OAuth2, whose errors have two more fields (RFC 6749, section 5.2).
+
+        A wrong password is 401 instead of 400, because docker and containerd expect that status.
+        """
+        if request.method != "POST":
+            return super().render(request, error)
+        code = "server_error" if error.status == 500 else _OAUTH_CODES.get(error.code, "invalid_request")
+        described = {"error": code, "error_description": _FORBIDDEN.sub("?", str(error.detail or error.message))}
+        headers = {"Cache-Control": "no-store"} | error.headers
+        return JsonResponse(error.body() | described, status=error.status, headers=headers)
+
+
+class JwksView(RegistryView):
+    def get(self, request: HttpRequest) -> JsonResponse:
+        """Answer with the public keys as a JSON Web Key Set (RFC 7517), empty for a shared secret.
+
+        Active, next and retiring keys: all of them verify tokens.
+        """
+        keys = [key.jwk for key in ring.current().by_kid.values() if key.jwk is not None]
+        return JsonResponse({"keys": keys}, headers={"Cache-Control": "max-age=300"})
 
 
 def _form(request: HttpRequest) -> QueryDict:
     """Return the fields of the URL-encoded form. Raises RegistryError."""
     limit = settings.REGISTRY.server.limits.form_size
-    message = f"a form has at most {limit} bytes here (server.limits.form_size)"
-    too_large = RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, message, status=413, message=message)
-    payload = read_whole(request, limit, too_large)
+    payload = read_whole(request, limit)
+    if payload is None:
+        message = f"a form has at most {limit} bytes here (server.limits.form_size)"
+        raise RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, message, status=413, message=message)
     try:
         return QueryDict(payload.decode("ascii"))
     except UnicodeDecodeError as error:
@@ -87,11 +117,13 @@ def _form(request: HttpRequest) -> QueryDict:
         raise RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, detail, message=detail) from error
 
 
-def _check_service(parameters: QueryDict) -> None:
+def _requested(parameters: QueryDict) -> tuple[Access, ...]:
+    """Return the requested access. Raises RegistryError, also for a token of another service."""
     service, expected = parameters.get("service"), settings.REGISTRY.auth.service
     if service is not None and service != expected:
         detail = f"this token server is for the service {expected!r}"
         raise RegistryError(ErrorCode.SERVICE_INVALID, detail, message=detail)
+    return parse_scopes(parameters.getlist("scope"))
 
 
 def _basic(request: HttpRequest) -> Credentials | None:
@@ -101,7 +133,8 @@ def _basic(request: HttpRequest) -> Credentials | None:
     except MalformedCredentialsError as error:
         log_refusal(request, None, "basic", MALFORMED)
         raise wrong_credentials() from error
-    if credentials is None or credentials.are_blank:
+    # For anonymous access some clients send an empty name and password.
+    if credentials is None or not (credentials.name or credentials.password):
         return None
     account = request.GET.get("account")
     if account and account != credentials.name:
@@ -123,13 +156,36 @@ def _logged_in(
     return identity, refresh.issue(identity, credential_hash, parameters.get("client_id", ""), address)
 
 
+def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identity:
+    """Return the identity, and log the login with `grant`.
+
+    Raises RegistryError: UNAUTHORIZED, UNAVAILABLE, or TOOMANYREQUESTS after too many wrong passwords.
+    """
+    try:
+        identity = identify(credentials.name, credentials.password, request)
+    except BusyError as error:
+        log_refusal(request, credentials.name, grant, BUSY)
+        raise unavailable("too many logins at once") from error
+    except TooManyFailuresError as error:
+        log_refusal(request, credentials.name, grant, THROTTLED)
+        seconds = str(error.retry_after_seconds)
+        detail = f"{error.reason}; try again in {seconds} s"
+        raise RegistryError(ErrorCode.TOOMANYREQUESTS, detail, headers={"Retry-After": seconds}) from error
+    if identity is None:
+        log_refusal(request, credentials.name, grant)
+        raise wrong_credentials()
+    log_login(request, identity.name, grant)
+    request.META[ACCOUNT] = identity.name
+    return identity
+
+
 def _refreshed(request: HttpRequest, token: str) -> Identity:
     identity = refresh.redeem(token)
     if identity is None:
         log_refusal(request, None, "refresh_token", "refresh token refused")
         raise wrong_credentials("this login has ended: log in again")
     log_login(request, identity.name, "refresh_token")
-    note_account(request, identity.name)
+    request.META[ACCOUNT] = identity.name
     return identity
 
 

@@ -1,0 +1,176 @@
+"""Serve with a counter around each stage of a request, under callgrind: see `bench.profile_request`.
+
+A stage's functions run inside a C function that is named after the stage and its caller's. So callgrind's inclusive
+counts of those C functions tell what each stage took, whatever Python code and libraries it entered.
+"""
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+LIBRARY = "PROFILE_LIBRARY"
+REQUESTS = "PROFILE_REQUESTS"
+# The first requests fill caches.
+WARM_UP = 200
+CALIBRATIONS = 200
+
+ROOT = "worker"
+CALIBRATION = "calibration"
+POOL = "pool, epoll"
+
+_here = threading.local()
+
+
+class Stages:
+    """Wraps functions as stages, once `counting` for the requests after the warm-up."""
+
+    def __init__(self, library: str, stages: list[str], requests: int) -> None:
+        self._library = ctypes.PyDLL(library)
+        self._numbers = {stage: number for number, stage in enumerate(stages)}
+        self._requests = requests
+        self._served = 0
+        self._functions: dict[tuple[int, int], Any] = {}
+
+    def wrap(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` as a part of `stage`."""
+        number = self._numbers[stage]
+
+        @wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            caller: int | None = getattr(_here, "stage", None)
+            if caller is None or caller == number:
+                return function(*args, **kwargs)
+            _here.stage = number
+            try:
+                return self._function(caller, number)(function, args, kwargs)
+            finally:
+                _here.stage = caller
+
+        return wrapper
+
+    def root(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function`, each call of which is a request, and count for so many of them."""
+        pool, number = self._numbers[POOL], self._numbers[ROOT]
+
+        def wrapper(*args: Any) -> Any:
+            self._served += 1
+            if self._served == WARM_UP:
+                self._library.begin()
+                self._calibrate()
+            if self._served == WARM_UP + self._requests:
+                self._library.end()
+            is_counted = WARM_UP <= self._served < WARM_UP + self._requests
+            _here.stage = number if is_counted else None
+            try:
+                return self._function(pool, number)(function, args, {}) if is_counted else function(*args)
+            finally:
+                _here.stage = None
+
+        return wrapper
+
+    def _calibrate(self) -> None:
+        """Let an empty stage run so often that its caller's count tells what a wrapper takes."""
+        empty = self.wrap(ROOT, int)
+        number = _here.stage = self._numbers[CALIBRATION]
+
+        def run() -> None:
+            for _ in range(CALIBRATIONS):
+                empty()
+
+        self._function(self._numbers[POOL], number)(run, (), {})
+        _here.stage = None
+
+    def _function(self, caller: int, stage: int) -> Any:
+        function = self._functions.get((caller, stage))
+        if function is None:
+            function = self._library[f"enter_{caller}_{stage}"]
+            function.argtypes, function.restype = [ctypes.py_object] * 3, ctypes.py_object
+            self._functions[caller, stage] = function
+        return function
+
+
+def replace(original: Any, wrapped: Any) -> None:
+    """Put `wrapped` in place of a function wherever a module has imported it."""
+    for module in list(sys.modules.values()):
+        for name in [name for name, value in vars(module).items() if value is original]:
+            setattr(module, name, wrapped)
+
+
+def install(stages: Stages, worker: Any) -> None:
+    """Wrap the stages of `worker`, which has loaded the application."""
+    from django.core.handlers.wsgi import WSGIRequest
+    from django.http import HttpResponse
+    from django.views import View
+    from gunicorn.http import wsgi
+
+    import core.api.view
+    from core.db import transactions
+    from core.db.statement import Statement
+    from distribution import blobs, middleware
+    from distribution.manifests import store
+    from registry_project import front_door
+    from registry_project.middleware import proxies
+    from server import connection, reader, response
+    from tokens import bearer, issue, scope, verify, views
+
+    methods: dict[str, list[tuple[Any, str]]] = {
+        "head: receive": [(reader.Reader, "chunk")],
+        "head: parse": [(connection.Parser, "__next__")],
+        "HttpRequest": [(WSGIRequest, "__init__")],
+        "front door": [(front_door.RegistryChain, "serves"), (proxies.TrustedProxyMiddleware, "__call__")],
+        "resolver": [(middleware.RegistryMiddleware, "__call__")],
+        "view": [(View, "setup"), (core.api.view.RegistryView, "dispatch")],
+        "rules, scope": [(verify.Bearer, "may")],
+        "statement": [(Statement, "row"), (Statement, "rows"), (Statement, "run")],
+        "response: build": [
+            (HttpResponse, "__init__"),
+            (wsgi.Response, "start_response"),
+            (response.RegistryResponse, "write"),
+            (response.RegistryResponse, "write_file"),
+            (response.RegistryResponse, "close"),
+        ],
+        "send": [(response.RegistryResponse, "_send")],
+    }
+    functions: dict[str, list[Any]] = {
+        "environ": [wsgi.create],
+        "front door": [transactions.end_request],
+        "token: verify": [bearer.bearer_of],
+        "rules, scope": [scope.parse_scopes],
+        "domain": [store.find, blobs.find],
+        "response: build": [core.api.view._finished, views._token_response],  # noqa: SLF001 - the last of a view
+        "login": [views.log_in],
+        "token: issue": [issue.issue],
+    }
+    for stage, places in methods.items():
+        for owner, name in places:
+            setattr(owner, name, stages.wrap(stage, getattr(owner, name)))
+    for stage, originals in functions.items():
+        for original in originals:
+            replace(original, stages.wrap(stage, original))
+    worker.wsgi = stages.wrap("front door", worker.wsgi)
+    worker._log_access = stages.wrap("access log", worker._log_access)  # noqa: SLF001 - no other way in
+    worker.handle = stages.root(worker.handle)
+
+
+def main() -> None:
+    """Run gunicorn."""
+    from gunicorn.app.wsgiapp import run
+
+    from bench.profile_request import STAGES
+    from server.worker import Worker
+
+    def init_process(worker: Any) -> None:
+        install(Stages(os.environ[LIBRARY], STAGES, int(os.environ[REQUESTS])), worker)
+        started(worker)
+
+    started, Worker.init_process = Worker.init_process, init_process  # type: ignore[assignment,method-assign]
+    sys.argv = ["gunicorn"]
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The checks, in the order of a push: address, login, transfers. A later one needs what an earlier one found."""

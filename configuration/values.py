@@ -38,6 +38,7 @@ from configuration.section import Key, Section
 Network = IPv4Network | IPv6Network
 SubjectKind = Literal["account", "group", "anonymous"]
 SigningMethod = Literal["rsa", "hmac"]
+KeyPlace = Literal["folder", "database"]
 AccessLog = Literal["off", "text", "json"]
 StorageBackend = Literal["filesystem", "s3"]
 
@@ -215,12 +216,16 @@ class GarbageCollector:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Names, keys and lifetime of tokens. Key paths of None mean keys in `<data_directory>/keys`, made at the start."""
+    """Names, keys and lifetime of tokens. Key paths of None mean keys in `<data_directory>/keys`, made at the start.
+
+    With `keys: database` files are only taken over, at the first start.
+    """
 
     realm: Annotated[str, QUOTED_STRING, Key("Shown by a browser when it asks for a password.")] = "Registry"
     service: Annotated[str, QUOTED_STRING, Key("The audience of tokens.")] = "Docker Registry"
     issuer: Annotated[str, QUOTED_STRING, Key("The issuer of tokens.")] = "registry-auth-server"
     signing_method: Annotated[SigningMethod, choice("rsa", "hmac"), Key("How tokens are signed.")] = "rsa"
+    keys: Annotated[KeyPlace, choice("folder", "database"), Key("Where RSA keys lie.")] = "folder"
     private_key: Annotated[Path | None, PATH, Key("PEM file of an RSA key.")] = None
     public_key: Annotated[Path | None, PATH, Key("PEM file of the public key.")] = None
     hmac_secret: Annotated[

@@ -79,6 +79,10 @@ NAMES = {
     "backup.after_database": "the database is copied, none of its objects is",
     "backup.after_object": "an object is in the backup, more may be missing",
     "backup.before_manifest": "everything is in the backup, but the previous one is still valid",
+    "migratedb.after_mark": "the target is marked as an unfinished copy, and has no tables",
+    "migratedb.after_tables": "the target has tables, and the rows that migrations make",
+    "migratedb.after_batch": "some rows are committed in the target, more may be missing",
+    "migratedb.before_finish": "all rows are in the target, which is still marked as unfinished",
     "backup.after_manifest": "the backup is valid, objects that only the previous one names still exist",
 }
 

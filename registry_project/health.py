@@ -1,8 +1,12 @@
-"""`GET /health`: the state of the database, the storage and garbage collection.
+"""The probes: `/health` for people and monitoring, `/livez` and `/readyz` for orchestrators and proxies.
 
-ok            200   pulls and pushes work
-degraded      200   pulls and logins work; a part names the problem
-unavailable   503   the database or the storage can't be read
+/health   ok            200   pulls and pushes work
+          degraded      200   pulls and logins work; a part names the problem
+          unavailable   503   the database or the storage can't be read
+/livez    alive         200   the process answers; nothing else is asked
+/readyz   ready         200   the database can be read
+          draining      503   the process was told to stop, and finishes what has begun
+          unavailable   503   the database can't be read: another replica may reach it
 """
 
 from collections.abc import Callable
@@ -10,13 +14,14 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
-from core.api.notes import PROBE
+from core.api.notes import DRAINING, PROBE
 from core.shared_check import SharedCheck
 from registry_project import probes
 from registry_project.probes import NO_ANSWER, OK, UNAVAILABLE, UNKNOWN
 from registry_project.version import VERSION
 
-PATH = "/health"
+PATH, ALIVE_PATH, READY_PATH = "/health", "/livez", "/readyz"
+PATHS = frozenset((PATH, ALIVE_PATH, READY_PATH))
 # Together less than the timeout of the container image's health check.
 READ_PATIENCE_SECONDS = 3.0
 WRITE_PATIENCE_SECONDS = 4.0
@@ -29,7 +34,7 @@ _SOUND = (OK, "disabled")
 
 
 class HealthMiddleware:
-    """Answer the probe before its Host is checked, which is the address of a pod.
+    """Answer the probes before their Host is checked, which is the address of a pod.
 
     Concurrent requests share the checks of the process.
     """
@@ -45,14 +50,28 @@ class HealthMiddleware:
         self._object = SharedCheck(probes.write_storage, NO_ANSWER, WRITE_PATIENCE_SECONDS, write_fresh)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer `/health` with the state of each part and of the whole; reasons are in the log only."""
-        if request.path_info != PATH:
+        """Answer a probe; pass other paths on."""
+        if request.path_info not in PATHS:
             return self._get_response(request)
         request.META[PROBE] = True
         if request.method not in ("GET", "HEAD"):
             response = _response({"error": "method not allowed"}, 405)
             response["Allow"] = "GET, HEAD"
             return response
+        if request.path_info == ALIVE_PATH:
+            return _response({"status": "alive"}, 200)
+        return self._ready(request) if request.path_info == READY_PATH else self._health()
+
+    def _ready(self, request: HttpRequest) -> JsonResponse:
+        """Return whether new requests belong here."""
+        if request.META.get(DRAINING):
+            return _response({"status": "draining"}, 503)
+        self._database.begin()
+        database, _ = self._database.result()
+        return _response({"status": "ready"}, 200) if database == OK else _response({"status": database}, 503)
+
+    def _health(self) -> JsonResponse:
+        """Return the state of each part and of the whole; reasons are in the log only."""
         states = self._states()
         status = OK if all(state in _SOUND for state in states.values()) else "degraded"
         if UNAVAILABLE in states.values():

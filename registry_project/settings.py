@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "collector",
     "provisioning",
     "backup",
+    "database_copy",
     "diagnostics",
     "api",
     "registry_project.apps.RegistryProjectConfig",

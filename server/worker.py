@@ -25,7 +25,7 @@ from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
 from core import blocking
-from core.api.notes import REQUEST_ID
+from core.api.notes import DRAINING, REQUEST_ID
 from core.forwarded import listed_in
 from core.hourly import Hourly
 from server import early_signals
@@ -271,6 +271,8 @@ class Worker(ThreadWorker):
         environ[REQUEST_ID] = exchange.request_id
         # On a unix socket SERVER_NAME and SERVER_PORT repeat the Host header.
         environ[LISTENER] = conn.server
+        if not self.alive:
+            environ[DRAINING] = True
         # These views read the body only of an authorized client; a login has to read it first.
         path = environ["PATH_INFO"]
         is_admitted = path.startswith("/v2/") and path.rstrip("/") != "/v2/token"

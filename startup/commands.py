@@ -15,6 +15,7 @@ _FOREIGN = ("django", "rest_framework", "unfold")
 # Commands that write into the database; they refuse one of a newer version.
 _WRITING = frozenset(
     (
+        "acceptkeys",
         "backup",
         "changepassword",
         "createsuperuser",
@@ -22,7 +23,9 @@ _WRITING = frozenset(
         "fsck",
         "gc",
         "migrate",
+        "migratedb",
         "removesecondfactor",
+        "rotatekey",
         "runjobs",
     )
 )

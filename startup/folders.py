@@ -9,8 +9,8 @@ from core.start_error import StartError
 
 
 def check(configuration: Configuration) -> None:
-    """Create the data and the storage folder and write to each. Raises StartError."""
-    folders = {configuration.server.data_directory: "server.data_directory"}
+    """Create the data folder if it is needed, and the storage folder; write to each. Raises StartError."""
+    folders = {configuration.server.data_directory: "server.data_directory"} if _has_data(configuration) else {}
     if configuration.storage.backend == "filesystem":
         folders[configuration.storage.rootdirectory] = "storage.filesystem.rootdirectory"
     for folder, key_path in folders.items():
@@ -25,3 +25,10 @@ def check(configuration: Configuration) -> None:
                 f"{key_path}: {folder.absolute()} can't be written ({reason}); "
                 f"make it a folder that user id {os.geteuid()} may write, or name another"
             ) from error
+
+
+def _has_data(configuration: Configuration) -> bool:
+    """Return whether the database, the secret key or the signing keys are in the data folder."""
+    auth = configuration.auth
+    has_keys = auth.signing_method == "rsa" and auth.keys == "folder" and auth.private_key is None
+    return configuration.database.url is None or configuration.server.secret_key is None or has_keys

@@ -104,9 +104,10 @@ def _prepare(cfg: Config) -> tuple[str, ...]:
     folders.check(loaded)
     _set_up_django()
     from startup import old_database
-    from tokens.keys.ring import ensure_keys
+    from tokens.keys.ring import ensure_keys, is_stored
 
-    ensure_keys()
+    if not is_stored():
+        ensure_keys()
     had_log = old_database.has_log()
     contents = _prepare_database()
     _prepare_storage(has_blobs=contents.has_blobs)
@@ -185,15 +186,19 @@ def _prepare_database() -> Contents:
     from distribution.models import Blob
     from provisioning import importing
     from provisioning.idle_rules import idle_rules
+    from tokens.keys import fingerprints, ring
 
     with setup.prepared():
         migrated = setup.migrate()
+        changed_keys = [*fingerprints.check_secret()]
+        ring.ensure_keys()
+        changed_keys += fingerprints.check_signing_key()
         outcome = importing.apply(in_force())
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
         has_blobs = Blob.objects.exists()
         collection_fence.prepare()
         ballast.make()
-        warnings = idle_rules(in_force())
+        warnings = (*changed_keys, *idle_rules(in_force()))
     imported = "" if outcome.is_applied_already else f"{in_force().path}: {outcome.summary()}"
     return Contents(migrated, has_superuser, has_blobs, imported, warnings)
 

@@ -1,4 +1,4 @@
-"""Refresh tokens, which clients store instead of a password."""
+"""Refresh tokens, which clients store instead of a password; signing keys, and the fingerprints of all keys."""
 
 from typing import ClassVar
 
@@ -25,3 +25,40 @@ class RefreshToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} from {self.address or 'somewhere'}"
+
+
+class KeyFingerprint(models.Model):
+    """The fingerprint of a key that all processes on this database have in common; see `tokens.keys.fingerprints`."""
+
+    purpose = models.CharField(max_length=16, primary_key=True)
+    fingerprint = models.CharField(max_length=64)
+    known_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.purpose
+
+
+class Role(models.TextChoices):
+    """What a signing key is for."""
+
+    ACTIVE = "active", "active"
+    NEXT = "next", "next"
+    RETIRING = "retiring", "retiring"
+
+
+class StoredKey(models.Model):
+    """A signing key in the database, encrypted by `server.secret_key`; see `tokens.keys.stored`."""
+
+    kid = models.CharField(max_length=64, primary_key=True)
+    role = models.CharField(max_length=16, choices=Role.choices)
+    content = models.BinaryField(help_text="the private key; of a retiring one, the public key")
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.kid

@@ -16,7 +16,9 @@ from core.lock_file import open_lock_file
 from core.start_error import StartError
 
 # Any number that no other program takes as a lock in the same database; these are the letters "regi".
-_ADVISORY_LOCK = 0x72656769
+START_LOCK = 0x72656769
+UNFINISHED_COPY = "registry_unfinished_copy"
+"""A table that `manage.py migratedb` makes first in its target, and removes last."""
 _WAIT_FOR_OTHER_START = "10min"
 _VARIABLE = "REGISTRY_DATABASE_URL"
 
@@ -46,7 +48,7 @@ def lock_until_commit() -> None:
     """Take the start lock until the end of the transaction; on SQLite the transaction itself is that lock."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [START_LOCK])
 
 
 def applied_migrations() -> set[str]:
@@ -63,7 +65,12 @@ def newer_migrations(migrations: Iterable[str]) -> list[str]:
 
 
 def refuse_newer() -> None:
-    """Raise StartError when the database is of a newer version: what this version writes may break it."""
+    """Raise StartError when the database is of a newer version, which this one may break, or an unfinished copy."""
+    if UNFINISHED_COPY in connection.introspection.table_names():
+        raise StartError(
+            f"database.url: {where()}: an unfinished copy of another database; run `manage.py migratedb` again with "
+            "the configuration of that one, which starts over"
+        )
     if unknown := newer_migrations(applied_migrations()):
         raise StartError(
             f"database.url: {where()}: the database is of a newer version of the registry ({unknown[0]}); "
@@ -148,6 +155,6 @@ def _advisory_lock() -> Iterator[None]:
     # A session-level lock, since a migration has transactions of its own; it ends with the connection.
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, false)", [_WAIT_FOR_OTHER_START])
-        cursor.execute("SELECT pg_advisory_lock(%s)", [_ADVISORY_LOCK])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [START_LOCK])
         cursor.execute("RESET lock_timeout")
     yield

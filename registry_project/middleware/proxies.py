@@ -98,7 +98,7 @@ def _warn_of_contradiction(peer: str, disputed: Sequence[str]) -> None:
 
 def _warn_of_host(request: HttpRequest, peer: str) -> None:
     """Warn about an unexpected host, except in probes, which use the address of a pod."""
-    if request.path_info != health.PATH and _WARNS_HOST.is_due():
+    if request.path_info not in health.PATHS and _WARNS_HOST.is_due():
         logger.warning(
             "%s asked for the host %r, which is not that of server.public_url, %s. If it is your reverse proxy, let it "
             "pass on Host, or set X-Forwarded-Host and list it in server.trusted_proxies; otherwise "

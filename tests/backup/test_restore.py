@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 
 from tests.backup.place import Place, fill
 from tests.databases import drop_database
@@ -133,10 +134,12 @@ def test_a_configuration_that_is_there_stays(made: Made, target: Place) -> None:
     assert target.config.read_bytes() == before
 
 
-def test_keys_go_to_where_the_configuration_says(made: Made, target: Place) -> None:
+def test_keys_go_to_where_the_configuration_says(made: Made, target: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = target.folder / "mounted"
-    with target.config.open("a") as file:
-        file.write(f"auth: {{private_key: {keys}/my.key}}\n")
+    named = target.configuration() | {"auth": {"private_key": f"{keys}/my.key"}}
+    # The start writes it again.
+    monkeypatch.setattr(target, "configuration", lambda: named)
+    target.config.write_text(yaml.safe_dump(named))
 
     target.does("restore", made.folder)
 

@@ -18,6 +18,9 @@ from registry_project import BASE_DIR
 from tests.caller import Caller
 from tokens.keys import ring
 
+# A rotation tells the database which key signs.
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture(autouse=True)
 def key_path(settings: LazySettings, tmp_path: Path) -> Path:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from core.private_files import KeyFileError
 from tokens.keys.folder import KeyFolder
@@ -25,6 +26,8 @@ GRACE_SECONDS = 300.0
 _configured: tuple[Any, KeyFolder | None] = None, None
 # The stamp shows whether the files of the folder have changed since.
 _last_read: "tuple[KeyFolder, tuple[int, int], KeyRing] | None" = None
+# The keys of the database, and until which monotonic time they need not be read again.
+_last_stored: "tuple[KeyRing, float] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,30 @@ class KeyRing:
 
 def ensure_keys() -> None:
     """Create missing keys and read all. Raises KeyFileError with path, fault and fix."""
-    if settings.REGISTRY.auth.signing_method == "rsa":
+    if is_stored():
+        prepare_stored()
+    elif settings.REGISTRY.auth.signing_method == "rsa":
         key_folder().prepare()
     current()
+
+
+def is_stored() -> bool:
+    """Return whether the keys are in the database."""
+    auth = settings.REGISTRY.auth
+    return auth.signing_method == "rsa" and auth.keys == "database"
+
+
+def prepare_stored() -> None:
+    """Store missing keys in the database. Raises KeyFileError."""
+    from tokens.keys import stored  # it needs Django's apps, unlike files of keys
+
+    stored.prepare(key_folder())
+
+
+def forget() -> None:
+    """Read the keys of the database again at the next use."""
+    global _last_stored  # noqa: PLW0603 - as below
+    _last_stored = None
 
 
 def current() -> KeyRing:
@@ -48,6 +72,8 @@ def current() -> KeyRing:
     auth = settings.REGISTRY.auth
     if auth.signing_method == "hmac":
         return _hmac_ring(auth.hmac_secret or "")
+    if auth.keys == "database":
+        return _stored_ring()
     folder = key_folder()
     try:
         return _read(folder)
@@ -67,7 +93,13 @@ def rotate() -> tuple[str, str]:
         raise KeyFileError("auth.hmac_secret: a shared secret is changed in the configuration, then restart")
     ensure_keys()
     before = current().active.kid
-    key_folder().rotate()
+    if is_stored():
+        from tokens.keys import stored
+
+        stored.rotate(key_folder().keep_seconds)
+        forget()
+    else:
+        key_folder().rotate()
     return before, current().active.kid
 
 
@@ -75,6 +107,25 @@ def rotate() -> tuple[str, str]:
 def _hmac_ring(secret: str) -> KeyRing:
     key = SigningKey(HMAC_KID, "HS256", secret.encode(), secret.encode())
     return KeyRing(key, {key.kid: key})
+
+
+def _stored_ring() -> KeyRing:
+    """Return the keys of the database, read every CACHE_SECONDS; while it fails, those that were read last."""
+    global _last_stored  # noqa: PLW0603 - as below
+    last = _last_stored
+    if last is not None and time.monotonic() < last[1]:
+        return last[0]
+    from tokens.keys import stored
+
+    try:
+        active, others, seconds = stored.read(key_folder().keep_seconds)
+    except DatabaseError:
+        if last is None or last[0].expires_at < time.time():
+            raise
+        return last[0]
+    found = KeyRing(active, {key.kid: key for key in (*others, active)}, time.time() + seconds)
+    _last_stored = found, time.monotonic() + min(seconds, stored.CACHE_SECONDS)
+    return found
 
 
 def _read(folder: KeyFolder) -> KeyRing:

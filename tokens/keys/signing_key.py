@@ -58,6 +58,12 @@ def from_public_pem(path: Path, content: bytes) -> SigningKey:
 def new_private_pem() -> bytes:
     """Return a new RSA private key."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=NEW_RSA_BITS)
+    return private_pem(_rsa_key(private.public_key(), private))
+
+
+def private_pem(key: SigningKey) -> bytes:
+    """Return an RSA key that signs."""
+    private: rsa.RSAPrivateKey = key.signing
     return private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

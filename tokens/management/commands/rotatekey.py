@@ -3,9 +3,11 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
+from core.db.setup import where
 from core.private_files import KeyFileError
-from tokens.keys import ring
+from tokens.keys import fingerprints, ring, stored
 
 
 class Command(BaseCommand):
@@ -19,7 +21,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            ring.ensure_keys()
+            fingerprints.refuse_stale()
             retiring, active = ring.rotate()
+            fingerprints.remember_signing_key()
         except KeyFileError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{active} signs now; {retiring} is retiring")
+        if ring.is_stored():
+            self.stdout.write(f"every server on {where()} uses it within {stored.CACHE_SECONDS:.0f} seconds")
+        elif connection.vendor == "postgresql":
+            folder = ring.key_folder().private.parent
+            self.stdout.write(
+                f"servers that do not share {folder} have to get its files: copy them before the tokens of now expire, "
+                "or set auth.keys: database"
+            )

@@ -204,6 +204,7 @@ class Worker(ThreadWorker):
         try:
             is_kept = self._handle(conn, exchange)
         finally:
+            exchange.count()
             if self._log_access is not None:
                 self._log_access(exchange)
         is_kept = is_kept and self._discard_body(conn)

@@ -11,6 +11,6 @@ REQUEST_ID = "registry.request_id"
 IS_FORWARDED = "registry.is_forwarded"
 """True in the environment if a trusted proxy names the client."""
 PROBE = "registry.probe"
-"""Present in the environment of a request for `/health`."""
+"""Present in the environment of a request for `/health` or `/metrics`."""
 
 ANONYMOUS_NAME = "anonymous"

@@ -15,6 +15,7 @@ from typing import IO, Any, Protocol
 
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
+from core.metrics.catalog import STORAGE_SECONDS
 from distribution.storage.local import DurableFileSystemStorage
 
 # Beside the folder of objects.
@@ -93,7 +94,8 @@ class BlobStore:
 
     def delete(self, key: str) -> None:
         """Delete the object; a missing one counts as deleted."""
-        self._storage.delete(key)
+        with STORAGE_SECONDS.labels("delete").time():
+            self._storage.delete(key)
 
     def free(self, key: str) -> None:
         """Free the space of an object in the trash at once; a cloud has enough. Raises OSError.
@@ -107,10 +109,11 @@ class BlobStore:
         """Open the object for reading from byte `offset` on. Raises MissingObjectError."""
         file: IO[bytes]
         try:
-            if isinstance(self._storage, FileSystemStorage):
-                file = open(self._storage.path(key), "rb")  # noqa: PTH123, SIM115 - the caller closes it; sendfile needs it bare
-            else:
-                file = self._storage.open(key, "rb")
+            with STORAGE_SECONDS.labels("open").time():
+                if isinstance(self._storage, FileSystemStorage):
+                    file = open(self._storage.path(key), "rb")  # noqa: PTH123, SIM115 - the caller closes it; sendfile needs it bare
+                else:
+                    file = self._storage.open(key, "rb")
         except FileNotFoundError as error:
             raise MissingObjectError(key) from error
         if offset:

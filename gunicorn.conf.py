@@ -15,7 +15,7 @@ from gunicorn.workers.base import Worker
 
 from configuration.restart import marks
 from server import cpu_affinity, early_signals, listener
-from startup import prepare, watch
+from startup import metrics_folder, prepare, watch
 from startup.reload import Reload
 
 _configuration = prepare.configuration()
@@ -69,6 +69,8 @@ def on_starting(server: Arbiter) -> None:
     early_signals.keep(server)
     prepare.raise_open_file_limit()
     server.said_at_start = prepare.prepare(server.cfg)  # type: ignore[attr-defined]
+    if prepare.configuration().server.metrics_token is not None:
+        server.metrics_folder = metrics_folder.make()  # type: ignore[attr-defined]
     server.app.wsgi()
     # The collector never visits loaded objects again, so their pages stay shared.
     gc.collect()
@@ -93,7 +95,9 @@ def when_ready(server: Arbiter) -> None:
 
 
 def on_exit(server: Arbiter) -> None:
-    """Stop a running import."""
+    """Stop a running import, and remove what was counted."""
+    if hasattr(server, "metrics_folder"):
+        server.metrics_folder.remove()
     if hasattr(server, "reload_of_configuration"):
         server.reload_of_configuration.stop()
 

@@ -29,7 +29,7 @@ CACHE_SECONDS = 300
 QUEUE_SECONDS = 10
 
 _secret = secrets.token_bytes(32)
-_verified: TTLCache[str] = TTLCache(CACHE_SECONDS)
+_verified: TTLCache[str] = TTLCache(CACHE_SECONDS, name="passwords")
 _refused: TTLCache[bool] = TTLCache(CACHE_SECONDS)
 _credential_hashes: VersionedCache[str] = VersionedCache()
 

@@ -27,7 +27,7 @@ class Identity:
 
 ANONYMOUS = Identity("")
 
-_identities: VersionedCache[Identity | None] = VersionedCache()
+_identities: VersionedCache[Identity | None] = VersionedCache(name="identities")
 
 
 def identity_of(name: str, version: str) -> Identity | None:

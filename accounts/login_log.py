@@ -10,23 +10,28 @@ from django.http import HttpRequest
 from accounts.models import Account
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
+from core.metrics.catalog import LOGIN_FAILURES, LOGINS
 
 logger = logging.getLogger(__name__)
 
 THROTTLED = "login refused after too many wrong passwords"
 MALFORMED = "login refused: the credentials are not Basic with a name and a password"
 BUSY = "login refused: too many passwords are being checked"
+_REFUSED = "login refused"
+_REASONS = {_REFUSED: "credentials", THROTTLED: "throttled", MALFORMED: "malformed", BUSY: "busy"}
 MAX_NAME_CHARACTERS = 128
 PATIENCE_SECONDS = 1.0
 
 
 def log_login(request: HttpRequest | None, account: str, grant: str) -> None:
     """Log the login of `account` by `grant`: basic, password, refresh_token, or admin for a session."""
+    LOGINS.labels(grant).add()
     logger.info("login", extra=_about(request, account, grant))
 
 
-def log_refusal(request: HttpRequest | None, account: str | None, grant: str, message: str = "login refused") -> None:
+def log_refusal(request: HttpRequest | None, account: str | None, grant: str, message: str = _REFUSED) -> None:
     """Log a refused login; `account` is None when the request names none."""
+    LOGIN_FAILURES.labels(grant, _REASONS.get(message, "other")).add()
     logger.warning(message, extra=_about(request, account, grant))
 
 

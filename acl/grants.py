@@ -13,9 +13,9 @@ from core.caches import VersionedCache
 logger = logging.getLogger(__name__)
 
 _compiled: VersionedCache[CompiledRules] = VersionedCache()
-_of_identity: VersionedCache[IdentityRules] = VersionedCache()
+_of_identity: VersionedCache[IdentityRules] = VersionedCache(name="rules")
 # Ten megabytes: clients choose the names, of up to 255 characters.
-_actions: VersionedCache[frozenset[str]] = VersionedCache(limit=20_000)
+_actions: VersionedCache[frozenset[str]] = VersionedCache(limit=20_000, name="permissions")
 
 
 def rules_of(identity: Identity, version: str) -> IdentityRules:

@@ -313,6 +313,7 @@ _RESERVE = 'a size as "1GiB" or "500MiB", a share of the disk as "5%", or "0"'
 _HASH = rf"\$2[aby]\$[0-9]{{2}}\$[./A-Za-z0-9]{{53}}|{PLACEHOLDER}"
 _HOW = "make one with `htpasswd -nbBC 10 user password` or `manage.py hashpassword`"
 _SECRET_KEY = f"a string of at least {MIN_SECRET_KEY_CHARACTERS} characters, as `openssl rand -base64 32` makes it"
+_METRICS_CREDENTIAL = "at least 32 letters, digits and . _ ~ + / - =, as `openssl rand -base64 32` makes them"
 _ACCOUNT = 'the name of an account or a pattern of names: "*" is everyone signed in'
 _BLOB_SIZE = 'a size as "10GiB" or "500MiB"'
 NO_TLS = (
@@ -338,6 +339,7 @@ NETWORKS = items(text(_PROXY, convert=_network), 'a list of IP addresses and net
 # Realm and service are quoted strings of the header WWW-Authenticate.
 QUOTED_STRING = text('printable ASCII characters, without " and \\', r"[ !#-\[\]-~]+")
 SECRET_KEY = text(_SECRET_KEY, f".{{{MIN_SECRET_KEY_CHARACTERS},}}", 4096)
+METRICS_TOKEN = text(_METRICS_CREDENTIAL, r"[0-9A-Za-z._~+/-]{32,}=*", 4096)
 HMAC_SECRET = text(HMAC_SECRET_EXPECTED, max_characters=4096, convert=_hmac_secret)
 DATABASE_URL = replace(
     text(_URL, max_characters=4096, convert=_database_url),

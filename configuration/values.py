@@ -20,6 +20,7 @@ from configuration.converters import (
     DATABASE_URL,
     HMAC_SECRET,
     HOST,
+    METRICS_TOKEN,
     NETWORKS,
     NO_TLS,
     PATH,
@@ -103,6 +104,12 @@ class Server:
         Key("Signs the cookies of the admin.", is_secret=True, environment="REGISTRY_SERVER_SECRET_KEY"),
     ] = field(default=None, repr=False)
     """Django's SECRET_KEY; None means that the first start writes `<data_directory>/keys/secret.key`."""
+    metrics_token: Annotated[
+        str | None,
+        METRICS_TOKEN,
+        Key("The bearer token of /metrics.", is_secret=True, environment="REGISTRY_SERVER_METRICS_TOKEN"),
+    ] = field(default=None, repr=False)
+    """The bearer token of `/metrics`; None means that nothing is counted, and `/metrics` is 404."""
 
     @property
     def connections(self) -> int:

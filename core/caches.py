@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from core.metrics.catalog import CACHE_LOOKUPS
+
 Value = TypeVar("Value")
 
 _MISSING = object()
@@ -18,9 +20,10 @@ _MISSING = object()
 class VersionedCache(Generic[Value]):
     """Values of one version; the first read with another version clears the cache."""
 
-    def __init__(self, limit: int = 10_000) -> None:
-        """Hold at most `limit` values: a full cache is cleared."""
+    def __init__(self, limit: int = 10_000, *, name: str = "other") -> None:
+        """Hold at most `limit` values: a full cache is cleared. Metrics count lookups by `name`."""
         self._limit = limit
+        self._hits, self._misses = CACHE_LOOKUPS.labels(name, "hit"), CACHE_LOOKUPS.labels(name, "miss")
         self._state: tuple[str, dict[object, Value]] = ("", {})
 
     def get(self, version: str, key: object, make: Callable[[], Value]) -> Value:
@@ -31,8 +34,10 @@ class VersionedCache(Generic[Value]):
             self._state = (version, values)
         found = values.get(key, _MISSING)
         if found is _MISSING:
+            self._misses.add()
             values[key] = made = make()
             return made
+        self._hits.add()
         return found  # type: ignore[return-value]  # the sentinel was excluded above
 
 
@@ -42,9 +47,10 @@ class TTLCache(Generic[Value]):
     Each put removes the expired values: otherwise keys that nobody reads again fill the cache.
     """
 
-    def __init__(self, seconds: float, limit: int = 10_000) -> None:
+    def __init__(self, seconds: float, limit: int = 10_000, *, name: str = "other") -> None:
         self._seconds = seconds
         self._limit = limit
+        self._hits, self._misses = CACHE_LOOKUPS.labels(name, "hit"), CACHE_LOOKUPS.labels(name, "miss")
         # Oldest first. A dict would skip all removed entries to find its first key.
         self._values: OrderedDict[object, tuple[float, Value, int]] = OrderedDict()
         self._weight = 0
@@ -53,7 +59,11 @@ class TTLCache(Generic[Value]):
     def get(self, key: object) -> Value | None:
         """Return the value of `key`, None when it is missing or expired."""
         found = self._values.get(key)
-        return None if found is None or found[0] < time.monotonic() else found[1]
+        if found is None or found[0] < time.monotonic():
+            self._misses.add()
+            return None
+        self._hits.add()
+        return found[1]
 
     def put(self, key: object, value: Value, weight: int = 1) -> None:
         """Store `value` and remove expired values; if it still does not fit, clear the cache first."""

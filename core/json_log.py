@@ -2,9 +2,27 @@
 
 import json
 import logging
+import threading
 from datetime import UTC, datetime
+from typing import Protocol
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request", "status_code"}
+
+_thread = threading.local()
+
+
+class Served(Protocol):
+    """The request that a thread serves."""
+
+    @property
+    def request_id(self) -> str:
+        """The id in the access log and in the response."""
+        ...
+
+
+def log_for(served: Served | None) -> None:
+    """Add the id of this request to each record of the calling thread, until the next call."""
+    _thread.served = served
 
 
 class ClientFaults(logging.Filter):
@@ -17,7 +35,7 @@ class ClientFaults(logging.Filter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Render a record as `{"at", "level", "logger", "message", …}` with the keys of `extra`.
+    """Render a record as `{"at", "level", "logger", "message", …}` with the keys of `extra`, and the request's id.
 
     JSON escapes control characters, so no value from a request can forge a line.
     """
@@ -30,6 +48,9 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         event |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        served: Served | None = getattr(_thread, "served", None)
+        if served is not None:
+            event["request"] = served.request_id
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
         return json.dumps(event, default=str)

@@ -154,6 +154,7 @@ def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
         )
     given = {
         "server.secret_key": configuration.server.secret_key,
+        "server.metrics_token": configuration.server.metrics_token,
         "auth.hmac_secret": configuration.auth.hmac_secret,
     }
     for key, secret in given.items():
@@ -215,6 +216,7 @@ def _is_wide(network: Network) -> bool:
 def _has_secrets(configuration: Configuration) -> bool:
     secrets = [
         configuration.server.secret_key,
+        configuration.server.metrics_token,
         configuration.auth.hmac_secret,
         configuration.database.url,
     ]

@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "registry_project.middleware.proxies.TrustedProxyMiddleware",
     "registry_project.middleware.login_rate.limited_logins",
     "registry_project.health.HealthMiddleware",
+    "registry_project.middleware.metrics.MetricsMiddleware",
     "registry_project.middleware.admin_door.AdminDoorMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "registry_project.middleware.admin_door.admin_files",

@@ -5,7 +5,8 @@ import time
 from collections.abc import MutableMapping
 from typing import Any
 
-from core.api.notes import REQUEST_ID
+from core.api.notes import REQUEST_ID, ROUTE
+from core.metrics import requests
 from server.reader import Reader
 from server.response import RegistryResponse
 
@@ -13,13 +14,17 @@ from server.response import RegistryResponse
 class Exchange:
     """One request, parsed or not, and its response, from the application or not."""
 
-    __slots__ = ("_own_id", "_reader", "began", "client", "environ", "refusal", "response", "sent", "sock")
+    __slots__ = (
+        *("_own_id", "_reader", "_received_before"),
+        *("began", "client", "environ", "refusal", "response", "sent", "sock"),
+    )
 
     def __init__(self, sock: socket.socket, client: Any, reader: Reader, request_id: str) -> None:
         self.began = time.monotonic()
         self.sock = sock
         self.client = client
         self._reader = reader
+        self._received_before = reader.received
         self._own_id = request_id
         self.environ: MutableMapping[str, Any] = {}
         self.response: RegistryResponse | None = None
@@ -29,7 +34,7 @@ class Exchange:
 
     @property
     def request_id(self) -> str:
-        """The request id of a trusted proxy, otherwise the server's own."""
+        """The request id that the client or a proxy gave, otherwise the server's own."""
         request_id: str = self.environ.get(REQUEST_ID, self._own_id)
         return request_id
 
@@ -54,3 +59,21 @@ class Exchange:
         if response is None:
             return None, 0, True
         return response.status_code, response.sent, not response.is_complete
+
+    def count(self) -> None:
+        """Count the exchange in the metrics."""
+        request, environ, response = self._reader.request, self.environ, self.response
+        method = None if request is None else request.method
+        status, sent = self.refusal, self.sent
+        if status is None and method is None:
+            # The connection ended without a request.
+            return
+        if status is None and response is not None:
+            status, sent = response.status_code, response.sent
+        match = environ.get(ROUTE)
+        if match is not None:
+            route = match.url_name or "unknown"
+        else:
+            route = requests.route_of(environ["PATH_INFO"]) if environ else "malformed"
+        received = self._reader.received - self._received_before
+        requests.count(route, method, status, seconds=time.monotonic() - self.began, received=received, sent=sent)

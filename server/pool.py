@@ -17,6 +17,7 @@ from enum import Enum, auto
 from typing import Any, Generic, Protocol, TypeVar
 
 from core.hourly import Hourly
+from core.metrics.catalog import EVICTED, REFUSED, WAITING
 from server.places import FairQueue, Places, Waiter
 
 # How long a surplus thread stays parked before it ends.
@@ -148,7 +149,9 @@ class Pool(Generic[ConnectionT]):
         """Let another thread serve in place of the calling one. Raises CrowdedError."""
         with self._lock:
             if not places.take(client, waiter):
+                REFUSED.add()
                 raise CrowdedError
+            WAITING.add()
             self._released += 1
             self._add_thread()
 
@@ -156,9 +159,11 @@ class Pool(Generic[ConnectionT]):
         """End the wait. Raises CrowdedError if its place went to another client."""
         with self._lock:
             is_evicted = not places.leave(client, waiter)
+            WAITING.add(-1)
             self._released -= 1
         if not is_evicted:
             return
+        EVICTED.add()
         if _WARNS_EVICTED.is_due():
             logger.warning(
                 "%s has more than its share of the slow clients that a process waits for, while others need places: "

@@ -99,6 +99,8 @@ class Reader(SocketUnreader):
         self._client = client
         self._wait = Wait.UNAUTHENTICATED
         self._has_begun = self._is_shut = False
+        self.received = 0
+        """The bytes received by this connection."""
         self.has_ended = False
         """Whether the server or the client has shut this direction down."""
         self._is_over: Callable[[], bool] | None = None
@@ -143,6 +145,7 @@ class Reader(SocketUnreader):
         """Count received bytes. Raises CrowdedError at end of file if `evict` caused it."""
         if size:
             self._has_begun = True
+            self.received += size
             self.rate.count(size)
             return
         self.has_ended = True

@@ -28,6 +28,7 @@ from core import blocking
 from core.api.notes import DRAINING, REQUEST_ID
 from core.forwarded import listed_in
 from core.hourly import Hourly
+from core.json_log import log_for
 from server import early_signals
 from server.access_log import access_log, request_ids
 from server.connection import Connection, frozen
@@ -199,14 +200,17 @@ class Worker(ThreadWorker):
             return self._is_ending(conn, is_over=conn.discard_input())
         conn.begin()
         exchange = Exchange(conn.sock, conn.client, conn.reader, next(self._request_ids))
+        log_for(exchange)
         try:
             is_kept = self._handle(conn, exchange)
         finally:
+            exchange.count()
             if self._log_access is not None:
                 self._log_access(exchange)
         is_kept = is_kept and self._discard_body(conn)
         conn.reader.rate.expect_nothing()
         conn.peer.environ = None
+        log_for(None)
         if not is_kept:
             return self._is_ending(conn, is_over=conn.end())
         conn.idle_since = time.monotonic()

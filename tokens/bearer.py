@@ -9,6 +9,7 @@ from accounts import permissions_version
 from acl.actions import Access
 from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import ACCOUNT, ANONYMOUS_NAME, JTI
+from core.metrics.catalog import TOKENS_REFUSED
 from tokens.challenge import ChallengeError, bearer_challenge
 from tokens.verify import Bearer, ExpiredTokenError, InvalidTokenError, verify
 
@@ -32,6 +33,7 @@ def bearer_of(
         if may_outlive is None or not may_outlive(bearer):
             raise unauthorized(request, wanted, "invalid_token") from error
     except InvalidTokenError as error:
+        TOKENS_REFUSED.add()
         logger.info("token refused", extra={"reason": str(error), "client": request.META.get("REMOTE_ADDR")})
         raise unauthorized(request, wanted, "invalid_token") from error
     request.META[ACCOUNT] = bearer.identity.name or ANONYMOUS_NAME

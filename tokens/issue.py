@@ -16,6 +16,7 @@ from acl import grants
 from acl.actions import Access
 from acl.names import InvalidNameError, parse_name
 from core.api.errors import ErrorCode, RegistryError
+from core.metrics.catalog import TOKENS_ISSUED
 from tokens.keys import ring
 from tokens.scope import format_access
 
@@ -54,6 +55,7 @@ def issue(identity: Identity, requested: Iterable[Access]) -> IssuedToken:
     claims = _claims(identity, granted, issued_at, lifetime)
     token = jwt.encode(claims, key.signing, algorithm=key.algorithm, headers={"kid": key.kid})
     _refuse_above(len(token))
+    TOKENS_ISSUED.add()
     scope = " ".join(format_access(access) for access in granted if access.actions)
     return IssuedToken(token, datetime.fromtimestamp(issued_at, UTC), lifetime, scope)
 

@@ -25,7 +25,7 @@ _REPOSITORY_TYPES = ("repository", "repository(plugin)")
 
 # Clients fill this cache, so it is limited by weight: a token weighs one and one more for each name, which takes about
 # 200 bytes. 2,000 tokens for one repository each weigh 4,000; a token with as many short names as fit weighs 80.
-_verified_claims: TTLCache["Claims"] = TTLCache(CACHE_SECONDS, limit=20_000)
+_verified_claims: TTLCache["Claims"] = TTLCache(CACHE_SECONDS, limit=20_000, name="tokens")
 
 
 class InvalidTokenError(Exception):

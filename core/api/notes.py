@@ -11,7 +11,7 @@ REQUEST_ID = "registry.request_id"
 IS_FORWARDED = "registry.is_forwarded"
 """True in the environment if a trusted proxy names the client."""
 PROBE = "registry.probe"
-"""Present in the environment of a request for a probe, as `/health`."""
+"""Present in the environment of a request for a probe or `/metrics`."""
 DRAINING = "registry.draining"
 """Present in the environment of a request to a process that was told to stop."""
 

@@ -19,6 +19,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 from core.db.database_fault import ConflictError
 from core.db.sqlite_lock import InterprocessLock
 from core.db.statement import Statement, database_of_thread
+from core.metrics.catalog import GROUP_COMMIT
 
 # Each task of a transaction waits for all of them.
 MAX_TASKS = 16
@@ -162,6 +163,7 @@ def _commit(tasks: list[Task[Any]]) -> None:
             else:
                 for task in tasks:
                     task.attempt()
+        GROUP_COMMIT.observe(len(tasks))
     finally:
         if not must_wait:
             try:

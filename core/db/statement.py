@@ -17,6 +17,7 @@ PostgreSQL ends every connection when it restarts: a running query is then repea
 import json
 import re
 import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +26,7 @@ from uuid import UUID
 from django.db import connections
 
 from core.blocking import blocking_io
+from core.metrics.catalog import STATEMENT_SECONDS
 
 _here = threading.local()
 
@@ -71,6 +73,13 @@ class Statement:
             return int(self._execute(database, parameters).rowcount)
 
     def _execute(self, database: Any, parameters: Sequence[object]) -> Any:
+        began = time.perf_counter()
+        try:
+            return self._cursor(database, parameters)
+        finally:
+            STATEMENT_SECONDS.observe(time.perf_counter() - began)
+
+    def _cursor(self, database: Any, parameters: Sequence[object]) -> Any:
         is_sqlite = database.vendor == "sqlite"
         if is_sqlite:
             parameters = [_adapted(value) for value in parameters]

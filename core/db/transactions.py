@@ -15,6 +15,7 @@ from core.blocking import blocking_io
 from core.db.database_fault import BUSY, report
 from core.db.sqlite_writer import SharedTransactionError, write
 from core.db.statement import Statement, database_of_thread
+from core.metrics.catalog import RETRIES, TRANSACTION_SECONDS
 
 ATTEMPTS = 4
 # An attempt may wait for a lock as long as the database lets it; after this time no other begins.
@@ -89,7 +90,7 @@ def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
     begun = time.monotonic()
     for attempt in range(ATTEMPTS):
         try:
-            with blocking_io():
+            with blocking_io(), TRANSACTION_SECONDS.time():
                 return transact(operation, is_durable=is_durable, is_alone=isinstance(lost, SharedTransactionError))
         except (IntegrityError, LostRaceError) as error:
             lost, fault = error, BUSY
@@ -98,6 +99,7 @@ def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
         drop_broken_connection(is_suspect=not fault.is_passing)
         if not fault.is_passing or time.monotonic() - begun > PATIENCE_SECONDS:
             break
+        RETRIES.add()
         time.sleep(random.uniform(0, 0.01) * (attempt + 1))  # noqa: S311 - spreads contenders, hides nothing
     if isinstance(lost, IntegrityError):
         # A race is lost once or twice. What fails every time violates a constraint.

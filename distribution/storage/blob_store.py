@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
+from core.metrics.catalog import STORAGE_SECONDS
 from distribution.storage.cloud import CloudError, CloudStorage, KeyTakenError, Piece, Reader, UnfinishedWrite
 from distribution.storage.local import DurableFileSystemStorage
 
@@ -117,7 +118,8 @@ class BlobStore:
 
     def delete(self, key: str) -> None:
         """Delete the object; a missing one counts as deleted."""
-        self._storage.delete(key)
+        with STORAGE_SECONDS.labels("delete").time():
+            self._storage.delete(key)
 
     def free(self, key: str) -> None:
         """Free the space of an object in the trash at once; a cloud has enough. Raises OSError.
@@ -134,12 +136,13 @@ class BlobStore:
         """
         file: IO[bytes]
         try:
-            if isinstance(self._storage, CloudStorage):
-                return self._storage.open_at(key, offset, size)
-            if isinstance(self._storage, FileSystemStorage):
-                file = open(self._storage.path(key), "rb")  # noqa: PTH123, SIM115 - the caller closes it; sendfile needs it bare
-            else:
-                file = self._storage.open(key, "rb")
+            with STORAGE_SECONDS.labels("open").time():
+                if isinstance(self._storage, CloudStorage):
+                    return self._storage.open_at(key, offset, size)
+                if isinstance(self._storage, FileSystemStorage):
+                    file = open(self._storage.path(key), "rb")  # noqa: PTH123, SIM115 - the caller closes it; sendfile needs it bare
+                else:
+                    file = self._storage.open(key, "rb")
         except FileNotFoundError as error:
             raise MissingObjectError(key) from error
         if offset:

@@ -12,6 +12,7 @@ from django.core.files.storage import FileSystemStorage
 
 from core.blocking import blocking_io
 from core.failpoints import failpoint
+from core.metrics.catalog import STORAGE_SECONDS
 from core.private_files import give_to_owner, make_private_folder
 
 _KEY = re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{32}")
@@ -125,7 +126,7 @@ def _copy(content: Any, descriptor: int) -> None:
         left = buffer[:size]
         while left:
             # Blocks when too many dirty pages wait for the disk.
-            with blocking_io():
+            with blocking_io(), STORAGE_SECONDS.labels("write").time():
                 failpoint("upload.write")
                 left = left[os.write(descriptor, left) :]
             failpoint("upload.after_write")
@@ -136,7 +137,7 @@ def _copy(content: Any, descriptor: int) -> None:
 def _sync(descriptor: int) -> None:
     try:
         failpoint("upload.fsync")
-        with blocking_io():
+        with blocking_io(), STORAGE_SECONDS.labels("fsync").time():
             os.fsync(descriptor)
     except OSError as error:
         raise SyncError(error.errno, error.strerror) from error
@@ -145,7 +146,7 @@ def _sync(descriptor: int) -> None:
 def _sync_folder(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with blocking_io():
+        with blocking_io(), STORAGE_SECONDS.labels("fsync").time():
             os.fsync(descriptor)
     finally:
         os.close(descriptor)

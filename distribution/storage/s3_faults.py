@@ -8,6 +8,7 @@ from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 
 from core.blocking import blocking_io
+from core.metrics.catalog import STORAGE_SECONDS
 from distribution.storage.cloud import FULL, CloudError, KeyTakenError
 
 # The state of a read behind the end of an object.
@@ -84,7 +85,7 @@ def asking(bucket: str, endpoint: str | None, key: str = "") -> Iterator[None]:
     CloudError for everything else.
     """
     try:
-        with blocking_io():
+        with blocking_io(), STORAGE_SECONDS.labels("request").time():
             yield
     except ClientError as error:
         code, status = code_of(error), status_of(error)

@@ -11,6 +11,7 @@ from acl.names import InvalidNameError, RepositoryName, parse_name
 from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import ANONYMOUS_NAME
 from core.api.view import RegistryView
+from core.metrics.catalog import DENIALS
 from tokens.bearer import bearer_of, unauthorized
 from tokens.verify import Bearer
 
@@ -71,6 +72,7 @@ class RepositoryView(RegistryView):
         bearer = bearer_of(request, wanted, self.outlives)
         if bearer.may(self.name, needed):
             return bearer
+        DENIALS.labels("account" if bearer.identity.name else "anonymous").add()
         account = bearer.identity.name or ANONYMOUS_NAME
         missing = ",".join(action for action in sorted(needed) if not bearer.may(self.name, frozenset({action})))
         rules = bearer.rules.matching(self.name)

@@ -22,6 +22,7 @@ from core.api.errors import RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
+from core.metrics.catalog import DELETED_OBJECTS
 from distribution import deletion, repositories
 from distribution.models import Repository, Trash, Upload
 from distribution.storage import trash
@@ -145,6 +146,7 @@ def _delete_objects(pks: list[int], report: Report, throttle: Throttle) -> None:
         # If this fails, or a power cut undoes it, the next run repeats it: a missing object counts as deleted.
         try:
             report.objects += transactions.run_volatile(_REMOVE_OBJECTS.run, deleted)
+            DELETED_OBJECTS.add(len(deleted))
         except (Error, RegistryError):
             logger.exception("the rows of deleted objects can't be removed", extra={"rows": len(deleted)})
             report.failures += len(deleted)

@@ -15,6 +15,7 @@ from collector.report import Report
 from collector.throttle import StopError, Throttle
 from core.db import clock, transactions
 from core.failpoints import failpoint
+from core.metrics.catalog import FREED_BYTES, REMOVED
 from distribution.models import remove
 
 Watch = Callable[[], None]
@@ -143,6 +144,14 @@ def _recorded(run: Run, report: Report) -> Iterator[None]:
         _count(run, report)
         run.ended_at = clock.now()
         transactions.run(run.save)
+        _count_removed(run)
+
+
+def _count_removed(run: Run) -> None:
+    if not run.is_dry_run:
+        FREED_BYTES.add(run.freed_bytes)
+        for kind, removed in (("manifest", run.manifests), ("link", run.links), ("blob", run.blobs)):
+            REMOVED.labels(kind).add(removed)
 
 
 def _count(run: Run, report: Report) -> None:

@@ -32,9 +32,10 @@ _WARNS_HOST = Hourly()
 
 
 class TrustedProxyMiddleware:
-    """Apply `Forwarded`, `X-Forwarded-…` and `X-Request-Id` of a trusted proxy; ignore those of other peers.
+    """Apply `Forwarded` and `X-Forwarded-…` of a trusted proxy; ignore those of other peers.
 
-    Later code reads only `wsgi.url_scheme`, `Host` and `REMOTE_ADDR`.
+    Later code reads only `wsgi.url_scheme`, `Host` and `REMOTE_ADDR`. A well-formed `X-Request-Id` is kept whoever
+    sends it: it names the request in logs, and decides nothing.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -51,6 +52,9 @@ class TrustedProxyMiddleware:
         is_trusted = bool(self._proxies) and self._is_proxy(peer)
         if is_trusted:
             self._apply(meta, peer)
+        request_id = meta.get("HTTP_X_REQUEST_ID")
+        if request_id is not None and _REQUEST_ID.fullmatch(request_id):
+            meta[REQUEST_ID] = request_id
         for header in _NO_VIEW_READS:
             if meta.pop(header, None) is not None and not is_trusted:
                 _warn_of_unlisted(header, peer)
@@ -69,9 +73,6 @@ class TrustedProxyMiddleware:
         meta["REMOTE_ADDR"] = claim.client or peer
         meta[CLIENT_IS_UNKNOWN] = claim.client is None
         meta[IS_FORWARDED] = claim.client is not None and (HEADER in meta or X_FORWARDED_FOR in meta)
-        request_id = meta.get("HTTP_X_REQUEST_ID", "")
-        if _REQUEST_ID.fullmatch(request_id):
-            meta[REQUEST_ID] = request_id
         if claim.disputed:
             _warn_of_contradiction(peer, claim.disputed)
 

@@ -63,6 +63,11 @@ def of_access() -> Iterator[Mutation]:
     yield Mutation("rules without claims", "tokens/verify.py", claims, "", module, "token_for_pull or one_repository")
     right = "if source is not None and not self.bearer.may(source, PULL):"
     yield Mutation("mounts from anywhere", "distribution/views/uploads.py", right, "if False:", module, "mount")
+    metrics, compared = (
+        "registry_project/middleware/metrics.py",
+        "hmac.compare_digest(given.strip().encode(), token.encode())",
+    )
+    yield Mutation("metrics for everybody", metrics, compared, "True", module, "metrics")
     need = '"DELETE": DELETE}'
     for view in ("manifest", "blob"):
         push = need.replace(": DELETE", ": PULL_PUSH")

@@ -18,6 +18,8 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 STARS = "charlie/" + "a*" * 40 + "b"
 """A pattern on which a matcher that goes back and forth needs longer than anybody waits."""
 
+METRICS_TOKEN = "opens-nothing-but-the-metrics-of-a-server"
+
 
 class Target(Server):
     """alice owns alice/*, charlie charlie/* alone; developer may push to alice/shared too, and delete nothing."""
@@ -32,7 +34,8 @@ class Target(Server):
             {"account": "developer", "name": "alice/shared", "actions": ["pull", "push"]},
             {"account": "developer", "name": STARS, "actions": ["pull"]},
         ]
-        return found | {"acl": rules, "garbage_collector": {"enabled": False}}
+        server = found["server"] | {"metrics_token": METRICS_TOKEN}
+        return found | {"server": server, "acl": rules, "garbage_collector": {"enabled": False}}
 
     def furnish(self) -> None:
         """Push an image to a private repository, and to a public one."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.attack.conftest import Ask
 from tests.attack.raw import Raw
-from tests.attack.target import LAYER, MANIFEST, MANIFEST_TYPE, MISSING, SECRET, Target, scope
+from tests.attack.target import LAYER, MANIFEST, MANIFEST_TYPE, METRICS_TOKEN, MISSING, SECRET, Target, scope
 from tests.clients.server import basic, password_of
 from tests.images import digest_of, manifest
 
@@ -209,6 +209,20 @@ def test_a_token_has_no_more_than_its_account(kind: str, actions: str, target: T
 
     for method, path in (("POST", "blobs/uploads/"), ("DELETE", "manifests/v1"), ("DELETE", f"blobs/{DIGEST}")):
         assert send(f"{method} /v2/{SECRET}/{path}", line).status == 401
+
+
+@pytest.mark.parametrize("given", ["", "Bearer", "Bearer ", f"Bearer {METRICS_TOKEN[:-1]}", f"Basic {METRICS_TOKEN}"])
+def test_metrics_open_to_nothing_but_their_token(given: str, send: Ask) -> None:
+    for line in (f"Authorization: {given}", f"X-Authorization: Bearer {METRICS_TOKEN}"):
+        assert send("GET /metrics", line).status == 401
+    assert send(f"GET /metrics?access_token={METRICS_TOKEN}").status == 401
+    assert send("GET /metrics", f"Authorization: Bearer {METRICS_TOKEN}").status == 200
+
+
+def test_tokens_and_passwords_of_accounts_open_no_metrics_and_the_reverse(target: Target, send: Ask) -> None:
+    for given in (basic("admin"), target.bearer("admin", scope(SECRET))):
+        assert send("GET /metrics", f"Authorization: {given}").status == 401
+    assert send(f"GET /v2/{SECRET}/tags/list", f"Authorization: Bearer {METRICS_TOKEN}").status == 401
 
 
 @pytest.mark.parametrize("name", ["*", "alice/*", "alice/", "alice", "alice/secre?", "ALICE/secret", "alice/secret/"])

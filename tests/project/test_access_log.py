@@ -250,11 +250,31 @@ def test_a_line_whose_every_value_is_long_is_written_in_one_piece() -> None:
     assert json.loads(json_line(exchange))["repository"] == "\xff" * 42
 
 
-def test_the_id_of_a_stranger_is_not_taken_over(server: LoggingServer) -> None:
+def test_a_client_may_name_its_request(server: LoggingServer) -> None:
     with Talk(server) as talk:
-        answer = talk.ask("GET", "/v2/", "X-Request-Id: mine")
+        answer = talk.ask("GET", "/v2/", "X-Request-Id: mine-4711")
+
+    assert answer.headers["X-Request-Id"] == "mine-4711"
+    assert server.line(request="mine-4711")["client"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("name", ["a b", 'a"b', "a" * 129, "\xe4"])
+def test_a_name_that_does_not_fit_is_replaced(server: LoggingServer, name: str) -> None:
+    with Talk(server) as talk:
+        answer = talk.ask("GET", "/v2/", f"X-Request-Id: {name}")
 
     assert server.line_of(answer)["client"] == "127.0.0.1"
+
+
+def test_each_line_about_a_request_has_its_id(server: LoggingServer) -> None:
+    with Talk(server) as talk:
+        talk.ask("GET", "/v2/token", "Authorization: Basic Ym9iOndyb25n", "X-Request-Id: guess-1")
+
+    def is_logged() -> bool:
+        lines = [json.loads(line) for line in server.log_file.read_text().splitlines() if '"guess-1"' in line]
+        return [line["message"] for line in lines if line["logger"] != "access"] == ["login refused"]
+
+    until(is_logged)
 
 
 def test_the_log_goes_on_after_a_reload(server: LoggingServer) -> None:
@@ -309,7 +329,10 @@ def test_there_may_be_no_access_log(tmp_path: Path) -> None:
         answer = talk.ask("GET", "/v2/token", f"Authorization: {basic('alice')}")
 
         until(lambda: '"message": "login"' in silent.log_file.read_text())
-    assert answer.headers["X-Request-Id"] not in silent.log_file.read_text()
+    logged = silent.log_file.read_text()
+    assert '"logger": "access"' not in logged
+    # The line of the login names the request all the same.
+    assert answer.headers["X-Request-Id"] in logged
 
 
 def test_a_log_that_nobody_reads_stops_no_request(tmp_path: Path) -> None:

@@ -213,10 +213,11 @@ def test_a_probe_may_ask_for_the_address_of_a_pod(settings: Settings, caplog: py
         ("10.0.0.1", "a b", None),
         ("10.0.0.1", 'a"b', None),
         ("10.0.0.1", "a" * 129, None),
-        ("192.0.2.1", "0f8fad5b", None),
+        ("192.0.2.1", "0f8fad5b", "0f8fad5b"),
+        ("192.0.2.1", "a b", None),
     ],
 )
-def test_the_id_of_a_request_is_a_listed_proxys_or_our_own(
+def test_the_id_of_a_request_is_the_clients_if_it_is_well_formed(
     settings: Settings, peer: str, request_id: str, taken: str | None
 ) -> None:
     request = seen(settings, peer, {"HTTP_X_REQUEST_ID": request_id})

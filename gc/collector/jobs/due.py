@@ -1,6 +1,7 @@
 """The jobs beside the server: find those that are due, and run them."""
 
 import logging
+import time
 from collections.abc import Callable
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from collector.report import Report
 from collector.throttle import StopError, Throttle
 from core.api.errors import RegistryError
 from core.db import ballast, clock, database_fault
+from core.metrics.catalog import JOB_TIMES, JOBS
 from distribution import deletion
 
 logger = logging.getLogger(__name__)
@@ -44,7 +46,15 @@ def run_due(watch: Callable[[], None] | None = None) -> bool:
     `watch` is called after each step. A StopError from it ends a run, and propagates from the other jobs.
     """
     jobs = (_expire, _close_interrupted, _collect, _run_requested, _scrub, _make_ballast)
-    return all([_attempt(job, watch) for job in jobs])  # noqa: C419 - a list: each of them runs
+    return all([_counted(job, watch) for job in jobs])  # noqa: C419 - a list: each of them runs
+
+
+def _counted(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[], None] | None) -> bool:
+    is_well = _attempt(job, watch)
+    labels = job.__name__.strip("_"), "done" if is_well else "failed"
+    JOBS.labels(*labels).add()
+    JOB_TIMES.labels(*labels).set(time.time())
+    return is_well
 
 
 def _attempt(job: Callable[[Callable[[], None] | None], bool], watch: Callable[[], None] | None) -> bool:

@@ -15,6 +15,7 @@ from django.db import Error, connection
 
 from collector.jobs import due
 from core.db import database_fault
+from core.metrics.catalog import JOBS
 
 logger = logging.getLogger(__name__)
 
@@ -105,4 +106,5 @@ class Scheduler:
             self._child = None
         # A process that exits with FAILED has logged why; a killed one has not.
         if status not in (0, due.FAILED):
+            JOBS.labels("process", "failed").add()
             logger.warning("jobs ended with an error", extra={"status": status})

@@ -58,7 +58,7 @@ def test_check_names_the_file_and_counts_its_warnings(tmp_path: Path) -> None:
 
     assert checked.returncode == 0
     assert f"configuration: {tmp_path}/config.yaml\n" in checked.stdout
-    assert "the rule of line 2 again" in checked.stderr
+    assert "the same as the rule of line 2" in checked.stderr
     assert "identified 1 issue " in checked.stderr + checked.stdout
 
 

@@ -26,9 +26,8 @@ class Command(BaseCommand):
     """Check the way from a client to the registry."""
 
     help = (
-        "Sign in, push a small image with one large layer and pull it through the public URL, as clients do; name what "
-        "is wrong with certificate, proxy, clock or limits, and what to do. Runs on any machine that reaches the URL. "
-        "Exit status 1: something is wrong."
+        "Sign in, push and pull through the public URL; name faults of proxy, certificate, clock and limits. The image "
+        "is small but for one layer. Runs on any machine that reaches the URL. Exit status 1: something is wrong."
     )
     requires_system_checks: list[str] = []
 

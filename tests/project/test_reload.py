@@ -78,6 +78,8 @@ def server(folder: Path) -> Iterator[Running]:
     with serving(folder, more=database_of(folder)) as running:
         until(lambda: len(workers(running)) == 2)
         yield running
+        # After all these reloads it still ends as it should.
+        assert running.stop() == 0
 
 
 def test_a_user_whom_the_file_has_since_logs_in_and_no_worker_is_replaced(server: Running, folder: Path) -> None:

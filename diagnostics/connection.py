@@ -1,15 +1,17 @@
 """An HTTP/1.1 client that notices what libraries hide: early answers, HTTP versions, and where a body stopped."""
 
 import http.client
+import json
 import ssl
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 from urllib.parse import SplitResult, urlsplit
 
 PIECE_BYTES = 64 * 1024
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,15 @@ class Answer:
     def is_from_registry(self) -> bool:
         """Return whether the registry made this answer; a proxy's own pages lack its header."""
         return "docker-distribution-api-version" in self.headers
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON object of the body; empty for anything else, such as a page of the proxy."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 class BrokenError(Exception):
@@ -88,10 +99,12 @@ class Client:
                 connection.endheaders()
                 sent = _send_body(connection, body, is_chunked=has_body and length is None)
                 response = connection.getresponse()
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                # ValueError: a request that can't be written, such as one to a malformed Location.
                 reason = str(error) or type(error).__name__
                 raise BrokenError(reason, getattr(error, "sent", sent), time.monotonic() - began) from error
-            received = {name.lower(): value for name, value in response.getheaders()}
+            # A proxy may add a second field of a name; `getheader` joins them by commas.
+            received = {name.lower(): response.getheader(name, "") for name in response.headers}
             try:
                 yield Answer(response.status, received, b"", local_port, sent), response
             except (OSError, http.client.HTTPException) as error:
@@ -100,9 +113,20 @@ class Client:
 
     def _connect(self) -> http.client.HTTPConnection:
         host = self.url.hostname or ""
+        # Given even if it is the default: otherwise http.client takes the end of an IPv6 address for the port.
+        port = self.url.port or DEFAULT_PORTS[self.url.scheme]
         if self.url.scheme == "https":
-            return http.client.HTTPSConnection(host, self.url.port, timeout=self._timeout, context=self._tls)
-        return http.client.HTTPConnection(host, self.url.port, timeout=self._timeout)
+            return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._tls)
+        return http.client.HTTPConnection(host, port, timeout=self._timeout)
+
+
+def place_of(url: str, scheme: str = "") -> tuple[str, int | None] | None:
+    """Return host and port of a URL, or of a host if `scheme` is given; None for a malformed one."""
+    try:
+        parts = urlsplit(f"{scheme}://{url}" if scheme else url)
+        return parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return None
 
 
 def _send_body(connection: http.client.HTTPConnection, body: Iterable[bytes], *, is_chunked: bool) -> int:

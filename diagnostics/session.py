@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import re
 import ssl
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from diagnostics.connection import Answer, Client
 CHUNK_BYTES = 1024 * 1024
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 EMPTY_CONFIG = b"{}"
+_TOKEN = re.compile(r"[!-~]+")
 
 
 class Layer:
@@ -39,7 +42,7 @@ class Layer:
 
 @dataclass
 class Session:
-    """One run of the checks. `token` is empty until the login."""
+    """One run of the checks. There is no token until the first `log_in`."""
 
     client: Client
     tls: ssl.SSLContext
@@ -48,27 +51,40 @@ class Session:
     repository: str
     layer_bytes: int
     pause_seconds: float
-    token: str = ""
     realm: str = ""
     service: str = ""
     pushed: list[str] = field(default_factory=list)
+    _token: str = ""
+    _renew_at: float = 0.0
 
     @property
     def basic(self) -> dict[str, str]:
         """Return the header with name and password."""
-        encoded = b64encode(f"{self.account}:{self.password}".encode()).decode()
+        # What was typed in another encoding than UTF-8 arrives as surrogates, which stand for its bytes.
+        encoded = b64encode(f"{self.account}:{self.password}".encode("utf-8", "surrogateescape")).decode()
         return {"Authorization": f"Basic {encoded}"}
 
     @property
     def bearer(self) -> dict[str, str]:
-        """Return the header with the token."""
-        return {"Authorization": f"Bearer {self.token}"}
+        """Return the header with the token, a new one after half of its lifetime: a push may take longer than that."""
+        if time.monotonic() > self._renew_at:
+            self.log_in()
+        return {"Authorization": f"Bearer {self._token}"}
 
-    def request_token(self) -> Answer:
-        """Ask for a token to push to the repository, at the public URL whatever the realm says."""
+    def log_in(self) -> tuple[Answer, bool]:
+        """Ask for a token to push to the repository; return the answer, and whether it has one.
+
+        The request goes to the public URL, whatever the realm says.
+        """
         scope = f"repository:{self.repository}:pull,push,delete"
-        query = urlencode({"service": self.service, "account": self.account, "scope": scope})
-        return self.client.send("GET", f"/v2/token?{query}", self.basic)
+        query = urlencode({"service": self.service, "account": self.account, "scope": scope}, errors="surrogateescape")
+        answer = self.client.send("GET", f"/v2/token?{query}", self.basic)
+        token, lifetime = answer.document.get("token"), answer.document.get("expires_in")
+        if answer.status != 200 or not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            return answer, False
+        self._token = token
+        self._renew_at = time.monotonic() + (min(lifetime, 3600) if isinstance(lifetime, int) else 60) / 2
+        return answer, True
 
 
 def manifest_of(layer: Layer) -> bytes:

@@ -1,14 +1,14 @@
 """Log in: the Authorization header, the token, the clocks, and what the registry sees of the connection."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
+from diagnostics.connection import Answer, place_of
 from diagnostics.finding import Finding, UnusableError
 from diagnostics.session import Session
 
 MOST_SKEW_SECONDS = 60
+_SEEN = {"scheme", "host", "address", "http_version", "peer_port", "is_forwarded"}
 
 
 def check_login(session: Session) -> Iterator[Finding]:
@@ -24,20 +24,23 @@ def check_login(session: Session) -> Iterator[Finding]:
             )
         )
     yield Finding("Authorization", "the header arrives")
-    answer = session.request_token()
-    if answer.status != 200:
+    answer, has_token = session.log_in()
+    if not has_token:
         remedy = "give the right name and password" if answer.status == 401 else "look into the log of the registry"
-        said = f"the login of {session.account} is answered {answer.status}: {_detail(answer.body)}"
+        if answer.status == 200:
+            remedy = "let the proxy pass on /v2/token unchanged, and show no login page of its own"
+        said = f"the login of {session.account} is answered {answer.status}: {_detail(answer)}"
         raise UnusableError(Finding("login", said, remedy))
-    document = json.loads(answer.body)
-    session.token = document["token"]
     yield Finding("login", f"{session.account} gets a token")
-    yield _about_clocks(document["issued_at"])
+    yield _about_clocks(answer)
     yield from _about_connection(session)
 
 
-def _about_clocks(issued_at: str) -> Finding:
-    ahead = (datetime.fromisoformat(issued_at) - datetime.now(UTC)).total_seconds()
+def _about_clocks(answer: Answer) -> Finding:
+    try:
+        ahead = (datetime.fromisoformat(answer.document["issued_at"]) - datetime.now(UTC)).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return Finding("clock", "not compared: the token came without the time of its issue")
     if abs(ahead) <= MOST_SKEW_SECONDS:
         return Finding("clock", "the clocks of registry and client agree")
     way = "ahead of" if ahead > 0 else "behind"
@@ -51,14 +54,15 @@ def _about_clocks(issued_at: str) -> Finding:
 def _about_connection(session: Session) -> Iterator[Finding]:
     """Compare what the registry sees of a request with what was sent."""
     answer = session.client.send("GET", "/api/v1/connection", session.basic)
-    if answer.status != 200:
+    seen = answer.document
+    if answer.status != 200 or not seen.keys() >= _SEEN:
+        by = "" if answer.status != 200 else " by something else than the registry"
         yield Finding(
             "connection",
-            f"GET /api/v1/connection is answered {answer.status}, so forwarded headers were not checked",
+            f"GET /api/v1/connection is answered {answer.status}{by}, so forwarded headers were not checked",
             "let the proxy pass on /api/ too, if only for the time of this check",
         )
         return
-    seen: dict[str, Any] = json.loads(answer.body)
     is_direct = seen["peer_port"] == answer.local_port
     url = session.client.url
     if seen["scheme"] != url.scheme:
@@ -67,7 +71,7 @@ def _about_connection(session: Session) -> Iterator[Finding]:
             f"the registry takes the request for {seen['scheme']}",
             "let the proxy set X-Forwarded-Proto (nginx: $scheme), and list its address in server.trusted_proxies",
         )
-    if seen["host"] != url.netloc:
+    if place_of(str(seen["host"]), url.scheme) != place_of(url.geturl()):
         yield Finding(
             "forwarded host",
             f"the registry takes the host for {seen['host']} instead of {url.netloc}",
@@ -89,10 +93,10 @@ def _about_connection(session: Session) -> Iterator[Finding]:
     yield Finding("connection", f"the registry sees {seen['address']} {way}, by {seen['scheme']}, as {seen['host']}")
 
 
-def _detail(body: bytes) -> str:
+def _detail(answer: Answer) -> str:
     """Return the message of an error in the registry's form, otherwise the beginning of the body."""
     try:
-        error = json.loads(body)["errors"][0]
-        return str(error.get("detail") or error["message"])
-    except (ValueError, KeyError, IndexError, TypeError):
-        return body[:100].decode(errors="replace")
+        error = answer.document["errors"][0]
+        return str(error["detail"] or error["message"])
+    except (KeyError, IndexError, TypeError):
+        return answer.body[:100].decode(errors="replace")

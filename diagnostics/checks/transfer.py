@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from diagnostics.connection import PIECE_BYTES, Answer, BrokenError, Client
+from diagnostics.connection import PIECE_BYTES, Answer, BrokenError, Client, place_of
 from diagnostics.finding import Finding, UnusableError
 from diagnostics.session import CHUNK_BYTES, EMPTY_CONFIG, MANIFEST, Layer, Session, digest_of, manifest_of
 
@@ -37,7 +37,9 @@ def _about_buffering(session: Session) -> Finding:
     target = f"/v2/{session.repository}/blobs/uploads/?digest={digest_of(b'')}"
     try:
         answer = client.send("POST", target, body=[bytes(CHUNK_BYTES)], length=session.layer_bytes)
-    except BrokenError:
+    except BrokenError as error:
+        if error.seconds < EARLY_ANSWER_SECONDS:
+            return Finding("buffering", f"a request whose body is still under way is cut off: {error}", _TIMEOUT)
         return Finding(
             "buffering",
             f"no answer within {EARLY_ANSWER_SECONDS} s to a request whose body is still under way: the proxy "
@@ -57,9 +59,7 @@ def _push_in_chunks(session: Session, layer: Layer) -> Iterator[Finding]:
     answer = _sent(session, "PATCH", location, layer.pieces(), what=what)
     if answer.status != 202:
         raise UnusableError(_refused(what, answer))
-    separator = "&" if "?" in answer.headers["location"] else "?"
-    target = f"{_target(answer.headers['location'])}{separator}digest={layer.digest}"
-    answer = _sent(session, "PUT", target, length=0, what=what)
+    answer = _sent(session, "PUT", _with_digest(_target(answer), layer), length=0, what=what)
     if answer.status != 201:
         raise UnusableError(_refused(what, answer))
     yield Finding("push", f"{what} arrives")
@@ -78,8 +78,7 @@ def _push_with_pause(session: Session) -> Iterator[Finding]:
         yield pieces[PIECE_BYTES:]
 
     location, _ = _start(session)
-    separator = "&" if "?" in location else "?"
-    target = f"{location}{separator}digest={layer.digest}"
+    target = _with_digest(location, layer)
     what = f"a push that pauses for {session.pause_seconds:g} s"
     try:
         answer = session.client.send("PUT", target, session.bearer, halves(), layer.size)
@@ -122,8 +121,13 @@ def _pull(session: Session, layer: Layer) -> Iterator[Finding]:
     running = hashlib.sha256()
     try:
         with session.client.exchange("GET", target, session.bearer) as (answer, stream):
-            if answer.status in (302, 307):
-                yield Finding("pull", f"layers come from {urlsplit(answer.headers['location']).netloc}, the storage")
+            if answer.status in (302, 303, 307, 308):
+                # Not followed: to whom the token would be sent is the proxy's choice.
+                storage = place_of(answer.headers.get("location", ""))
+                if storage is None or not storage[0]:
+                    yield Finding("pull", "a layer is redirected, and the answer has lost Location", _UNCHANGED)
+                else:
+                    yield Finding("pull", f"layers come from {storage[0]}, the storage; that way was not checked")
                 return
             while piece := stream.read(CHUNK_BYTES):
                 running.update(piece)
@@ -143,7 +147,11 @@ def _pull(session: Session, layer: Layer) -> Iterator[Finding]:
 def delete_pushed(session: Session) -> Iterator[Finding]:
     """Delete the manifests that were pushed; the collector removes their layers later."""
     for digest in session.pushed:
-        answer = session.client.send("DELETE", f"/v2/{session.repository}/manifests/{digest}", session.bearer)
+        try:
+            answer = session.client.send("DELETE", f"/v2/{session.repository}/manifests/{digest}", session.bearer)
+        except (OSError, BrokenError) as error:
+            yield Finding("cleanup", f"{session.repository}:{TAG} stays: the connection broke ({error})")
+            continue
         if answer.status == 202:
             yield Finding("cleanup", "the image is deleted; the next collections free its bytes")
         else:
@@ -164,9 +172,10 @@ def _start(session: Session) -> tuple[str, list[Finding]]:
         )
     if answer.status != 202:
         raise UnusableError(_refused("the start of an upload", answer))
-    location, url = urlsplit(answer.headers.get("location", "")), session.client.url
+    target = _target(answer)
+    location, url = urlsplit(answer.headers["location"]), session.client.url
     faults = []
-    if location.netloc and (location.scheme, location.netloc) != (url.scheme, url.netloc):
+    if location.netloc and (location.scheme, place_of(location.geturl())) != (url.scheme, place_of(url.geturl())):
         faults.append(
             Finding(
                 "Location",
@@ -174,12 +183,21 @@ def _start(session: Session) -> tuple[str, list[Finding]]:
                 "let the proxy leave Location alone (nginx: `proxy_redirect off`): the registry's is relative",
             )
         )
-    return _target(answer.headers.get("location", "")), faults
+    return target, faults
 
 
-def _target(location: str) -> str:
+def _target(answer: Answer) -> str:
+    """Return the request target of a Location. Raises UnusableError if there is none."""
+    location = answer.headers.get("location", "")
+    if not location or place_of(location) is None:
+        has = f"the Location {location}, which is no URL" if location else "lost Location"
+        raise UnusableError(Finding("Location", f"the answer to an upload has {has}", _UNCHANGED))
     parts = urlsplit(location)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def _with_digest(target: str, layer: Layer) -> str:
+    return f"{target}{'&' if '?' in target else '?'}digest={layer.digest}"
 
 
 def _sent(

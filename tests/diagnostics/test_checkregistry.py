@@ -1,18 +1,25 @@
 """`checkregistry` through nginx: the documented configuration is free of faults, each broken one is named."""
 
+import json
+import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from getpass import getuser
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from diagnostics.connection import Answer, Client, place_of
+from diagnostics.session import Session
 from tests.clients.nginx import Proxied, configuration, make_certificate, running_nginx
 from tests.clients.server import ROOT, password_of
 from tests.ports import free_port
+from tests.project.talk import until
 
 pytestmark = pytest.mark.client("nginx", "openssl")
 
@@ -113,6 +120,23 @@ def test_the_documented_proxy_has_no_fault(registry: Proxied, check: Check, tmp_
         ("proxy_buffering off;", "proxy_hide_header Docker-Content-Digest;", "headers", "Docker-Content-Digest"),
         ("location / {", "location /v2/ {{ return 404; }} location / {{", "address", "every path unchanged"),
         ("location / {", "return 301 https://other.example.com; location / {{", "address", "give the URL"),
+        ("proxy_buffering off;", "proxy_hide_header Docker-Distribution-API-Version;", "headers", "proxy_hide_header"),
+        ("proxy_buffering off;", "proxy_hide_header Location;", "Location", "switch off"),
+        ("location / {", "location = /v2/token {{ return 200 '<html>'; }} location / {{", "login", "no login page"),
+        ("location / {", "location = /v2/token {{ return 200 '[]'; }} location / {{", "login", "no login page"),
+        (
+            "location / {",
+            'location = /v2/token {{ return 200 \'{{"token": "a\\nb"}}\'; }} location / {{',
+            "login",
+            "no login page",
+        ),
+        (
+            "location / {",
+            "location = /api/v1/connection {{ return 200 '{{}}'; }} location / {{",
+            "connection",
+            "by something else than the registry",
+        ),
+        ("location / {", "location ~ /blobs/uploads/$ {{ return 444; }} location / {{", "buffering", "cut off"),
     ],
 )
 def test_each_broken_proxy_is_named(  # noqa: PLR0917 - the fixtures, then one case
@@ -202,7 +226,178 @@ def test_a_wrong_password_and_a_missing_right_are_named(registry: Proxied, check
     assert "alice may not push to bob/check" in outside[1]
 
 
-@pytest.mark.parametrize("url", ["registry.example.com", "ftp://registry.example.com", "https://a/b", "https://"])
+def test_a_token_without_the_time_of_its_issue_is_no_fault(registry: Proxied, check: Check, tmp_path: Path) -> None:
+    token = 'location = /v2/token {{ return 200 \'{{"token": "short"}}\'; }} location / {{'
+    with running_nginx(broken(registry, tmp_path, "location / {", token), tmp_path):
+        passed, output = check()
+
+    assert (passed, faults(output)) == (False, ["push"]), output
+    assert "ok    clock: not compared" in output
+
+
+def test_another_challenge_of_the_proxy_and_a_name_in_capitals_are_no_fault(
+    registry: Proxied, check: Check, tmp_path: Path
+) -> None:
+    more = "proxy_buffering off; add_header WWW-Authenticate 'Basic realm=\"proxy\"' always;"
+    with running_nginx(broken(registry, tmp_path, "proxy_buffering off;", more), tmp_path):
+        passed, output = check(url=f"HTTPS://LOCALHOST:{registry.proxy_port}/")
+
+    assert (passed, faults(output)) == (True, []), output
+
+
+def test_layers_from_a_storage_are_told(registry: Proxied, check: Check, tmp_path: Path) -> None:
+    storage = "location ~ /blobs/sha256: {{ return 307 https://storage.example.com/layer; }} location / {{"
+    with running_nginx(broken(registry, tmp_path, "location / {", storage), tmp_path):
+        passed, output = check()
+
+    assert (passed, faults(output)) == (True, []), output
+    assert "layers come from storage.example.com, the storage; that way was not checked" in output
+
+
+def test_a_connection_that_breaks_at_the_end_leaves_the_image(registry: Proxied, check: Check, tmp_path: Path) -> None:
+    silent = "proxy_buffering off; if ($request_method = DELETE) {{ return 444; }}"
+    with running_nginx(broken(registry, tmp_path, "proxy_buffering off;", silent), tmp_path):
+        passed, output = check()
+
+    assert (passed, faults(output)) == (True, []), output
+    assert "alice/check:checkregistry stays: the connection broke" in output
+
+
+def test_an_answer_does_not_control_the_terminal(registry: Proxied, check: Check, tmp_path: Path) -> None:
+    coloured = "location = /v2/token {{ return 403 '\033]0;owned\007'; }} location / {{"
+    with running_nginx(broken(registry, tmp_path, "location / {", coloured), tmp_path):
+        passed, output = check()
+
+    assert (passed, faults(output)) == (False, ["login"])
+    assert r"is answered 403: \x1b]0;owned\x07" in output
+
+
+def test_a_proxy_that_speaks_http_2_alone_is_named(registry: Proxied, check: Check) -> None:
+    port, certificate = free_port(), registry.certificate
+    command = ["openssl", "s_server", "-accept", str(port), "-alpn", "h2", "-quiet", "-www"]
+    with subprocess.Popen([*command, "-cert", certificate, "-key", certificate.with_name("tls.key")]) as server:
+        try:
+            until(lambda: answers(port))
+            passed, output = check(url=f"https://localhost:{port}")
+        finally:
+            server.kill()
+
+    assert (passed, faults(output)) == (False, ["HTTP version"]), output
+
+
+def test_an_answer_that_is_not_http_1_is_named(check: Check) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
+        threads.submit(answer_once, listener, b"\0\0\x12\4\0\0\0\0\0\n")
+        passed, output = check(url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+    assert (passed, faults(output)) == (False, ["HTTP version"]), output
+    assert "let the proxy speak HTTP/1.1" in output
+
+
+def answer_once(listener: socket.socket, answer: bytes) -> None:
+    """Answer one request, whatever it is."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+
+def answers(port: int) -> bool:
+    """Tell whether the port accepts connections."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_an_address_of_ipv6_needs_no_port(check: Check) -> None:
+    passed, output = check(url="http://[::1]")
+
+    assert (passed, faults(output)) == (False, ["address"])
+    assert "[::1]:80 can't be reached" in output
+
+
+def test_a_name_that_dns_does_not_allow_has_no_address(check: Check) -> None:
+    passed, output = check(url="https://registry..example.com")
+
+    assert (passed, faults(output)) == (False, ["address"])
+    assert "registry..example.com has no address" in output
+
+
+@pytest.mark.parametrize("password", ["p\N{LATIN SMALL LETTER A WITH DIAERESIS}ss", "p\udce4ss"])
+def test_a_password_outside_ascii_is_wrong_or_right_as_any_other(
+    registry: Proxied, check: Check, tmp_path: Path, password: str
+) -> None:
+    with running_nginx(configuration(registry, tmp_path, "", ""), tmp_path):
+        passed, output = check(password=password)
+
+    assert (passed, faults(output)) == (False, ["login"])
+    assert "is answered 401" in output
+
+
+def test_a_password_in_another_encoding_is_refused(registry: Proxied, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"p\xe4ss\n"), "utf-8"))
+
+    with pytest.raises(CommandError, match="The password is not utf-8"):
+        call_command("checkregistry", "--url", f"https://{registry.public_host}")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--repository", "Alice/check"),
+        ("--repository", "alice/ch\N{LATIN SMALL LETTER E WITH ACUTE}ck"),
+        ("--pause", "-1"),
+        ("--pause", "nan"),
+        ("--size", "1"),
+    ],
+)
+def test_an_option_that_can_not_be_used_is_refused(check: Check, options: tuple[str, str]) -> None:
+    passed, output = check(*options)
+
+    assert (passed, faults(output)) == (False, [])
+    assert output.startswith(f"{options[0]}: ")
+
+
+def test_a_token_is_renewed_after_half_of_its_lifetime(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, given = [1000.0], iter("abc")
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    client = Client("http://localhost", ssl.create_default_context(), 1)
+    session = Session(client, ssl.create_default_context(), "alice", "secret", "alice/check", 0, 0)
+    monkeypatch.setattr(client, "send", lambda *_: Answer(200, {}, token_answer(next(given)), 0, 0))
+
+    used = []
+    for seconds in (0, 29, 2, 29, 2):
+        now[0] += seconds
+        used.append(session.bearer["Authorization"])
+
+    assert used == ["Bearer a", "Bearer a", "Bearer b", "Bearer b", "Bearer c"]
+
+
+def token_answer(token: str) -> bytes:
+    """Return what the token endpoint answers."""
+    return json.dumps({"token": token, "expires_in": 60}).encode()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("https://registry.example.com", "https://Registry.example.com:443/v2/token", True),
+        ("http://registry.example.com:80", "http://registry.example.com", True),
+        ("https://registry.example.com", "https://registry.example.com:80", False),
+        ("https://[2001:db8::1]", "https://[2001:db8::1]:443", True),
+        ("https://registry.example.com", "https://registry.example.com:5000:5000", False),
+    ],
+)
+def test_a_place_is_host_and_port(one: str, other: str, *, is_same: bool) -> None:
+    assert (place_of(one) == place_of(other)) is is_same
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("registry.example.com", "ftp://registry.example.com", "https://a/b", "https://", "https://a:99999"),
+        *("https://a:b", "https://[::1", "https://alice:secret@a", "https://a?b", "https://a#b"),
+    ],
+)
 def test_what_is_no_url_is_refused(registry: Proxied, check: Check, url: str) -> None:
     passed, output = check(url=url)
 

@@ -5,12 +5,15 @@ import ssl
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from acl.names import InvalidNameError, parse_name
+from configuration.converters import PUBLIC_URL
+from configuration.element import Reading, Refused
 from diagnostics.checks.address import check_address
 from diagnostics.checks.login import check_login
 from diagnostics.checks.transfer import check_transfers, delete_pushed
@@ -20,6 +23,7 @@ from diagnostics.session import Session
 
 MIB = 1024 * 1024
 TIMEOUT_SECONDS = 60
+MOST_PAUSE_SECONDS = 3600
 
 
 class Command(BaseCommand):
@@ -54,10 +58,10 @@ class Command(BaseCommand):
         faults = 0
         for finding in _findings(session):
             mark = self.style.ERROR("FAULT") if finding.is_fault else self.style.SUCCESS("ok   ")
-            self.stdout.write(f"{mark} {finding.check}: {finding.observation}")
+            self.stdout.write(f"{mark} {finding.check}: {_printable(finding.observation)}")
             if finding.is_fault:
                 faults += 1
-                self.stdout.write(f"      {finding.remedy}")
+                self.stdout.write(f"      {_printable(finding.remedy)}")
         if faults:
             raise CommandError(f"{faults} of the checks found a fault.")
         self.stdout.write("Clients can push and pull.")
@@ -81,33 +85,52 @@ def _session(options: dict[str, Any]) -> Session:
     url = options["url"] or settings.REGISTRY.server.public_url
     if not url:
         raise CommandError("Give --url, or set server.public_url.")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-        raise CommandError(f"--url {url}: a URL is http:// or https://, a host, and a port if need be.")
+    try:
+        # As an origin, to be compared with what proxy and registry make of it.
+        origin = PUBLIC_URL.convert(url, Reading(None, Path(), {}))
+        repository = parse_name(options["repository"])
+    except Refused as error:
+        raise CommandError(f"--url {url}: a URL is http:// or https://, a host, and a port if need be.") from error
+    except InvalidNameError as error:
+        raise CommandError(f"--repository: {error}") from error
     if options["size"] < 2:
         raise CommandError("--size: the layer has at least 2 MiB.")
+    if not 0 <= options["pause"] <= MOST_PAUSE_SECONDS:
+        raise CommandError(f"--pause: from 0 to {MOST_PAUSE_SECONDS} seconds.")
     try:
         tls = ssl.create_default_context()
+        # As a proxy that offers HTTP/2 has to know.
+        tls.set_alpn_protocols(["http/1.1"])
         if options["ca_file"]:
             tls.load_verify_locations(options["ca_file"])
     except OSError as error:
         raise CommandError(f"--ca-file {options['ca_file']}: {error.strerror or error}") from error
     return Session(
-        client=Client(url.rstrip("/"), tls, TIMEOUT_SECONDS + options["pause"]),
+        client=Client(origin, tls, TIMEOUT_SECONDS + options["pause"]),
         tls=tls,
         account=options["account"],
         password=_password(options),
-        repository=options["repository"],
+        repository=repository,
         layer_bytes=options["size"] * MIB,
         pause_seconds=options["pause"],
     )
 
 
 def _password(options: dict[str, Any]) -> str:
-    if options["password_stdin"] or not sys.stdin.isatty():
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = getpass.getpass(f"Password of {options['account']}: ")
+    try:
+        if options["password_stdin"] or not sys.stdin.isatty():
+            password = sys.stdin.readline().rstrip("\r\n")
+        else:
+            password = getpass.getpass(f"Password of {options['account']}: ")
+    except UnicodeDecodeError as error:
+        raise CommandError(f"The password is not {error.encoding}.") from error
+    except EOFError:
+        password = ""
     if not password:
         raise CommandError("The password is empty.")
     return password
+
+
+def _printable(text: str) -> str:
+    """Return `text` with control characters escaped: a proxy's answer must not control the terminal."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -141,7 +141,7 @@ def install(stages: Stages, worker: Any) -> None:
         "token: verify": [bearer.bearer_of],
         "rules, scope": [scope.parse_scopes],
         "domain": [store.find, blobs.find],
-        "response: build": [core.api.view._finished, views._token_response],  # noqa: SLF001 - the last of a view
+        "response: build": [core.api.view.finished, views._token_response],  # noqa: SLF001 - the last of a view
         "login": [views.log_in],
         "token: issue": [issue.issue],
     }

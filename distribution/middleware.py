@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import get_resolver
+from django.urls import ResolverMatch, get_resolver
 
 from core.api.errors import ErrorCode
 from core.api.notes import ROUTE
@@ -27,10 +27,8 @@ class RegistryMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
-        self._resolver = get_resolver(_URLS)
         # Compiles every pattern before the workers are forked, which then share them.
-        self._resolver.check()
-        self._remembered = lru_cache(maxsize=REMEMBERED_PATHS)(self._resolver.resolve)
+        get_resolver(_URLS).check()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
@@ -39,10 +37,19 @@ class RegistryMiddleware:
         # A proxy may have checked `%2F` as part of one component, while Django decodes it to a slash between two.
         if "%2f" in request.META.get("RAW_URI", "").partition("?")[0].lower():
             return _encoded_slash(request)
-        match = self._remembered(path) if len(path) <= REMEMBERED_CHARACTERS else self._resolver.resolve(path)
-        request.resolver_match = request.META[ROUTE] = match
+        request.resolver_match = request.META[ROUTE] = match = match_of(path)
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
         return response
+
+
+def match_of(path: str) -> ResolverMatch:
+    """Return the view and its arguments for a path of `/v2/`."""
+    return _remembered(path) if len(path) <= REMEMBERED_CHARACTERS else get_resolver(_URLS).resolve(path)
+
+
+@lru_cache(maxsize=REMEMBERED_PATHS)
+def _remembered(path: str) -> ResolverMatch:
+    return get_resolver(_URLS).resolve(path)
 
 
 def is_registry_path(path: str) -> bool:

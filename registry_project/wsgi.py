@@ -16,6 +16,7 @@ import registry_project.urls  # noqa: E402, F401 - loaded before the fork, so th
 from core.api.host import host_of  # noqa: E402
 from core.db.transactions import end_request  # noqa: E402
 from registry_project.front_door import RegistryChain  # noqa: E402 - once the apps are loaded
+from registry_project.pull_path import PullPath  # noqa: E402
 
 
 class BrowserRequest(WSGIRequest):
@@ -46,3 +47,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         return (response.content,)
     wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](response.file_to_stream, response.block_size)
     return wrapped
+
+
+# The server's worker asks it first.
+application.pull = PullPath(_registry)  # type: ignore[attr-defined]

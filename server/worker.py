@@ -37,7 +37,7 @@ from server.listener import LISTENER
 from server.open_connections import OpenConnections
 from server.places import Client
 from server.pool import CrowdedError, Pool, Wait
-from server.request_body import AwaitedDecoder, BodyInput
+from server.request_body import NO_BODY, AwaitedDecoder, BodyInput
 from server.response import RegistryResponse
 
 # The client closed the connection.
@@ -256,6 +256,43 @@ class Worker(ThreadWorker):
 
     def _serve(self, req: Any, conn: Connection, exchange: Exchange) -> bool:
         """Call the application for a parsed head; tell whether the connection is kept."""
+        body = self._pull(req, conn, exchange) if req.path.startswith("/v2/") else None
+        if body is None:
+            body = self._call(req, conn, exchange)
+        resp: Any = exchange.response
+        self._send(resp, body, exchange.request_id)
+        return not resp.should_close()
+
+    def _pull(self, req: Any, conn: Connection, exchange: Exchange) -> Any:
+        """Return the body of a plain pull, answered by the application's `pull`; None means that it declines.
+
+        It is a WSGI application without most of WSGI's environment, and a separate argument for the header fields.
+        """
+        pull = getattr(self.wsgi, "pull", None)
+        is_plain = req.method in ("GET", "HEAD") and req.version == (1, 1) and req.body is NO_BODY
+        if pull is None or not is_plain or req._expected_100_continue or not isinstance(conn.client, tuple):  # noqa: SLF001 - as below
+            return None
+        resp: Any = RegistryResponse(req, conn.sock, conn.cfg, self.tpool, conn.send_rate)
+        environ = {
+            "REQUEST_METHOD": req.method,
+            "RAW_URI": req.uri,
+            "PATH_INFO": req.path,
+            "REMOTE_ADDR": conn.client[0],
+            "wsgi.url_scheme": req.scheme,
+            "wsgi.file_wrapper": wsgi.FileWrapper,
+            REQUEST_ID: exchange.request_id,
+            LISTENER: conn.server,
+        }
+        conn.reader.expect_body(Wait.TRANSFER)
+        body = pull(environ, req.headers, resp.start_response)
+        if body is not None:
+            resp.wait = Wait.TRANSFER
+            exchange.response, exchange.environ = resp, environ
+            conn.peer.environ = environ
+        return body
+
+    def _call(self, req: Any, conn: Connection, exchange: Exchange) -> Any:
+        """Return the body that the WSGI application returns."""
         # gunicorn would send 100 Continue at once, before the application can refuse the request.
         is_continue_due, req._expected_100_continue = req._expected_100_continue, False  # noqa: SLF001 - has no setting
         resp: Any
@@ -268,8 +305,6 @@ class Worker(ThreadWorker):
             response_class=RegistryResponse,
             response_args=(self.tpool, conn.send_rate),
         )
-        if not conn.cfg.keepalive:
-            resp.force_close()
         exchange.response, exchange.environ = resp, environ
         conn.peer.environ = environ
         environ[REQUEST_ID] = exchange.request_id
@@ -287,13 +322,11 @@ class Worker(ThreadWorker):
         if is_continue_due and not req.body.is_finished:
             resp.is_continue_due = True
             environ["wsgi.input"] = BodyInput(AwaitedDecoder(req.body.raw, resp.send_100_continue))
-        self._answer(resp, environ)
-        return not resp.should_close()
+        return self.wsgi(environ, resp.start_response)
 
-    def _answer(self, resp: Any, environ: Any) -> None:
-        body = self.wsgi(environ, resp.start_response)
-        resp.request_id = environ[REQUEST_ID]
-        if not self.alive:
+    def _send(self, resp: Any, body: Any, request_id: str) -> None:
+        resp.request_id = request_id
+        if not (self.alive and self._settings.keepalive):
             resp.force_close()
         try:
             if isinstance(body, wsgi.FileWrapper):

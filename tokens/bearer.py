@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from django.http import HttpRequest
 
@@ -23,11 +24,11 @@ def bearer_of(
 
     `may_outlive` decides about an expired token. Only the Authorization header counts, never a cookie.
     """
-    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() != "bearer":
+    token = _token_of(request.META)
+    if token is None:
         raise unauthorized(request, wanted)
     try:
-        bearer = verify(token.strip(), permissions_version.current())
+        bearer = verify(token, permissions_version.current())
     except ExpiredTokenError as error:
         bearer = error.bearer
         if may_outlive is None or not may_outlive(bearer):
@@ -36,9 +37,31 @@ def bearer_of(
         TOKENS_REFUSED.add()
         logger.info("token refused", extra={"reason": str(error), "client": request.META.get("REMOTE_ADDR")})
         raise unauthorized(request, wanted, "invalid_token") from error
-    request.META[ACCOUNT] = bearer.identity.name or ANONYMOUS_NAME
-    request.META[JTI] = bearer.claims.token_id
+    _note(request.META, bearer)
     return bearer
+
+
+def valid_bearer_of(meta: dict[str, Any]) -> Bearer | None:
+    """Return the bearer of an environment; None means that `bearer_of` decides, about an invalid or missing token."""
+    token = _token_of(meta)
+    if token is None:
+        return None
+    try:
+        bearer = verify(token, permissions_version.current())
+    except InvalidTokenError:
+        return None
+    _note(meta, bearer)
+    return bearer
+
+
+def _token_of(meta: dict[str, Any]) -> str | None:
+    scheme, _, token = meta.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _note(meta: dict[str, Any], bearer: Bearer) -> None:
+    meta[ACCOUNT] = bearer.identity.name or ANONYMOUS_NAME
+    meta[JTI] = bearer.claims.token_id
 
 
 def unauthorized(

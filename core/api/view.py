@@ -34,17 +34,9 @@ class RegistryView(View):
         """Call the method's handler, render its error, and add the common headers."""
         try:
             response = self.answer(request, *args, **kwargs)
-        except RegistryError as error:
-            response = self.render(request, error)
-        except SuspiciousOperation as error:
-            response = self.render(request, _malformed(self.malformed_code, error))
-        except DatabaseFault as error:
-            fault = report(error)
-            response = self.render(request, unavailable(fault.reason, fault.retry_after_seconds))
-        except Exception:
-            logger.exception("unexpected error", extra={"path": request.path, "method": request.method})
-            response = self.render(request, RegistryError(ErrorCode.UNKNOWN))
-        return _finished(request, response)
+        except Exception as error:  # noqa: BLE001 - `error_of` logs it
+            response = self.render(request, error_of(error, request.method, request.path, self.malformed_code))
+        return finished(request.method, response)
 
     def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
         return error_response(error)
@@ -57,6 +49,21 @@ class RegistryView(View):
         """Raise UNSUPPORTED with the methods of this path."""
         allowed = ", ".join(name.upper() for name in self.http_method_names if hasattr(self, name))
         raise RegistryError(ErrorCode.UNSUPPORTED, f"this path takes {allowed}", headers={"Allow": allowed})
+
+
+def error_of(
+    error: Exception, method: str | None, path: str, malformed_code: ErrorCode = ErrorCode.UNKNOWN
+) -> RegistryError:
+    """Return the error for the client; an unexpected one is logged."""
+    if isinstance(error, RegistryError):
+        return error
+    if isinstance(error, SuspiciousOperation):
+        return _malformed(malformed_code, error)
+    if isinstance(error, DatabaseFault):
+        fault = report(error)
+        return unavailable(fault.reason, fault.retry_after_seconds)
+    logger.error("unexpected error", exc_info=error, extra={"path": path, "method": method})
+    return RegistryError(ErrorCode.UNKNOWN)
 
 
 def _malformed(code: ErrorCode, error: SuspiciousOperation) -> RegistryError:
@@ -76,12 +83,12 @@ def error_response(error: RegistryError) -> JsonResponse:
     return JsonResponse(error.body(), status=error.status, headers=error.headers)
 
 
-def _finished(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+def finished(method: str | None, response: HttpResponseBase) -> HttpResponseBase:
     """Add the common headers; an answer to HEAD has the headers of GET and no body."""
     for name, value in COMMON_HEADERS.items():
         response.headers[name] = value
     if isinstance(response, HttpResponse) and response.status_code not in (204, 304):
         response.headers.setdefault("Content-Length", str(len(response.content)))
-        if request.method == "HEAD":
+        if method == "HEAD":
             response.content = b""
     return response

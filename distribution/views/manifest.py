@@ -6,26 +6,20 @@ from django.http import HttpRequest, HttpResponse
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError
 from core.sizes import size_text
-from distribution import tags
+from distribution import pull, tags
 from distribution.manifests import store
 from distribution.protocol.digest import Digest
-from distribution.protocol.references import Tag, parse_reference, parse_tag
+from distribution.protocol.references import parse_reference, parse_tag
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
-from distribution.views.repository import DELETE, PULL, PULL_PUSH, RepositoryView, empty, has_already, query_of
+from distribution.views.pull import PullView
+from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty, query_of
 
 
-class ManifestView(RepositoryView):
-    """Serve, store and remove a manifest. It is served under its own media type, whatever `Accept` says."""
+class ManifestView(PullView):
+    """Serve, store and remove a manifest."""
 
     actions = {"GET": PULL, "HEAD": PULL, "PUT": PULL_PUSH, "DELETE": DELETE}
-
-    def get(self, request: HttpRequest, reference: str) -> HttpResponse:
-        """Serve the manifest; a HEAD needs only the headers, and reads no payload."""
-        found = store.find(self.name, self._reference(reference), with_payload=request.method == "GET")
-        headers = {"Content-Type": found.media_type, CONTENT_DIGEST_HEADER: found.digest, "ETag": f'"{found.digest}"'}
-        if has_already(request, found.digest):
-            return empty(304, headers)
-        return HttpResponse(found.payload, headers=headers | {"Content-Length": str(found.size)})
+    pull = staticmethod(pull.manifest)
 
     def put(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Store the manifest under a tag, or a digest and the tags of `?tag=`."""
@@ -54,7 +48,7 @@ class ManifestView(RepositoryView):
 
     def delete(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Remove a tag, or a manifest with all its tags."""
-        parsed = self._reference(reference)
+        parsed = pull.manifest_reference(self.name, reference)
         if isinstance(parsed, Digest):
             store.delete(self.name, parsed)
             self.log_change(request, "manifest deleted", digest=str(parsed))
@@ -62,12 +56,3 @@ class ManifestView(RepositoryView):
             tags.delete(self.name, parsed)
             self.log_change(request, "tag deleted", tag=parsed)
         return empty(202, {"Content-Length": "0"})
-
-    def _reference(self, text: str) -> Digest | Tag:
-        """Return the reference; an invalid tag, which can't have been pushed, is 404 rather than 400."""
-        try:
-            return parse_reference(text)
-        except RegistryError as error:
-            if error.code is not ErrorCode.TAG_INVALID:
-                raise
-            raise store.unknown(self.name, text) from error

@@ -88,15 +88,6 @@ def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:
     return response
 
 
-def has_already(request: HttpRequest, digest: str) -> bool:
-    """Return whether If-None-Match, a list of quoted, weak or bare digests, contains `digest` or `*`."""
-    header = request.META.get("HTTP_IF_NONE_MATCH")
-    if not header:
-        return False
-    known = {part.strip().removeprefix("W/").strip('"') for part in header.split(",")}
-    return digest in known or "*" in known
-
-
 def query_of(request: HttpRequest) -> QueryDict:
     """Return the query parameters by RFC 3986: a `+` is a plus, which Django's form rules read as a space."""
     # WSGI passes bytes as Latin-1.

@@ -47,11 +47,15 @@ class TrustedProxyMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Rewrite the environment and pass the request on."""
-        meta = request.META
+        self.apply(request.META)
+        return self._get_response(request)
+
+    def apply(self, meta: dict[str, Any]) -> None:
+        """Rewrite an environment, of which only the fields named here are read."""
         peer = meta["REMOTE_ADDR"] = plain_address(meta.get("REMOTE_ADDR", ""))
         is_trusted = bool(self._proxies) and self._is_proxy(peer)
         if is_trusted:
-            self._apply(meta, peer)
+            self._believe(meta, peer)
         request_id = meta.get("HTTP_X_REQUEST_ID")
         if request_id is not None and _REQUEST_ID.fullmatch(request_id):
             meta[REQUEST_ID] = request_id
@@ -61,10 +65,9 @@ class TrustedProxyMiddleware:
         # HTTP/1.0 needs no Host.
         host = meta.get("HTTP_HOST", "")[:MAX_HOST_CHARACTERS]
         if self._is_public and host and not self._is_served(host):
-            _warn_of_host(request, peer)
-        return self._get_response(request)
+            _warn_of_host(meta, peer)
 
-    def _apply(self, meta: dict[str, Any], peer: str) -> None:
+    def _believe(self, meta: dict[str, Any], peer: str) -> None:
         claim = claim_of(meta, peer, self._is_proxy)
         meta["wsgi.url_scheme"] = claim.scheme or meta["wsgi.url_scheme"]
         if claim.host:
@@ -97,14 +100,14 @@ def _warn_of_contradiction(peer: str, disputed: Sequence[str]) -> None:
         )
 
 
-def _warn_of_host(request: HttpRequest, peer: str) -> None:
+def _warn_of_host(meta: dict[str, Any], peer: str) -> None:
     """Warn about an unexpected host, except in probes, which use the address of a pod."""
-    if request.path_info not in health.PATHS and _WARNS_HOST.is_due():
+    if meta["PATH_INFO"] not in health.PATHS and _WARNS_HOST.is_due():
         logger.warning(
             "%s asked for the host %r, which is not that of server.public_url, %s. If it is your reverse proxy, let it "
             "pass on Host, or set X-Forwarded-Host and list it in server.trusted_proxies; otherwise "
             "correct server.public_url",
             peer,
-            request.META["HTTP_HOST"][:MAX_HOST_CHARACTERS],
+            meta["HTTP_HOST"][:MAX_HOST_CHARACTERS],
             settings.REGISTRY.server.public_url,
         )

@@ -1,0 +1,42 @@
+"""The base view of what can be pulled: GET and HEAD as `distribution.pull` answers them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+
+from acl.names import RepositoryName
+from distribution.pull import Pulled
+from distribution.views.repository import RepositoryView, empty
+
+
+class BlobResponse(FileResponse):
+    """A file that gunicorn sends with `sendfile`, with headers from the view only.
+
+    Django's own headers would name the storage key in a Content-Disposition.
+    """
+
+    # Of an object in a cloud, which has no descriptor.
+    block_size = 64 * 1024
+
+    def set_headers(self, filelike: object) -> None:
+        pass
+
+
+class PullView(RepositoryView):
+    """Serve a manifest or a blob, for requests that `registry_project.pull_path` leaves to Django."""
+
+    @staticmethod
+    def pull(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:
+        """Return the response to GET or HEAD of the reference or digest `text`. Raises RegistryError."""
+        raise NotImplementedError
+
+    def get(self, request: HttpRequest, **reference: str) -> HttpResponseBase:
+        """Answer with what `pull` returns for the reference or digest, the only argument."""
+        (text,) = reference.values()
+        pulled = self.pull(self.name, text, request.method or "", request.META)
+        if pulled.file is not None:
+            return BlobResponse(pulled.file, status=pulled.status, headers=pulled.headers)
+        if pulled.status == 304:
+            return empty(304, pulled.headers)
+        return HttpResponse(pulled.payload, status=pulled.status, headers=pulled.headers)

@@ -1,0 +1,105 @@
+"""The short path of plain pulls: from the parsed head to `distribution.pull`, without HttpRequest and HttpResponse.
+
+    server.worker ──┬─ application.pull ──> PullPath ──> distribution.pull
+                    └─ application, if that declines ──> middleware ──> views ──> distribution.pull
+
+It declines before anything is done, so that challenges and refusals are made only by the views.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+
+from acl.names import InvalidNameError, parse_name
+from core.api.notes import ROUTE
+from core.api.view import COMMON_HEADERS, error_of, error_response, finished
+from core.db.transactions import end_request
+from distribution.middleware import match_of
+from distribution.pull import Pulled
+from distribution.views.pull import BlobResponse, PullView
+from registry_project.front_door import RegistryChain
+from registry_project.middleware.proxies import TrustedProxyMiddleware
+from tokens.bearer import valid_bearer_of
+
+# The fields that the middleware, `distribution.pull` and the access log read; any other one changes nothing.
+_FIELDS = {
+    name.replace("_", "-"): f"HTTP_{name}"
+    for name in (
+        *("AUTHORIZATION", "HOST", "IF_NONE_MATCH", "IF_RANGE", "RANGE", "USER_AGENT", "X_REQUEST_ID"),
+        *("FORWARDED", "X_FORWARDED_FOR", "X_FORWARDED_PROTO", "X_FORWARDED_HOST", "X_FORWARDED_PORT"),
+    )
+}
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class PullPath:
+    """Answers GET and HEAD of manifests and blobs."""
+
+    def __init__(self, chain: RegistryChain) -> None:
+        self._serves = chain.serves
+        self._apply_proxies = TrustedProxyMiddleware(chain.get_response).apply
+        self._has_files = settings.REGISTRY.storage.backend == "filesystem"
+        # gunicorn cuts it from the front of the application's paths.
+        self._is_closed = bool(os.environ.get("SCRIPT_NAME"))
+
+    def __call__(
+        self, environ: dict[str, Any], headers: Sequence[tuple[str, str]], start_response: Callable[..., Any]
+    ) -> Iterable[bytes] | None:
+        """Answer as a WSGI application does; None declines, and leaves the request to the application.
+
+        `environ` has the request line, the peer and the listener, and gets the notes for the access log.
+        """
+        uri, method = environ["RAW_URI"], environ["REQUEST_METHOD"]
+        # Only the other path decodes.
+        if self._is_closed or "%" in uri or uri[:1] != "/" or not uri.isascii() or not self._serves(environ):
+            return None
+        match = match_of(environ["PATH_INFO"])
+        view: type[object] = match.func.view_class  # type: ignore[attr-defined]  # as `as_view` returns
+        # The redirect and the stream of a cloud are the view's.
+        if not issubclass(view, PullView) or not (self._has_files or method == "HEAD" or match.url_name == "manifest"):
+            return None
+        fields = [(_FIELDS[name], value) for name, value in headers if name in _FIELDS]
+        environ.update(fields)
+        if len({name for name, _ in fields}) < len(fields):
+            return None
+        environ[ROUTE] = match
+        self._apply_proxies(environ)
+        return _answer(view, match.kwargs, environ, start_response)
+
+
+def _answer(
+    view: type[PullView], kwargs: dict[str, str], environ: dict[str, Any], start_response: Callable[..., Any]
+) -> Iterable[bytes] | None:
+    method = environ["REQUEST_METHOD"]
+    try:
+        pulled = _pulled(view, method, environ, **kwargs)
+    except Exception as error:  # noqa: BLE001 - `error_of` logs it
+        response: Any = finished(method, error_response(error_of(error, method, environ["PATH_INFO"])))
+        pulled = Pulled(response.status_code, dict(response.items()), response.content)
+    else:
+        if pulled is None:
+            return None
+        pulled.headers.update(COMMON_HEADERS)
+    # Before the response is sent: otherwise a slow client would occupy a connection of the database.
+    end_request()
+    start_response(_STATUS_LINES[pulled.status], list(pulled.headers.items()))
+    if pulled.file is None:
+        return (pulled.payload,)
+    wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](pulled.file, BlobResponse.block_size)
+    return wrapped
+
+
+def _pulled(view: type[PullView], method: str, environ: dict[str, Any], name: str, **reference: str) -> Pulled | None:
+    """Return the response for a bearer who may pull; None leaves the refusal to the view."""
+    try:
+        parsed = parse_name(name)
+    except InvalidNameError:
+        return None
+    bearer = valid_bearer_of(environ)
+    if bearer is None or not bearer.may(parsed, view.actions[method]):
+        return None
+    (text,) = reference.values()
+    return view.pull(parsed, text, method, environ)

@@ -112,7 +112,7 @@ def install(stages: Stages, worker: Any) -> None:
     from core.db.statement import Statement
     from distribution import blobs, middleware
     from distribution.manifests import store
-    from registry_project import front_door
+    from registry_project import front_door, pull_path
     from registry_project.middleware import proxies
     from server import connection, reader, response
     from tokens import bearer, issue, scope, verify, views
@@ -121,7 +121,11 @@ def install(stages: Stages, worker: Any) -> None:
         "head: receive": [(reader.Reader, "chunk")],
         "head: parse": [(connection.Parser, "__next__")],
         "HttpRequest": [(WSGIRequest, "__init__")],
-        "front door": [(front_door.RegistryChain, "serves"), (proxies.TrustedProxyMiddleware, "__call__")],
+        "front door": [
+            (front_door.RegistryChain, "serves"),
+            (proxies.TrustedProxyMiddleware, "__call__"),
+            (pull_path.PullPath, "__call__"),
+        ],
         "resolver": [(middleware.RegistryMiddleware, "__call__")],
         "view": [(View, "setup"), (core.api.view.RegistryView, "dispatch")],
         "rules, scope": [(verify.Bearer, "may")],
@@ -138,7 +142,8 @@ def install(stages: Stages, worker: Any) -> None:
     functions: dict[str, list[Any]] = {
         "environ": [wsgi.create],
         "front door": [transactions.end_request],
-        "token: verify": [bearer.bearer_of],
+        "token: verify": [bearer.bearer_of, bearer.valid_bearer_of],
+        "view": [pull_path._answer],  # noqa: SLF001 - a pull's view
         "rules, scope": [scope.parse_scopes],
         "domain": [store.find, blobs.find],
         "response: build": [core.api.view.finished, views._token_response],  # noqa: SLF001 - the last of a view
@@ -151,7 +156,13 @@ def install(stages: Stages, worker: Any) -> None:
     for stage, originals in functions.items():
         for original in originals:
             replace(original, stages.wrap(stage, original))
-    worker.wsgi = stages.wrap("front door", worker.wsgi)
+    load = worker.load_wsgi
+
+    def load_wsgi() -> None:
+        load()
+        worker.wsgi = stages.wrap("front door", worker.wsgi)
+
+    worker.load_wsgi = load_wsgi
     worker._log_access = stages.wrap("access log", worker._log_access)  # noqa: SLF001 - no other way in
     worker.handle = stages.root(worker.handle)
 

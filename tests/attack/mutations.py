@@ -61,6 +61,8 @@ def of_access() -> Iterator[Mutation]:
     module, upload = "test_access", "distribution/uploads/sessions.py"
     claims = "actions <= self.claims.actions.get(name, frozenset()) and "
     yield Mutation("rules without claims", "tokens/verify.py", claims, "", module, "token_for_pull or one_repository")
+    pulls = " or not bearer.may(parsed, view.actions[method])"
+    yield Mutation("pulls by anybody", "registry_project/pull_path.py", pulls, "", module, "one_repository or private")
     right = "if source is not None and not self.bearer.may(source, PULL):"
     yield Mutation("mounts from anywhere", "distribution/views/uploads.py", right, "if False:", module, "mount")
     metrics, compared = (

@@ -1,0 +1,285 @@
+"""The pull path answers, and logs, byte for byte as the application would."""
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+
+from tests.attack.raw import connect, rest_of
+from tests.attack.target import LAYER, MANIFEST, SECRET, Target
+from tests.images import digest_of
+from tests.project.pulling import DECLINE
+from tests.project.talk import until
+
+TAGGED = f"/v2/{SECRET}/manifests/v1"
+BY_DIGEST = f"/v2/{SECRET}/manifests/{digest_of(MANIFEST)}"
+BLOB = f"/v2/{SECRET}/blobs/{digest_of(LAYER)}"
+LARGE = bytes(range(256)) * 1024
+LARGE_BLOB = f"/v2/{SECRET}/blobs/{digest_of(LARGE)}"
+EMPTY_BLOB = f"/v2/{SECRET}/blobs/{digest_of(b'')}"
+PULLED = (TAGGED, BY_DIGEST, BLOB, LARGE_BLOB, EMPTY_BLOB)
+
+_VARYING = re.compile(rb"(?<=\r\nDate: )[^\r]*|(?<=\r\nX-Request-Id: )[0-9a-f]{18}(?=\r)|(?<=\r\n)X-Path: pull\r\n")
+_OWN_ID = re.compile(r"[0-9a-f]{18}")
+
+
+class Pulling(Target):
+    """The registry with an application of which a request chooses the path."""
+
+    proxies: tuple[str, ...] = ()
+
+    def configuration(self) -> dict[str, object]:
+        """Return what config.yaml says."""
+        found: dict[str, Any] = super().configuration()
+        found["server"] |= {"workers": 1, "threads": 2, "trusted_proxies": list(self.proxies)}
+        if self.proxies:
+            found["server"]["public_url"] = "https://registry.example"
+        return found
+
+    def command(self) -> list[str]:
+        """Return what starts the server."""
+        return [*super().command(), "tests.project.pulling:application"]
+
+    def both(self, request: str, *lines: str, body: bytes = b"") -> tuple[bytes, bytes]:
+        """Return what the pull path and the application send, and compare what they log."""
+        pulled, of_pulled = self.sent([request, *lines], body)
+        served, of_served = self.sent([request, *lines, DECLINE], body)
+        assert of_pulled == of_served
+        return pulled, served
+
+    def sent(self, lines: list[str], body: bytes = b"") -> tuple[bytes, list[dict[str, Any]]]:
+        """Send a request and one that ends the connection; return all bytes received, and the log."""
+        lines = lines if any(line.startswith("Host:") for line in lines) else [*lines, f"Host: {self.host}"]
+        last = f"GET /v2/ HTTP/1.1\r\nHost: {self.host}\r\nConnection: close\r\n\r\n".encode()
+        before = self._access_log()
+        with connect(self.port) as sock:
+            sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body + last)
+            received = rest_of(sock)
+        number = received.count(b"\r\nX-Request-Id: ")
+        until(lambda: len(self._access_log()) >= len(before) + number)
+        found = [json.loads(line) for line in self._access_log()[len(before) :]]
+        for line in found:
+            del line["at"], line["seconds"]
+            line["request"] = _OWN_ID.sub("own", line["request"])
+        return received, found
+
+    def _access_log(self) -> list[str]:
+        whole = self.log_file.read_text().rpartition("\n")[0]
+        return [line for line in whole.splitlines() if '"logger": "access"' in line and "/v2/token" not in line]
+
+
+class Proxied(Pulling):
+    """The same behind a trusted proxy."""
+
+    proxies = ("127.0.0.1",)
+
+
+@pytest.fixture(scope="module", params=[Pulling, Proxied])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulling]:
+    """Run the registry, at its own address and behind a proxy."""
+    running: Pulling = request.param(tmp_path_factory.mktemp("pulling"))
+    try:
+        running.start()
+        running.furnish()
+        bearer = running.bearer("alice", f"repository:{SECRET}:pull,push")
+        running.push_blob(SECRET, LARGE, bearer)
+        running.push_blob(SECRET, b"", bearer)
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def authorization(server: Pulling) -> str:
+    """Return the header line with which alice may pull."""
+    return f"Authorization: {server.bearer('alice', f'repository:{SECRET}:pull')}"
+
+
+def comparable(received: bytes) -> bytes:
+    """Return a response without its time, id and mark."""
+    return _VARYING.sub(b"", received)
+
+
+def is_marked(received: bytes) -> bool:
+    """Tell whether the pull path made the first response."""
+    return b"\r\nX-Path: pull\r\n" in received.partition(b"\r\n\r\n")[0] + b"\r\n"
+
+
+ETAG = f'"{digest_of(LAYER)}"'
+PLAIN_FIELDS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("User-Agent: docker/27.0 (linux)",),
+    ("Accept: application/json", "Accept: application/vnd.oci.image.manifest.v1+json", "Accept: */*"),
+    ("Cookie: a=b", "Cookie: c=d", "Accept-Encoding: gzip"),
+    ("Connection: close",),
+    ("Content-Length: 0",),
+    ("X-Request-Id: of-a-client",),
+    ("X-Request-Id: not one",),
+    ("X-Forwarded-For: 192.0.2.7",),
+    ("X-Forwarded-For: 192.0.2.7, 127.0.0.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: registry.example"),
+    ("Forwarded: for=192.0.2.8;proto=https",),
+    ("Forwarded: for=192.0.2.8", "X-Forwarded-For: 192.0.2.9"),
+    ("X-Forwarded-For: nonsense",),
+    ("Host: elsewhere.example",),
+    ("Host: registry.example:443",),
+    *((f"If-None-Match: {value}",) for value in (
+        ETAG, f"W/{ETAG}", ETAG.strip('"'), f'"none", {ETAG}', "*", '"none"', "", f'"{digest_of(MANIFEST)}"',
+    )),
+    *((f"Range: {value}",) for value in (
+        "bytes=0-3", "bytes=-3", "bytes=5-", "bytes=0-0,2-3", "bytes=9999999-", "bytes=-0", "bytes=3-1", "items=0-3",
+        "nonsense", "", "bytes=0-999999999999999999999",
+    )),
+    ("Range: bytes=1-3", f"If-Range: {ETAG}"),
+    ("Range: bytes=1-3", 'If-Range: "other"'),
+    ("Range: bytes=1-3", f"If-None-Match: {ETAG}"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", PLAIN_FIELDS, ids=" ".join)
+def test_plain_pulls_are_answered_alike_by_the_pull_path(
+    server: Pulling, authorization: str, fields: tuple[str, ...]
+) -> None:
+    for method, path in product(("GET", "HEAD"), PULLED):
+        pulled, served = server.both(f"{method} {path} HTTP/1.1", authorization, *fields)
+
+        assert comparable(pulled) == comparable(served)
+        assert (is_marked(pulled), is_marked(served)) == (True, False)
+        assert b" 40" not in served.partition(b"\r\n")[0]
+
+
+ODD_FIELDS: tuple[tuple[str, ...], ...] = (
+    ("If-None-Match: *", 'If-None-Match: "none"'),
+    ("Range: bytes=0-1", "Range: bytes=2-3"),
+    ("User-Agent: one", "User-Agent: two"),
+    ("X-Request-Id: one", "X-Request-Id: two"),
+    ("X-Forwarded-For: 192.0.2.7", "X-Forwarded-For: 192.0.2.8"),
+    ("Authorization: Basic YTpi",),
+    ("Expect: 100-continue",),
+)
+
+
+@pytest.mark.parametrize("fields", ODD_FIELDS, ids=" ".join)
+def test_repeated_fields_are_left_to_the_application(
+    server: Pulling, authorization: str, fields: tuple[str, ...]
+) -> None:
+    for method, path in product(("GET", "HEAD"), (TAGGED, BLOB)):
+        pulled, served = server.both(f"{method} {path} HTTP/1.1", authorization, *fields)
+
+        assert comparable(pulled) == comparable(served)
+        if "Expect" not in fields[0]:
+            assert not is_marked(pulled)
+
+
+@pytest.mark.parametrize("fields", [("Content-Length: 5",), ("Transfer-Encoding: chunked",)], ids=" ".join)
+def test_a_body_is_left_to_the_application(server: Pulling, authorization: str, fields: tuple[str, ...]) -> None:
+    body = b"hello" if "Length" in fields[0] else b"5\r\nhello\r\n0\r\n\r\n"
+    for method, path in product(("GET", "HEAD"), (TAGGED, BLOB)):
+        pulled, served = server.both(f"{method} {path} HTTP/1.1", authorization, *fields, body=body)
+
+        assert comparable(pulled) == comparable(served)
+        assert not is_marked(pulled)
+
+
+ODD_REFERENCES = ("none", ".invalid", "a" * 129, "v1/", "v1;a", "", "é", "x/manifests/v1", digest_of(b"none"))
+ODD_DIGESTS = (
+    digest_of(b"none"),
+    "sha256:short",
+    "md5:0",
+    "sha512:" + "0" * 128,
+    "v1",
+    "uploads",
+    "uploads/",
+    "uploads/x",
+)
+ODD_NAMES = ("alice/absent", "charlie/app", "public/app", "Upper/case", "a//b", "a" * 300, "")
+ODD_TARGETS = (
+    *("/v2/", "/v2", "/v2/_catalog", "/v2/nowhere", f"/v2/{SECRET}/tags/list"),
+    *(f"/v2/{SECRET}/manifests/{reference}" for reference in (*ODD_REFERENCES, *ODD_DIGESTS)),
+    *(f"/v2/{SECRET}/blobs/{digest}" for digest in ODD_DIGESTS),
+    *(f"/v2/{name}/manifests/v1" for name in ODD_NAMES),
+    *(f"/v2/{name}/blobs/{digest_of(LAYER)}" for name in ODD_NAMES),
+    *(TAGGED.replace("alice/", "alice%2F"), TAGGED.replace("v1", "%76%31"), TAGGED.replace("v1", "v1%0a")),
+    *(f"{TAGGED}?a=b", f"{TAGGED}?a=%2F", f"{TAGGED}#part", f"{BLOB}?", f"/{TAGGED}", TAGGED[1:], f"/v2/..{TAGGED}"),
+    *(f"http://registry.example{TAGGED}", "*", "/v2/é", f"/v2/{SECRET}/referrers/{digest_of(MANIFEST)}"),
+)
+
+
+@pytest.mark.parametrize("target", ODD_TARGETS)
+def test_other_targets_are_answered_alike(server: Pulling, authorization: str, target: str) -> None:
+    for method in ("GET", "HEAD", "OPTIONS"):
+        pulled, served = server.both(f"{method} {target} HTTP/1.1", authorization)
+
+        assert comparable(pulled) == comparable(served)
+
+
+@pytest.mark.parametrize("path", [TAGGED, BLOB])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("", "Authorization:", "Authorization: Bearer", "Authorization: Bearer nonsense", "Authorization: Basic YTpi"),
+        *("Authorization: {bob}", "Authorization: {push}", "Authorization: {other}", "Authorization: {anonymous}"),
+        *("authorization: {lower}", "Authorization: {spaced}", "Authorization: {alice}, {alice}"),
+    ],
+)
+def test_other_tokens_are_answered_alike(server: Pulling, path: str, line: str) -> None:
+    alice = server.bearer("alice", f"repository:{SECRET}:pull")
+    given = line.format(
+        alice=alice,
+        lower=alice.replace("Bearer", "bearer"),
+        spaced=alice.replace(" ", "   ") + "  ",
+        bob=server.bearer("bob", f"repository:{SECRET}:pull"),
+        push=server.bearer("alice", f"repository:{SECRET}:push"),
+        other=server.bearer("alice", "repository:alice/other:pull"),
+        anonymous=server.bearer("", f"repository:{SECRET}:pull"),
+    )
+    for method in ("GET", "HEAD", "DELETE"):
+        if method == "DELETE" and "alice" in line:
+            continue
+        pulled, served = server.both(f"{method} {path} HTTP/1.1", *filter(None, [given]))
+
+        assert comparable(pulled) == comparable(served)
+        assert is_marked(pulled) == (b" 200 " in served.partition(b"\r\n")[0] and method != "DELETE")
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("path", [TAGGED, BLOB])
+def test_http_1_0_is_left_to_the_application(server: Pulling, authorization: str, path: str, version: str) -> None:
+    pulled, served = server.both(f"GET {path} HTTP/{version}", authorization, "Connection: keep-alive")
+
+    assert comparable(pulled) == comparable(served)
+    assert is_marked(pulled) == (version == "1.1")
+
+
+def test_a_lost_blob_is_a_503_and_then_a_404_on_both(server: Pulling, authorization: str) -> None:
+    bearer, found = server.bearer("alice", f"repository:{SECRET}:pull,push"), []
+    for content, more in ((b"lost one", ()), (b"lost two", (DECLINE,))):
+        server.push_blob(SECRET, content, bearer)
+        next(blob.file for blob in server.blobs() if blob.digest == digest_of(content)).unlink()
+        for method in ("GET", "HEAD"):
+            received, _ = server.sent(
+                [f"{method} /v2/{SECRET}/blobs/{digest_of(content)} HTTP/1.1", authorization, *more]
+            )
+            found.append(comparable(received).replace(digest_of(content).encode(), b"lost"))
+
+    assert found[:2] == found[2:]
+    assert found[0].startswith(b"HTTP/1.1 503 ")
+    assert found[1].startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("more", [(), (DECLINE,)], ids=["pull path", "application"])
+@pytest.mark.parametrize(("path", "table"), [(TAGGED, "manifest"), (BLOB, "link")])
+def test_a_pull_touches_the_row(
+    server: Pulling, authorization: str, path: str, table: str, more: tuple[str, ...]
+) -> None:
+    server.execute(f"UPDATE distribution_{table} SET last_used_at = '2001-01-01 00:00:00'")
+
+    server.sent([f"GET {path} HTTP/1.1", authorization, *more])
+
+    assert [
+        row
+        for row in server.rows(f"SELECT last_used_at FROM distribution_{table}")
+        if not str(row[0]).startswith("2001")
+    ]

@@ -283,12 +283,14 @@ class Worker(ThreadWorker):
             REQUEST_ID: exchange.request_id,
             LISTENER: conn.server,
         }
-        conn.reader.expect_body(Wait.TRANSFER)
+        exchange.environ = conn.peer.environ = environ
+        resp.wait = Wait.TRANSFER
+        conn.reader.expect_body(resp.wait)
         body = pull(environ, req.headers, resp.start_response)
-        if body is not None:
-            resp.wait = Wait.TRANSFER
-            exchange.response, exchange.environ = resp, environ
-            conn.peer.environ = environ
+        if body is None:
+            exchange.environ = {}
+        else:
+            exchange.response = resp
         return body
 
     def _call(self, req: Any, conn: Connection, exchange: Exchange) -> Any:
@@ -325,6 +327,7 @@ class Worker(ThreadWorker):
         return self.wsgi(environ, resp.start_response)
 
     def _send(self, resp: Any, body: Any, request_id: str) -> None:
+        """Send the body, after a head that ends the connection if no other request may follow."""
         resp.request_id = request_id
         if not (self.alive and self._settings.keepalive):
             resp.force_close()

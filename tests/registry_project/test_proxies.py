@@ -110,7 +110,7 @@ def test_a_header_that_does_not_count_is_a_warning_that_names_the_setting(
     seen(settings, "172.18.0.2", {header: "for=203.0.113.9"})
 
     (line,) = caplog.messages
-    assert line.startswith(f"{name} of 172.18.0.2 does not count")
+    assert line.startswith(f"{name} of 172.18.0.2 is ignored")
     assert "server.trusted_proxies" in line
     # Whoever asks can send the header: what is said is nothing to copy.
     assert line.count("172.18.0.2") == 1

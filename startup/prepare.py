@@ -29,6 +29,11 @@ _NO_OBJECTS = (
     "storage: {folder} has no folder `objects`, but the database names blobs: is the disk mounted? If they are lost "
     "for good, make that folder; each blob then answers 404 until a push heals it."
 )
+_NO_CLOUD_OBJECTS = (
+    "storage: S3 has no object below {folder}, but the database names blobs: are bucket_name, location and endpoint_url "
+    "of storage.s3 right? If the blobs are lost for good, put any object there; each blob then answers 404 until a push "
+    "heals it."
+)
 
 _NO_SUPERUSER = (
     "No active superuser: nobody can open all of /admin/. Make one with `manage.py createsuperuser`, or with "
@@ -163,7 +168,12 @@ def _prepare_storage(*, has_blobs: bool) -> None:
             remedy = f"run: {sys.executable} -m pip install 'django-storages[{in_force().storage.backend}]'"
         raise StartError(f"storage: {reason}; {remedy}") from error
     if is_lost:
-        raise StartError(_NO_OBJECTS.format(folder=in_force().storage.rootdirectory))
+        storage = in_force().storage
+        if store.is_cloud:
+            location = str(storage.options.get("location", "")).strip("/")
+            folder = "/".join(filter(None, (str(storage.options["bucket_name"]), location, "objects/")))
+            raise StartError(_NO_CLOUD_OBJECTS.format(folder=folder))
+        raise StartError(_NO_OBJECTS.format(folder=storage.rootdirectory))
 
 
 def _try_cloud() -> None:

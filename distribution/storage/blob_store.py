@@ -156,7 +156,9 @@ class BlobStore:
         return self._storage.redirect_url(key) if isinstance(self._storage, CloudStorage) else self._storage.url(key)
 
     def is_prepared(self) -> bool:
-        """Return whether `prepare` has run before; a cloud needs none."""
+        """Return whether `prepare` has run before; a cloud needs none, but has objects once there are blobs."""
+        if isinstance(self._storage, CloudStorage):
+            return self._storage.has_objects()
         return not isinstance(self._storage, FileSystemStorage) or self._storage.exists("objects")
 
     def prepare(self) -> None:

@@ -76,6 +76,10 @@ class CloudStorage(Storage):
         """Return a temporary URL of the object for clients, None when they are not redirected."""
 
     @abstractmethod
+    def has_objects(self) -> bool:
+        """Return whether there is any object of an upload or blob."""
+
+    @abstractmethod
     def probe(self) -> None:
         """Ask for something cheap; raises unless the cloud answers and admits this registry."""
 

@@ -231,6 +231,13 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
         names = [one["Key"][len(prefix) :] for page in found for one in page.get("Contents", ())]
         return folders, [name for name in names if name]
 
+    def has_objects(self) -> bool:
+        """Return whether there is any object below `objects`."""
+        bucket, prefix = self.bucket, self._prefix("objects")
+        with bucket.asked():
+            found = bucket.client.list_objects_v2(Bucket=bucket.name, Prefix=prefix, MaxKeys=1)
+        return bool(found.get("Contents"))
+
     def _prefix(self, path: str) -> str:
         key = self._key(path).rstrip("/")
         return f"{key}/" if key else ""

@@ -154,8 +154,7 @@ def test_a_large_push_and_pull_take_little_memory(streaming: S3Registry) -> None
 
 
 def test_fsck_reads_every_blob_and_finds_nothing(registry: S3Registry, image: str) -> None:
-    command = [sys.executable, str(ROOT / "manage.py"), "fsck", "--deep"]
-    done = subprocess.run(command, env=registry.environment(), capture_output=True, text=True, check=False)
+    done = fsck(registry, "--deep")
     lost = registry.rows("SELECT digest FROM distribution_blob WHERE is_corrupt")
 
     # Only that which another test has deleted.
@@ -252,6 +251,38 @@ def test_a_start_with_a_wrong_clock_or_region_explains_itself(
     log = registry.log_file.read_text()
     assert words in log
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("mistake", ["bucket_name", "location"])
+def test_another_bucket_than_that_of_the_blobs_is_refused(seaweedfs: S3Server, tmp_path: Path, mistake: str) -> None:
+    name = mistake.replace("_", "-")
+    registry = S3Registry(tmp_path, seaweedfs, seaweedfs.make_bucket(f"right-{name}"))
+    right, content = registry.options, b"a blob that is still there"
+    wrong = seaweedfs.make_bucket(f"wrong-{name}") if mistake == "bucket_name" else "elsewhere"
+    try:
+        registry.start()
+        empty = fsck(registry)
+        assert registry.push_whole(content).status == 201
+        registry.end()
+        registry.options = right | {mistake: wrong}
+        with pytest.raises(AssertionError, match="but the database names blobs: are bucket_name, location"):
+            registry.start()
+        refused = fsck(registry, "--repair")
+        registry.options = right
+        registry.start()
+
+        assert registry.pull(digest_of(content)) == digest_of(content)
+    finally:
+        registry.stop()
+
+    assert (empty.returncode, empty.stdout) == (0, "no problems\n")
+    assert (refused.returncode, "S3 has no objects" in refused.stderr) == (1, True)
+
+
+def fsck(registry: S3Registry, *options: str) -> subprocess.CompletedProcess[str]:
+    """Check the registry with its present configuration."""
+    command = [sys.executable, str(ROOT / "manage.py"), "fsck", *options]
+    return subprocess.run(command, env=registry.environment(), capture_output=True, text=True, check=False)
 
 
 def test_a_full_bucket_is_a_warning_and_pushes_are_503(seaweedfs: S3Server, tmp_path: Path) -> None:

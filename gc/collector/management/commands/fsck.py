@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError, connection
 
 from collector import fsck
+from distribution.models import Blob
 from distribution.storage.blob_store import blob_store, check_storage
 
 
@@ -30,9 +31,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Check, print, and exit with 1 when a problem remains."""
         found = left = 0
-        if not blob_store().is_prepared():
-            # Otherwise every blob looks lost.
-            raise CommandError(f"storage: {blob_store().folder()} has no folder `objects`: is the disk mounted?")
+        _refuse_other_storage()
         check_storage()
         try:
             # Dangling foreign keys are possible in SQLite with its checks off.
@@ -52,3 +51,13 @@ class Command(BaseCommand):
         self.stdout.write(f"{found} problems, {found - left} repaired" if found else "no problems")
         if left:
             sys.exit(1)
+
+
+def _refuse_other_storage() -> None:
+    """Raise CommandError for a storage that is not the one of the database: every blob would look lost."""
+    store = blob_store()
+    if store.is_prepared() or (store.is_cloud and not Blob.objects.exists()):
+        return
+    if store.is_cloud:
+        raise CommandError("storage: S3 has no objects: are bucket_name, location and endpoint_url right?")
+    raise CommandError(f"storage: {store.folder()} has no folder `objects`: is the disk mounted?")

@@ -10,6 +10,8 @@ may be longer than its row says; that of a blob never is, and never changes.
 
 import errno
 import io
+import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -24,8 +26,10 @@ from distribution.storage.local import DurableFileSystemStorage
 
 __all__ = ["BlobStore", "CloudError", "KeyTakenError", "MissingObjectError", "Piece", "Reader", "RenamedObjectError"]
 
-# Beside the folder of objects.
+# Beside the folder of objects: probe-<Unix time>-<random>.
 _PROBE = "probe-"
+# By then the process that wrote it has deleted it, or was killed; more than clocks differ.
+_PROBE_SECONDS = 3600
 # A disk that is full has no room for it.
 _PAGE = bytes(4096)
 
@@ -182,14 +186,15 @@ class BlobStore:
     def try_writing(self) -> None:
         """Write a small object as durably as an upload, read it back and delete it; raises what the storage raises.
 
-        Leftovers of killed processes are deleted first. One of them may be in use by another process, whose own
-        deletion then finds nothing, which is no error.
+        Leftovers of killed processes are deleted first. Younger ones may be in use: another process, or replica, would
+        miss its own.
         """
+        now = int(time.time())
         _, names = self._storage.listdir("")
         for left in names:
-            if left.startswith(_PROBE):
+            if left.startswith(_PROBE) and not _is_young(left, now):
                 self.delete(left)
-        key = f"{_PROBE}{uuid.uuid4().hex}"
+        key = f"{_PROBE}{now}-{uuid.uuid4().hex}"
         self.write(key, io.BytesIO(_PAGE))
         try:
             with self.open_at(key) as file:
@@ -217,6 +222,11 @@ class _Content:
 
     def close(self) -> None:
         """Do nothing: the server closes the request's body."""
+
+
+def _is_young(probe: str, now: int) -> bool:
+    written = re.match(r"probe-([0-9]{1,12})-", probe)
+    return written is not None and abs(now - int(written[1])) < _PROBE_SECONDS
 
 
 def new_key() -> str:

@@ -4,6 +4,7 @@ import io
 import os
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,12 @@ def test_a_trial_write_leaves_nothing_and_removes_what_an_earlier_one_left(store
 
     assert is_missing(store, left)
     assert read(store, key) == BYTES
+
+
+def test_trial_writes_at_once_do_not_delete_each_others_objects(store: BlobStore) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(store.try_writing) for _ in range(80)]:
+            done.result()
 
 
 def test_keys_differ_and_hold_nothing_but_hexadecimal_digits() -> None:

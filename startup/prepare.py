@@ -190,6 +190,8 @@ def _try_cloud() -> None:
 
 
 def _prepare_database() -> Contents:
+    from django.db import transaction
+
     from accounts.models import Account
     from core.db import ballast, setup
     from distribution import collection_fence
@@ -201,8 +203,10 @@ def _prepare_database() -> Contents:
     with setup.prepared():
         migrated = setup.migrate()
         changed_keys = [*fingerprints.check_secret()]
-        ring.ensure_keys()
-        changed_keys += fingerprints.check_signing_key()
+        # A refused start must not store its keys: the right ones would not be taken over any more.
+        with transaction.atomic():
+            ring.ensure_keys()
+            changed_keys += fingerprints.check_signing_key()
         outcome = importing.apply(in_force())
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()
         has_blobs = Blob.objects.exists()

@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from core.start_error import StartError
 from tokens.keys import fingerprints, ring
-from tokens.models import KeyFingerprint
+from tokens.models import KeyFingerprint, StoredKey
 
 pytestmark = pytest.mark.django_db
 
@@ -127,6 +127,20 @@ def test_a_rotation_of_a_copy_is_refused(settings: Settings, keys: Path, tmp_pat
         call_command("rotatekey")
 
     assert ring.current().active.kid == before
+
+
+def test_a_refused_rotation_stores_no_keys(settings: Settings, tmp_path: Path) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite belongs to one machine")
+    other = dataclasses.replace(settings.REGISTRY.auth, keys="database", private_key=tmp_path / "no" / "registry.key")
+    settings.REGISTRY = dataclasses.replace(settings.REGISTRY, auth=other)
+    ring.forget()
+
+    with pytest.raises(CommandError, match="not the signing key that other servers"):
+        call_command("rotatekey")
+
+    ring.forget()
+    assert not StoredKey.objects.exists()
 
 
 def test_a_rotation_says_who_has_to_get_the_files(keys: Path) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import connection, transaction
 
 from core.db.setup import where
 from core.private_files import KeyFileError
@@ -21,8 +21,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            ring.ensure_keys()
-            fingerprints.refuse_stale()
+            # A refused rotation must not store its keys, as a refused start must not.
+            with transaction.atomic():
+                ring.ensure_keys()
+                fingerprints.refuse_stale()
             retiring, active = ring.rotate()
             fingerprints.remember_signing_key()
         except KeyFileError as error:

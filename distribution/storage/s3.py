@@ -171,14 +171,14 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
 
     def unfinished_writes(self, age: timedelta) -> Iterator[UnfinishedWrite]:
         """Yield multipart uploads of our objects."""
-        bucket, before = self.bucket, datetime.now(UTC) - age
+        bucket, before, prefix = self.bucket, datetime.now(UTC) - age, self._prefix("objects")
         pages = bucket.client.get_paginator("list_multipart_uploads")
         with bucket.asked():
-            found = list(pages.paginate(Bucket=bucket.name, Prefix=self._prefix("objects")))
+            found = list(pages.paginate(Bucket=bucket.name, Prefix=prefix))
         for upload in (upload for page in found for upload in page.get("Uploads", ())):
             if upload["Initiated"] <= before:
                 abort = partial(self._abort, upload["Key"], upload["UploadId"])
-                yield UnfinishedWrite(upload["Key"], upload["Initiated"], abort)
+                yield UnfinishedWrite(f"objects/{upload['Key'].removeprefix(prefix)}", upload["Initiated"], abort)
 
     def _abort(self, key: str, upload_id: str) -> None:
         bucket = self.bucket

@@ -14,6 +14,7 @@ from http import HTTPStatus
 
 from django.conf import settings
 from django.db import Error
+from django.db.models import Q
 
 from accounts.identity import Identity
 from acl.names import RepositoryName
@@ -29,6 +30,7 @@ from distribution.models import Link, Repository, Upload
 from distribution.protocol.digest import Digest, new_hash
 from distribution.storage import disk_reserve, trash
 from distribution.storage.blob_store import blob_store
+from distribution.storage.cloud import UnfinishedWrite
 from distribution.storage.stored_content import Content
 from distribution.uploads import chunks, small_blob
 from distribution.uploads.assembly import assemble
@@ -173,6 +175,14 @@ def receive_whole(name: RepositoryName, owner: Identity, body: Body, digest: Dig
         with suppress(RegistryError, Error):
             cancel(upload)
         raise
+
+
+def abandoned_writes() -> Iterator[UnfinishedWrite]:
+    """Yield the old writes to a cloud that no open upload continues: a slow client may need more than a day for one."""
+    for write in blob_store().unfinished_writes(EXPIRY):
+        names_it = Q(assembly_key=write.key) | Q(segments__key=write.key, segments__size__isnull=True)
+        if not Upload.objects.filter(names_it).exists():
+            yield write
 
 
 def cancel(upload: Upload) -> None:

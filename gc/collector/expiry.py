@@ -123,7 +123,7 @@ def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:
 def abort_unfinished_writes(report: Report, throttle: Throttle) -> None:
     """Abort writes to a cloud that began long ago: their process died, and their parts take space unseen."""
     try:
-        for write in blob_store().unfinished_writes(sessions.EXPIRY):
+        for write in sessions.abandoned_writes():
             write.abort()
             logger.info("unfinished write aborted", extra={"key": write.key, "begun_at": write.begun_at.isoformat()})
             throttle.check()

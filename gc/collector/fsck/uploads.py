@@ -30,8 +30,8 @@ def check() -> Iterator[Problem]:
 
 
 def check_unfinished_writes() -> Iterator[Problem]:
-    """Yield each write to a cloud that began more than a day ago and did not end."""
-    for write in blob_store().unfinished_writes(sessions.EXPIRY):
+    """Yield each write to a cloud that began more than a day ago, did not end, and belongs to no open upload."""
+    for write in sessions.abandoned_writes():
         what = f"object {write.key}: its write began at {write.begun_at:%Y-%m-%d %H:%M:%S} UTC and never ended"
         yield Problem(what, "aborted", write.abort)
 

@@ -300,7 +300,7 @@ def test_old_unfinished_writes_of_this_registry_are_found_and_aborted(seaweedfs:
     (write,) = store.unfinished_writes(timedelta(0))
     write.abort()
 
-    assert write.key == own
+    assert f"mine/{write.key}" == own
     assert abs(write.begun_at - datetime.now(UTC)) < timedelta(minutes=5)
     assert seaweedfs.unfinished(bucket) == [foreign]
 

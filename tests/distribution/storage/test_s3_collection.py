@@ -4,15 +4,19 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db.models.functions import Now
 from pytest_django import Settings
 
 from collector import expiry
 from collector.fsck import uploads
 from collector.report import Report
 from collector.throttle import Throttle
+from distribution.models import Repository, Segment, Upload
 from distribution.storage.blob_store import new_key
 from distribution.uploads import sessions
 from tests.s3.servers import S3Server
+
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -42,6 +46,18 @@ def test_the_collector_aborts_an_old_write(seaweedfs: S3Server, bucket: str) -> 
     expiry.abort_unfinished_writes(Report(), Throttle())
 
     assert seaweedfs.unfinished(bucket) == []
+
+
+@pytest.mark.usefixtures("_a_day_later")
+def test_an_old_write_of_an_open_upload_goes_on(seaweedfs: S3Server, bucket: str) -> None:
+    (key,) = seaweedfs.unfinished(bucket)
+    upload = Upload.objects.create(repository=Repository.objects.create(name="alice/app"), active_at=Now())
+    Segment.objects.create(upload=upload, key=key, start=0)
+
+    expiry.abort_unfinished_writes(Report(), Throttle())
+
+    assert seaweedfs.unfinished(bucket) == [key]
+    assert list(uploads.check_unfinished_writes()) == []
 
 
 @pytest.mark.usefixtures("_a_day_later")

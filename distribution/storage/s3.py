@@ -173,8 +173,14 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
         """Yield multipart uploads of our objects."""
         bucket, before, prefix = self.bucket, datetime.now(UTC) - age, self._prefix("objects")
         pages = bucket.client.get_paginator("list_multipart_uploads")
-        with bucket.asked():
-            found = list(pages.paginate(Bucket=bucket.name, Prefix=prefix))
+        try:
+            with bucket.asked():
+                found = list(pages.paginate(Bucket=bucket.name, Prefix=prefix))
+        except CloudError as error:
+            if not is_unsupported(error):
+                raise
+            logger.warning("S3 does not list unfinished writes: only a lifecycle rule of the bucket can abort them")
+            return
         for upload in (upload for page in found for upload in page.get("Uploads", ())):
             if upload["Initiated"] <= before:
                 abort = partial(self._abort, upload["Key"], upload["UploadId"])

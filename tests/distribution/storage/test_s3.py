@@ -305,6 +305,16 @@ def test_old_unfinished_writes_of_this_registry_are_found_and_aborted(seaweedfs:
     assert seaweedfs.unfinished(bucket) == [foreign]
 
 
+def test_a_server_that_lists_no_unfinished_writes_has_none(caplog: pytest.LogCaptureFixture) -> None:
+    with refusing(501, "NotImplemented") as endpoint:
+        options = {"bucket_name": "any", "access_key": "a", "secret_key": "b", "region_name": "us-east-1"}
+        store = BlobStore(RegistryS3Storage(endpoint_url=endpoint, **options))
+
+        assert list(store.unfinished_writes(timedelta(0))) == []
+
+    assert "only a lifecycle rule of the bucket" in caplog.text
+
+
 # --- faults --------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("changes", "state", "words"),

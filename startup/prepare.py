@@ -30,9 +30,9 @@ _NO_OBJECTS = (
     "for good, make that folder; each blob then answers 404 until a push heals it."
 )
 _NO_CLOUD_OBJECTS = (
-    "storage: S3 has no object below {folder}, but the database names blobs: are bucket_name, location and endpoint_url "
-    "of storage.s3 right? If the blobs are lost for good, put any object there; each blob then answers 404 until a push "
-    "heals it."
+    "storage: S3 has no object below {folder}, but the database names blobs: are bucket_name, location and "
+    "endpoint_url of storage.s3 right? If the blobs are lost for good, put any object there; each blob then answers "
+    "404 until a push heals it."
 )
 
 _NO_SUPERUSER = (

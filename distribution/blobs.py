@@ -81,6 +81,16 @@ def open_at(found: FoundBlob, offset: int = 0, size: int | None = None) -> IO[by
     raise _broken(found, "is missing")
 
 
+def redirect_url(found: FoundBlob) -> str | None:
+    """Return a temporary URL of the blob, None when the registry has to serve it. Raises UNAVAILABLE.
+
+    Signing it may ask another service for credentials.
+    """
+    release_connection()
+    with _storage_faults(found):
+        return blob_store().redirect_url(found.key)
+
+
 def mark_if_lost(digest: Digest) -> None:
     """Mark the blob corrupt when its object is missing or short, so that the current push heals it."""
     row = _FIND_SOUND.row(str(digest))

@@ -18,7 +18,6 @@ from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import Tag, parse_reference
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, OCTET_STREAM
 from distribution.queries import FoundBlob
-from distribution.storage.blob_store import blob_store
 
 
 class Pulled(NamedTuple):
@@ -56,7 +55,7 @@ def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) 
         # Never redirected: a cloud sends no Docker-Content-Digest.
         headers["Content-Length"] = str(found.size)
         return Pulled(200, headers)
-    url = blob_store().redirect_url(found.key)
+    url = blobs.redirect_url(found)
     if url is not None:
         # The URL expires.
         return Pulled(307, headers | {"Cache-Control": "no-store", "Location": iri_to_uri(url), "Content-Length": "0"})

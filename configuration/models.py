@@ -68,6 +68,9 @@ def _check_s3(s3: Members) -> None:
     if "custom_domain" in s3 and not ("cloudfront_key_id" in s3 and "cloudfront_key" in s3):
         expected = "cloudfront_key_id and cloudfront_key beside it: the URLs of private blobs are always signed"
         s3.elements["custom_domain"].report(expected)
+    if "@" in str(s3.get("endpoint_url", "")):
+        # Messages and redirects have the endpoint.
+        s3.elements["endpoint_url"].report("a URL without a user, access_key and secret_key beside it", "a URL with one")
     for one, other in (("access_key", "secret_key"), ("secret_key", "access_key")):
         if one in s3 and other not in s3:
             s3.element.below(other).report(f"the one that belongs to {one}", "nothing")

@@ -68,8 +68,12 @@ class Bucket:
         with suppress(FileNotFoundError):
             self.head(key)
             raise KeyTakenError(f"the key {key} has an object already")
-        with self.asked(key):
-            call(**named)
+        try:
+            with self.asked(key):
+                call(**named)
+        except CloudError as error:
+            if not self._is_written(key, nonce, error):
+                raise
 
     def _is_written(self, key: str, nonce: str, error: Exception) -> bool:
         """Tell whether an attempt whose answer was lost has made the object."""

@@ -138,6 +138,24 @@ def test_a_server_without_conditions_is_asked_before_each_write(
     ]
 
 
+def test_a_lost_answer_of_a_server_without_conditions_is_no_failure(
+    s3: RegistryS3Storage, store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, key = s3.bucket.client, new_key()
+    monkeypatch.setattr(s3_bucket, "_without_conditions", {(s3.endpoint_url, s3.bucket_name)})
+    complete = client.complete_multipart_upload
+
+    def repeat(**parameters: Any) -> Any:
+        complete(**parameters)
+        raise ClientError({"Error": {"Code": "NoSuchUpload"}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "Complete")
+
+    monkeypatch.setattr(client, "complete_multipart_upload", repeat)
+
+    store.write(key, io.BytesIO(bytes(PART_BYTES + 1)))
+
+    assert store.size(key) == PART_BYTES + 1
+
+
 def without_conditions(call: Any) -> Any:
     """Return the call as a server takes it that does not know If-None-Match."""
 

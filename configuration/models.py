@@ -70,7 +70,8 @@ def _check_s3(s3: Members) -> None:
         s3.elements["custom_domain"].report(expected)
     if "@" in str(s3.get("endpoint_url", "")):
         # Messages and redirects have the endpoint.
-        s3.elements["endpoint_url"].report("a URL without a user, access_key and secret_key beside it", "a URL with one")
+        expected = "a URL without a user, access_key and secret_key beside it"
+        s3.elements["endpoint_url"].report(expected, "a URL with one")
     for one, other in (("access_key", "secret_key"), ("secret_key", "access_key")):
         if one in s3 and other not in s3:
             s3.element.below(other).report(f"the one that belongs to {one}", "nothing")

@@ -65,6 +65,7 @@ FIRST = (
     "stress",
     "security/test_memory.py",
     "clients/test_slow_clients.py",
+    "clients/test_cluster.py",
     "collector/test_two_servers.py",
     "faults",
     "fuzz",

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,11 @@ import yaml
 from configuration import load
 from registry_project import BASE_DIR
 
-COMPOSE_FILES = ["docker-compose.yml", "docker-compose.traefik.yml"]
+COMPOSE_FILES = ["docker-compose.yml", "docker-compose.traefik.yml", "docker-compose.cluster.yml"]
+# The replicas of the third keep nothing in files.
+ON_VOLUMES = COMPOSE_FILES[:2]
+CLUSTER = COMPOSE_FILES[2]
+BEHIND_TRAEFIK = COMPOSE_FILES[1:]
 
 
 def instructions(name: str) -> list[str]:
@@ -60,7 +66,7 @@ def test_the_default_of_the_image_listens_on_the_port_that_is_exposed() -> None:
     assert instructions("EXPOSE") == [str(load(BASE_DIR / "config.container.yaml").server.port)]
 
 
-@pytest.mark.parametrize("compose_file", COMPOSE_FILES)
+@pytest.mark.parametrize("compose_file", ON_VOLUMES)
 def test_compose_names_every_volume_of_the_image(compose_file: str) -> None:
     targets = [volume.split(":")[1] for volume in registry_service(compose_file)["volumes"]]
 
@@ -101,10 +107,38 @@ def test_compose_kills_nothing_that_the_server_still_lets_end(compose_file: str)
         assert int(service["stop_grace_period"].removesuffix("s")) > int(promised[1])
 
 
-def test_traefik_waits_for_the_registry_when_it_stops() -> None:
-    (grace,) = [word for word in services("docker-compose.traefik.yml")["traefik"]["command"] if "graceTimeOut" in word]
+@pytest.mark.parametrize("compose_file", BEHIND_TRAEFIK)
+def test_traefik_waits_for_the_registry_when_it_stops(compose_file: str) -> None:
+    (grace,) = [word for word in services(compose_file)["traefik"]["command"] if "graceTimeOut" in word]
 
     assert 30 < int(grace.partition("=")[2].removesuffix("s")) < 40
+
+
+def test_the_replicas_of_a_cluster_have_no_folder() -> None:
+    assert [volume.split(":")[0] for volume in registry_service(CLUSTER)["volumes"]] == ["./config.yaml"]
+    assert registry_service(CLUSTER)["deploy"]["replicas"] == 2
+
+
+def test_the_configuration_of_a_cluster_needs_only_its_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = registry_service(CLUSTER)["environment"]
+    for name, value in environment.items():
+        monkeypatch.setenv(name, re.sub(r"\$\{.*?\}", "s" * 64, value))
+    shutil.copy(BASE_DIR / "config.cluster.yaml", tmp_path / "config.yaml")
+
+    loaded = load(tmp_path / "config.yaml")
+
+    assert loaded.warnings == ()
+    assert loaded.auth.keys == "database"
+    assert [str(proxy) for proxy in loaded.server.trusted_proxies] == proxy_subnets()
+
+
+def test_nothing_but_traefik_publishes_a_port_of_a_cluster() -> None:
+    assert [name for name, service in services(CLUSTER).items() if "ports" in service] == ["traefik"]
+
+
+def proxy_subnets() -> list[str]:
+    networks = yaml.safe_load((BASE_DIR / CLUSTER).read_text())["networks"]
+    return [part["subnet"] for part in networks["proxy"]["ipam"]["config"]]
 
 
 def test_the_image_installs_only_what_has_a_known_hash() -> None:

@@ -107,6 +107,10 @@ class _Window:
         self._send_rate._window = None  # noqa: SLF001
 
 
+class UnreadableFileError(Exception):
+    """A file of a body can't be read, and another response is still possible."""
+
+
 class RegistryResponse(Response):
     """gunicorn's response, with the head sent together with the first bytes of the body."""
 
@@ -125,6 +129,8 @@ class RegistryResponse(Response):
         self.status_code: int | None = None
         self.request_id = ""
         self.is_complete = False
+        # Django leaves it to the server to omit the body of HEAD: gunicorn would log a warning for each.
+        self._omits_body_warned = True
 
     def send_100_continue(self) -> None:
         """Send 100 Continue, once, if the client waits for it."""
@@ -187,7 +193,10 @@ class RegistryResponse(Response):
         self.is_complete = True
 
     def write_file(self, respiter: FileWrapper) -> None:
-        """Send Content-Length bytes of the file from its position. Raises OSError if it is shorter."""
+        """Send Content-Length bytes of the file from its position.
+
+        Raises OSError, also if the file is shorter; UnreadableFileError if no byte of the head was sent.
+        """
         if self._omits_body:
             self.send_headers()
             return
@@ -200,9 +209,12 @@ class RegistryResponse(Response):
         descriptor = respiter.filelike.fileno()
         offset = os.lseek(descriptor, 0, os.SEEK_CUR)
         if size <= SMALL_BYTES:
-            data = os.pread(descriptor, size, offset)
+            try:
+                data = os.pread(descriptor, size, offset)
+            except OSError as error:
+                raise UnreadableFileError(error.strerror) from error
             if len(data) != size:
-                raise OSError(f"the file has {len(data)} bytes instead of {size}")
+                raise UnreadableFileError(f"the file has {len(data)} bytes instead of {size}")
             self._send(data)
             self.sent += size
         else:

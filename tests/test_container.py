@@ -114,6 +114,29 @@ def test_traefik_waits_for_the_registry_when_it_stops(compose_file: str) -> None
     assert 30 < int(grace.partition("=")[2].removesuffix("s")) < 40
 
 
+@pytest.mark.parametrize("compose_file", BEHIND_TRAEFIK)
+def test_traefik_keeps_a_registry_whose_storage_does_not_answer(compose_file: str) -> None:
+    """Traefik routes only to containers that docker calls healthy; /health includes the storage, /livez does not."""
+    check = registry_service(compose_file)["healthcheck"]
+
+    assert "'/livez'" in check["test"][-1]
+    assert check["interval"] == "5s"
+
+
+@pytest.mark.parametrize("compose_file", BEHIND_TRAEFIK)
+def test_traefik_sees_the_address_of_each_client(compose_file: str) -> None:
+    """Into a network without IPv6, docker forwards clients of [::] from the address of its bridge."""
+    assert [port.split(":")[0] for port in services(compose_file)["traefik"]["ports"]] == ["0.0.0.0", "0.0.0.0"]
+
+
+def test_only_downloads_reach_the_s3_server_from_outside() -> None:
+    s3 = services(CLUSTER)["s3"]
+
+    (rule,) = [label for label in s3["labels"] if ".rule=" in label]
+    assert rule.endswith("&& Method(`GET`)")
+    assert {"-ip.bind=127.0.0.1", "-s3.ip.bind=0.0.0.0", "-s3.iam=false"} <= set(s3["command"])
+
+
 def test_the_replicas_of_a_cluster_have_no_folder() -> None:
     assert [volume.split(":")[0] for volume in registry_service(CLUSTER)["volumes"]] == ["./config.yaml"]
     assert registry_service(CLUSTER)["deploy"]["replicas"] == 2

@@ -7,6 +7,7 @@ A process locks the first file that no living process has locked, and counts on 
 process loses nothing, and there are never more files than there were processes at once.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -48,7 +49,7 @@ class CellFile:
             if self._descriptor is None:
                 self._take()
             return self._places[key] if key in self._places else self._add(key)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             logger.warning("this process is missing in /metrics: %s", error)
             self._is_lost, self.values = True, memoryview(bytearray(_BYTES)).cast("d")
             return 0
@@ -88,7 +89,11 @@ class CellFile:
         index = len(self._places) + 1
         if index == MAX_CELLS or self._descriptor is None:
             return 0
-        os.pwrite(self._descriptor, json.dumps(key).encode() + b"\n", os.fstat(self._descriptor).st_size)
+        line, end = json.dumps(key).encode() + b"\n", os.fstat(self._descriptor).st_size
+        if os.pwrite(self._descriptor, line, end) < len(line):
+            # A full disk took a part of it, behind which no other line could be read.
+            os.ftruncate(self._descriptor, end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._places[key] = index
         return index
 

@@ -1,5 +1,6 @@
 """A disk that fails: the push is refused with a 503, its session goes on, and nothing half-written is published."""
 
+import json
 import re
 from pathlib import Path
 
@@ -108,3 +109,21 @@ def test_an_object_that_the_disk_does_not_delete_waits_for_the_next_run(
     assert (failed.status, done.status) == (1, 0), failed.output
     assert registry.keys()["trash"] == set()
     assert commands.run("fsck", "--deep").output == "no problems\n"
+
+
+@pytest.mark.client("strace")
+def test_a_small_blob_that_can_not_be_read_is_an_error_and_not_a_lost_connection(
+    registry: Registry, alice: Pusher, parts: tuple[bytes, bytes], tmp_path: Path
+) -> None:
+    alice.upload_whole(parts[0])
+    (stored,) = [blob for blob in registry.blobs() if blob.digest == digest_of(parts[0])]
+    (worker,) = registry.workers()
+
+    with traced(
+        worker, tmp_path / "trace", "-P", str(stored.file), "-e", "trace=pread64", "-e", "inject=pread64:error=EIO"
+    ):
+        failed = alice.send("GET", f"blobs/{stored.digest}")
+
+    assert failed.status == 500
+    assert json.loads(failed.body)["errors"][0]["code"] == "UNKNOWN"
+    assert alice.send("GET", f"blobs/{stored.digest}").body == parts[0]

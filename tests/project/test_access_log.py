@@ -193,6 +193,16 @@ def test_a_probe_is_logged_only_when_something_is_wrong(server: LoggingServer) -
     assert good.headers["X-Request-Id"] not in server.log_file.read_text()
 
 
+def test_a_probe_by_head_leaves_no_line(server: LoggingServer) -> None:
+    for path in ("/health", "/readyz", "/livez"):
+        answer = server.request("HEAD", path)
+        assert (answer.status, answer.body) == (200, b"")
+    with Talk(server) as talk:
+        server.line_of(talk.ask("GET", "/nothing-there"))
+
+    assert "gunicorn.http.wsgi" not in server.log_file.read_text()
+
+
 def test_no_line_holds_a_secret(server: LoggingServer) -> None:
     authorization, secret = bearer(server), "s3cr3t"
     form = f"grant_type=refresh_token&refresh_token={secret}".encode()

@@ -162,3 +162,24 @@ def test_threads_lose_no_addition(counting: Path) -> None:
         sys.setswitchinterval(interval)
 
     assert numbers(counting) == {A: 160_000}
+
+
+def test_half_a_name_on_a_full_disk_leaves_the_other_numbers_readable(
+    counting: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    Cell(A).add()
+    whole = os.pwrite
+    monkeypatch.setattr(cells.os, "pwrite", lambda descriptor, data, at: whole(descriptor, data[:5], at))
+
+    Cell(B).add()
+
+    assert numbers(counting) == {A: 1}
+    assert "this process is missing in /metrics: [Errno 28]" in caplog.text
+
+
+def test_a_damaged_file_costs_only_the_numbers_of_its_process(counting: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (counting / "1").write_bytes(bytes(cells._BYTES) + b'["x["y"]\n')
+
+    Cell(A).add()
+
+    assert "this process is missing in /metrics" in caplog.text

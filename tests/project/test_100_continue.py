@@ -41,12 +41,13 @@ class OneConnectionWorker:
 
     def __init__(self, sock: socket.socket) -> None:
         self.pool = RecordingPool()
+        settings = frozen(Config())
         self.connection = Connection(
-            frozen(Config()), sock, CLIENT, ("registry", 80), self.pool, peer=PEER, opened=OpenConnections(10)
+            settings, sock, CLIENT, ("registry", 80), self.pool, peer=PEER, opened=OpenConnections(10)
         )
         self._worker: Any = Worker.__new__(Worker)
         self._worker.tpool, self._worker.wsgi, self._worker.alive = self.pool, _echo, True
-        self._worker._request_ids, self._worker._log_access = request_ids(), None
+        self._worker._request_ids, self._worker._log_access, self._worker._settings = request_ids(), None, settings
 
     def serve(self) -> None:
         """Serve the next request."""

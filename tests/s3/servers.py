@@ -128,7 +128,8 @@ class SeaweedFS(S3Server):
             # It tells its maker how many servers there are unless it is told not to.
             "-master.telemetry=false",
             "-master.volumeSizeLimitMB=64",
-            "-volume.max=200",
+            # Each bucket takes some volumes.
+            "-volume.max=5000",
             "-s3",
             f"-s3.port={self.port}",
             f"-s3.port.grpc={free_port()}",

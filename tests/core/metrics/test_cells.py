@@ -169,7 +169,7 @@ def test_half_a_name_on_a_full_disk_leaves_the_other_numbers_readable(
 ) -> None:
     Cell(A).add()
     whole = os.pwrite
-    monkeypatch.setattr(cells.os, "pwrite", lambda descriptor, data, at: whole(descriptor, data[:5], at))
+    monkeypatch.setattr(os, "pwrite", lambda descriptor, data, at: whole(descriptor, data[:5], at))
 
     Cell(B).add()
 

@@ -32,7 +32,7 @@ class Actor:
             while not self.world.is_over.is_set():
                 self.rounds += 1
                 self._try()
-                self.world.is_over.wait(self.chance.random() * self.pause_seconds)
+                self.world.is_over.wait(self.chance.random() * self.pause_seconds * self.world.calm)
         finally:
             self.client.connection.close()
 

@@ -40,6 +40,8 @@ class World:
     is_over: threading.Event = field(default_factory=threading.Event)
     turns: int = 0
     """How often collectors have spun with a grace period and without one."""
+    calm: int = 1
+    """How many times longer than at first actors pause, phases last and collectors live, on a machine that is busy."""
 
     @property
     def is_sqlite(self) -> bool:

@@ -67,8 +67,8 @@ def run(world: World, seconds: float, is_enough: Callable[[], bool] = lambda: Tr
     """Let everybody act for `seconds`, and on until it is enough, then check everything.
 
     On a busy machine the same again is never enough: actors make more manifests due than a run removes in a phase, so
-    none reaches links. Hence each further turn is twice as long, and its actors pause for twice as long. What was wrong
-    is in the tally.
+    none reaches links. Hence each further turn is twice as long, and its actors act half as much. What was wrong is in
+    the tally.
     """
     furnish(world)
     actors = [kind(world, f"{kind.__name__.lower()}-{n}") for kind, number in CAST.items() for n in range(number)]

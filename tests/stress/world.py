@@ -41,7 +41,7 @@ class World:
     turns: int = 0
     """How often collectors have spun with a grace period and without one."""
     calm: int = 1
-    """How many times longer than at first actors pause, phases last and collectors live, on a machine that is busy."""
+    """How many times less actors act, and longer phases last and collectors live, than at first: on a busy machine."""
 
     @property
     def is_sqlite(self) -> bool:

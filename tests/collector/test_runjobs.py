@@ -1,6 +1,7 @@
 """`manage.py runjobs`, and the thread in each worker that starts it."""
 
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -84,3 +85,27 @@ def test_a_worker_that_stops_takes_its_jobs_along(tmp_path: Path) -> None:
         scheduler.stop()
 
         assert file.readline() == ""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("by", "complaints"), [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
+def test_a_job_told_to_stop_before_it_has_a_handler_is_no_error(
+    by: signal.Signals, complaints: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = iter([True])
+    is_over = threading.Event()
+
+    def is_anything_due() -> bool:
+        is_due = next(answers, False)
+        if not is_due:
+            is_over.set()
+        return is_due
+
+    monkeypatch.setattr(due, "is_anything_due", is_anything_due)
+    command = [sys.executable, "-c", f"import os; os.kill(os.getpid(), {by.value})"]
+    scheduler = Scheduler(command, interval_seconds=0.01)
+    scheduler.start()
+
+    assert is_over.wait(60)
+    scheduler.stop()
+    assert caplog.messages.count("jobs ended with an error") == complaints

@@ -159,10 +159,11 @@ def test_the_loop_resets_the_connection_of_a_slow_download(tmp_path: Path) -> No
     worker: Any = Worker.__new__(Worker)
     worker.wsgi, worker.alive, worker.tmp = application, True, SimpleNamespace(notify=lambda: None)
     worker._request_ids, worker._log_access, worker._next_rate_check = request_ids(), None, 0.0
+    worker._settings = frozen(Config())
     worker.tpool = pool = Pool(1, 10, worker.handle)
     with line() as (near, far):
         connection = Connection(
-            frozen(Config()), near, CLIENT, ("registry", 80), pool, peer=PEER, opened=OpenConnections(10)
+            worker._settings, near, CLIENT, ("registry", 80), pool, peer=PEER, opened=OpenConnections(10)
         )
         connection.send_rate = SendRate(near, PEER, clock)
         pool.watch(connection)

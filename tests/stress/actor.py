@@ -1,6 +1,7 @@
 """What every actor has: a thread, a connection and random numbers of its own."""
 
 import json
+import time
 from collections.abc import Callable
 
 from tests.images import manifest
@@ -31,8 +32,11 @@ class Actor:
         try:
             while not self.world.is_over.is_set():
                 self.rounds += 1
+                began_at = time.monotonic()
                 self._try()
-                self.world.is_over.wait(self.chance.random() * self.pause_seconds)
+                # By the length of the round: where that takes seconds, longer pauses alone would change little.
+                rest = (self.world.calm - 1) * (time.monotonic() - began_at)
+                self.world.is_over.wait(self.chance.random() * self.pause_seconds + rest)
         finally:
             self.client.connection.close()
 

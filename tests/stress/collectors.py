@@ -52,7 +52,7 @@ class Collectors:
     def _kill_now_and_then(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         """Kill child after child; the parent ends only when one ended by itself."""
         chance = self._world.chance(folder.name)
-        patience = 1
+        patience = min(self._world.calm, MAX_PATIENCE)
         assert process.stdout is not None
         while not self._is_over.is_set():
             line = process.stdout.readline()

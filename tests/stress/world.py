@@ -40,6 +40,8 @@ class World:
     is_over: threading.Event = field(default_factory=threading.Event)
     turns: int = 0
     """How often collectors have spun with a grace period and without one."""
+    calm: int = 1
+    """How many times less actors act, and longer phases last and collectors live, than at first: on a busy machine."""
 
     @property
     def is_sqlite(self) -> bool:

@@ -6,6 +6,7 @@ a job.
 
 import logging
 import random
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -104,7 +105,8 @@ class Scheduler:
         status = self._child.wait()
         with self._lock:
             self._child = None
-        # A process that exits with FAILED has logged why; a killed one has not.
-        if status not in (0, due.FAILED):
+        # A process that exits with FAILED has logged why; a killed one has not. One that SIGTERM ended was told to
+        # stop, by `stop` or with the whole service, before it had a handler or after: with one it exits with 0.
+        if status not in (0, due.FAILED, -signal.SIGTERM):
             JOBS.labels("process", "failed").add()
             logger.warning("jobs ended with an error", extra={"status": status})

@@ -45,9 +45,12 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Pushed:
     place = SQLitePlace(tmp_path_factory.mktemp("pushed"))
     place.start()
     try:
-        return Pushed(place.folder, fill(place))
+        image = fill(place)
     finally:
         place.end()
+    # Tests copy the file alone.
+    assert not place.file.with_name(f"{FILE}-wal").exists()
+    return Pushed(place.folder, image)
 
 
 @pytest.fixture

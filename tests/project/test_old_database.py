@@ -53,7 +53,7 @@ def said_by_a_start(place: Place) -> str:
 
 
 def remove_log(place: Place) -> None:
-    """Remove the write-ahead log, which a thread that still had a connection at the end leaves behind."""
+    """Remove the write-ahead log, which a server that was killed leaves behind."""
     for suffix in ("-wal", "-shm"):
         (place.folder / f"registry.sqlite3{suffix}").unlink(missing_ok=True)
 
@@ -85,6 +85,7 @@ def test_an_empty_database_beside_a_full_storage_is_recognised(place: Place) -> 
 def test_a_clean_stop_is_none(place: Place) -> None:
     place.end()
 
+    assert not (place.folder / "registry.sqlite3-wal").exists()
     assert SAID not in said_by_a_start(place)
 
 

@@ -15,7 +15,7 @@ from gunicorn.http.wsgi import FileWrapper
 
 from server.connection import frozen
 from server.pool import CrowdedError, Pool
-from server.response import SMALL_BYTES, RegistryResponse, SendRate
+from server.response import SMALL_BYTES, RegistryResponse, SendRate, UnreadableFileError
 from tests.project.wire import PEER, CountingPool
 
 PATIENCE_SECONDS = 60
@@ -243,11 +243,12 @@ def test_the_head_of_a_file_is_sent_without_it(tmp_path: Path) -> None:
     assert body == b""
 
 
-@pytest.mark.parametrize("size", [1000, SMALL_BYTES + 1])
-def test_a_file_shorter_than_content_length_raises(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize(("size", "error"), [(1000, UnreadableFileError), (SMALL_BYTES + 1, OSError)])
+def test_a_file_shorter_than_content_length_raises(tmp_path: Path, size: int, error: type[Exception]) -> None:
+    """Of a small one no byte of the head was sent, so that another response is possible."""
     (tmp_path / "file").write_bytes(LARGE[: size - 1])
 
-    with pytest.raises(OSError, match="the file"):
+    with pytest.raises(error, match="the file"):
         file_answer(tmp_path / "file", {"Content-Length": str(size)})
 
 

@@ -95,11 +95,15 @@ def when_ready(server: Arbiter) -> None:
 
 
 def on_exit(server: Arbiter) -> None:
-    """Stop a running import, and remove what was counted."""
+    """Stop a running import, remove what was counted, and leave a database file that is complete."""
     if hasattr(server, "metrics_folder"):
         server.metrics_folder.remove()
     if hasattr(server, "reload_of_configuration"):
         server.reload_of_configuration.stop()
+    if hasattr(server, "said_at_start"):
+        from core.db import setup
+
+        setup.checkpoint()
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:

@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
 
-from core.db.setup import START_LOCK, UNFINISHED_COPY
+from core.db.setup import START_LOCK, UNFINISHED_COPY, postgresql_url
 from database_copy.errors import CopyError, InUseError
 from database_copy.tables import Table
 
@@ -141,9 +141,7 @@ def without_password(url: str) -> str:
         values = {}
     if not values.get("NAME"):
         raise CopyError("--to: expected a URL as postgresql://user:password@host:5432/name")
-    user = f"{values['USER']}@" if values.get("USER") else ""
-    port = f":{values['PORT']}" if values.get("PORT") else ""
-    return f"postgresql://{user}{values.get('HOST', '')}{port}/{values['NAME']}"
+    return postgresql_url(values)
 
 
 def make_tables(url: str) -> None:

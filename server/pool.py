@@ -103,10 +103,6 @@ class Pool(Generic[ConnectionT]):
         self._parked = self._calls = 0
         # All threads but the parked; those in epoll or about to be; those whose slot is released.
         self._count = self._waiting = self._released = 0
-        # Threads that have not run `at_end` yet, the parked too.
-        self._alive = 0
-        self._has_died = threading.Condition(self._lock)
-        self._is_over = False
         # At shutdown it becomes readable for every thread.
         self._end = os.eventfd(0, os.EFD_CLOEXEC)
         self._epoll.register(self._end, select.EPOLLIN)
@@ -201,16 +197,6 @@ class Pool(Generic[ConnectionT]):
         """End each thread after its current request; gunicorn has waited for those already."""
         os.eventfd_write(self._end, 1)
 
-    def join(self, seconds: float) -> None:
-        """After `shutdown`, wait at most `seconds` for the threads' `at_end`: daemons end with the process otherwise.
-
-        Takes the lock, so unlike `shutdown` it is not for signal handlers.
-        """
-        with self._lock:
-            self._is_over = True
-            self._spare.notify_all()
-            self._has_died.wait_for(lambda: not self._alive, seconds)
-
     def _add_thread(self) -> None:
         """Start a thread, or call a parked one back, if none waits and a slot is free; needs the lock."""
         if self._waiting or self._count - self._released >= self._threads:
@@ -225,20 +211,10 @@ class Pool(Generic[ConnectionT]):
             except (RuntimeError, MemoryError):
                 # The system is out of threads: those that exist serve all connections.
                 return
-        self._alive += 1
         self._count += 1
         self._waiting += 1
 
     def _work(self) -> None:
-        try:
-            self._serve_all()
-            self._at_end()
-        finally:
-            with self._lock:
-                self._alive -= 1
-                self._has_died.notify()
-
-    def _serve_all(self) -> None:
         while (connection := self._next()) is not None:
             try:
                 if self._serve(connection):
@@ -248,6 +224,7 @@ class Pool(Generic[ConnectionT]):
                 logger.exception("a connection could not be served")
             if self._is_surplus() and not self._is_called_back():
                 break
+        self._at_end()
 
     def _next(self) -> ConnectionT | None:
         """Wait for the next connection to serve; None means shutdown."""
@@ -287,9 +264,8 @@ class Pool(Generic[ConnectionT]):
         """Park the thread for a while: a new one costs a millisecond for its database connection."""
         with self._spare:
             self._parked += 1
-            self._spare.wait_for(lambda: self._calls > 0 or self._is_over, self._spare_seconds)
+            is_called = self._spare.wait_for(lambda: self._calls > 0, self._spare_seconds)
             self._parked -= 1
-            is_called = self._calls > 0
             self._calls -= is_called
             return is_called
 

@@ -50,8 +50,6 @@ NO_ROOM_SECONDS = 0.1
 IDLE_CHECK_SECONDS = 0.5
 # How long to wait in total for the unread rest of a body.
 DISCARD_SECONDS = 5.0
-# How long a stop waits for idle threads: the last connection that closes brings the log of SQLite into its file.
-JOIN_SECONDS = 2.0
 
 # From malloc.h.
 _M_ARENA_MAX = -8
@@ -119,11 +117,6 @@ class Worker(ThreadWorker):
         # `systemctl kill -s HUP` signals every process of the service; only the master reloads.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         early_signals.deliver()
-
-    def run(self) -> None:
-        """Serve until the worker stops, then let its threads close their database connections."""
-        super().run()
-        self.tpool.join(JOIN_SECONDS)
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
         """Start or stop to accept; a worker that stops closes its listeners at once.

@@ -1,9 +1,11 @@
 """Prepare the database at start: connect, compare its schema with this version's, migrate under a lock."""
 
 import fcntl
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
@@ -14,6 +16,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from core.db.sqlite3.base import make_file
 from core.lock_file import open_lock_file
 from core.start_error import StartError
+
+logger = logging.getLogger(__name__)
 
 # Any number that no other program takes as a lock in the same database; these are the letters "regi".
 START_LOCK = 0x72656769
@@ -42,6 +46,23 @@ def prepared() -> Iterator[None]:
                 yield
         finally:
             connections.close_all()
+
+
+def checkpoint() -> None:
+    """Let SQLite move what its log still has into the database, so that the file alone is complete.
+
+    SQLite does so when the last connection is closed; a process that ends or is killed with an open one leaves the log.
+    """
+    if connection.vendor != "sqlite" or not os.path.exists(f"{connection.settings_dict['NAME']}-wal"):  # noqa: PTH110 - a string all along
+        return
+    try:
+        with connection.cursor() as cursor:
+            # Opens the log, which the close then moves.
+            cursor.execute("SELECT 1 FROM sqlite_master LIMIT 1")
+    except DatabaseError as error:
+        logger.warning("the log of SQLite stays beside the database: %s", error)
+    finally:
+        connection.close()
 
 
 def lock_until_commit() -> None:
@@ -126,11 +147,14 @@ def _explained(*expected: type[Exception]) -> Iterator[None]:
 def where() -> str:
     """Return the database's URL without its password."""
     values = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{values['NAME']}"
-    user = f"{values['USER']}@" if values["USER"] else ""
-    port = f":{values['PORT']}" if values["PORT"] else ""
-    return f"{connection.vendor}://{user}{values['HOST']}{port}/{values['NAME']}"
+    return f"sqlite:///{values['NAME']}" if connection.vendor == "sqlite" else postgresql_url(values)
+
+
+def postgresql_url(values: Mapping[str, Any]) -> str:
+    """Return the URL of Django's settings of a PostgreSQL, without its password."""
+    user = f"{values['USER']}@" if values.get("USER") else ""
+    port = f":{values['PORT']}" if values.get("PORT") else ""
+    return f"postgresql://{user}{values.get('HOST', '')}{port}/{values['NAME']}"
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 import os
 import re
 import shutil
+import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -87,6 +90,17 @@ def test_a_clean_stop_is_none(place: Place) -> None:
 
     assert not (place.folder / "registry.sqlite3-wal").exists()
     assert SAID not in said_by_a_start(place)
+
+
+def test_a_stop_leaves_a_complete_file_also_when_workers_were_killed(place: Place) -> None:
+    for worker in place.workers():
+        os.kill(worker, signal.SIGKILL)
+
+    place.end()
+
+    assert not (place.folder / "registry.sqlite3-wal").exists()
+    with closing(sqlite3.connect(place.folder / "registry.sqlite3")) as database:
+        assert database.execute("SELECT name FROM distribution_tag").fetchall() == [("v1",)]
 
 
 def test_a_crash_in_the_middle_of_an_upload_is_none(place: Place) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -573,21 +572,3 @@ def _until(is_so: Callable[[], bool]) -> None:
             return
         pause.wait(0.01)
     pytest.fail("it never came to that")
-
-
-def test_a_join_waits_until_each_thread_has_ended() -> None:
-    ended: list[bool] = []
-
-    def end() -> None:
-        time.sleep(0.2)
-        ended.append(True)
-
-    pool: Pool[Task] = Pool(1, 10, lambda _: False, end)
-    # A thread that has nothing to do.
-    with pool._lock:
-        pool._add_thread()
-
-    pool.shutdown()
-    pool.join(10)
-
-    assert ended == [True]

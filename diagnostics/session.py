@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from diagnostics.connection import Answer, Client
+from distribution.protocol import spec
+from distribution.protocol.digest import Digest, new_hash
 
 CHUNK_BYTES = 1024 * 1024
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 EMPTY_CONFIG = b"{}"
 _TOKEN = re.compile(r"[!-~]+")
 
@@ -25,19 +26,16 @@ class Layer:
     def __init__(self, size: int) -> None:
         self.size = size
         self._seed = os.urandom(16)
-        self.digest = f"sha256:{self._hash()}"
+        running = new_hash()
+        for piece in self.pieces():
+            running.update(piece)
+        self.digest = Digest("sha256", running.hexdigest())
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the bytes, at most CHUNK_BYTES at once."""
         for start in range(0, self.size, CHUNK_BYTES):
             seed = self._seed + start.to_bytes(8, "big")
             yield hashlib.shake_128(seed).digest(min(CHUNK_BYTES, self.size - start))
-
-    def _hash(self) -> str:
-        running = hashlib.sha256()
-        for piece in self.pieces():
-            running.update(piece)
-        return running.hexdigest()
 
 
 @dataclass
@@ -91,17 +89,10 @@ def manifest_of(layer: Layer) -> bytes:
     """Return the manifest of an image with this one layer."""
     document = {
         "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": {
-            "mediaType": "application/vnd.oci.empty.v1+json",
-            "digest": digest_of(EMPTY_CONFIG),
-            "size": len(EMPTY_CONFIG),
-        },
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer.digest, "size": layer.size}],
+        "mediaType": spec.OCI_MANIFEST,
+        "config": {"mediaType": spec.OCI_EMPTY, "digest": str(Digest.of(EMPTY_CONFIG)), "size": len(EMPTY_CONFIG)},
+        "layers": [
+            {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": str(layer.digest), "size": layer.size}
+        ],
     }
     return json.dumps(document).encode()
-
-
-def digest_of(content: bytes) -> str:
-    """Return `sha256:<hex>`."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -1,13 +1,14 @@
 """Push and pull: body limits, buffering, timeouts, Location, and bodies that arrive unchanged."""
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from diagnostics.connection import PIECE_BYTES, Answer, BrokenError, Client, place_of
 from diagnostics.finding import Finding, UnusableError
-from diagnostics.session import CHUNK_BYTES, EMPTY_CONFIG, MANIFEST, Layer, Session, digest_of, manifest_of
+from diagnostics.session import CHUNK_BYTES, EMPTY_CONFIG, Layer, Session, manifest_of
+from distribution.protocol import spec
+from distribution.protocol.digest import Digest, new_hash
 
 TAG = "checkregistry"
 EARLY_ANSWER_SECONDS = 10
@@ -25,7 +26,7 @@ def check_transfers(session: Session) -> Iterator[Finding]:
     yield _about_buffering(session)
     layer = Layer(session.layer_bytes)
     yield from _push_in_chunks(session, layer)
-    _push_whole(session, EMPTY_CONFIG, digest_of(EMPTY_CONFIG))
+    _push_whole(session, EMPTY_CONFIG)
     yield from _push_with_pause(session)
     yield from _push_and_pull_manifest(session, layer)
     yield from _pull(session, layer)
@@ -34,7 +35,7 @@ def check_transfers(session: Session) -> Iterator[Finding]:
 def _about_buffering(session: Session) -> Finding:
     """Send the first part of a body without a token: the registry refuses it at once, if it sees the request."""
     client = Client(session.client.url.geturl(), session.tls, EARLY_ANSWER_SECONDS)
-    target = f"/v2/{session.repository}/blobs/uploads/?digest={digest_of(b'')}"
+    target = f"/v2/{session.repository}/blobs/uploads/?digest={Digest.of(b'')}"
     try:
         answer = client.send("POST", target, body=[bytes(CHUNK_BYTES)], length=session.layer_bytes)
     except BrokenError as error:
@@ -91,8 +92,8 @@ def _push_with_pause(session: Session) -> Iterator[Finding]:
         yield Finding("timeout", f"{what} is answered {answer.status}", _TIMEOUT)
 
 
-def _push_whole(session: Session, content: bytes, digest: str) -> None:
-    target = f"/v2/{session.repository}/blobs/uploads/?digest={digest}"
+def _push_whole(session: Session, content: bytes) -> None:
+    target = f"/v2/{session.repository}/blobs/uploads/?digest={Digest.of(content)}"
     answer = _sent(session, "POST", target, [content], len(content), what="a small blob")
     if answer.status != 201:
         raise UnusableError(_refused("a small blob", answer))
@@ -100,15 +101,16 @@ def _push_whole(session: Session, content: bytes, digest: str) -> None:
 
 def _push_and_pull_manifest(session: Session, layer: Layer) -> Iterator[Finding]:
     payload = manifest_of(layer)
+    digest = str(Digest.of(payload))
     target = f"/v2/{session.repository}/manifests/{TAG}"
-    headers = session.bearer | {"Content-Type": MANIFEST}
+    headers = session.bearer | {"Content-Type": spec.OCI_MANIFEST}
     answer = session.client.send("PUT", target, headers, [payload], len(payload))
     if answer.status != 201:
         raise UnusableError(_refused("a manifest", answer))
-    session.pushed.append(digest_of(payload))
-    answer = session.client.send("GET", target, session.bearer | {"Accept": MANIFEST})
+    session.pushed.append(digest)
+    answer = session.client.send("GET", target, session.bearer | {"Accept": spec.OCI_MANIFEST})
     if answer.status == 200 and answer.body == payload:
-        is_named = answer.headers.get("docker-content-digest") == digest_of(payload)
+        is_named = answer.headers.get(spec.CONTENT_DIGEST_HEADER.lower()) == digest
         lost = Finding("headers", "the answer has lost Docker-Content-Digest", _UNCHANGED)
         yield Finding("pull", "the manifest comes back unchanged") if is_named else lost
         return
@@ -118,7 +120,7 @@ def _push_and_pull_manifest(session: Session, layer: Layer) -> Iterator[Finding]
 def _pull(session: Session, layer: Layer) -> Iterator[Finding]:
     """Pull the layer, whole and by a range."""
     target = f"/v2/{session.repository}/blobs/{layer.digest}"
-    running = hashlib.sha256()
+    running = new_hash()
     try:
         with session.client.exchange("GET", target, session.bearer) as (answer, stream):
             if answer.status in (302, 303, 307, 308):
@@ -134,7 +136,7 @@ def _pull(session: Session, layer: Layer) -> Iterator[Finding]:
     except BrokenError as error:
         yield Finding("pull", f"a layer is cut off: {error}", _TIMEOUT)
         return
-    if f"sha256:{running.hexdigest()}" != layer.digest:
+    if running.hexdigest() != layer.digest.encoded:
         yield Finding("pull", f"a layer comes back changed, or not at all ({answer.status})", _UNCHANGED)
         return
     ranged = session.client.send("GET", target, session.bearer | {"Range": "bytes=1-4"})

@@ -49,6 +49,19 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes of an object, from `first` up to `end`."""
+
+    key: str
+    first: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        return self.end - self.first
+
+
+@dataclass(frozen=True, slots=True)
 class UnfinishedWrite:
     """A write that began at `begun_at`; its parts take space, and no object shows them."""
 

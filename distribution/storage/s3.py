@@ -18,10 +18,10 @@ from botocore.config import Config
 from storages.backends.s3 import S3Storage
 
 from core.failpoints import failpoint
-from distribution.storage.cloud import CloudError, CloudStorage, Piece, UnfinishedWrite
+from distribution.storage.cloud import CloudError, CloudStorage, Piece, Span, UnfinishedWrite
 from distribution.storage.s3_bucket import Bucket, Multipart, is_unsupported
 from distribution.storage.s3_faults import BEHIND_END
-from distribution.storage.s3_parts import MAX_PARTS, PART_BYTES, Span, fill, joined_parts, part_size
+from distribution.storage.s3_parts import MAX_PARTS, PART_BYTES, fill, joined_parts, part_size
 
 logger = logging.getLogger(__name__)
 
@@ -183,13 +183,8 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
             return
         for upload in (upload for page in found for upload in page.get("Uploads", ())):
             if upload["Initiated"] <= before:
-                abort = partial(self._abort, upload["Key"], upload["UploadId"])
+                abort = partial(bucket.abort, upload["Key"], upload["UploadId"])
                 yield UnfinishedWrite(f"objects/{upload['Key'].removeprefix(prefix)}", upload["Initiated"], abort)
-
-    def _abort(self, key: str, upload_id: str) -> None:
-        bucket = self.bucket
-        with bucket.asked():
-            bucket.client.abort_multipart_upload(Bucket=bucket.name, Key=key, UploadId=upload_id)
 
     # --- reading ---------------------------------------------------------------------------------
     def open_at(self, name: str, offset: int, size: int | None) -> IO[bytes]:

@@ -14,9 +14,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from core.failpoints import failpoint
-from distribution.storage.cloud import CloudError, KeyTakenError
+from distribution.storage.cloud import CloudError, KeyTakenError, Span
 from distribution.storage.s3_faults import asking, code_of, status_of
-from distribution.storage.s3_parts import Span
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +47,11 @@ class Bucket:
         failpoint("upload.write")
         self.create(self.client.put_object, key, written.nonce, **written.options, **body)
         failpoint("upload.after_write")
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Abort a multipart upload."""
+        with self.asked():
+            self.client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
 
     def create(self, call: Callable[..., Any], key: str, nonce: str, **parameters: Any) -> None:
         """Make the object by `call`, unless the key has one. Raises KeyTakenError."""
@@ -144,8 +148,7 @@ class Multipart:
 
     def _abort(self) -> None:
         try:
-            with self._bucket.asked():
-                self._bucket.client.abort_multipart_upload(**self._upload)
+            self._bucket.abort(self._key, self._upload["UploadId"])
         except CloudError as error:
             if _code(error) != "NoSuchUpload":
                 logger.warning(

@@ -4,10 +4,9 @@ S3 takes at most 10,000 parts, each but the last of at least 5 MiB.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
-from distribution.storage.cloud import Piece, Reader
+from distribution.storage.cloud import Piece, Reader, Span
 
 MAX_PARTS = 10_000
 MIN_PART_BYTES = 5 * 1024 * 1024
@@ -43,19 +42,6 @@ def fill(reader: Reader, size: int, buffer: bytearray) -> bytearray:
         filled += got
     del buffer[filled:]
     return buffer
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Bytes of an object, from `first` up to `end`."""
-
-    key: str
-    first: int
-    end: int
-
-    @property
-    def size(self) -> int:
-        return self.end - self.first
 
 
 def joined_parts(pieces: Iterable[Piece], largest: int = MAX_COPY_BYTES) -> Iterator[list[Span]]:

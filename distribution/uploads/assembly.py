@@ -22,7 +22,7 @@ from distribution.models import Upload
 from distribution.protocol.digest import Digest, RunningHash
 from distribution.storage import trash
 from distribution.storage.blob_store import blob_store, new_key
-from distribution.storage.cloud import Piece
+from distribution.storage.cloud import Piece, Span
 from distribution.storage.local import CHUNK_BYTES
 from distribution.storage.stored_content import Content
 from distribution.uploads import chunks, leases, resumable_hash
@@ -44,21 +44,12 @@ ORDER BY segment.start
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Bytes of an object, from `first` up to `end`."""
-
-    key: str
-    first: int
-    end: int
-
-
 class JoinedReader:
     """Read spans of objects one after the other. Raises UNAVAILABLE, with the reason logged, when bytes are lost."""
 
-    def __init__(self, spans: list[_Span]) -> None:
+    def __init__(self, spans: list[Span]) -> None:
         self._spans = iter(spans)
-        self._span = _Span("", 0, 0)
+        self._span = Span("", 0, 0)
         self._left = 0
         self._file: IO[bytes] = io.BytesIO()
 
@@ -98,32 +89,28 @@ class _Stored:
     """An upload's bytes that count, as spans of objects, with their hash state and the start of the last chunk."""
 
     upload: Upload
-    spans: list[_Span]
+    spans: list[Span]
     hash_state: bytes | None
     chunk_start: int
     may_be_published: bool
 
-    def is_hashed(self, algorithm: str) -> bool:
-        """Return whether the hash state is that of all bytes."""
-        return resumable_hash.resume(self.hash_state, algorithm, self.upload.offset) is not None
-
-    def digest(self, algorithm: str) -> Digest:
-        """Return the digest of all bytes, which takes a pass over them when the hash state is unknown."""
+    def known_digest(self, algorithm: str) -> Digest | None:
+        """Return the digest of all bytes by the hash state, None if that takes a pass over them."""
         running = resumable_hash.resume(self.hash_state, algorithm, self.upload.offset)
-        return _digest_of(self.spans, algorithm) if running is None else Digest(algorithm, running.hexdigest())
+        return None if running is None else Digest(algorithm, running.hexdigest())
 
-    def without_repetition(self) -> Iterator[list[_Span]]:
+    def without_repetition(self) -> Iterator[list[Span]]:
         """Yield the bytes without a last chunk that was sent twice: all but that chunk, and only that chunk."""
         if self.chunk_start:
             yield list(self._between(0, self.chunk_start))
             yield list(self._between(self.chunk_start, self.upload.offset))
 
-    def _between(self, start: int, end: int) -> Iterator[_Span]:
+    def _between(self, start: int, end: int) -> Iterator[Span]:
         at = 0
         for span in self.spans:
             first, last = max(start - at, 0), min(end - at, span.end)
             if first < last:
-                yield _Span(span.key, first, last)
+                yield Span(span.key, first, last)
             at += span.end
 
 
@@ -138,9 +125,13 @@ def assemble(upload: Upload, claim: Claim, digest: Digest) -> Content:
     DIGEST_INVALID.
     """
     stored = _find(upload)
-    actual = stored.digest(digest.algorithm)
+    known = stored.known_digest(digest.algorithm)
+    actual = known or _digest_of(stored.spans, digest.algorithm)
     if actual == digest:
-        content = _in_place(stored, digest) or _joined(upload, claim, stored, digest)
+        content = _in_place(stored, digest)
+        # The stored hash state is the proof of the digest, as for an upload in one object.
+        if content is None and known and blob_store().is_cloud:
+            content = _joined(upload, claim, stored.spans, digest)
         return content or _copy(upload, claim, stored.spans, digest)
     for spans in stored.without_repetition():
         if _digest_of(spans, digest.algorithm) == digest:
@@ -156,7 +147,7 @@ def _find(upload: Upload) -> _Stored:
     if is_leased:
         raise chunks.range_error(upload)
     segment_rows = [row[4:] for row in rows if row[4]]
-    spans = [_Span(key, 0, size) for key, size, _ in segment_rows]
+    spans = [Span(key, 0, size) for key, size, _ in segment_rows]
     may_be_published = bool(is_free) and [bool(is_sealed) for _, _, is_sealed in segment_rows] == [False]
     return _Stored(upload, spans, hash_state, chunk_start, may_be_published)
 
@@ -180,18 +171,16 @@ def _in_place(stored: _Stored, digest: Digest) -> Content | None:
     return Content(key, size, digest, offset, None) if size == offset else None
 
 
-def _joined(upload: Upload, claim: Claim, stored: _Stored, digest: Digest) -> Content | None:
+def _joined(upload: Upload, claim: Claim, spans: list[Span], digest: Digest) -> Content | None:
     """Return the whole upload as one object that a cloud joined from those of its chunks, None when it can't.
 
-    The stored hash state is the proof of the digest, as for an upload in one object: no byte is read again.
+    No byte is read again.
     """
-    if not blob_store().is_cloud or not stored.is_hashed(digest.algorithm):
-        return None
     running = resumable_hash.start(digest.algorithm)
     place = transactions.run(_claim, upload, claim, running)
     failpoint("upload.after_assembly_claim")
-    growth = Growth(upload, claim, stored.upload.offset)
-    pieces = [Piece(span.key, span.end) for span in stored.spans]
+    growth = Growth(upload, claim, upload.offset)
+    pieces = [Piece(span.key, span.end) for span in spans]
     release_connection()
     try:
         is_joined = blob_store().join(pieces, place.key, lambda: growth.add(0))
@@ -214,7 +203,7 @@ def _joined(upload: Upload, claim: Claim, stored: _Stored, digest: Digest) -> Co
     return Content(place.key, size, digest, upload.offset, claim.lease)
 
 
-def _copy(upload: Upload, claim: Claim, spans: list[_Span], digest: Digest) -> Content:
+def _copy(upload: Upload, claim: Claim, spans: list[Span], digest: Digest) -> Content:
     """Copy the bytes, which have the digest, into one new object.
 
     Raises UNAVAILABLE when they no longer have it; what `Growth` raises, since the copy needs space too.
@@ -244,7 +233,7 @@ def _claim(upload: Upload, claim: Claim, running: RunningHash) -> Place:
     return Place(claim, key, running)
 
 
-def _digest_of(spans: list[_Span], algorithm: str) -> Digest:
+def _digest_of(spans: list[Span], algorithm: str) -> Digest:
     release_connection()
     running = resumable_hash.start(algorithm)
     with closing(JoinedReader(spans)) as joined:

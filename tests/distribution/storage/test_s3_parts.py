@@ -4,14 +4,13 @@ import io
 
 import pytest
 
-from distribution.storage.cloud import Piece
+from distribution.storage.cloud import Piece, Span
 from distribution.storage.s3_parts import (
     FIRST_BUFFER_BYTES,
     MAX_COPY_BYTES,
     MAX_PARTS,
     MIN_PART_BYTES,
     PART_BYTES,
-    Span,
     fill,
     joined_parts,
     part_size,

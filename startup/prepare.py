@@ -205,7 +205,8 @@ def _prepare_database() -> Contents:
         changed_keys = [*fingerprints.check_secret()]
         # A refused start must not store its keys: the right ones would not be taken over any more.
         with transaction.atomic():
-            ring.ensure_keys()
+            if ring.is_stored():
+                ring.ensure_keys()
             changed_keys += fingerprints.check_signing_key()
         outcome = importing.apply(in_force())
         has_superuser = Account.objects.filter(is_superuser=True, is_active=True).exists()

@@ -6,7 +6,6 @@ signs, so processes verify each other's tokens meanwhile.
 """
 
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -84,17 +83,13 @@ def rotate(keep_seconds: float) -> None:
         _store(Role.NEXT, _new())
 
 
-def delete_unreadable() -> int:
-    """Delete keys that another `server.secret_key` has encrypted, and return how many there were."""
-    return sum(row.delete()[0] for row in _unreadable())
-
-
-def _unreadable() -> Iterator[StoredKey]:
+def delete_unreadable() -> None:
+    """Delete keys that another `server.secret_key` has encrypted."""
     for row in StoredKey.objects.all():
         try:
             _opened(row)
         except KeyFileError:
-            yield row
+            row.delete()
 
 
 def _new() -> SigningKey:

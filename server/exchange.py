@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from core.api.notes import REQUEST_ID, ROUTE
-from core.metrics import requests
+from core.metrics import cells, requests
 from server.reader import Reader
 from server.response import RegistryResponse
 
@@ -61,7 +61,9 @@ class Exchange:
         return response.status_code, response.sent, not response.is_complete
 
     def count(self) -> None:
-        """Count the exchange in the metrics."""
+        """Count the exchange in the metrics, if there are any."""
+        if cells.folder() is None:
+            return
         request, environ, response = self._reader.request, self.environ, self.response
         method = None if request is None else request.method
         status, sent = self.refusal, self.sent

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.backup.place import Place, fill
-from tests.clients.server import ROOT
+from tests.clients.server import ROOT, started
 from tests.databases import drop_database
 from tests.documents import block
 from tests.postgresql import programs
@@ -25,11 +25,8 @@ FOLDER = "/srv/backup/registry"
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     place = Place(tmp_path_factory.mktemp("documented") / "place")
-    try:
-        place.start()
+    with started(place):
         yield place
-    finally:
-        place.stop()
 
 
 def typed(commands: str, place: Place, folder: Path) -> str:

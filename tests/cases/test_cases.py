@@ -16,7 +16,7 @@ import pytest
 from _pytest.mark import ParameterSet
 from django.db import connection
 
-from tests.clients.server import ROOT, Server, password_of
+from tests.clients.server import ROOT, Server, password_of, started
 from tests.project.starting import environment
 
 CASES = Path(os.environ.get("REGISTRY_CASES") or ROOT.parent / "shared" / "cases")
@@ -47,11 +47,8 @@ def assert_right(script: Path, *arguments: str, **more: str) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run a registry for the cases of the protocol."""
     registry = Server(tmp_path_factory.mktemp("cases"))
-    try:
-        registry.start()
+    with started(registry):
         yield registry
-    finally:
-        registry.stop()
 
 
 @pytest.mark.parametrize("script", cases("protocol"))

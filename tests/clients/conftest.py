@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.clients.program import Program, podman_in, skopeo_in
-from tests.clients.server import Server
+from tests.clients.server import Server, started
 
 LOG_LINES = 50
 
@@ -19,11 +19,8 @@ LogIn = Callable[[str], Program]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run a registry for all client tests."""
     registry = Server(tmp_path_factory.mktemp("registry"))
-    try:
-        registry.start()
+    with started(registry):
         yield registry
-    finally:
-        registry.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from tests.clients.server import Server
+from tests.clients.server import Server, started
 from tests.documents import block
 from tests.ports import free_port
 
@@ -51,15 +51,12 @@ class Proxied(Server):
 
 
 @contextmanager
-def proxied_server(folder: Path) -> Iterator[Proxied]:
+def proxied_server(folder: Path, kind: type[Proxied] = Proxied) -> Iterator[Proxied]:
     """Run a server that expects a proxy in front, with a certificate for it."""
-    server = Proxied(folder)
+    server = kind(folder)
     make_certificate(folder)
-    try:
-        server.start()
+    with started(server):
         yield server
-    finally:
-        server.stop()
 
 
 def make_certificate(folder: Path) -> None:

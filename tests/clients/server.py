@@ -10,13 +10,13 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import bcrypt
@@ -219,6 +219,19 @@ class Server:
         """Return every blob that the database names."""
         rows = self.rows("SELECT digest, size, key FROM distribution_blob")
         return [StoredBlob(digest, size, self.data / key) for digest, size, key in rows]
+
+
+ServerT = TypeVar("ServerT", bound=Server)
+
+
+@contextmanager
+def started(server: ServerT) -> Iterator[ServerT]:
+    """Run a server during the block."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 def size_of(file: Path) -> int:

@@ -15,7 +15,7 @@ from tests.clients.background import missing_right
 from tests.clients.docker import docker_at, engine_in
 from tests.clients.layouts import image, random_layer
 from tests.clients.program import Program, skopeo_in
-from tests.clients.server import ROOT, RULES, Server
+from tests.clients.server import ROOT, RULES, Server, started
 from tests.project.talk import until
 
 pytestmark = pytest.mark.client("docker", "dockerd", "containerd", "skopeo")
@@ -73,12 +73,8 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
         pytest.skip(f"docker cannot run here: {reason}")
     engine = tmp_path_factory.mktemp("engine")
     server = Container(tmp_path_factory.mktemp("container"), engine)
-    with engine_in(engine, server.host):
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
+    with engine_in(engine, server.host), started(server):
+        yield server
 
 
 @pytest.fixture

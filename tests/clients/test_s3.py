@@ -7,6 +7,7 @@ import pytest
 
 from tests.clients.conftest import LogIn
 from tests.clients.layouts import image, random_layer
+from tests.clients.server import started
 from tests.s3.registry import S3Registry
 from tests.s3.servers import SeaweedFS, running
 
@@ -18,11 +19,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Registry]:
     """Run the registry that the clients of this file speak to."""
     with running(SeaweedFS(tmp_path_factory.mktemp("seaweedfs"))) as s3:
         registry = S3Registry(tmp_path_factory.mktemp("registry"), s3, s3.make_bucket("registry"))
-        try:
-            registry.start()
+        with started(registry):
             yield registry
-        finally:
-            registry.stop()
 
 
 @pytest.mark.client("skopeo")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from server.listener import READ_SECONDS
-from tests.clients.server import Server
+from tests.clients.server import Server, started
 from tests.clients.slow_crowd import REPOSITORY, SlowCrowd, State, prepare
 from tests.project.talk import Talk
 
@@ -20,11 +20,8 @@ PATHS = ("/health", "/v2/", f"/v2/{REPOSITORY}/manifests/v1")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Run a server for the crowd alone."""
     server = Server(tmp_path_factory.mktemp("shipped"))
-    try:
-        server.start()
+    with started(server):
         yield server
-    finally:
-        server.stop()
 
 
 def answers(server: Server, token: str) -> set[tuple[str, int]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.clients.nginx import Proxied, configuration, make_certificate, running_nginx
+from tests.clients.nginx import Proxied, configuration, proxied_server, running_nginx
 from tests.clients.server import ROOT, password_of
 from tests.ports import free_port
 from tests.project.talk import until
@@ -31,14 +31,8 @@ class Plain(Proxied):
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     """Run a registry that expects nginx in front."""
-    folder = tmp_path_factory.mktemp("registry")
-    server = Plain(folder)
-    make_certificate(folder)
-    try:
-        server.start()
+    with proxied_server(tmp_path_factory.mktemp("registry"), Plain) as server:
         yield server
-    finally:
-        server.stop()
 
 
 class Check:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.server import started
 from tests.faults.pusher import SHARED, Artifact, Pusher
 from tests.faults.registry import Registry
 from tests.images import digest_of
@@ -36,11 +37,8 @@ class Shifted(Registry):
 def shifted(tmp_path: Path) -> Iterator[Shifted]:
     """Run a registry with the right clock."""
     registry = Shifted(tmp_path)
-    try:
-        registry.start()
+    with started(registry):
         yield registry
-    finally:
-        registry.stop()
 
 
 def image(content: bytes) -> Artifact:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.server import started
 from tests.faults.commands import Commands
 from tests.faults.pusher import CONNECTION_ERRORS, SHARED, Pusher
 from tests.faults.registry import Registry
@@ -95,11 +96,8 @@ def test_an_upload_whose_worker_died_goes_on_when_the_dead_one_has_let_go(
 def stopping(tmp_path: Path) -> Iterator[Registry]:
     """Run a registry that is to stop."""
     registry = Registry(tmp_path)
-    try:
-        registry.start()
+    with started(registry):
         yield registry
-    finally:
-        registry.stop()
 
 
 def test_a_server_that_is_told_to_stop_takes_the_rest_of_an_upload_first(stopping: Registry) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from tests.clients.server import Answer
+from tests.clients.server import Answer, started
 from tests.faults.pusher import SHARED, Artifact, Pusher, RefusedError
 from tests.faults.registry import PATIENCE_SECONDS, Registry
 from tests.images import digest_of
@@ -34,11 +34,8 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
         registry = Registry(tmp_path)
         # Else its server may forget in a crash what it said was committed; the cluster of tests is set up so.
         registry.execute(f'ALTER DATABASE "{_name(registry)}" SET synchronous_commit = on')
-        try:
-            registry.start()
+        with started(registry):
             yield registry
-        finally:
-            registry.stop()
 
 
 def cut(registry: Registry) -> None:

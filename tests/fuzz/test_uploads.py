@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from tests.clients.server import started
 from tests.fuzz.generate import SMUGGLED, append_head, framing, upload_case
 from tests.fuzz.oracle import answers_in, judge, judge_uploads, requests_in
 from tests.fuzz.test_wire import CASES, SEED, conversation
@@ -29,11 +30,8 @@ class RoomyServer(SmallServer):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
     """Run a server that waits for four slow clients."""
     small = RoomyServer(tmp_path_factory.mktemp("uploads"))
-    try:
-        small.start()
+    with started(small):
         yield small
-    finally:
-        small.stop()
 
 
 def test_an_upload_has_what_an_independent_parser_reads(server: SmallServer) -> None:

@@ -15,6 +15,7 @@ from random import Random, SystemRandom
 
 import pytest
 
+from tests.clients.server import started
 from tests.fuzz.generate import case
 from tests.fuzz.oracle import answers_in, judge, requests_in
 from tests.project.talk import PATIENCE_SECONDS, SmallServer
@@ -31,11 +32,8 @@ KEEPS_FAILURES = os.environ.get("REGISTRY_FUZZ_KEEP") == "1"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
     """Run a server with few threads for the tests of this file."""
     small = SmallServer(tmp_path_factory.mktemp("fuzz"))
-    try:
-        small.start()
+    with started(small):
         yield small
-    finally:
-        small.stop()
 
 
 def play(server: SmallServer, pieces: Sequence[bytes], pause_seconds: float = 0.0) -> None:

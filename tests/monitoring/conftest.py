@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.clients.server import started
 from tests.monitoring.scrape import MonitoredServer
 
 
@@ -11,8 +12,5 @@ from tests.monitoring.scrape import MonitoredServer
 def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoredServer]:
     """Run a server with two workers that count."""
     server = MonitoredServer(tmp_path_factory.mktemp("monitored"))
-    try:
-        server.start()
+    with started(server):
         yield server
-    finally:
-        server.stop()

@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ import pytest
 from core.metrics.cells import FOLDER
 from core.metrics.families import families
 from monitoring.state import DESCRIBED
-from tests.clients.server import ROOT, basic
+from tests.clients.server import ROOT, basic, started
 from tests.images import digest_of, manifest
 from tests.monitoring.scrape import TOKEN, MonitoredServer, Scrape, open_files
 from tests.project.talk import Talk, bearer, open_upload, talks, until
@@ -29,16 +27,6 @@ class SmallMonitored(MonitoredServer):
 
     number = 1
     more = {"threads": 2, "max_slow_clients": 4}
-
-
-@contextmanager
-def running(server: MonitoredServer) -> Iterator[None]:
-    """Run the server for the block."""
-    try:
-        server.start()
-        yield
-    finally:
-        server.stop()
 
 
 def push_image(server: MonitoredServer, authorization: str) -> bytes:
@@ -176,7 +164,7 @@ def test_any_path_method_and_status_makes_a_bounded_number_of_series(monitored: 
 
 def test_open_uploads_are_read_from_the_database(tmp_path: Path) -> None:
     server = SmallMonitored(tmp_path)
-    with running(server):
+    with started(server):
         assert server.scrape().value("registry_uploads_open") == 0
         open_upload(server, bearer(server))
 
@@ -185,7 +173,7 @@ def test_open_uploads_are_read_from_the_database(tmp_path: Path) -> None:
 
 def test_waits_refused_for_want_of_a_place_are_counted(tmp_path: Path) -> None:
     server = SmallMonitored(tmp_path)
-    with running(server), talks(server, 5) as slow:
+    with started(server), talks(server, 5) as slow:
         authorization = bearer(server)
         for talk in slow[:4]:
             talk.send("PATCH", open_upload(server, authorization), authorization, "Content-Length: 1000", body=b"begun")
@@ -201,7 +189,7 @@ def test_waits_refused_for_want_of_a_place_are_counted(tmp_path: Path) -> None:
 
 def test_a_killed_worker_loses_nothing_and_leaves_no_wait(tmp_path: Path) -> None:
     server = SmallMonitored(tmp_path)
-    with running(server), Talk(server) as slow:
+    with started(server), Talk(server) as slow:
         authorization = bearer(server)
         slow.send("PATCH", open_upload(server, authorization), authorization, "Content-Length: 1000", body=b"begun")
         until(lambda: server.scrape().value("registry_transfers_waiting") == 1)
@@ -225,7 +213,7 @@ def test_a_killed_worker_loses_nothing_and_leaves_no_wait(tmp_path: Path) -> Non
 
 def test_the_job_process_counts_for_its_server(tmp_path: Path) -> None:
     server = SmallMonitored(tmp_path)
-    with running(server):
+    with started(server):
         environment = server.environment() | {FOLDER: str(server.metrics_folder())}
         command = [sys.executable, str(ROOT / "manage.py"), "runjobs", "--once"]
         subprocess.run(command, env=environment, check=True, timeout=120, capture_output=True)
@@ -311,7 +299,7 @@ class Unmonitored(SmallMonitored):
 
 def test_by_default_there_are_no_metrics(tmp_path: Path) -> None:
     server = Unmonitored(tmp_path)
-    with running(server):
+    with started(server):
         assert server.request("GET", "/metrics", authorization=f"Bearer {TOKEN}").status == 404
         assert not [path for path in open_files(server) if "registry-metrics-" in str(path)]
 
@@ -341,7 +329,7 @@ def test_a_start_removes_what_a_killed_server_left_and_an_end_its_own(tmp_path: 
 
 def test_a_database_that_is_gone_is_told_and_the_rest_is_still_read(tmp_path: Path) -> None:
     server = SmallMonitored(tmp_path)
-    with running(server):
+    with started(server):
         server.execute("DROP TABLE gc_runfinding")
         server.execute("DROP TABLE gc_run")
 

@@ -8,7 +8,6 @@ import select
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +18,7 @@ import pytest
 from core.api import notes
 from server.access_log import json_line, text_line
 from tests import documents
-from tests.clients.server import basic
+from tests.clients.server import basic, started
 from tests.images import digest_of
 from tests.project.talk import SmallServer, Talk, bearer, has_connections, until
 
@@ -65,21 +64,11 @@ class LoggingServer(SmallServer):
         return found[0]
 
 
-@contextmanager
-def running(server: LoggingServer) -> Iterator[LoggingServer]:
-    """Start a server, and stop it."""
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoggingServer]:
     """Run a server for the tests of this file, as it is configured by default."""
-    with running(LoggingServer(tmp_path_factory.mktemp("json"))) as started:
-        yield started
+    with started(LoggingServer(tmp_path_factory.mktemp("json"))) as logging:
+        yield logging
 
 
 @pytest.fixture(scope="module")
@@ -300,7 +289,7 @@ def test_the_log_goes_on_after_a_reload(server: LoggingServer) -> None:
 def test_a_listed_proxy_names_client_and_request(tmp_path: Path) -> None:
     proxied = LoggingServer(tmp_path)
     proxied.proxies = ("127.0.0.1",)
-    with running(proxied), Talk(proxied) as talk:
+    with started(proxied), Talk(proxied) as talk:
         answer = talk.ask("GET", "/v2/", "X-Request-Id: a-1", 'Forwarded: for="[2001:db8::1]:4711"')
         insane = talk.ask("GET", "/v2/", 'X-Request-Id: a"b', "X-Forwarded-For: 192.0.2.9:80")
 
@@ -318,7 +307,7 @@ COMBINED = re.compile(
 def test_the_text_is_the_combined_format(tmp_path: Path) -> None:
     text = LoggingServer(tmp_path)
     text.access_log = "text"
-    with running(text), Talk(text) as talk:
+    with started(text), Talk(text) as talk:
         answer = talk.ask("GET", "/v2/?password=x", bearer(text), 'User-Agent: a "\t" b')
         ended = talk.ask("NONSENSE", "/v2/", "bad header: 1")
 
@@ -335,7 +324,7 @@ def test_the_text_is_the_combined_format(tmp_path: Path) -> None:
 def test_there_may_be_no_access_log(tmp_path: Path) -> None:
     silent = LoggingServer(tmp_path)
     silent.access_log = "off"
-    with running(silent), Talk(silent) as talk:
+    with started(silent), Talk(silent) as talk:
         answer = talk.ask("GET", "/v2/token", f"Authorization: {basic('alice')}")
 
         until(lambda: '"message": "login"' in silent.log_file.read_text())
@@ -350,7 +339,7 @@ def test_a_log_that_nobody_reads_stops_no_request(tmp_path: Path) -> None:
     os.mkfifo(unread.log_file)
     reader = os.open(unread.log_file, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        with running(unread), Talk(unread) as talk:
+        with started(unread), Talk(unread) as talk:
             capacity = 64 * 1024
             wrong = f"Authorization: Basic {'YWxpY2U6d3Jvbmc='}"
             # Lines of both kinds: of requests, and of logins by the logging framework.

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.clients.server import kill_group
+from tests.clients.server import kill_group, started
 from tests.project.talk import SmallServer, Talk, bearer, open_upload, until
 
 BODY_BYTES = 2 * 1024 * 1024
@@ -30,11 +30,8 @@ class SlowDisk(SmallServer):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowDisk]:
     """Run a server on a slow disk."""
     slow = SlowDisk(tmp_path_factory.mktemp("slow"))
-    try:
-        slow.start()
+    with started(slow):
         yield slow
-    finally:
-        slow.stop()
 
 
 def test_uploads_that_wait_for_the_disk_keep_no_thread(server: SlowDisk) -> None:

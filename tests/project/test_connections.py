@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.server import size_of
+from tests.clients.server import size_of, started
 from tests.images import digest_of
 from tests.project.talk import (
     PATIENCE_SECONDS,
@@ -40,11 +40,8 @@ class RoomyServer(SmallServer):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
     """Run a server with few threads for the tests of this file."""
     small = SmallServer(tmp_path_factory.mktemp("small"))
-    try:
-        small.start()
+    with started(small):
         yield small
-    finally:
-        small.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.clients.server import started
 from tests.images import digest_of
 from tests.project.talk import SmallServer, Talk, bearer, open_upload
 
@@ -17,11 +18,8 @@ FORM = b"grant_type=password&service=Docker+Registry&username=alice&password=ali
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
     """Run a server with few threads for the tests of this file."""
     small = SmallServer(tmp_path_factory.mktemp("small"))
-    try:
-        small.start()
+    with started(small):
         yield small
-    finally:
-        small.stop()
 
 
 def answer_without_body(server: SmallServer, method: str, path: str, *lines: str) -> http.client.HTTPResponse:

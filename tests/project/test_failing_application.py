@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.clients.server import started
 from tests.project.failing import BEGUN_PREFIX, PREFIX
 from tests.project.talk import SmallServer, Talk, has_connections, until
 
@@ -19,11 +20,8 @@ class FailingServer(SmallServer):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailingServer]:
     failing = FailingServer(tmp_path_factory.mktemp("failing"))
-    try:
-        failing.start()
+    with started(failing):
         yield failing
-    finally:
-        failing.stop()
 
 
 @pytest.mark.parametrize("error", ["ValueError", "MemoryError", "SystemExit"])

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
+from tests.clients.server import started
 from tests.project.talk import SmallServer, Talk
 
 REQUEST_BYTES = 64
@@ -17,11 +18,8 @@ BLOCK = 1024
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallServer]:
     """Run a server with few threads for the tests of this file."""
     small = SmallServer(tmp_path_factory.mktemp("small"))
-    try:
-        small.start()
+    with started(small):
         yield small
-    finally:
-        small.stop()
 
 
 def request(size: int) -> bytes:

@@ -19,7 +19,7 @@ from pytest_django import Settings
 from configuration.values import Admin, Configuration
 from startup import prepare
 from tests.clients.browser import Browser
-from tests.clients.server import Answer, Server
+from tests.clients.server import Answer, Server, started
 from tests.ports import free_port
 
 STYLES = "/static/unfold/css/styles.css"
@@ -53,11 +53,8 @@ class OneWorker(Server):
 def serving(admin: dict[str, object], **server: object) -> Iterator[OneWorker]:
     folder = Path(tempfile.mkdtemp(prefix="registry-door-"))
     served = OneWorker(folder, admin, **server)
-    try:
-        served.start()
+    with started(served):
         yield served
-    finally:
-        served.stop()
         shutil.rmtree(folder)
 
 

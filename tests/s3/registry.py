@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from distribution.protocol import spec
 from tests.clients.server import Answer, Server
 from tests.s3.servers import S3Server
 
 NAME = "alice/app"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 class S3Registry(Server):
@@ -66,7 +66,7 @@ class S3Registry(Server):
     def put_manifest(self, tag: str, config: bytes, *layers: bytes) -> bytes:
         """Put an image of pushed blobs, and return its manifest."""
         payload = image_of(config, *layers)
-        headers = self.alice() | {"Content-Type": OCI_MANIFEST}
+        headers = self.alice() | {"Content-Type": spec.OCI_MANIFEST}
         answer = self.request("PUT", f"/v2/{NAME}/manifests/{tag}", body=payload, more=headers)
         assert answer.status == 201, answer.body
         return payload
@@ -96,7 +96,7 @@ def image_of(config: bytes, *layers: bytes) -> bytes:
 
     manifest = {
         "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
+        "mediaType": spec.OCI_MANIFEST,
         "config": described(config, "config.v1+json"),
         "layers": [described(layer, "layer.v1.tar") for layer in layers],
     }

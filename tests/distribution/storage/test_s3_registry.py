@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.server import ROOT, Answer
+from tests.clients.server import ROOT, Answer, started
 from tests.s3.refusing import refusing
 from tests.s3.registry import NAME, S3Registry, digest_of, pieces_of
 from tests.s3.servers import READER_KEY, READER_SECRET, S3Server, SeaweedFS, running
@@ -38,11 +38,8 @@ PATTERNS: dict[str, list[int]] = {
 def registry(tmp_path_factory: pytest.TempPathFactory, seaweedfs: S3Server) -> Iterator[S3Registry]:
     """Run a registry for the tests that leave it as it is."""
     registry = S3Registry(tmp_path_factory.mktemp("registry"), seaweedfs, seaweedfs.make_bucket("registry"))
-    try:
-        registry.start()
+    with started(registry):
         yield registry
-    finally:
-        registry.stop()
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -105,11 +102,8 @@ def streaming(tmp_path_factory: pytest.TempPathFactory, seaweedfs: S3Server) -> 
     """Run a registry that redirects nobody."""
     folder = tmp_path_factory.mktemp("streaming")
     registry = S3Registry(folder, seaweedfs, seaweedfs.make_bucket("streaming"), redirect=False)
-    try:
-        registry.start()
+    with started(registry):
         yield registry
-    finally:
-        registry.stop()
 
 
 def test_without_redirects_blobs_are_streamed_with_ranges(streaming: S3Registry) -> None:

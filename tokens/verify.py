@@ -1,6 +1,7 @@
 """Verify tokens, and check their actions against the current rules."""
 
 import hashlib
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from acl import actions as action_list
 from acl import grants
 from acl.rules import IdentityRules
 from core.caches import TTLCache
+from core.hourly import Hourly
 from tokens.issue import CREDENTIAL_CHARACTERS, MAX_TOKEN_BYTES
 from tokens.keys import ring
 
@@ -22,6 +24,9 @@ CACHE_SECONDS = 300
 
 _REQUIRED = {"iss": str, "sub": str, "aud": str, "exp": int, "nbf": int, "iat": int, "jti": str}
 _REPOSITORY_TYPES = ("repository", "repository(plugin)")
+_WARNS_CLOCK = Hourly()
+
+logger = logging.getLogger(__name__)
 
 # Clients fill this cache, so it is limited by weight: a token weighs one and one more for each name, which takes about
 # 200 bytes. 2,000 tokens for one repository each weigh 4,000; a token with as many short names as fit weighs 80.
@@ -111,6 +116,15 @@ def _decode(token: str) -> Claims:
         return _verified(token)
     except InvalidTokenError:
         raise
+    except jwt.ImmatureSignatureError as error:
+        # The signature is valid, so another replica signed it.
+        if _WARNS_CLOCK.is_due():
+            logger.warning(
+                "a token was issued in the future: the clock of another replica is ahead by more than %d s. "
+                "Synchronize the clocks of all replicas",
+                LEEWAY_SECONDS,
+            )
+        raise InvalidTokenError("the token is not valid yet: the clocks of the replicas differ") from error
     except Exception as error:
         # Any exception of a parser means a bad token, never a server error.
         raise InvalidTokenError(f"the token is not valid: {type(error).__name__}") from error

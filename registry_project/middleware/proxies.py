@@ -29,6 +29,8 @@ _REQUEST_ID = re.compile(r"[0-9A-Za-z._:/+=@-]{1,128}")
 _WARNS_UNLISTED = Hourly()
 _WARNS_CONTRADICTION = Hourly()
 _WARNS_HOST = Hourly()
+_WARNS_SCHEME = Hourly()
+_WARNS_HTTP_1_0 = Hourly()
 
 
 class TrustedProxyMiddleware:
@@ -72,6 +74,11 @@ class TrustedProxyMiddleware:
         meta["wsgi.url_scheme"] = claim.scheme or meta["wsgi.url_scheme"]
         if claim.host:
             meta["HTTP_HOST"] = claim.host
+        if claim.scheme is None and not self._is_public and "scheme" not in claim.disputed:
+            _warn_of_scheme(meta, peer)
+        # The pull path has no protocol: its requests are of HTTP/1.1.
+        if meta.get("SERVER_PROTOCOL") == "HTTP/1.0":
+            _warn_of_http_1_0(meta, peer)
         # Limits count an unknown client under the proxy's address; allowed_networks must not (CLIENT_IS_UNKNOWN).
         meta["REMOTE_ADDR"] = claim.client or peer
         meta[CLIENT_IS_UNKNOWN] = claim.client is None
@@ -110,4 +117,23 @@ def _warn_of_host(meta: dict[str, Any], peer: str) -> None:
             peer,
             meta["HTTP_HOST"][:MAX_HOST_CHARACTERS],
             settings.REGISTRY.server.public_url,
+        )
+
+
+def _warn_of_scheme(meta: dict[str, Any], peer: str) -> None:
+    if meta["PATH_INFO"] not in health.PATHS and _WARNS_SCHEME.is_due():
+        logger.warning(
+            "the proxy %s of server.trusted_proxies doesn't say whether clients use http or https, so they are sent to "
+            "%s:// for a token. Let it set X-Forwarded-Proto, or set server.public_url",
+            peer,
+            meta["wsgi.url_scheme"],
+        )
+
+
+def _warn_of_http_1_0(meta: dict[str, Any], peer: str) -> None:
+    if meta["PATH_INFO"] not in health.PATHS and _WARNS_HTTP_1_0.is_due():
+        logger.warning(
+            "the proxy %s of server.trusted_proxies speaks HTTP/1.0: it receives a whole layer before it sends any of "
+            "it, and opens a connection for each request. Let it speak HTTP/1.1 (nginx: proxy_http_version 1.1)",
+            peer,
         )

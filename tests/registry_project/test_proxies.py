@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from configuration.values import Configuration, Server
 from core.api.notes import REQUEST_ID
+from core.hourly import Hourly
 from registry_project.middleware import proxies
 from registry_project.middleware.proxies import TrustedProxyMiddleware
 
@@ -25,8 +26,9 @@ STANDARD = {"HTTP_FORWARDED": "for=203.0.113.9;proto=https;host=registry.example
 @pytest.fixture(autouse=True)
 def _an_hour_later() -> None:
     """Let each test warn."""
-    for turn in (proxies._WARNS_UNLISTED, proxies._WARNS_CONTRADICTION, proxies._WARNS_HOST):
-        turn.reset()
+    for turn in vars(proxies).values():
+        if isinstance(turn, Hourly):
+            turn.reset()
 
 
 def seen(
@@ -223,3 +225,39 @@ def test_the_id_of_a_request_is_the_clients_if_it_is_well_formed(
     request = seen(settings, peer, {"HTTP_X_REQUEST_ID": request_id})
 
     assert request.META.get(REQUEST_ID) == taken
+
+
+def test_a_listed_proxy_that_names_no_scheme_is_a_warning(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    seen(settings, "10.0.0.1", {"HTTP_X_FORWARDED_FOR": "203.0.113.9"})
+
+    (line,) = caplog.messages
+    assert "the proxy 10.0.0.1" in line
+    assert "sent to http:// for a token. Let it set X-Forwarded-Proto, or set server.public_url" in line
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "public_url"),
+    [(FORWARDED, None), (STANDARD, None), ({"HTTP_X_FORWARDED_HOST": "registry.example.org"}, PUBLIC_URL)],
+    ids=["X-Forwarded-Proto", "Forwarded", "public_url"],
+)
+def test_a_scheme_that_is_known_is_no_warning(
+    settings: Settings, caplog: pytest.LogCaptureFixture, forwarded: dict[str, str], public_url: str | None
+) -> None:
+    seen(settings, "10.0.0.1", forwarded, public_url=public_url)
+
+    assert caplog.messages == []
+
+
+def test_a_listed_proxy_that_speaks_http_1_0_is_a_warning(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    seen(settings, "10.0.0.1", {**FORWARDED, "SERVER_PROTOCOL": "HTTP/1.0"})
+
+    (line,) = caplog.messages
+    assert "the proxy 10.0.0.1" in line
+    assert "speaks HTTP/1.0" in line
+    assert "proxy_http_version 1.1" in line
+
+
+def test_a_client_that_speaks_http_1_0_is_no_warning(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    seen(settings, "192.0.2.1", {"SERVER_PROTOCOL": "HTTP/1.0"})
+
+    assert caplog.messages == []

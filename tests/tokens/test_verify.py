@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import Account
+from core.hourly import Hourly
 from tests.caller import Caller, Response
 from tests.security import forge
+from tokens import verify
 
 pytestmark = pytest.mark.usefixtures("cast")
 
@@ -118,6 +120,18 @@ def test_a_token_may_come_from_a_clock_that_is_a_minute_ahead(name: str, seconds
     token = forge.signed(forge.claims(**{name: int(time.time()) + seconds}))
 
     assert send(token).status_code == status
+
+
+def test_a_signed_token_of_the_future_is_one_warning_about_clocks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(verify, "_WARNS_CLOCK", Hourly())
+
+    for seconds in (90, 120):
+        assert is_refused(send(forge.signed(forge.claims(nbf=int(time.time()) + seconds))))
+
+    (line,) = (message for message in caplog.messages if "clock" in message)
+    assert "the clock of another replica is ahead" in line
 
 
 def test_a_remembered_token_expires(monkeypatch: pytest.MonkeyPatch) -> None:

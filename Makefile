@@ -90,6 +90,7 @@ bench-smoke: .venv/dev ## try a few operations of every row that `make bench` me
 # Also where a lock has to be made before it can be installed, as after a merge.
 lock: .venv/bin/uv ## lock what requirements*.in ask for, with hashes; UPGRADE=1 renews what follows from them
 	$(LOCK) requirements.in --output-file requirements.txt
+	$(LOCK) requirements-traces.in --constraint requirements.txt --output-file requirements-traces.txt
 	$(LOCK) requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt
 
 audit: .venv/dev ## ask for known vulnerabilities of the locked packages; it says so when nobody answers

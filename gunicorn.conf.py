@@ -127,9 +127,18 @@ def post_worker_init(worker: Worker) -> None:
     # A job runs on any core, and not on that of its worker.
     worker.jobs = Scheduler(command, at_start=partial(os.sched_setaffinity, 0, _cores))  # type: ignore[attr-defined]
     worker.jobs.start()  # type: ignore[attr-defined]
+    if _server.traces_endpoint is not None:
+        from monitoring.traces import Traces
+        from registry_project.version import VERSION
+
+        # Here, since its thread would not survive the fork.
+        worker.traces = Traces(_server.traces_endpoint, VERSION)  # type: ignore[attr-defined]
+        worker.trace = worker.traces.export  # type: ignore[attr-defined]
 
 
 def worker_exit(_arbiter: Arbiter, worker: Worker) -> None:
-    """Stop a running job; its next run continues."""
+    """Stop a running job, whose next run continues, and send the last spans."""
     if hasattr(worker, "jobs"):
         worker.jobs.stop()
+    if hasattr(worker, "traces"):
+        worker.traces.close()

@@ -110,6 +110,8 @@ class Server:
         Key("The bearer token of /metrics.", is_secret=True, environment="REGISTRY_SERVER_METRICS_TOKEN"),
     ] = field(default=None, repr=False)
     """The bearer token of `/metrics`; None means that nothing is counted, and `/metrics` is 404."""
+    traces_endpoint: Annotated[str | None, PUBLIC_URL, Key("The OpenTelemetry collector.")] = None
+    """The collector that takes OTLP over HTTP; None means that there are no traces."""
 
     @property
     def connections(self) -> int:

@@ -12,7 +12,7 @@ import math
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from operator import itemgetter
 from typing import Any
@@ -29,6 +29,7 @@ from core.api.notes import DRAINING, REQUEST_ID
 from core.forwarded import listed_in
 from core.hourly import Hourly
 from core.json_log import log_for
+from core.metrics import steps
 from server import early_signals
 from server.access_log import access_log, request_ids
 from server.connection import Connection, frozen
@@ -68,6 +69,8 @@ class Worker(ThreadWorker):
         self._settings = frozen(self.cfg)
         self._environ = dict(wsgi.base_environ(self.cfg))
         self._log_access = access_log(settings.REGISTRY.server.access_log)
+        self.trace: Callable[[Exchange], None] | None = None
+        """Exports the span of an exchange; None means that there are no traces."""
         self._request_ids: Iterator[str] = iter(())
         self._is_proxy = listed_in(settings.REGISTRY.server.trusted_proxies)
         limits = settings.REGISTRY.server.limits
@@ -201,10 +204,14 @@ class Worker(ThreadWorker):
         conn.begin()
         exchange = Exchange(conn.sock, conn.client, conn.reader, next(self._request_ids))
         log_for(exchange)
+        if self.trace is not None:
+            steps.begin()
         try:
             is_kept = self._handle(conn, exchange)
         finally:
             exchange.count()
+            if self.trace is not None:
+                self.trace(exchange)
             if self._log_access is not None:
                 self._log_access(exchange)
         is_kept = is_kept and self._discard_body(conn)

@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,10 @@ _NO_CLOUD_OBJECTS = (
     "404 until a push heals it."
 )
 
+_NO_TRACES = (
+    "server.traces_endpoint: the packages for traces are missing; run: "
+    "{python} -m pip install --require-hashes --requirement requirements-traces.txt"
+)
 _NO_SUPERUSER = (
     "No active superuser: nobody can open all of /admin/. Make one with `manage.py createsuperuser`, or with "
     "`superuser: true` in the configuration. It opens the admin only; rules alone allow to push and pull."
@@ -106,6 +111,8 @@ def _prepare(cfg: Config) -> tuple[str, ...]:
     for warning in loaded.warnings:
         _say_error(f"warning: {warning}")
     cpu_affinity.check(loaded.server)
+    if loaded.server.traces_endpoint is not None and find_spec("opentelemetry") is None:
+        raise StartError(_NO_TRACES.format(python=sys.executable))
     folders.check(loaded)
     _set_up_django()
     from startup import old_database

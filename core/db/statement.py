@@ -77,7 +77,7 @@ class Statement:
         try:
             return self._cursor(database, parameters)
         finally:
-            STATEMENT_SECONDS.observe(time.perf_counter() - began)
+            STATEMENT_SECONDS.took(time.perf_counter() - began)
 
     def _cursor(self, database: Any, parameters: Sequence[object]) -> Any:
         is_sqlite = database.vendor == "sqlite"

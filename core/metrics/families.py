@@ -4,6 +4,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
+from core.metrics import steps
 from core.metrics.cells import LIVE, Cell, Cells, Key
 
 COUNT, SUM, LATEST = "count", "sum", "latest"
@@ -91,10 +92,11 @@ class Histogram(Family):
 class Observed:
     """The series of a histogram."""
 
-    __slots__ = ("_bounds", "_cells")
+    __slots__ = ("_bounds", "_cells", "_step")
 
     def __init__(self, family: Histogram, values: tuple[str, ...]) -> None:
         self._bounds = family.bounds
+        self._step = " ".join([family.name.removeprefix("registry_").removesuffix("_duration_seconds"), *values])
         self._cells = Cells(*family.keys(*values))
 
     def observe(self, amount: float) -> None:
@@ -105,8 +107,14 @@ class Observed:
         values[bucket] += 1.0
         values[places[0]] += amount
 
+    def took(self, seconds: float) -> None:
+        """Count a duration that ends now; it is a step of the request."""
+        self.observe(seconds)
+        if steps.is_kept:
+            steps.add(self._step, seconds)
+
     def time(self) -> "_Timer":
-        """Return a context whose duration is observed, however it ends."""
+        """Return a context whose duration is counted as by `took`, however it ends."""
         return _Timer(self)
 
 
@@ -122,7 +130,7 @@ class _Timer:
         self._began = time.perf_counter()
 
     def __exit__(self, *_error: object) -> None:
-        self._series.observe(time.perf_counter() - self._began)
+        self._series.took(time.perf_counter() - self._began)
 
 
 def merged(processes: Sequence[tuple[bool, Mapping[tuple[str, ...], float]]]) -> dict[tuple[str, ...], float]:

@@ -11,18 +11,22 @@ from supply import lock
 SUM = "--hash=sha256:" + "a" * 64
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-traces", "requirements-dev"])
 def test_the_lock_is_that_of_its_input(name: str) -> None:
     assert lock.differences(BASE_DIR / f"{name}.in", BASE_DIR / f"{name}.txt") == [], "run `make lock`"
 
 
-def test_development_has_what_runs_in_the_same_files() -> None:
-    development = {(pin.name, pin.version, pin.hashes) for pin in lock.read(BASE_DIR / "requirements-dev.txt")}
+@pytest.mark.parametrize("larger", ["requirements-traces.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("smaller", ["requirements.txt", "requirements-traces.txt"])
+def test_what_runs_is_the_same_in_every_lock(smaller: str, larger: str) -> None:
+    pins = {
+        name: {(pin.name, pin.version, pin.hashes) for pin in lock.read(BASE_DIR / name)} for name in (smaller, larger)
+    }
 
-    assert {(pin.name, pin.version, pin.hashes) for pin in lock.read(BASE_DIR / "requirements.txt")} <= development
+    assert pins[smaller] <= pins[larger]
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-traces.txt", "requirements-dev.txt"])
 def test_nothing_is_built_while_it_is_installed(name: str) -> None:
     assert "\n--only-binary :all:\n" in (BASE_DIR / name).read_text()
 

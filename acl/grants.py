@@ -6,6 +6,8 @@ from django.core.exceptions import ValidationError
 
 from accounts.identity import Identity
 from acl import actions as action_list
+from acl import explanation
+from acl.explanation import Explanation
 from acl.models import Rule
 from acl.rules import CompiledRules, IdentityRules, compile_rules
 from core.caches import VersionedCache
@@ -28,6 +30,11 @@ def actions_on(identity: Identity, name: str, version: str) -> frozenset[str]:
     return _actions.get(
         version, (identity, name), lambda: action_list.interned(rules_of(identity, version).actions_on(name))
     )
+
+
+def explain(identity: Identity, name: str, action: str, version: str) -> Explanation:
+    """Explain whether `identity` may do `action` on the repository `name` at `version`."""
+    return explanation.explain(_compiled.get(version, "", _compile), identity, name, action)
 
 
 def _compile() -> CompiledRules:

@@ -7,6 +7,7 @@ from django.db import models
 
 from acl import actions as action_list
 from acl.glob import ACCOUNT, InvalidPatternError, check_glob
+from acl.rules import sentence
 
 
 def validate_pattern(pattern: str) -> None:
@@ -58,9 +59,7 @@ class Rule(models.Model):
         verbose_name = "access rule"
 
     def __str__(self) -> str:
-        is_account = self.subject_kind == SubjectKind.ACCOUNT
-        who = self.subject if is_account else f"{self.subject_kind} {self.subject}".strip()
-        return f"{who} may {self.actions} {self.name}"
+        return sentence(self)
 
     def clean(self) -> None:
         """Raise ValidationError for a wrong combination of kind, subject and name."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from accounts.identity import Identity
 from acl import actions as action_list
-from acl.glob import ACCOUNT, check_glob, compile_glob, for_account
+from acl.glob import ACCOUNT, check_glob, compile_glob, for_account, is_literal
 from acl.name_range import NameRange, ranges_of
 
 
@@ -25,7 +25,7 @@ class RuleRow(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule for one identity; `pattern` has its name in place of `${account}`."""
+    """A rule for one identity; `pattern` has its name in place of `${account}`, `text` is its sentence."""
 
     pattern: str
     matches: Callable[[str], bool]
@@ -61,6 +61,7 @@ class SubjectRule:
     """A rule with the predicate of its subject; its pattern is compiled only for matching identities."""
 
     applies_to: Callable[[Identity], bool]
+    group: str | None
     pattern: str
     actions: frozenset[str]
     text: str
@@ -96,9 +97,31 @@ def compile_rules(rows: Iterable[RuleRow]) -> CompiledRules:
     for row in rows:
         check_glob(row.name)
         actions = action_list.expand(row.actions.split(","))
-        text = f"{row.subject_kind} {row.subject or '-'} {row.actions} {row.name}"
-        compiled.append(SubjectRule(_subject_test(row), row.name, actions, text))
+        group = row.subject if row.subject_kind == "group" else None
+        compiled.append(SubjectRule(_subject_test(row), group, row.name, actions, sentence(row)))
     return CompiledRules(tuple(compiled))
+
+
+def sentence(rule: RuleRow) -> str:
+    """Return a rule as a sentence: `bob may pull alice/*`."""
+    if rule.subject_kind == "anonymous":
+        who = "everybody"
+    elif rule.subject_kind == "group":
+        who = f"the group {rule.subject}"
+    elif rule.subject == "*":
+        who = "everyone signed in"
+    else:
+        who = rule.subject if is_literal(rule.subject) else f"an account like {rule.subject}"
+    actions = action_list.expand(rule.actions.split(","))
+    # An invalid rule has a sentence too.
+    return f"{who} may {listed(actions) if actions else repr(rule.actions)} {rule.name}"
+
+
+def listed(actions: Iterable[str], last: str = "and") -> str:
+    """Return actions as a list of words: `pull, push and delete`."""
+    wanted = set(actions)
+    *words, end = [action for action in action_list.ALL if action in wanted]
+    return f"{', '.join(words)} {last} {end}" if words else end
 
 
 def _subject_test(row: RuleRow) -> Callable[[Identity], bool]:

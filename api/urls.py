@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from api.views import ConnectionView, RepositoriesView, WhoamiView
+from api.views import ConnectionView, ExplainView, RepositoriesView, WhoamiView
 
 urlpatterns = [
     path("whoami", WhoamiView.as_view()),
     path("connection", ConnectionView.as_view()),
+    path("explain", ExplainView.as_view()),
     path("repositories", RepositoriesView.as_view()),
 ]

@@ -3,16 +3,20 @@
 from typing import cast
 
 from django.http import HttpRequest
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import permissions_version
-from accounts.identity import Identity
+from accounts.identity import ANONYMOUS, Identity, identity_of
 from acl import grants
+from acl.actions import CONCRETE
+from acl.names import InvalidNameError, parse_name
+from acl.rules import listed
 from core.api.errors import RegistryError
 from core.api.host import host_of
-from core.api.notes import IS_FORWARDED
+from core.api.notes import ANONYMOUS_NAME, IS_FORWARDED
 from distribution import repositories
 from distribution.protocol.pagination import page_limit, page_start
 
@@ -47,6 +51,31 @@ class ConnectionView(APIView):
             "is_forwarded": meta.get(IS_FORWARDED, False),
         }
         return Response(body)
+
+
+class ExplainView(APIView):
+    """`GET /api/v1/explain?repository=&action=[&account=]`: why an account may do it, or not."""
+
+    def get(self, request: Request) -> Response:
+        """Explain the own account or anonymous to everybody, any account to an administrator."""
+        query, own = request.query_params, cast(Identity, request.auth)
+        account, action = query.get("account", own.name), query.get("action", "")
+        try:
+            name = parse_name(query.get("repository", ""))
+        except InvalidNameError as error:
+            raise ValidationError({"detail": f"repository: {error}"}) from error
+        if action not in CONCRETE:
+            raise ValidationError({"detail": f"action is one of {listed(CONCRETE, 'or')}"})
+        if account not in (own.name, ANONYMOUS_NAME) and not request.user.is_superuser:
+            raise PermissionDenied("Only an administrator may ask about another account.")
+        version = permissions_version.current()
+        identity = identity_of(account, version) if account else None
+        if identity is None and account == ANONYMOUS_NAME:
+            identity = ANONYMOUS
+        if identity is None:
+            raise NotFound(f"There is no active account {account!a}.")
+        found = grants.explain(identity, name, action, version)
+        return Response({"allowed": found.is_allowed, "decision": found.decision, "rules": found.rules})
 
 
 class RepositoriesView(APIView):

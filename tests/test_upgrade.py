@@ -169,7 +169,7 @@ def test_an_image_is_pushed(upgraded: Upgraded) -> None:
 def test_what_was_edited_in_the_admin_stays(upgraded: Upgraded) -> None:
     checked = upgraded.manage("loadconfig", "--check", "config.yaml").stdout
 
-    assert "! rule bob may pull,push bob/*: edited since it was imported" in checked
+    assert "! rule bob may pull and push bob/*: edited since it was imported" in checked
     assert "0 to add, 0 to change, 0 to remove; 1 edited since" in checked
     with closing(sqlite3.connect(upgraded.folder / "data" / "registry.sqlite3")) as database:
         rule = database.execute("SELECT actions, comment FROM acl_rule WHERE name = 'bob/*'").fetchone()

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 
 from acl.actions import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
+from acl.rules import listed
 from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import ANONYMOUS_NAME
 from core.api.view import RegistryView
@@ -77,7 +78,12 @@ class RepositoryView(RegistryView):
         missing = ",".join(action for action in sorted(needed) if not bearer.may(self.name, frozenset({action})))
         rules = bearer.rules.matching(self.name)
         about = {"account": account, "repository": self.name, "actions": missing, "rules": rules}
-        logger.info("access refused", extra=about)
+        lacking = needed - bearer.rules.actions_on(self.name)
+        if lacking:
+            reason = f"no rule allows {account} to {listed(lacking, 'or')} {self.name}"
+        else:
+            reason = f"the token lacks the scope, which the rules allow: {self.name}:{missing}"
+        logger.info("access refused", extra=about | {"reason": reason})
         raise unauthorized(request, wanted, "insufficient_scope", f"{account} may not {missing} {self.name}")
 
 

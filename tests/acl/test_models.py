@@ -94,8 +94,8 @@ def test_a_star_is_every_action_and_an_unknown_one_is_none() -> None:
     ("of", "text"),
     [
         (rule(), "alice may pull alice/*"),
-        (rule("group", "team", actions="*"), "group team may * alice/*"),
-        (rule("anonymous", "", "*"), "anonymous may pull *"),
+        (rule("group", "team", actions="*"), "the group team may pull, push and delete alice/*"),
+        (rule("anonymous", "", "*"), "everybody may pull *"),
     ],
 )
 def test_a_rule_says_what_it_allows(of: Rule, text: str) -> None:

@@ -134,7 +134,7 @@ def test_the_rules_that_match_are_named() -> None:
         Row("anonymous", "", "*", "pull"),
     ]
 
-    assert compile_rules(rows).of(ALICE).matching("a/x") == ["account alice pull a/*", "anonymous - pull *"]
+    assert compile_rules(rows).of(ALICE).matching("a/x") == ["alice may pull a/*", "everybody may pull *"]
 
 
 kinds_and_subjects = st.one_of(
@@ -227,7 +227,7 @@ def test_the_catalog_looks_where_the_accounts_name_begins() -> None:
 def test_the_log_names_the_rule_as_it_is_written() -> None:
     rules = compile_rules([Row("account", "*", "${account}/*", "pull")]).of(ALICE)
 
-    assert rules.matching("alice/app") == ["account * pull ${account}/*"]
+    assert rules.matching("alice/app") == ["everyone signed in may pull ${account}/*"]
 
 
 def test_an_account_within_a_set_is_no_pattern() -> None:

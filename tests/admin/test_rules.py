@@ -79,7 +79,7 @@ def test_a_group_of_any_name_has_rules(admin: Browser) -> None:
         ({"subject": "nobody"}, "there is no account nobody"),
         ({"subject_kind": "group", "subject": "no[body"}, "there is no group no[body"),
         ({"name": "/x"}, "no repository can be called /x"),
-        ({"subject": "alice", "name": "alice/app"}, "alice may * alice/*&quot; allows all of it"),
+        ({"subject": "alice", "name": "alice/app"}, "alice may pull, push and delete alice/*&quot; allows all of it"),
     ],
 )
 def test_a_saved_rule_that_can_do_nothing_is_told(admin: Browser, changes: dict[str, str], reason: str) -> None:

@@ -18,7 +18,7 @@ def test_loadconfig_works_on_the_database_of_the_file_that_it_is_given(tmp_path:
     checked = manage(tmp_path, "loadconfig", "--check", "--config", "other/my.yaml")
 
     assert (migrated.returncode, checked.returncode) == (0, 0), migrated.stderr
-    assert loaded.stdout.splitlines()[0] == "+ rule anonymous may pull *"
+    assert loaded.stdout.splitlines()[0] == "+ rule everybody may pull *"
     assert (tmp_path / "other" / "data" / "registry.sqlite3").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 

@@ -161,7 +161,7 @@ def test_what_the_file_adds_is_printed(load_config: Import) -> None:
 
     assert lines == [
         "+ user developer",
-        "+ rule developer may pull,push myorg/*",
+        "+ rule developer may pull and push myorg/*",
         "2 added, 0 changed, 0 removed",
     ]
 
@@ -220,7 +220,7 @@ def test_the_order_of_groups_and_actions_is_no_change(load_config: Import) -> No
         ("groups: [backend, web]", "superuser: true", "~ user developer"),
         ("groups: [backend, web]", "active: false", "~ user developer"),
         ("pull, push", "pull", "~ rule developer may pull myorg/*"),
-        ("daily work", "nightly work", "~ rule developer may pull,push myorg/*"),
+        ("daily work", "nightly work", "~ rule developer may pull and push myorg/*"),
     ],
 )
 def test_a_changed_entry_is_applied(load_config: Import, old: str, new: str, printed: str) -> None:
@@ -285,7 +285,7 @@ def test_a_rule_that_left_the_file_is_deleted(load_config: Import) -> None:
 
     lines = load_config("acl: []\n")
 
-    assert lines == ["- rule developer may pull,push myorg/*", "0 added, 0 changed, 1 removed"]
+    assert lines == ["- rule developer may pull and push myorg/*", "0 added, 0 changed, 1 removed"]
     assert not Rule.objects.exists()
 
 
@@ -295,7 +295,7 @@ def test_a_rule_that_comes_back_is_added_again(load_config: Import) -> None:
 
     lines = load_config(ACL)
 
-    assert lines == ["+ rule developer may pull,push myorg/*", "1 added, 0 changed, 0 removed"]
+    assert lines == ["+ rule developer may pull and push myorg/*", "1 added, 0 changed, 0 removed"]
 
 
 def test_rules_about_the_same_names_are_told_apart(load_config: Import) -> None:
@@ -304,7 +304,7 @@ def test_rules_about_the_same_names_are_told_apart(load_config: Import) -> None:
 
     lines = load_config(both.replace("[delete]", '["*"]'))
 
-    assert lines == ["~ rule developer may * myorg/*", "0 added, 1 changed, 0 removed"]
+    assert lines == ["~ rule developer may pull, push and delete myorg/*", "0 added, 1 changed, 0 removed"]
     assert set(Rule.objects.values_list("actions", flat=True)) == {"pull,push", "*"}
 
 
@@ -416,7 +416,7 @@ def test_check_says_what_is_not_applied_and_changes_nothing(load_config: Import)
 
     assert lines == [
         "+ user developer",
-        "+ rule developer may pull,push myorg/*",
+        "+ rule developer may pull and push myorg/*",
         "2 to add, 0 to change, 0 to remove; 0 edited since",
     ]
     assert not Account.objects.exists()
@@ -430,7 +430,7 @@ def test_check_says_what_left_the_file(load_config: Import) -> None:
 
     assert lines == [
         "- user developer",
-        "- rule developer may pull,push myorg/*",
+        "- rule developer may pull and push myorg/*",
         "0 to add, 0 to change, 2 to remove; 0 edited since",
     ]
 

@@ -105,7 +105,8 @@ def test_a_refusal_names_account_action_repository_and_rules(bob: Caller, lines:
     assert line["account"] == "bob"
     assert line["repository"] == "alice/app"
     assert line["actions"] == "push"
-    assert line["rules"] == ["account bob pull alice/*"]
+    assert line["rules"] == ["bob may pull alice/*"]
+    assert line["reason"] == "no rule allows bob to push alice/app"
 
 
 def test_a_refusal_without_any_rule_says_so(charlie: Caller, lines: Callable[[], list[str]]) -> None:

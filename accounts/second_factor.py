@@ -60,14 +60,19 @@ def factor_of(account: Account | AnonymousUser) -> SecondFactor | None:
 
 
 def is_verified(request: HttpRequest) -> bool:
-    """Tell whether the session of `request` has passed the second factor, or needs none."""
+    """Tell whether the session of `request` may open the admin: by its second factor, or because it needs none."""
+    if not is_passed(request):
+        return False
+    return factor_of(request.user) is not None or not settings.REGISTRY.admin.require_second_factor
+
+
+def is_passed(request: HttpRequest) -> bool:
+    """Tell whether the session of `request` has passed the second factor of its account, if it has one."""
     account = request.user
     if not isinstance(account, Account):
         return False
     factor = factor_of(account)
-    if factor is None:
-        return not settings.REGISTRY.admin.require_second_factor
-    return bool(request.session.get(_SESSION_KEY) == factor.pk)
+    return factor is None or bool(request.session.get(_SESSION_KEY) == factor.pk)
 
 
 def mark_verified(request: HttpRequest, factor: SecondFactor) -> None:

@@ -87,23 +87,27 @@ def _first_of(rows: QuerySet[Any]) -> Subquery:
     return Subquery(rows.filter(repository=OuterRef("pk")).values("pk")[:1])
 
 
-def catalog(limit: int, last: str, rules: IdentityRules) -> Page:
+def catalog(limit: int, last: str, rules: IdentityRules, containing: str = "") -> Page:
     """Return up to `limit` names after `last`, in byte order, of repositories with a manifest that may be pulled.
+
+    Names that do not contain the text `containing` are left out.
 
     Keyset pagination over the name ranges of the rules' patterns: the cost is that of the page, not of the table.
     """
     names: list[str] = []
     for wanted in rules.ranges("pull"):
-        visible = (name for name in _names(wanted, last, limit + 1) if "pull" in rules.actions_on(name))
+        visible = (name for name in _names(wanted, last, limit + 1, containing) if "pull" in rules.actions_on(name))
         names += islice(visible, limit + 1 - len(names))
     return Page.of(names, limit)
 
 
-def _names(wanted: NameRange, last: str, size: int) -> Iterator[str]:
+def _names(wanted: NameRange, last: str, size: int, containing: str) -> Iterator[str]:
     """Yield the names of the range after `last`, read in batches that grow from `size` to BATCH."""
     rows = Repository.objects.filter(is_listed=True, name__gte=wanted.low).order_by("name")
     # `is_listed` says only that a manifest was put there once.
     rows = rows.filter(IsNull(_first_of(Manifest.objects.all()), False))
+    if containing:
+        rows = rows.filter(name__contains=containing)
     if wanted.high is not None:
         rows = rows.filter(name__lt=wanted.high)
     while batch := list(rows.filter(name__gt=last).values_list("name", flat=True)[:size]):

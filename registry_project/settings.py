@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "database_copy",
     "diagnostics",
     "api",
+    "web",
     "registry_project.apps.RegistryProjectConfig",
 ]
 
@@ -61,7 +62,7 @@ MIDDLEWARE = [
     "registry_project.middleware.metrics.MetricsMiddleware",
     "registry_project.middleware.admin_door.AdminDoorMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "registry_project.middleware.admin_door.admin_files",
+    "registry_project.middleware.admin_door.static_files",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -148,7 +149,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.hashers.BcryptPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
-# The page after a login without `next`.
+# The page after a login to the admin without `next`.
 LOGIN_REDIRECT_URL = "admin:index"
 
 # --- the browser's surface ---------------------------------------------------------------------------
@@ -165,7 +166,6 @@ _admin_is_https = (_admin.public_url or "").startswith("https:") if _admin.port 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _admin_is_https
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
 SESSION_COOKIE_NAME = "registry_session"
 CSRF_COOKIE_NAME = "registry_csrf"
 X_FRAME_OPTIONS = "DENY"

@@ -3,4 +3,5 @@
 `site`        Django's admin site with the pages of a second factor
 `forms`       the login, and the change of one's own password
 `code_forms`  forms for a code of the second factor
+`refusal`     the response to a login that is refused before its password is looked at
 """

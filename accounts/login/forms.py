@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.contrib.auth.forms import AuthenticationForm as PlainAuthenticationForm
 from django.contrib.auth.forms import UserChangeForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -16,32 +17,46 @@ from accounts.throttling import known_networks, throttle
 CROWDED = "Too many logins at once; try again in a moment."
 
 
-class AdminLoginForm(AuthenticationForm):
-    """The login of the admin, with the throttle, the password queue and the login log."""
+class _Throttled:
+    """The throttle, the password queue and the login log, for a login form of Django."""
 
-    def clean(self) -> dict[str, Any]:
-        """Check name and password. Raises BusyError and TooManyFailuresError, which the site answers without a form."""
+    grant: ClassVar[str]
+
+    def clean(self: Any) -> dict[str, Any]:
+        """Check name and password. Raises BusyError and TooManyFailuresError, which are answered without a form."""
         name: str = self.cleaned_data.get("username", "")
         # The backend asks too, but its refusal is indistinguishable from a wrong password.
         if refusal := throttle.refusal(name, self.request):
-            log_refusal(self.request, name, "admin", THROTTLED)
+            log_refusal(self.request, name, self.grant, THROTTLED)
             raise TooManyFailuresError(refusal)
         try:
             with place(self.request):
-                cleaned: dict[str, Any] = super().clean()
+                cleaned: dict[str, Any] = super().clean()  # type: ignore[misc]  # Django's form comes next
         except BusyError:
-            log_refusal(self.request, name, "admin", BUSY)
+            log_refusal(self.request, name, self.grant, BUSY)
             raise
         except ValidationError:
-            # With a user the password was right, but the account is not staff.
+            # With a user the password was right, but the account may not log in here.
             if self.get_user() is None:
                 throttle.count_failure(name, self.request)
-            log_refusal(self.request, name, "admin")
+            log_refusal(self.request, name, self.grant)
             raise
         if self.get_user() is not None:
-            log_login(self.request, name, "admin")
+            log_login(self.request, name, self.grant)
             known_networks.record(name, throttle.network_of(self.request))
         return cleaned
+
+
+class AdminLoginForm(_Throttled, AuthenticationForm):
+    """The login of the admin, for staff."""
+
+    grant = "admin"
+
+
+class LoginForm(_Throttled, PlainAuthenticationForm):
+    """The login of the pages, for every active account."""
+
+    grant = "page"
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):

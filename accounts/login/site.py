@@ -21,14 +21,12 @@ from unfold.sites import UnfoldAdminSite
 from accounts import second_factor
 from accounts.authentication import BusyError, TooManyFailuresError
 from accounts.login.code_forms import CodeForm, FirstCodeForm
-from accounts.login.forms import CROWDED, OwnPasswordForm
+from accounts.login.forms import OwnPasswordForm
+from accounts.login.refusal import refused
 from accounts.login_log import log_event, log_login
 from accounts.models import SecondFactor
 
 _SEED = "second_factor_seed"
-# The Retry-After of a login that the password queue refuses.
-BUSY_SECONDS = 2
-
 _WITHOUT_MENU = "unfold/layouts/unauthenticated.html"
 
 _private = method_decorator([never_cache, sensitive_post_parameters("code")])
@@ -53,14 +51,8 @@ class RegistryAdminSite(UnfoldAdminSite):
             return _redirect(following, request)
         try:
             return super().login(request, extra_context)
-        except TooManyFailuresError as error:
-            seconds = error.retry_after_seconds
-            detail = f"{error.reason.capitalize()}; wait {seconds} s."
-        except BusyError:
-            detail, seconds = CROWDED, BUSY_SECONDS
-        # Plain text: a page takes four times as long.
-        headers = {"Retry-After": str(seconds)}
-        return HttpResponse(detail, status=429, content_type="text/plain; charset=utf-8", headers=headers)
+        except (BusyError, TooManyFailuresError) as error:
+            return refused(error)
 
     def password_change(  # type: ignore[override]  # the stubs leave the redirect out that comes after the page
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

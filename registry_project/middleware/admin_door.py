@@ -20,6 +20,7 @@ from registry_project.middleware.proxies import CLIENT_IS_UNKNOWN
 from server.listener import LISTENER, admin_listener
 
 PREFIX = "/admin/"
+_PAGE_FILES = "/static/web/"
 _IS_OPEN = "registry.admin_is_open"
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,8 @@ class AdminDoorMiddleware:
         self._is_allowed = listed_in(self._networks)
         self._urls: dict[tuple[bool, bool], Any] = {
             (True, True): None,
-            (True, False): urls.ADMIN,
-            (False, True): urls.API,
+            (True, False): urls.ADMIN_ALONE,
+            (False, True): urls.OPEN,
             (False, False): (),
         }
 
@@ -68,11 +69,12 @@ class AdminDoorMiddleware:
         return is_allowed
 
 
-def admin_files(get_response: GetResponse) -> GetResponse:
-    """Serve the admin's static files wherever the admin is open."""
+def static_files(get_response: GetResponse) -> GetResponse:
+    """Serve the static files of the pages, and those of the admin wherever the admin is open."""
     files: GetResponse = WhiteNoiseMiddleware(get_response)  # type: ignore[no-untyped-call]
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        return files(request) if request.META.get(_IS_OPEN) else get_response(request)
+        is_served = request.META.get(_IS_OPEN) or request.path_info.startswith(_PAGE_FILES)
+        return files(request) if is_served else get_response(request)
 
     return middleware

@@ -1,21 +1,21 @@
-"""Rate-limit logins of the admin and of the JSON API; `/v2/token` limits its own."""
+"""Rate-limit logins of pages and of the JSON API; `/v2/token` limits its own."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from accounts.throttling.login_rate import login_rate
 from registry_project.front_door import GetResponse
 
-_ADMIN_LOGIN = "/admin/login/"
+_LOGINS = ("/admin/login/", "/login")
 _API = "/api/"
 
 
 def limited_logins(get_response: GetResponse) -> GetResponse:
-    """Count each login of the admin, and failed logins of the API, where every request has a password."""
+    """Count each login of a page, and failed logins of the API, where every request has a password."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
         is_api = path.startswith(_API)
-        if not is_api and (path != _ADMIN_LOGIN or request.method != "POST"):
+        if not is_api and (path not in _LOGINS or request.method != "POST"):
             return get_response(request)
         if seconds := login_rate.wait_seconds(request):
             detail = f"Too many logins from this address; try again in {seconds} s."

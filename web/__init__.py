@@ -1,0 +1,11 @@
+"""The pages for everybody who pulls and pushes: sign in, repositories, images, the own account.
+
+    request ──> session ──> visitor: account and rules ──> contents: rows, image: one manifest ──> template
+
+visitor   who looks at a page, and what they may see
+contents  rows of repositories and tags, a page at a time
+image     a manifest with its config, as far as a page shows it
+views     one module for each page
+
+Names, tags, labels, annotations and configs come from pushers: templates escape them, and every list is bounded.
+"""

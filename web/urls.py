@@ -1,0 +1,16 @@
+"""The paths of the pages. `-` is no component of a repository's name, so it ends one."""
+
+from django.urls import path
+
+from web.views import account, image, login, repositories
+
+app_name = "web"
+urlpatterns = [
+    path("", repositories.all_repositories, name="repositories"),
+    path("login", login.LoginPage.as_view(), name="login"),
+    path("login/code", login.code, name="code"),
+    path("logout", login.sign_out, name="logout"),
+    path("account", account.own_account, name="account"),
+    path("repositories/<path:name>/-/<str:reference>", image.one_image, name="image"),
+    path("repositories/<path:name>", repositories.one_repository, name="repository"),
+]

@@ -1,0 +1,31 @@
+"""What every page has: the visitor, the own host, and no copy in a cache."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from accounts import second_factor
+from core.api.host import host_of
+from web.visitor import Visitor
+
+# Of a search, or of the name that a page begins after.
+MAX_CHARACTERS = 255
+
+
+def page(request: HttpRequest, template: str, title: str, visitor: Visitor, **context: Any) -> HttpResponse:
+    """Render a page of `web`."""
+    common = {
+        "title": title,
+        "visitor": visitor,
+        "host": host_of(request),
+        "needs_code": request.user.is_authenticated and not second_factor.is_passed(request),
+    }
+    response = render(request, f"web/{template}", common | context)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def searched(request: HttpRequest, key: str) -> str:
+    """Return a parameter of the query, shortened; PostgreSQL takes no NUL."""
+    return request.GET.get(key, "").replace("\0", "").encode("utf-8", "replace").decode()[:MAX_CHARACTERS].strip()

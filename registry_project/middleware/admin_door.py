@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from configuration.values import Network
+from core.api.notes import ADMIN_IS_OPEN
 from core.forwarded import listed_in
 from distribution.middleware import is_registry_path
 from registry_project.front_door import GetResponse
@@ -21,7 +22,6 @@ from server.listener import LISTENER, admin_listener
 
 PREFIX = "/admin/"
 _PAGE_FILES = "/static/web/"
-_IS_OPEN = "registry.admin_is_open"
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class AdminDoorMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         is_own = self._own_listener is not None and request.META.get(LISTENER) == self._own_listener
         is_open = self._is_open(request, is_own=is_own)
-        request.META[_IS_OPEN] = is_open
+        request.META[ADMIN_IS_OPEN] = is_open
         urls = self._urls[is_open, not is_own]
         if urls is not None:
             request.urlconf = urls
@@ -74,7 +74,7 @@ def static_files(get_response: GetResponse) -> GetResponse:
     files: GetResponse = WhiteNoiseMiddleware(get_response)  # type: ignore[no-untyped-call]
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        is_served = request.META.get(_IS_OPEN) or request.path_info.startswith(_PAGE_FILES)
+        is_served = request.META.get(ADMIN_IS_OPEN) or request.path_info.startswith(_PAGE_FILES)
         return files(request) if is_served else get_response(request)
 
     return middleware

@@ -86,16 +86,15 @@ def test_a_login_without_the_csrf_token_is_refused(browser: Browser) -> None:
     assert response.status_code == 403
 
 
-def test_the_session_is_for_the_admin_only(browser: Browser) -> None:
+def test_no_script_and_no_other_site_has_the_session(browser: Browser) -> None:
     browser.log_in("root", "the password of root")
 
     cookie = browser.client.cookies["registry_session"]
 
-    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/admin/", True, "Lax")
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
 
 
 def test_a_session_is_no_login_to_the_registry(admin: Browser) -> None:
-    # Sent on purpose: a browser keeps it to the admin's path.
     assert admin.get("/v2/").status_code == 401
     assert admin.get("/api/v1/whoami").status_code == 401
 

@@ -19,11 +19,11 @@ from pytest_django import Settings
 from configuration.values import Admin, Configuration
 from startup import prepare
 from tests.clients.browser import Browser
-from tests.clients.server import Answer, Server, started
+from tests.clients.server import Answer, Server, password_of, started
 from tests.ports import free_port
 
 STYLES = "/static/unfold/css/styles.css"
-PAGES = ("/", "/admin", "/admin/", "/admin/login/", "/admin/accounts/account/", STYLES)
+PAGES = ("/admin", "/admin/", "/admin/login/", "/admin/accounts/account/", STYLES)
 MISSING = "/there-is-no-such-page/"
 
 
@@ -90,6 +90,16 @@ def fenced() -> Iterator[OneWorker]:
 @pytest.mark.parametrize("path", PAGES)
 def test_the_public_address_has_no_admin(apart: OneWorker, path: str) -> None:
     assert looks_missing(apart, path, {"Host": "registry.example.org"})
+
+
+def test_the_public_address_has_pages_that_do_not_lead_to_the_admin(apart: OneWorker) -> None:
+    browser = Browser(f"http://{apart.host}")
+    browser.submit("/login", {"username": "admin", "password": password_of("admin")})
+
+    page = browser.get("/").body
+    assert b">admin</a>" in page
+    assert b"/admin/" not in page
+    assert apart.ask("/static/web/registry.css").status == 200
 
 
 @pytest.mark.parametrize("name", ["Host", "X-Forwarded-Host", "X-Forwarded-Server", "Server-Name", "X-Forwarded-Port"])

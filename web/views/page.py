@@ -7,6 +7,7 @@ from django.shortcuts import render
 
 from accounts import second_factor
 from core.api.host import host_of
+from core.api.notes import ADMIN_IS_OPEN
 from web.visitor import Visitor
 
 # Of a search, or of the name that a page begins after.
@@ -19,6 +20,7 @@ def page(request: HttpRequest, template: str, title: str, visitor: Visitor, **co
         "title": title,
         "visitor": visitor,
         "host": host_of(request),
+        "has_admin": request.META.get(ADMIN_IS_OPEN, False),
         "needs_code": request.user.is_authenticated and not second_factor.is_passed(request),
     }
     response = render(request, f"web/{template}", common | context)

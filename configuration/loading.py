@@ -24,17 +24,17 @@ def in_force() -> Configuration:
     return load(locate())
 
 
-def load(path: Path | None) -> Configuration:
+def load(path: Path | None, *, required: str = "") -> Configuration:
     """Return the configuration in the file at `path`; None means the defaults and the secrets of the environment.
 
-    Raises ConfigurationError with all problems of the file.
+    `required` is a section that the file must have. Raises ConfigurationError with all problems of the file.
     """
     absolute = None if path is None else path.absolute()
     folder = Path.cwd() if absolute is None else absolute.parent
     reading = Reading(absolute, folder, os.environ)
     with _no_garbage():
         root = document.root(reading) if absolute is None else _document(reading, absolute)
-        configuration = models.configuration(root)
+        configuration = models.configuration(root, required)
     if configuration is None:
         raise ConfigurationError(reading.problems)
     return replace(configuration, warnings=tuple(reading.warnings))

@@ -264,9 +264,14 @@ class File(TypedDict, total=False):
 FILE: TypeAdapter[File] = TypeAdapter(Annotated[File, Section(_check_file)])
 
 
-def configuration(element: Element) -> Configuration | None:
-    """Return the values of the file; None means that it has problems, which are reported."""
+def configuration(element: Element, required: str = "") -> Configuration | None:
+    """Return the values of the file; None means that it has problems, which are reported.
+
+    One is a missing section `required`.
+    """
     root = element.value()
+    if required and isinstance(root, Members) and required not in root:
+        element.below(required).report("this section", "nothing")
     try:
         file = FILE.validate_python(root, context=element.reading)
     except ValidationError as error:

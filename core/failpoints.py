@@ -83,6 +83,9 @@ NAMES = {
     "migratedb.after_tables": "the target has tables, and the rows that migrations make",
     "migratedb.after_batch": "some rows are committed in the target, more may be missing",
     "migratedb.before_finish": "all rows are in the target, which is still marked as unfinished",
+    "migratestorage.after_mark": "the target is marked as an unfinished copy, and has no new objects",
+    "migratestorage.after_object": "an object is in the target, more may be missing",
+    "migratestorage.before_complete": "all objects are in the target, which is still marked as unfinished",
     "backup.after_manifest": "the backup is valid, objects that only the previous one names still exist",
 }
 

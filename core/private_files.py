@@ -86,7 +86,7 @@ def give_to_owner(folder: str | Path, made: int | str | Path) -> None:
 def create(path: Path, content: bytes) -> bool:
     """Make a private file at `path`, whole or not at all; return False when there is one already. Raises OSError."""
     with _written_beside(path, content) as temporary:
-        is_first = _publish(temporary, path)
+        is_first = publish(temporary, path)
     if is_first:
         sync_folder(path.parent)
     return is_first
@@ -116,8 +116,11 @@ def _written_beside(path: Path, content: bytes) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _publish(temporary: Path, path: Path) -> bool:
-    """Give the file its name; False when that is taken. Raises OSError."""
+def publish(temporary: Path, path: Path) -> bool:
+    """Give the file the name `path` besides; False when that is taken. Raises OSError.
+
+    Without hard links, it loses its other name.
+    """
     try:
         os.link(temporary, path)
     except FileExistsError:

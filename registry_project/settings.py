@@ -8,7 +8,9 @@ import dj_database_url
 from django.urls import reverse_lazy
 
 from configuration import Configuration, in_force
+from core.db.other_sessions import APPLICATION_NAME
 from core.private_files import random_text, read_or_create
+from distribution.storage.backends import backend_of
 
 REGISTRY: Configuration = in_force()
 """The configuration with all defaults."""
@@ -46,6 +48,7 @@ INSTALLED_APPS = [
     "provisioning",
     "backup",
     "database_copy",
+    "storage_copy",
     "diagnostics",
     "api",
     "web",
@@ -107,7 +110,9 @@ def _database() -> dict[str, Any]:
         pool = {"min_size": 1, "max_size": max(8, _server.threads), "timeout": 20}
         # Detect a lost server after half a minute; the kernel's default is a quarter of an hour.
         vanished = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
-        options = {"pool": pool, "connect_timeout": 5, "options": "-c lock_timeout=10s", **vanished}
+        # By this name `core.db.other_sessions` finds servers.
+        named = {"application_name": APPLICATION_NAME}
+        options = {"pool": pool, "connect_timeout": 5, "options": "-c lock_timeout=10s", **vanished, **named}
         # A request takes a connection of the pool and gives it back at its end.
         values |= {"ENGINE": "core.db.postgresql", "CONN_MAX_AGE": 0}
     values["OPTIONS"] = {**values.get("OPTIONS", {}), **options}
@@ -117,19 +122,9 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 
 # --- blobs -------------------------------------------------------------------------------------------
-_BLOB_BACKENDS = {
-    "filesystem": "distribution.storage.local.DurableFileSystemStorage",
-    "s3": "distribution.storage.s3.RegistryS3Storage",
-}
-_storage = REGISTRY.storage
-_blob_options: dict[str, Any] = {"location": str(_storage.rootdirectory.absolute())}
-if _storage.backend != "filesystem":
-    _redirects = {"redirect": _storage.redirect, "public_endpoint": _storage.public_endpoint}
-    _blob_options = {**_storage.options, **_redirects}
-
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-    "blobs": {"BACKEND": _BLOB_BACKENDS[_storage.backend], "OPTIONS": _blob_options},
+    "blobs": backend_of(REGISTRY.storage),
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 

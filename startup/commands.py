@@ -24,6 +24,7 @@ _WRITING = frozenset(
         "gc",
         "migrate",
         "migratedb",
+        "migratestorage",
         "removesecondfactor",
         "rotatekey",
         "runjobs",

@@ -157,6 +157,7 @@ def _set_up_django() -> None:
 
 
 def _prepare_storage(*, has_blobs: bool) -> None:
+    from distribution.storage import copy_mark
     from distribution.storage.blob_store import blob_store
 
     try:
@@ -168,6 +169,11 @@ def _prepare_storage(*, has_blobs: bool) -> None:
                 _try_cloud()
             else:
                 store.probe()
+            if copy_mark.read(store) is not None:
+                copy_mark.refuse_unfinished(store)
+                copy_mark.remove(store)
+    except StartError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         remedy = f"correct the section storage in {in_force().path}"

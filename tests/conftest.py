@@ -76,6 +76,7 @@ FIRST = (
     "faults",
     "fuzz",
     "backup/test_concurrent_pushes.py",
+    "storage_copy/test_s3.py",
     "bench/test_soak.py",
     "bench/test_growth.py",
 )

@@ -7,6 +7,7 @@
 `short_transaction`  a transaction with a short lock timeout
 `database_fault`     classifies errors: lock conflict, full disk, lost connection
 `ballast`            a file that reserves disk space for SQLite
+`other_sessions`     finds other processes of the registry that use the database
 `setup`, `clock`     migrations at start; the database's time
 `sqlite3`, `postgresql`    subclasses of Django's backends
 """

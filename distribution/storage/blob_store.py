@@ -72,6 +72,13 @@ class BlobStore:
             return
         self._storage.save(key, _Content(reader))  # type: ignore[arg-type]  # the part of File that is used
 
+    def write_whole(self, key: str, reader: Reader) -> None:
+        """Do what `write` does; the key has the whole object or none, even after a kill."""
+        if isinstance(self._storage, DurableFileSystemStorage):
+            self._storage.save_whole(key, _Content(reader))
+        else:
+            self.write(key, reader)
+
     def _write_or_delete(self, key: str, reader: Reader) -> None:
         """Write by a storage of Django, which may choose another name, and leaves what a failed reader gave."""
         if self._storage.exists(key):
@@ -119,6 +126,12 @@ class BlobStore:
             return self._storage.size(key)
         except FileNotFoundError as error:
             raise MissingObjectError(key) from error
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the size of each object in a folder as "objects/ab", by its name in it."""
+        if not isinstance(self._storage, DurableFileSystemStorage | CloudStorage):
+            raise TypeError("this storage lists no sizes")
+        return self._storage.sizes(folder)
 
     def delete(self, key: str) -> None:
         """Delete the object; a missing one counts as deleted."""
@@ -170,6 +183,11 @@ class BlobStore:
         if isinstance(self._storage, DurableFileSystemStorage):
             self._storage.prepare()
 
+    def remove_partial(self) -> None:
+        """Remove what killed processes left of `write_whole`; no other process may be in it."""
+        if isinstance(self._storage, DurableFileSystemStorage):
+            self._storage.remove_partial()
+
     def folder(self) -> Path | None:
         """Return the folder in which a key is a path, None for a cloud."""
         return Path(self._storage.path("")) if isinstance(self._storage, FileSystemStorage) else None
@@ -194,7 +212,7 @@ class BlobStore:
         for left in names:
             if left.startswith(_PROBE) and not _is_young(left, now):
                 self.delete(left)
-        key = f"{_PROBE}{now}-{uuid.uuid4().hex}"
+        key = new_probe()
         self.write(key, io.BytesIO(_PAGE))
         try:
             with self.open_at(key) as file:
@@ -233,6 +251,11 @@ def new_key() -> str:
     """Return a new random key."""
     name = uuid.uuid4().hex
     return f"objects/{name[:2]}/{name}"
+
+
+def new_probe() -> str:
+    """Return the key of an object that is deleted at once; if its process is killed, by a later `try_writing`."""
+    return f"{_PROBE}{int(time.time())}-{uuid.uuid4().hex}"
 
 
 def blob_store() -> BlobStore:

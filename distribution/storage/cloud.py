@@ -93,6 +93,10 @@ class CloudStorage(Storage):
         """Return whether there is any object of an upload or blob."""
 
     @abstractmethod
+    def sizes(self, path: str) -> dict[str, int]:
+        """Return the size of each object in a folder by its name in it."""
+
+    @abstractmethod
     def probe(self) -> None:
         """Ask for something cheap; raises unless the cloud answers and admits this registry."""
 

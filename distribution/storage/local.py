@@ -13,9 +13,12 @@ from django.core.files.storage import FileSystemStorage
 from core.blocking import blocking_io
 from core.failpoints import failpoint
 from core.metrics.catalog import STORAGE_SECONDS
-from core.private_files import give_to_owner, make_private_folder
+from core.private_files import give_to_owner, make_private_folder, publish
 
 _KEY = re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{32}")
+
+# Beside the folder of objects: files that are not whole yet.
+PARTIAL = "partial-"
 
 CHUNK_BYTES = 1024 * 1024
 # Enough for a slow client and for a small blob: hundreds of clients need no megabyte each.
@@ -54,6 +57,36 @@ class DurableFileSystemStorage(FileSystemStorage):
         if name is None:
             raise ValueError("an object has a key")
         return self._save(name, content)
+
+    def save_whole(self, name: str, content: Any) -> None:
+        """Store `content` under the new key `name`, which names the whole file or none, even after a kill.
+
+        Raises FileExistsError, OSError.
+        """
+        partial = f"{PARTIAL}{os.path.basename(name)}"  # noqa: PTH119 - as below
+        self._write_new(partial, content)
+        path = Path(self.path(name))
+        try:
+            if not publish(Path(self.path(partial)), path):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            _sync_folder(str(path.parent))
+        finally:
+            self.free(partial)
+
+    def remove_partial(self) -> None:
+        """Remove what killed processes left of `save_whole`. Raises OSError."""
+        _, names = self.listdir("")
+        for name in names:
+            if name.startswith(PARTIAL):
+                self.free(name)
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """Return the size of each file in a folder by its name in it; none for a missing folder. Raises OSError."""
+        try:
+            with os.scandir(self.path(path)) as entries:
+                return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries}
+        except FileNotFoundError:
+            return {}
 
     def append(self, name: str, content: Any, size: int) -> None:
         """Truncate the file to `size` bytes and append `content`.
@@ -101,6 +134,17 @@ class DurableFileSystemStorage(FileSystemStorage):
             os.unlink(self.path(name))  # noqa: PTH108 - as below
 
     def _save(self, name: str, content: Any) -> str:
+        self._write_new(name, content)
+        try:
+            failpoint("upload.after_fsync")
+            _sync_folder(os.path.dirname(self.path(name)))  # noqa: PTH120 - a Path costs more than the call it is for
+        except BaseException:
+            self.free(name)
+            raise
+        return name
+
+    def _write_new(self, name: str, content: Any) -> None:
+        """Write a new file; its bytes are durable when this returns, its name is not."""
         path = self.path(name)
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(path, flags, 0o600)
@@ -111,12 +155,9 @@ class DurableFileSystemStorage(FileSystemStorage):
                 _sync(descriptor)
             finally:
                 os.close(descriptor)
-            failpoint("upload.after_fsync")
-            _sync_folder(os.path.dirname(path))  # noqa: PTH120 - a Path costs more than the call it is for
         except BaseException:
             self.free(name)
             raise
-        return name
 
 
 def _copy(content: Any, descriptor: int) -> None:

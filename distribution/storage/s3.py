@@ -232,6 +232,14 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
         names = [one["Key"][len(prefix) :] for page in found for one in page.get("Contents", ())]
         return folders, [name for name in names if name]
 
+    def sizes(self, path: str) -> dict[str, int]:
+        """Return the size of each object in a folder: one request for a thousand of them."""
+        bucket, prefix = self.bucket, self._prefix(path)
+        pages = bucket.client.get_paginator("list_objects_v2")
+        with bucket.asked():
+            found = list(pages.paginate(Bucket=bucket.name, Prefix=prefix, Delimiter="/"))
+        return {one["Key"][len(prefix) :]: int(one["Size"]) for page in found for one in page.get("Contents", ())}
+
     def has_objects(self) -> bool:
         """Return whether there is any object below `objects`."""
         bucket, prefix = self.bucket, self._prefix("objects")

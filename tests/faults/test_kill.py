@@ -129,8 +129,8 @@ COLLECTING: dict[str, Act] = {
 }
 # Steps of a backup, which changes nothing of the registry but its lease.
 BACKING_UP = [name for name in NAMES if name.startswith("backup.")]
-# Steps of a command that needs a PostgreSQL besides: tests/database_copy kills it at each.
-ELSEWHERE = [name for name in NAMES if name.startswith("migratedb.")]
+# Steps of commands that need another database or storage: tests/database_copy and tests/storage_copy kill them at each.
+ELSEWHERE = [name for name in NAMES if name.startswith(("migratedb.", "migratestorage."))]
 # What is done before the kill of a command that deletes the repository.
 DELETING: dict[str, Act] = {name: push for name in NAMES if name.startswith("repository.")}
 # A step that only another fault leads to.

@@ -14,9 +14,11 @@ def refusing(status: int, code: str, *, reads: bool = False) -> Iterator[str]:
         def _refuse(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             is_read = reads and self.command in ("GET", "HEAD")
-            answer = "<ListBucketResult/>" if is_read else f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+            is_object = "/" in self.path.partition("?")[0].strip("/")
+            given, said = (404, "NoSuchKey") if is_read and is_object else (200, "") if is_read else (status, code)
+            answer = f"<Error><Code>{said}</Code><Message>no</Message></Error>" if said else "<ListBucketResult/>"
             body = f"<?xml version='1.0'?>{answer}".encode()
-            self.send_response(200 if is_read else status)
+            self.send_response(given)
             self.send_header("Content-Type", "application/xml")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

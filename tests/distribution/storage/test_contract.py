@@ -231,3 +231,34 @@ def test_keys_differ_and_hold_nothing_but_hexadecimal_digits() -> None:
 
     assert len(keys) == 100
     assert all(key.startswith("objects/") and set(key[8:]) <= set("0123456789abcdef/") for key in keys)
+
+
+def test_a_whole_object_is_read_as_it_was_written_and_not_replaced(store: BlobStore) -> None:
+    key = new_key()
+    store.write_whole(key, io.BytesIO(BYTES))
+
+    with pytest.raises((KeyTakenError, FileExistsError)):
+        store.write_whole(key, io.BytesIO(b"other"))
+    assert read(store, key) == BYTES
+
+
+def test_a_reader_that_fails_leaves_no_whole_object(store: BlobStore) -> None:
+    key = new_key()
+
+    with pytest.raises(ValueError, match="no more"):
+        store.write_whole(key, BrokenReader(BYTES))
+
+    assert is_missing(store, key)
+    store.write_whole(key, io.BytesIO(BYTES))
+
+
+def test_the_sizes_of_a_folder_are_those_of_its_objects(request: pytest.FixtureRequest, store: BlobStore) -> None:
+    if "memory" in request.node.name:
+        request.applymarker(pytest.mark.xfail(raises=TypeError, reason="no registry has its objects in memory"))
+    key, other = "objects/ab/" + "a" * 32, "objects/cd/" + "c" * 32
+    store.write(key, io.BytesIO(BYTES))
+    store.write(other, io.BytesIO(b""))
+
+    assert store.sizes("objects/ab") == {"a" * 32: len(BYTES)}
+    assert store.sizes("objects/cd") == {"c" * 32: 0}
+    assert store.sizes("objects/ef") == {}

@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection
 
 from collector import fsck
 from distribution.models import Blob
+from distribution.storage import copy_mark
 from distribution.storage.blob_store import blob_store, check_storage
 
 
@@ -56,6 +57,7 @@ class Command(BaseCommand):
 def _refuse_other_storage() -> None:
     """Raise CommandError for a storage that is not the one of the database: every blob would look lost."""
     store = blob_store()
+    copy_mark.refuse_unfinished(store)
     if store.is_prepared() or (store.is_cloud and not Blob.objects.exists()):
         return
     if store.is_cloud:

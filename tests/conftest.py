@@ -73,6 +73,7 @@ FIRST = (
     "security/test_memory.py",
     "clients/test_slow_clients.py",
     "clients/test_cluster.py",
+    "clients/test_rolling_restart.py",
     "collector/test_two_servers.py",
     "faults",
     "fuzz",

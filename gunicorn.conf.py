@@ -14,7 +14,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from configuration.restart import marks
-from server import cpu_affinity, early_signals, listener
+from server import cpu_affinity, listener, signals
 from startup import metrics_folder, prepare, watch
 from startup.reload import Reload
 
@@ -66,7 +66,7 @@ def on_starting(server: Arbiter) -> None:
     """Prepare the server, then load the application once for all workers, which are forks."""
     # Queue an early SIGHUP for gunicorn's loop; by default it ends the process.
     signal.signal(signal.SIGHUP, server.signal)
-    early_signals.keep(server)
+    signals.keep_early(server)
     prepare.raise_open_file_limit()
     server.said_at_start = prepare.prepare(server.cfg)  # type: ignore[attr-defined]
     if prepare.configuration().server.metrics_token is not None:
@@ -81,7 +81,7 @@ def on_starting(server: Arbiter) -> None:
 
 
 def when_ready(server: Arbiter) -> None:
-    """Set the timeouts of connections, install the reload, and print the addresses."""
+    """Set the timeouts of connections, install the reload and the drain, and print the addresses."""
     listener.set_timeouts(server.LISTENERS)
     # Read again: the first start has written the file meanwhile.
     configuration = prepare.configuration()
@@ -91,6 +91,7 @@ def when_ready(server: Arbiter) -> None:
     server.reload_of_configuration = reload  # type: ignore[attr-defined]
     if _watch is not None:
         watch.install(server, _watch, reload.start)
+    signals.drain_at_sigterm(server, _server.drain)
     prepare.say_listening(server.LISTENERS)
 
 

@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from acl.actions import ALL
 from acl.glob import ACCOUNT, PATTERN_MAX_CHARACTERS, InvalidPatternError, check_glob
 from configuration.element import REFUSED, Items, Members, Odd, Reading, Refused
-from core.durations import InvalidDurationError, parse_duration
+from core.durations import MAX_DURATION, InvalidDurationError, parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +116,15 @@ def items(item: Value, expected: str) -> Value:
     return Value(read, {"type": "array", "items": item.json, "uniqueItems": True})
 
 
-def duration(minimum: timedelta, expected: str = "") -> Value:
-    """Return a converter of durations of at least `minimum`, which `expected` tells the user."""
+def duration(minimum: timedelta, expected: str = "", maximum: timedelta = MAX_DURATION) -> Value:
+    """Return a converter of durations from `minimum` to `maximum`, which `expected` tells the user."""
 
     def convert(value: str, _reading: Reading) -> timedelta:
         try:
             found = parse_duration(value)
         except InvalidDurationError:
             raise Refused(_DURATION) from None
-        if found < minimum:
+        if not minimum <= found <= maximum:
             raise Refused(f"{_DURATION}, {expected}")
         return found
 

@@ -94,6 +94,11 @@ class Server:
         Key("Slow clients that each process waits for besides its threads.", old_name="transfers"),
     ] = 512
     limits: Annotated[Limits, Section(), Key("Limits of one client.")] = Limits()
+    drain: Annotated[
+        timedelta,
+        duration(timedelta(0), "of at most 1h", timedelta(hours=1)),
+        Key("How long to serve on after SIGTERM, not ready, before the stop."),
+    ] = timedelta(0)
     pin_workers: Annotated[bool, BOOLEAN, Key("Keep each process on a core of its own.")] = False
     access_log: Annotated[AccessLog, ACCESS_LOG, Key("A line for each request, on standard error.")] = "json"
     data_directory: Annotated[Path, PATH, Key("The folder of the SQLite database and the keys.")] = Path("data")

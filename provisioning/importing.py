@@ -12,27 +12,38 @@ from django.db import transaction
 from configuration import Configuration, ConfigurationError
 from core.db import setup
 from provisioning.outcome import Outcome
+from provisioning.precedence import File, described
 from provisioning.rules import Rules
 from provisioning.section_import import SectionImport
 from provisioning.users import Users
 
 
-def apply(configuration: Configuration) -> Outcome:
+def apply(configuration: Configuration, *, is_forced: bool = False) -> Outcome:
     """Import users and rules in one transaction; return the outcome.
 
-    A section that is missing in the file is not changed. Concurrent imports are serialized. Raises ConfigurationError
-    for an entry with the name of an account made in the admin.
+    A section that is missing in the file is not changed. Nothing is when another replica's file is newer, unless
+    `is_forced`. Concurrent imports are serialized. Raises ConfigurationError for an entry with the name of an account
+    made in the admin.
     """
+    file = File.of(configuration)
     with transaction.atomic():
         setup.lock_until_commit()
-        sections = _sections(configuration)
-        return Outcome(tuple(chain.from_iterable([section.apply() for section in sections])))
+        newer = file.superseding() if file is not None and not is_forced else None
+        if file is not None and newer is not None:
+            return Outcome((), superseded=file.superseded(newer))
+        steps = tuple(chain.from_iterable([section.apply() for section in _sections(configuration)]))
+        replaced = file.record() if file is not None else None
+        return Outcome(steps, described(replaced) if replaced is not None else "")
 
 
 def compare(configuration: Configuration) -> Outcome:
     """Return the steps of `apply` and the rows edited since, without a change. Raises ConfigurationError."""
     sections = _sections(configuration)
-    return Outcome(tuple(chain.from_iterable([*section.steps(), *section.edited()] for section in sections)))
+    file = File.of(configuration)
+    newer = file.superseding() if file is not None else None
+    superseded = file.superseded(newer) if file is not None and newer is not None else ""
+    steps = tuple(chain.from_iterable([*section.steps(), *section.edited()] for section in sections))
+    return Outcome(steps, superseded=superseded)
 
 
 def _sections(configuration: Configuration) -> list[SectionImport[Any, Any]]:

@@ -1,4 +1,4 @@
-"""The ledger of the import, and the row that `/health` writes."""
+"""The ledger of the import, the files that were imported, and the row that `/health` writes."""
 
 from typing import ClassVar
 
@@ -32,6 +32,16 @@ class ImportedEntry(models.Model):
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["section", "key"], name="registry_project_entry_once")
         ]
+
+
+class ImportedFile(models.Model):
+    """The last import of each configuration file with users or rules; the highest primary key is the newest import."""
+
+    MAX_PLACE: ClassVar = 512
+
+    place = models.CharField(max_length=MAX_PLACE, unique=True, help_text="host:path")
+    fingerprint = models.CharField(max_length=64, help_text="Of users and rules.")
+    imported_at = models.DateTimeField()
 
 
 class Probe(models.Model):

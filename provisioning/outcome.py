@@ -28,14 +28,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The steps of an import, users first."""
+    """The steps of an import, users first.
+
+    `replaced` describes the newest import of another file until then, `superseded` is why this file was not imported.
+    """
 
     steps: tuple[Step, ...]
+    replaced: str = ""
+    superseded: str = ""
 
     @property
     def is_applied_already(self) -> bool:
         """Tell whether every entry is imported already."""
-        return all(step.change is Change.EDITED for step in self.steps)
+        return not self.replaced and all(step.change is Change.EDITED for step in self.steps)
 
     def summary(self, *, is_check: bool = False) -> str:
         """Return the number of steps of each kind: taken, or with `is_check` to be taken."""
@@ -43,4 +48,5 @@ class Outcome:
         added, changed, removed = count[Change.ADDED], count[Change.CHANGED], count[Change.REMOVED]
         if is_check:
             return f"{added} to add, {changed} to change, {removed} to remove; {count[Change.EDITED]} edited since"
-        return f"{added} added, {changed} changed, {removed} removed"
+        replaces = f"; replaces {self.replaced}" if self.replaced else ""
+        return f"{added} added, {changed} changed, {removed} removed{replaces}"

@@ -1,6 +1,6 @@
 """The gunicorn worker; README.md says what it replaces of gunicorn and why.
 
-worker · early_signals · unsupported_settings   gunicorn's side: a process, its signals, its settings
+worker · signals · unsupported_settings         gunicorn's side: a process, its signals, its settings
 listener · open_connections · cpu_affinity      sockets, connections per client, cores
 pool · places                                   threads, and fair shares of those that wait
 connection · reader · request_body              a connection, its bytes, its request

@@ -30,7 +30,7 @@ from core.forwarded import listed_in
 from core.hourly import Hourly
 from core.json_log import log_for
 from core.metrics import steps
-from server import early_signals
+from server import signals
 from server.access_log import access_log, request_ids
 from server.connection import Connection, frozen
 from server.exchange import Exchange
@@ -119,7 +119,7 @@ class Worker(ThreadWorker):
         super().init_signals()
         # `systemctl kill -s HUP` signals every process of the service; only the master reloads.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        early_signals.deliver()
+        signals.deliver_early()
 
     def set_accept_enabled(self, enabled: bool | None) -> None:
         """Start or stop to accept; a worker that stops closes its listeners at once.
@@ -319,7 +319,7 @@ class Worker(ThreadWorker):
         environ[REQUEST_ID] = exchange.request_id
         # On a unix socket SERVER_NAME and SERVER_PORT repeat the Host header.
         environ[LISTENER] = conn.server
-        if not self.alive:
+        if signals.is_draining() or not self.alive:
             environ[DRAINING] = True
         # These views read the body only of an authorized client; a login has to read it first.
         path = environ["PATH_INFO"]

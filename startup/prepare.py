@@ -226,7 +226,7 @@ def _prepare_database() -> Contents:
         has_blobs = Blob.objects.exists()
         collection_fence.prepare()
         ballast.make()
-        warnings = (*changed_keys, *idle_rules(in_force()))
+        warnings = (*changed_keys, *idle_rules(in_force()), *filter(None, [outcome.superseded]))
     imported = "" if outcome.is_applied_already else f"{in_force().path}: {outcome.summary()}"
     return Contents(migrated, has_superuser, has_blobs, imported, warnings)
 

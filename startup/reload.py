@@ -86,6 +86,7 @@ class _Outcome(NamedTuple):
     """The JSON output of `loadconfig --reload`."""
 
     summary: str
+    superseded: str
     changes: list[str]
     warnings: list[str]
     needs_restart: list[str]
@@ -127,10 +128,10 @@ class _Import:
             _log_failure(errors.splitlines() or ["the import exited without output"], cause)
             return said
         changed, warnings = outcome.needs_restart, [warning for warning in outcome.warnings if warning not in said]
-        level = logging.WARNING if changed or warnings else logging.INFO
+        level = logging.WARNING if changed or warnings or outcome.superseded else logging.INFO
         more = f"; only a restart brings into effect: {', '.join(changed)}" if changed else ""
         extra = {"changes": outcome.changes, "warnings": warnings[:_MAX_LINES], "needs_restart": changed}
-        logger.log(level, "configuration reloaded: %s%s", outcome.summary, more, extra=extra)
+        logger.log(level, "configuration reloaded: %s%s", outcome.superseded or outcome.summary, more, extra=extra)
         return frozenset(outcome.warnings)
 
 

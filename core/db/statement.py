@@ -38,7 +38,7 @@ _LOCK = re.compile(r"\s+FOR (?:KEY SHARE|UPDATE)(?: OF \w+)?(?: SKIP LOCKED)?")
 
 
 class Statement:
-    """One SQL statement with `%s` for parameters: strings, numbers, bytes, UUIDs, times, lists of numbers or strings.
+    """One SQL statement with `%s` for parameters: strings, numbers, bytes, UUIDs, times; lists but of bytes or times.
 
     `%%` is a literal `%`. Times from SQLite have no zone, and can be parameters again: both are UTC.
     """
@@ -129,7 +129,7 @@ def _adapted(value: object) -> object:
         return value.hex
     if isinstance(value, datetime):
         return str(value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value)
-    return json.dumps(value) if isinstance(value, list) else value
+    return json.dumps(value, default=_adapted) if isinstance(value, list) else value
 
 
 def _as_sqlite(sql: str) -> str:

@@ -30,7 +30,7 @@ def check(_upload: Upload, size: int, more: int) -> None:
 
 @dataclass(slots=True)
 class Growth:
-    """Checks each further piece of an upload that has `size` bytes so far, and renews the claim."""
+    """Checks each further piece of an upload that has `size` bytes so far, and its claim."""
 
     upload: Upload
     claim: Claim
@@ -38,6 +38,6 @@ class Growth:
 
     def add(self, piece: int) -> None:
         """Count a piece that is about to be written. Raises LostLeaseError, and what `check` raises."""
-        self.claim.renew()
+        self.claim.check()
         self.size += piece
         check(self.upload, self.size, piece)

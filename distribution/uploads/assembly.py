@@ -121,8 +121,7 @@ def assemble(upload: Upload, claim: Claim, digest: Digest) -> Content:
     bytes without that chunk are returned if those have the digest. Only an upload with a wrong digest waits for the
     additional pass over the bytes.
 
-    Raises RANGE_INVALID while another request is writing, UNAVAILABLE when the storage fails or has lost bytes,
-    DIGEST_INVALID.
+    Raises `chunks.conflict`, UNAVAILABLE when the storage fails or has lost bytes, DIGEST_INVALID.
     """
     stored = _find(upload)
     known = stored.known_digest(digest.algorithm)
@@ -142,10 +141,10 @@ def assemble(upload: Upload, claim: Claim, digest: Digest) -> Content:
 def _find(upload: Upload) -> _Stored:
     rows = _FIND.rows(upload.pk, upload.offset)
     if not rows:
-        raise chunks.range_error(upload)
+        raise chunks.conflict(upload, upload.offset)
     hash_state, chunk_start, is_free, is_leased, *_ = rows[0]
     if is_leased:
-        raise chunks.range_error(upload)
+        raise chunks.conflict(upload, upload.offset)
     segment_rows = [row[4:] for row in rows if row[4]]
     spans = [Span(key, 0, size) for key, size, _ in segment_rows]
     may_be_published = bool(is_free) and [bool(is_sealed) for _, _, is_sealed in segment_rows] == [False]
@@ -178,6 +177,7 @@ def _joined(upload: Upload, claim: Claim, spans: list[Span], digest: Digest) -> 
     """
     running = resumable_hash.start(digest.algorithm)
     place = transactions.run(_claim, upload, claim, running)
+    leases.heartbeat.begin(claim)
     failpoint("upload.after_assembly_claim")
     growth = Growth(upload, claim, upload.offset)
     pieces = [Piece(span.key, span.end) for span in spans]
@@ -187,7 +187,7 @@ def _joined(upload: Upload, claim: Claim, spans: list[Span], digest: Digest) -> 
         size = blob_store().size(place.key) if is_joined else 0
     except LostLeaseError as error:
         claim.spoiled_key = place.key
-        raise chunks.range_error(upload) from error
+        raise chunks.conflict(upload, upload.offset) from error
     except RegistryError:
         claim.spoiled_key = place.key
         raise
@@ -210,6 +210,7 @@ def _copy(upload: Upload, claim: Claim, spans: list[Span], digest: Digest) -> Co
     """
     running = resumable_hash.start(digest.algorithm)
     place = transactions.run(_claim, upload, claim, running)
+    leases.heartbeat.begin(claim)
     failpoint("upload.after_assembly_claim")
     with closing(JoinedReader(spans)) as joined:
         reader = HashingReader(joined, running, Growth(upload, claim, 0).add)
@@ -223,7 +224,7 @@ def _copy(upload: Upload, claim: Claim, spans: list[Span], digest: Digest) -> Co
 
 def _claim(upload: Upload, claim: Claim, running: RunningHash) -> Place:
     if not leases.take(claim, upload.offset):
-        raise chunks.range_error(upload)
+        raise chunks.conflict(upload, upload.offset)
     row = Upload.objects.get(pk=upload.pk)
     if row.assembly_key:
         # Left by a request that failed or died while it assembled.

@@ -99,6 +99,8 @@ def claiming(upload: Upload) -> Iterator[Claim]:
         with suppress(RegistryError, Error):
             transactions.run_volatile(_abandon, claim)
         raise
+    finally:
+        leases.heartbeat.end(claim)
 
 
 def receive(
@@ -108,10 +110,11 @@ def receive(
 
     `expected` is the size by Content-Range, None without one. With `keeps_prefix` a long prefix of an incomplete body
     is counted.
-    Raises RANGE_INVALID when the upload stands elsewhere or another request is writing; SIZE_INVALID when the body does
-    not have its length; what `admission.check` raises; UNAVAILABLE when the storage fails.
+    Raises `conflict`; SIZE_INVALID when the body does not have its length; what `admission.check` raises; UNAVAILABLE
+    when the storage fails.
     """
     place = _claim(upload, claim, start)
+    leases.heartbeat.begin(claim)
     announced = body.length if body.length is not None else expected or 0
     admission.check(upload, claim.offset + announced, announced)
     try:
@@ -127,7 +130,7 @@ def receive(
 def write(upload: Upload, place: Place, reader: Reader) -> None:
     """Store the bytes of `reader` at a place whose object a row of the claimed upload names.
 
-    Raises RANGE_INVALID when the claim was lost, UNAVAILABLE when the storage fails, the RegistryErrors of `reader`;
+    Raises `conflict` when the claim was lost, UNAVAILABLE when the storage fails, the RegistryErrors of `reader`;
     FileExistsError, with nothing read, when another request has begun to write the object.
     """
     release_connection()
@@ -143,7 +146,7 @@ def write(upload: Upload, place: Place, reader: Reader) -> None:
         raise
     except LostLeaseError as error:
         place.claim.spoiled_key = place.key
-        raise range_error(upload) from error
+        raise conflict(upload, place.claim.offset) from error
     except SyncError as error:
         place.claim.spoiled_key = place.key
         raise not_taken(place.key, error) from error
@@ -160,22 +163,28 @@ def not_taken(key: str, error: Exception) -> RegistryError:
 
 
 def count(upload: Upload, received: Received) -> None:
-    """Make the bytes part of the upload. Raises RANGE_INVALID when the claim was lost."""
+    """Make the bytes part of the upload. Raises `conflict` when the claim was lost."""
     try:
         transactions.run(_count, received)
     except LostLeaseError as error:
         if not received.place.filled:
             received.place.claim.spoiled_key = received.place.key
-        raise range_error(upload) from error
+        raise conflict(upload, received.place.claim.offset) from error
     failpoint("upload.after_count_commit")
 
 
-def range_error(upload: Upload) -> RegistryError:
-    """Return the 416 that has the upload's current offset; the session stays usable."""
+def conflict(upload: Upload, start: int) -> RegistryError:
+    """Return why a request can't write at offset `start`; the session stays usable.
+
+    A 416 has the upload's current offset, where the client continues. At that offset another request is writing, or
+    has died: a 503, since the same request succeeds once the other has ended or its lease has run out.
+    """
     offset = Upload.objects.filter(pk=upload.pk).values_list("offset", flat=True).first()
     if offset is None:
         return RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, {"uuid": str(upload.pk)})
     upload.offset = offset
+    if offset == start:
+        return unavailable("another request is writing to this upload")
     return RegistryError(ErrorCode.RANGE_INVALID, {"uuid": str(upload.pk), "offset": offset})
 
 
@@ -210,7 +219,7 @@ def _claim_first(upload: Upload, claim: Claim) -> Place:
 def _claim_next(upload: Upload, claim: Claim, start: int) -> Place:
     """Claim the upload, durably: a database that restarts must not lead to two writers of one object."""
     if not leases.take(claim, start):
-        raise range_error(upload)
+        raise conflict(upload, start)
     # Left behind by a writer that died.
     if unfinished := [key for (key,) in _UNFINISHED.rows(upload.pk)]:
         trash.put(unfinished)

@@ -125,8 +125,8 @@ def was_opened(name: RepositoryName, session: uuid.UUID, owner: Identity, *, bef
 def append(upload: Upload, body: Body, start: int | None = None, expected: int | None = None) -> None:
     """Append the body to the session at offset `start` (None: the session's own), and advance that offset.
 
-    Raises RANGE_INVALID, SIZE_INVALID, BLOB_UPLOAD_INVALID, and the session stays usable; what `admission.check` raises
-    ends it.
+    Raises `chunks.conflict`, SIZE_INVALID, BLOB_UPLOAD_INVALID, and the session stays usable; what `admission.check`
+    raises ends it.
     """
     with chunks.claiming(upload) as claim, _ended_when_refused(upload, body):
         received = chunks.receive(upload, claim, body, upload.offset if start is None else start, expected)
@@ -214,8 +214,8 @@ def _content(
     upload: Upload, claim: Claim, body: Body, digest: Digest, *, start: int | None, expected: int | None
 ) -> Content:
     """Return the whole upload as one durable object. Raises DIGEST_INVALID."""
-    if start not in (None, upload.offset):
-        raise chunks.range_error(upload)
+    if start is not None and start != upload.offset:
+        raise chunks.conflict(upload, start)
     if body.is_empty and upload.offset:
         return assemble(upload, claim, digest)
     if not upload.offset and expected is None:
@@ -251,7 +251,7 @@ def _publish(upload: Upload, content: Content) -> None:
 def _close(upload: Upload, repository: Repository, content: Content) -> bool:
     """Remove the session's rows, and put every object but the content's into the trash; False if that was done before.
 
-    Raises `chunks.range_error` when the session stands elsewhere, or another request has claimed it.
+    Raises `chunks.conflict` when the session stands elsewhere, or another request has claimed it.
     """
     row = _LOCK.row(upload.pk, content.offset, content.lease, content.lease)
     if row is None:
@@ -260,13 +260,13 @@ def _close(upload: Upload, repository: Repository, content: Content) -> bool:
         links = Link.objects.filter(repository=repository, blob__digest=str(content.digest), blob__is_corrupt=False)
         if not Upload.objects.filter(pk=upload.pk).exists() and links.exists():
             return False
-        raise chunks.range_error(upload)
+        raise chunks.conflict(upload, content.offset)
     # Read once the upload's row is locked, which sealing a segment needs too.
     assembly_key = row[0]
     is_sealed = {key: bool(sealed) for key, sealed in _SEGMENTS.rows(upload.pk)}
     if content.key != assembly_key and is_sealed.get(content.key, True):
         # Another request has claimed the session meanwhile, and discarded unfinished objects, or failed.
-        raise chunks.range_error(upload)
+        raise chunks.conflict(upload, content.offset)
     _discard(upload.pk, is_sealed, assembly_key, keep=content.key)
     return True
 

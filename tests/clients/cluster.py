@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Replica(Proxied):
     """A server without files of its own, on a database and a storage that others use too."""
 
     is_migrated = False
+    drain = "0"
 
     def __init__(
         self, folder: Path, database_url: str, storage: dict[str, Any], first: "Replica | None" = None
@@ -40,7 +41,7 @@ class Replica(Proxied):
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says."""
         proxy = {"public_url": f"https://{self.public_host}", "trusted_proxies": ["127.0.0.1"]}
-        server = {"addr": self.host, "workers": 1, "secret_key": SECRET, **proxy}
+        server = {"addr": self.host, "workers": 1, "secret_key": SECRET, "drain": self.drain, **proxy}
         users = {name: {"password": hash_of(name), "superuser": name == "admin"} for name in (*ACCOUNTS, LOSER)}
         rules = [{"account": name, "name": "team/*", "actions": ["pull", "push"]} for name in ("alice", LOSER)]
         return super().configuration() | {
@@ -75,6 +76,13 @@ class Replica(Proxied):
 @contextmanager
 def cluster(folder: Path, storage: dict[str, Any]) -> Iterator[list[Replica]]:
     """Run two replicas behind Traefik."""
+    with two_replicas(folder, storage) as replicas, behind_traefik(replicas, folder):
+        yield replicas
+
+
+@contextmanager
+def two_replicas(folder: Path, storage: dict[str, Any], drain: str = "0") -> Iterator[list[Replica]]:
+    """Run two replicas that expect a proxy in front, and make the certificate of the first for it."""
     database_url = migrated_database(folder)
     try:
         first = Replica(folder / "first", database_url, storage, None)
@@ -83,15 +91,20 @@ def cluster(folder: Path, storage: dict[str, Any]) -> Iterator[list[Replica]]:
         replicas = [first, second]
         try:
             for replica in replicas:
+                replica.drain = drain
                 replica.start()
-            (folder / "traefik").mkdir()
-            with traefik(first, folder / "traefik", routes(replicas)):
-                yield replicas
+            yield replicas
         finally:
             for replica in replicas:
                 replica.end()
     finally:
         drop_database(database_url)
+
+
+def behind_traefik(replicas: list[Replica], folder: Path) -> AbstractContextManager[None]:
+    """Run Traefik in front of the replicas."""
+    (folder / "traefik").mkdir()
+    return traefik(replicas[0], folder / "traefik", routes(replicas))
 
 
 def routes(replicas: list[Replica]) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class PersistentClient:
         return answer
 
     def _send_chunks(self, location: str, content: bytes, chunk_bytes: int) -> str:
-        """Send the chunks, after an interruption from the offset that the server tells. Raises BegunInVain."""
+        """Send the chunks, after an interruption from the offset that the server tells."""
         offset, is_interrupted = 0, False
         while offset < len(content):
             chunk = content[offset : offset + chunk_bytes]
@@ -141,16 +141,20 @@ class PersistentClient:
             location = answer.headers["location"]
             stands_at = offset_of(answer)
             assert offset <= stands_at <= end, f"{location}: {stands_at} is not in {offset} to {end}"
-            if answer.status == 416:
-                raise BegunInVain
             offset = stands_at
         return location
 
     def _patch(self, location: str, chunk: bytes, offset: int, *, is_interrupted: bool) -> Answer:
-        # The lease of a killed replica lasts half a minute: until then, others get 416 at an honest offset.
-        expected = (202, 416) if is_interrupted else (202,)
         place = {"Content-Range": f"{offset}-{offset + len(chunk) - 1}", "Content-Type": "application/octet-stream"}
-        return self.ask_once("PATCH", location, *expected, body=chunk, **place)
+        # The lease of a killed replica lasts some seconds, also after the outage.
+        expected = (202, 503) if is_interrupted else (202,)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            answer = self.ask_once("PATCH", location, *expected, body=chunk, **place)
+            if answer.status == 202:
+                return answer
+            assert time.monotonic() < deadline, answer.body
+            time.sleep(int(answer.headers.get("retry-after", "1")))
 
     def _complete(self, location: str, repository: str, digest: str) -> None:
         try:

@@ -247,12 +247,20 @@ def test_a_forked_process_has_no_pending_writes() -> None:
 
 
 def test_an_upload_goes_on_while_its_claim_can_not_be_renewed(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "RENEW_SECONDS", -1.0)
+    failed: list[Exception] = []
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "heartbeat", leases.Heartbeat())
+    monkeypatch.setattr(leases, "report", failed.append)
     location = start(alice)
     token = alice.token("repository:alice/app:pull,push")
     writers = unwritable("distribution_upload")
     body = Interrupted(b"before, ", writers.__enter__, b"")
-    body._pieces[2:] = [b"meanwhile, ", lambda: writers.__exit__(None, None, None), b"after"]
+    body._pieces[2:] = [
+        lambda: until(lambda: bool(failed)),
+        b"meanwhile, ",
+        lambda: writers.__exit__(None, None, None),
+        b"after",
+    ]
 
     answer = alice.patch(location, token=token, meta={"wsgi.input": body, "HTTP_TRANSFER_ENCODING": "chunked"})
     wait_until_written()

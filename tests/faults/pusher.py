@@ -2,12 +2,15 @@
 
 import http.client
 import json
+import time
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 
 from tests.clients.server import Answer, Server
 from tests.images import digest_of, manifest
 
+PATIENCE_SECONDS = 60
 CONNECTION_ERRORS = (ConnectionError, http.client.HTTPException)
 # Where the layers lie that other repositories mount.
 SHARED = "alice/shared"
@@ -63,6 +66,18 @@ class Pusher:
         """Send a request about the repository: `path` is what follows its name, or a whole path."""
         whole = path if path.startswith("/v2/") else f"/v2/{self.repository}/{path}"
         return self.server.request(method, whole, authorization=f"Bearer {self.token}", body=body, more=more)
+
+    def insist(self, status: int, method: str, path: str, body: bytes | None = None) -> float:
+        """Repeat a request while it is answered 503, as Retry-After says; return the seconds that it took."""
+        begun_at = time.monotonic()
+        while True:
+            answer = self.send(method, path, body)
+            waited = time.monotonic() - begun_at
+            if answer.status == status:
+                return waited
+            if answer.status != HTTPStatus.SERVICE_UNAVAILABLE or waited > PATIENCE_SECONDS:
+                raise RefusedError(f"{method} {path} after {waited:.0f} s", answer)
+            time.sleep(int(answer.headers["retry-after"]))
 
     def expect(self, status: int, method: str, path: str, body: bytes | None = None) -> Answer:
         """Send a request that has to be answered with `status`. Raises RefusedError."""

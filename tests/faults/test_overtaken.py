@@ -6,9 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from distribution.uploads.leases import LEASE
+from tests.clients.server import kill_group
 from tests.databases import drop_database
 from tests.faults.commands import Commands
-from tests.faults.pusher import Pusher
+from tests.faults.pusher import CONNECTION_ERRORS, Pusher
 from tests.faults.registry import Registry
 from tests.images import digest_of
 
@@ -69,6 +71,30 @@ def test_a_worker_that_stood_still_and_writes_later_changes_no_blob(
 
     assert answer.status == 404
     assert quick.send("GET", f"blobs/{digest_of(first + second)}").body == first + second
+    assert commands.run("fsck", "--deep").output == "no problems\n"
+
+
+def test_a_replica_goes_on_within_seconds_with_what_a_dead_one_was_receiving(
+    registry: Registry, beside: Registry, commands: Commands
+) -> None:
+    dead, alive = Pusher(registry, "alice/overtaken/dead"), Pusher(beside, "alice/overtaken/dead")
+    registry.arm("upload.after_write=stop@2")
+    location = dead.expect(202, "PATCH", dead.start(), b"what counts, ").headers["location"]
+
+    with ThreadPoolExecutor(1) as threads:
+        cut = threads.submit(dead.send, "PATCH", location, b"what does not")
+        registry.wait_until_stopped()
+        assert registry.process is not None
+        kill_group(registry.process.pid)
+        registry.process.wait()
+        with pytest.raises(CONNECTION_ERRORS):
+            cut.result()
+    waited = alive.insist(202, "PATCH", location, b"and the rest")
+    alive.expect(201, "PUT", f"{location}?digest={digest_of(b'what counts, and the rest')}", b"")
+
+    assert waited < 2 * LEASE.total_seconds()
+    assert alive.send("GET", f"blobs/{digest_of(b'what counts, and the rest')}").body == b"what counts, and the rest"
+    registry.start()
     assert commands.run("fsck", "--deep").output == "no problems\n"
 
 

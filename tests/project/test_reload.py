@@ -167,7 +167,9 @@ class Imports:
     def __init__(self, folder: Path, warnings: Sequence[str] = (), said: Sequence[str] = ()) -> None:
         self.begun, self.gate = folder / "begun", folder / "gate"
         os.mkfifo(self.gate)
-        told = json.dumps({"summary": "nothing", "changes": [], "warnings": [*warnings], "needs_restart": []})
+        told = json.dumps(
+            {"summary": "nothing", "superseded": "", "changes": [], "warnings": [*warnings], "needs_restart": []}
+        )
         script = f"open({str(self.begun)!r}, 'a').write('x'); open({str(self.gate)!r}).read(); print({told!r})"
         self.reload = Reload([sys.executable, "-c", script], {}, said)
 

@@ -58,17 +58,20 @@ class Command(BaseCommand):
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             raise CommandError("The database does not have the tables of this version; run: manage.py migrate")
         try:
-            outcome = (importing.compare if options["check"] else importing.apply)(configuration)
+            if options["check"]:
+                outcome = importing.compare(configuration)
+            else:
+                # A person's command decides between the files of replicas; a server's reload does not.
+                outcome = importing.apply(configuration, is_forced=not options["reload"])
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
         warnings = [*configuration.warnings, *idle_rules(configuration)]
         steps = [str(step) for step in outcome.steps]
         if options["reload"]:
-            summary = outcome.summary()
-            told = {"summary": summary, "changes": steps[:MAX_TOLD], "warnings": warnings, "needs_restart": changed}
-            self.stdout.write(json.dumps(told))
+            told = {"summary": outcome.summary(), "superseded": outcome.superseded, "changes": steps[:MAX_TOLD]}
+            self.stdout.write(json.dumps(told | {"warnings": warnings, "needs_restart": changed}))
             return
-        for warning in warnings:
+        for warning in [*warnings, *filter(None, [outcome.superseded])]:
             self.stderr.write(f"warning: {warning}")
         for step in steps:
             self.stdout.write(step)

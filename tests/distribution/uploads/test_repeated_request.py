@@ -203,5 +203,5 @@ def test_an_end_while_a_chunk_is_being_written_leaves_the_session_whatever_its_d
 
     response = finish(alice, location, digest_of(MORE + KIB_100))
 
-    assert response.status_code == 416
+    assert response.status_code == 503
     assert Upload.objects.exists()

@@ -27,7 +27,7 @@ IMAGE = "registry:trial"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 _CLONE_NEWNET = 0x40000000
 # A build without its cache downloads every package.
-_BUILD_SECONDS = 600
+_BUILD_SECONDS = 1200
 
 
 @dataclass(frozen=True, slots=True)

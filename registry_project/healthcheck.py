@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         answer = f"{error}"
     head, _, body = answer.partition("\r\n\r\n")
-    sys.stdout.write(body or head)
+    sys.stdout.write(f"{body or head}\n")
     return 0 if head.split()[1:2] == ["200"] else 1
 
 

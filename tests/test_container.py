@@ -224,7 +224,7 @@ def test_the_health_check_asks_the_registry_and_no_proxy(path: str, status: int)
         thread.join()
 
     assert checked.returncode == (status != 200)
-    assert checked.stdout == '{"status": "told"}'
+    assert checked.stdout == '{"status": "told"}\n'
 
 
 def test_the_health_check_says_why_nobody_answered() -> None:

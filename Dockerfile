@@ -18,7 +18,7 @@ WORKDIR /tmp
 # Their versions are those of the base's Debian.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends libpq5 \
+ && apt-get install --yes --no-install-recommends libpq5 tini \
  && apt-get download postgresql-client-17 \
  && dpkg-deb --extract postgresql-client-17_*.deb client \
  && install client/usr/lib/postgresql/17/bin/pg_dump client/usr/lib/postgresql/17/bin/pg_restore /usr/local/bin \
@@ -39,6 +39,8 @@ USER 10001
 EXPOSE 5000
 # During the start period, failures do not count: a new version may migrate a large database first.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=15m CMD ["python", "-m", "registry_project.healthcheck"]
+# The first process of a container ignores SIGTERM until it has a handler: a stop in the middle of a start would wait.
+ENTRYPOINT ["tini", "--"]
 CMD ["gunicorn"]
 
 # Last, so that a new commit keeps the layers above. `make image` names the commit.

@@ -79,6 +79,11 @@ def test_a_pod_passes_the_restricted_standard(pod: dict[str, Any]) -> None:
 
 
 @PODS
+def test_a_pod_keeps_the_entry_point_of_the_image(pod: dict[str, Any]) -> None:
+    assert "command" not in container(pod)
+
+
+@PODS
 def test_a_pod_runs_as_the_user_of_the_image(pod: dict[str, Any]) -> None:
     (user,) = re.findall(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)
 
@@ -155,7 +160,7 @@ def test_a_pod_has_the_time_that_its_stop_takes() -> None:
 
 
 def test_the_collection_runs_a_command_that_exists_instead_of_the_server() -> None:
-    python, program, command = container(collection())["command"]
+    python, program, command = container(collection())["args"]
 
     assert (python, program) == ("python", "manage.py")
     assert command in get_commands()

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,15 @@ def test_it_holds_no_package_manager_of_python_and_nothing_of_this_machine(engin
 
     assert packages == "None"
     assert not {"config.yaml", "data", "tests", ".git", ".venv"} & set(files)
+
+
+def test_a_stop_in_the_middle_of_a_start_does_not_wait(engine: Engine) -> None:
+    engine.docker.run("run", "--detach", "--rm", "--name=starting", "--network=none", *CONFINED, IMAGE)
+    before = time.monotonic()
+
+    engine.docker.run("stop", "--time=60", "starting")
+
+    assert time.monotonic() - before < 45
 
 
 class Replica(Server):

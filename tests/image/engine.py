@@ -105,6 +105,10 @@ def _engine(folder: Path, prefix: Sequence[str], options: Sequence[str] = ()) ->
         with containerd_in(folder / "containerd") as containerd:
             command = [*prefix, *_dockerd(folder, containerd), *options]
             with running(command, folder / "dockerd", lambda: engine.docker.call("version").returncode == 0):
+                # Left by a run that was killed.
+                for container in engine.docker.run("ps", "--all", "--quiet").split():
+                    engine.docker.run("rm", "--force", "--volumes", container)
+                engine.docker.run("volume", "prune", "--force")
                 yield engine
 
 

@@ -18,7 +18,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 ENGINE ?= docker
 
 .PHONY: help run test coverage test-on-sqlite test-on-postgresql clients lint fmt types arch migrations check bench
-.PHONY: bench-smoke clean lock audit sbom base-image attack attack-mutations soak fuzz fuzz-parsers
+.PHONY: bench-smoke clean lock audit sbom image base-image attack attack-mutations soak fuzz fuzz-parsers
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -98,6 +98,10 @@ audit: .venv/dev ## ask for known vulnerabilities of the locked packages; it say
 
 sbom: .venv/dev ## write the bill of materials; IMAGE=… (and ENGINE=podman) adds what that image holds
 	$(BIN)/python -m supply.sbom $(if $(IMAGE),--image $(IMAGE) --engine $(ENGINE))
+
+image: ## build the container image IMAGE=registry with the label of this commit; ENGINE=podman
+	$(ENGINE) build --build-arg REVISION=$$(git rev-parse HEAD) $(if $(SOURCE),--build-arg SOURCE=$(SOURCE)) \
+		--tag $(or $(IMAGE),registry) .
 
 base-image: ## pin the Dockerfile to the digest that the tag of its base image has now
 	$(PYTHON) -m supply.base_image

@@ -56,6 +56,7 @@ ON_ANY_DATABASE = (
     "distribution/storage/test_s3_parts.py",
     "distribution/storage/test_s3_registry.py",
     "distribution/uploads/test_resumable_hash.py",
+    "image",
     "monitoring/test_deploy.py",
     "monitoring/test_documents.py",
     "startup/test_command_line.py",
@@ -67,6 +68,7 @@ ON_ANY_DATABASE = (
 # Beginnings of paths: what waits or computes for more than ten seconds, so that no process does it while the others
 # have nothing left to do.
 FIRST = (
+    "image",
     "clients/test_stalled_line.py",
     "cases",
     "stress",

@@ -35,7 +35,7 @@ class Target(Server):
             {"account": "developer", "name": STARS, "actions": ["pull"]},
         ]
         server = found["server"] | {"metrics_token": METRICS_TOKEN}
-        # A key of RSA has more algorithms that a forger may name than one of P-256, for which `tests/tokens` has its own.
+        # An RSA key has more algorithms that a forger may name than P-256, which `tests/tokens` tries.
         auth = {"signing_method": "rsa"}
         return found | {"server": server, "acl": rules, "auth": auth, "garbage_collector": {"enabled": False}}
 

@@ -40,7 +40,7 @@ class AsShipped(Server):
 
 
 class Ours:
-    """Our registry under gunicorn as shipped: default workers and threads, RSA tokens, SQLite, filesystem.
+    """Our registry under gunicorn as shipped: default workers and threads, signed tokens, SQLite, filesystem.
 
     REGISTRY_DATABASE_URL may name a PostgreSQL; its CPU time counts too when it is on this machine.
     """

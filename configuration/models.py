@@ -153,12 +153,12 @@ def _check_admin(admin: Members) -> None:
 
 
 def _check_auth(auth: Members) -> None:
-    method, hmac_secret = auth.get("signing_method", "rsa"), auth.element.below("hmac_secret")
+    method, hmac_secret = auth.get("signing_method", "ecdsa"), auth.element.below("hmac_secret")
     if method == "hmac" and "hmac_secret" not in auth:
         hmac_secret.report(f"{read.HMAC_SECRET_EXPECTED}: signing_method is hmac", "nothing")
-    if method == "rsa" and "hmac_secret" in auth:
-        hmac_secret.warn("not used: signing_method is rsa")
-    if method == "rsa" and "public_key" in auth and "private_key" not in auth:
+    if method != "hmac" and "hmac_secret" in auth:
+        hmac_secret.warn(f"not used: signing_method is {method}")
+    if method != "hmac" and "public_key" in auth and "private_key" not in auth:
         auth.element.below("private_key").report("a path, since public_key is given", "nothing")
     if method == "hmac" and ("private_key" in auth or "public_key" in auth):
         auth.element.warn("private_key and public_key are not used: signing_method is hmac")

@@ -38,7 +38,7 @@ from configuration.section import Key, Section
 
 Network = IPv4Network | IPv6Network
 SubjectKind = Literal["account", "group", "anonymous"]
-SigningMethod = Literal["rsa", "hmac"]
+SigningMethod = Literal["ecdsa", "rsa", "hmac"]
 KeyPlace = Literal["folder", "database"]
 AccessLog = Literal["off", "text", "json"]
 StorageBackend = Literal["filesystem", "s3"]
@@ -238,9 +238,9 @@ class Auth:
     realm: Annotated[str, QUOTED_STRING, Key("Shown by a browser when it asks for a password.")] = "Registry"
     service: Annotated[str, QUOTED_STRING, Key("The audience of tokens.")] = "Docker Registry"
     issuer: Annotated[str, QUOTED_STRING, Key("The issuer of tokens.")] = "registry-auth-server"
-    signing_method: Annotated[SigningMethod, choice("rsa", "hmac"), Key("How tokens are signed.")] = "rsa"
-    keys: Annotated[KeyPlace, choice("folder", "database"), Key("Where RSA keys lie.")] = "folder"
-    private_key: Annotated[Path | None, PATH, Key("PEM file of an RSA key.")] = None
+    signing_method: Annotated[SigningMethod, choice("ecdsa", "rsa", "hmac"), Key("How tokens are signed.")] = "ecdsa"
+    keys: Annotated[KeyPlace, choice("folder", "database"), Key("Where private keys lie.")] = "folder"
+    private_key: Annotated[Path | None, PATH, Key("PEM file of an EC P-256 or RSA key.")] = None
     public_key: Annotated[Path | None, PATH, Key("PEM file of the public key.")] = None
     hmac_secret: Annotated[
         str | None,

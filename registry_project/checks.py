@@ -169,7 +169,7 @@ def check_secrets(**_kwargs: Any) -> Iterator[CheckMessage]:
         yield Warning(
             "auth.signing_method is hmac, and several servers may share the database: each of them, and each service "
             "that verifies tokens, has the secret that signs them.",
-            hint='Set auth.signing_method to "rsa", and auth.keys to "database" or a folder that the servers share.',
+            hint='Set auth.signing_method to "ecdsa", and auth.keys to "database" or a folder that the servers share.',
             id="registry.W018",
         )
 

@@ -141,6 +141,16 @@ class Reader(SocketUnreader):
         self._count(size)
         return size
 
+    def scatter_into(self, views: list[memoryview]) -> int:
+        """Read the available bytes into `views`, one after the other, as `chunk_into` does."""
+        try:
+            size = self.sock.recvmsg_into(views, 0, socket.MSG_DONTWAIT)[0]
+        except BlockingIOError:
+            with self._waiting():
+                size = self.sock.recvmsg_into(views)[0]
+        self._count(size)
+        return size
+
     def _count(self, size: int) -> None:
         """Count received bytes. Raises CrowdedError at end of file if `evict` caused it."""
         if size:

@@ -30,5 +30,5 @@ def check(configuration: Configuration) -> None:
 def _has_data(configuration: Configuration) -> bool:
     """Return whether the database, the secret key or the signing keys are in the data folder."""
     auth = configuration.auth
-    has_keys = auth.signing_method == "rsa" and auth.keys == "folder" and auth.private_key is None
+    has_keys = auth.signing_method != "hmac" and auth.keys == "folder" and auth.private_key is None
     return configuration.database.url is None or configuration.server.secret_key is None or has_keys

@@ -1,8 +1,11 @@
 """A durable file system storage: once `save` has returned, the object survives a power cut."""
 
 import errno
+import fcntl
+import mmap
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +26,12 @@ PARTIAL = "partial-"
 CHUNK_BYTES = 1024 * 1024
 # Enough for a slow client and for a small blob: hundreds of clients need no megabyte each.
 FIRST_CHUNK_BYTES = 64 * 1024
+# The buffer grows for a client that fills it in this time.
+FAST_SECONDS = 0.25
+# From buffers of CHUNK_BYTES on, an object bypasses the page cache (O_DIRECT), in pieces of this size: a new page of
+# cache costs as much as SHA-256 of its bytes, and would replace one that clients pull.
+DIRECT_BYTES = 2 * 1024 * 1024
+BLOCK_BYTES = 4096
 
 
 class SyncError(OSError):
@@ -98,7 +107,7 @@ class DurableFileSystemStorage(FileSystemStorage):
             failpoint("upload.after_truncate")
             os.lseek(descriptor, size, os.SEEK_SET)
             try:
-                _copy(content, descriptor)
+                _copy(content, descriptor, size)
             except BaseException:
                 # Frees the space on a full disk.
                 os.ftruncate(descriptor, size)
@@ -160,19 +169,52 @@ class DurableFileSystemStorage(FileSystemStorage):
             raise
 
 
-def _copy(content: Any, descriptor: int) -> None:
-    """Write every byte of `content`, from the one buffer in which it was received and hashed."""
-    buffer = memoryview(bytearray(FIRST_CHUNK_BYTES))
-    while size := content.readinto(buffer):
+def _copy(content: Any, descriptor: int, at: int = 0) -> None:
+    """Write every byte of `content` at offset `at`, from the one buffer in which it was received and hashed."""
+    buffer, is_direct = memoryview(bytearray(FIRST_CHUNK_BYTES)), False
+    while True:
+        began = time.monotonic()
+        size = _fill(buffer, content)
+        is_fast = time.monotonic() - began < FAST_SECONDS
+        if is_direct and size % BLOCK_BYTES:
+            is_direct = not _bypass_cache(descriptor, is_wanted=False)
         left = buffer[:size]
         while left:
-            # Blocks when too many dirty pages wait for the disk.
-            with blocking_io(), STORAGE_SECONDS.labels("write").time():
-                failpoint("upload.write")
-                left = left[os.write(descriptor, left) :]
+            try:
+                # Blocks when too many dirty pages wait for the disk.
+                with blocking_io(), STORAGE_SECONDS.labels("write").time():
+                    failpoint("upload.write")
+                    left = left[os.write(descriptor, left) :]
+            except OSError as error:
+                # A part was written that is no multiple of blocks, or the blocks of this disk are larger.
+                if not is_direct or error.errno != errno.EINVAL:
+                    raise
+                is_direct = not _bypass_cache(descriptor, is_wanted=False)
             failpoint("upload.after_write")
-        if size == len(buffer) < CHUNK_BYTES:
-            buffer = memoryview(bytearray(2 * size))
+        if size < len(buffer):
+            return
+        at += size
+        if is_fast and size < DIRECT_BYTES:
+            # Pages: direct I/O needs an aligned buffer.
+            buffer = memoryview(mmap.mmap(-1, 2 * size))
+            is_direct = 2 * size >= CHUNK_BYTES and not at % BLOCK_BYTES and _bypass_cache(descriptor, is_wanted=True)
+
+
+def _fill(buffer: memoryview, content: Any) -> int:
+    """Read until the buffer is full or the content ends, and return the number of bytes."""
+    size = 0
+    while size < len(buffer) and (piece := content.readinto(buffer[size:])):
+        size += piece
+    return size
+
+
+def _bypass_cache(descriptor: int, *, is_wanted: bool) -> bool:
+    """Turn direct I/O on or off; return whether the file system does that."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_DIRECT if is_wanted else 0)
+    except OSError:
+        return False
+    return True
 
 
 def _sync(descriptor: int) -> None:

@@ -41,7 +41,9 @@ def test_the_example_of_the_issue_loads_unchanged(read: Reader) -> None:
     assert configuration.server.data_directory == Path("/data/registry")
     assert configuration.garbage_collector == GarbageCollector(remove_untagged=True)
     assert configuration.auth == Auth(
-        private_key=Path("/data/keys/registry.key"), public_key=Path("/data/keys/registry.pub")
+        signing_method="rsa",
+        private_key=Path("/data/keys/registry.key"),
+        public_key=Path("/data/keys/registry.pub"),
     )
 
 
@@ -217,7 +219,7 @@ def test_a_cheap_hash_is_a_warning(read: Reader, cost: str) -> None:
 @pytest.mark.parametrize(
     ("auth", "warning"),
     [
-        (f'hmac_secret: "{"s" * 32}"', "auth.hmac_secret: not used: signing_method is rsa"),
+        (f'hmac_secret: "{"s" * 32}"', "auth.hmac_secret: not used: signing_method is ecdsa"),
         (
             f'signing_method: hmac, hmac_secret: "{"s" * 32}", private_key: "/k"',
             "auth: private_key and public_key are not used: signing_method is hmac",

@@ -71,7 +71,7 @@ NOBODY = "bucket_name: b, endpoint_url: 'http://127.0.0.1:1', access_key: a, sec
         (a_file_in_the_way, ("storage.filesystem.rootdirectory", "taken/data", "user id")),
         (configuration("server: {data_directory: /proc/none}\n"), ("server.data_directory", "/proc/none", "user id")),
         (a_key_for_all_to_read, ("registry.key", "chmod 600")),
-        (a_broken_key, ("my.key", "not an RSA private key")),
+        (a_broken_key, ("my.key", "not a private key")),
         (configuration(f"storage: {{s3: {{{NOBODY}}}}}\n"), ("storage", "no answer from", "http://127.0.0.1:1")),
         (no_sqlite, ("database.url", "no.sqlite3", "not a database")),
         (

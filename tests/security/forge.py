@@ -6,9 +6,11 @@ import time
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from jwt.utils import der_to_raw_signature
 
 from tokens.keys import ring
+from tokens.keys.signing_key import PrivateKey
 
 CHANGE = dict[str, Any]
 
@@ -31,7 +33,7 @@ def claims(**changes: Any) -> CHANGE:
 
 def header(**changes: Any) -> CHANGE:
     """Return the header of a sound token, with `changes`; None takes a member away."""
-    sound = {"alg": "RS256", "typ": "JWT", "kid": ring.current().active.kid}
+    sound = {"alg": ring.current().active.algorithm, "typ": "JWT", "kid": ring.current().active.kid}
     return {name: value for name, value in (sound | changes).items() if value is not None}
 
 
@@ -40,11 +42,18 @@ def signing_input(head: object, body: object) -> str:
     return f"{encoded(json.dumps(head).encode())}.{encoded(json.dumps(body).encode())}"
 
 
-def signed(body: object, head: object = None, key: rsa.RSAPrivateKey | None = None) -> str:
-    """Return a token with a right RS256 signature of the registry's key, or of `key`."""
+def signed(body: object, head: object = None, key: PrivateKey | None = None) -> str:
+    """Return a token with a right signature of the registry's key, or of `key`."""
     message = signing_input(header() if head is None else head, body)
     private = ring.current().active.signing if key is None else key
-    return f"{message}.{encoded(private.sign(message.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+    return f"{message}.{encoded(signature(private, message.encode()))}"
+
+
+def signature(key: PrivateKey, message: bytes) -> bytes:
+    """Return the signature of RS256 or ES256, by the kind of the key."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(message, padding.PKCS1v15(), hashes.SHA256())
+    return der_to_raw_signature(key.sign(message, ec.ECDSA(hashes.SHA256())), key.curve)
 
 
 def encoded(data: bytes) -> str:

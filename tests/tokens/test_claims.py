@@ -8,7 +8,8 @@ import jwt
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from django.test import Client
 
 from tests.caller import Caller
@@ -22,11 +23,11 @@ def part(token: str, index: int) -> dict[str, Any]:
     return found
 
 
-def published_key() -> rsa.RSAPublicKey:
-    """Return the key that signs now, as somebody else makes it out of the published set."""
+def published_key() -> ec.EllipticCurvePublicKey:
+    """Return the key that signs now, as another program makes it out of the published set."""
     (jwk, *_) = [key for key in Client().get("/v2/token/jwks").json()["keys"] if key["kid"] == active_kid()]
-    exponent, modulus = (int.from_bytes(decoded(jwk[member]), "big") for member in ("e", "n"))
-    return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    x, y = (int.from_bytes(decoded(jwk[member]), "big") for member in ("x", "y"))
+    return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
 
 
 def active_kid() -> str:
@@ -64,16 +65,19 @@ def test_the_header_names_algorithm_and_key_only(alice: Caller) -> None:
     head = part(alice.token(), 0)
 
     assert set(head) == {"alg", "typ", "kid"}
-    assert (head["alg"], head["typ"]) == ("RS256", "JWT")
+    assert (head["alg"], head["typ"]) == ("ES256", "JWT")
 
 
 def test_the_published_key_verifies_the_signature(alice: Caller) -> None:
     message, _, signature = alice.token("repository:alice/app:pull").rpartition(".")
 
-    published_key().verify(decoded(signature), message.encode(), padding.PKCS1v15(), hashes.SHA256())
+    raw = decoded(signature)
+    assert len(raw) == 64
+    der = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+    published_key().verify(der, message.encode(), ec.ECDSA(hashes.SHA256()))
 
     with pytest.raises(InvalidSignature):
-        published_key().verify(decoded(signature), message.encode() + b"x", padding.PKCS1v15(), hashes.SHA256())
+        published_key().verify(der, message.encode() + b"x", ec.ECDSA(hashes.SHA256()))
 
 
 def test_a_common_library_reads_the_published_set(alice: Caller) -> None:
@@ -82,4 +86,4 @@ def test_a_common_library_reads_the_published_set(alice: Caller) -> None:
 
     key = keys[jwt.get_unverified_header(token)["kid"]]
 
-    assert jwt.decode(token, key, algorithms=["RS256"], audience="Docker Registry")["sub"] == "alice"
+    assert jwt.decode(token, key, algorithms=["ES256"], audience="Docker Registry")["sub"] == "alice"

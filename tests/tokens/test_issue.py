@@ -80,7 +80,7 @@ def test_the_largest_account_name_fits() -> None:
 
 
 def test_a_token_above_7_kib_is_refused_with_its_size() -> None:
-    asked = [Access("repository", f"{'a' * 248}{number}", frozenset()) for number in range(17)]
+    asked = [Access("repository", f"{'a' * 248}{number}", frozenset()) for number in range(18)]
 
     with pytest.raises(RegistryError, match=r"the token has 7\d{3} bytes, at most 7168 fit") as caught:
         issue(ALICE, asked)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 import json
 import stat
 import subprocess
@@ -22,6 +23,7 @@ from core.private_files import KeyFileError
 from tests.caller import Caller
 from tests.security import forge
 from tokens.keys import ring
+from tokens.keys.signing_key import public_pem
 
 SECRET = "a secret of thirty-two bytes or more"
 
@@ -31,6 +33,7 @@ from pathlib import Path
 from django.conf import settings
 from configuration.values import Auth, Configuration
 from tokens.keys import ring
+from tokens.keys.signing_key import public_pem
 private, start = Path(sys.argv[1]), Path(sys.argv[2])
 settings.configure(REGISTRY=Configuration(auth=Auth(private_key=private)))
 while not start.exists():
@@ -70,8 +73,8 @@ def test_keys_are_made_at_the_first_start(private_key: Path) -> None:
     ring.ensure_keys()
 
     made = serialization.load_pem_private_key(private_key.read_bytes(), None)
-    assert isinstance(made, rsa.RSAPrivateKey)
-    assert made.key_size >= 2048
+    assert isinstance(made, ec.EllipticCurvePrivateKey)
+    assert isinstance(made.curve, ec.SECP256R1)
     assert stat.S_IMODE(private_key.stat().st_mode) == 0o600
     assert stat.S_IMODE(private_key.parent.stat().st_mode) == 0o700
 
@@ -136,7 +139,7 @@ def test_the_kid_is_the_thumbprint_of_rfc_7638(private_key: Path) -> None:
     ring.ensure_keys()
     jwk = ring.current().active.jwk or {}
 
-    members = json.dumps({"e": jwk["e"], "kty": "RSA", "n": jwk["n"]}, separators=(",", ":"))
+    members = json.dumps({"crv": "P-256", "kty": "EC", "x": jwk["x"], "y": jwk["y"]}, separators=(",", ":"))
     digest = hashlib.sha256(members.encode()).digest()
 
     assert jwk["kid"] == base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -146,8 +149,8 @@ def test_the_published_set_holds_nothing_private(private_key: Path) -> None:
     ring.ensure_keys()
 
     for jwk in Client().get("/v2/token/jwks").json()["keys"]:
-        assert set(jwk) == {"kty", "n", "e", "alg", "use", "kid"}
-        assert (jwk["kty"], jwk["alg"], jwk["use"]) == ("RSA", "RS256", "sig")
+        assert set(jwk) == {"kty", "crv", "x", "y", "alg", "use", "kid"}
+        assert (jwk["kty"], jwk["crv"], jwk["alg"], jwk["use"]) == ("EC", "P-256", "ES256", "sig")
 
 
 def test_no_key_is_printed(private_key: Path, settings: Settings) -> None:
@@ -163,10 +166,10 @@ def test_no_key_is_printed(private_key: Path, settings: Settings) -> None:
     ("key", "message"),
     [
         (lambda: new_rsa(1024), "1024 bits are too few, at least 2048 are needed"),
-        (lambda: ec.generate_private_key(ec.SECP256R1()), "this key is not RSA"),
-        (ed25519.Ed25519PrivateKey.generate, "this key is not RSA"),
+        (lambda: ec.generate_private_key(ec.SECP384R1()), "this key is neither RSA nor EC P-256"),
+        (ed25519.Ed25519PrivateKey.generate, "this key is neither RSA nor EC P-256"),
     ],
-    ids=["short", "EC", "Ed25519"],
+    ids=["short", "P-384", "Ed25519"],
 )
 def test_a_key_of_another_kind_is_refused(key: Any, message: str, private_key: Path) -> None:
     private_key.parent.mkdir()
@@ -190,7 +193,7 @@ def test_garbage_is_refused(content: bytes, private_key: Path) -> None:
     private_key.write_bytes(content)
     private_key.chmod(0o600)
 
-    with pytest.raises(KeyFileError, match="not an RSA private key in PEM form"):
+    with pytest.raises(KeyFileError, match="not a private key in PEM form"):
         ring.ensure_keys()
 
 
@@ -198,7 +201,7 @@ def test_a_public_key_in_place_of_the_private_one_is_refused(private_key: Path) 
     ring.ensure_keys()
     private_key.write_bytes(private_key.with_suffix(".pub").read_bytes())
 
-    with pytest.raises(KeyFileError, match="not an RSA private key"):
+    with pytest.raises(KeyFileError, match="not a private key"):
         ring.ensure_keys()
 
 
@@ -218,16 +221,64 @@ def test_a_public_key_of_another_private_one_is_refused(private_key: Path) -> No
         ring.ensure_keys()
 
 
-def test_a_public_key_of_openssl_is_taken(private_key: Path) -> None:
+@pytest.mark.parametrize(
+    ("make", "algorithm"),
+    [(["genrsa", "-out"], "RS256"), (["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"], "ES256")],
+    ids=["RSA", "P-256"],
+)
+def test_a_key_of_openssl_is_taken(make: list[str], algorithm: str, private_key: Path) -> None:
     private_key.parent.mkdir()
     public = private_key.with_suffix(".pub")
-    for arguments in (["genrsa", "-out", private_key], ["rsa", "-in", private_key, "-pubout", "-out", public]):
+    for arguments in ([*make, private_key], ["pkey", "-in", private_key, "-pubout", "-out", public]):
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
     private_key.chmod(0o600)
 
     ring.ensure_keys()
 
-    assert ring.current().active.algorithm == "RS256"
+    assert ring.current().active.algorithm == algorithm
+
+
+# ------------------------------------------------------------------ RSA
+
+
+def test_new_keys_are_rsa_if_configured(private_key: Path, settings: Settings) -> None:
+    configure(settings, private_key=private_key, signing_method="rsa")
+    ring.ensure_keys()
+
+    assert {key.algorithm for key in ring.current().by_kid.values()} == {"RS256"}
+    for jwk in Client().get("/v2/token/jwks").json()["keys"]:
+        assert set(jwk) == {"kty", "n", "e", "alg", "use", "kid"}
+
+
+def test_the_rsa_key_of_an_earlier_version_signs_until_it_is_rotated(
+    cast: None, bob: Caller, private_key: Path, settings: Settings
+) -> None:
+    configure(settings, private_key=private_key, signing_method="rsa")
+    ring.ensure_keys()
+    configure(settings, signing_method="ecdsa")
+    ring.ensure_keys()
+    tokens = [bob.ask_token("repository:alice/app:pull").json()["token"]]
+
+    for _ in range(2):
+        ring.rotate()
+        tokens.append(bob.ask_token("repository:alice/app:pull").json()["token"])
+
+    assert [jwt.get_unverified_header(token)["alg"] for token in tokens] == ["RS256", "RS256", "ES256"]
+    assert [bob.get("/v2/", token=token).status_code for token in tokens] == [200] * 3
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "ES384", "EdDSA"])
+def test_a_key_of_p256_has_one_algorithm(algorithm: str, bob: Caller) -> None:
+    head = forge.header(alg=algorithm)
+    if algorithm == "HS256":
+        secret = public_pem(ring.current().active)
+        message = forge.signing_input(head, forge.claims())
+        token = f"{message}.{forge.encoded(hmac.digest(secret, message.encode(), 'sha256'))}"
+    else:
+        token = forge.signed(forge.claims(), head)
+
+    assert bob.get("/v2/", token=token).status_code == 401
+    assert bob.get("/v2/", token=forge.signed(forge.claims())).status_code == 200
 
 
 # ------------------------------------------------------------------ HMAC

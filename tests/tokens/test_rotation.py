@@ -80,7 +80,7 @@ def test_the_public_key_beside_it_is_the_active_ones(key_path: Path, alice: Call
 
     token = alice.ask_token().json()["token"]
     claims = jwt.decode(
-        token, key_path.with_suffix(".pub").read_bytes(), algorithms=["RS256"], audience="Docker Registry"
+        token, key_path.with_suffix(".pub").read_bytes(), algorithms=["ES256"], audience="Docker Registry"
     )
     assert claims["sub"] == "alice"
 

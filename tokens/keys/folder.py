@@ -1,4 +1,4 @@
-"""The files of the RSA keys, and their rotation.
+"""The files of the private keys, and their rotation.
 
     registry.key                     active: signs                       the configured private key
     registry.pub                     its public half, for other services that verify tokens
@@ -27,11 +27,12 @@ DEFAULT_STEM = "registry"
 
 @dataclass(frozen=True, eq=False)
 class KeyFolder:
-    """The paths of the keys; `keep_seconds` is the lifetime of a retiring key."""
+    """The paths of the keys; `keep_seconds` is the lifetime of a retiring key, `signing_method` that of new keys."""
 
     private: Path
     public: Path
     keep_seconds: float
+    signing_method: str
 
     @property
     def next(self) -> Path:
@@ -52,9 +53,9 @@ class KeyFolder:
 
         A read-only folder, such as a mounted secret, needs no next key.
         """
-        active = from_private_pem(self.private, private_files.read_or_create(self.private, new_private_pem))
+        active = from_private_pem(self.private, private_files.read_or_create(self.private, self._new_pem))
         with suppress(KeyFileError):
-            private_files.read_or_create(self.next, new_private_pem)
+            private_files.read_or_create(self.next, self._new_pem)
         self._keep_public(active)
 
     def active(self) -> SigningKey:
@@ -99,15 +100,18 @@ class KeyFolder:
             raise KeyFileError(f"{self.private.parent}: {error.strerror}; the folder must be writable") from error
 
     def _rotate(self) -> None:
-        private_files.read_or_create(self.next, new_private_pem)
+        private_files.read_or_create(self.next, self._new_pem)
         retiring = self.active()
         _write_public(self._retiring_path(retiring), retiring)
         self.next.replace(self.private)
         _write_public(self.public, self.active())
-        private_files.read_or_create(self.next, new_private_pem)
+        private_files.read_or_create(self.next, self._new_pem)
         for path in self._retiring():
             if self._expiry(path) < time.time():
                 path.unlink()
+
+    def _new_pem(self) -> bytes:
+        return new_private_pem(self.signing_method)
 
     def _keep_public(self, active: SigningKey) -> None:
         """Write the public key if it is missing, or stale after an interrupted rotation.

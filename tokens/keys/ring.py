@@ -43,7 +43,7 @@ def ensure_keys() -> None:
     """Create missing keys and read all. Raises KeyFileError with path, fault and fix."""
     if is_stored():
         prepare_stored()
-    elif settings.REGISTRY.auth.signing_method == "rsa":
+    elif settings.REGISTRY.auth.signing_method != "hmac":
         key_folder().prepare()
     current()
 
@@ -51,7 +51,7 @@ def ensure_keys() -> None:
 def is_stored() -> bool:
     """Return whether the keys are in the database."""
     auth = settings.REGISTRY.auth
-    return auth.signing_method == "rsa" and auth.keys == "database"
+    return auth.signing_method != "hmac" and auth.keys == "database"
 
 
 def prepare_stored() -> None:
@@ -165,6 +165,6 @@ def key_folder() -> KeyFolder:
         auth = configuration.auth
         private = auth.private_key or configuration.server.data_directory / "keys" / "registry.key"
         public = auth.public_key or private.with_suffix(".pub")
-        folder = KeyFolder(private, public, auth.expiration.total_seconds() + GRACE_SECONDS)
+        folder = KeyFolder(private, public, auth.expiration.total_seconds() + GRACE_SECONDS, auth.signing_method)
         _configured = configuration, folder
     return folder

@@ -93,7 +93,7 @@ def delete_unreadable() -> None:
 
 
 def _new() -> SigningKey:
-    return from_private_pem(_PLACE, new_private_pem())
+    return from_private_pem(_PLACE, new_private_pem(settings.REGISTRY.auth.signing_method))
 
 
 def _store(role: Role, key: SigningKey) -> None:

@@ -1,6 +1,7 @@
 """The file system storage: written once, synced before it is acknowledged."""
 
 import errno
+import fcntl
 import io
 import os
 import stat
@@ -9,8 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from distribution.storage import local
 from distribution.storage.blob_store import BlobStore, new_key
-from distribution.storage.local import CHUNK_BYTES, FIRST_CHUNK_BYTES, DurableFileSystemStorage, SyncError
+from distribution.storage.local import (
+    CHUNK_BYTES,
+    DIRECT_BYTES,
+    FIRST_CHUNK_BYTES,
+    DurableFileSystemStorage,
+    SyncError,
+)
 
 
 @pytest.fixture
@@ -42,6 +50,69 @@ def test_a_file_of_many_chunks_is_read_as_it_was_written(storage: DurableFileSys
     BlobStore(storage).write(key, io.BytesIO(content))
 
     assert Path(storage.path(key)).read_bytes() == content
+
+
+@pytest.fixture
+def direct(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Collect whether each write bypasses the page cache."""
+    found: list[bool] = []
+    real = os.write
+
+    def write(descriptor: int, data: memoryview) -> int:
+        found.append(bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT))
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+    return found
+
+
+def test_a_large_file_bypasses_the_page_cache_but_for_its_ends(
+    storage: DurableFileSystemStorage, direct: list[bool]
+) -> None:
+    key, content = new_key(), os.urandom(2 * DIRECT_BYTES + 5)
+
+    BlobStore(storage).write(key, io.BytesIO(content))
+
+    assert direct == [False, False, False, False, True, True, False]
+    assert Path(storage.path(key)).read_bytes() == content
+
+
+def test_an_append_at_an_odd_offset_uses_the_page_cache(storage: DurableFileSystemStorage, direct: list[bool]) -> None:
+    key, content = new_key(), os.urandom(2 * DIRECT_BYTES)
+    BlobStore(storage).write(key, io.BytesIO(b"odd"))
+
+    BlobStore(storage).append(key, io.BytesIO(content), 3)
+
+    assert not any(direct)
+    assert Path(storage.path(key)).read_bytes() == b"odd" + content
+
+
+def test_a_disk_with_larger_blocks_gets_every_byte(
+    storage: DurableFileSystemStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, content = new_key(), os.urandom(2 * DIRECT_BYTES)
+    real = os.write
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "unaligned")
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+
+    BlobStore(storage).write(key, io.BytesIO(content))
+
+    assert Path(storage.path(key)).read_bytes() == content
+
+
+def test_a_slow_client_gets_no_larger_buffer(
+    storage: DurableFileSystemStorage, monkeypatch: pytest.MonkeyPatch, direct: list[bool]
+) -> None:
+    monkeypatch.setattr(local, "FAST_SECONDS", 0.0)
+
+    BlobStore(storage).write(new_key(), io.BytesIO(bytes(4 * FIRST_CHUNK_BYTES)))
+
+    assert direct == [False] * 4
 
 
 def test_a_file_is_synced_and_then_its_folder(storage: DurableFileSystemStorage, synced: list[str]) -> None:

@@ -143,7 +143,7 @@ def install(stages: Stages, worker: Any) -> None:
     functions: dict[str, list[Any]] = {
         "environ": [wsgi.create],
         "front door": [transactions.end_request],
-        "token: verify": [bearer.bearer_of, bearer.valid_bearer_of],
+        "token: verify": [bearer.bearer_of, bearer.bearer_at],
         "view": [pull_path._pulled],  # noqa: SLF001 - a pull's view
         "rules, scope": [scope.parse_scopes],
         "domain": [store.find, blobs.find],

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
+from accounts import permissions_version
 from acl.names import InvalidNameError, parse_name
 from core.api.notes import ROUTE
 from core.api.view import COMMON_HEADERS, error_of, error_response, finished
@@ -21,7 +22,7 @@ from distribution.pull import Pulled
 from distribution.views.pull import PullView
 from registry_project.front_door import RegistryChain
 from registry_project.middleware.proxies import TrustedProxyMiddleware
-from tokens.bearer import valid_bearer_of
+from tokens.bearer import bearer_at
 
 # The fields that the middleware, `distribution.pull` and the access log read; any other one changes nothing.
 _FIELDS = {
@@ -67,7 +68,7 @@ class PullPath:
             pulled = _pulled(view, method, environ, **match.kwargs)
         except Exception as error:  # noqa: BLE001 - `error_of` logs it
             response: Any = finished(method, error_response(error_of(error, method, environ["PATH_INFO"])))
-            pulled = Pulled(response.status_code, dict(response.items()), response.content)
+            pulled = Pulled(response.status_code, dict(response.items()), "", response.content)
         if pulled is not None:
             pulled.headers.update(COMMON_HEADERS)
             # Before the response is sent: otherwise a slow client would occupy a connection of the database.
@@ -76,13 +77,29 @@ class PullPath:
 
 
 def _pulled(view: type[PullView], method: str, environ: dict[str, Any], name: str, **reference: str) -> Pulled | None:
-    """Return the response for a bearer who may pull; None leaves the refusal to the view."""
+    """Return the response for a bearer who may pull; None leaves the refusal to the view.
+
+    The permissions are those that this process has read last. The statement that finds the manifest or blob tells
+    whether they are current: otherwise the view decides anew.
+    """
     try:
         parsed = parse_name(name)
     except InvalidNameError:
         return None
-    bearer = valid_bearer_of(environ)
+    version = permissions_version.last_read()
+    bearer = bearer_at(environ, version)
     if bearer is None or not bearer.may(parsed, view.actions[method]):
         return None
     (text,) = reference.values()
-    return view.pull(parsed, text, method, environ)
+    try:
+        pulled = view.pull(parsed, text, method, environ)
+    except Exception:
+        if permissions_version.current() != version:
+            return None
+        raise
+    if pulled.permissions_version == version:
+        return pulled
+    permissions_version.current()
+    if pulled.file is not None:
+        pulled.file.close()
+    return None

@@ -160,7 +160,10 @@ class RegistryResponse(Response):
         self.status_code, self.status = status, _STATUS_LINES[status]
         self._omits_body = request.method == "HEAD" or status == HTTPStatus.NOT_MODIFIED
         try:
-            self._lines = [_line(name, value) for name, value in fields.items()]
+            self._lines = [
+                (_checked_line if len(value) <= REMEMBERED_CHARACTERS else _checked_line.__wrapped__)(name, value)
+                for name, value in fields.items()
+            ]
             if length := fields.get("Content-Length"):
                 self.response_length = int(length)
             self.send_headers()
@@ -291,14 +294,9 @@ class RegistryResponse(Response):
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-def _line(name: str, value: str) -> str:
-    """Return a header field as a line of the head. Raises gunicorn's errors for a malformed one."""
-    is_short = len(value) <= REMEMBERED_CHARACTERS
-    return _checked_line(name, value) if is_short else _checked_line.__wrapped__(name, value)
-
-
 @lru_cache(maxsize=1024)
 def _checked_line(name: str, value: str) -> str:
+    """Return a header field as a line of the head. Raises gunicorn's errors for a malformed one."""
     return "".join(f"{name}: {value}\r\n" for name, value in _checked_header.__wrapped__(name, value).headers)
 
 

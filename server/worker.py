@@ -297,7 +297,7 @@ class Worker(ThreadWorker):
             return False
         resp = exchange.response = RegistryResponse(req, conn.sock, conn.cfg, self.tpool, conn.send_rate)
         resp.wait = Wait.TRANSFER
-        self._begun(exchange).respond(*answer)
+        self._begun(exchange).respond(answer.status, answer.headers, answer.payload, answer.file)
         return True
 
     def _call(self, req: Any, conn: Connection, exchange: Exchange) -> Any:

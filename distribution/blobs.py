@@ -25,8 +25,8 @@ from distribution.storage.stored_content import Content
 
 logger = logging.getLogger(__name__)
 
-# A 200 to HEAD promises what the row says, and that the storage had the object, whole, within this time. A GET opens it,
-# so it notices at once what was lost since then; the next push of the blob looks too (`mark_if_lost`).
+# A 200 to HEAD promises that the row is sound, and that the storage had the whole object within this time. A GET opens
+# the object, so it notices at once what was lost since then; so does the next push of the blob (`mark_if_lost`).
 CONFIRMED_SECONDS = 60
 _confirmed: TTLCache[bool] = TTLCache(CONFIRMED_SECONDS)
 _LOST = "object of a blob %s"

@@ -19,7 +19,7 @@ FROM distribution_link link
 JOIN distribution_blob blob ON blob.id = link.blob_id
 WHERE link.repository_id = (SELECT id FROM distribution_repository WHERE name = %s)
 AND link.blob_id = (SELECT id FROM distribution_blob WHERE digest = %s) AND NOT blob.is_corrupt
-"""
+"""  # noqa: S608 - of constants
 
 _MANIFEST_COLUMNS = f"""
 SELECT manifest.id, manifest.last_used_at < {{stale_before}}, manifest.digest, manifest.media_type, manifest.size,

@@ -57,6 +57,7 @@ ON_ANY_DATABASE = (
     "distribution/uploads/test_resumable_hash.py",
     "monitoring/test_deploy.py",
     "monitoring/test_documents.py",
+    "server/test_fast_head.py",
     "startup/test_command_line.py",
     "supply",
     "test_container.py",

@@ -27,8 +27,8 @@ _WARNS_CLOCK = Hourly()
 
 logger = logging.getLogger(__name__)
 
-# Clients fill this cache, so it is limited by bytes: those of a token, and of its claims and names. By the token itself:
-# its digest took half of a verification, and memory that somebody else reads has the signing key anyway.
+# Clients fill this cache, so it is limited by bytes: those of a token, and of its claims and names. Its keys are the
+# tokens themselves: a digest took half of a verification, and whoever reads this memory has the signing key anyway.
 _CLAIM_BYTES = 200
 _bearers: TTLCache["_Verified"] = TTLCache(CACHE_SECONDS, limit=8 * 1024 * 1024, name="tokens")
 

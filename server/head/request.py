@@ -31,6 +31,7 @@ class PlainRequest(Request):
     """A request whose forwarded headers gunicorn ignores: the middleware `proxies` decides which to trust."""
 
     body: Any
+    headers: Any
     version: Any
     unreader: Any
 

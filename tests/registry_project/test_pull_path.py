@@ -8,10 +8,12 @@ import jwt
 import pytest
 from django.db import OperationalError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from accounts.models import Account
 from core.api.notes import ACCOUNT, JTI, REQUEST_ID, ROUTE
-from distribution import queries
+from distribution import blobs, queries
 from distribution.middleware import RegistryMiddleware
 from registry_project import front_door, pull_path
 from registry_project.middleware.proxies import TrustedProxyMiddleware
@@ -100,6 +102,42 @@ def test_a_fault_is_answered_as_by_the_view(
     assert found == served(token)
     assert found is not None
     assert found[0] == status
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["manifest", "missing manifest", "blob"])
+def test_a_right_that_was_removed_by_another_process_ends_at_the_next_pull(
+    monkeypatch: pytest.MonkeyPatch, image: Image, token: str, kind: str
+) -> None:
+    paths = {"manifest": PATH, "missing manifest": f"{PATH}-none", "blob": f"/v2/alice/app/blobs/{image.layers[0]}"}
+    opened: list[Any] = []
+
+    def open_at(*given: Any) -> Any:
+        opened.append(blobs_open_at(*given))
+        return opened[-1]
+
+    blobs_open_at = blobs.open_at
+    monkeypatch.setattr(blobs, "open_at", open_at)
+    before = pulled(token, paths[kind])
+    assert before is not None
+    for file in opened:
+        file.close()
+
+    # What this process has read of the permissions stays as it was.
+    Account.objects.filter(name="alice").update(is_active=False)
+
+    assert pulled(token, paths[kind]) is None
+    assert [file.closed for file in opened] == ([True, True] if kind == "blob" else [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pull_needs_one_statement(image: Image, token: str) -> None:
+    pulled(token)
+
+    with CaptureQueriesContext(connection) as asked:
+        assert pulled(token) is not None
+
+    assert len(asked) == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,7 +11,11 @@ from django.db import connections, transaction
 
 from core.db.statement import Statement
 
-_READ = Statement("SELECT value FROM accounts_rightsepoch WHERE id = 1")
+IN_SQL = "(SELECT value FROM accounts_rightsepoch WHERE id = 1)"
+"""The current version as an expression, for a statement that reads rows and tells which permissions they are of."""
+
+_READ = Statement(IN_SQL.strip("()"))
+_last_read: str | None = None
 
 _RANDOM = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "gen_random_uuid()::text"}
 
@@ -22,10 +26,17 @@ class MissingVersionError(Exception):
 
 def current() -> str:
     """Return the current version in one statement. Raises MissingVersionError."""
+    global _last_read  # noqa: PLW0603 - one version a database
     row = _READ.row()
     if row is None:
         raise MissingVersionError("accounts_rightsepoch is empty; run `manage.py migrate`")
-    return str(row[0])
+    _last_read = str(row[0])
+    return _last_read
+
+
+def last_read() -> str:
+    """Return the version that this process read last, without a statement: the caller compares it with the current."""
+    return _last_read or current()
 
 
 def ensure(using: str = "default") -> None:

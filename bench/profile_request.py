@@ -170,11 +170,12 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.profile_request", description="Count by stage.")
     parser.add_argument("--requests", type=int, default=100, help="that are counted (100)")
+    parser.add_argument("--only", default=",".join(SMALL), help="rows, separated by commas (%(default)s)")
     options = parser.parse_args()
     if missing := [program for program in ("gcc", "valgrind") if shutil.which(program) is None]:
         sys.exit(f"not installed: {' and '.join(missing)}")
     found = {}
-    for row in (row for row in ROWS if row.name in SMALL):
+    for row in (row for row in ROWS if row.name in options.only.split(",")):
         with tempfile.TemporaryDirectory(prefix="registry-profile-") as folder:
             found[row.name] = instructions(counted(row, options.requests, Path(folder)), options.requests)
     print(table(found))

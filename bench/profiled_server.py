@@ -133,6 +133,7 @@ def install(stages: Stages, worker: Any) -> None:
         "response: build": [
             (HttpResponse, "__init__"),
             (wsgi.Response, "start_response"),
+            (response.RegistryResponse, "respond"),
             (response.RegistryResponse, "write"),
             (response.RegistryResponse, "write_file"),
             (response.RegistryResponse, "close"),
@@ -142,8 +143,8 @@ def install(stages: Stages, worker: Any) -> None:
     functions: dict[str, list[Any]] = {
         "environ": [wsgi.create],
         "front door": [transactions.end_request],
-        "token: verify": [bearer.bearer_of, bearer.valid_bearer_of],
-        "view": [pull_path._answer],  # noqa: SLF001 - a pull's view
+        "token: verify": [bearer.bearer_of, bearer.bearer_at],
+        "view": [pull_path._pulled],  # noqa: SLF001 - a pull's view
         "rules, scope": [scope.parse_scopes],
         "domain": [store.find, blobs.find],
         "response: build": [core.api.view.finished, views._token_response],  # noqa: SLF001 - the last of a view

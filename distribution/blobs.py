@@ -1,6 +1,7 @@
 """Blobs: find, open, mount, link, delete."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -24,7 +25,8 @@ from distribution.storage.stored_content import Content
 
 logger = logging.getLogger(__name__)
 
-# A cloud that had an object within this time is not asked again before a pull.
+# A 200 to HEAD promises that the row is sound, and that the storage had the whole object within this time. A GET opens
+# the object, so it notices at once what was lost since then; so does the next push of the blob (`mark_if_lost`).
 CONFIRMED_SECONDS = 60
 _confirmed: TTLCache[bool] = TTLCache(CONFIRMED_SECONDS)
 _LOST = "object of a blob %s"
@@ -72,13 +74,21 @@ def find(name: RepositoryName, digest: Digest) -> FoundBlob:
 
 
 def open_at(found: FoundBlob, offset: int = 0, size: int | None = None) -> IO[bytes]:
-    """Open the blob at `offset`, for at most `size` bytes. Raises UNAVAILABLE when its object is missing."""
+    """Open the blob at `offset`, for at most `size` bytes. Raises UNAVAILABLE when its object is missing or short."""
+    store = blob_store()
     with _storage_faults(found):
         try:
-            return blob_store().open_at(found.key, offset, size)
+            file = store.open_at(found.key, offset, size)
         except MissingObjectError:
             check_storage()
-    raise _broken(found, "is missing")
+            loss = "is missing"
+        else:
+            actual = os.fstat(file.fileno()).st_size if store.is_disk else found.size
+            if actual == found.size:
+                return file
+            file.close()
+            loss = f"has {actual} bytes instead of {found.size}"
+    raise _broken(found, loss)
 
 
 def redirect_url(found: FoundBlob) -> str | None:
@@ -108,12 +118,11 @@ def mark_if_lost(digest: Digest) -> None:
 
 
 def _recent_loss_of(found: FoundBlob) -> str:
-    """Return the same as `_loss_of`, but do not ask a cloud that had the object within CONFIRMED_SECONDS."""
-    is_cloud = blob_store().is_cloud
-    if is_cloud and _confirmed.get(found.key):
+    """Return the same as `_loss_of`, but do not ask a storage that had the object within CONFIRMED_SECONDS."""
+    if _confirmed.get(found.key):
         return ""
     loss = _loss_of(found)
-    if is_cloud and not loss:
+    if not loss:
         _confirmed.put(found.key, True)
     return loss
 
@@ -146,6 +155,7 @@ def _storage_faults(found: FoundBlob) -> Iterator[None]:
 def _broken(found: FoundBlob, loss: str) -> RegistryError:
     """Mark the blob corrupt, now or as soon as the database can be written, and return the 503."""
     logger.error(_LOST, loss, extra={"digest": found.digest, "key": found.key})
+    _confirmed.put(found.key, False)
     deferred_writes.write(_MARK_CORRUPT, found.pk, found.key)
     return unavailable(f"the bytes of {found.digest} can't be read; pushing them again heals the blob")
 

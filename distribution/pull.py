@@ -21,10 +21,14 @@ from distribution.queries import FoundBlob
 
 
 class Pulled(NamedTuple):
-    """A response; of `file` the Content-Length bytes from its position are the body, and the sender closes it."""
+    """A response; of `file` the Content-Length bytes from its position are the body, and the sender closes it.
+
+    `permissions_version` is that of the database when the manifest or blob was found.
+    """
 
     status: int
     headers: dict[str, str]
+    permissions_version: str
     payload: bytes = b""
     file: IO[bytes] | None = None
 
@@ -34,9 +38,9 @@ def manifest(name: RepositoryName, text: str, method: str, meta: Mapping[str, An
     found = store.find(name, manifest_reference(name, text), with_payload=method == "GET")
     headers = {"Content-Type": found.media_type, CONTENT_DIGEST_HEADER: found.digest, "ETag": f'"{found.digest}"'}
     if _has_already(meta, found.digest):
-        return _not_modified(headers)
+        return _not_modified(headers, found.permissions_version)
     headers["Content-Length"] = str(found.size)
-    return Pulled(200, headers, found.payload)
+    return Pulled(200, headers, found.permissions_version, found.payload)
 
 
 def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:
@@ -50,15 +54,16 @@ def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) 
         "Cache-Control": "max-age=31536000",
     }
     if _has_already(meta, found.digest):
-        return _not_modified(headers)
+        return _not_modified(headers, found.permissions_version)
     if method == "HEAD":
         # Never redirected: a cloud sends no Docker-Content-Digest.
         headers["Content-Length"] = str(found.size)
-        return Pulled(200, headers)
+        return Pulled(200, headers, found.permissions_version)
     url = blobs.redirect_url(found)
     if url is not None:
         # The URL expires.
-        return Pulled(307, headers | {"Cache-Control": "no-store", "Location": iri_to_uri(url), "Content-Length": "0"})
+        headers |= {"Cache-Control": "no-store", "Location": iri_to_uri(url), "Content-Length": "0"}
+        return Pulled(307, headers, found.permissions_version)
     return _content(found, headers, meta)
 
 
@@ -85,7 +90,7 @@ def _content(found: FoundBlob, headers: dict[str, str], meta: Mapping[str, Any])
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
     file = blobs.open_at(found, first, last - first + 1)
     release_connection()
-    return Pulled(206 if part else 200, headers, file=file)
+    return Pulled(206 if part else 200, headers, found.permissions_version, file=file)
 
 
 def _has_already(meta: Mapping[str, Any], digest: str) -> bool:
@@ -97,7 +102,7 @@ def _has_already(meta: Mapping[str, Any], digest: str) -> bool:
     return digest in known or "*" in known
 
 
-def _not_modified(headers: dict[str, str]) -> Pulled:
+def _not_modified(headers: dict[str, str], permissions_version: str) -> Pulled:
     """Return the 304; it has no Content-Type, as no response without a body has."""
     del headers["Content-Type"]
-    return Pulled(304, headers)
+    return Pulled(304, headers, permissions_version)

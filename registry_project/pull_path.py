@@ -7,22 +7,22 @@ It declines before anything is done, so that challenges and refusals are made on
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from http import HTTPStatus
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 
+from accounts import permissions_version
 from acl.names import InvalidNameError, parse_name
 from core.api.notes import ROUTE
 from core.api.view import COMMON_HEADERS, error_of, error_response, finished
 from core.db.transactions import end_request
 from distribution.middleware import match_of
 from distribution.pull import Pulled
-from distribution.views.pull import BlobResponse, PullView
+from distribution.views.pull import PullView
 from registry_project.front_door import RegistryChain
 from registry_project.middleware.proxies import TrustedProxyMiddleware
-from tokens.bearer import valid_bearer_of
+from tokens.bearer import bearer_at
 
 # The fields that the middleware, `distribution.pull` and the access log read; any other one changes nothing.
 _FIELDS = {
@@ -32,7 +32,6 @@ _FIELDS = {
         *("FORWARDED", "X_FORWARDED_FOR", "X_FORWARDED_PROTO", "X_FORWARDED_HOST", "X_FORWARDED_PORT"),
     )
 }
-_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class PullPath:
@@ -45,10 +44,8 @@ class PullPath:
         # gunicorn cuts it from the front of the application's paths.
         self._is_closed = bool(os.environ.get("SCRIPT_NAME"))
 
-    def __call__(
-        self, environ: dict[str, Any], headers: Sequence[tuple[str, str]], start_response: Callable[..., Any]
-    ) -> Iterable[bytes] | None:
-        """Answer as a WSGI application does; None declines, and leaves the request to the application.
+    def __call__(self, environ: dict[str, Any], headers: Sequence[tuple[str, str]]) -> Pulled | None:
+        """Return the response; None declines, and leaves the request to the application.
 
         `environ` has the request line, the peer and the listener, and gets the notes for the access log.
         """
@@ -67,39 +64,42 @@ class PullPath:
             return None
         environ[ROUTE] = match
         self._apply_proxies(environ)
-        return _answer(view, match.kwargs, environ, start_response)
-
-
-def _answer(
-    view: type[PullView], kwargs: dict[str, str], environ: dict[str, Any], start_response: Callable[..., Any]
-) -> Iterable[bytes] | None:
-    method = environ["REQUEST_METHOD"]
-    try:
-        pulled = _pulled(view, method, environ, **kwargs)
-    except Exception as error:  # noqa: BLE001 - `error_of` logs it
-        response: Any = finished(method, error_response(error_of(error, method, environ["PATH_INFO"])))
-        pulled = Pulled(response.status_code, dict(response.items()), response.content)
-    else:
-        if pulled is None:
-            return None
-        pulled.headers.update(COMMON_HEADERS)
-    # Before the response is sent: otherwise a slow client would occupy a connection of the database.
-    end_request()
-    start_response(_STATUS_LINES[pulled.status], list(pulled.headers.items()))
-    if pulled.file is None:
-        return (pulled.payload,)
-    wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](pulled.file, BlobResponse.block_size)
-    return wrapped
+        try:
+            pulled = _pulled(view, method, environ, **match.kwargs)
+        except Exception as error:  # noqa: BLE001 - `error_of` logs it
+            response: Any = finished(method, error_response(error_of(error, method, environ["PATH_INFO"])))
+            pulled = Pulled(response.status_code, dict(response.items()), "", response.content)
+        if pulled is not None:
+            pulled.headers.update(COMMON_HEADERS)
+            # Before the response is sent: otherwise a slow client would occupy a connection of the database.
+            end_request()
+        return pulled
 
 
 def _pulled(view: type[PullView], method: str, environ: dict[str, Any], name: str, **reference: str) -> Pulled | None:
-    """Return the response for a bearer who may pull; None leaves the refusal to the view."""
+    """Return the response for a bearer who may pull; None leaves the refusal to the view.
+
+    The permissions are those that this process has read last. The statement that finds the manifest or blob tells
+    whether they are current: otherwise the view decides anew.
+    """
     try:
         parsed = parse_name(name)
     except InvalidNameError:
         return None
-    bearer = valid_bearer_of(environ)
+    version = permissions_version.last_read()
+    bearer = bearer_at(environ, version)
     if bearer is None or not bearer.may(parsed, view.actions[method]):
         return None
     (text,) = reference.values()
-    return view.pull(parsed, text, method, environ)
+    try:
+        pulled = view.pull(parsed, text, method, environ)
+    except Exception:
+        if permissions_version.current() != version:
+            return None
+        raise
+    if pulled.permissions_version == version:
+        return pulled
+    permissions_version.current()
+    if pulled.file is not None:
+        pulled.file.close()
+    return None

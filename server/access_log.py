@@ -22,6 +22,8 @@ from server.exchange import Exchange
 MAX_BYTES = 256
 MAX_TARGET_BYTES = 1024
 MAX_AGENT_BYTES = 512
+# The parts of lines that each process keeps, of the two kinds.
+REMEMBERED = 1024
 # The longest beginning that ends with no part of a JSON escape.
 _WHOLE = re.compile(r"(?:[^\\]|\\u[0-9a-f]{4}|\\[^u])*")
 # The user information of a URL without a valid scheme, which was parsed as a path.
@@ -55,22 +57,44 @@ def access_log(form: AccessLog) -> Callable[[Exchange], None] | None:
 def json_line(exchange: Exchange) -> str:
     """Return a JSON object with the common keys of the log and those of a request; null means unknown."""
     environ, method, path = exchange.environ, *_target(exchange)
-    route = environ.get(notes.ROUTE)
+    route, agent = environ.get(notes.ROUTE), environ.get("HTTP_USER_AGENT")
     named = {} if route is None else route.kwargs
+    # Most repeat in a client's next request, or are pulled again.
+    is_short = len(path or "") <= MAX_TARGET_BYTES and len(agent or "") <= MAX_AGENT_BYTES
+    of_target, of_client = (_target_members, _client_members) if is_short else _UNCACHED
+    reference = named.get("reference") or named.get("digest")
+    target = of_target(method, path, route and route.url_name, named.get("name"), reference)
+    client = of_client(environ.get(notes.ACCOUNT), _client(exchange), environ.get(notes.JTI), agent)
     status, sent, is_aborted = exchange.outcome()
     now = time.time()
-    agent = environ.get("HTTP_USER_AGENT")
     aborted = ', "aborted": true' if is_aborted else ""
+    # A request id has no character to escape.
     return (
         f'{{"at": "{_iso(int(now))}.{int(now * 1000) % 1000:03d}Z", "level": "info", "logger": "access", '
-        f'"message": "request", "method": {_json(method)}, "path": {_json(path, MAX_TARGET_BYTES)}, '
-        f'"route": {_json(route and route.url_name)}, "repository": {_json(named.get("name"))}, '
-        f'"reference": {_json(named.get("reference") or named.get("digest"))}, '
-        f'"status": {status or "null"}, "bytes": {sent}, "seconds": {time.monotonic() - exchange.began:.6f}, '
-        f'"account": {_json(environ.get(notes.ACCOUNT))}, "client": {_json(_client(exchange))}, '
-        f'"token": {_json(environ.get(notes.JTI))}, "agent": {_json(agent, MAX_AGENT_BYTES)}, '
-        f'"request": {_json(exchange.request_id)}{aborted}}}'
+        f'"message": "request", {target}, "status": {status or "null"}, "bytes": {sent}, '
+        f'"seconds": {time.monotonic() - exchange.began:.6f}, {client}, "request": "{exchange.request_id}"{aborted}}}'
     )
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _target_members(
+    method: str | None, path: str | None, route: str | None, name: str | None, reference: str | None
+) -> str:
+    return (
+        f'"method": {_json(method)}, "path": {_json(path, MAX_TARGET_BYTES)}, "route": {_json(route)}, '
+        f'"repository": {_json(name)}, "reference": {_json(reference)}'
+    )
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _client_members(account: str | None, client: str, token_id: str | None, agent: str | None) -> str:
+    return (
+        f'"account": {_json(account)}, "client": {_json(client)}, "token": {_json(token_id)}, '
+        f'"agent": {_json(agent, MAX_AGENT_BYTES)}'
+    )
+
+
+_UNCACHED = _target_members.__wrapped__, _client_members.__wrapped__
 
 
 def text_line(exchange: Exchange) -> str:

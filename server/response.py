@@ -5,11 +5,12 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from http import HTTPStatus
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
 from gunicorn import util
 from gunicorn.http.wsgi import FileWrapper, Response
@@ -122,6 +123,8 @@ class RegistryResponse(Response):
         self._send_rate = send_rate
         send_rate.expect_answer()
         self._head = b""
+        # The fields of `respond`, each as a line; gunicorn keeps those of `start_response`.
+        self._lines: list[str] = []
         self.wait = Wait.UNAUTHENTICATED
         """The kind of a send that waits for the client."""
         self.is_continue_due = False
@@ -147,6 +150,34 @@ class RegistryResponse(Response):
         body = getattr(self.req, "body", None)
         has_failed = body is not None and body.failed
         return has_failed or self.is_continue_due or super().should_close()
+
+    def respond(self, status: int, fields: Mapping[str, str], payload: bytes, file: IO[bytes] | None) -> None:
+        """Send a whole response, and close the file; of `file`, if any, Content-Length bytes from its position.
+
+        Raises what `write_file` and `close` raise.
+        """
+        request: Any = self.req
+        self.status_code, self.status = status, _STATUS_LINES[status]
+        self._omits_body = request.method == "HEAD" or status == HTTPStatus.NOT_MODIFIED
+        try:
+            self._lines = [
+                (_checked_line if len(value) <= REMEMBERED_CHARACTERS else _checked_line.__wrapped__)(name, value)
+                for name, value in fields.items()
+            ]
+            if length := fields.get("Content-Length"):
+                self.response_length = int(length)
+            self.send_headers()
+            if self._omits_body:
+                pass
+            elif file is not None:
+                self._send_from(file.fileno(), self.response_length or 0)
+            else:
+                self._send(payload)
+                self.sent += len(payload)
+            self.close()
+        finally:
+            if file is not None:
+                file.close()
 
     def process_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """Add the application's header fields. Raises gunicorn's errors for a malformed one."""
@@ -174,8 +205,8 @@ class RegistryResponse(Response):
         if self.headers_sent:
             return
         fields: Any = self.headers
-        lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in fields), "\r\n"]
-        self._head = "".join(lines).encode("latin-1")
+        self._lines += [f"{name}: {value}\r\n" for name, value in fields]
+        self._head = "".join([*self.default_headers(), *self._lines, "\r\n"]).encode("latin-1")
         self.headers_sent = True
 
     @property
@@ -206,7 +237,10 @@ class RegistryResponse(Response):
                 self.write(piece)
             return
         self.send_headers()
-        descriptor = respiter.filelike.fileno()
+        self._send_from(respiter.filelike.fileno(), size)
+
+    def _send_from(self, descriptor: int, size: int) -> None:
+        """Send `size` bytes of the file from its position, the first ones with the head."""
         offset = os.lseek(descriptor, 0, os.SEEK_CUR)
         if size <= SMALL_BYTES:
             try:
@@ -255,6 +289,15 @@ class RegistryResponse(Response):
                 offset += sent
                 self.sent += sent
         self._send_rate.sent += len(head) + size
+
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+@lru_cache(maxsize=1024)
+def _checked_line(name: str, value: str) -> str:
+    """Return a header field as a line of the head. Raises gunicorn's errors for a malformed one."""
+    return "".join(f"{name}: {value}\r\n" for name, value in _checked_header.__wrapped__(name, value).headers)
 
 
 def _acknowledged(sock: socket.socket) -> int:

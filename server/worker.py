@@ -257,48 +257,48 @@ class Worker(ThreadWorker):
 
     def _discard_body(self, conn: Connection) -> bool:
         """Discard the unread rest of the body, within bounds; tell whether the connection can be kept."""
+        if conn.parser.finish_body():
+            return not conn.reader.has_ended
         until = time.monotonic() + DISCARD_SECONDS
         is_discarded: bool = conn.parser.discard_body(lambda: not self.alive or until <= time.monotonic())
         return is_discarded and not conn.reader.has_ended
 
     def _serve(self, req: Any, conn: Connection, exchange: Exchange) -> bool:
-        """Call the application for a parsed head; tell whether the connection is kept."""
-        body = self._pull(req, conn, exchange) if req.path.startswith("/v2/") else None
-        if body is None:
+        """Respond to a parsed head; tell whether the connection is kept."""
+        if not (req.path.startswith("/v2/") and self._pull(req, conn, exchange)):
             body = self._call(req, conn, exchange)
+            self._send(self._begun(exchange), body)
         resp: Any = exchange.response
-        self._send(resp, body, exchange.request_id)
         return not resp.should_close()
 
-    def _pull(self, req: Any, conn: Connection, exchange: Exchange) -> Any:
-        """Return the body of a plain pull, answered by the application's `pull`; None means that it declines.
+    def _pull(self, req: Any, conn: Connection, exchange: Exchange) -> bool:
+        """Respond to a plain pull as the application's `pull` tells; False means that it declines.
 
-        It is a WSGI application without most of WSGI's environment, and a separate argument for the header fields.
+        It takes a part of WSGI's environment and the header fields apart, and returns the whole response.
         """
         pull = getattr(self.wsgi, "pull", None)
         is_plain = req.method in ("GET", "HEAD") and req.version == (1, 1) and req.body is NO_BODY
         if pull is None or not is_plain or req._expected_100_continue or not isinstance(conn.client, tuple):  # noqa: SLF001 - as below
-            return None
-        resp: Any = RegistryResponse(req, conn.sock, conn.cfg, self.tpool, conn.send_rate)
+            return False
         environ = {
             "REQUEST_METHOD": req.method,
             "RAW_URI": req.uri,
             "PATH_INFO": req.path,
             "REMOTE_ADDR": conn.client[0],
             "wsgi.url_scheme": req.scheme,
-            "wsgi.file_wrapper": wsgi.FileWrapper,
             REQUEST_ID: exchange.request_id,
             LISTENER: conn.server,
         }
         exchange.environ = conn.peer.environ = environ
-        resp.wait = Wait.TRANSFER
-        conn.reader.expect_body(resp.wait)
-        body = pull(environ, req.headers, resp.start_response)
-        if body is None:
+        conn.reader.expect_body(Wait.TRANSFER)
+        answer = pull(environ, req.headers)
+        if answer is None:
             exchange.environ = {}
-        else:
-            exchange.response = resp
-        return body
+            return False
+        resp = exchange.response = RegistryResponse(req, conn.sock, conn.cfg, self.tpool, conn.send_rate)
+        resp.wait = Wait.TRANSFER
+        self._begun(exchange).respond(answer.status, answer.headers, answer.payload, answer.file)
+        return True
 
     def _call(self, req: Any, conn: Connection, exchange: Exchange) -> Any:
         """Return the body that the WSGI application returns."""
@@ -333,11 +333,16 @@ class Worker(ThreadWorker):
             environ["wsgi.input"] = BodyInput(AwaitedDecoder(req.body.raw, resp.send_100_continue))
         return self.wsgi(environ, resp.start_response)
 
-    def _send(self, resp: Any, body: Any, request_id: str) -> None:
-        """Send the body, after a head that ends the connection if no other request may follow."""
-        resp.request_id = request_id
+    def _begun(self, exchange: Exchange) -> Any:
+        """Return the response with its request id; it ends the connection if no other request may follow."""
+        resp: Any = exchange.response
+        resp.request_id = exchange.request_id
         if not (self.alive and self._settings.keepalive):
             resp.force_close()
+        return resp
+
+    def _send(self, resp: Any, body: Any) -> None:
+        """Send the body that a WSGI application returned."""
         try:
             if isinstance(body, wsgi.FileWrapper):
                 resp.write_file(body)

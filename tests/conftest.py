@@ -59,6 +59,7 @@ ON_ANY_DATABASE = (
     "image",
     "monitoring/test_deploy.py",
     "monitoring/test_documents.py",
+    "server/test_fast_head.py",
     "startup/test_command_line.py",
     "supply",
     "test_container.py",

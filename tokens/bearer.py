@@ -41,13 +41,16 @@ def bearer_of(
     return bearer
 
 
-def valid_bearer_of(meta: dict[str, Any]) -> Bearer | None:
-    """Return the bearer of an environment; None means that `bearer_of` decides, about an invalid or missing token."""
+def bearer_at(meta: dict[str, Any], version: str) -> Bearer | None:
+    """Return the bearer of an environment at a permissions version that the caller compares with the current one.
+
+    None means that `bearer_of` decides, about an invalid or missing token.
+    """
     token = _token_of(meta)
     if token is None:
         return None
     try:
-        bearer = verify(token, permissions_version.current())
+        bearer = verify(token, version)
     except InvalidTokenError:
         return None
     _note(meta, bearer)

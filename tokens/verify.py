@@ -1,11 +1,10 @@
 """Verify tokens, and check their actions against the current rules."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 from django.conf import settings
@@ -28,9 +27,10 @@ _WARNS_CLOCK = Hourly()
 
 logger = logging.getLogger(__name__)
 
-# Clients fill this cache, so it is limited by weight: a token weighs one and one more for each name, which takes about
-# 200 bytes. 2,000 tokens for one repository each weigh 4,000; a token with as many short names as fit weighs 80.
-_verified_claims: TTLCache["Claims"] = TTLCache(CACHE_SECONDS, limit=20_000, name="tokens")
+# Clients fill this cache, so it is limited by bytes: those of a token, and of its claims and names. Its keys are the
+# tokens themselves: a digest took half of a verification, and whoever reads this memory has the signing key anyway.
+_CLAIM_BYTES = 200
+_bearers: TTLCache["_Verified"] = TTLCache(CACHE_SECONDS, limit=8 * 1024 * 1024, name="tokens")
 
 
 class InvalidTokenError(Exception):
@@ -85,8 +85,25 @@ def verify(token: str, version: str) -> Bearer:
     """Return the bearer of `token`. Raises InvalidTokenError, or ExpiredTokenError if all but its expiry is valid."""
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidTokenError("the token is too long")
-    claims = _claims_of(token)
-    if claims.kid not in ring.current().by_kid:
+    keys, found = ring.current(), _bearers.get(token)
+    if found is None or found.keys is not keys or found.bearer.version != version:
+        claims = _decode(token) if found is None else found.bearer.claims
+        found = _Verified(_bearer_of(claims, keys, version), keys)
+        _bearers.put(token, found, weight=len(token) + _CLAIM_BYTES * (2 + len(claims.actions)))
+    if found.bearer.claims.expires_at + LEEWAY_SECONDS <= time.time():
+        raise ExpiredTokenError(found.bearer)
+    return found.bearer
+
+
+class _Verified(NamedTuple):
+    """The bearer of a token, as long as keys and permissions version are these."""
+
+    bearer: Bearer
+    keys: ring.KeyRing
+
+
+def _bearer_of(claims: Claims, keys: ring.KeyRing, version: str) -> Bearer:
+    if claims.kid not in keys.by_kid:
         raise InvalidTokenError("the key that signed the token is no longer known")
     identity = identity_of(claims.subject, version)
     if identity is None:
@@ -95,20 +112,7 @@ def verify(token: str, version: str) -> Bearer:
         raise InvalidTokenError("the account is another one of the same name")
     if claims.credential is not None and claims.credential != identity.credential_hash[:CREDENTIAL_CHARACTERS]:
         raise InvalidTokenError("the password was changed after the token was issued")
-    bearer = Bearer(identity, claims, version)
-    if claims.expires_at + LEEWAY_SECONDS <= time.time():
-        raise ExpiredTokenError(bearer)
-    return bearer
-
-
-def _claims_of(token: str) -> Claims:
-    # Keyed by digest, so that a memory dump reveals no token.
-    fingerprint = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-    claims = _verified_claims.get(fingerprint)
-    if claims is None:
-        claims = _decode(token)
-        _verified_claims.put(fingerprint, claims, weight=1 + len(claims.actions))
-    return claims
+    return Bearer(identity, claims, version)
 
 
 def _decode(token: str) -> Claims:

@@ -13,18 +13,14 @@ class _Application:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         return registry(environ, start_response)
 
-    def pull(
-        self, environ: dict[str, Any], headers: list[tuple[str, str]], start_response: Callable[..., Any]
-    ) -> Iterable[bytes] | None:
+    def pull(self, environ: dict[str, Any], headers: list[tuple[str, str]]) -> Any:
         """Answer as the registry's pull path does."""
         if ("X-DECLINE", "yes") in headers:
             return None
-
-        def start_marked(status: str, fields: list[tuple[str, str]]) -> Any:
-            return start_response(status, [*fields, MARK])
-
-        body: Iterable[bytes] | None = registry.pull(environ, headers, start_marked)  # type: ignore[attr-defined]
-        return body
+        pulled = registry.pull(environ, headers)  # type: ignore[attr-defined]
+        if pulled is not None:
+            pulled.headers.update([MARK])
+        return pulled
 
 
 application = _Application()

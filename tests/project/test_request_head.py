@@ -14,7 +14,8 @@ from gunicorn.http.errors import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.connection import MAX_HEAD_BYTES, HostError, Parser
+from server.connection import Parser
+from server.head.request import MAX_HEAD_BYTES, HostError
 from server.reader import Reader
 from tests.project.wire import CLIENT, PEER, POOL, SETTINGS, Wire
 

@@ -8,10 +8,12 @@ import jwt
 import pytest
 from django.db import OperationalError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
+from accounts.models import Account
 from core.api.notes import ACCOUNT, JTI, REQUEST_ID, ROUTE
-from distribution import queries
+from distribution import blobs, queries
 from distribution.middleware import RegistryMiddleware
 from registry_project import front_door, pull_path
 from registry_project.middleware.proxies import TrustedProxyMiddleware
@@ -22,7 +24,7 @@ from tests.images import Image
 
 PATH = "/v2/alice/app/manifests/v1"
 
-Answer = tuple[str, dict[str, str], Any]
+Answer = tuple[int, dict[str, str], bytes]
 
 
 @pytest.fixture
@@ -38,31 +40,27 @@ def token(alice: Caller) -> str:
 
 
 def pulled(token: str, path: str = PATH, notes: dict[str, Any] | None = None, **more: Any) -> Answer | None:
-    """Return status line, header fields and body, and add the environment to `notes`; None when the path declines."""
-    begun: list[Any] = []
+    """Return status, header fields and body, and add the environment to `notes`; None when the path declines."""
     environ = {
         "REQUEST_METHOD": "GET",
         "RAW_URI": path,
         "PATH_INFO": path,
         "REMOTE_ADDR": "127.0.0.1",
         "wsgi.url_scheme": "http",
-        "wsgi.file_wrapper": lambda file, _size: file,
         REQUEST_ID: "1",
         LISTENER: ("127.0.0.1", 5000),
         **more,
     }
-    answer = PullPath(front_door.RegistryChain())
-    body = answer(environ, [("AUTHORIZATION", f"Bearer {token}")], lambda *given: begun.extend(given))
-    assert (body is None) == (not begun)
+    found = PullPath(front_door.RegistryChain())(environ, [("AUTHORIZATION", f"Bearer {token}")])
     if notes is not None:
         notes.update(environ)
-    return None if body is None else (begun[0], dict(begun[1]), body)
+    return None if found is None else (found.status, found.headers, found.payload)
 
 
 def served(token: str) -> Answer:
     """Return the same of the view."""
     response = Client().get(PATH, headers={"Authorization": f"Bearer {token}"})
-    return f"{response.status_code} {response.reason_phrase}", dict(response.headers), (content(response),)
+    return response.status_code, dict(response.headers), content(response)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -73,7 +71,7 @@ def test_a_pull_is_answered_and_noted(image: Image, token: str) -> None:
 
     assert found == served(token)
     assert found is not None
-    assert found[0] == "200 OK"
+    assert found[0] == 200
     assert (notes[ACCOUNT], notes[ROUTE].url_name) == ("alice", "manifest")
     assert notes[JTI] == jwt.decode(token, options={"verify_signature": False})["jti"]
 
@@ -103,7 +101,43 @@ def test_a_fault_is_answered_as_by_the_view(
 
     assert found == served(token)
     assert found is not None
-    assert found[0].startswith(str(status))
+    assert found[0] == status
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["manifest", "missing manifest", "blob"])
+def test_a_right_that_was_removed_by_another_process_ends_at_the_next_pull(
+    monkeypatch: pytest.MonkeyPatch, image: Image, token: str, kind: str
+) -> None:
+    paths = {"manifest": PATH, "missing manifest": f"{PATH}-none", "blob": f"/v2/alice/app/blobs/{image.layers[0]}"}
+    opened: list[Any] = []
+
+    def open_at(*given: Any) -> Any:
+        opened.append(blobs_open_at(*given))
+        return opened[-1]
+
+    blobs_open_at = blobs.open_at
+    monkeypatch.setattr(blobs, "open_at", open_at)
+    before = pulled(token, paths[kind])
+    assert before is not None
+    for file in opened:
+        file.close()
+
+    # What this process has read of the permissions stays as it was.
+    Account.objects.filter(name="alice").update(is_active=False)
+
+    assert pulled(token, paths[kind]) is None
+    assert [file.closed for file in opened] == ([True, True] if kind == "blob" else [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pull_needs_one_statement(image: Image, token: str) -> None:
+    pulled(token)
+
+    with CaptureQueriesContext(connection) as asked:
+        assert pulled(token) is not None
+
+    assert len(asked) == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,7 +1,9 @@
-# `make` alone lists the commands. DATABASE=postgresql runs test or clients on a PostgreSQL of their own.
+# `make` alone lists the commands. DATABASE=postgresql runs test or clients on a PostgreSQL of their own, STORAGE=s3 with
+# all objects in a SeaweedFS of their own.
 PYTHON ?= python3
 BIN := .venv/bin
 DATABASE ?= sqlite
+STORAGE ?= filesystem
 # Processes that share the tests, one more than two cores: much of a test is waiting, for a server or for time to pass.
 PROCESSES ?= 3
 SIDE_BY_SIDE = --numprocesses=$(PROCESSES) --dist=worksteal
@@ -12,6 +14,13 @@ FOR_TOOLS := CONFIG_PATH=config.container.yaml \
 	REGISTRY_SERVER_SECRET_KEY=signs-nothing-for-these-tools-only-read-the-settings \
 	REGISTRY_DATABASE_URL=sqlite:///$(CURDIR)/.venv/tools.sqlite3
 ON_DATABASE := $(if $(filter postgresql,$(DATABASE)),$(BIN)/python -m tests.postgresql)
+ON_STORAGE := $(if $(filter s3,$(STORAGE)),$(BIN)/python -m tests.s3)
+# What a run on S3 adds to the runs on files, for CI: the tests that store something.
+STORING := tests/distribution/blobs tests/distribution/uploads tests/distribution/manifests \
+	tests/distribution/test_push_pull.py tests/distribution/test_concurrency.py tests/distribution/repositories/test_deletion.py \
+	tests/collector/test_fsck.py tests/collector/test_fsck_uploads.py tests/collector/test_expiry.py \
+	tests/collector/test_blobs.py tests/collector/test_scrub.py tests/faults/test_kill.py \
+	tests/clients/test_skopeo.py tests/clients/test_podman.py
 # For all that the project runs on, whatever this machine is.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--emit-build-options --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
@@ -27,13 +36,13 @@ run: .venv/run ## serve the registry, as config.yaml says (made on the first run
 	exec $(BIN)/gunicorn
 
 test: .venv/dev ## run the tests, with those of the client programs that are installed
-	$(ON_DATABASE) $(BIN)/pytest $(SIDE_BY_SIDE)
+	$(ON_DATABASE) $(ON_STORAGE) $(BIN)/pytest $(SIDE_BY_SIDE)
 
 coverage: .venv/dev ## run the tests and show the lines that none of them reached; takes almost twice as long
 	$(ON_DATABASE) $(BIN)/pytest --cov
 
 clients: .venv/dev ## run the tests of the real clients; a missing client is a failure
-	REGISTRY_REQUIRE_CLIENTS=1 $(ON_DATABASE) $(BIN)/pytest $(SIDE_BY_SIDE) tests/clients
+	REGISTRY_REQUIRE_CLIENTS=1 $(ON_DATABASE) $(ON_STORAGE) $(BIN)/pytest $(SIDE_BY_SIDE) tests/clients
 
 attack: .venv/dev ## run the attacks on a running server (they are among the tests too)
 	$(ON_DATABASE) $(BIN)/pytest tests/attack

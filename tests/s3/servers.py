@@ -39,6 +39,25 @@ _IDENTITIES = {
 }
 
 
+def client_of(endpoint: str) -> Any:
+    """Return the client of an administrator."""
+    config = Config(s3={"addressing_style": "path"}, connect_timeout=2, read_timeout=20, retries={"max_attempts": 0})
+    keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
+    return boto3.client("s3", endpoint_url=endpoint, region_name=REGION, config=config, **keys)
+
+
+def options_of(endpoint: str, bucket: str) -> dict[str, Any]:
+    """Return the section storage.s3 for a registry."""
+    return {
+        "bucket_name": bucket,
+        "endpoint_url": endpoint,
+        "region_name": REGION,
+        "access_key": ACCESS_KEY,
+        "secret_key": SECRET_KEY,
+        "addressing_style": "path",
+    }
+
+
 class S3Server(ABC):
     """A server on a port of 127.0.0.1 that stays the same when it is started again."""
 
@@ -80,11 +99,7 @@ class S3Server(ABC):
     @cached_property
     def client(self) -> Any:
         """The client of an administrator."""
-        config = Config(
-            s3={"addressing_style": "path"}, connect_timeout=2, read_timeout=20, retries={"max_attempts": 0}
-        )
-        keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
-        return boto3.client("s3", endpoint_url=self.endpoint, region_name=REGION, config=config, **keys)
+        return client_of(self.endpoint)
 
     def make_bucket(self, name: str) -> str:
         """Make an empty bucket and return its name."""
@@ -93,14 +108,7 @@ class S3Server(ABC):
 
     def options(self, bucket: str) -> dict[str, Any]:
         """Return the section storage.s3 for a registry."""
-        return {
-            "bucket_name": bucket,
-            "endpoint_url": self.endpoint,
-            "region_name": REGION,
-            "access_key": ACCESS_KEY,
-            "secret_key": SECRET_KEY,
-            "addressing_style": "path",
-        }
+        return options_of(self.endpoint, bucket)
 
     def unfinished(self, bucket: str) -> list[str]:
         """Return the keys of multipart uploads that were neither completed nor aborted."""

@@ -114,8 +114,8 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
                 config=config,
             )
         server = settings.REGISTRY.server
-        # The other places are for threads that wait for the database or a disk.
-        CircuitBreaker((server.max_slow_clients + server.threads) // 2).watch(client)
+        # So many wait without a slot; of the threads that have one, half are left.
+        CircuitBreaker(server.max_slow_clients + server.threads // 2).watch(client)
         return client
 
     def _key(self, name: str) -> str:

@@ -4,29 +4,20 @@ It listens on loopback only and lives in a temporary folder. The command finds i
 bucket in it; tests/storages.py tells where each registry has its objects.
 """
 
-import os
 import signal
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 from tests.postgresql import leave
-from tests.s3.servers import SeaweedFS, running
-from tests.storages import BUCKET, VARIABLE
+from tests.s3.servers import storage_of_this_process
 
 
 def main() -> int:
     """Run the command of the command line and return its exit status."""
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGHUP, leave)
-    with (
-        tempfile.TemporaryDirectory(prefix="registry-s3-", ignore_cleanup_errors=True) as folder,
-        running(SeaweedFS(Path(folder))) as server,
-    ):
-        server.make_bucket(BUCKET)
-        environment = os.environ | {VARIABLE: server.endpoint}
-        return subprocess.run(sys.argv[1:], env=environment, check=False).returncode
+    with storage_of_this_process():
+        return subprocess.run(sys.argv[1:], check=False).returncode
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.ports import free_port
+from tests.storages import BUCKET, VARIABLE
 
 PATIENCE_SECONDS = 60
 ACCESS_KEY, SECRET_KEY = "registry", "registry-secret"
@@ -167,3 +169,18 @@ def running(server: S3Server) -> Iterator[S3Server]:
         yield server
     finally:
         server.kill()
+
+
+@contextmanager
+def storage_of_this_process() -> Iterator[None]:
+    """Run a SeaweedFS during the block that has the objects of all registries that this process starts."""
+    with (
+        tempfile.TemporaryDirectory(prefix="registry-s3-", ignore_cleanup_errors=True) as folder,
+        running(SeaweedFS(Path(folder))) as server,
+    ):
+        server.make_bucket(BUCKET)
+        os.environ[VARIABLE] = server.endpoint
+        try:
+            yield
+        finally:
+            del os.environ[VARIABLE]

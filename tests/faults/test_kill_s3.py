@@ -46,7 +46,7 @@ class OnS3(Registry):
         return super().configuration() | {"server": server, "storage": s3}
 
     def objects(self) -> set[str]:
-        return self.s3.keys(self.bucket)
+        return {key for key in self.s3.keys(self.bucket) if key.startswith("objects/")}
 
     def a_day_later(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command for which every unfinished write is old."""

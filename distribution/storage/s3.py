@@ -260,8 +260,14 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
     def probe(self) -> None:
         """Ask for the bucket."""
         bucket = self.bucket
-        with bucket.asked():
-            bucket.client.head_bucket(Bucket=bucket.name)
+        try:
+            with bucket.asked():
+                bucket.client.head_bucket(Bucket=bucket.name)
+        except CloudError as error:
+            # An answer to HEAD has no reason in it; that to GET has.
+            if error.state != "no answer":
+                self.has_objects()
+            raise
 
     def redirect_url(self, name: str) -> str | None:
         """Return a signed URL that is valid for `querystring_expire` seconds."""

@@ -1,7 +1,9 @@
-# `make` alone lists the commands. DATABASE=postgresql runs test or clients on a PostgreSQL of their own.
+# `make` alone lists the commands. DATABASE=postgresql runs test or clients on a PostgreSQL of their own, STORAGE=s3 with
+# all objects in a SeaweedFS of their own.
 PYTHON ?= python3
 BIN := .venv/bin
 DATABASE ?= sqlite
+STORAGE ?= filesystem
 # Processes that share the tests, one more than two cores: much of a test is waiting, for a server or for time to pass.
 PROCESSES ?= 3
 SIDE_BY_SIDE = --numprocesses=$(PROCESSES) --dist=worksteal
@@ -12,13 +14,19 @@ FOR_TOOLS := CONFIG_PATH=config.container.yaml \
 	REGISTRY_SERVER_SECRET_KEY=signs-nothing-for-these-tools-only-read-the-settings \
 	REGISTRY_DATABASE_URL=sqlite:///$(CURDIR)/.venv/tools.sqlite3
 ON_DATABASE := $(if $(filter postgresql,$(DATABASE)),$(BIN)/python -m tests.postgresql)
+ON_STORAGE := $(if $(filter s3,$(STORAGE)),$(BIN)/python -m tests.s3)
+# What `make check` runs on S3 as well: tests that store something. `make test STORAGE=s3` runs all.
+STORING := $(addprefix tests/,distribution/blobs distribution/manifests distribution/uploads \
+	distribution/repositories/test_deletion.py distribution/test_concurrency.py distribution/test_push_pull.py \
+	$(addprefix collector/test_,blobs.py expiry.py fsck.py fsck_uploads.py scrub.py) \
+	clients/test_podman.py clients/test_skopeo.py)
 # For all that the project runs on, whatever this machine is.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--emit-build-options --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 ENGINE ?= docker
 
-.PHONY: help run test coverage test-on-sqlite test-on-postgresql clients lint fmt types arch migrations check bench
-.PHONY: bench-smoke clean lock audit sbom image base-image attack attack-mutations soak fuzz fuzz-parsers
+.PHONY: help run test coverage test-on-sqlite test-on-postgresql test-on-s3 clients lint fmt types arch migrations
+.PHONY: check bench bench-smoke clean lock audit sbom image base-image attack attack-mutations soak fuzz fuzz-parsers
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,13 +35,13 @@ run: .venv/run ## serve the registry, as config.yaml says (made on the first run
 	exec $(BIN)/gunicorn
 
 test: .venv/dev ## run the tests, with those of the client programs that are installed
-	$(ON_DATABASE) $(BIN)/pytest $(SIDE_BY_SIDE)
+	$(ON_DATABASE) $(ON_STORAGE) $(BIN)/pytest $(SIDE_BY_SIDE) $(TESTS)
 
 coverage: .venv/dev ## run the tests and show the lines that none of them reached; takes almost twice as long
 	$(ON_DATABASE) $(BIN)/pytest --cov
 
 clients: .venv/dev ## run the tests of the real clients; a missing client is a failure
-	REGISTRY_REQUIRE_CLIENTS=1 $(ON_DATABASE) $(BIN)/pytest $(SIDE_BY_SIDE) tests/clients
+	REGISTRY_REQUIRE_CLIENTS=1 $(ON_DATABASE) $(ON_STORAGE) $(BIN)/pytest $(SIDE_BY_SIDE) tests/clients
 
 attack: .venv/dev ## run the attacks on a running server (they are among the tests too)
 	$(ON_DATABASE) $(BIN)/pytest tests/attack
@@ -68,11 +76,15 @@ migrations: .venv/dev
 	$(FOR_TOOLS) $(BIN)/python manage.py makemigrations --check --dry-run
 
 check: lint types arch migrations audit ## run all that CI runs: these, then test and clients on SQLite and PostgreSQL
-	REGISTRY_REQUIRE_CLIENTS=1 $(MAKE) --jobs=2 --keep-going --output-sync=recurse test-on-sqlite test-on-postgresql
+	REGISTRY_REQUIRE_CLIENTS=1 $(MAKE) --jobs=2 --keep-going --output-sync=recurse \
+		test-on-sqlite test-on-postgresql test-on-s3
 
 # Side by side: a test waits more than it computes, and one that another disturbs is a defect.
 test-on-sqlite test-on-postgresql: test-on-%:
 	$(MAKE) test DATABASE=$* PROCESSES=2
+
+test-on-s3:
+	$(MAKE) test DATABASE=postgresql STORAGE=s3 PROCESSES=2 TESTS="$(STORING)"
 
 bench: .venv/dev ## measure our speed beside that of docker-registry (ten minutes): bench/README.md
 	$(BIN)/python -m bench --results bench/results

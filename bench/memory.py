@@ -4,6 +4,10 @@ A server of its own (SQLite, a temporary folder, loopback) takes the blob as doc
 PATCH in pieces of 32 KiB, and gives it back by one GET. The blob is made while it is sent, so the disk needs
 room for it once. Exit status 1: a figure is above its limit, or other bytes came back.
 
+`--storage s3` keeps the blobs in a SeaweedFS of its own, whose memory does not count, and pulls through the registry;
+`--chunks 2` sends the blob by as many PATCHes. `--pushers 200` adds clients that have sent `--sent` KiB each of a
+blob and stand still, and measures what the server holds then.
+
 Two figures over the master and its workers, in MiB. RSS counts what processes share once for each, and its peak is
 the kernel's own (VmHWM), which misses nothing. PSS counts shared pages once; its peak is sampled.
 
@@ -23,7 +27,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -32,6 +36,7 @@ from typing import Any
 
 from bench import process_tree
 from tests.clients.server import Server
+from tests.s3.servers import storage_of_this_process
 
 MEBIBYTE = 1 << 20
 PIECE_BYTES = 32 * 1024
@@ -41,6 +46,8 @@ SAMPLE_SECONDS = 0.02
 FORK_SECONDS = 2
 # Workers look once a minute whether something is due.
 JOB_SECONDS = 75
+# The server has read what the last client sent.
+SETTLE_SECONDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +65,10 @@ class Blob:
         self.size = size
         self._sha256 = hashlib.sha256()
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield the bytes; each piece begins with its offset, so that none is like another."""
+    def pieces(self, first: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes up to `end`; each piece begins with its offset, so that none is like another."""
         filling = Random(0).randbytes(PIECE_BYTES - 8)
-        for offset in range(0, self.size, PIECE_BYTES):
+        for offset in range(first, self.size if end is None else end, PIECE_BYTES):
             piece = (offset.to_bytes(8, "big") + filling)[: self.size - offset]
             self._sha256.update(piece)
             yield piece
@@ -141,12 +148,16 @@ def location_after(connection: http.client.HTTPConnection, status: HTTPStatus) -
         return response.headers["Location"]
 
 
-def push(server: Server, token: str, blob: Blob) -> float:
-    """Upload `blob` and return the seconds that it took, until the server has published it."""
+def push(server: Server, token: str, blob: Blob, chunks: int = 1) -> float:
+    """Upload `blob` by as many PATCHes, and return the seconds that it took until the server has published it."""
     started = time.monotonic()
     start = call(server, "POST", f"/v2/{REPOSITORY}/blobs/uploads/", token)
     upload = location_after(start, HTTPStatus.ACCEPTED)
-    upload = location_after(call(server, "PATCH", upload, token, blob.pieces()), HTTPStatus.ACCEPTED)
+    # Whole pieces, which the digest is made of.
+    step = -(-blob.size // chunks // PIECE_BYTES) * PIECE_BYTES
+    for first in range(0, blob.size, step):
+        chunk = blob.pieces(first, min(first + step, blob.size))
+        upload = location_after(call(server, "PATCH", upload, token, chunk), HTTPStatus.ACCEPTED)
     location_after(call(server, "PUT", f"{upload}?digest={blob.digest}", token), HTTPStatus.CREATED)
     return time.monotonic() - started
 
@@ -183,10 +194,43 @@ class Measured:
     idle_pss: int
     largest_pss: int | None
     growth: int
+    pushers_growth: int
 
 
-def measure(server: Server, size: int, start_seconds: float) -> Measured:
-    """Push and pull `size` bytes, print the figures, and return them."""
+@contextmanager
+def standing_pushers(server: Server, token: str, number: int, sent: int) -> Iterator[None]:
+    """Let clients stand still during the block, each with `sent` bytes of a blob that it has not finished."""
+    piece = Random(1).randbytes(PIECE_BYTES)
+    with ExitStack() as connections:
+        for _ in range(number):
+            upload = location_after(
+                call(server, "POST", f"/v2/{REPOSITORY}/blobs/uploads/", token), HTTPStatus.ACCEPTED
+            )
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
+            connections.callback(connection.close)
+            connection.putrequest("PATCH", upload)
+            connection.putheader("Authorization", f"Bearer {token}")
+            connection.putheader("Content-Length", str(1 << 30))
+            connection.endheaders()
+            for offset in range(0, sent, PIECE_BYTES):
+                connection.send(piece[: sent - offset])
+        time.sleep(SETTLE_SECONDS)
+        yield
+
+
+def measure_pushers(server: Server, idle: Memory, options: argparse.Namespace) -> int:
+    """Print what the server holds beside clients that stand still, and return by how much that is more than idle."""
+    token = server.token("alice", f"repository:{REPOSITORY}:pull,push")
+    with standing_pushers(server, token, options.pushers, options.sent * 1024):
+        held = now(server)
+    growth = held.pss - idle.pss
+    print(f"{options.pushers} pushers with {options.sent} KiB each: PSS {growth / MEBIBYTE:+.1f} MiB")
+    return growth
+
+
+def measure(server: Server, options: argparse.Namespace, start_seconds: float) -> Measured:
+    """Push and pull a blob, print the figures, and return them."""
+    size: int = options.size * MEBIBYTE
     started, token, blob = now(server), server.token("alice", f"repository:{REPOSITORY}:pull,push"), Blob(size)
     # The first job may be due before or after this, but within JOB_SECONDS of the start.
     with ThreadPoolExecutor(1) as watcher:
@@ -195,10 +239,11 @@ def measure(server: Server, size: int, start_seconds: float) -> Measured:
         largest = watched.result()
     idle = now(server)
     with sampled_pss(server) as samples:
-        push_seconds = push(server, token, blob)
+        push_seconds = push(server, token, blob, options.chunks)
         pull_seconds = pull(server, token, blob)
     peak = Memory(peak_rss(server), max(samples, default=idle.pss))
-    print(f"{size // MEBIBYTE} MiB, {len(server.workers())} workers, {os.cpu_count()} cores, {blob.digest}")
+    blob_size = f"{size // MEBIBYTE} MiB in {options.chunks} requests to {options.storage}"
+    print(f"{blob_size}, {len(server.workers())} workers, {os.cpu_count()} cores, {blob.digest}")
     print(f"{'MiB':<8}{'started':>9}{'idle':>9}{'peak':>9}{'growth':>9}")
     print(row("RSS", started.rss, idle.rss, peak.rss, peak.rss - idle.rss))
     print(row("PSS", started.pss, idle.pss, peak.pss, peak.pss - idle.pss))
@@ -206,7 +251,8 @@ def measure(server: Server, size: int, start_seconds: float) -> Measured:
     print(f"push {size / push_seconds / 1e6:.0f} MB/s, pull {size / pull_seconds / 1e6:.0f} MB/s")
     print(f"first answer {start_seconds:.1f} s after the start")
     growth = max(peak.rss - idle.rss, peak.pss - idle.pss)
-    return Measured(start_seconds, idle.pss, largest, growth)
+    pushers_growth = measure_pushers(server, idle, options) if options.pushers else 0
+    return Measured(start_seconds, idle.pss, largest, growth, pushers_growth)
 
 
 def row(name: str, *sizes: int) -> str:
@@ -220,6 +266,10 @@ def complaints(found: Measured, options: argparse.Namespace) -> list[str]:
         (found.growth <= options.limit * MEBIBYTE, f"the peak is more than {options.limit} MiB above idle"),
         (max(found.idle_pss, found.largest_pss or 0) <= options.idle * MEBIBYTE, f"idle is above {options.idle} MiB"),
         (found.largest_pss is not None, "no job was due: what all hold beside one is not known"),
+        (
+            found.pushers_growth <= options.pushers_limit * MEBIBYTE,
+            f"slow pushers take more than {options.pushers_limit} MiB",
+        ),
         (found.start_seconds <= options.start, f"the first answer came after more than {options.start:g} s"),
     )
     return [message for is_kept, message in checks if not is_kept]
@@ -232,15 +282,21 @@ def main() -> int:
     parser.add_argument("--limit", type=int, default=50, help="how far the peak may be above idle, in MiB (50)")
     parser.add_argument("--idle", type=int, default=200, help="what all may hold when idle, as PSS in MiB (200)")
     parser.add_argument("--start", type=float, default=3.0, help="in how many seconds the first answer comes (3)")
+    parser.add_argument("--storage", choices=("filesystem", "s3"), default="filesystem", help="of the blobs")
+    parser.add_argument("--chunks", type=int, default=1, help="by how many requests the blob is pushed (1)")
+    parser.add_argument("--pushers", type=int, default=0, help="how many clients stand still beside (0)")
+    parser.add_argument("--sent", type=int, default=256, help="what each of them has sent, in KiB (256)")
+    parser.add_argument("--pushers-limit", type=int, default=200, help="what they may take together, in MiB (200)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="registry-memory-") as folder:
+    storage = storage_of_this_process() if options.storage == "s3" else nullcontext()
+    with storage, tempfile.TemporaryDirectory(prefix="registry-memory-") as folder:
         server = Server(Path(folder))
         try:
             begun = time.monotonic()
             server.start()
             start_seconds = time.monotonic() - begun
             time.sleep(FORK_SECONDS)
-            found = measure(server, options.size * MEBIBYTE, start_seconds)
+            found = measure(server, options, start_seconds)
         finally:
             server.stop()
     wrong = complaints(found, options)

@@ -226,3 +226,15 @@ class Trash(models.Model):
 
     class Meta:
         verbose_name_plural = "trash"
+
+
+class RegistryId(models.Model):
+    """The one row that names this registry; its bucket names it too, see `bucket_owner`."""
+
+    value = models.UUIDField(default=uuid.uuid4)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.value)

@@ -74,7 +74,7 @@ class HealthMiddleware:
         """Return the state of each part and of the whole; reasons are in the log only."""
         states = self._states()
         status = OK if all(state in _SOUND for state in states.values()) else "degraded"
-        if UNAVAILABLE in states.values():
+        if any(state.startswith(UNAVAILABLE) for state in states.values()):
             status = UNAVAILABLE
         return _response({"status": status, **states, "version": VERSION}, 503 if status == UNAVAILABLE else 200)
 

@@ -99,7 +99,7 @@ def read_storage() -> tuple[str, str]:
         check_storage()
     except CloudError as error:
         log.warning("the storage does not answer: %s", error)
-        return UNAVAILABLE, UNKNOWN
+        return f"{UNAVAILABLE}: {error.state}", UNKNOWN
     except Exception:  # each storage backend has errors of its own
         log.warning("the storage does not answer", exc_info=True)
         return UNAVAILABLE, UNKNOWN

@@ -181,16 +181,21 @@ def _prepare_storage(*, has_blobs: bool) -> None:
             remedy = f"run: {sys.executable} -m pip install 'django-storages[{in_force().storage.backend}]'"
         raise StartError(f"storage: {reason}; {remedy}") from error
     if is_lost:
-        storage = in_force().storage
         if store.is_cloud:
-            location = str(storage.options.get("location", "")).strip("/")
-            folder = "/".join(filter(None, (str(storage.options["bucket_name"]), location, "objects/")))
-            raise StartError(_NO_CLOUD_OBJECTS.format(folder=folder))
-        raise StartError(_NO_OBJECTS.format(folder=storage.rootdirectory))
+            raise StartError(_NO_CLOUD_OBJECTS.format(folder=f"{_bucket()}/objects/"))
+        raise StartError(_NO_OBJECTS.format(folder=in_force().storage.rootdirectory))
+
+
+def _bucket() -> str:
+    """Return the bucket and the location in it."""
+    options = in_force().storage.options
+    return "/".join(filter(None, (str(options["bucket_name"]), str(options.get("location", "")).strip("/"))))
 
 
 def _try_cloud() -> None:
     """Write, read back and delete an object: each permission that a push needs. A full cloud still serves pulls."""
+    from core.db import setup
+    from distribution import bucket_owner
     from distribution.storage.blob_store import blob_store
     from distribution.storage.cloud import FULL, CloudError
 
@@ -200,6 +205,8 @@ def _try_cloud() -> None:
         if error.state != FULL:
             raise
         _say_error(f"warning: storage: {error}; pushes are refused")
+    with setup.prepared():
+        bucket_owner.check(blob_store(), _bucket())
 
 
 def _prepare_database() -> Contents:

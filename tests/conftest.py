@@ -7,9 +7,10 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import bcrypt
@@ -24,6 +25,8 @@ from distribution.storage.blob_store import blob_store
 from distribution.uploads import leases
 from tests.caller import Caller
 from tests.images import Image, push_image
+from tests.left_out import OF_FILES
+from tests.storages import is_s3
 from tokens.keys import ring
 
 PASSWORDS = {"alice": "alice's password", "bob": "bob's password", "charlie": "charlie's password"}
@@ -55,8 +58,10 @@ ON_ANY_DATABASE = (
     "distribution/storage/test_s3.py",
     "distribution/storage/test_s3_parts.py",
     "distribution/storage/test_s3_registry.py",
+    "distribution/storage/test_s3_silent.py",
     "distribution/uploads/test_resumable_hash.py",
     "image",
+    "faults/test_kill_s3.py",
     "monitoring/test_deploy.py",
     "monitoring/test_documents.py",
     "server/test_fast_head.py",
@@ -88,15 +93,22 @@ FIRST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what FIRST names; leave out on PostgreSQL what ON_ANY_DATABASE names."""
-    first = tuple(str(Path(__file__).parent / name) for name in FIRST)
-    items.sort(key=lambda item: not str(item.path).startswith(first))
-    if not os.environ.get("REGISTRY_DATABASE_URL", "").startswith("postgres"):
-        return
-    alike = tuple(str(Path(__file__).parent / name) for name in ON_ANY_DATABASE)
-    left_out = [item for item in items if str(item.path).startswith(alike)]
+    """Begin with what FIRST names; leave out on PostgreSQL what ON_ANY_DATABASE names, on S3 what OF_FILES names."""
+    first = _below_tests(FIRST)
+    items.sort(key=lambda item: not item.nodeid.startswith(first))
+    elsewhere: tuple[str, ...] = ()
+    if os.environ.get("REGISTRY_DATABASE_URL", "").startswith("postgres"):
+        elsewhere += _below_tests(ON_ANY_DATABASE)
+    if is_s3():
+        elsewhere += _below_tests(chain.from_iterable(OF_FILES.values()))
+    left_out = [item for item in items if item.nodeid.startswith(elsewhere)] if elsewhere else []
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    gone = set(left_out)
+    items[:] = [item for item in items if item not in gone]
+
+
+def _below_tests(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"tests/{name}" for name in names)
 
 
 def pytest_collection_finish() -> None:

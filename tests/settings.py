@@ -1,22 +1,26 @@
 """The real settings, on a configuration and a folder of the tests' own.
 
-REGISTRY_DATABASE_URL, when it is set, names the server on which the test database is made.
+REGISTRY_DATABASE_URL, when it is set, names the server on which the test database is made; REGISTRY_TEST_S3, the S3
+server that has the objects.
 """
 
 import atexit
+import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
+
+from tests.storages import is_s3, section
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="registry-tests-"))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 
 _CONFIGURATION = _FOLDER / "config.yaml"
 # No reserve: how full the disk of this machine is must not matter. No bound on logins: the tests share an address.
-_CONFIGURATION.write_text(
-    "server: {limits: {logins_per_minute: 0}}\nstorage:\n  filesystem:\n    rootdirectory: data\n  min_free: '0'\n"
-)
+_STORAGE = section(_FOLDER / "data") | ({} if is_s3() else {"min_free": "0"})
+_SERVER = {"limits": {"logins_per_minute": 0}, "data_directory": str(_FOLDER / "data")}
+_CONFIGURATION.write_text(json.dumps({"server": _SERVER, "storage": _STORAGE}))
 os.environ["CONFIG_PATH"] = str(_CONFIGURATION)
 
 from registry_project.settings import *  # noqa: E402, F403

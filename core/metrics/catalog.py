@@ -66,6 +66,10 @@ STORAGE_SECONDS = Histogram(
     "Time of one operation on stored objects: open, write, fsync or delete; request: one of the client of S3.",
     ("operation",),
 )
+STORAGE_REFUSED = Counter(
+    "registry_storage_requests_refused_total",
+    "Requests to S3 that were not sent, since it gave no answer or too many waited for one.",
+)
 
 # --- jobs ---------------------------------------------------------------------------------------------
 _JOBS = ("expire", "close_interrupted", "collect", "run_requested", "scrub", "make_ballast", "process")

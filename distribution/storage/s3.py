@@ -15,9 +15,11 @@ from functools import partial
 from typing import IO, Any, cast
 
 from botocore.config import Config
+from django.conf import settings
 from storages.backends.s3 import S3Storage
 
 from core.failpoints import failpoint
+from distribution.storage.circuit_breaker import CircuitBreaker
 from distribution.storage.cloud import CloudError, CloudStorage, Piece, Span, UnfinishedWrite
 from distribution.storage.s3_bucket import Bucket, Multipart, is_unsupported
 from distribution.storage.s3_faults import BEHIND_END
@@ -103,7 +105,7 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
             response_checksum_validation="when_required",
         )
         with Bucket(None, self.bucket_name, endpoint).asked():
-            return self._create_session().client(
+            client = self._create_session().client(
                 "s3",
                 region_name=self.region_name,
                 use_ssl=self.use_ssl,
@@ -111,6 +113,10 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
                 verify=self.verify,
                 config=config,
             )
+        server = settings.REGISTRY.server
+        # So many wait without a slot; of the threads that have one, half are left.
+        CircuitBreaker(server.max_slow_clients + server.threads // 2).watch(client)
+        return client
 
     def _key(self, name: str) -> str:
         return str(self._normalize_name(name))
@@ -254,8 +260,14 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
     def probe(self) -> None:
         """Ask for the bucket."""
         bucket = self.bucket
-        with bucket.asked():
-            bucket.client.head_bucket(Bucket=bucket.name)
+        try:
+            with bucket.asked():
+                bucket.client.head_bucket(Bucket=bucket.name)
+        except CloudError as error:
+            # An answer to HEAD has no reason in it; that to GET has.
+            if error.state != "no answer":
+                self.has_objects()
+            raise
 
     def redirect_url(self, name: str) -> str | None:
         """Return a signed URL that is valid for `querystring_expire` seconds."""

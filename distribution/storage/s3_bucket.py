@@ -104,12 +104,14 @@ class Multipart:
                 **named, ChecksumAlgorithm="CRC32", **self._written.options
             )
         self._upload = {**named, "UploadId": made["UploadId"]}
+        failpoint("multipart.after_create")
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is not None:
             self._abort()
             return
+        failpoint("multipart.before_complete")
         try:
             complete, nonce = self._bucket.client.complete_multipart_upload, self._written.nonce
             parts = {"Parts": self._parts}
@@ -118,6 +120,7 @@ class Multipart:
         except BaseException:
             self._abort()
             raise
+        failpoint("multipart.after_complete")
 
     def add(self, payload: bytearray) -> None:
         """Send the next part."""
@@ -145,6 +148,7 @@ class Multipart:
         if "ChecksumCRC32" in answer:
             part["ChecksumCRC32"] = answer["ChecksumCRC32"]
         self._parts.append(part)
+        failpoint("multipart.after_part")
 
     def _abort(self) -> None:
         try:

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from core.blocking import blocking_io
 from core.metrics.catalog import STORAGE_SECONDS
+from distribution.storage.circuit_breaker import NO_ANSWER, NotSentError
 from distribution.storage.cloud import FULL, CloudError, KeyTakenError
 
 # The state of a read behind the end of an object.
@@ -20,7 +21,13 @@ _CREDENTIALS = (
     exceptions.CredentialRetrievalError,
     exceptions.ProfileNotFound,
 )
-_NO_ANSWER = (exceptions.ConnectionError, exceptions.HTTPClientError, exceptions.IncompleteReadError)
+
+# The first that fits.
+_NO_ANSWERS = (
+    (exceptions.SSLError, "no secure connection to {}"),
+    (NO_ANSWER, "no answer from {}"),
+    (NotSentError, "{} is not asked"),
+)
 
 _REGION = ("wrong region", "the bucket {bucket} is in another region: set storage.s3.region_name")
 _CLOCK = ("clock skew", "the clock of this machine differs too much from that of S3: set it by NTP")
@@ -116,8 +123,7 @@ def _failure(error: Any, endpoint: str) -> CloudError:
         return CloudError("no region", "no region for S3: set storage.s3.region_name")
     if isinstance(error, exceptions.ParamValidationError):
         return CloudError("failed", f"a value below storage.s3 is not what S3 takes: {error}")
-    if isinstance(error, exceptions.SSLError):
-        return CloudError("no answer", f"no secure connection to {endpoint}: {error}")
-    if isinstance(error, _NO_ANSWER):
-        return CloudError("no answer", f"no answer from {endpoint}: {error}")
+    for kinds, sentence in _NO_ANSWERS:
+        if isinstance(error, kinds):
+            return CloudError("no answer", f"{sentence.format(endpoint)}: {error}")
     return CloudError("failed", f"the client of S3 failed: {error}")

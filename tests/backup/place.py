@@ -8,6 +8,7 @@ import yaml
 
 from tests.clients.server import ROOT, Server
 from tests.faults.pusher import SHARED, Artifact, Pusher
+from tests.storages import objects_of
 
 PATIENCE_SECONDS = 120
 LAYER = b"a layer that others mount"
@@ -61,9 +62,10 @@ class Place(Server):
         """Return a client."""
         return Pusher(self, repository)
 
-    def objects(self) -> dict[str, bytes]:
+    def contents(self) -> dict[str, bytes]:
         """Return all stored objects by key."""
-        return {str(path.relative_to(self.data)): path.read_bytes() for path in self.data.glob("objects/*/*")}
+        folder = objects_of(self.data)
+        return {key: (folder / key).read_bytes() for key in self.objects()}
 
 
 def fill(place: Place) -> Artifact:

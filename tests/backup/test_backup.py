@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.core.files.storage import storages
 from django.core.management import CommandError
 from django.db import connection
 from pytest_django.fixtures import Settings
@@ -29,6 +28,7 @@ from tests.backup.conftest import BackUp
 from tests.caller import Caller
 from tests.collector.runs import collect, pass_time
 from tests.images import Image
+from tests.storages import object_file
 from tokens.keys import ring
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,7 +50,7 @@ def objects_in(folder: Path) -> dict[str, bytes]:
 def stored() -> dict[str, bytes]:
     """Return what the storage has for each blob."""
     keys = Blob.objects.values_list("key", flat=True)
-    return {key: Path(storages["blobs"].path(key)).read_bytes() for key in keys}
+    return {key: object_file(key).read_bytes() for key in keys}
 
 
 def test_every_blob_is_in_the_backup(push: Push, back_up: BackUp, folder: Path) -> None:
@@ -172,10 +172,7 @@ def test_objects_are_copied_where_they_cannot_be_linked(
 ) -> None:
     push("alice/app", "v1", b"x" * 3_000_000)
     another_disk = Path("/dev/shm")
-    if (
-        not os.access(another_disk, os.W_OK)
-        or another_disk.stat().st_dev == Path(storages["blobs"].path("")).stat().st_dev
-    ):
+    if not os.access(another_disk, os.W_OK) or another_disk.stat().st_dev == object_file("").stat().st_dev:
         pytest.skip("there is no other file system")
     folder.symlink_to(another_disk / f"registry-backup-{os.getpid()}")
     folder.resolve().mkdir()
@@ -360,7 +357,7 @@ def test_a_lost_object_fails_the_backup_and_is_named(push: Push, back_up: BackUp
     back_up()
     before = manifest_of(folder)
     lost = push("alice/app", "v2", b"lost")
-    Path(storages["blobs"].path(Blob.objects.get(digest=lost.layers[0]).key)).unlink()
+    object_file(Blob.objects.get(digest=lost.layers[0]).key).unlink()
 
     with pytest.raises(CommandError) as refused:
         back_up()
@@ -373,7 +370,7 @@ def test_a_lost_object_fails_the_backup_and_is_named(push: Push, back_up: BackUp
 def test_a_blob_that_is_marked_corrupt_keeps_nobody_from_a_backup(push: Push, back_up: BackUp, folder: Path) -> None:
     lost = push("alice/app", "v1", b"lost")
     blob = Blob.objects.get(digest=lost.layers[0])
-    Path(storages["blobs"].path(blob.key)).unlink()
+    object_file(blob.key).unlink()
     Blob.objects.filter(pk=blob.pk).update(is_corrupt=True)
 
     back_up()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
 from backup import folder as backup_folder
@@ -13,6 +12,7 @@ from backup.errors import BackupError
 from backup.transfer import Counts, Transfer
 from tests.backup.conftest import BackUp
 from tests.backup.test_backup import Push, manifest_of, objects_in, stored
+from tests.storages import object_file
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,7 +25,7 @@ def data() -> Path:
 
 def storage() -> Path:
     """Return the folder of the objects' storage."""
-    return Path(storages["blobs"].path(""))
+    return object_file("")
 
 
 def refused(folder: Path) -> str:

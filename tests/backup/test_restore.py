@@ -227,7 +227,7 @@ def test_a_database_with_rows_is_not_overwritten(made: Made, target: Place) -> N
 
     assert "already" in said
     assert target.rows("SELECT * FROM accounts_account") == before
-    assert target.objects() == {}
+    assert target.objects() == set()
 
 
 def test_a_storage_with_objects_is_not_written_into(made: Made, target: Place) -> None:

@@ -25,6 +25,7 @@ import yaml
 
 from tests.databases import drop_database, empty_database, migrated_database
 from tests.ports import free_port
+from tests.storages import is_s3, objects_of, section
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNTS = ("admin", "alice", "bob", "charlie", "developer")
@@ -84,6 +85,8 @@ class Server:
 
     # False where the start has to make the tables, or a backup.
     is_migrated = True
+    # Whether pulls are redirected to a storage that has URLs.
+    redirects = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -115,7 +118,9 @@ class Server:
     def environment(self) -> dict[str, str]:
         """Return the environment of the server and its commands: its configuration, and nothing of the tests'."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))}
-        return kept | {"CONFIG_PATH": str(self.folder / "config.yaml")}
+        # With S3, where the keys are does not follow from where the objects are.
+        data = {"REGISTRY_SERVER_DATA_DIRECTORY": str(self.data)} if is_s3() else {}
+        return kept | data | {"CONFIG_PATH": str(self.folder / "config.yaml")}
 
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says."""
@@ -124,7 +129,7 @@ class Server:
             "server": {"addr": self.host},
             "users": users,
             "acl": RULES,
-            "storage": {"filesystem": {"rootdirectory": str(self.data)}},
+            "storage": section(self.data, redirects=self.redirects),
             "database": {"url": self.database_url},
         }
 
@@ -213,12 +218,18 @@ class Server:
 
     def stored_bytes(self) -> int:
         """Return the size of all objects in the storage, those of open uploads too."""
-        return sum(size_of(file) for file in self.data.glob("objects/*/*"))
+        return sum(size_of(file) for file in objects_of(self.data).glob("objects/*/*"))
+
+    def objects(self) -> set[str]:
+        """Return the keys of all stored objects."""
+        folder = objects_of(self.data)
+        return {str(file.relative_to(folder)) for file in folder.glob("objects/*/*")}
 
     def blobs(self) -> list[StoredBlob]:
         """Return every blob that the database names."""
         rows = self.rows("SELECT digest, size, key FROM distribution_blob")
-        return [StoredBlob(digest, size, self.data / key) for digest, size, key in rows]
+        folder = objects_of(self.data)
+        return [StoredBlob(digest, size, folder / key) for digest, size, key in rows]
 
 
 ServerT = TypeVar("ServerT", bound=Server)

@@ -5,20 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from django.core.files.storage import storages
 from pytest_django.fixtures import Settings
+
+from distribution.storage.blob_store import blob_store
+from tests.storages import blobs
 
 
 @pytest.fixture(autouse=True)
 def _own_storage(settings: Settings, tmp_path: Path) -> None:
-    blobs = settings.STORAGES["blobs"] | {"OPTIONS": {"location": str(tmp_path)}}
-    settings.STORAGES = settings.STORAGES | {"blobs": blobs}
+    settings.STORAGES = settings.STORAGES | {"blobs": blobs(settings.STORAGES["blobs"], tmp_path)}
 
 
 @pytest.fixture
 def prepared(db: None) -> None:
     """Have an empty registry, with nobody in it."""
-    storages["blobs"].prepare()  # type: ignore[attr-defined]
+    blob_store().prepare()
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 """What lies in the storage, and what should."""
 
-from pathlib import Path
-
-from django.core.files.storage import storages
-
 from distribution.models import Blob, Segment, Trash, Upload
+from tests.storages import object_file
 
 
 def objects() -> set[str]:
     """Return the keys of all stored objects."""
-    root = Path(storages["blobs"].path(""))
+    root = object_file("")
     return {str(path.relative_to(root)) for path in root.glob("objects/*/*")}
 
 

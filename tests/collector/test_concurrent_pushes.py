@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.core.files.storage import storages
 from django.db import connection
 from django.db.models.functions import Now
 from django.test import RequestFactory
@@ -25,6 +24,7 @@ from distribution.manifests import store
 from distribution.models import Manifest, Trash
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import parse_tag
+from distribution.storage.blob_store import blob_store
 from distribution.uploads import sessions
 from tests.collector.runs import collect, pass_time
 from tests.collector.storage import objects, objects_named_by_rows
@@ -96,7 +96,7 @@ def _spin(is_over: threading.Event, report: Report) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_pushes_beside_a_spinning_collector_stay_whole(configured: Callable[..., None]) -> None:
     configured(grace_period=timedelta())
-    storages["blobs"].prepare()  # type: ignore[attr-defined]
+    blob_store().prepare()
     is_over, report = threading.Event(), Report()
     with ThreadPoolExecutor(4) as threads:
         spinning = threads.submit(_spin, is_over, report)

@@ -2,10 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from django.core.files.storage import storages
 from django.db.models.functions import Now
 
 from collector import batches
@@ -14,6 +12,7 @@ from tests.caller import Caller
 from tests.collector.runs import collect, pass_time
 from tests.collector.undeletable import break_deletion
 from tests.images import Image, digest_of, manifest, push_blob, put_manifest
+from tests.storages import object_file
 
 APP = "alice/app"
 Push = Callable[..., Image]
@@ -48,16 +47,16 @@ def test_a_broken_link_does_not_stop_a_run(alice: Caller) -> None:
 
 
 def test_an_object_that_cannot_be_deleted_waits_and_does_not_stop_a_run(prepared: None) -> None:
-    Path(storages["blobs"].path("objects/00/stuck/inside")).mkdir(parents=True)
+    object_file("objects/00/stuck/inside").mkdir(parents=True)
     Trash.objects.create(key="objects/00/stuck", delete_after=Now())
     Trash.objects.create(key="objects/00/absent", delete_after=Now())
-    Path(storages["blobs"].path("objects/00/fine")).touch()
+    object_file("objects/00/fine").touch()
     Trash.objects.create(key="objects/00/fine", delete_after=Now())
 
     reports = [collect(), collect()]
 
     assert [row.key for row in Trash.objects.all()] == ["objects/00/stuck"]
-    assert not Path(storages["blobs"].path("objects/00/fine")).exists()
+    assert not object_file("objects/00/fine").exists()
     assert [report.failures for report in reports] == [1, 0]
 
 

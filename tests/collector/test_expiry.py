@@ -1,7 +1,6 @@
 """Uploads that nobody goes on with, and the trash."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.core.files.storage import storages
@@ -18,6 +17,7 @@ from tests.caller import Caller
 from tests.collector.runs import DAY, collect, pass_time
 from tests.collector.storage import objects
 from tests.images import push_blob
+from tests.storages import object_file
 
 APP = "alice/app"
 
@@ -88,8 +88,8 @@ def test_an_old_upload_that_somebody_writes_to_is_kept(alice: Caller) -> None:
 
 
 def test_trash_is_kept_until_it_is_due(prepared: None) -> None:
-    Path(storages["blobs"].path("objects/00/due")).touch()
-    Path(storages["blobs"].path("objects/00/not-yet")).touch()
+    object_file("objects/00/due").touch()
+    object_file("objects/00/not-yet").touch()
     Trash.objects.create(key="objects/00/due", delete_after=Now())
     Trash.objects.create(key="objects/00/not-yet", delete_after=Now() + timedelta(minutes=1))
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F
@@ -20,6 +19,7 @@ from tests.caller import Caller
 from tests.collector.runs import collect, pass_time
 from tests.collector.storage import objects, objects_named_by_rows
 from tests.images import Image, digest_of, index, push_blob, put_manifest
+from tests.storages import object_file
 
 APP = "alice/app"
 Push = Callable[..., Image]
@@ -37,7 +37,7 @@ def fsck(*arguments: str) -> tuple[int, str]:
 
 def _path(digest: str) -> Path:
     """Return where the bytes of a blob lie."""
-    return Path(storages["blobs"].path(Blob.objects.get(digest=digest).key))
+    return object_file(Blob.objects.get(digest=digest).key)
 
 
 def test_a_registry_that_is_well_has_no_problems(push: Push, alice: Caller) -> None:
@@ -123,7 +123,7 @@ def test_a_blob_marked_corrupt_by_mistake_is_cleared_by_a_deep_check(push: Push)
 
 def test_an_orphan_is_found_and_goes_by_the_trash(push: Push) -> None:
     push(APP, "v1")
-    Path(storages["blobs"].path("objects/ab/orphan")).touch()
+    object_file("objects/ab/orphan").touch()
 
     assert "object objects/ab/orphan: no row names it" in fsck()[1]
     assert fsck("--repair")[0] == 0
@@ -162,7 +162,7 @@ def test_a_row_that_looks_unused_and_is_in_use_is_mended(push: Push) -> None:
 
 
 def test_a_blob_that_no_repository_links_is_removed(prepared: None) -> None:
-    Path(storages["blobs"].path("objects/ab/alone")).write_bytes(b"x")
+    object_file("objects/ab/alone").write_bytes(b"x")
     Blob.objects.create(digest=digest_of(b"x"), size=1, key="objects/ab/alone")
 
     assert "no repository links it" in fsck()[1]

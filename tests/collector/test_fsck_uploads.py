@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.core.files.storage import storages
 from django.core.management import call_command
 
 from collector import fsck
 from distribution.models import Blob, Segment, Upload
 from tests.caller import Caller
 from tests.images import push_blob
+from tests.storages import object_file
 
 APP = "alice/app"
 BYTES = b"some bytes"
@@ -25,12 +25,12 @@ def location(alice: Caller) -> str:
 
 
 def _object() -> Path:
-    return Path(storages["blobs"].path(Segment.objects.get(size=len(BYTES)).key))
+    return object_file(Segment.objects.get(size=len(BYTES)).key)
 
 
 @pytest.mark.parametrize(
     ("lose", "what"),
-    [(Path.unlink, "is missing"), (lambda path: path.write_bytes(b"some"), "has 4 bytes instead of 10")],
+    [(lambda path: path.unlink(), "is missing"), (lambda path: path.write_bytes(b"some"), "has 4 bytes instead of 10")],
 )
 def test_an_upload_that_lost_its_bytes_is_found_and_ends(
     location: str, alice: Caller, lose: Callable[[Path], object], what: str

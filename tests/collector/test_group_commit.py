@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from django.core.files.storage import storages
 from django.db import connection, connections
 
 from collector import expiry, lease, runs
@@ -16,6 +15,7 @@ from collector.throttle import Throttle
 from core.db import clock
 from distribution import blobs
 from distribution.models import Trash
+from distribution.storage.blob_store import blob_store
 from tests.collector.runs import DAY
 from tests.core.db.test_sqlite_writer import write_lock_taken
 from tests.unwritable import PATIENCE_SECONDS
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _sqlite(transactional_db: None) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL has many writers")
-    storages["blobs"].prepare()  # type: ignore[attr-defined]
+    blob_store().prepare()
 
 
 def take_a_lease() -> None:

@@ -5,19 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.core.files.storage import storages
 from django.db import connection
 from django.db.models import F
 
 from collector.jobs import due
 from collector.models import Lease, Run
+from distribution.storage.blob_store import blob_store
 
 REPLICAS = 4
 
 
 @pytest.mark.django_db(transaction=True)
 def test_each_interval_has_one_run() -> None:
-    storages["blobs"].prepare()  # type: ignore[attr-defined]
+    blob_store().prepare()
     together = threading.Barrier(REPLICAS)
 
     def look(_: int) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.storage import storages
 from django.db.models import F
 from django.test import Client
 from pytest_django.fixtures import Settings
@@ -23,6 +22,7 @@ from distribution.models import Blob, Link
 from distribution.storage.blob_store import BlobStore
 from tests.caller import Caller, content
 from tests.images import digest_of, push_blob
+from tests.storages import object_file
 
 APP = "alice/app"
 HOUR = timedelta(hours=1)
@@ -46,7 +46,7 @@ def four(prepared: None, scrubbing: Scrubbing) -> None:
     """Have four blobs, of which one is due every hour, and begin now."""
     for pk in range(1, 5):
         data = b"%d" % pk
-        Path(storages["blobs"].path(f"objects/00/{pk}")).write_bytes(data)
+        object_file(f"objects/00/{pk}").write_bytes(data)
         Blob.objects.create(pk=pk, digest=digest_of(data), size=1, key=f"objects/00/{pk}")
     scrubbing(4 * HOUR)
     due.run_due()
@@ -65,7 +65,7 @@ def read_all() -> None:
 
 
 def path_of(digest: str) -> Path:
-    return Path(storages["blobs"].path(Blob.objects.get(digest=digest).key))
+    return object_file(Blob.objects.get(digest=digest).key)
 
 
 def test_nothing_is_read_unless_it_is_configured(prepared: None, scrubbing: Scrubbing) -> None:
@@ -171,7 +171,7 @@ def test_what_was_missed_is_not_made_up_for_at_once(four: None) -> None:
 
 
 def test_a_blob_that_is_healed_while_it_is_read_is_not_marked(four: None) -> None:
-    Path(storages["blobs"].path("objects/00/1")).write_bytes(b"x")
+    object_file("objects/00/1").write_bytes(b"x")
     be_later(HOUR)
 
     due.run_due(lambda: heal(1))

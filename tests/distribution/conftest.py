@@ -6,14 +6,16 @@ import pytest
 from django.core.files.storage import InMemoryStorage, storages
 from pytest_django import Settings
 
+from distribution.storage.blob_store import blob_store
+from tests.storages import blobs, objects_of
+
 
 @pytest.fixture
 def disk(settings: Settings, tmp_path: Path) -> Path:
     """Return the folder in which this test's objects lie, and no others. Ask for it before the cast."""
-    blobs = settings.STORAGES["blobs"] | {"OPTIONS": {"location": str(tmp_path)}}
-    settings.STORAGES = settings.STORAGES | {"blobs": blobs}
-    storages["blobs"].prepare()  # type: ignore[attr-defined]
-    return tmp_path
+    settings.STORAGES = settings.STORAGES | {"blobs": blobs(settings.STORAGES["blobs"], tmp_path)}
+    blob_store().prepare()
+    return objects_of(tmp_path)
 
 
 @pytest.fixture

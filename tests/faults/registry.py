@@ -134,10 +134,6 @@ class Registry(Server):
             with psycopg.connect(self.database_url) as postgresql:
                 postgresql.execute(statement.encode())
 
-    def objects(self) -> set[str]:
-        """Return the keys of all stored objects."""
-        return {str(file.relative_to(self.data)) for file in self.data.glob("objects/*/*")}
-
     def keys(self) -> dict[str, set[str]]:
         """Return the keys that rows name, by what names them."""
         queries = {

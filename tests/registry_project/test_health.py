@@ -22,9 +22,13 @@ from pytest_django import Settings
 from collector.models import Run
 from configuration.values import Reserve
 from core import failpoints
+from distribution.storage.blob_store import blob_store
 from provisioning.models import Probe
 from registry_project import health, probes
 from registry_project.version import VERSION
+from tests.s3.refusing import refusing
+from tests.s3.servers import options_of
+from tests.storages import object_file
 
 DAY = timedelta(days=1)
 OK = {"version": VERSION, "database": "ok", "storage": "ok", "space": "ok", "collection": "ok"}
@@ -43,7 +47,7 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def prepared_storage() -> None:
     """Make the storage's folders, as the start does."""
-    storages["blobs"].prepare()  # type: ignore[attr-defined]
+    blob_store().prepare()
 
 
 @pytest.fixture
@@ -152,8 +156,31 @@ def test_a_storage_that_takes_nothing_is_told_and_still_200(
     assert response.json() == {"status": "degraded"} | OK | {"storage": f"not writable: {reason}"}
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (403, "RequestTimeTooSkewed", "clock skew"),
+        (403, "SignatureDoesNotMatch", "refused"),
+        (403, "AccessDenied", "refused"),
+        (400, "AuthorizationHeaderMalformed", "wrong region"),
+        (404, "NoSuchBucket", "no bucket"),
+        (507, "XMinioStorageFull", "full"),
+    ],
+)
+def test_a_bucket_that_s3_refuses_is_told_with_the_reason(
+    client: Client, settings: Settings, status: int, code: str, reason: str
+) -> None:
+    with refusing(status, code) as endpoint:
+        backend = "distribution.storage.s3.RegistryS3Storage"
+        settings.STORAGES = settings.STORAGES | {"blobs": {"BACKEND": backend, "OPTIONS": options_of(endpoint, "b")}}
+        response = client.get("/health")
+
+    assert response.status_code == 503
+    assert (response.json()["status"], response.json()["storage"]) == ("unavailable", f"unavailable: {reason}")
+
+
 def test_what_was_written_to_the_storage_is_gone(prepared_storage: None, client: Client) -> None:
-    folder = Path(storages["blobs"].path(""))
+    folder = object_file("")
     before = sorted(folder.rglob("*"))
 
     client.get("/health")
@@ -162,7 +189,7 @@ def test_what_was_written_to_the_storage_is_gone(prepared_storage: None, client:
 
 
 def test_what_a_killed_process_left_goes_with_the_next_probe(prepared_storage: None, client: Client) -> None:
-    left = Path(storages["blobs"].path("probe-0123456789abcdef"))
+    left = object_file("probe-0123456789abcdef")
     left.write_bytes(b"")
 
     answer = client.get("/health")

@@ -13,6 +13,13 @@ def refusing(status: int, code: str, *, reads: bool = False) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def _refuse(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            # That of an object has the key in its path.
+            is_of_bucket = self.path.partition("?")[0].strip("/").count("/") == 0
+            if reads and self.command in ("GET", "HEAD") and not is_of_bucket:
+                self.send_response(404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             is_read = reads and self.command in ("GET", "HEAD")
             is_object = "/" in self.path.partition("?")[0].strip("/")
             given, said = (404, "NoSuchKey") if is_read and is_object else (200, "") if is_read else (status, code)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.ports import free_port
+from tests.storages import BUCKET, VARIABLE
 
 PATIENCE_SECONDS = 60
 ACCESS_KEY, SECRET_KEY = "registry", "registry-secret"
@@ -37,6 +39,25 @@ _IDENTITIES = {
         },
     ]
 }
+
+
+def client_of(endpoint: str) -> Any:
+    """Return the client of an administrator."""
+    config = Config(s3={"addressing_style": "path"}, connect_timeout=2, read_timeout=20, retries={"max_attempts": 0})
+    keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
+    return boto3.client("s3", endpoint_url=endpoint, region_name=REGION, config=config, **keys)
+
+
+def options_of(endpoint: str, bucket: str) -> dict[str, Any]:
+    """Return the section storage.s3 for a registry."""
+    return {
+        "bucket_name": bucket,
+        "endpoint_url": endpoint,
+        "region_name": REGION,
+        "access_key": ACCESS_KEY,
+        "secret_key": SECRET_KEY,
+        "addressing_style": "path",
+    }
 
 
 class S3Server(ABC):
@@ -80,11 +101,7 @@ class S3Server(ABC):
     @cached_property
     def client(self) -> Any:
         """The client of an administrator."""
-        config = Config(
-            s3={"addressing_style": "path"}, connect_timeout=2, read_timeout=20, retries={"max_attempts": 0}
-        )
-        keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
-        return boto3.client("s3", endpoint_url=self.endpoint, region_name=REGION, config=config, **keys)
+        return client_of(self.endpoint)
 
     def make_bucket(self, name: str) -> str:
         """Make an empty bucket and return its name."""
@@ -93,14 +110,7 @@ class S3Server(ABC):
 
     def options(self, bucket: str) -> dict[str, Any]:
         """Return the section storage.s3 for a registry."""
-        return {
-            "bucket_name": bucket,
-            "endpoint_url": self.endpoint,
-            "region_name": REGION,
-            "access_key": ACCESS_KEY,
-            "secret_key": SECRET_KEY,
-            "addressing_style": "path",
-        }
+        return options_of(self.endpoint, bucket)
 
     def unfinished(self, bucket: str) -> list[str]:
         """Return the keys of multipart uploads that were neither completed nor aborted."""
@@ -159,3 +169,18 @@ def running(server: S3Server) -> Iterator[S3Server]:
         yield server
     finally:
         server.kill()
+
+
+@contextmanager
+def storage_of_this_process() -> Iterator[None]:
+    """Run a SeaweedFS during the block that has the objects of all registries that this process starts."""
+    with (
+        tempfile.TemporaryDirectory(prefix="registry-s3-", ignore_cleanup_errors=True) as folder,
+        running(SeaweedFS(Path(folder))) as server,
+    ):
+        server.make_bucket(BUCKET)
+        os.environ[VARIABLE] = server.endpoint
+        try:
+            yield
+        finally:
+            del os.environ[VARIABLE]

@@ -155,8 +155,7 @@ def collect_everything(world: World) -> None:
 
 def compare_storage_with_rows(world: World) -> None:
     """Compare objects with rows; no row may be left that nothing holds."""
-    data = world.server.data
-    objects = {str(path.relative_to(data)) for path in data.glob("objects/*/*")}
+    objects = world.server.objects()
     rows = {key for (key,) in world.server.rows("SELECT key FROM distribution_blob")}
     world.tally.add("objects in the end", len(objects))
     world.tally.add("blobs in the end", len(rows))

@@ -1,0 +1,54 @@
+"""The owner of a bucket: an object beside the others has the id of the registry, which its database has too.
+
+A bucket without that object gets it at the next start: it is new, or of a version that knew none. A backup of the
+database has the id, so a restored registry keeps its bucket.
+"""
+
+import io
+import uuid
+from contextlib import suppress
+
+from core.db.setup import where
+from core.start_error import StartError
+from distribution.models import RegistryId
+from distribution.storage.blob_store import BlobStore, CloudError, KeyTakenError, MissingObjectError
+from distribution.storage.cloud import FULL
+
+KEY = "registry-id"
+
+_ANOTHER = (
+    "storage: {bucket} belongs to another registry: its object {key} says {found}, the database {database} says {own}. "
+    "Is database.url right, or with SQLite server.data_directory? In another folder a new database begins. Otherwise "
+    "name another bucket_name or location. To give the objects to this registry, delete that object."
+)
+
+
+def check(store: BlobStore, bucket: str) -> None:
+    """Compare the owner of the bucket with the database, and name it in a bucket without one. Raises StartError.
+
+    Call it with a database that is prepared. It raises CloudError too.
+    """
+    row, _ = RegistryId.objects.get_or_create(pk=1)
+    own = str(row.value)
+    found = _owner(store)
+    if found is None:
+        # Another server that starts meanwhile, or a full bucket, which serves pulls.
+        with suppress(KeyTakenError):
+            try:
+                store.write(KEY, io.BytesIO(own.encode()))
+            except CloudError as error:
+                if error.state != FULL:
+                    raise
+                return
+        found = _owner(store)
+    if found != own:
+        raise StartError(_ANOTHER.format(bucket=bucket, key=KEY, found=found, database=where(), own=own))
+
+
+def _owner(store: BlobStore) -> str | None:
+    """Return the id in the bucket, as far as one may be read; None means none."""
+    try:
+        with store.open_at(KEY, 0, len(str(uuid.UUID(int=0)))) as file:
+            return file.read().decode(errors="replace")
+    except MissingObjectError:
+        return None

@@ -14,6 +14,11 @@ from tests.faults.commands import Commands, Ended
 from tests.faults.pusher import Artifact
 
 
+def contents_of(folder: Path) -> dict[str, bytes]:
+    """Return the objects of a storage in a folder by key."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("objects/*/*")}
+
+
 class MovingPlace(Place):
     """A place whose storage can be switched; database and keys stay in its folder."""
 
@@ -27,6 +32,10 @@ class MovingPlace(Place):
     def configuration(self) -> dict[str, object]:
         server = {"addr": self.host, "workers": 1, "data_directory": str(self.folder / "own")}
         return super().configuration() | {"server": server, "storage": self.storage}
+
+    def contents(self) -> dict[str, bytes]:
+        """Return all objects of the first storage by key."""
+        return contents_of(self.data)
 
     def switch(self, storage: dict[str, Any]) -> None:
         """Let the configuration name another storage."""
@@ -62,9 +71,9 @@ class Folder:
         """The section that names it."""
         return {"filesystem": {"rootdirectory": str(self.path)}}
 
-    def objects(self) -> dict[str, bytes]:
+    def contents(self) -> dict[str, bytes]:
         """Return all objects by key."""
-        return {str(path.relative_to(self.path)): path.read_bytes() for path in self.path.glob("objects/*/*")}
+        return contents_of(self.path)
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushed]:
 @pytest.fixture
 def source(stopped: Pushed) -> Iterator[MovingPlace]:
     """Return the shared registry, whose objects are as they were afterwards."""
-    before = stopped.place.objects()
+    before = stopped.place.contents()
     yield stopped.place
     for key, content in before.items():
         (stopped.place.data / key).write_bytes(content)

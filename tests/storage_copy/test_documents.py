@@ -27,4 +27,4 @@ def test_the_storage_is_copied_as_typed(source: MovingPlace, target: Folder) -> 
     ).stdout
 
     assert "complete: switch storage in" in said
-    assert target.objects() == source.objects()
+    assert target.contents() == source.contents()

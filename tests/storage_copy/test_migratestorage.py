@@ -86,7 +86,7 @@ def test_pushes_beside_a_copy_are_copied_by_the_last_run(place: MovingPlace, tar
     assert "is in use, so pushes go on; run this again whenever you like" in said
     assert "registry.sqlite3 open" in elsewhere or "a session of the registry is open in PostgreSQL" in elsewhere
     assert "copied 2 objects" in last
-    assert target.objects() == place.objects()
+    assert target.contents() == place.contents()
 
 
 def migrate_as_another_server(place: MovingPlace, target: Folder) -> str:
@@ -104,19 +104,19 @@ def migrate_as_another_server(place: MovingPlace, target: Folder) -> str:
 @pytest.mark.parametrize("failpoints", [*(f"{step}=kill" for step in STEPS), *IN_AN_OBJECT])
 def test_a_copy_killed_at_any_step_is_continued(source: MovingPlace, target: Folder, failpoints: str) -> None:
     killed, _ = source.migrate(target.storage, failpoints=failpoints)
-    is_less = len(target.objects()) < len(source.objects())
+    is_less = len(target.contents()) < len(source.contents())
     copied(source, target)
 
     assert killed == -signal.SIGKILL
     assert is_less == (failpoints != "migratestorage.before_complete=kill")
-    assert target.objects() == source.objects()
+    assert target.contents() == source.contents()
     assert [path.name for path in target.path.iterdir() if path.name.startswith("partial-")] == []
 
 
 def test_a_kill_leaves_no_part_of_an_object_under_its_key(source: MovingPlace, target: Folder) -> None:
     source.migrate(target.storage, failpoints="upload.fsync=kill@5")
 
-    assert target.objects().items() <= source.objects().items()
+    assert target.contents().items() <= source.contents().items()
 
 
 def test_a_server_refuses_an_unfinished_copy(source: MovingPlace, target: Folder) -> None:
@@ -146,7 +146,7 @@ def test_an_object_with_other_bytes_is_named_and_not_copied(
     assert status == 1
     assert f"blob {blob.digest}: its object {key} has other bytes" in said
     assert "not complete: 1 object above can't be copied" in said
-    assert target.objects().keys() == source.objects().keys() - {key}
+    assert target.contents().keys() == source.contents().keys() - {key}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_an_object_of_another_size_is_named_and_not_copied(
 
     key = str(blob.file.relative_to(source.data))
     assert (status, f"its object {key} {fault}" in said) == (1, True)
-    assert key not in target.objects()
+    assert key not in target.contents()
 
 
 def test_an_open_upload_with_other_bytes_is_named(source: MovingPlace, target: Folder) -> None:
@@ -174,7 +174,7 @@ def test_an_open_upload_with_other_bytes_is_named(source: MovingPlace, target: F
     status, said = source.migrate(target.storage)
 
     assert (status, f"its object {key} has other bytes" in said) == (1, True)
-    assert str(key) not in target.objects()
+    assert str(key) not in target.contents()
 
 
 def test_what_is_there_is_not_copied_again(source: MovingPlace, target: Folder) -> None:
@@ -196,7 +196,7 @@ def test_an_object_of_another_size_in_the_target_is_replaced(
 
     copied(source, target)
 
-    assert target.objects() == source.objects()
+    assert target.contents() == source.contents()
 
 
 def test_verify_reads_what_is_there_and_copies_it_again(stopped: Pushed, source: MovingPlace, target: Folder) -> None:
@@ -204,7 +204,7 @@ def test_verify_reads_what_is_there_and_copies_it_again(stopped: Pushed, source:
     key = blob_of(source, digest_of(stopped.image.layer)).file.relative_to(source.data)
     spoil(target.path / key)
     without = copied(source, target)
-    is_left = target.objects() != source.objects()
+    is_left = target.contents() != source.contents()
 
     said = copied(source, target, "--verify")
 
@@ -212,7 +212,7 @@ def test_verify_reads_what_is_there_and_copies_it_again(stopped: Pushed, source:
     assert is_left
     assert f"in the target, its object {key} has other bytes" in said
     assert "1 object of the target had other bytes, and were copied again" in said
-    assert target.objects() == source.objects()
+    assert target.contents() == source.contents()
 
 
 @pytest.mark.parametrize("is_link", [False, True])
@@ -235,7 +235,7 @@ def test_a_folder_with_objects_is_refused_and_stays(source: MovingPlace, target:
     status, said = source.migrate(target.storage)
 
     assert (status, "has objects already" in said) == (1, True)
-    assert target.objects() == {"objects/ab/theirs": b"theirs"}
+    assert target.contents() == {"objects/ab/theirs": b"theirs"}
 
 
 def test_the_copy_of_another_registry_is_refused(source: MovingPlace, target: Folder) -> None:
@@ -299,4 +299,4 @@ def test_a_full_disk_ends_the_copy_and_the_next_run_continues(source: MovingPlac
     assert status == 1
     assert "The copy ended early:" in said
     assert "No space left on device; run it again, it continues" in said
-    assert target.objects() == source.objects()
+    assert target.contents() == source.contents()

@@ -22,8 +22,8 @@ from pathlib import Path
 from bench import peers, prepare, profiled_server
 from bench.load import Run
 from bench.peers import Ours
-from bench.profiled_server import CALIBRATION, CALIBRATIONS, LIBRARY, POOL, REQUESTS, ROOT, START, WARM_UP
 from bench.profiled_push import PUSHES, Push
+from bench.profiled_server import CALIBRATION, CALIBRATIONS, LIBRARY, POOL, REQUESTS, ROOT, START, WARM_UP
 from bench.request import Operation
 from bench.rows import ROWS, Row, Stock
 from bench.target import Target
@@ -117,7 +117,7 @@ def counted(row: Row | Push, requests: int, folder: Path) -> str:
             operation = row.build(target, stock)
         start.touch()
         rest = itertools.repeat(operation, number)
-        _done(ours, (begin() for begin in rest))
+        _done(ours, filter(None, (begin() for begin in rest)))
     finally:
         ours.stop()
     return next((folder / "ours").glob("counts.*.1")).read_text()

@@ -15,12 +15,15 @@ import sys
 import sysconfig
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from bench import peers, prepare, profiled_server
 from bench.load import Run
 from bench.peers import Ours
-from bench.profiled_server import CALIBRATION, CALIBRATIONS, LIBRARY, POOL, REQUESTS, ROOT, WARM_UP
+from bench.profiled_push import PUSHES, Push
+from bench.profiled_server import CALIBRATION, CALIBRATIONS, LIBRARY, POOL, REQUESTS, ROOT, START, WARM_UP
 from bench.request import Operation
 from bench.rows import ROWS, Row, Stock
 from bench.target import Target
@@ -41,6 +44,13 @@ STAGES = [
     "token: issue",
     "rules, scope",
     "domain",
+    "disk reserve",
+    "body",
+    "hash",
+    "manifest: parse",
+    "storage",
+    "transaction",
+    "begin, commit",
     "statement",
     "response: build",
     "send",
@@ -72,7 +82,7 @@ class _Counted(peers.AsShipped):
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says, with a single worker and no collector."""
         shipped = super().configuration()
-        server = {**shipped["server"], "workers": 1}  # type: ignore[dict-item]
+        server = {**shipped["server"], "workers": 1, "limits": {"uploads_per_account": 100_000}}  # type: ignore[dict-item]
         return shipped | {"server": server, "garbage_collector": {"enabled": False}}
 
 
@@ -92,26 +102,33 @@ def build(folder: Path) -> Path:
     return library
 
 
-def counted(row: Row, requests: int, folder: Path) -> str:
+def counted(row: Row | Push, requests: int, folder: Path) -> str:
     """Return callgrind's counts of so many operations of `row`."""
-    os.environ[LIBRARY], os.environ[REQUESTS] = str(build(folder)), str(requests)
+    start = folder / "start"
+    os.environ |= {LIBRARY: str(build(folder)), REQUESTS: str(requests), START: str(start)}
     stock = Stock(large_bytes=64 * 1024)
     ours = Counted(folder / "ours")
     try:
         prepare.fill(ours, stock, ())
-        operation = row.build(Target(ours), stock)
-        rest = itertools.repeat(operation, WARM_UP + requests)
-
-        def begin() -> Operation | None:
-            found = next(rest, None)
-            return None if found is None else found()
-
-        load = Run(ours.address, begin, connections=1, seconds=600)()
-        if load.errors:
-            sys.exit(f"{row.name}: {next(iter(load.errors))}")
+        target, number = Target(ours), WARM_UP + requests
+        if isinstance(row, Push):
+            operation = row.begin(target, number, partial(_done, ours))
+        else:
+            operation = row.build(target, stock)
+        start.touch()
+        rest = itertools.repeat(operation, number)
+        _done(ours, filter(None, (begin() for begin in rest)))
     finally:
         ours.stop()
     return next((folder / "ours").glob("counts.*.1")).read_text()
+
+
+def _done(ours: Ours, operations: Iterable[Operation]) -> None:
+    """Send the operations over one connection; exit with the first error."""
+    todo = iter(operations)
+    load = Run(ours.address, lambda: next(todo, None), connections=1, seconds=600)()
+    if load.errors:
+        sys.exit(next(iter(load.errors)))
 
 
 def instructions(counts: str, requests: int) -> dict[str, float]:
@@ -169,13 +186,14 @@ def table(found: dict[str, dict[str, float]]) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.profile_request", description="Count by stage.")
+    rows: dict[str, Row | Push] = {row.name: row for row in (*ROWS, *PUSHES) if row.name in SMALL or row in PUSHES}
     parser.add_argument("--requests", type=int, default=100, help="that are counted (100)")
-    parser.add_argument("--only", default=",".join(SMALL), help="rows, separated by commas (%(default)s)")
+    parser.add_argument("--only", default=",".join(rows), help="rows, with commas between (all)")
     options = parser.parse_args()
     if missing := [program for program in ("gcc", "valgrind") if shutil.which(program) is None]:
         sys.exit(f"not installed: {' and '.join(missing)}")
     found = {}
-    for row in (row for row in ROWS if row.name in options.only.split(",")):
+    for row in (rows[name] for name in options.only.split(",")):
         with tempfile.TemporaryDirectory(prefix="registry-profile-") as folder:
             found[row.name] = instructions(counted(row, options.requests, Path(folder)), options.requests)
     print(table(found))

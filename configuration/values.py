@@ -179,7 +179,10 @@ class Reserve:
     def of(self, total: int) -> int:
         """Return the bytes to keep free on a disk of `total` bytes."""
         bounds = [] if self.size is None else [self.size]
-        return min(bounds if self.share is None else [*bounds, int(total * self.share)])
+        if self.share is not None:
+            # Each upload asks, and the arithmetic of fractions is slow.
+            bounds.append(total * self.share.numerator // self.share.denominator)
+        return min(bounds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from core.api.errors import ErrorCode, RegistryError, in_use, unavailable
 from core.caches import TTLCache
 from core.db import transactions
 from core.db.statement import Statement
-from core.db.transactions import release_connection
+from core.db.transactions import LostRaceError, release_connection
 from core.failpoints import failpoint
 from distribution import deferred_writes, queries, repositories
 from distribution.models import Blob, Link, ManifestBlob
@@ -31,6 +31,7 @@ CONFIRMED_SECONDS = 60
 _confirmed: TTLCache[bool] = TTLCache(CONFIRMED_SECONDS)
 _LOST = "object of a blob %s"
 
+
 _FIND_SOUND = Statement("SELECT id, digest, size, key FROM distribution_blob WHERE digest = %s AND NOT is_corrupt")
 # Few clients mount without naming a source: of a blob that more repositories link, only this many are examined. Every
 # valid name sorts after "!", with which the names of deleted repositories begin (`deletion`).
@@ -47,7 +48,7 @@ WHERE repository.name >= '"'
 _LOCK = Statement("SELECT id, key, is_corrupt FROM distribution_blob WHERE digest = %s FOR UPDATE")
 _INSERT = Statement("""
 INSERT INTO distribution_blob (digest, size, key, is_corrupt, created_at)
-VALUES (%s, %s, %s, FALSE, statement_timestamp()) RETURNING id
+VALUES (%s, %s, %s, FALSE, statement_timestamp()) ON CONFLICT (digest) DO NOTHING RETURNING id
 """)
 _HEAL = Statement("UPDATE distribution_blob SET key = %s, size = %s, is_corrupt = FALSE WHERE id = %s")
 _MARK_CORRUPT = Statement("UPDATE distribution_blob SET is_corrupt = TRUE WHERE id = %s AND key = %s")
@@ -197,7 +198,7 @@ def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
 
 
 def _mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
-    repository = repositories.ensure(name)
+    repository = repositories.ensure_row(name)
     # The lock of the blob's row orders all changes of its links.
     blob = Blob.objects.select_for_update().filter(digest=str(digest), is_corrupt=False).first()
     if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():
@@ -208,21 +209,31 @@ def _mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool
 
 
 def publish(repository_pk: int, content: Content) -> None:
-    """Make the content a blob of the repository; if the blob exists, heal it or discard the content."""
+    """Make the content a blob of the repository; if the blob exists, heal it or discard the content.
+
+    Most are new, so the insertion comes first: on PostgreSQL it waits for another one of the same digest.
+    Raises LostRaceError.
+    """
+    blob_pk = _INSERT.value(str(content.digest), content.size, content.key)
+    if blob_pk is not None:
+        link_into(repository_pk, blob_pk, is_new=True)
+        return
     row = _LOCK.row(str(content.digest))
     if row is None:
-        blob_pk = _INSERT.value(str(content.digest), content.size, content.key)
-    else:
-        blob_pk, key, is_corrupt = row
-        if is_corrupt:
-            _HEAL.run(content.key, content.size, blob_pk)
-        trash.put([key if is_corrupt else content.key])
+        raise LostRaceError("the blob was removed again")
+    blob_pk, key, is_corrupt = row
+    if is_corrupt:
+        _HEAL.run(content.key, content.size, blob_pk)
+    trash.put([key if is_corrupt else content.key])
     link_into(repository_pk, blob_pk)
 
 
-def link_into(repository_pk: int, blob_pk: int) -> None:
-    """Link a blob, whose row the caller has locked, into the repository, or touch the link that exists."""
-    link_pk = _LOCK_LINK.value(repository_pk, blob_pk)
+def link_into(repository_pk: int, blob_pk: int, *, is_new: bool = False) -> None:
+    """Link a blob, whose row the caller has locked, into the repository, or touch the link that exists.
+
+    Nothing links a blob that `is_new` in this transaction.
+    """
+    link_pk = None if is_new else _LOCK_LINK.value(repository_pk, blob_pk)
     if link_pk is None:
         _INSERT_LINK.run(repository_pk, blob_pk)
     else:

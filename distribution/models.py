@@ -199,6 +199,12 @@ class Upload(models.Model):
     started_at = models.DateTimeField(auto_now_add=True)
     active_at = models.DateTimeField(db_index=True)
 
+    first_key: str | None = None
+    """The object that was named when the session was opened, unless a request had claimed the session when it was read.
+
+    No column: `sessions` sets it.
+    """
+
     class Meta:
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["account_pk", "network"], name="distribution_upload_open")

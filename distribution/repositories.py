@@ -6,7 +6,7 @@ nothing is found, and a new row is created.
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
@@ -41,7 +41,20 @@ FROM distribution_repository repository WHERE id = %s
 _REMOVE = Statement("DELETE FROM distribution_repository WHERE id = %s")
 
 
+class RepositoryRow(NamedTuple):
+    """A locked repository."""
+
+    pk: int
+    is_listed: bool
+
+
 def ensure(name: RepositoryName) -> Repository:
+    """Do what `ensure_row` does, and return the model: it takes as long to make as the query."""
+    row = ensure_row(name)
+    return Repository.from_db("default", ("id", "name", "is_listed"), (row.pk, name, row.is_listed))
+
+
+def ensure_row(name: RepositoryName) -> RepositoryRow:
     """Return the repository called `name`, created if missing; it stays at least until the end of the transaction.
 
     Called before any other lock is taken. Raises LostRaceError.
@@ -52,7 +65,7 @@ def ensure(name: RepositoryName) -> Repository:
         row = _FIND.row(name)
     if row is None:
         raise LostRaceError("the repository was removed again")
-    return Repository.from_db("default", ("id", "name", "is_listed"), (row[0], name, bool(row[1])))
+    return RepositoryRow(row[0], bool(row[1]))
 
 
 def remove_if_empty(pk: int) -> bool:

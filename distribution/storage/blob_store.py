@@ -190,7 +190,7 @@ class BlobStore:
 
     def folder(self) -> Path | None:
         """Return the folder in which a key is a path, None for a cloud."""
-        return Path(self._storage.path("")) if isinstance(self._storage, FileSystemStorage) else None
+        return Path(self._storage.location) if isinstance(self._storage, FileSystemStorage) else None
 
     def probe(self) -> None:
         """Ask the storage for something cheap; raises what its client raises when it does not answer."""

@@ -194,7 +194,8 @@ def name_first(upload: Upload) -> None:
     Where a write replaces an object, a second writer would not notice the first: there each claim names its own object.
     """
     if blob_store().is_disk:
-        _INSERT.run(upload.pk, new_key(), 0)
+        upload.first_key = new_key()
+        _INSERT.run(upload.pk, upload.first_key, 0)
 
 
 def _claim(upload: Upload, claim: Claim, start: int) -> Place:

@@ -8,7 +8,6 @@ the blob checks the session anyway.
 from io import BytesIO
 
 from core.api.body import Body, incomplete_error
-from core.db.statement import Statement
 from core.db.transactions import release_connection
 from core.failpoints import failpoint
 from distribution.models import Upload
@@ -20,13 +19,6 @@ from distribution.uploads.chunks import not_taken
 
 MAX_BYTES = 64 * 1024
 
-# The object that was named when the session was opened, if no request has claimed the session.
-_FIRST = Statement("""
-SELECT segment.key FROM distribution_segment segment
-JOIN distribution_upload upload ON upload.id = segment.upload_id
-WHERE upload.id = %s AND upload."offset" = 0 AND upload.lease IS NULL AND segment.size IS NULL
-""")
-
 
 def store(upload: Upload, body: Body, digest: Digest) -> Content | None:
     """Return the body as a durable object; None, with the body unread, when it has to be stored under a claim.
@@ -36,7 +28,7 @@ def store(upload: Upload, body: Body, digest: Digest) -> Content | None:
     """
     if body.length is None or body.length > MAX_BYTES or not blob_store().is_disk:
         return None
-    key = _FIRST.value(upload.pk)
+    key = upload.first_key
     if key is None:
         return None
     admission.check(upload, body.length, body.length)

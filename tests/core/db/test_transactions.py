@@ -152,7 +152,7 @@ def test_a_publication_that_the_database_refuses_can_be_tried_again_at_once(
 ) -> None:
     location = start(alice)
 
-    def fails(*args: Any) -> None:
+    def fails(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("gone")
 
     with monkeypatch.context() as patch:

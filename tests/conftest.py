@@ -148,7 +148,8 @@ def signing_keys() -> None:
 @pytest.fixture
 def cast(db: None, signing_keys: None) -> None:
     """Put the accounts and rules of the cast into the database."""
-    blob_store().prepare()
+    if not blob_store().is_prepared():
+        blob_store().prepare()
     for name, password in PASSWORDS.items():
         Account.objects.create(name=name, password=hashed(password))
     Rule.objects.create(subject_kind="account", subject="alice", name="alice/*", actions="*")

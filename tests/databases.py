@@ -4,7 +4,6 @@ import atexit
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
 from contextlib import suppress
@@ -13,6 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+
+from tests import preloaded
 
 MANAGE = Path(__file__).resolve().parents[1] / "manage.py"
 FILE = "registry.sqlite3"
@@ -56,7 +57,7 @@ def _template(server: str) -> str:
     atexit.register(drop_database, url, server)
     (folder / "config.yaml").write_text(f'database: {{url: "{url}"}}\n')
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "DJANGO_"))}
-    subprocess.run(
+    preloaded.run(
         [sys.executable, str(MANAGE), "migrate", "--skip-checks", "--verbosity=0"],
         # Its secret key and its signing keys stay in this folder: each server makes keys of its own.
         cwd=folder,

@@ -23,6 +23,7 @@ import bcrypt
 import psycopg
 import yaml
 
+from tests import preloaded
 from tests.databases import drop_database, empty_database, migrated_database
 from tests.ports import free_port
 
@@ -98,7 +99,7 @@ class Server:
         """Start gunicorn and return once it answers; raise AssertionError with its log when it does not."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.configuration()))
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = preloaded.Popen(
                 self.command(),
                 cwd=ROOT,
                 env=self.environment(),

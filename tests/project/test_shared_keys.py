@@ -1,6 +1,5 @@
 """Two servers on one PostgreSQL: with the same keys each accepts the tokens of the other, otherwise one is refused."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import preloaded
 from tests.clients.server import ROOT, Server
 from tests.databases import drop_database, migrated_database
 from tests.project.starting import start
@@ -48,8 +48,7 @@ class Replica(Server):
     def manage(self, *words: str) -> str:
         """Run `manage.py`."""
         command = [sys.executable, str(ROOT / "manage.py"), *words]
-        environment = self.environment()
-        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=120).stdout
+        return preloaded.run(command, env=self.environment(), check=True, timeout=120).stdout
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ TAGS = "/v2/alice/app/tags/list"
 class Replica(Server):
     """A server on a database that others use too."""
 
+    has_known_keys = False
+
     def __init__(self, folder: Path, database_url: str, **auth: str) -> None:
         """Keep its own files, if it has any, in `folder`."""
         folder.mkdir()

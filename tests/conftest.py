@@ -17,7 +17,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.hashers import stored_form
+from accounts import hashers
+from accounts.hashers import ImportedBCryptHasher, stored_form
 from accounts.models import Account
 from acl.models import Rule
 from distribution.storage.blob_store import blob_store
@@ -26,6 +27,10 @@ from tests.images import Image, push_image
 from tokens.keys import ring
 
 PASSWORDS = {"alice": "alice's password", "bob": "bob's password", "charlie": "charlie's password"}
+
+# A new password costs less, and a wrong name too: tests set and try many.
+REAL_ROUNDS, ImportedBCryptHasher.rounds = ImportedBCryptHasher.rounds, 4
+REAL_DECOY, hashers._DECOY = hashers._DECOY, hashers._DECOY.replace("$10$", "$04$")
 
 NOT_INSTALLED = "not installed"
 # Beginnings of paths: what has nothing to do with the database, or starts one of its own choice, runs on SQLite alone.

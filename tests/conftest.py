@@ -65,6 +65,7 @@ ON_ANY_DATABASE = (
     "startup/test_command_line.py",
     "supply",
     "test_container.py",
+    "test_preloaded.py",
     "test_upgrade.py",
     "tokens/test_scope.py",
 )

@@ -71,11 +71,12 @@ class Popen(subprocess.Popen[Any]):
             super()._execute_child(*arguments)  # type: ignore[misc]
             return
         asked = {
-            "command": command,
+            "command": [str(word) for word in command],
             "folder": str(folder or Path.cwd()),
             "environment": dict(os.environ if environment is None else environment),
             "is_in_new_session": is_in_new_session,
         }
+        # Of the pipes the ends that a child reads and writes; -1 means that it inherits what this process has.
         descriptors = [own if own != -1 else inherited for inherited, own in enumerate((pipes[0], pipes[3], pipes[5]))]
         with _lock:
             socket.send_fds(_door(), [json.dumps(asked).encode()], descriptors)

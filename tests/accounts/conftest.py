@@ -5,6 +5,8 @@ from collections.abc import Callable
 import bcrypt
 import pytest
 
+from accounts import hashers
+from tests.conftest import REAL_DECOY, REAL_ROUNDS
 from tests.process_memory import forget_logins
 
 
@@ -12,6 +14,13 @@ from tests.process_memory import forget_logins
 def _forgetful() -> None:
     """Start as a process that has just been started."""
     forget_logins()
+
+
+@pytest.fixture
+def real_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let passwords cost what they cost in a server."""
+    monkeypatch.setattr(hashers.ImportedBCryptHasher, "rounds", REAL_ROUNDS)
+    monkeypatch.setattr(hashers, "_DECOY", REAL_DECOY)
 
 
 @pytest.fixture

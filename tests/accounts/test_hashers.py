@@ -64,7 +64,7 @@ def test_72_bytes_are_taken(password: str) -> None:
     assert check_password(password, make_password(password))
 
 
-def test_a_new_password_has_cost_10() -> None:
+def test_a_new_password_has_cost_10(real_cost: None) -> None:
     assert make_password("secret").startswith("bcrypt$$2b$10$")
 
 

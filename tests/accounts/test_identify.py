@@ -104,7 +104,7 @@ def test_an_account_without_a_password_or_not_active_costs_one_bcrypt(checks: li
     assert len(checks) == 2
 
 
-def test_an_unknown_account_costs_what_a_new_password_costs(checks: list[bytes]) -> None:
+def test_an_unknown_account_costs_what_a_new_password_costs(checks: list[bytes], real_cost: None) -> None:
     account = Account.objects.get(name="alice")
     account.set_password("a new one")
     account.save()

@@ -199,7 +199,7 @@ def flooding(head: str) -> Callable[[Target, int], None]:
 
 
 FLOODS: dict[str, tuple[int, Callable[[Target, int], None]]] = {
-    "names": (120, flood_names),
+    "names": (90, flood_names),
     "tokens": (900, flooding("GET /v2/ HTTP/1.1\r\nAuthorization: Bearer NUMBER." + "x" * 7000)),
     "paths": (1500, flooding(f"GET /v2/NUMBER{'/a' * 1700}/tags/list HTTP/1.1")),
     "hosts": (900, flooding("GET /v2/ HTTP/1.1\r\nHost: NUMBER." + "x" * 7000)),

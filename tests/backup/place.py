@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from tests import preloaded
 from tests.clients.server import ROOT, Server
 from tests.faults.pusher import SHARED, Artifact, Pusher
 from tests.storages import objects_of
@@ -33,16 +34,13 @@ class Place(Server):
 
     def manage(self, *words: object, failpoints: str = "") -> subprocess.CompletedProcess[str]:
         """Run `manage.py` as an operator does; what it says comes in one."""
-        return subprocess.run(
+        return preloaded.run(
             [sys.executable, str(ROOT / "manage.py"), *map(str, words)],
             cwd=self.folder,
             env=self.environment() | {"REG_FAILPOINTS": failpoints},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             timeout=PATIENCE_SECONDS,
-            check=False,
         )
 
     def does(self, *words: object) -> str:

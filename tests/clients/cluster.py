@@ -1,7 +1,6 @@
 """Two replicas on one PostgreSQL and one storage, behind Traefik with the labels of docker-compose.cluster.yml."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 
 from registry_project import BASE_DIR
+from tests import preloaded
 from tests.clients.nginx import Proxied, make_certificate
 from tests.clients.server import ACCOUNTS, ROOT, hash_of, kill_group
 from tests.clients.traefik import traefik
@@ -61,9 +61,7 @@ class Replica(Proxied):
     def manage(self, *words: str) -> str:
         """Run `manage.py`, and return what it printed; AssertionError when it fails."""
         command = [sys.executable, str(ROOT / "manage.py"), *words]
-        done = subprocess.run(
-            command, env=self.environment(), cwd=self.folder, capture_output=True, text=True, timeout=300, check=False
-        )
+        done = preloaded.run(command, env=self.environment(), cwd=self.folder, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -23,9 +23,12 @@ import bcrypt
 import psycopg
 import yaml
 
+from core.private_files import make_private_folder
+from tests import preloaded
 from tests.databases import drop_database, empty_database, migrated_database
 from tests.ports import free_port
 from tests.storages import is_s3, objects_of, section
+from tokens.keys.signing_key import new_private_pem
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNTS = ("admin", "alice", "bob", "charlie", "developer")
@@ -48,6 +51,20 @@ def password_of(account: str) -> str:
 def hash_of(account: str) -> str:
     """Return the hash of its password, the same in each server of a run. The cost is 4, since a test logs in often."""
     return bcrypt.hashpw(password_of(account).encode(), bcrypt.gensalt(4)).decode()
+
+
+@cache
+def known_key(name: str) -> bytes:
+    """Return a private key for a file, the same in each server of a run."""
+    return new_private_pem()
+
+
+def put_known_keys(folder: Path) -> None:
+    """Make the folder of keys with the one that signs, and the one that signs next."""
+    make_private_folder(folder)
+    for name in ("registry.key", "registry.next.key"):
+        (folder / name).touch(0o600)
+        (folder / name).write_bytes(known_key(name))
 
 
 def basic(account: str) -> str:
@@ -87,6 +104,8 @@ class Server:
     is_migrated = True
     # Whether pulls are redirected to a storage that has URLs.
     redirects = False
+    # False where servers have to come to the same keys. Others get the same: a start spends a tenth on making some.
+    has_known_keys = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -100,8 +119,10 @@ class Server:
     def start(self) -> None:
         """Start gunicorn and return once it answers; raise AssertionError with its log when it does not."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.configuration()))
+        if self.is_migrated and self.has_known_keys and not self.data.exists():
+            put_known_keys(self.data / "keys")
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = preloaded.Popen(
                 self.command(),
                 cwd=ROOT,
                 env=self.environment(),

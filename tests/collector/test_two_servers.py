@@ -10,7 +10,7 @@ from tests.clients.server import Server
 from tests.collector.gunicorn_conf import __file__ as gunicorn_conf
 from tests.databases import drop_database
 
-INTERVALS = 3
+INTERVALS = 2
 WORKERS = 2
 
 

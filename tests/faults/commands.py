@@ -4,6 +4,7 @@ A process with everything loaded forks for each line on its standard input, `{"w
 and answers each with `{"status": 0, "output": ""}`; a status below zero is the signal that ended the command.
 """
 
+import gc
 import json
 import os
 import subprocess
@@ -49,9 +50,14 @@ class Commands:
 def main() -> None:
     """Answer line by line."""
     import django
+    from django.core.checks import run_checks
 
     os.environ["DJANGO_SETTINGS_MODULE"] = "registry_project.settings"
     django.setup()
+    # They load all that a command loads: the URLs, the admin, the backend of the database.
+    run_checks()
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         asked = json.loads(line)
         with tempfile.TemporaryFile("w+") as output:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 
+from tests import preloaded
 from tests.clients.server import ROOT, Server
 
 PATIENCE_SECONDS = 60.0
@@ -106,13 +107,10 @@ class Registry(Server):
 
     def manage(self, *words: str, failpoints: str = "", under: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` as an operator does, `under` another command, with `failpoints` in its environment."""
-        return subprocess.run(
+        return preloaded.run(
             [*under, sys.executable, str(ROOT / "manage.py"), *words],
             env=self.environment() | {"REG_FAILPOINTS": failpoints},
-            capture_output=True,
-            text=True,
             timeout=PATIENCE_SECONDS,
-            check=False,
         )
 
     def pass_time(self) -> None:

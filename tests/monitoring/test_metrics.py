@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from core.metrics.cells import FOLDER
 from core.metrics.families import families
 from monitoring.state import DESCRIBED
+from tests import preloaded
 from tests.clients.server import ROOT, basic, started
 from tests.images import digest_of, manifest
 from tests.monitoring.scrape import TOKEN, MonitoredServer, Scrape, open_files
@@ -216,7 +216,7 @@ def test_the_job_process_counts_for_its_server(tmp_path: Path) -> None:
     with started(server):
         environment = server.environment() | {FOLDER: str(server.metrics_folder())}
         command = [sys.executable, str(ROOT / "manage.py"), "runjobs", "--once"]
-        subprocess.run(command, env=environment, check=True, timeout=120, capture_output=True)
+        preloaded.run(command, env=environment, check=True, timeout=120)
 
         # The server may have run its own at the same time.
         after = server.scrape()

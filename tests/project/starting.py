@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import preloaded
 from tests.clients.server import ROOT, kill_group
 
 Finished = subprocess.CompletedProcess[str]
@@ -72,7 +73,7 @@ def begin(folder: Path, more: dict[str, str] | None = None) -> Iterator[subproce
     """Start a server in `folder` on a free port, without waiting for it; end it afterwards."""
     command = gunicorn(*ANY_PORT)
     with (folder / "stderr").open("a") as log:
-        process = subprocess.Popen(
+        process = preloaded.Popen(
             command,
             cwd=folder,
             env=environment(more),
@@ -104,13 +105,4 @@ def wait_for(process: subprocess.Popen[str], folder: Path) -> Running:
 
 
 def _finished(command: list[str], folder: Path, more: dict[str, str] | None, text: str = "") -> Finished:
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment(more),
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    return preloaded.run(command, cwd=folder, env=environment(more), text=text, timeout=PATIENCE_SECONDS)

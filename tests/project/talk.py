@@ -18,14 +18,15 @@ NOBODYS = "0"
 
 
 class SmallServer(Server):
-    """A server of one process with two threads, that waits for four slow clients besides."""
+    """A server of one process with two threads, that waits for four slow clients besides; no jobs beside it."""
 
     threads, max_slow_clients = 2, 4
 
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says."""
         small = {"workers": 1, "threads": self.threads, "max_slow_clients": self.max_slow_clients}
-        return super().configuration() | {"server": {"addr": self.host} | small}
+        server = {"addr": self.host} | small
+        return super().configuration() | {"server": server, "garbage_collector": {"enabled": False}}
 
 
 class Talk:

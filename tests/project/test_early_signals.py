@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from tests.project.held_up_workers import __file__ as held_up_workers
 from tests.project.starting import ANY_PORT, environment
 from tests.project.talk import until
@@ -19,7 +20,7 @@ def test_a_signal_between_the_fork_and_the_workers_handlers_is_not_lost(
 ) -> None:
     (tmp_path / "config.yaml").write_text("server: {workers: 2}\n")
     command = [sys.executable, "-m", "gunicorn", "-c", held_up_workers, *ANY_PORT]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment(database), stderr=subprocess.DEVNULL) as server:
+    with preloaded.Popen(command, cwd=tmp_path, env=environment(database), stderr=subprocess.DEVNULL) as server:
         try:
             until(lambda: all(is_written(tmp_path / f"forked.{age}") for age in (1, 2)))
             workers = [int((tmp_path / f"forked.{age}").read_text()) for age in (1, 2)]
@@ -35,7 +36,7 @@ def test_a_signal_between_the_fork_and_the_workers_handlers_is_not_lost(
 def test_a_reload_sent_to_every_process_at_that_moment_ends_no_worker(tmp_path: Path, database: dict[str, str]) -> None:
     (tmp_path / "config.yaml").write_text("server: {workers: 1}\n")
     command = [sys.executable, "-m", "gunicorn", "-c", held_up_workers, *ANY_PORT]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment(database), stderr=subprocess.DEVNULL) as server:
+    with preloaded.Popen(command, cwd=tmp_path, env=environment(database), stderr=subprocess.DEVNULL) as server:
         try:
             until(lambda: is_written(tmp_path / "forked.1"))
             worker = int((tmp_path / "forked.1").read_text())

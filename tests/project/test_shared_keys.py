@@ -1,6 +1,5 @@
 """Two servers on one PostgreSQL: with the same keys each accepts the tokens of the other, otherwise one is refused."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import preloaded
 from tests.clients.server import ROOT, Server
 from tests.databases import drop_database, migrated_database
 from tests.project.starting import start
@@ -19,6 +19,8 @@ TAGS = "/v2/alice/app/tags/list"
 
 class Replica(Server):
     """A server on a database that others use too."""
+
+    has_known_keys = False
 
     def __init__(self, folder: Path, database_url: str, **auth: str) -> None:
         """Keep its own files, if it has any, in `folder`."""
@@ -48,8 +50,7 @@ class Replica(Server):
     def manage(self, *words: str) -> str:
         """Run `manage.py`."""
         command = [sys.executable, str(ROOT / "manage.py"), *words]
-        environment = self.environment()
-        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=120).stdout
+        return preloaded.run(command, env=self.environment(), check=True, timeout=120).stdout
 
 
 @pytest.fixture

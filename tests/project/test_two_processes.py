@@ -5,7 +5,6 @@ Each process has answered the same request before, so what it remembers is what 
 
 import json
 import secrets
-import subprocess
 import sys
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from tests import preloaded
 from tests.clients.server import ROOT, RULES, Server, basic, password_of
 from tests.databases import drop_database
 from tests.images import digest_of, manifest
@@ -180,7 +180,7 @@ def test_a_key_that_is_rotated(twins: Twins) -> None:
     before = twins.other.token("alice")
 
     command = [sys.executable, str(ROOT / "manage.py"), "rotatekey"]
-    subprocess.run(command, env=twins.one.environment(), check=True, capture_output=True, timeout=60)
+    preloaded.run(command, env=twins.one.environment(), check=True, timeout=60)
 
     signed = [twin.token("bob") for twin in (twins.one, twins.other)]
     assert kid(signed[0]) == kid(signed[1]) != kid(before)

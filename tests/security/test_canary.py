@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import bcrypt
 import pytest
 
+from tests import preloaded
 from tests.clients.browser import Browser
 from tests.clients.server import ROOT, Answer, Server
 from tests.images import digest_of, manifest
@@ -63,7 +64,7 @@ class Canaries(Server):
     def run(self, *arguments: str) -> str:
         """Return what a command prints."""
         command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment(), capture_output=True, text=True, check=True)
+        done = preloaded.run(command, cwd=ROOT, env=self.environment(), check=True, timeout=120)
         return done.stdout + done.stderr
 
 

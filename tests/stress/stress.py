@@ -1,7 +1,6 @@
 """A run: a server, everybody at once, collectors between their feet, and what has to be so in the end."""
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 
+from tests import preloaded
 from tests.clients.server import ROOT, Server
 from tests.images import manifest
 from tests.stress import crowd, owners, passing, slow_and_quick
@@ -175,9 +175,7 @@ def compare_storage_with_rows(world: World) -> None:
 def manage(world: World, *words: str) -> None:
     """Run a command of manage.py; it has to end well."""
     command = [sys.executable, "manage.py", *words]
-    ended = subprocess.run(
-        command, cwd=ROOT, env=world.server.environment(), capture_output=True, text=True, check=False
-    )
+    ended = preloaded.run(command, cwd=ROOT, env=world.server.environment(), timeout=300)
     if ended.returncode:
         world.tally.fail(f"manage.py {' '.join(words)}: {ended.returncode}\n{ended.stdout}{ended.stderr}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from tests.clients.server import ROOT, Answer, started
 from tests.s3.refusing import refusing
 from tests.s3.registry import NAME, S3Registry, digest_of, pieces_of
@@ -282,7 +283,7 @@ def test_another_bucket_than_that_of_the_blobs_is_refused(seaweedfs: S3Server, t
 def fsck(registry: S3Registry, *options: str) -> subprocess.CompletedProcess[str]:
     """Check the registry with its present configuration."""
     command = [sys.executable, str(ROOT / "manage.py"), "fsck", *options]
-    return subprocess.run(command, env=registry.environment(), capture_output=True, text=True, check=False)
+    return preloaded.run(command, env=registry.environment(), timeout=120)
 
 
 def test_a_full_bucket_is_a_warning_and_pushes_are_503(seaweedfs: S3Server, tmp_path: Path) -> None:

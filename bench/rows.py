@@ -178,7 +178,7 @@ ROWS = (
     Row("image-push", _image_push, ratio=3),
     Row("push-chunked", _push_chunked, ratio=2.8, is_large=True),
     Row("push-length", _push_length, ratio=2.8, is_large=True),
-    Row("pull", _pull, ratio=2.8, is_large=True),
+    Row("pull", _pull, ratio=1.5, is_large=True),
     Row("tags", _tags, ratio=2.5, needs="tags"),
     Row("catalog", _catalog, ratio=14, needs="repositories"),
     Row("tokens", _tokens, rate=3000, has_peer=False),

@@ -56,7 +56,7 @@ def hash_of(account: str) -> str:
 @cache
 def known_key(name: str) -> bytes:
     """Return a private key for a file, the same in each server of a run."""
-    return new_private_pem()
+    return new_private_pem("ecdsa")
 
 
 def put_known_keys(folder: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from django.db import connections, transaction
 
-from core.db.statement import Statement
+from core.db.statement import Statement, database_of_thread
 
 IN_SQL = "(SELECT value FROM accounts_rightsepoch WHERE id = 1)"
 """The current version as an expression, for a statement that reads rows and tells which permissions they are of."""
@@ -30,8 +30,11 @@ def current() -> str:
     row = _READ.row()
     if row is None:
         raise MissingVersionError("accounts_rightsepoch is empty; run `manage.py migrate`")
-    _last_read = str(row[0])
-    return _last_read
+    version = str(row[0])
+    # A transaction may see its own, which others must not take for one of committed rows.
+    if not database_of_thread().in_atomic_block:
+        _last_read = version
+    return version
 
 
 def last_read() -> str:

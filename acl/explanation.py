@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from accounts.identity import Identity
-from acl.glob import ACCOUNT, compile_glob, literal_prefix
-from acl.rules import CompiledRules, IdentityRules, SubjectRule
+from acl.glob import ACCOUNT, literal_prefix
+from acl.rules import CompiledRules, IdentityRules, SubjectRule, matcher
 from core.api.notes import ANONYMOUS_NAME
 
 # The most rules of each kind that a person reads.
@@ -37,8 +37,13 @@ class Explanation:
         return "\n".join([f"{self.decision}: {heading}", *(f"  {rule}" for rule in self.rules)])
 
 
-def explain(rules: CompiledRules, identity: Identity, name: str, action: str) -> Explanation:
-    """Explain whether `identity` may do `action` on the repository `name`."""
+def explain(
+    rules: CompiledRules, identity: Identity, name: str, action: str, *, with_others: bool = True
+) -> Explanation:
+    """Explain whether `identity` may do `action` on the repository `name`.
+
+    Rules for others name accounts and groups: without `with_others` they do not come close.
+    """
     who = identity.name or ANONYMOUS_NAME
     own = rules.of(identity)
     allowing = [rule.text for rule in own.rules if action in rule.actions and rule.matches(name)]
@@ -46,7 +51,7 @@ def explain(rules: CompiledRules, identity: Identity, name: str, action: str) ->
         return Explanation(who, action, name, is_allowed=True, rules=tuple(allowing))
     near = [
         *islice(without_action(own, name, action), MAX_RULES),
-        *islice(_of_others(rules, identity, name, action), MAX_RULES),
+        *(islice(_of_others(rules, identity, name, action), MAX_RULES) if with_others else ()),
         *_with_other_name(own, name, action),
     ]
     return Explanation(who, action, name, is_allowed=False, rules=tuple(near))
@@ -72,14 +77,15 @@ def _of_others(rules: CompiledRules, identity: Identity, name: str, action: str)
 
 def _may_match(rule: SubjectRule, name: str) -> bool:
     """Tell whether a rule for somebody else matches `name`; one about `${account}` is for that account alone."""
-    return ACCOUNT not in rule.pattern and compile_glob(rule.pattern)(name)
+    return ACCOUNT not in rule.pattern and matcher(rule.pattern)(name)
 
 
 def _with_other_name(own: IdentityRules, name: str, action: str) -> list[str]:
     """Return sentences about the rules that allow the action, for the names most alike."""
     found = []
     for rule in own.rules:
-        common = len(os.path.commonpath([literal_prefix(rule.pattern), name]))
+        # A pattern may begin with /, by mistake, and a name never does.
+        common = len(os.path.commonpath([literal_prefix(rule.pattern).lstrip("/"), name]))
         if action in rule.actions and common:
             found.append((-common, f"{rule.text}, which does not match {name}"))
     return [text for _, text in sorted(found)[:MAX_RULES]]

@@ -32,9 +32,10 @@ def actions_on(identity: Identity, name: str, version: str) -> frozenset[str]:
     )
 
 
-def explain(identity: Identity, name: str, action: str, version: str) -> Explanation:
+def explain(identity: Identity, name: str, action: str, version: str, *, with_others: bool = True) -> Explanation:
     """Explain whether `identity` may do `action` on the repository `name` at `version`."""
-    return explanation.explain(_compiled.get(version, "", _compile), identity, name, action)
+    rules = _compiled.get(version, "", _compile)
+    return explanation.explain(rules, identity, name, action, with_others=with_others)
 
 
 def _compile() -> CompiledRules:

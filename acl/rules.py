@@ -67,7 +67,7 @@ class SubjectRule:
     text: str
 
 
-_matcher = lru_cache(maxsize=10_000)(compile_glob)
+matcher = lru_cache(maxsize=10_000)(compile_glob)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class CompiledRules:
             if ACCOUNT in pattern:
                 pattern, matches = for_account(pattern, identity.name), compile_glob(pattern, identity.name)
             else:
-                matches = _matcher(pattern)
+                matches = matcher(pattern)
             found.append(CompiledRule(pattern, matches, rule.actions, rule.text))
         return IdentityRules(tuple(found))
 

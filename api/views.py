@@ -74,7 +74,7 @@ class ExplainView(APIView):
             identity = ANONYMOUS
         if identity is None:
             raise NotFound(f"There is no active account {account!a}.")
-        found = grants.explain(identity, name, action, version)
+        found = grants.explain(identity, name, action, version, with_others=request.user.is_superuser)
         return Response({"allowed": found.is_allowed, "decision": found.decision, "rules": found.rules})
 
 

@@ -88,7 +88,9 @@ def constant(only: bool, expected: str) -> Value:
 
 def choice(*values: str) -> Value:
     """Return a converter that accepts one of `values`."""
-    return Value(text(" or ".join(values), "|".join(map(re.escape, values))).convert, {"enum": list(values)})
+    *others, last = values
+    expected = f"{', '.join(others)} or {last}"
+    return Value(text(expected, "|".join(map(re.escape, values))).convert, {"enum": list(values)})
 
 
 def items(item: Value, expected: str) -> Value:

@@ -26,7 +26,7 @@ from distribution.storage.stored_content import Content
 logger = logging.getLogger(__name__)
 
 # A 200 to HEAD promises that the row is sound, and that the storage had the whole object within this time. A GET opens
-# the object, so it notices at once what was lost since then; so does the next push of the blob (`mark_if_lost`).
+# the object, so it notices at once what was lost since then; so does a push that sends the blob (`mark_if_lost`).
 CONFIRMED_SECONDS = 60
 _confirmed: TTLCache[bool] = TTLCache(CONFIRMED_SECONDS)
 _LOST = "object of a blob %s"
@@ -63,12 +63,15 @@ _IS_LINKED = Statement("SELECT EXISTS (SELECT 1 FROM distribution_link WHERE blo
 _REMOVE = Statement("DELETE FROM distribution_blob WHERE id = %s")
 
 
-def find(name: RepositoryName, digest: Digest) -> FoundBlob:
-    """Return the blob, which then stays for half the grace period. Raises BLOB_UNKNOWN, UNAVAILABLE."""
+def find(name: RepositoryName, digest: Digest, *, is_asked: bool = False) -> FoundBlob:
+    """Return the blob, which then stays for half the grace period. Raises BLOB_UNKNOWN, UNAVAILABLE.
+
+    With `is_asked` the storage is, however recently it has confirmed the object.
+    """
     found = queries.blob(name, digest)
     if found is None:
         raise RegistryError(ErrorCode.BLOB_UNKNOWN, {"digest": str(digest)})
-    if loss := _recent_loss_of(found):
+    if loss := _loss_of(found) if is_asked else _recent_loss_of(found):
         # Refused: the client would not push the bytes again.
         raise _broken(found, loss)
     return found

@@ -4,6 +4,7 @@ Every verb that adds to a repository first locks its row, found by name: if the 
 nothing is found, and a new row is created.
 """
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
@@ -22,6 +23,8 @@ from distribution.models import Link, Manifest, Repository, Upload
 from distribution.protocol.pagination import Page
 
 BATCH = 1000
+# A search for a text that no name contains ends here.
+MAX_SEARCHED = 50_000
 
 _FIND = Statement("SELECT id, is_listed FROM distribution_repository WHERE name = %s FOR KEY SHARE")
 _INSERT = Statement("""
@@ -103,13 +106,14 @@ def _first_of(rows: QuerySet[Any]) -> Subquery:
 def catalog(limit: int, last: str, rules: IdentityRules, containing: str = "") -> Page:
     """Return up to `limit` names after `last`, in byte order, of repositories with a manifest that may be pulled.
 
-    Names that do not contain the text `containing` are left out.
+    Names that do not contain the text `containing` are left out; a search reads up to MAX_SEARCHED names of a range.
 
     Keyset pagination over the name ranges of the rules' patterns: the cost is that of the page, not of the table.
     """
     names: list[str] = []
     for wanted in rules.ranges("pull"):
-        visible = (name for name in _names(wanted, last, limit + 1, containing) if "pull" in rules.actions_on(name))
+        size = BATCH if containing else limit + 1
+        visible = (name for name in _names(wanted, last, size, containing) if "pull" in rules.actions_on(name))
         names += islice(visible, limit + 1 - len(names))
     return Page.of(names, limit)
 
@@ -119,10 +123,10 @@ def _names(wanted: NameRange, last: str, size: int, containing: str) -> Iterator
     rows = Repository.objects.filter(is_listed=True, name__gte=wanted.low).order_by("name")
     # `is_listed` says only that a manifest was put there once.
     rows = rows.filter(IsNull(_first_of(Manifest.objects.all()), False))
-    if containing:
-        rows = rows.filter(name__contains=containing)
     if wanted.high is not None:
         rows = rows.filter(name__lt=wanted.high)
-    while batch := list(rows.filter(name__gt=last).values_list("name", flat=True)[:size]):
-        yield from batch
+    read, most = 0, MAX_SEARCHED if containing else math.inf
+    while read < most and (batch := list(rows.filter(name__gt=last).values_list("name", flat=True)[:size])):
+        yield from (name for name in batch if containing in name)
+        read += len(batch)
         last, size = batch[-1], min(size * 2, BATCH)

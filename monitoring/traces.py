@@ -6,6 +6,7 @@ The variables of the SDK count too: OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMP
 """
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -49,9 +50,10 @@ class Traces:
         steps.keep()
 
     def close(self) -> None:
-        """Send what is queued."""
-        self._provider.force_flush(int(CLOSE_SECONDS * 1000))
-        self._provider.shutdown()
+        """Send what is queued, as far as it goes in CLOSE_SECONDS; the SDK has no limit of its own."""
+        sending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(CLOSE_SECONDS)
 
     def export(self, exchange: Exchange) -> None:
         """Export the span of an exchange, which ends now, with the steps of this thread as its children."""

@@ -48,7 +48,10 @@ class File:
         newest = _newest()
         if newest is None or newest.place == self.place or newest.fingerprint == self.fingerprint:
             return None
-        return newest if self._own(fingerprint=self.fingerprint) else None
+        own = self._own()
+        # A host that is not known may be an old container made anew: content that was imported before is not new.
+        known = own if own.exists() else ImportedFile.objects.all()
+        return newest if known.filter(fingerprint=self.fingerprint).exists() else None
 
     def record(self) -> ImportedFile | None:
         """Make this the newest file; return another one with other content, which was the newest."""
@@ -64,7 +67,7 @@ class File:
 
     def superseded(self, newer: ImportedFile) -> str:
         """Return a warning that the file is not imported, since `newer` was imported later."""
-        own = self._own().get()
+        own = self._own().first() or ImportedFile.objects.filter(fingerprint=self.fingerprint).latest("pk")
         return (
             f"users and rules are not imported from {described(own)}: the file has not changed since, and "
             f"{described(newer)} is newer. Make the files equal, or run `manage.py loadconfig` to import this one"

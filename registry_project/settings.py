@@ -107,7 +107,7 @@ def _database() -> dict[str, Any]:
         # Each thread keeps its connection.
         values |= {"ENGINE": "core.db.sqlite3", "CONN_MAX_AGE": None}
     else:
-        pool = {"min_size": 1, "max_size": max(8, _server.threads), "timeout": 20}
+        pool = {"min_size": 1, "max_size": max(8, _server.threads + 1), "timeout": 20}
         # Detect a lost server after half a minute; the kernel's default is a quarter of an hour.
         vanished = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
         # By this name `core.db.other_sessions` finds servers.
@@ -158,11 +158,14 @@ CSRF_TRUSTED_ORIGINS = _named
 SESSION_ENGINE = "accounts.sessions"
 # If the admin has its own address, its URL counts, otherwise that of the registry.
 _admin_is_https = (_admin.public_url or "").startswith("https:") if _admin.port else _is_https
+# The pages are at the registry's address; `admin_door` sets it for each of the two.
+PAGES_ARE_HTTPS = _is_https
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _admin_is_https
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_NAME = "registry_session"
-CSRF_COOKIE_NAME = "registry_csrf"
+# Not the names of versions whose cookies had the path /admin/: a logout would leave those.
+SESSION_COOKIE_NAME = "registry_login"
+CSRF_COOKIE_NAME = "registry_form"
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"

@@ -68,11 +68,11 @@ def json_line(exchange: Exchange) -> str:
     status, sent, is_aborted = exchange.outcome()
     now = time.time()
     aborted = ', "aborted": true' if is_aborted else ""
-    # A request id has no character to escape.
     return (
         f'{{"at": "{_iso(int(now))}.{int(now * 1000) % 1000:03d}Z", "level": "info", "logger": "access", '
         f'"message": "request", {target}, "status": {status or "null"}, "bytes": {sent}, '
-        f'"seconds": {time.monotonic() - exchange.began:.6f}, {client}, "request": "{exchange.request_id}"{aborted}}}'
+        f'"seconds": {time.monotonic() - exchange.began:.6f}, {client}, '
+        f'"request": {_json(exchange.request_id)}{aborted}}}'
     )
 
 

@@ -172,6 +172,8 @@ class RegistryResponse(Response):
             elif file is not None:
                 self._send_from(file.fileno(), self.response_length or 0)
             else:
+                if self.response_length not in (None, len(payload)):
+                    raise UnreadableFileError(f"a body of {len(payload)} bytes instead of {self.response_length}")
                 self._send(payload)
                 self.sent += len(payload)
             self.close()

@@ -40,6 +40,7 @@ def drain_at_sigterm(server: Arbiter, duration: timedelta) -> None:
         _draining[0] = 1
         logger.info("draining: /readyz answers 503 for %g s, then the server stops", duration.total_seconds())
         # In place of the watch of the configuration: this server imports nothing more.
+        server.handle_hup = lambda: None  # type: ignore[method-assign]
         server.handle_alrm = stop  # type: ignore[attr-defined]  # gunicorn looks for it by the name of the signal
         signal.signal(signal.SIGALRM, server.signal)
         signal.setitimer(signal.ITIMER_REAL, duration.total_seconds())

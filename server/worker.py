@@ -63,14 +63,15 @@ logger = logging.getLogger(__name__)
 class Worker(ThreadWorker):
     """The gthread worker with the registry's own pool and connections; README.md says why."""
 
+    trace: Callable[[Exchange], None] | None = None
+    """Exports the span of an exchange; None means that there are no traces."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tpool: Any
         self._settings = frozen(self.cfg)
         self._environ = dict(wsgi.base_environ(self.cfg))
         self._log_access = access_log(settings.REGISTRY.server.access_log)
-        self.trace: Callable[[Exchange], None] | None = None
-        """Exports the span of an exchange; None means that there are no traces."""
         self._request_ids: Iterator[str] = iter(())
         self._is_proxy = listed_in(settings.REGISTRY.server.trusted_proxies)
         limits = settings.REGISTRY.server.limits
@@ -211,7 +212,8 @@ class Worker(ThreadWorker):
         finally:
             exchange.count()
             if self.trace is not None:
-                self.trace(exchange)
+                with suppress(Exception):
+                    self.trace(exchange)
             if self._log_access is not None:
                 self._log_access(exchange)
         is_kept = is_kept and self._discard_body(conn)

@@ -87,7 +87,7 @@ def verify(token: str, version: str) -> Bearer:
         raise InvalidTokenError("the token is too long")
     keys, found = ring.current(), _bearers.get(token)
     if found is None or found.keys is not keys or found.bearer.version != version:
-        claims = _decode(token) if found is None else found.bearer.claims
+        claims = found.bearer.claims if found is not None and found.is_signed_by(keys) else _decode(token)
         found = _Verified(_bearer_of(claims, keys, version), keys)
         _bearers.put(token, found, weight=len(token) + _CLAIM_BYTES * (2 + len(claims.actions)))
     if found.bearer.claims.expires_at + LEEWAY_SECONDS <= time.time():
@@ -100,6 +100,12 @@ class _Verified(NamedTuple):
 
     bearer: Bearer
     keys: ring.KeyRing
+
+    def is_signed_by(self, keys: ring.KeyRing) -> bool:
+        """Return whether the key of the token is the same in another ring."""
+        one, other = self.keys.by_kid.get(self.bearer.claims.kid), keys.by_kid.get(self.bearer.claims.kid)
+        # The secret of HMAC has no JWK, and no thumbprint as its kid.
+        return one is not None and other is not None and (one.jwk or one.verifying) == (other.jwk or other.verifying)
 
 
 def _bearer_of(claims: Claims, keys: ring.KeyRing, version: str) -> Bearer:

@@ -18,10 +18,20 @@ MOST_COUNTED = 1000
 # Larger payloads, and indexes with more children, are not looked into for a list.
 MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_CHILDREN = 50
+# Blobs of all manifests of a page: more are not added up.
+MAX_USES = 50_000
 
 _TAGS = Statement("SELECT count(*) FROM (SELECT 1 FROM distribution_tag WHERE repository_id = %s LIMIT %s) found")
 _CHILDREN = Statement("""
 SELECT parent_id, count(*) FROM distribution_manifestchild WHERE parent_id = ANY(%s) GROUP BY parent_id
+""")
+_USES = Statement("""
+SELECT count(*) FROM (
+    SELECT 1 FROM (
+        SELECT id FROM distribution_manifest WHERE id = ANY(%s)
+        UNION ALL SELECT child_id FROM distribution_manifestchild WHERE parent_id = ANY(%s)
+    ) part JOIN distribution_manifestblob uses ON uses.manifest_id = part.id LIMIT %s
+) found
 """)
 _SIZES = Statement("""
 SELECT root, sum(size) FROM (
@@ -96,11 +106,13 @@ def tag_page(repository: int, after: str, containing: str) -> tuple[list[TagRow]
 def sizes_of(manifests: Sequence[int]) -> Mapping[int, int]:
     """Return the bytes of all blobs of these manifests and of their children, each blob once, by primary key.
 
-    An index with more than MAX_CHILDREN is missing.
+    An index with more than MAX_CHILDREN is missing, and all of them are if they have more than MAX_USES blobs.
     """
     crowded = {pk for pk, count in _CHILDREN.rows(list(manifests)) if count > MAX_CHILDREN}
     wanted = [pk for pk in manifests if pk not in crowded]
-    return {pk: int(size) for pk, size in _SIZES.rows(wanted, wanted)} if wanted else {}
+    if not wanted or _USES.value(wanted, wanted, MAX_USES + 1) > MAX_USES:
+        return {}
+    return {pk: int(size) for pk, size in _SIZES.rows(wanted, wanted)}
 
 
 def _platforms_of(indexes: Sequence[int]) -> Mapping[int, list[str]]:

@@ -12,7 +12,7 @@ from distribution.models import Blob, Manifest, Tag
 from distribution.protocol.spec import DOCKER_CONFIG, INDEX_TYPES, OCI_CONFIG
 from distribution.storage.blob_store import MissingObjectError, blob_store
 from distribution.storage.cloud import CloudError
-from web.contents import is_signature, platform_of
+from web.contents import MAX_PAYLOAD_BYTES, is_signature, platform_of
 from web.document import document_of, list_of, object_of, size_of, text_of
 
 # Lists of a page end here.
@@ -76,7 +76,8 @@ def image_of(row: Manifest) -> Image:
     document = document_of(bytes(row.payload))
     image = Image(row.digest, row.media_type, row.artifact_type, row.size, subject=row.subject or "")
     image.annotations = _pairs(document.get("annotations"))
-    image.raw = json.dumps(document, indent=2, ensure_ascii=False)
+    # Indented, deeply nested JSON takes sixty times its bytes.
+    image.raw = json.dumps(document, indent=2, ensure_ascii=False) if row.size <= MAX_PAYLOAD_BYTES else ""
     image.tags = list(Tag.objects.filter(manifest=row).order_by("name").values_list("name", flat=True)[:LISTED])
     image.referrers = list(_referrers(row))
     if image.is_index:

@@ -20,6 +20,7 @@ from core.db import ballast
 from core.db.ballast import database_file
 from core.sizes import size_text
 from distribution.storage.blob_store import blob_store
+from distribution.storage.local import unwritten
 
 logger = logging.getLogger(__name__)
 
@@ -92,9 +93,10 @@ def check_room(size: int) -> None:
     if found is None or not found.hard_mark:
         _unlooked.left = LOOK_BYTES
         return
-    if found.room < size:
+    room = found.room - unwritten()
+    if room < size:
         raise _refusal(found, found.hard_mark, "half of storage.min_free")
-    _unlooked.left = min(LOOK_BYTES, (found.room - size) // SHARE_OF_ROOM)
+    _unlooked.left = min(LOOK_BYTES, (room - size) // SHARE_OF_ROOM)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ import fcntl
 import mmap
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,12 +27,16 @@ PARTIAL = "partial-"
 CHUNK_BYTES = 1024 * 1024
 # Enough for a slow client and for a small blob: hundreds of clients need no megabyte each.
 FIRST_CHUNK_BYTES = 64 * 1024
-# The buffer grows for a client that fills it in this time.
+# The buffer grows for a client that sends as much in this time.
 FAST_SECONDS = 0.25
 # From buffers of CHUNK_BYTES on, an object bypasses the page cache (O_DIRECT), in pieces of this size: a new page of
 # cache costs as much as SHA-256 of its bytes, and would replace one that clients pull.
 DIRECT_BYTES = 2 * 1024 * 1024
 BLOCK_BYTES = 4096
+# Errors of the disk, not of direct I/O.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS)
+# By thread: what it has received, and so counted, and not written yet.
+_unwritten: dict[int, int] = {}
 
 
 class SyncError(OSError):
@@ -170,15 +175,54 @@ class DurableFileSystemStorage(FileSystemStorage):
 
 
 def _copy(content: Any, descriptor: int, at: int = 0) -> None:
-    """Write every byte of `content` at offset `at`, from the one buffer in which it was received and hashed."""
-    buffer, is_direct = memoryview(bytearray(FIRST_CHUNK_BYTES)), False
+    """Write every byte of `content` at offset `at`, from the one buffer in which it was received and hashed.
+
+    Bytes of a slow client are written as they come, those of a fast one in whole buffers.
+    """
+    buffer, received, is_direct = memoryview(bytearray(FIRST_CHUNK_BYTES)), 0, False
+    began = time.monotonic()
     while True:
-        began = time.monotonic()
-        size = _fill(buffer, content)
+        is_large = len(buffer) >= CHUNK_BYTES
+        if is_large:
+            # Ends at a block, where the next one can be direct.
+            size = _fill(buffer[: len(buffer) - at % BLOCK_BYTES], content, began + FAST_SECONDS)
+        else:
+            size = content.readinto(buffer)
+        if not size:
+            return
+        if not is_direct and is_large and not at % BLOCK_BYTES:
+            is_direct = _bypass_cache(descriptor, is_wanted=True)
+        is_direct = _write(descriptor, buffer[:size], is_direct=is_direct)
+        at += size
+        received += size
         is_fast = time.monotonic() - began < FAST_SECONDS
-        if is_direct and size % BLOCK_BYTES:
-            is_direct = not _bypass_cache(descriptor, is_wanted=False)
-        left = buffer[:size]
+        if is_large and not is_fast:
+            # A client that has become slow keeps no large buffer.
+            buffer = memoryview(bytearray(FIRST_CHUNK_BYTES))
+            is_direct = is_direct and not _bypass_cache(descriptor, is_wanted=False)
+        elif is_fast and received >= len(buffer) and len(buffer) < DIRECT_BYTES:
+            # Pages: direct I/O needs an aligned buffer.
+            buffer = memoryview(mmap.mmap(-1, 2 * len(buffer), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        if is_large or not is_fast or received >= len(buffer):
+            received, began = 0, time.monotonic()
+
+
+def _fill(buffer: memoryview, content: Any, until: float) -> int:
+    """Read until the buffer is full, the content ends or the time is over, and return the number of bytes."""
+    size, thread = 0, threading.get_ident()
+    while size < len(buffer) and (piece := content.readinto(buffer[size:])):
+        size += piece
+        _unwritten[thread] = size
+        if time.monotonic() >= until:
+            break
+    return size
+
+
+def _write(descriptor: int, left: memoryview, *, is_direct: bool) -> bool:
+    """Write all of `left`; return whether direct I/O, if it is on, still is."""
+    if is_direct and len(left) % BLOCK_BYTES:
+        is_direct = not _bypass_cache(descriptor, is_wanted=False)
+    try:
         while left:
             try:
                 # Blocks when too many dirty pages wait for the disk.
@@ -186,26 +230,21 @@ def _copy(content: Any, descriptor: int, at: int = 0) -> None:
                     failpoint("upload.write")
                     left = left[os.write(descriptor, left) :]
             except OSError as error:
-                # A part was written that is no multiple of blocks, or the blocks of this disk are larger.
-                if not is_direct or error.errno != errno.EINVAL:
+                # A part was written that is no multiple of blocks, the blocks of this disk are larger, or the file
+                # system takes the flag and refuses the write.
+                is_refused = is_direct and error.errno not in _OF_THE_DISK
+                if not (is_refused and _bypass_cache(descriptor, is_wanted=False)):
                     raise
-                is_direct = not _bypass_cache(descriptor, is_wanted=False)
+                is_direct = False
             failpoint("upload.after_write")
-        if size < len(buffer):
-            return
-        at += size
-        if is_fast and size < DIRECT_BYTES:
-            # Pages: direct I/O needs an aligned buffer.
-            buffer = memoryview(mmap.mmap(-1, 2 * size))
-            is_direct = 2 * size >= CHUNK_BYTES and not at % BLOCK_BYTES and _bypass_cache(descriptor, is_wanted=True)
+    finally:
+        _unwritten.pop(threading.get_ident(), None)
+    return is_direct
 
 
-def _fill(buffer: memoryview, content: Any) -> int:
-    """Read until the buffer is full or the content ends, and return the number of bytes."""
-    size = 0
-    while size < len(buffer) and (piece := content.readinto(buffer[size:])):
-        size += piece
-    return size
+def unwritten() -> int:
+    """Return the bytes that this process is about to write: the disk does not show them yet."""
+    return sum(list(_unwritten.values()))
 
 
 def _bypass_cache(descriptor: int, *, is_wanted: bool) -> bool:

@@ -101,7 +101,7 @@ class Heartbeat:
         with self._lock:
             claim.is_lost = False
             self._marks[claim] = object()
-            if self._thread is not None:
+            if self._thread is not None and self._thread.is_alive():
                 return
             thread = threading.Thread(target=self._work, name="heartbeat", daemon=True)
             # Without a thread the upload goes on, and another request may take it over.
@@ -144,7 +144,8 @@ def _renew(claims: list[Claim]) -> set[uuid.UUID]:
         report(error)
         return set(ids)
     finally:
-        connections.close_all()
+        with suppress(Exception):
+            connections.close_all()
 
 
 heartbeat = Heartbeat()

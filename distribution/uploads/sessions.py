@@ -216,7 +216,7 @@ def is_repeated_end(name: RepositoryName, body: Body, digest: Digest) -> bool:
     """
     if body.is_empty:
         return False
-    blobs.find(name, digest)
+    blobs.find(name, digest, is_asked=True)
     running = new_hash(digest.algorithm)
     return read_to_end(body, running) > 0 and not body.is_incomplete and running.hexdigest() == digest.encoded
 

@@ -37,6 +37,8 @@ class AdminDoorMiddleware:
         self._own_listener = admin_listener(self._admin)
         self._networks: tuple[Network, ...] = self._admin.allowed_networks
         self._is_allowed = listed_in(self._networks)
+        # Each of the two addresses may be https without the other.
+        self._is_https = (settings.PAGES_ARE_HTTPS, settings.SESSION_COOKIE_SECURE)
         self._urls: dict[tuple[bool, bool], Any] = {
             (True, True): None,
             (True, False): urls.ADMIN_ALONE,
@@ -54,7 +56,12 @@ class AdminDoorMiddleware:
         if is_registry_path(request.path_info):
             # The admin's own address, since `registry_first` answers at every other one.
             raise Http404
-        return self._get_response(request)
+        response: Any = self._get_response(request)
+        for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME):
+            if name in response.cookies:
+                response.cookies[name]["secure"] = self._is_https[is_own]
+        answer: HttpResponseBase = response
+        return answer
 
     def _is_open(self, request: HttpRequest, *, is_own: bool) -> bool:
         if not self._admin.is_enabled or is_own != (self._own_listener is not None):

@@ -22,7 +22,8 @@ REMEMBERED_BYTES = 4096
 # An origin-form target (RFC 9112, 3.2.1) without a fragment; `//` could begin an authority.
 _TARGET = re.compile(r"/(?:[!\"$-.0-~][!\"$-~]*)?")
 # No underscore: WSGI has one name for `A-B` and `A_B`.
-_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+MAX_NAME_CHARACTERS = 64
+_NAME = re.compile(r"[A-Za-z0-9-]+")
 # They frame a body, or may be sent once only.
 _LEFT_TO_GUNICORN = frozenset(("CONTENT-LENGTH", "TRANSFER-ENCODING", "TRAILER", "EXPECT", "CONTENT-TYPE"))
 _CONTROLS = {*range(0x20), 0x7F} - {*b"\r\n"}
@@ -95,8 +96,8 @@ def _headers_of(section: bytes, cfg: Any) -> Headers | None:
     headers = []
     for field in fields:
         name, colon, value = field.partition(":")
-        known = _known_name(name)
-        if known is None or not colon:
+        known = _known_name(name) if colon and len(name) <= MAX_NAME_CHARACTERS else None
+        if known is None:
             return None
         headers.append((known, value.strip(" ")))
     return tuple(headers) if _is_plain(headers) else None

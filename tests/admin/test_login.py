@@ -89,7 +89,7 @@ def test_a_login_without_the_csrf_token_is_refused(browser: Browser) -> None:
 def test_no_script_and_no_other_site_has_the_session(browser: Browser) -> None:
     browser.log_in("root", "the password of root")
 
-    cookie = browser.client.cookies["registry_session"]
+    cookie = browser.client.cookies["registry_login"]
 
     assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
 

@@ -20,7 +20,7 @@ from tests.images import Image
 from tests.read_only import read_only_database
 
 PASSWORD = "the password of root"
-COOKIE = "registry_session"
+COOKIE = "registry_login"
 OUTLIVED = (
     "You are signed out in this browser; the session could not be deleted: change the password to end copies of it."
 )

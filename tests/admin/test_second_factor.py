@@ -278,11 +278,11 @@ def test_wrong_recovery_codes_count_as_wrong_codes(browser: Browser, device: Dev
 
 
 def test_the_session_has_another_key_after_the_code(browser: Browser, device: Device) -> None:
-    before = browser.client.cookies["registry_session"].value
+    before = browser.client.cookies["registry_login"].value
 
     browser.submit(CODE_PAGE, code=device.code())
 
-    assert browser.client.cookies["registry_session"].value != before
+    assert browser.client.cookies["registry_login"].value != before
     assert not Session.objects.filter(pk=before).exists()
 
 

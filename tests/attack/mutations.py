@@ -41,7 +41,7 @@ def of_tokens() -> Iterator[Mutation]:
         yield Mutation(f"any {claim}", verify, '"verify_exp": False', option, module, f"opens_nothing and {select}")
     types = "if type(claims[name]) is not kind:"
     yield Mutation("claims of any type", verify, types, "if False:", module, "opens_nothing and exp")
-    late = "if claims.expires_at + LEEWAY_SECONDS <= time.time():"
+    late = "if found.bearer.claims.expires_at + LEEWAY_SECONDS <= time.time():"
     yield Mutation("expired tokens", verify, late, "if False:", module, "expired or (opens_nothing and exp)")
     yield Mutation("a time before 1970", verify, 'if claims["exp"] < 0:', "if False:", module, "opens_nothing and exp")
     password = "claims.credential != identity.credential_hash[:CREDENTIAL_CHARACTERS]"
@@ -151,15 +151,13 @@ def of_browsers() -> Iterator[Mutation]:
     yield Mutation("any host", "core/api/host.py", "if not is_served(text):", "if False:", module, "host_that_is_none")
     headers = '    "registry_project.middleware.browser_headers.browser_headers",\n'
     yield Mutation("scripts in the admin", settings, headers, "", module, "runs_no_script")
-    path = '= CSRF_COOKIE_PATH = "/admin/"'
-    yield Mutation("the cookie everywhere", settings, path, '= CSRF_COOKIE_PATH = "/"', module, "cookie")
     scripts = "SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True"
     yield Mutation("a cookie for scripts", settings, scripts, scripts.replace("True", "False"), module, "cookie")
 
 
 def of_the_wire() -> Iterator[Mutation]:
     """Yield the checks of requests, those of gunicorn by its own switches."""
-    module, connection = "test_wire", "server/connection.py"
+    module, connection, heads = "test_wire", "server/connection.py", "server/head/request.py"
     for what, select in (
         ("permit_obsolete_folding", "next"),
         ("strip_header_spaces", "colon"),
@@ -167,9 +165,9 @@ def of_the_wire() -> Iterator[Mutation]:
     ):
         changed = f'SimpleNamespace(**(values | {{"{what}": True}}),'
         yield Mutation(what, connection, "SimpleNamespace(**values,", changed, module, f"two_ways and {select}")
-    yield Mutation("no Host", connection, "        self._check_host()\n", "", module, "two_ways and Host")
+    yield Mutation("no Host", heads, "        self._check_host()\n", "", module, "two_ways and Host")
     codings = 'if len(codings) != 1 or codings[0].lower() != "chunked":'
-    yield Mutation("other codings", connection, codings, "if False:", module, "two_ways and then")
+    yield Mutation("other codings", heads, codings, "if False:", module, "two_ways and then")
     at_once = "is_continue_due, req._expected_100_continue = req._expected_100_continue, False"
     late = "is_continue_due = req._expected_100_continue"
     yield Mutation("100 Continue at once", "server/worker.py", at_once, late, module, "continued")

@@ -54,17 +54,17 @@ def hash_of(account: str) -> str:
 
 
 @cache
-def known_key(name: str) -> bytes:
+def known_key(name: str, signing_method: str) -> bytes:
     """Return a private key for a file, the same in each server of a run."""
-    return new_private_pem("ecdsa")
+    return new_private_pem(signing_method)
 
 
-def put_known_keys(folder: Path) -> None:
+def put_known_keys(folder: Path, signing_method: str) -> None:
     """Make the folder of keys with the one that signs, and the one that signs next."""
     make_private_folder(folder)
     for name in ("registry.key", "registry.next.key"):
         (folder / name).touch(0o600)
-        (folder / name).write_bytes(known_key(name))
+        (folder / name).write_bytes(known_key(name, signing_method))
 
 
 def basic(account: str) -> str:
@@ -118,9 +118,10 @@ class Server:
 
     def start(self) -> None:
         """Start gunicorn and return once it answers; raise AssertionError with its log when it does not."""
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.configuration()))
+        configuration: Any = self.configuration()
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(configuration))
         if self.is_migrated and self.has_known_keys and not self.data.exists():
-            put_known_keys(self.data / "keys")
+            put_known_keys(self.data / "keys", configuration.get("auth", {}).get("signing_method", "ecdsa"))
         with self.log_file.open("ab") as log:
             self.process = preloaded.Popen(
                 self.command(),

@@ -62,9 +62,9 @@ def test_a_page_of_the_admin_keeps_to_its_policy(path: str, words: str, server: 
     url = f"http://{server.host}/admin/{path}"
     browser = Browser(f"http://{server.host}")
     browser.log_in("admin")
-    (session,) = [cookie.value for cookie in browser.cookies if cookie.name == "registry_session"]
+    (session,) = [cookie.value for cookie in browser.cookies if cookie.name == "registry_login"]
     # A cookie is its host's at every port.
-    cookie = "" if path == "login/" else f"registry_session={session}; Path=/admin/"
+    cookie = "" if path == "login/" else f"registry_login={session}; Path=/admin/"
 
     with answering(302, {"Location": url, "Set-Cookie": cookie}) as start:
         page, violations = shown(start, tmp_path)

@@ -55,7 +55,7 @@ def test_an_administrator_logs_in_with_cookies_for_tls_only(browser: Browser) ->
     answer = browser.log_in("admin")
 
     assert b"Log out" in answer.body
-    assert {cookie.name for cookie in browser.cookies} == {"registry_session", "registry_csrf"}
+    assert {cookie.name for cookie in browser.cookies} == {"registry_login", "registry_form"}
     assert all(cookie.secure for cookie in browser.cookies)
 
 

@@ -201,7 +201,7 @@ def test_no_line_holds_a_secret(server: LoggingServer) -> None:
             refused.ask("GET", f"http://alice:{secret}@{server.host}/v2/", authorization)
         talk.ask("GET", f"//alice:{secret}@{server.host}/v2/", authorization)
         talk.ask("GET", f"/x//alice:{secret}@{server.host}/v2/", authorization)
-        talk.ask("GET", f"/admin/?token={secret}", f"Cookie: registry_session={secret}", f"Referer: http://x/{secret}")
+        talk.ask("GET", f"/admin/?token={secret}", f"Cookie: registry_login={secret}", f"Referer: http://x/{secret}")
         answer = talk.ask("POST", "/v2/token", f"Content-Length: {len(form)}", body=form)
         server.line_of(answer)
 

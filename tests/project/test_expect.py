@@ -110,7 +110,7 @@ def test_a_chunked_body_gets_100_continue_once(server: SmallServer) -> None:
     ("path", "lines", "body", "status"),
     [
         ("/v2/token", (), FORM, 200),
-        ("/admin/login/", (f"Cookie: registry_csrf={'a' * 32}",), b"csrfmiddlewaretoken=" + b"a" * 32, 200),
+        ("/admin/login/", (f"Cookie: registry_form={'a' * 32}",), b"csrfmiddlewaretoken=" + b"a" * 32, 200),
     ],
     ids=["token", "admin"],
 )

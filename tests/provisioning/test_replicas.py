@@ -117,13 +117,13 @@ def test_a_file_that_another_replica_took_over_is_newer_than_what_it_had_before(
     assert start("web3", users("ann")).replaced.startswith("web1:")
 
 
-def test_a_host_that_is_new_has_the_newest_file(start: Start) -> None:
+def test_new_content_of_a_host_that_is_new_is_the_newest(start: Start) -> None:
     start("web1", users("ann"))
     start("web2", users("ben"))
 
-    start("web3", users("ann"))
+    start("web3", users("eve"))
 
-    assert active() == {"ann"}
+    assert active() == {"eve"}
 
 
 def test_a_file_without_users_and_rules_is_nobody_s_competitor(start: Start) -> None:
@@ -182,3 +182,13 @@ def test_a_check_says_that_a_file_is_superseded(start: Start, tmp_path: Path, se
 
     assert "warning: users and rules are not imported from web1:" in said
     assert active() == {"ben"}
+
+
+def test_an_old_container_that_is_made_anew_imports_nothing(start: Start) -> None:
+    start("old-pod", users("ann", "mallory"))
+    start("new-pod", users("ann"))
+
+    again = start("old-pod-made-anew", users("ann", "mallory"))
+
+    assert active() == {"ann"}
+    assert "old-pod:" in again.superseded

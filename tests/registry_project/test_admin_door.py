@@ -19,7 +19,7 @@ from pytest_django import Settings
 from configuration.values import Admin, Configuration
 from startup import prepare
 from tests.clients.browser import Browser
-from tests.clients.server import Answer, Server, password_of, started
+from tests.clients.server import Answer, Server, started
 from tests.ports import free_port
 
 STYLES = "/static/unfold/css/styles.css"
@@ -92,13 +92,13 @@ def test_the_public_address_has_no_admin(apart: OneWorker, path: str) -> None:
     assert looks_missing(apart, path, {"Host": "registry.example.org"})
 
 
-def test_the_public_address_has_pages_that_do_not_lead_to_the_admin(apart: OneWorker) -> None:
-    browser = Browser(f"http://{apart.host}")
-    browser.submit("/login", {"username": "admin", "password": password_of("admin")})
+def test_the_public_address_has_pages_whose_cookies_are_for_https(apart: OneWorker, own_port: int) -> None:
+    """The URL of the registry is https, that of the admin is not."""
+    page, admin = apart.ask("/login"), apart.ask("/admin/login/", port=own_port)
 
-    page = browser.get("/").body
-    assert b">admin</a>" in page
-    assert b"/admin/" not in page
+    assert "; Secure" in page.headers["set-cookie"]
+    assert "; Secure" not in admin.headers["set-cookie"]
+    assert b"/admin/" not in page.body
     assert apart.ask("/static/web/registry.css").status == 200
 
 

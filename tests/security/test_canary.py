@@ -110,7 +110,7 @@ def use(server: Canaries) -> None:
     token = issued["token"]
     server.secrets |= {"token": token, "signature": token.rpartition(".")[2], "refresh": issued["refresh_token"]}
     key = (server.data / "keys" / "registry.key").read_text()
-    server.secrets["signing key"] = key.splitlines()[5]
+    server.secrets["signing key"] = key.splitlines()[2]
     server.secrets["SECRET_KEY"] = (server.data / "keys" / "secret.key").read_text().strip()
     bearer = f"Bearer {token}"
     for content in (b"{}", b"a layer"):
@@ -205,7 +205,7 @@ def break_and_ask(server: Canaries, breakage: str, repair: str) -> None:
         server.say("GET", f"/v2/token?{SCOPE}&offline_token=true", basic("admin", ADMIN_PASSWORD)),
         server.say("POST", "/v2/token", body=f"grant_type=refresh_token&refresh_token={refresh}".encode()),
         server.say("GET", "/api/v1/repositories", basic("admin", ADMIN_PASSWORD)),
-        server.say("GET", "/admin/", Cookie=f"registry_session={WRONG}"),
+        server.say("GET", "/admin/", Cookie=f"registry_login={WRONG}"),
     ]
     server.execute(repair)
     # One of them may have been answered with a token.

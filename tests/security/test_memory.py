@@ -76,7 +76,7 @@ KINDS: dict[str, Callable[[str], Sent]] = {
     "query": lambda n: ("GET", f"/v2/?{long(n, 7000)}", {}, None),
     "host": lambda n: ("GET", "/v2/", {"Host": long(n)}, None),
     "address": lambda n: ("GET", "/v2/", {"X-Forwarded-For": long(n), "Forwarded": f"for={long(n)}"}, None),
-    "session": lambda n: ("GET", "/admin/", {"Cookie": f"registry_session={long(n, 7900)}"}, None),
+    "session": lambda n: ("GET", "/admin/", {"Cookie": f"registry_login={long(n, 7900)}"}, None),
     "page": lambda n: ("GET", f"/admin/{long(n, 7000)}", {"Accept-Language": long(n), "User-Agent": long(n)}, None),
 }
 

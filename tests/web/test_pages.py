@@ -203,3 +203,35 @@ def test_no_page_is_kept_by_a_cache(path: str) -> None:
 @pytest.mark.parametrize("path", ["/", "/repositories/public/tool", "/repositories/public/tool/-/v1"])
 def test_a_page_is_read_only(path: str) -> None:
     assert Client().post(path).status_code == 405
+
+
+def test_half_a_surrogate_pair_breaks_no_page(alice: Caller) -> None:
+    digest = push_config(alice, "alice/app", "v1", {"os": "\ud800", "config": {"Labels": {"a": "\udfff"}}})
+    size = len(alice.get(f"/v2/alice/app/manifests/{digest}").content)
+    entry = {"mediaType": OCI_MANIFEST, "digest": digest, "size": size, "platform": {"os": "\ud800"}}
+    put_manifest(alice, "alice/app", "all", {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
+    browser = signed_in("alice")
+
+    for path in ("", "/-/all", "/-/v1"):
+        assert "alice/app" in text_of(browser, f"/repositories/alice/app{path}")
+
+
+def test_a_large_manifest_is_not_shown_as_json(alice: Caller) -> None:
+    push_config(alice, "alice/app", "v1", {}, annotations={"a": "x" * 70_000})
+
+    assert "too large to be shown as JSON" in text_of(signed_in("alice"), "/repositories/alice/app/-/v1")
+
+
+def test_more_blobs_than_a_page_adds_up_have_no_size(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    push_image(alice, "alice/app", "v1")
+    monkeypatch.setattr("web.contents.MAX_USES", 1)
+
+    assert "<dt>Size</dt><dd>—" in text_of(signed_in("alice"), "/repositories/alice/app/-/v1")
+
+
+def test_a_search_ends_at_its_bound(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    push_image(alice, "alice/app", "v1")
+    monkeypatch.setattr("distribution.repositories.MAX_SEARCHED", 0)
+
+    assert "No repository" in text_of(signed_in("alice"), "/?q=app")
+    assert "alice/app" in text_of(signed_in("alice"), "/")

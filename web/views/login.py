@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.auth import logout
 from django.contrib.auth.views import LoginView
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -19,7 +19,7 @@ from accounts.login.code_forms import CodeForm
 from accounts.login.forms import LoginForm
 from accounts.login.refusal import refused
 from accounts.login_log import log_login
-from web.views.page import page
+from web.views.page import needs_code, page
 from web.visitor import visitor_of
 
 
@@ -40,7 +40,8 @@ class LoginPage(LoginView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add what every page has."""
-        return {**super().get_context_data(**kwargs), "title": "Sign in", "visitor": visitor_of(self.request)}
+        common = {"title": "Sign in", "visitor": visitor_of(self.request), "needs_code": needs_code(self.request)}
+        return {**super().get_context_data(**kwargs), **common}
 
     def get_success_url(self) -> str:
         """Return the page of the code for an account with a second factor."""
@@ -58,12 +59,12 @@ def code(request: HttpRequest) -> HttpResponse:
     factor = second_factor.factor_of(request.user)
     following = _following(request)
     if factor is None or second_factor.is_passed(request):
-        return redirect(following)
+        return HttpResponseRedirect(following)
     form = CodeForm(factor, request, request.POST or None)
     if form.is_valid():
         second_factor.mark_verified(request, factor)
         log_login(request, factor.account.name, "page code")
-        return redirect(following)
+        return HttpResponseRedirect(following)
     return page(request, "code.html", "Second factor", visitor_of(request), form=form)
 
 
@@ -78,4 +79,4 @@ def _following(request: HttpRequest) -> str:
     """Return the page after the login; another site's is not taken."""
     wanted = request.POST.get("next", request.GET.get("next", ""))
     is_own = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if is_own else "web:repositories"
+    return wanted if is_own else reverse("web:repositories")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from accounts import second_factor
 from core.api.host import host_of
@@ -21,11 +21,17 @@ def page(request: HttpRequest, template: str, title: str, visitor: Visitor, **co
         "visitor": visitor,
         "host": host_of(request),
         "has_admin": request.META.get(ADMIN_IS_OPEN, False),
-        "needs_code": request.user.is_authenticated and not second_factor.is_passed(request),
+        "needs_code": needs_code(request),
     }
-    response = render(request, f"web/{template}", common | context)
+    # JSON of pushers may have lone surrogates, which no encoding has.
+    response = HttpResponse(render_to_string(f"web/{template}", common | context, request).encode("utf-8", "replace"))
     response.headers["Cache-Control"] = "private, no-store"
     return response
+
+
+def needs_code(request: HttpRequest) -> bool:
+    """Return whether the session has passed the password only, and its account has a second factor."""
+    return request.user.is_authenticated and not second_factor.is_passed(request)
 
 
 def searched(request: HttpRequest, key: str) -> str:

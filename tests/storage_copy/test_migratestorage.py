@@ -130,7 +130,7 @@ def test_a_server_refuses_an_unfinished_copy(source: MovingPlace, target: Folder
         source.switch(before)
 
     assert ended.returncode == 1
-    assert "storage: an unfinished copy of another storage; run `manage.py migratestorage` again" in ended.stderr
+    assert "storage: an unfinished copy of another storage; or pushes went on after it; run `manage.py migratestorage`" in ended.stderr
     assert "an unfinished copy" in checked
 
 

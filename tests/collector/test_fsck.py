@@ -89,10 +89,10 @@ def test_an_object_that_the_disk_cannot_read_is_found_and_the_check_goes_on(
     _path(image.config).write_bytes(b"x" * _path(image.config).stat().st_size)
     broken, open_at = Blob.objects.get(digest=image.layers[0]).key, BlobStore.open_at
 
-    def fail(store: BlobStore, key: str, offset: int = 0) -> IO[bytes]:
+    def fail(store: BlobStore, key: str, offset: int = 0, size: int | None = None) -> IO[bytes]:
         if key == broken:
             raise OSError(errno.EIO, "Input/output error")
-        return open_at(store, key, offset)
+        return open_at(store, key, offset, size)
 
     monkeypatch.setattr(BlobStore, "open_at", fail)
 

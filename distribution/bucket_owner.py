@@ -8,10 +8,12 @@ import io
 import uuid
 from contextlib import suppress
 
+from django.conf import settings
+
 from core.db.setup import where
 from core.start_error import StartError
 from distribution.models import RegistryId
-from distribution.storage.blob_store import BlobStore, CloudError, KeyTakenError, MissingObjectError
+from distribution.storage.blob_store import BlobStore, CloudError, KeyTakenError, MissingObjectError, blob_store
 from distribution.storage.cloud import FULL
 
 KEY = "registry-id"
@@ -19,8 +21,15 @@ KEY = "registry-id"
 _ANOTHER = (
     "storage: {bucket} belongs to another registry: its object {key} says {found}, the database {database} says {own}. "
     "Is database.url right, or with SQLite server.data_directory? In another folder a new database begins. Otherwise "
-    "name another bucket_name or location. To give the objects to this registry, delete that object."
+    "name another bucket_name or location. To give the objects to this registry, as after the restore of a backup that "
+    "is older than the id, delete that object."
 )
+
+
+def name() -> str:
+    """Return the registry's own bucket, with the location in it."""
+    options = settings.STORAGES["blobs"]["OPTIONS"]
+    return "/".join(filter(None, (str(options["bucket_name"]), str(options.get("location", "")).strip("/"))))
 
 
 def check(store: BlobStore, bucket: str) -> None:
@@ -42,7 +51,36 @@ def check(store: BlobStore, bucket: str) -> None:
                 return
         found = _owner(store)
     if found != own:
-        raise StartError(_ANOTHER.format(bucket=bucket, key=KEY, found=found, database=where(), own=own))
+        raise _another(bucket, found, own)
+
+
+def refuse_other() -> None:
+    """Raise StartError if the registry's own bucket has another owner: its objects are not this registry's to delete.
+
+    It only reads; a bucket without an owner passes. It raises CloudError too.
+    """
+    store = blob_store()
+    found = _owner(store) if store.is_cloud else None
+    if found is None:
+        return
+    row = RegistryId.objects.first()
+    if row is None or str(row.value) != found:
+        raise _another(name(), found, "nothing" if row is None else str(row.value))
+
+
+def renew(store: BlobStore) -> None:
+    """Give the registry a new id, and its new storage too: a server with the old bucket is refused from now on.
+
+    If it is killed in between, call it again, before `check`. It raises what `check` raises.
+    """
+    RegistryId.objects.update(value=uuid.uuid4())
+    if store.is_cloud:
+        store.delete(KEY)
+        check(store, name())
+
+
+def _another(bucket: str, found: str | None, own: str) -> StartError:
+    return StartError(_ANOTHER.format(bucket=bucket, key=KEY, found=found, database=where(), own=own))
 
 
 def _owner(store: BlobStore) -> str | None:

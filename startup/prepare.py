@@ -11,18 +11,21 @@ import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gunicorn.config import Config
 
 from configuration import Configuration, ConfigurationError, in_force
 from configuration.first_run import write_first
-from core.failpoints import FailpointError
+from core.failpoints import FailpointError, failpoint
 from core.private_files import KeyFileError
 from core.start_error import StartError
 from server import cpu_affinity, unsupported_settings
 from server import listener as listening
 from startup import folders
+
+if TYPE_CHECKING:
+    from distribution.storage.blob_store import BlobStore
 
 FIRST_CONFIGURATION = Path("config.yaml")
 
@@ -157,21 +160,17 @@ def _set_up_django() -> None:
 
 
 def _prepare_storage(*, has_blobs: bool) -> None:
-    from distribution.storage import copy_mark
+    from core.db import setup
+    from distribution import bucket_owner
     from distribution.storage.blob_store import blob_store
 
     try:
         store = blob_store()
         is_lost = has_blobs and not store.is_prepared()
         if not is_lost:
-            store.prepare()
-            if store.is_cloud:
-                _try_cloud()
-            else:
-                store.probe()
-            if copy_mark.read(store) is not None:
-                copy_mark.refuse_unfinished(store)
-                copy_mark.remove(store)
+            # Servers that start at once take a copy over one after the other.
+            with setup.prepared():
+                _take_over(store)
     except StartError:
         raise
     except Exception as error:
@@ -182,31 +181,39 @@ def _prepare_storage(*, has_blobs: bool) -> None:
         raise StartError(f"storage: {reason}; {remedy}") from error
     if is_lost:
         if store.is_cloud:
-            raise StartError(_NO_CLOUD_OBJECTS.format(folder=f"{_bucket()}/objects/"))
+            raise StartError(_NO_CLOUD_OBJECTS.format(folder=f"{bucket_owner.name()}/objects/"))
         raise StartError(_NO_OBJECTS.format(folder=in_force().storage.rootdirectory))
 
 
-def _bucket() -> str:
-    """Return the bucket and the location in it."""
-    options = in_force().storage.options
-    return "/".join(filter(None, (str(options["bucket_name"]), str(options.get("location", "")).strip("/"))))
-
-
-def _try_cloud() -> None:
-    """Write, read back and delete an object: each permission that a push needs. A full cloud still serves pulls."""
-    from core.db import setup
+def _take_over(store: "BlobStore") -> None:
+    """Try the storage, and make it the registry's own; another's is refused before anything is written there."""
     from distribution import bucket_owner
-    from distribution.storage.blob_store import blob_store
+    from distribution.storage import copy_mark
+
+    is_copy = copy_mark.refuse_unfinished(store)
+    store.prepare()
+    if store.is_cloud:
+        _try_cloud(store)
+    else:
+        store.probe()
+    if is_copy:
+        bucket_owner.renew(store)
+        failpoint("start.after_new_id")
+        copy_mark.remove(store)
+    elif store.is_cloud:
+        bucket_owner.check(store, bucket_owner.name())
+
+
+def _try_cloud(store: "BlobStore") -> None:
+    """Write, read back and delete an object: each permission that a push needs. A full cloud still serves pulls."""
     from distribution.storage.cloud import FULL, CloudError
 
     try:
-        blob_store().try_writing()
+        store.try_writing()
     except CloudError as error:
         if error.state != FULL:
             raise
         _say_error(f"warning: storage: {error}; pushes are refused")
-    with setup.prepared():
-        bucket_owner.check(blob_store(), _bucket())
 
 
 def _prepare_database() -> Contents:

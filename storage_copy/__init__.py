@@ -8,6 +8,7 @@
 
 A pass copies what the target lacks. It runs beside a server, which may delete objects meanwhile and take new ones; the
 next pass copies those. The copy is complete after a pass that had nothing to copy, with no server before and after it.
-Rows are only read, in short statements and without locks, so no push and no collection waits. The one write is that of
-a pass without a server: objects of the target that no row names any more are put into the trash.
+Rows are only read, in short statements and without locks, so no push and no collection waits. There are two writes:
+the id of a registry that had no bucket yet; and a pass without a server puts objects of the target that no row names
+any more into the trash.
 """

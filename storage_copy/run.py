@@ -31,6 +31,7 @@ def copy(target: Target, progress: Progress, find_server: Callable[[], str], wat
     failpoint("migratestorage.after_mark")
     watch = _keeping_free(target, watch)
     while True:
+        state = copy_mark.state()
         running = find_server()
         _Pass(target.store, progress, watch, is_quiet=not running).run(verifies=verifies)
         running = running or find_server()
@@ -41,7 +42,7 @@ def copy(target: Target, progress: Progress, find_server: Callable[[], str], wat
         # A server may have been started and stopped meanwhile: the last pass has nothing to copy.
         verifies = False
     failpoint("migratestorage.before_complete")
-    copy_mark.complete(target.store)
+    copy_mark.complete(target.store, state)
     return ""
 
 

@@ -8,7 +8,10 @@ from django.utils.module_loading import import_string
 
 from configuration import load
 from configuration.values import Storage
+from core.db import transactions
 from core.private_files import make_private_folder
+from distribution import bucket_owner
+from distribution.models import RegistryId
 from distribution.storage import copy_mark
 from distribution.storage.backends import backend_of
 from distribution.storage.blob_store import BlobStore, MissingObjectError, blob_store, new_probe
@@ -29,7 +32,7 @@ class Target:
     def open(self) -> None:
         """Check that the storage works, and is empty or an earlier copy of this registry; mark it.
 
-        Raises CopyError, and what the storage raises.
+        Raises CopyError, StartError for the bucket of another registry, and what the storage raises.
         """
         folder = self.store.folder()
         if folder is not None:
@@ -50,6 +53,10 @@ class Target:
         self.store.prepare()
         self.store.remove_partial()
         self.store.try_writing()
+        if self.store.is_cloud:
+            # A running server may write meanwhile.
+            transactions.run(RegistryId.objects.get_or_create, pk=1)
+            bucket_owner.check(self.store, self.where)
         copy_mark.reopen(self.store)
         if found is None:
             copy_mark.make(self.store)

@@ -16,6 +16,7 @@ from typing import IO
 from core.failpoints import failpoint
 from distribution.protocol.digest import RunningHash, new_hash
 from distribution.storage.blob_store import BlobStore, MissingObjectError
+from distribution.storage.circuit_breaker import OPEN_SECONDS
 from distribution.storage.cloud import FULL, CloudError, Piece
 from distribution.storage.local import CHUNK_BYTES
 from storage_copy.source import Item
@@ -119,31 +120,38 @@ class Transfer:
         return Outcome(item, self._fault(item, replaces=replaces))
 
     def _verified(self, item: Item) -> Outcome:
-        try:
-            running = new_hash(item.algorithm)
-            for piece in item.pieces:
-                with self._reader(self._target, item, piece, running) as reader:
-                    while reader.read(CHUNK_BYTES):
-                        pass
-        except SourceError as error:
-            return Outcome(item, self._fault(item, replaces=True), lost=str(error))
+        lost = self._retried(lambda _attempt: self._read_target(item))
+        if lost:
+            return Outcome(item, self._fault(item, replaces=True), lost=lost)
         return Outcome(item, is_copied=False)
 
     def _fault(self, item: Item, *, replaces: bool) -> str:
+        return self._retried(lambda attempt: self._copy_pieces(item, replaces=replaces or attempt > 1))
+
+    def _retried(self, task: Callable[[int], None]) -> str:
+        """Call `task` with the number of the attempt until a cloud answers; return the text of its SourceError."""
         for attempt in range(1, ATTEMPTS + 1):
             if self._stopped.is_set():
                 raise StoppedError
             try:
-                self._copy_pieces(item, replaces=replaces or attempt > 1)
+                task(attempt)
             except SourceError as error:
                 return str(error)
             except CloudError as error:
                 if attempt == ATTEMPTS or error.state in (FULL, "refused"):
                     raise
-                self._stopped.wait(attempt)
+                # Until the circuit breaker lets a request through again.
+                self._stopped.wait(attempt * (OPEN_SECONDS + 1 if error.state == "no answer" else 1))
             else:
                 return ""
         raise AssertionError("the last attempt returns or raises")
+
+    def _read_target(self, item: Item) -> None:
+        running = new_hash(item.algorithm)
+        for piece in item.pieces:
+            with self._reader(self._target, item, piece, running) as reader:
+                while reader.read(CHUNK_BYTES):
+                    pass
 
     def _moved(self, size: int) -> None:
         if self._stopped.is_set():

@@ -50,6 +50,7 @@ class CircuitBreaker:
         """Let each attempt of a client of botocore pass here, before it is sent and after it has ended."""
         client.meta.events.register("before-send.s3", self._before_send)
         client.meta.events.register("needs-retry.s3", self._after_attempt)
+        client.meta.events.register("after-call-error.s3", self._after_error)
 
     def _before_send(self, **_event: Any) -> None:
         self.admit()
@@ -57,6 +58,13 @@ class CircuitBreaker:
     def _after_attempt(self, caught_exception: Exception | None = None, **_event: Any) -> None:
         if not isinstance(caught_exception, NotSentError):
             self.settle(is_answered=not isinstance(caught_exception, NO_ANSWER))
+
+    def _after_error(self, exception: Exception, **_event: Any) -> None:
+        """Settle what has no `needs-retry`: an answer that botocore can't parse."""
+        with self._lock:
+            is_waiting = threading.get_ident() in self._waiting
+        if is_waiting:
+            self.settle(is_answered=not isinstance(exception, NO_ANSWER))
 
     def admit(self) -> None:
         """Let the calling thread send a request, which `settle` ends. Raises NotSentError."""

@@ -23,7 +23,7 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
 from core.metrics.catalog import DELETED_OBJECTS
-from distribution import deletion, repositories
+from distribution import bucket_owner, deletion, repositories
 from distribution.models import Repository, Trash, Upload
 from distribution.storage import trash
 from distribution.storage.blob_store import blob_store, check_storage
@@ -107,12 +107,13 @@ def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:
 
     A backup in progress still reads the objects of its snapshot. One that begins after the check needs none that is
     due: an object of its snapshot is put into the trash later than `now`. Raises what the storage raises when it does
-    not answer.
+    not answer, and StartError for the bucket of another registry.
     """
     if lease.is_taken(Job.BACKUP):
         return
-    # An unmounted storage lacks every object: none of them may count as deleted.
+    # An unmounted storage lacks every object, as another bucket does: none of them may count as deleted.
     check_storage()
+    bucket_owner.refuse_other()
     for page in by_age(due_trash(now), "delete_after"):
         for first in range(0, len(page), OBJECTS_AT_ONCE):
             started_at = time.monotonic()
@@ -121,8 +122,12 @@ def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:
 
 
 def abort_unfinished_writes(report: Report, throttle: Throttle) -> None:
-    """Abort writes to a cloud that began long ago: their process died, and their parts take space unseen."""
+    """Abort writes to a cloud that began long ago: their process died, and their parts take space unseen.
+
+    Raises StartError for the bucket of another registry.
+    """
     try:
+        bucket_owner.refuse_other()
         for write in sessions.abandoned_writes():
             write.abort()
             logger.info("unfinished write aborted", extra={"key": write.key, "begun_at": write.begun_at.isoformat()})

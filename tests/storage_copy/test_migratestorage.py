@@ -3,12 +3,16 @@
 import fcntl
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from core.failpoints import NAMES
 from distribution.storage.copy_mark import COPY
+from storage_copy.management.commands.migratestorage import COPY_LOCK
 from tests.faults.pusher import Artifact
 from tests.images import digest_of
 from tests.ports import free_port
@@ -130,8 +134,51 @@ def test_a_server_refuses_an_unfinished_copy(source: MovingPlace, target: Folder
         source.switch(before)
 
     assert ended.returncode == 1
-    assert "storage: an unfinished copy of another storage; run `manage.py migratestorage` again" in ended.stderr
+    assert "storage: an unfinished copy of another storage, or pushes went on after it; run `manage.py" in ended.stderr
     assert "an unfinished copy" in checked
+
+
+def test_a_server_refuses_the_copy_of_another_registry(source: MovingPlace, target: Folder) -> None:
+    copied(source, target)
+    give_away(target)
+    before = source.storage
+    source.switch(target.storage)
+    try:
+        ended = start(source.folder)
+    finally:
+        source.switch(before)
+
+    assert ended.returncode == 1
+    assert "storage: the copy of another registry, whose database was sqlite:///theirs; the database" in ended.stderr
+    assert (target.path / COPY).exists()
+
+
+def test_pushes_after_a_complete_copy_need_another_run(place: MovingPlace, target: Folder) -> None:
+    place.start()
+    alice = place.pusher()
+    place.end()
+    copied(place, target)
+    old = place.storage
+    place.start()
+    alice.upload_whole(b"late")
+    place.end()
+
+    place.switch(target.storage)
+    refused = start(place.folder)
+    place.switch(old)
+    said = copied(place, target)
+    place.switch(target.storage)
+    place.start()
+
+    assert (refused.returncode, "pushes went on after it" in refused.stderr) == (1, True)
+    assert "copied 1 object," in said
+    assert alice.send("GET", f"blobs/{digest_of(b'late')}").body == b"late"
+
+
+def give_away(target: Folder) -> None:
+    """Let the mark of the copy name another registry."""
+    mark = json.loads((target.path / COPY).read_text())
+    (target.path / COPY).write_text(json.dumps(mark | {"registry": "another", "database": "sqlite:///theirs"}))
 
 
 def test_an_object_with_other_bytes_is_named_and_not_copied(
@@ -240,8 +287,7 @@ def test_a_folder_with_objects_is_refused_and_stays(source: MovingPlace, target:
 
 def test_the_copy_of_another_registry_is_refused(source: MovingPlace, target: Folder) -> None:
     copied(source, target)
-    mark = json.loads((target.path / COPY).read_text())
-    (target.path / COPY).write_text(json.dumps(mark | {"registry": "another", "database": "sqlite:///theirs"}))
+    give_away(target)
 
     status, said = source.migrate(target.storage)
 
@@ -272,13 +318,23 @@ def test_a_missing_file_is_refused(source: MovingPlace, tmp_path: Path) -> None:
 
 
 def test_a_second_copy_at_once_is_refused(source: MovingPlace, target: Folder) -> None:
-    lock = source.folder / "own" / "migratestorage.lock"
-    with lock.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-
+    with locked(source):
         status, said = source.migrate(target.storage)
 
     assert (status, "another copy of this registry's storage is running" in said) == (3, True)
+
+
+@contextmanager
+def locked(place: MovingPlace) -> Iterator[None]:
+    """Lock as another copy does: on PostgreSQL it may run on any machine."""
+    if place.database_url.startswith("sqlite"):
+        with (place.folder / "own" / "migratestorage.lock").open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    else:
+        with psycopg.connect(place.database_url, autocommit=True) as session:
+            session.execute("SELECT pg_advisory_lock(%s)", [COPY_LOCK])
+            yield
 
 
 def test_a_storage_that_refuses_to_write_is_refused(source: MovingPlace) -> None:

@@ -94,6 +94,44 @@ def test_a_cloud_that_answers_late_is_asked_again(source: BlobStore, target: Fai
     assert read(target, blob.pieces[0].key) == b"bytes"
 
 
+@pytest.mark.parametrize(("state", "pauses"), [("busy", [1, 2]), ("no answer", [6, 12])])
+def test_a_cloud_that_gives_no_answer_is_asked_again_when_the_circuit_lets_it(
+    source: BlobStore, target: FailingStore, monkeypatch: pytest.MonkeyPatch, state: str, pauses: list[float]
+) -> None:
+    target.fault, target.failures = lambda: CloudError(state, "S3 is not there"), 2
+    waited: list[float] = []
+    blob = blob_in(source, b"bytes")
+    outcomes: list[Outcome] = []
+
+    with Transfer(source, target, outcomes.append, Progress().move, lambda: None) as transfer:
+        monkeypatch.setattr(transfer._stopped, "wait", waited.append)
+        transfer.copy(blob, replaces=False)
+        transfer.finish()
+
+    assert (waited, outcomes[0].fault) == (pauses, "")
+
+
+def test_a_cloud_that_answers_late_is_asked_again_when_it_is_verified(
+    source: BlobStore, target: FailingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = blob_in(source, b"bytes")
+    copied(source, target, blob)
+    real, faults = target.open_at, [CloudError("busy", "S3 answers that it is busy")]
+
+    def open_at(key: str, offset: int = 0, size: int | None = None) -> IO[bytes]:
+        if faults:
+            raise faults.pop()
+        return real(key, offset, size)
+
+    monkeypatch.setattr(target, "open_at", open_at)
+    outcomes: list[Outcome] = []
+    with Transfer(source, target, outcomes.append, Progress().move, lambda: None) as transfer:
+        transfer.verify(blob)
+        transfer.finish()
+
+    assert outcomes == [Outcome(blob, is_copied=False)]
+
+
 def test_a_full_cloud_is_not_asked_again(source: BlobStore, target: FailingStore) -> None:
     target.fault, target.failures = lambda: CloudError(FULL, "S3 has no space left"), 1
 

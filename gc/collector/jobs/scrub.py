@@ -18,6 +18,7 @@ from collector.jobs import queue
 from collector.models import Scrub
 from collector.throttle import StopError
 from core.db import clock, transactions
+from distribution import bucket_owner
 from distribution.blobs import mark_corrupt
 from distribution.models import Blob
 from distribution.storage.blob_store import check_storage
@@ -59,12 +60,13 @@ def run_slice(watch: Callable[[], None]) -> bool:
     A run requested meanwhile comes before the next blob.
 
     `watch` is called after each chunk; what it raises ends the slice, and the blob is read again. Raises what the
-    storage raises when it does not answer at all.
+    storage raises when it does not answer at all, and StartError for the bucket of another registry.
     """
     period, now = settings.REGISTRY.storage.scrub, clock.now()
     if period is None:
         return True
     check_storage()
+    bucket_owner.refuse_other()
     begun = {"reached_at": now, "began_at": now}
     row, _ = transactions.run(Scrub.objects.get_or_create, pk=1, defaults=begun)
     is_well, ends_at = True, time.monotonic() + SLICE_SECONDS

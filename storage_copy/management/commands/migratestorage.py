@@ -5,19 +5,20 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from collector.jobs.shutdown import Stopper, stopped_by_signal
 from collector.throttle import StopError
 from configuration import ConfigurationError
 from core import progress as terminal
 from core.db import other_sessions
+from core.db.setup import where
 from core.lock_file import open_lock_file
 from core.sizes import counted, size_text
 from core.start_error import StartError
@@ -30,6 +31,8 @@ from storage_copy.run import copy
 from storage_copy.target import Target
 
 LOCK = "migratestorage.lock"
+# The letters "copy", beside core.db.setup.START_LOCK.
+COPY_LOCK = 0x636F7079
 STILL_SERVING = 4
 _SHOWN = 100
 
@@ -108,14 +111,33 @@ class Command(BaseCommand):
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    """Keep other copies of this registry out. Raises InUseError, OSError."""
+    """Keep other copies of this registry out. Raises InUseError, OSError, DatabaseError."""
+    with _file_lock() if connection.vendor == "sqlite" else _advisory_lock():
+        yield
+
+
+@contextmanager
+def _advisory_lock() -> Iterator[None]:
+    # A session of its own, from any machine: a transaction that is repeated may close the other one.
+    session = connection.copy()
+    session.settings_dict["OPTIONS"].pop("pool", None)
+    with closing(session), session.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [COPY_LOCK])
+        if cursor.fetchone() != (True,):
+            raise InUseError(f"{where()}: another copy of this registry's storage is running")
+        yield
+
+
+@contextmanager
+def _file_lock() -> Iterator[None]:
     path = settings.REGISTRY.server.data_directory / LOCK
     file = open_lock_file(path)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InUseError(f"{path}: another copy of this registry's storage is running") from error
         yield
-    except BlockingIOError as error:
-        raise InUseError(f"{path}: another copy of this registry's storage is running") from error
     finally:
         os.close(file)
 

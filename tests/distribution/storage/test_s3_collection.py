@@ -1,6 +1,7 @@
 """Unfinished writes to S3 are found by fsck and aborted by the collector, once they are old."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,10 +10,14 @@ from pytest_django import Settings
 
 from collector import expiry
 from collector.fsck import uploads
+from collector.jobs import scrub
 from collector.report import Report
 from collector.throttle import Throttle
-from distribution.models import Repository, Segment, Upload
-from distribution.storage.blob_store import new_key
+from core.db import clock
+from core.start_error import StartError
+from distribution import bucket_owner
+from distribution.models import Repository, Segment, Trash, Upload
+from distribution.storage.blob_store import blob_store, new_key
 from distribution.uploads import sessions
 from tests.s3.servers import S3Server
 
@@ -69,6 +74,42 @@ def test_fsck_names_an_old_write_and_repairs_it(seaweedfs: S3Server, bucket: str
     problem.repair()
 
     assert seaweedfs.unfinished(bucket) == []
+
+
+@pytest.mark.usefixtures("_a_day_later")
+def test_nothing_is_deleted_in_the_bucket_of_another_registry(
+    seaweedfs: S3Server, bucket: str, settings: Settings
+) -> None:
+    key = new_key()
+    seaweedfs.client.put_object(Bucket=bucket, Key=key, Body=b"theirs")
+    seaweedfs.client.put_object(Bucket=bucket, Key="registry-id", Body=str(uuid.uuid4()).encode())
+    Trash.objects.create(key=key, delete_after=Now())
+    storage = replace(settings.REGISTRY.storage, scrub=timedelta(hours=1))
+    settings.REGISTRY = replace(settings.REGISTRY, storage=storage)
+    jobs = (
+        lambda: expiry.empty_trash(clock.now(), Report(), Throttle()),
+        lambda: expiry.abort_unfinished_writes(Report(), Throttle()),
+        lambda: scrub.run_slice(lambda: None),
+    )
+
+    for job in jobs:
+        with pytest.raises(StartError, match=f"{bucket} belongs to another registry"):
+            job()
+
+    assert key in seaweedfs.keys(bucket)
+    assert len(seaweedfs.unfinished(bucket)) == 1
+
+
+@pytest.mark.usefixtures("_a_day_later")
+def test_objects_are_deleted_in_the_bucket_of_the_registry(seaweedfs: S3Server, bucket: str) -> None:
+    key = new_key()
+    seaweedfs.client.put_object(Bucket=bucket, Key=key, Body=b"ours")
+    bucket_owner.check(blob_store(), bucket)
+    Trash.objects.create(key=key, delete_after=Now())
+
+    expiry.empty_trash(clock.now(), Report(), Throttle())
+
+    assert seaweedfs.keys(bucket) == {"registry-id"}
 
 
 def test_a_collection_goes_on_when_s3_refuses_the_list(bucket: str, settings: Settings) -> None:

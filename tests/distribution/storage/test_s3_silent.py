@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from distribution.storage import circuit_breaker, s3
 from distribution.storage.circuit_breaker import FAILURES, CircuitBreaker, NotSentError
@@ -16,7 +17,7 @@ from distribution.storage.cloud import CloudError
 from distribution.storage.s3 import RegistryS3Storage
 from tests.clients.server import kill_group, started
 from tests.s3.registry import NAME, S3Registry, digest_of
-from tests.s3.servers import S3Server
+from tests.s3.servers import S3Server, client_of
 from tests.s3.silent import SilentLine, silent_line
 
 LAYER = b"a layer that nobody can store"
@@ -121,6 +122,19 @@ def test_more_requests_than_may_wait_are_not_sent(breaker: CircuitBreaker) -> No
         with pytest.raises(NotSentError, match="3 requests wait"):
             breaker.admit()
         let_go.set()
+    breaker.admit()
+
+
+def test_an_answer_that_can_not_be_parsed_ends_its_request(clock: Clock) -> None:
+    breaker, client = CircuitBreaker(1, clock), client_of("http://127.0.0.1:1")
+    breaker.watch(client)
+    answer = AWSResponse("", 200, {"content-length": "many"}, None)
+    answer._content = b""
+    client.meta.events.register("before-send.s3", lambda **_event: answer)
+
+    with pytest.raises(ValueError, match="many"):
+        client.head_object(Bucket="any", Key="any")
+
     breaker.admit()
 
 

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import IntegrityError, connection
 
 from collector import fsck
+from distribution import bucket_owner
 from distribution.models import Blob
 from distribution.storage import copy_mark
 from distribution.storage.blob_store import blob_store, check_storage
@@ -57,6 +58,7 @@ class Command(BaseCommand):
 def _refuse_other_storage() -> None:
     """Raise CommandError for a storage that is not the one of the database: every blob would look lost."""
     store = blob_store()
+    bucket_owner.refuse_other()
     copy_mark.refuse_unfinished(store)
     if store.is_prepared() or (store.is_cloud and not Blob.objects.exists()):
         return

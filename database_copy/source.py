@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from core.db.other_sessions import FileInUseError, alone_in
 from database_copy.errors import CopyError, InUseError
 from database_copy.tables import Table
 
@@ -49,25 +50,15 @@ class Source:
 
 @contextmanager
 def locked(path: Path) -> Iterator[Source]:
-    """Open the database at `path` exclusively. Raises CopyError, InUseError, sqlite3.Error.
-
-    With the exclusive locking mode SQLite refuses the first read while another process has the file open, and other
-    processes are refused until the end.
-    """
+    """Open the database at `path`, alone. Raises CopyError, InUseError, sqlite3.Error."""
     if not path.exists():
         raise CopyError(f"{path}: no such database; there is nothing to copy")
-    uri = f"{path.absolute().as_uri()}?mode=rw"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_WAIT_SECONDS)) as connection:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        try:
-            connection.execute("BEGIN")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise
-            raise InUseError(
-                f"{path}: a server or command is using this database; stop it, so that nothing is pushed meanwhile"
-            ) from error
-        # The connection refuses to write from here on.
-        connection.execute("PRAGMA query_only = ON")
-        yield Source(path, connection)
+    try:
+        with alone_in(path, _WAIT_SECONDS) as connection:
+            # The connection refuses to write from here on.
+            connection.execute("PRAGMA query_only = ON")
+            yield Source(path, connection)
+    except FileInUseError as error:
+        raise InUseError(
+            f"{path}: a server or command is using this database; stop it, so that nothing is pushed meanwhile"
+        ) from error

@@ -3,7 +3,8 @@
 import secrets
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from django.db import connection, connections
@@ -22,18 +23,34 @@ ORDER BY backend_start LIMIT 1
 """
 
 
+class FileInUseError(Exception):
+    """Another process has the SQLite database open."""
+
+
 def find() -> str:
     """Return who else uses the database, as far as this can be told; empty means nobody."""
     return _of_sqlite() if connection.vendor == "sqlite" else _of_postgresql()
 
 
 def _of_sqlite() -> str:
-    """Ask for an exclusive lock: SQLite refuses it while another process has the file open."""
     # This process's own connections would be in the way.
     connections.close_all()
     path = Path(connection.settings_dict["NAME"]).absolute()
-    uri = f"{path.as_uri()}?mode=rw"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_WAIT_SECONDS)) as database:
+    try:
+        with alone_in(path, _WAIT_SECONDS):
+            return ""
+    except FileInUseError:
+        return f"a process has {path} open"
+
+
+@contextmanager
+def alone_in(path: Path, patience: float) -> Iterator[sqlite3.Connection]:
+    """Open a SQLite database exclusively: in this mode the first read fails while another process has the file open.
+
+    Other processes are refused until the end. Raises FileInUseError after `patience` seconds, sqlite3.Error.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=patience)) as database:
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         try:
             database.execute("BEGIN")
@@ -41,8 +58,8 @@ def _of_sqlite() -> str:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise
-            return f"a process has {path} open"
-    return ""
+            raise FileInUseError from error
+        yield database
 
 
 def _of_postgresql() -> str:

@@ -90,7 +90,7 @@ NAMES = {
     "migratestorage.after_mark": "the target is marked as an unfinished copy, and has no new objects",
     "migratestorage.after_object": "an object is in the target, more may be missing",
     "migratestorage.before_complete": "all objects are in the target, which is still marked as unfinished",
-    "start.after_new_id": "the registry and the copy have a new id, the copy is still marked as one",
+    "start.after_new_id": "the registry has a new id, the copy that it starts on has not",
     "backup.after_manifest": "the backup is valid, objects that only the previous one names still exist",
 }
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from django.conf import settings
 
 from core.db.setup import where
+from core.failpoints import failpoint
 from core.start_error import StartError
 from distribution.models import RegistryId
 from distribution.storage.blob_store import BlobStore, CloudError, KeyTakenError, MissingObjectError, blob_store
@@ -74,6 +75,7 @@ def renew(store: BlobStore) -> None:
     If it is killed in between, call it again, before `check`. It raises what `check` raises.
     """
     RegistryId.objects.update(value=uuid.uuid4())
+    failpoint("start.after_new_id")
     if store.is_cloud:
         store.delete(KEY)
         check(store, name())

@@ -17,7 +17,7 @@ from gunicorn.config import Config
 
 from configuration import Configuration, ConfigurationError, in_force
 from configuration.first_run import write_first
-from core.failpoints import FailpointError, failpoint
+from core.failpoints import FailpointError
 from core.private_files import KeyFileError
 from core.start_error import StartError
 from server import cpu_affinity, unsupported_settings
@@ -198,7 +198,6 @@ def _take_over(store: "BlobStore") -> None:
         store.probe()
     if is_copy:
         bucket_owner.renew(store)
-        failpoint("start.after_new_id")
         copy_mark.remove(store)
     elif store.is_cloud:
         bucket_owner.check(store, bucket_owner.name())

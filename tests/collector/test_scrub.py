@@ -112,10 +112,10 @@ def break_disk(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     broken = Blob.objects.order_by("pk")[0].key
     open_at = BlobStore.open_at
 
-    def fail(store: BlobStore, key: str, offset: int = 0) -> Any:
+    def fail(store: BlobStore, key: str, offset: int = 0, size: int | None = None) -> Any:
         if key == broken:
             raise error
-        return open_at(store, key, offset)
+        return open_at(store, key, offset, size)
 
     monkeypatch.setattr(BlobStore, "open_at", fail)
 

@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATABASE ?= sqlite
 STORAGE ?= filesystem
-# Processes that share the tests, one more than two cores: much of a test is waiting, for a server or for time to pass.
-PROCESSES ?= 3
+# Processes that share the tests, two for each of two cores: much of a test is waiting, for a server or for time to pass.
+PROCESSES ?= 4
 SIDE_BY_SIDE = --numprocesses=$(PROCESSES) --dist=worksteal
 # Bytecode is kept, whatever the environment says: the tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE

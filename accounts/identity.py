@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
+from core.api.notes import ANONYMOUS_NAME
 from core.caches import VersionedCache
 
 
@@ -33,6 +34,12 @@ _identities: VersionedCache[Identity | None] = VersionedCache(name="identities")
 def identity_of(name: str, version: str) -> Identity | None:
     """Return the active account `name` at `version`, None when it is missing; ANONYMOUS for the empty name."""
     return ANONYMOUS if not name else _identities.get(version, name, lambda: _read(name))
+
+
+def identity_named(name: str, version: str) -> Identity | None:
+    """Return the same as `identity_of`, and ANONYMOUS for ANONYMOUS_NAME too, unless an account has that name."""
+    identity = identity_of(name, version) if name else None
+    return ANONYMOUS if identity is None and name == ANONYMOUS_NAME else identity
 
 
 def _read(name: str) -> Identity | None:

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import permissions_version
-from accounts.identity import ANONYMOUS, Identity, identity_of
+from accounts.identity import Identity, identity_named
 from acl import grants
 from acl.actions import CONCRETE
 from acl.names import InvalidNameError, parse_name
@@ -69,9 +69,7 @@ class ExplainView(APIView):
         if account not in (own.name, ANONYMOUS_NAME) and not request.user.is_superuser:
             raise PermissionDenied("Only an administrator may ask about another account.")
         version = permissions_version.current()
-        identity = identity_of(account, version) if account else None
-        if identity is None and account == ANONYMOUS_NAME:
-            identity = ANONYMOUS
+        identity = identity_named(account, version)
         if identity is None:
             raise NotFound(f"There is no active account {account!a}.")
         found = grants.explain(identity, name, action, version, with_others=request.user.is_superuser)

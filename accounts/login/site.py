@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
-from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -21,6 +21,7 @@ from unfold.sites import UnfoldAdminSite
 from accounts import second_factor
 from accounts.authentication import BusyError, TooManyFailuresError
 from accounts.login.code_forms import CodeForm, FirstCodeForm
+from accounts.login.following import following
 from accounts.login.forms import OwnPasswordForm
 from accounts.login.refusal import refused
 from accounts.login_log import log_event, log_login
@@ -147,7 +148,4 @@ def _redirect(name: str, request: HttpRequest) -> HttpResponseRedirect:
 
 
 def _following(request: HttpRequest) -> str:
-    """Return the requested page if it belongs to this site, otherwise the index."""
-    asked = request.GET.get(REDIRECT_FIELD_NAME, "")
-    is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, require_https=request.is_secure())
-    return asked if is_ours else reverse("admin:index")
+    return following(request, reverse("admin:index"))

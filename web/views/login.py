@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
-from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import second_factor
 from accounts.authentication import BusyError, TooManyFailuresError
 from accounts.login.code_forms import CodeForm
+from accounts.login.following import following
 from accounts.login.forms import LoginForm
 from accounts.login.refusal import refused
 from accounts.login_log import log_login
@@ -45,10 +46,10 @@ class LoginPage(LoginView):
 
     def get_success_url(self) -> str:
         """Return the page of the code for an account with a second factor."""
-        following = super().get_success_url()
+        goes_to = super().get_success_url()
         if second_factor.is_passed(self.request):
-            return following
-        return f"{reverse('web:code')}?{urlencode({'next': following})}"
+            return goes_to
+        return f"{reverse('web:code')}?{urlencode({'next': goes_to})}"
 
 
 @never_cache
@@ -57,14 +58,14 @@ class LoginPage(LoginView):
 def code(request: HttpRequest) -> HttpResponse:
     """Ask for the code after the password."""
     factor = second_factor.factor_of(request.user)
-    following = _following(request)
+    goes_to = following(request, reverse("web:repositories"))
     if factor is None or second_factor.is_passed(request):
-        return HttpResponseRedirect(following)
+        return HttpResponseRedirect(goes_to)
     form = CodeForm(factor, request, request.POST or None)
     if form.is_valid():
         second_factor.mark_verified(request, factor)
         log_login(request, factor.account.name, "page code")
-        return HttpResponseRedirect(following)
+        return HttpResponseRedirect(goes_to)
     return page(request, "code.html", "Second factor", visitor_of(request), form=form)
 
 
@@ -73,10 +74,3 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session."""
     logout(request)
     return redirect("web:repositories")
-
-
-def _following(request: HttpRequest) -> str:
-    """Return the page after the login; another site's is not taken."""
-    wanted = request.POST.get("next", request.GET.get("next", ""))
-    is_own = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
-    return wanted if is_own else reverse("web:repositories")

@@ -8,11 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts import permissions_version
-from accounts.identity import ANONYMOUS, Identity, identity_of
+from accounts.identity import Identity, identity_named
 from accounts.models import Account
 from acl import actions, grants
 from acl.names import InvalidNameError, parse_name
-from core.api.notes import ANONYMOUS_NAME
 
 
 class Command(BaseCommand):
@@ -45,11 +44,9 @@ class Command(BaseCommand):
 
 
 def _identity(name: str, version: str) -> Identity:
-    identity = identity_of(name, version) if name else None
+    identity = identity_named(name, version)
     if identity is not None:
         return identity
-    if name == ANONYMOUS_NAME:
-        return ANONYMOUS
     if Account.objects.filter(name=name).exists():
         raise CommandError(f"the account {name} is deactivated, so it may do nothing, not even what anonymous may")
     near = get_close_matches(name, Account.objects.values_list("name", flat=True), n=1)

@@ -31,7 +31,6 @@ CONFIRMED_SECONDS = 60
 _confirmed: TTLCache[bool] = TTLCache(CONFIRMED_SECONDS)
 _LOST = "object of a blob %s"
 
-
 _FIND_SOUND = Statement("SELECT id, digest, size, key FROM distribution_blob WHERE digest = %s AND NOT is_corrupt")
 # Few clients mount without naming a source: of a blob that more repositories link, only this many are examined. Every
 # valid name sorts after "!", with which the names of deleted repositories begin (`deletion`).

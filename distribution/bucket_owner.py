@@ -6,7 +6,9 @@ database has the id, so a restored registry keeps its bucket.
 
 import io
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from django.conf import settings
 
@@ -29,7 +31,11 @@ _ANOTHER = (
 
 def name() -> str:
     """Return the registry's own bucket, with the location in it."""
-    options = settings.STORAGES["blobs"]["OPTIONS"]
+    return name_by(settings.STORAGES["blobs"]["OPTIONS"])
+
+
+def name_by(options: Mapping[str, Any]) -> str:
+    """Return the bucket of these options of S3, with the location in it."""
     return "/".join(filter(None, (str(options["bucket_name"]), str(options.get("location", "")).strip("/"))))
 
 

@@ -82,6 +82,12 @@ def check_free(addresses: Iterable[object], configuration: Configuration) -> Non
             _check_free(host, port, configuration)
 
 
+def check_not_serving(configuration: Configuration) -> None:
+    """Raise StartError if the address of the configuration's server is in use, as by that server."""
+    server = configuration.server
+    check_free([(server.host or "0.0.0.0", server.port)], configuration)  # noqa: S104 - as `:5000` says
+
+
 def _check_free(host: str, port: int, configuration: Configuration) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

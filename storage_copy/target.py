@@ -82,6 +82,5 @@ def _where(storage: Storage) -> str:
     if storage.backend == "filesystem":
         return str(storage.rootdirectory)
     options = storage.options
-    location = str(options.get("location", "")).strip("/")
-    bucket = "/".join(filter(None, (str(options["bucket_name"]), location)))
-    return f"S3 bucket {bucket}" + (f" at {options['endpoint_url']}" if "endpoint_url" in options else "")
+    endpoint = f" at {options['endpoint_url']}" if "endpoint_url" in options else ""
+    return f"S3 bucket {bucket_owner.name_by(options)}{endpoint}"

@@ -230,21 +230,22 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the folders and objects in a folder."""
-        bucket, prefix = self.bucket, self._prefix(path)
-        pages = bucket.client.get_paginator("list_objects_v2")
-        with bucket.asked():
-            found = list(pages.paginate(Bucket=bucket.name, Prefix=prefix, Delimiter="/"))
+        prefix, found = self._listed(path)
         folders = [one["Prefix"][len(prefix) : -1] for page in found for one in page.get("CommonPrefixes", ())]
         names = [one["Key"][len(prefix) :] for page in found for one in page.get("Contents", ())]
         return folders, [name for name in names if name]
 
     def sizes(self, path: str) -> dict[str, int]:
         """Return the size of each object in a folder: one request for a thousand of them."""
+        prefix, found = self._listed(path)
+        return {one["Key"][len(prefix) :]: int(one["Size"]) for page in found for one in page.get("Contents", ())}
+
+    def _listed(self, path: str) -> tuple[str, list[dict[str, Any]]]:
+        """Return the prefix of a folder's keys, and the pages of its listing."""
         bucket, prefix = self.bucket, self._prefix(path)
         pages = bucket.client.get_paginator("list_objects_v2")
         with bucket.asked():
-            found = list(pages.paginate(Bucket=bucket.name, Prefix=prefix, Delimiter="/"))
-        return {one["Key"][len(prefix) :]: int(one["Size"]) for page in found for one in page.get("Contents", ())}
+            return prefix, list(pages.paginate(Bucket=bucket.name, Prefix=prefix, Delimiter="/"))
 
     def has_objects(self) -> bool:
         """Return whether there is any object below `objects`."""

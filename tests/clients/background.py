@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 START_SECONDS = 120
 STOP_SECONDS = 60
 
@@ -54,8 +56,9 @@ def unmount_below(folder: Path) -> None:
             subprocess.run(["umount", "--lazy", mount], check=False)
 
 
-def missing_right() -> str:
-    """Return why containers cannot be made here, empty when they can: they need namespaces of their own."""
+def skip_without_namespaces(who: str) -> None:
+    """Skip the test where `who` cannot make containers, which need namespaces of their own."""
     command = ["unshare", "--mount", "--pid", "--net", "--fork", "true"]
     probe = subprocess.run(command, capture_output=True, text=True, check=False)
-    return probe.stderr.strip() if probe.returncode else ""
+    if probe.returncode:
+        pytest.skip(f"{who} cannot run here: {probe.stderr.strip()}")

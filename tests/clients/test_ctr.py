@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.background import missing_right
+from tests.clients.background import skip_without_namespaces
 from tests.clients.conftest import LogIn
 from tests.clients.containerd import containerd_in, ctr_at
 from tests.clients.layouts import image, multi_arch_image
@@ -20,9 +20,7 @@ pytestmark = pytest.mark.client("containerd", "ctr", "skopeo")
 @pytest.fixture(scope="module")
 def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Run a containerd for the tests of this file."""
-    reason = missing_right()
-    if reason:
-        pytest.skip(f"containerd cannot run here: {reason}")
+    skip_without_namespaces("containerd")
     with containerd_in(tmp_path_factory.mktemp("containerd")) as path:
         yield path
 

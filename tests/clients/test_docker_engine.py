@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.background import missing_right
+from tests.clients.background import skip_without_namespaces
 from tests.clients.conftest import LogIn
 from tests.clients.docker import docker_at, docker_settings, engine_in
 from tests.clients.program import Program
@@ -21,9 +21,7 @@ pytestmark = pytest.mark.client("docker", "dockerd", "containerd", "ctr", "busyb
 @pytest.fixture(scope="module")
 def engine_address(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a docker engine for the tests of this file."""
-    reason = missing_right()
-    if reason:
-        pytest.skip(f"docker cannot run here: {reason}")
+    skip_without_namespaces("docker")
     with engine_in(tmp_path_factory.mktemp("docker"), server.host) as host:
         yield host
 

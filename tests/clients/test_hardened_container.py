@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.clients.background import missing_right
+from tests.clients.background import skip_without_namespaces
 from tests.clients.docker import docker_at, engine_in
 from tests.clients.layouts import image, random_layer
 from tests.clients.program import Program, skopeo_in
@@ -68,9 +68,7 @@ class Container(Server):
 @pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """Run a registry in a container."""
-    reason = missing_right()
-    if reason:
-        pytest.skip(f"docker cannot run here: {reason}")
+    skip_without_namespaces("docker")
     engine = tmp_path_factory.mktemp("engine")
     server = Container(tmp_path_factory.mktemp("container"), engine)
     with engine_in(engine, server.host), started(server):

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from server.listener import READ_SECONDS
-from tests.clients.background import missing_right
+from tests.clients.background import skip_without_namespaces
 from tests.clients.conftest import LogIn
 from tests.clients.containerd import containerd_in, ctr_at
 from tests.clients.docker import docker_at, engine_in
@@ -31,9 +31,7 @@ pytestmark = pytest.mark.client("containerd", "ctr", "skopeo", "docker", "docker
 @pytest.fixture(autouse=True, scope="module")
 def can_run() -> None:
     """Leave the tests out where neither engine can run."""
-    reason = missing_right()
-    if reason:
-        pytest.skip(f"containerd and docker cannot run here: {reason}")
+    skip_without_namespaces("containerd and docker")
 
 
 @pytest.fixture

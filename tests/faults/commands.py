@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
@@ -45,6 +47,16 @@ class Commands:
     def end(self) -> None:
         """Go away."""
         self._process.communicate()
+
+
+@contextmanager
+def commands_with(environment: dict[str, str]) -> Iterator[Commands]:
+    """Run commands with `environment` until the end."""
+    commands = Commands(environment)
+    try:
+        yield commands
+    finally:
+        commands.end()
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.faults.commands import Commands
+from tests.faults.commands import Commands, commands_with
 from tests.faults.pusher import SHARED, Artifact, Pusher
 from tests.faults.registry import Registry
 from tests.postgresql import Cluster, cluster
@@ -38,11 +38,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 @pytest.fixture(scope="session")
 def commands(registry: Registry) -> Iterator[Commands]:
     """Run commands beside the registry."""
-    commands = Commands(registry.environment())
-    try:
+    with commands_with(registry.environment()) as commands:
         yield commands
-    finally:
-        commands.end()
 
 
 @pytest.fixture

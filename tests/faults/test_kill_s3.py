@@ -11,7 +11,7 @@ import pytest
 
 from core.failpoints import NAMES
 from tests.clients.server import Answer, started
-from tests.faults.commands import Commands
+from tests.faults.commands import Commands, commands_with
 from tests.faults.pusher import CONNECTION_ERRORS, Pusher
 from tests.faults.registry import Registry
 from tests.images import digest_of
@@ -67,11 +67,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnS3]:
 @pytest.fixture(scope="module")
 def commands(registry: OnS3) -> Iterator[Commands]:
     """Run commands beside it."""
-    commands = Commands(registry.environment())
-    try:
+    with commands_with(registry.environment()) as commands:
         yield commands
-    finally:
-        commands.end()
 
 
 @pytest.fixture

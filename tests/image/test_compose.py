@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 import yaml
 
-from tests.clients.background import missing_right
+from tests.clients.background import skip_without_namespaces
 from tests.clients.recipes import settings_in
 from tests.clients.server import ROOT, basic, hash_of, password_of
 from tests.clients.terminal import type_in
@@ -47,9 +47,7 @@ class Deployment:
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Run an engine that has the image, and a network where the ports of compose files are free."""
-    reason = missing_right()
-    if reason:
-        pytest.skip(f"docker cannot run here: {reason}")
+    skip_without_namespaces("docker")
     with engine_on_its_own(tmp_path_factory.mktemp("engine")) as started:
         yield started
 

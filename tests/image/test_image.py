@@ -12,7 +12,7 @@ import pytest
 
 from registry_project.version import RELEASE
 from tests import postgresql
-from tests.clients.background import missing_right
+from tests.clients.background import skip_without_namespaces
 from tests.clients.layouts import image, random_layer
 from tests.clients.program import skopeo_in
 from tests.clients.server import Server
@@ -29,9 +29,7 @@ CONFINED = ("--read-only", "--tmpfs=/tmp:size=64m", "--cap-drop=ALL", "--securit
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Run an engine that has the image."""
-    reason = missing_right()
-    if reason:
-        pytest.skip(f"docker cannot run here: {reason}")
+    skip_without_namespaces("docker")
     with engine_on_the_machine(tmp_path_factory.mktemp("engine")) as started:
         yield started
 

@@ -10,7 +10,7 @@ import yaml
 
 from tests.backup.place import Place, fill
 from tests.clients.server import StoredBlob
-from tests.faults.commands import Commands, Ended
+from tests.faults.commands import Commands, Ended, commands_with
 from tests.faults.pusher import Artifact
 
 
@@ -107,11 +107,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushed]:
         place.start()
         image = fill(place)
         place.end()
-        place.commands = Commands(place.environment())
-        try:
+        with commands_with(place.environment()) as place.commands:
             yield Pushed(place, image)
-        finally:
-            place.commands.end()
     finally:
         place.stop()
 

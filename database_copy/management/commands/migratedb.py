@@ -74,9 +74,8 @@ def _check_source() -> None:
     """Raise CopyError if the configured database is not SQLite, InUseError if its server seems to run."""
     if connection.vendor != "sqlite":
         raise CopyError("database.url: the registry uses PostgreSQL already; --config names the file of the SQLite one")
-    server = settings.REGISTRY.server
     try:
-        listener.check_free([(server.host or "0.0.0.0", server.port)], settings.REGISTRY)  # noqa: S104 - as `:5000` says
+        listener.check_not_serving(settings.REGISTRY)
     except StartError as error:
         raise InUseError(f"Stop the server first, if it is the one to copy. {error}") from error
     # This process's own connections would be in the way of the exclusive lock.

@@ -144,9 +144,8 @@ def _file_lock() -> Iterator[None]:
 
 def _find_server() -> str:
     """Return what looks like a running server, empty for nothing."""
-    server = settings.REGISTRY.server
     try:
-        listener.check_free([(server.host or "0.0.0.0", server.port)], settings.REGISTRY)  # noqa: S104 - as `:5000` says
+        listener.check_not_serving(settings.REGISTRY)
     except StartError as error:
         return str(error).partition(";")[0]
     return other_sessions.find()

@@ -59,6 +59,11 @@ class Repository(models.Model):
         help_text="Manifests without a tag stay here, whatever remove_untagged or --delete-untagged say.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    # Columns are added with null: SQLite would rewrite the table for any other default.
+    description = models.TextField(null=True, blank=True, help_text="Markdown, for the repository's page")  # noqa: DJ001
+    pushed_at = models.DateTimeField("last push", null=True, blank=True, help_text="written with a delay")
+    pulled_at = models.DateTimeField("last pull", null=True, blank=True, help_text="written with a delay")
+    size = models.BigIntegerField(null=True, blank=True, help_text="bytes of its blobs; empty until they are summed")
 
     class Meta:
         verbose_name_plural = "repositories"
@@ -117,6 +122,8 @@ class Manifest(models.Model):
     last_used_at = models.DateTimeField()
     is_unreferenced = models.BooleanField()
     created_at = models.DateTimeField(auto_now_add=True)
+    pushed_by = models.CharField(max_length=128, null=True, blank=True, help_text="account; empty: unknown")  # noqa: DJ001
+    pulled_at = models.DateTimeField("last pull", null=True, blank=True, help_text="written with a delay")
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -168,6 +175,8 @@ class Tag(models.Model):
     name = models.CharField(max_length=128, db_collation=BYTE_ORDER)
     manifest = models.ForeignKey(Manifest, PROTECT, related_name="tags")
     updated_at = models.DateTimeField()
+    pushed_by = models.CharField(max_length=128, null=True, blank=True, help_text="account; empty: unknown")  # noqa: DJ001
+    pulled_at = models.DateTimeField("last pull", null=True, blank=True, help_text="written with a delay")
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -176,6 +185,48 @@ class Tag(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class TagMove(models.Model):
+    """A tag that was created, moved or deleted: a row of its history, written in the same transaction.
+
+    Digests, not foreign keys: history keeps no manifest from collection. A name, not a repository: it outlives both.
+    """
+
+    repository = models.CharField(max_length=255, db_collation=BYTE_ORDER)
+    tag = models.CharField(max_length=128, db_collation=BYTE_ORDER)
+    old_digest = models.CharField("from", max_length=140, blank=True, help_text="empty: the tag is new")
+    new_digest = models.CharField("to", max_length=140, blank=True, help_text="empty: the tag was deleted")
+    account = models.CharField(max_length=128, blank=True, help_text="who did it; empty: anonymous")
+    moved_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = "tag move"
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["repository", "tag", "id"], name="distribution_tag_history")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+class DailyUse(models.Model):
+    """The pulls and pushes of a repository on one day (UTC), added up in batches."""
+
+    repository = models.CharField(max_length=255, db_collation=BYTE_ORDER)
+    day = models.DateField()
+    pulls = models.BigIntegerField(default=0, help_text="manifests sent to GET")
+    pushes = models.BigIntegerField(default=0, help_text="manifests stored by PUT")
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["repository", "day"], name="distribution_daily_use_once")
+        ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["day"], name="distribution_daily_use_day")]
+
+    def __str__(self) -> str:
+        return f"{self.repository} on {self.day}"
 
 
 class Upload(models.Model):

@@ -128,6 +128,10 @@ def post_worker_init(worker: Worker) -> None:
     # A job runs on any core, and not on that of its worker.
     worker.jobs = Scheduler(command, at_start=partial(os.sched_setaffinity, 0, _cores))  # type: ignore[attr-defined]
     worker.jobs.start()  # type: ignore[attr-defined]
+    from distribution.usage.counter import Recorder
+
+    worker.usage = Recorder()  # type: ignore[attr-defined]
+    worker.usage.start()  # type: ignore[attr-defined]
     if _server.traces_endpoint is not None:
         from monitoring.traces import Traces
         from registry_project.version import VERSION
@@ -138,8 +142,10 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def worker_exit(_arbiter: Arbiter, worker: Worker) -> None:
-    """Stop a running job, whose next run continues, and send the last spans."""
+    """Stop a running job, whose next run continues, store the last counts, and send the last spans."""
     if hasattr(worker, "jobs"):
         worker.jobs.stop()
+    if hasattr(worker, "usage"):
+        worker.usage.close()
     if hasattr(worker, "traces"):
         worker.traces.close()

@@ -18,6 +18,7 @@ from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import Tag, parse_reference
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, OCTET_STREAM
 from distribution.queries import FoundBlob
+from distribution.usage import counter
 
 
 class Pulled(NamedTuple):
@@ -35,7 +36,12 @@ class Pulled(NamedTuple):
 
 def manifest(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:
     """Return the manifest under its own media type, whatever `Accept` says; a HEAD reads no payload."""
-    found = store.find(name, manifest_reference(name, text), with_payload=method == "GET")
+    is_get = method == "GET"
+    wanted = manifest_reference(name, text)
+    found = store.find(name, wanted, with_payload=is_get)
+    is_tag = not isinstance(wanted, Digest)
+    if is_get or is_tag:
+        counter.pulled(name, found.pk, text if is_tag else "", is_get=is_get)
     headers = {"Content-Type": found.media_type, CONTENT_DIGEST_HEADER: found.digest, "ETag": f'"{found.digest}"'}
     if _has_already(meta, found.digest):
         return _not_modified(headers, found.permissions_version)

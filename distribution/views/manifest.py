@@ -11,6 +11,7 @@ from distribution.manifests import store
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import parse_reference, parse_tag
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
+from distribution.usage import counter
 from distribution.views.pull import PullView
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty, query_of
 
@@ -33,6 +34,7 @@ class ManifestView(PullView):
             message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
             raise RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
         stored = store.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
+        counter.pushed(self.name)
         for tag in stored.tags:
             self.log_change(request, "tag pushed", tag=tag, digest=stored.digest)
         headers = {

@@ -28,6 +28,7 @@ def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
     repositories.remove_empty(policy, report, throttle)
     expiry.empty_trash(now, report, throttle)
     expiry.abort_unfinished_writes(report, throttle)
+    repositories.measure(report, throttle)
 
 
 def forecast(policy: Policy, report: Report, throttle: Throttle | None = None) -> Iterator[Finding]:

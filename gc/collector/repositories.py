@@ -3,15 +3,23 @@
 import logging
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 from collector.batches import by_pk
 from collector.policy import Policy
 from collector.report import Counts, Report
 from collector.throttle import StopError, Throttle
+from core.db import clock, transactions
 from distribution import deletion, repositories
 from distribution.deletion import Removed
+from distribution.models import DailyUse, remove
+from distribution.usage import sizes
 
 logger = logging.getLogger(__name__)
+
+# Repositories that were never summed: all those of a database that an earlier version made.
+MEASURED_AT_ONCE = 10_000
+DAILY_USE_KEPT = timedelta(days=400)
 
 
 def finish_deletions(report: Report, throttle: Throttle) -> None:
@@ -52,3 +60,12 @@ def remove_empty(policy: Policy, report: Report, throttle: Throttle) -> None:
             if repositories.remove_if_empty(repository.pk):
                 report.gone[repository.pk] = repository.name
             throttle.pause(began_at)
+
+
+def measure(report: Report, throttle: Throttle) -> None:
+    """Sum the sizes of the repositories that lost something, and forget old daily counts. Raises StopError."""
+    for pk in [*report.repositories, *sizes.unknown(MEASURED_AT_ONCE)]:
+        began_at = time.monotonic()
+        sizes.refresh(pk)
+        throttle.pause(began_at)
+    transactions.run_volatile(remove, DailyUse.objects.filter(day__lt=clock.now().date() - DAILY_USE_KEPT))

@@ -1,0 +1,5 @@
+"""How often and when repositories, tags and manifests are used.
+
+counter    counts pulls and pushes in each worker, and stores the counts in batches
+sizes      the bytes of each repository
+"""

@@ -229,6 +229,23 @@ class DailyUse(models.Model):
         return f"{self.repository} on {self.day}"
 
 
+class DailyStorage(models.Model):
+    """The space that the registry took on one day (UTC), as it was seen last."""
+
+    day = models.DateField(unique=True)
+    stored_bytes = models.BigIntegerField(help_text="of all blobs, each once")
+    blobs = models.BigIntegerField()
+    linked_bytes = models.BigIntegerField(help_text="of the blobs of each repository, added up")
+    free_bytes = models.BigIntegerField(null=True, help_text="of the disk of the storage; empty: it has none")
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.day)
+
+
 class Upload(models.Model):
     """A session in which one account uploads a blob to one repository."""
 

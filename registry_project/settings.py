@@ -191,6 +191,7 @@ UNFOLD = {
     "SITE_HEADER": "Registry",
     "SITE_SYMBOL": "deployed_code",
     "SITE_URL": None,
+    "DASHBOARD_CALLBACK": "registry_project.dashboard.page.add_dashboard",
     "LOGIN": {"form": "accounts.login.forms.AdminLoginForm"},
     "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("admin:second_factor")}]},
 }

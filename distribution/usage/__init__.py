@@ -2,4 +2,5 @@
 
 counter    counts pulls and pushes in each worker, and stores the counts in batches
 sizes      the bytes of each repository
+storage    the bytes of the whole registry, day by day
 """

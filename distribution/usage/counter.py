@@ -7,6 +7,7 @@ Times are those of the batch, and replaced after a minute. A killed process lose
 
 import logging
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from core.api.errors import RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import release_connection
-from distribution.usage import sizes
+from distribution.usage import sizes, storage
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ class Recorder:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="usage", daemon=True)
         self._changed: set[str] = set()
+        self._storage_seen_at = time.monotonic()
 
     def start(self) -> None:
         """Store the counts every INTERVAL_SECONDS from now on."""
@@ -119,6 +121,9 @@ class Recorder:
             self._store_unsaved()
             # A repository that is pushed to all the time is summed once an interval.
             sizes.refresh_named([self._changed.pop() for _ in range(min(len(self._changed), sizes.AT_ONCE))])
+            if time.monotonic() - self._storage_seen_at > storage.INTERVAL_SECONDS:
+                self._storage_seen_at = time.monotonic()
+                storage.see()
         except (Error, RegistryError) as error:
             logger.warning("counts of pulls can't be stored yet: %s", error)
         except Exception:  # the thread stores the next batch all the same

@@ -1,0 +1,58 @@
+"""What the registry stores and how much space is left, seen once an hour, a row a day."""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+from core.db import transactions
+from core.db.statement import Statement
+from distribution.models import DailyStorage
+from distribution.storage.blob_store import blob_store
+
+INTERVAL_SECONDS = 3600.0
+# A forecast needs some days, and older ones tell less of tomorrow.
+LEAST_DAYS = 3
+MOST_DAYS = 30
+
+_SEE = Statement("""
+INSERT INTO distribution_dailystorage (day, stored_bytes, blobs, linked_bytes, free_bytes, seen_at)
+SELECT %s::date, COALESCE(SUM(size), 0), COUNT(*), (SELECT COALESCE(SUM(size), 0) FROM distribution_repository),
+    %s::bigint, statement_timestamp() FROM distribution_blob WHERE TRUE
+ON CONFLICT (day) DO UPDATE SET stored_bytes = excluded.stored_bytes, blobs = excluded.blobs,
+    linked_bytes = excluded.linked_bytes, free_bytes = excluded.free_bytes, seen_at = excluded.seen_at
+""")
+
+
+def see() -> None:
+    """Store what there is now as the row of today; it reads all blobs, a tenth of a second for a million."""
+    folder = blob_store().folder()
+    free = None
+    if folder is not None:
+        disk = os.statvfs(folder)
+        free = disk.f_bavail * disk.f_frsize
+    transactions.run_volatile(_SEE.run, datetime.now(UTC).date().isoformat(), free)
+
+
+def latest() -> DailyStorage:
+    """Return the newest row; the first one is made at once."""
+    found = DailyStorage.objects.order_by("-day").first()
+    if found is None:
+        see()
+        found = DailyStorage.objects.order_by("-day")[0]
+    return found
+
+
+def full_in(rows: list[DailyStorage], reserve: int) -> timedelta | None:
+    """Return the time from the last row until only `reserve` bytes are free; None: not in sight.
+
+    The trend is the least-squares line through the free bytes of the rows.
+    """
+    seen = [(row.day.toordinal(), row.free_bytes) for row in rows if row.free_bytes is not None]
+    if len(seen) < LEAST_DAYS:
+        return None
+    mean_day = sum(day for day, _ in seen) / len(seen)
+    mean_free = sum(free for _, free in seen) / len(seen)
+    spread = sum((day - mean_day) ** 2 for day, _ in seen)
+    slope = sum((day - mean_day) * (free - mean_free) for day, free in seen) / spread
+    if slope >= 0:
+        return None
+    return timedelta(days=max(0.0, (seen[-1][1] - reserve) / -slope))

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from configuration import Configuration, in_force
@@ -191,6 +192,7 @@ UNFOLD = {
     "SITE_HEADER": "Registry",
     "SITE_SYMBOL": "deployed_code",
     "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("web/icon.svg")}],
     "DASHBOARD_CALLBACK": "registry_project.dashboard.page.add_dashboard",
     "LOGIN": {"form": "accounts.login.forms.AdminLoginForm"},
     "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("admin:second_factor")}]},

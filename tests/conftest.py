@@ -46,6 +46,7 @@ ON_ANY_DATABASE = (
     "attack/test_names.py",
     "attack/test_wire.py",
     "bench",
+    "browser",
     "clients/test_base_image.py",
     "clients/test_hardened_container.py",
     "clients/test_left_out.py",

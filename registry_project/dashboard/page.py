@@ -27,4 +27,4 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
     if may("gc.view_run"):
         last, following = numbers.collections()
         shown |= {"health": numbers.health(), "last_run": last, "next_run": following}
-    return context | {"dashboard": shown, "chart_size": (charts.WIDTH, charts.HEIGHT)}
+    return context | {"title": "Overview", "dashboard": shown, "chart_size": (charts.WIDTH, charts.HEIGHT)}

@@ -1,0 +1,26 @@
+"""A registry with the contents of the demo, and one browser for all tests."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.chromium import chromium
+from tests.browser.demo import DemoServer, age, fill
+from tests.clients.server import started
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServer]:
+    """Run a registry with the contents of the demo; tests add to it and remove only what they have added."""
+    with started(DemoServer(tmp_path_factory.mktemp("demo"))) as server:
+        fill(server)
+        age(server)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Run one browser for all tests."""
+    with chromium() as running:
+        yield running

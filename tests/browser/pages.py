@@ -1,0 +1,29 @@
+"""Every page that is tried for accessibility and taken a picture of."""
+
+from typing import NamedTuple
+
+
+class Page(NamedTuple):
+    """A page of the demo; `account` is who looks at it, empty: nobody is signed in."""
+
+    name: str
+    path: str
+    account: str
+
+
+PAGES = (
+    Page("login", "/login", ""),
+    Page("repositories-anonymous", "/", ""),
+    Page("repositories", "/", "alice"),
+    Page("repository", "/repositories/alice/app", "alice"),
+    Page("image", "/repositories/alice/app/-/v1.4", "alice"),
+    Page("image-platforms", "/repositories/alice/app/-/v2.0", "alice"),
+    Page("chart", "/repositories/alice/charts/app/-/1.2.0", "alice"),
+    Page("account", "/account", "bob"),
+    Page("admin-login", "/admin/login/", ""),
+    Page("admin-overview", "/admin/", "admin"),
+    Page("admin-accounts", "/admin/accounts/account/", "admin"),
+    Page("admin-rules", "/admin/acl/rule/", "admin"),
+    Page("admin-rule", "/admin/acl/rule/add/", "admin"),
+    Page("admin-runs", "/admin/gc/run/", "admin"),
+)

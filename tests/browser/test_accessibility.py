@@ -1,0 +1,90 @@
+"""Anybody can use each page: axe-core finds nothing serious, a phone shows it whole, the keyboard reaches it."""
+
+from collections import defaultdict
+from typing import Any, get_args
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from tests.browser.chromium import PHONE, Scheme, tab
+from tests.browser.demo import DemoServer
+from tests.browser.pages import PAGES
+
+pytestmark = pytest.mark.client("chromium")
+
+BY_ACCOUNT = defaultdict(list)
+for _page in PAGES:
+    BY_ACCOUNT[_page.account].append(_page)
+
+_WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_FOCUSED = "document.activeElement.outerHTML.slice(0, 200)"
+
+
+def serious(found: Any) -> list[str]:
+    """Return axe's findings that keep somebody from using the page."""
+    return [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in found.response["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", get_args(Scheme))
+@pytest.mark.parametrize("account", sorted(BY_ACCOUNT))
+def test_axe_finds_nothing_serious(browser: Browser, demo: DemoServer, account: str, scheme: Scheme) -> None:
+    axe, found = Axe(), {}
+    with tab(browser, demo, scheme=scheme) as opened:
+        if account:
+            opened.sign_in(account)
+        for page in BY_ACCOUNT[account]:
+            opened.page.goto(page.path)
+            if complaints := serious(axe.run(opened.page)):
+                found[page.name] = complaints
+
+    assert found == {}
+    assert opened.complaints == []
+
+
+@pytest.mark.parametrize("account", sorted(BY_ACCOUNT))
+def test_a_phone_shows_it_without_sideways_scrolling(browser: Browser, demo: DemoServer, account: str) -> None:
+    wider = {}
+    with tab(browser, demo, PHONE) as opened:
+        if account:
+            opened.sign_in(account)
+        for page in BY_ACCOUNT[account]:
+            opened.page.goto(page.path)
+            if excess := opened.page.evaluate(_WIDER):
+                wider[page.name] = excess
+
+    assert wider == {}
+
+
+def test_a_page_loads_nothing_from_elsewhere(browser: Browser, demo: DemoServer) -> None:
+    with tab(browser, demo) as opened:
+        opened.sign_in("admin")
+        for page in PAGES:
+            opened.page.goto(page.path)
+
+    own = f"http://{demo.host}/"
+    assert [url for url in opened.outside if not url.startswith((own, "data:", "blob:"))] == []
+
+
+def test_the_keyboard_signs_in_and_opens_a_repository(browser: Browser, demo: DemoServer) -> None:
+    with tab(browser, demo) as opened:
+        keyboard, page = opened.page.keyboard, opened.page
+        page.goto("/login")
+        keyboard.type("alice")
+        keyboard.press("Tab")
+        keyboard.type("alice-password")
+        keyboard.press("Enter")
+        page.wait_for_url("**/")
+        for _ in range(40):
+            keyboard.press("Tab")
+            if "/repositories/alice/app" in page.evaluate(_FOCUSED):
+                break
+        keyboard.press("Enter")
+        page.wait_for_url("**/repositories/alice/app")
+
+        assert page.get_by_role("heading", level=1).inner_text() == "alice/app"

@@ -10,7 +10,7 @@ import secrets
 from datetime import timedelta
 
 from django.db import DatabaseError
-from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts import permissions_version
@@ -74,6 +74,12 @@ def redeem(token: str) -> Identity | None:
         except DatabaseError as error:
             logger.warning("the use of a refresh token can't be stored", extra={"reason": report(error).reason})
     return identity_of(row.account, permissions_version.current())
+
+
+def valid_of(account: str) -> QuerySet[RefreshToken]:
+    """Return the refresh tokens of the account that clients can still redeem, the last used first."""
+    good = RefreshToken.objects.filter(account=account, revoked_at__isnull=True, used_at__gte=Now() - IDLE)
+    return good.filter(credential_hash=credential_hash_of(account)).order_by("-used_at", "-pk")
 
 
 def revoke(pks: list[int]) -> int:

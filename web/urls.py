@@ -11,6 +11,7 @@ urlpatterns = [
     path("login/code", login.code, name="code"),
     path("logout", login.sign_out, name="logout"),
     path("account", account.own_account, name="account"),
+    path("account/logins/revoke", account.revoke_logins, name="revoke_logins"),
     path("repositories/<path:name>/-/<str:reference>", image.one_image, name="image"),
     path("repositories/<path:name>", repositories.one_repository, name="repository"),
 ]

@@ -1,4 +1,4 @@
-"""The own account: its rights and its password."""
+"""The own account: its rights, docker logins and password."""
 
 from django.contrib.auth import update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
@@ -6,19 +6,26 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.login.forms import OwnPasswordForm
 from accounts.login_log import log_event
 from accounts.models import Account
+from core.sizes import counted
+from tokens import refresh
 from web.views.page import page
 from web.visitor import visitor_of
+
+# Of docker logins; a machine that logs in for each of its jobs has up to a thousand.
+LISTED = 50
+# A larger number is no key, and too large for a column.
+MOST_DIGITS = 19
 
 
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def own_account(request: HttpRequest) -> HttpResponse:
-    """Show the rights of the account; change its password."""
+    """Show the rights and docker logins of the account; change its password."""
     visitor, account = visitor_of(request), request.user
     if visitor.identity.is_anonymous or not isinstance(account, Account):
         return redirect(f"{reverse('web:login')}?{urlencode({'next': request.path})}")
@@ -28,6 +35,28 @@ def own_account(request: HttpRequest) -> HttpResponse:
         update_session_auth_hash(request, account)
         log_event(request, account.name, "password changed")
         return redirect(f"{request.path}?changed=1")
-    rules = [rule.text for rule in visitor.rules.rules]
-    has_changed = "changed" in request.GET
-    return page(request, "account.html", "Account", visitor, form=form, rules=rules, has_changed=has_changed)
+    logins = refresh.valid_of(account.name)
+    shown = {
+        "form": form,
+        "rules": [rule.text for rule in visitor.rules.rules],
+        "has_changed": "changed" in request.GET,
+        "revoked": request.GET.get("revoked", ""),
+        "logins": list(logins[:LISTED]),
+        "more_logins": max(0, logins.count() - LISTED),
+    }
+    return page(request, "account.html", "Account", visitor, **shown)
+
+
+@require_POST
+def revoke_logins(request: HttpRequest) -> HttpResponse:
+    """Revoke a docker login of the account, or all of them."""
+    visitor = visitor_of(request)
+    if visitor.identity.is_anonymous:
+        return redirect("web:login")
+    rows = refresh.valid_of(visitor.identity.name)
+    wanted = request.POST.get("login", "")
+    if wanted != "all":
+        rows = rows.filter(pk=int(wanted)) if wanted.isdecimal() and len(wanted) < MOST_DIGITS else rows.none()
+    number = refresh.revoke(list(rows.values_list("pk", flat=True)))
+    log_event(request, visitor.identity.name, f"{counted(number, 'docker login')} revoked")
+    return redirect(f"{reverse('web:account')}?{urlencode({'revoked': number})}")

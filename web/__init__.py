@@ -4,7 +4,7 @@
 
 visitor   who looks at a page, and what they may see
 contents  rows of repositories and tags, a page at a time
-image     a manifest with its config, as far as a page shows it
+image     a manifest with its config, referrers and readable documents, as far as pages show them
 views     one module for each page
 
 Names, tags, labels, annotations and configs come from pushers: templates escape them, and every list is bounded.

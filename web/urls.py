@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.views import account, image, login, repositories
+from web.views import account, compare, contents, image, login, repositories
 
 app_name = "web"
 urlpatterns = [
@@ -13,5 +13,7 @@ urlpatterns = [
     path("account", account.own_account, name="account"),
     path("account/logins/revoke", account.revoke_logins, name="revoke_logins"),
     path("repositories/<path:name>/-/<str:reference>", image.one_image, name="image"),
+    path("repositories/<path:name>/-/<str:reference>/compare", compare.two_images, name="compare"),
+    path("repositories/<path:name>/-/<str:reference>/contents/<str:digest>", contents.one_document, name="contents"),
     path("repositories/<path:name>", repositories.one_repository, name="repository"),
 ]

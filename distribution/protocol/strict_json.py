@@ -25,7 +25,6 @@ from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution.protocol.spec import JSON_MAX_DEPTH, JSON_MAX_VALUES
 
 _BOM = b"\xef\xbb\xbf"
-_TOO_MANY_VALUES = f"the document has more than {JSON_MAX_VALUES} values"
 # 64 bits and a sign. int() takes quadratic time, and refuses more than 4300 digits.
 _INTEGER_MAX_CHARACTERS = 20
 
@@ -35,7 +34,7 @@ _ALL_BUT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b"[]{},")
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1, ord(","): 0}
 
 
-def parse_document(payload: bytes) -> dict[str, object]:
+def parse_document(payload: bytes, max_values: int = JSON_MAX_VALUES) -> dict[str, object]:
     """Return the JSON object in `payload`; objects are dicts, arrays lists, integers of over 20 characters floats.
 
     Raises RegistryError MANIFEST_INVALID for malformed JSON, and for everything in the table above.
@@ -46,7 +45,7 @@ def parse_document(payload: bytes) -> dict[str, object]:
         text = payload.decode("utf-8")
     except UnicodeDecodeError as error:
         raise _invalid(f"the document is not UTF-8 at byte {error.start}") from error
-    _check_structure(payload)
+    _check_structure(payload, max_values)
     try:
         document = json.loads(text, object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)
     except json.JSONDecodeError as error:
@@ -56,19 +55,20 @@ def parse_document(payload: bytes) -> dict[str, object]:
     return document
 
 
-def _check_structure(payload: bytes) -> None:
+def _check_structure(payload: bytes, max_values: int) -> None:
     """Refuse too many values and deep nesting before the parser runs, which recurses and allocates.
 
     Each step is linear, and takes a few milliseconds per MiB. The first bounds the matches of the second: a value has
     at most two strings, one of them its key, and each string has two quotes.
     """
-    if payload.count(b'"') - payload.count(b'\\"') > 4 * JSON_MAX_VALUES:
-        raise _invalid(_TOO_MANY_VALUES)
+    too_many = f"the document has more than {max_values} values"
+    if payload.count(b'"') - payload.count(b'\\"') > 4 * max_values:
+        raise _invalid(too_many)
     structure = _STRING.sub(b"", payload).translate(None, _ALL_BUT_STRUCTURE)
     # Each value follows a comma, or the bracket of its array or object.
     opened = structure.count(b"[") + structure.count(b"{")
-    if structure.count(b",") + opened > JSON_MAX_VALUES:
-        raise _invalid(_TOO_MANY_VALUES)
+    if structure.count(b",") + opened > max_values:
+        raise _invalid(too_many)
     if structure.count(b"]") + structure.count(b"}") > opened:
         raise _invalid("the document is not JSON: it closes more arrays and objects than it opens")
     if max(accumulate(map(_STEP.__getitem__, structure)), default=0) > JSON_MAX_DEPTH:

@@ -183,7 +183,7 @@ def of_resources() -> Iterator[Mutation]:
     yield Mutation(
         "long paths remembered", "distribution/middleware.py", bound, "if True else", module, "remembered and paths"
     )
-    yield Mutation("any number of values", document, "> JSON_MAX_VALUES:", "> 10**9:", "test_documents", "hostile")
+    yield Mutation("any number of values", document, "> max_values:", "> 10**9:", "test_documents", "hostile")
 
 
 def mutations() -> Iterator[Mutation]:

@@ -185,7 +185,7 @@ def test_a_hostile_config_is_text_or_nothing(alice: Caller, config: object) -> N
 
 def test_a_config_that_is_lost_is_left_out(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     push_config(alice, "alice/app", "v1", {"os": "linux", "architecture": "amd64"})
-    monkeypatch.setattr("web.image.MAX_CONFIG_BYTES", 1)
+    monkeypatch.setattr("web.image.manifest.MAX_CONFIG_BYTES", 1)
 
     page = text_of(signed_in("alice"), "/repositories/alice/app/-/v1")
 

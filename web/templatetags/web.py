@@ -1,4 +1,4 @@
-"""Filters of the pages: sizes, times, digests, and the command that pulls an image."""
+"""Filters of the pages: sizes, times, digests."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,10 +13,8 @@ from django.utils.timesince import timesince
 
 from core.sizes import size_text
 from web.contents import MOST_COUNTED
-from web.image import Image
 
 SHORT_CHARACTERS = 12
-_HELM = "application/vnd.cncf.helm.config.v1+json"
 
 register = template.Library()
 
@@ -58,27 +56,3 @@ def last_name(rows: Sequence[Any]) -> str:
 def following(**parameters: str) -> str:
     """Return the query of the next page; empty parameters are left out."""
     return urlencode({name: value for name, value in parameters.items() if value})
-
-
-@register.filter
-def kind(image: Image) -> str:
-    """Return what a manifest is, in words."""
-    if image.is_index:
-        return "image for several platforms" if any(child.platform for child in image.children) else "index"
-    if image.artifact_type == _HELM:
-        return "Helm chart"
-    return "image" if image.platform else image.artifact_type or "artifact"
-
-
-@register.filter
-def pull_command(image: Image, target: str) -> str:
-    """Return the command that fetches it, for the client that its kind is for."""
-    what = kind(image)
-    if what == "Helm chart":
-        name, _, version = target.partition("@")[0].rpartition(":")
-        return (
-            f"helm pull oci://{name} --version {version}"
-            if name and "/" not in version
-            else f"helm pull oci://{target}"
-        )
-    return f"docker pull {target}" if what.startswith("image") else f"oras pull {target}"

@@ -1,6 +1,6 @@
 """What a manifest is: a container image, a chart, a signature. Its media types tell, which nobody has verified."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -86,9 +86,24 @@ def kind_of(media_type: str, artifact_type: str, document: Mapping[str, Any]) ->
     return IMAGE if config in IMAGE_CONFIGS else ARTIFACT
 
 
+_DOCUMENTS = (
+    ("application/spdx", "SPDX SBOM"),
+    ("application/vnd.cyclonedx", "CycloneDX SBOM"),
+    ("application/vnd.dev.cosign.simplesigning", "what is signed"),
+    ("application/jose", "signature envelope"),
+    ("application/vnd.dev.sigstore.bundle", "Sigstore bundle"),
+    ("application/vnd.in-toto", "in-toto statement"),
+    ("application/vnd.dsse.envelope", "signed statement"),
+)
+
+
 def predicate_name(predicate_type: str) -> str:
     """Return what a predicate of in-toto is called; its type if it is not known."""
-    return next((name for prefix, name in _PREDICATES if predicate_type.startswith(prefix)), predicate_type)
+    return _named(predicate_type, _PREDICATES)
+
+
+def _named(text: str, names: Sequence[tuple[str, str]]) -> str:
+    return next((name for prefix, name in names if text.startswith(prefix)), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +127,4 @@ def document_in(layer: Mapping[str, Any]) -> Document | None:
     if not (media_type.endswith(("+json", "/json")) or "+json;" in media_type or title.endswith(".json")):
         return None
     predicate = text_of(annotations.get("in-toto.io/predicate-type")) or text_of(annotations.get("predicateType"))
-    return Document(predicate_name(predicate) or title or media_type, text_of(layer.get("digest")))
+    return Document(predicate_name(predicate) or title or _named(media_type, _DOCUMENTS), text_of(layer.get("digest")))

@@ -50,7 +50,7 @@ Found = tuple[str, str, Mapping[str, Any]]
 def tree_of(repository: int, roots: Sequence[str], attestations: Mapping[str, str]) -> Tree:
     """Return the tree of some digests' referrers; `attestations` are those of an index, by digest, with their subject.
 
-    It takes two queries for each of MAX_DEPTH levels and one for the attestations; each reads at most MAX_NODES payloads.
+    It takes two queries for each of MAX_DEPTH levels and one for attestations; each reads at most MAX_NODES payloads.
     """
     tree, seen = Tree(), set(roots)
     level = dict.fromkeys(roots, tree.referrers)

@@ -54,7 +54,7 @@ def sbom_of(document: Mapping[str, Any]) -> Sbom | None:
 
 
 def found_in(sbom: Sbom, wanted: str, page: int) -> tuple[list[Package], int, bool]:
-    """Return a page, from 1 on, of the packages that have the text in a column, their number, and whether more follow."""
+    """Return a page, from 1 on, of the packages with the text in a column, their number, and whether more follow."""
     folded = wanted.casefold()
     found = [package for package in sbom.packages if not folded or package.has(folded)]
     start = (page - 1) * PAGE

@@ -19,8 +19,10 @@ from web.image.sbom import Sbom, sbom_of
 from web.image.statement import Statement, statement_of
 from web.image.stored import UnreadableError
 
-# A parsed document takes up to 20 times its bytes: a process reads one at a time.
+# A parsed document takes up to 20 times its bytes: a process reads one at a time. It remembers the last SBOM, since
+# visitors turn its pages and search it.
 _reading = Lock()
+_last: dict[str, "Readable"] = {}
 PATIENCE_SECONDS = 5.0
 _URL_SAFE = str.maketrans("-_", "+/")
 
@@ -36,11 +38,17 @@ class Readable:
 
 
 def read(repository: int, digest: str) -> Readable:
-    """Return a blob of the repository. Raises UnreadableError."""
+    """Return a blob that a manifest of the repository names. Raises UnreadableError."""
     if not _reading.acquire(timeout=PATIENCE_SECONDS):
         raise UnreadableError("Others are reading such documents: try again.", HTTPStatus.SERVICE_UNAVAILABLE)
     try:
-        return readable_of(stored.read(repository, digest, stored.MAX_BYTES))
+        if digest in _last:
+            return _last[digest]
+        found = readable_of(stored.read(repository, digest, stored.MAX_BYTES))
+        if found.sbom:
+            _last.clear()
+            _last[digest] = found
+        return found
     finally:
         _reading.release()
 

@@ -23,6 +23,5 @@ def built(text: str) -> str | SafeString:
     # Builds that are reproducible claim 1970 or the year 1.
     if claimed.tzinfo is None or at.year <= 1970 or at > now:
         return text
-    return format_html(
-        '<time datetime="{}">{:%Y-%m-%d %H:%M} UTC</time>, {} ago', at.isoformat(), at, timesince(at, now, depth=1)
-    )
+    shown, ago = f"{at:%Y-%m-%d %H:%M} UTC", timesince(at, now, depth=1)
+    return format_html('<time datetime="{}">{}</time>, {} ago', at.isoformat(), shown, ago)

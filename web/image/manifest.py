@@ -64,6 +64,7 @@ class Image:
     layer_count: int = 0
     steps: list[Step] = field(default_factory=list)
     children: list[Child] = field(default_factory=list)
+    child_count: int = 0
     settings: list[tuple[str, list[str]]] = field(default_factory=list)
     annotations: list[tuple[str, str]] = field(default_factory=list)
     labels: list[tuple[str, str]] = field(default_factory=list)
@@ -82,6 +83,11 @@ class Image:
     def more_layers(self) -> int:
         """Return how many layers are not listed."""
         return self.layer_count - len(self.layers)
+
+    @property
+    def more_children(self) -> int:
+        """Return how many entries of an index are not listed."""
+        return self.child_count - len(self.children)
 
     @property
     def platforms(self) -> list[Child]:
@@ -108,7 +114,7 @@ def image_of(row: Manifest) -> Image:
     # Unsorted: a manifest may have 100,000 tags.
     image.tags = sorted(Tag.objects.filter(manifest=row).values_list("name", flat=True)[:LISTED])
     if image.is_index:
-        image.children = _children(document)
+        image.children, image.child_count = _children(document), len(list_of(document.get("manifests")))
     else:
         image.layers, image.layer_count = layers_of(document), len(list_of(document.get("layers")))
     return image

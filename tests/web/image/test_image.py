@@ -112,6 +112,14 @@ def test_lists_of_a_page_end(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> 
     assert "1 more layers are not listed" in text_of(signed_in("alice"), f"{PAGE}v1")
 
 
+def test_the_platforms_of_a_page_end(platforms: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.image.manifest.LISTED", 1)
+
+    page = text_of(signed_in("alice"), f"{PAGE}all")
+
+    assert (page.count('href="?platform='), "1 more entries are not listed" in page) == (1, True)
+
+
 def test_a_chart_shows_what_its_config_says_and_how_helm_pulls_it(alice: Caller) -> None:
     config = {"name": "orders", "version": "1.0.0+build.2", "appVersion": "2.3", "description": HOSTILE, "type": {}}
     helm = blob(alice, config, "application/vnd.cncf.helm.config.v1+json")

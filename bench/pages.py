@@ -37,6 +37,7 @@ def paths(size: Size) -> dict[str, list[str]]:
             f"{repository}?sort=newest",
             f"{repository}?q=00042",
             f"{repository}/-/{middle}",
+            f"{repository}/-/{middle}/compare?with={bulk.tag_name(0)}",
             f"{repository}/-/{middle}/history",
             f"{repository}/-/{middle}/delete",
             "/account",

@@ -118,7 +118,9 @@ class Pusher:
         ]
         return self.manifest({"schemaVersion": 2, "mediaType": spec.OCI_INDEX, "manifests": children}, tag)
 
-    def attach(self, subject: dict[str, Any], kind: str, content: bytes, media_type: str) -> dict[str, Any]:
+    def attach(
+        self, subject: dict[str, Any], kind: str, content: bytes, media_type: str, reference: str = ""
+    ) -> dict[str, Any]:
         """Push an artifact about `subject`, and return its descriptor."""
         return self.manifest(
             {
@@ -128,7 +130,8 @@ class Pusher:
                 "config": self.blob(b"{}", "application/vnd.oci.empty.v1+json"),
                 "layers": [self.blob(content, media_type)],
                 "subject": subject,
-            }
+            },
+            reference,
         )
 
 
@@ -171,7 +174,7 @@ def fill(server: Server) -> None:
     index = app.index("v2.0", "2.0.0")
     app.image("latest", "1.4.0")
     app.index("latest", "2.0.0")
-    bill = app.attach(index, SPDX, sbom(), SPDX)
+    bill = app.attach(index, SPDX, sbom(), SPDX, "v2.0-sbom")
     app.attach(bill, COSIGN, b"signature of the bill", "application/vnd.dev.cosign.simplesigning.v1+json")
     app.attach(index, COSIGN, b"signature", "application/vnd.dev.cosign.simplesigning.v1+json")
     app.attach(index, IN_TOTO, provenance(index), IN_TOTO)

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+from tests.browser.demo import sbom
+from tests.images import digest_of
+
 
 class Page(NamedTuple):
     """A page of the demo; `account` is who looks at it, empty: nobody is signed in."""
@@ -18,6 +21,8 @@ PAGES = (
     Page("repository", "/repositories/alice/app", "alice"),
     Page("image", "/repositories/alice/app/-/v1.4", "alice"),
     Page("image-platforms", "/repositories/alice/app/-/v2.0", "alice"),
+    Page("comparison", "/repositories/alice/app/-/v1.3/compare?with=v1.4", "alice"),
+    Page("sbom", f"/repositories/alice/app/-/v2.0-sbom/contents/{digest_of(sbom())}", "alice"),
     Page("chart", "/repositories/alice/charts/app/-/1.2.0", "alice"),
     Page("account", "/account", "bob"),
     Page("admin-login", "/admin/login/", ""),

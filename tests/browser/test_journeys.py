@@ -9,6 +9,7 @@ from distribution.protocol import spec
 from tests.browser.chromium import tab
 from tests.browser.demo import SPDX, DemoServer, Pusher
 from tests.clients.server import basic
+from tests.images import digest_of
 
 pytestmark = pytest.mark.client("chromium")
 
@@ -34,9 +35,12 @@ def test_a_hostile_image_runs_nothing(browser: Browser, demo: DemoServer) -> Non
         "script-alert-1",
     )
     packages = [{"name": SCRIPT, "versionInfo": SCRIPT, "licenseConcluded": SCRIPT}]
-    bill = pusher.attach(image, SPDX, json.dumps({"spdxVersion": "SPDX-2.3", "packages": packages}).encode(), SPDX)
+    document = json.dumps({"spdxVersion": "SPDX-2.3", "name": SCRIPT, "packages": packages}).encode()
+    bill = pusher.attach(image, SPDX, document, SPDX)
     start = "/repositories/alice/hostile"
-    pages = [start, f"{start}/-/script-alert-1", f"{start}/-/{bill['digest']}"]
+    about = f"{start}/-/{bill['digest']}"
+    compared = f"{start}/-/script-alert-1/compare?with={bill['digest']}"
+    pages = [start, f"{start}/-/script-alert-1", about, f"{about}/contents/{digest_of(document)}", compared]
 
     with tab(browser, demo) as opened:
         opened.sign_in("alice")

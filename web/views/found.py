@@ -42,10 +42,15 @@ def find(visitor: Visitor, name: str, reference: str) -> Found:
         wanted = parse_reference(reference)
     except RegistryError as error:
         raise Http404 from error
-    by = {"digest": str(wanted)} if isinstance(wanted, Digest) else {"tags__name": wanted}
-    row = Manifest.objects.filter(repository=queries.repository(parsed), **by).first()
-    if row is None:
-        raise Http404
+    repository = queries.repository(parsed)
+    try:
+        if isinstance(wanted, Digest):
+            row = Manifest.objects.get(repository=repository, digest=str(wanted))
+        else:
+            # From the tag, which has an index by repository and name; `first` would sort by primary key.
+            row = Tag.objects.select_related("manifest").get(repository=repository, name=wanted).manifest
+    except (Manifest.DoesNotExist, Tag.DoesNotExist) as error:
+        raise Http404 from error
     return Found(parsed, wanted, row)
 
 

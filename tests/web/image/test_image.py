@@ -48,7 +48,8 @@ def test_an_unknown_platform_is_the_first(platforms: list[str], wanted: str) -> 
 def test_children_without_or_with_the_same_platform_have_tabs_of_their_own(alice: Caller) -> None:
     one = image(alice, {"os": "linux", "history": [{"created_by": "RUN one"}]}, b"1")
     two = image(alice, {"os": "linux", "history": [{"created_by": "RUN two"}]}, b"2")
-    index(alice, one | platform(HOSTILE), two | platform(HOSTILE), reference="all")
+    three = image(alice, {}, b"3") | platform("\ud800")
+    index(alice, one | platform(HOSTILE), two | platform(HOSTILE), three, reference="all")
     browser = signed_in("alice")
 
     address = f"?platform={two['digest'].replace(':', '%3A')}"

@@ -253,6 +253,16 @@ class Auth:
     expiration: Annotated[
         timedelta, duration(timedelta(seconds=60), "of at least 60s"), Key("How long a token is valid.")
     ] = timedelta(minutes=30)
+    access_token_lifetime: Annotated[
+        timedelta,
+        duration(timedelta(hours=1), "of at least 1h"),
+        Key("How long an access token is valid whose maker says nothing else."),
+    ] = timedelta(days=90)
+    access_token_max_lifetime: Annotated[
+        timedelta | None,
+        duration(timedelta(hours=1), "of at least 1h"),
+        Key("The longest that anybody may choose; none: no limit."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Refresh tokens in the admin."""
+"""Refresh tokens and access tokens in the admin."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from core.admin.bulk_deletion import BulkDeletionAdmin
+from core.db import clock
 from tokens import refresh
-from tokens.models import RefreshToken
+from tokens.access import store
+from tokens.models import AccessToken, RefreshToken
 
 
 @admin.register(RefreshToken)
@@ -30,6 +32,37 @@ class RefreshTokenAdmin(BulkDeletionAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> None:
         count = refresh.revoke(list(queryset.values_list("pk", flat=True)))
         messages.success(request, f"{count} revoked. Access tokens that they have issued expire by themselves.")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(AccessToken)
+class AccessTokenAdmin(BulkDeletionAdmin):
+    """Access tokens: shown and revoked. They are made by their account, or by `manage.py createtoken`."""
+
+    list_display = ("account", "name", "limited_to", "created_at", "expires_at", "used_at", "used_from", "is_good")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    search_fields = ("account__name", "name")
+    fields = (
+        *("account", "name", "limited_to", "created_at", "created_by", "expires_at"),
+        *("used_at", "used_from", "revoked_at"),
+    )
+    readonly_fields = fields
+    list_select_related = ("account",)
+    actions = ("revoke",)
+
+    @admin.display(description="limited to")
+    def limited_to(self, row: AccessToken) -> str:
+        return ", ".join(row.scopes) or "nothing: all that the account may"
+
+    @admin.display(boolean=True, description="good")
+    def is_good(self, row: AccessToken) -> bool:
+        return row.revoked_at is None and row.expires_at > clock.now()
+
+    @admin.action(description="Revoke: requests with it are refused at once", permissions=["change"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
+        messages.success(request, f"{store.revoke(queryset)} revoked.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -91,6 +91,8 @@ def issue(identity: Identity, requested: Iterable[Access], version: str | None =
         grant = _grant_of(identity, wanted, version)
     auth, issued_at = settings.REGISTRY.auth, int(time.time())
     lifetime = int(auth.expiration.total_seconds())
+    if identity.limit is not None:
+        lifetime = min(lifetime, max(0, identity.limit.expires_at - issued_at))
     claims = (
         f'{{"iss":{quoted_json(auth.issuer)},"aud":{quoted_json(auth.service)},{grant.members},'
         f'"exp":{issued_at + lifetime},"nbf":{issued_at},"iat":{issued_at},"jti":"{secrets.token_urlsafe(16)}"}}'
@@ -115,6 +117,8 @@ def _grant_of(identity: Identity, wanted: Iterable[Access], version: str) -> _Gr
         "credential": identity.credential_hash[:CREDENTIAL_CHARACTERS],
         "access": [{"type": a.type, "name": a.name, "actions": sorted(a.actions)} for a in granted],
     }
+    if identity.limit is not None:
+        claims["access_token"] = identity.limit.pk
     members = json.dumps(claims, separators=(",", ":"))[1:-1]
     return _Grant(members, " ".join(format_access(access) for access in granted if access.actions))
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 
-from accounts.authentication import BusyError, TooManyFailuresError, identify
+from accounts.authentication import BusyError, TooManyFailuresError
 from accounts.identity import ANONYMOUS, Identity, credential_hash_of
 from accounts.login_log import BUSY, MALFORMED, THROTTLED, log_login, log_refusal
 from accounts.throttling.login_rate import login_rate
@@ -18,6 +18,7 @@ from core.api.errors import ErrorCode, RegistryError, quoted, unavailable
 from core.api.notes import ACCOUNT
 from core.api.view import RegistryView
 from tokens import refresh
+from tokens.access.store import identify
 from tokens.challenge import wrong_credentials
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
 from tokens.issue import IssuedToken, issue, response_headers
@@ -138,7 +139,8 @@ def _logged_in(
     # Read before the password is checked: a change meanwhile ends this login too.
     credential_hash = credential_hash_of(credentials.name) if is_offline else ""
     identity = log_in(request, credentials, "password" if request.method == "POST" else "basic")
-    if not is_offline:
+    # A refresh token would outlive the access token, and not have its limits.
+    if not is_offline or identity.limit is not None:
         return identity, None
     address = request.META.get("REMOTE_ADDR", "")
     return identity, refresh.issue(identity, credential_hash, parameters.get("client_id", ""), address)

@@ -79,7 +79,11 @@ class RepositoryView(RegistryView):
         rules = bearer.rules.matching(self.name)
         about = {"account": account, "repository": self.name, "actions": missing, "rules": rules}
         lacking = needed - bearer.rules.actions_on(self.name)
-        if lacking:
+        limit = bearer.identity.limit
+        if lacking and limit is not None and needed <= bearer.rules.unlimited_actions_on(self.name):
+            scopes = "; ".join(f"{pattern}: {listed(actions)}" for pattern, actions in limit.scopes)
+            reason = f"the access token {limit.name!r} is limited to {scopes}"
+        elif lacking:
             reason = f"no rule allows {account} to {listed(lacking, 'or')} {self.name}"
         else:
             reason = f"the token lacks the scope, which the rules allow: {self.name}:{missing}"

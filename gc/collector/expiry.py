@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from collector import lease
 from collector.batches import BusyError, DueRows, by_age
-from collector.dry_run.results import Finding, Kind
+from collector.dry_run.results import Finding, Kind, Reason
 from collector.models import Job
 from collector.report import Report
 from collector.throttle import Throttle
@@ -56,7 +56,7 @@ def find_uploads(now: datetime, scope: Q, throttle: Throttle) -> Iterator[Findin
     rows = rows.select_related("repository").only("active_at", "repository__name")
     for page in by_age(rows, "active_at"):
         for row in page:
-            reason = f"no activity since {row.active_at:%Y-%m-%d %H:%M:%S} UTC"
+            reason = f"{Reason.EXPIRED} {row.active_at:%Y-%m-%d %H:%M:%S} UTC"
             yield Finding(Kind.UPLOAD, str(row.pk), reason, row.repository_id, row.repository.name)
         throttle.check()
 
@@ -65,7 +65,7 @@ def find_objects(now: datetime, throttle: Throttle) -> Iterator[Finding]:
     """Yield the objects that `empty_trash` would delete. Raises StopError when `throttle` does."""
     for page in by_age(due_trash(now), "delete_after"):
         for row in page:
-            yield Finding(Kind.OBJECT, row.key, f"in the trash until {row.delete_after:%Y-%m-%d %H:%M:%S} UTC")
+            yield Finding(Kind.OBJECT, row.key, f"{Reason.IN_TRASH} {row.delete_after:%Y-%m-%d %H:%M:%S} UTC")
         throttle.check()
 
 

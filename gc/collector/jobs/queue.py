@@ -42,7 +42,7 @@ def perform_next(watch: runs.Watch | None = None) -> Run | None:
         run = Run.objects.filter(state=State.REQUESTED).order_by("started_at", "pk").first()
         if run is None:
             return None
-        policy = Policy(run.grace_period, run.remove_untagged, run.repository)
+        policy = Policy(run.grace_period, run.remove_untagged, run.repository, run.plan_id)
         try:
             return runs.perform(own_lease, run, policy, Report(), watch)
         except runs.WithdrawnError:

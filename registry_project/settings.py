@@ -29,6 +29,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
+# With the zone, and sortable by eye.
+DATETIME_FORMAT = "Y-m-d H:i:s T"
 
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

@@ -3,16 +3,20 @@
 Safety never depends on it: the run that applies a plan checks each row again, as every run does.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
 from collector.dry_run.forecast import referenced_by
 from collector.dry_run.results import Kind
 from collector.models import Run, RunFinding, State
 from collector.policy import BATCH, Policy
 from core.db import transactions
+from core.sizes import counted, size_text
 from distribution.models import ManifestBlob
 
 EXCLUDABLE = (Kind.MANIFEST, Kind.LINK, Kind.BLOB)
@@ -27,9 +31,56 @@ def planned(policy: Policy, kind: Kind) -> Q:
     return Q(pk__in=rows.values("row_id"))
 
 
-def is_applicable(run: Run) -> bool:
-    """Tell whether `run` is a complete dry run whose findings are kept."""
-    return run.is_dry_run and run.state == State.DONE and run.findings.filter(kind__in=EXCLUDABLE).exists()
+def why_not_applicable(run: Run) -> str:
+    """Return why `run` can't be applied as a plan, "" if it can."""
+    if not run.is_dry_run:
+        return "Only a dry run is a plan."
+    if run.state != State.DONE:
+        return "The dry run is not complete."
+    if not run.findings.filter(kind__in=EXCLUDABLE).exists():
+        return "The dry run has no findings that a run could remove, or they are no longer kept."
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a plan removes and keeps: findings by kind, and bytes of blobs; `unlisted` were found and not kept."""
+
+    removed: dict[str, int]
+    excluded: dict[str, int]
+    freed_bytes: int
+    excluded_bytes: int
+    unlisted: int
+
+    @classmethod
+    def of(cls, run: Run) -> Summary:
+        """Count the findings of `run`."""
+        counts: dict[bool, dict[str, int]] = {False: {}, True: {}}
+        sizes = {False: 0, True: 0}
+        rows = run.findings.filter(kind__in=EXCLUDABLE).order_by().values("kind", "is_excluded")
+        for row in rows.annotate(count=Count("pk"), size=Sum("size")):
+            counts[row["is_excluded"]][row["kind"]] = row["count"]
+            sizes[row["is_excluded"]] += row["size"] if row["kind"] == Kind.BLOB else 0
+        found = run.manifests + run.links + run.blobs
+        listed = sum(counts[False].values()) + sum(counts[True].values())
+        return cls(counts[False], counts[True], sizes[False], sizes[True], max(0, found - listed))
+
+    @property
+    def removal(self) -> str:
+        """What is removed, as words: `2 manifests, 1 link and 1 blob of 3.0 KiB`."""
+        return _words(self.removed, self.freed_bytes)
+
+    @property
+    def exclusion(self) -> str:
+        """What is kept, as words; "" for nothing."""
+        return _words(self.excluded, self.excluded_bytes) if self.excluded else ""
+
+
+def _words(counts: dict[str, int], size: int) -> str:
+    words = [counted(counts[kind], kind) for kind in EXCLUDABLE if kind in counts] or ["nothing"]
+    if Kind.BLOB in counts:
+        words[-1] += f" of {size_text(size)}"
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def application_of(run: Run) -> Run:

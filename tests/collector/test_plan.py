@@ -174,7 +174,7 @@ def test_expired_uploads_are_not_excluded(alice: Caller) -> None:
     run = planned()
 
     assert plan.exclude(run, run.findings.all()) == 0
-    assert not plan.is_applicable(run)
+    assert plan.why_not_applicable(run)
 
 
 def test_a_plan_without_its_findings_removes_nothing(push: Push, alice: Caller) -> None:

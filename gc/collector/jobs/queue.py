@@ -8,6 +8,11 @@ from collector.policy import Policy
 from collector.report import Report
 from core.db import clock, transactions
 
+WAITING = (
+    "A run is requested already and has not begun: another one is in progress, or no process runs the jobs. It can be "
+    "withdrawn on its page."
+)
+
 
 def add(run: Run, started_by: str) -> None:
     """Request `run`, which has its policy, in the name of `started_by`."""

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "diagnostics",
     "api",
     "web",
+    "administration",
     "registry_project.apps.RegistryProjectConfig",
 ]
 
@@ -197,6 +198,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("web/icon.svg")}],
     "DASHBOARD_CALLBACK": "registry_project.dashboard.page.add_dashboard",
     "LOGIN": {"form": "accounts.login.forms.AdminLoginForm"},
+    "SIDEBAR": {"show_search": False, "navigation": "administration.menu.navigation"},
     "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("admin:second_factor")}]},
 }
 

@@ -5,9 +5,11 @@ from typing import Any, ClassVar
 from django.contrib.auth.forms import AuthenticationForm as PlainAuthenticationForm
 from django.contrib.auth.forms import UserChangeForm
 from django.core.exceptions import ValidationError
+from django.forms import BooleanField
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm, UserCreationForm
+from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from accounts.authentication import BusyError, TooManyFailuresError, place
 from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
@@ -95,12 +97,33 @@ class DistinctName:
 class AccountCreationForm(DistinctName, UserCreationForm):
     """A new account: its name, and its password twice."""
 
-    # Django's choice "no password" is removed: `active` disables the login.
+    # Django's own choice needs a script, and tells of logins that this registry does not have.
     usable_password = None  # type: ignore[assignment]  # Django's way to remove a field of a base class
+    has_no_password = BooleanField(
+        label="no password",
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="The account cannot log in until a password is set on its page. Leave both passwords empty then.",
+    )
 
     class Meta:
         model = Account
         fields: ClassVar[tuple[str, ...]] = ("name",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.add_prefix("has_no_password") in self.data:
+            self.fields["password1"].required = self.fields["password2"].required = False
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a password for an account without one."""
+        cleaned: dict[str, Any] = super().clean()
+        if cleaned.get("has_no_password"):
+            if cleaned.get("password1") or cleaned.get("password2"):
+                raise ValidationError({"has_no_password": "Either a password or none."})
+            # Django stores None as a password that nobody can enter.
+            cleaned["password1"] = None
+        return cleaned
 
 
 class AccountChangeForm(DistinctName, UserChangeForm):  # type: ignore[type-arg]  # generic in the stubs only

@@ -48,7 +48,7 @@ def test_a_plan_is_read_then_excluded_from_then_applied(
     pass_time()
     run = plan_of(admin)
 
-    answer = tick(admin, "exclude", RunFinding.objects.get(name=kept.digest))
+    answer = tick(admin, "exclude_rows", RunFinding.objects.get(name=kept.digest))
     page = admin.text(FINDINGS, run__id__exact=str(run.pk))
     applied = admin.submit(f"{RUNS}{run.pk}/apply/")
     due.run_due()
@@ -85,9 +85,9 @@ def test_a_plan_is_filtered_by_kind_and_reason(
 
 def test_excluded_rows_are_included_again(admin: Browser, untagged: Image) -> None:
     run = plan_of(admin)
-    tick(admin, "exclude", *run.findings.all())
+    tick(admin, "exclude_rows", *run.findings.all())
 
-    answer = tick(admin, "include", *run.findings.all())
+    answer = tick(admin, "include_rows", *run.findings.all())
 
     assert messages_of(answer) == ["5 rows included again."]
     assert not run.findings.filter(is_excluded=True).exists()
@@ -97,7 +97,7 @@ def test_who_may_only_look_neither_excludes_nor_applies(admin: Browser, untagged
     run = plan_of(admin)
     onlooker = staff("onlooker", "view_run")
 
-    tick(onlooker, "exclude", *run.findings.all())
+    tick(onlooker, "exclude_rows", *run.findings.all())
     applied = onlooker.post(f"{RUNS}{run.pk}/apply/", {})
 
     assert applied.status_code == 403

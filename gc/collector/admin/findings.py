@@ -64,7 +64,7 @@ class RunFindingAdmin(ReadOnlyAdmin):
     search_fields = ("name__contains", "repository__contains")
     search_help_text = "part of a digest or repository"
     ordering = ("pk",)
-    actions = ("exclude", "include")
+    actions = ("exclude_rows", "include_rows")
     list_before_template = "admin/gc/runfinding/plan.html"
 
     @admin.display(description="size")
@@ -80,7 +80,7 @@ class RunFindingAdmin(ReadOnlyAdmin):
         return "keep: excluded" if finding.is_excluded else "remove"
 
     @admin.action(description="Exclude selected rows from the plan", permissions=["plan"])
-    def exclude(self, request: HttpRequest, findings: QuerySet[RunFinding]) -> None:
+    def exclude_rows(self, request: HttpRequest, findings: QuerySet[RunFinding]) -> None:
         """Exclude rows, and those that then stay referenced."""
         count = self._of_each_run(findings, plan.exclude)
         kept = (
@@ -89,7 +89,7 @@ class RunFindingAdmin(ReadOnlyAdmin):
         self.message_user(request, kept if count else "None of these rows can be excluded.", _level(count))
 
     @admin.action(description="Include selected rows again", permissions=["plan"])
-    def include(self, request: HttpRequest, findings: QuerySet[RunFinding]) -> None:
+    def include_rows(self, request: HttpRequest, findings: QuerySet[RunFinding]) -> None:
         """Include rows again that no excluded one needs."""
         count = self._of_each_run(findings, plan.include)
         none = "None of these rows is included again: an excluded row needs them, or they were not excluded."

@@ -1,0 +1,84 @@
+"""The menu of the admin: what the signed-in account may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page of the menu; without `permission` everybody who may open the admin sees it."""
+
+    title: str
+    icon: str
+    url_name: str
+    permission: str = ""
+
+
+MENU = (
+    ("Overview", (Entry("Overview", "dashboard", "admin:index"),)),
+    (
+        "Repositories",
+        (
+            Entry(
+                "Repositories",
+                "inventory_2",
+                "admin:distribution_repository_changelist",
+                "distribution.view_repository",
+            ),
+            Entry("Tags", "sell", "admin:distribution_tag_changelist", "distribution.view_tag"),
+            Entry("Manifests", "description", "admin:distribution_manifest_changelist", "distribution.view_manifest"),
+            Entry("Blobs", "deployed_code", "admin:distribution_blob_changelist", "distribution.view_blob"),
+            Entry("Uploads", "upload", "admin:distribution_upload_changelist", "distribution.view_upload"),
+        ),
+    ),
+    (
+        "Access",
+        (
+            Entry("Accounts", "person", "admin:accounts_account_changelist", "accounts.view_account"),
+            Entry("Groups", "group", "admin:auth_group_changelist", "auth.view_group"),
+            Entry("Access rules", "rule", "admin:acl_rule_changelist", "acl.view_rule"),
+            Entry("Explain", "help", "admin:acl_rule_explain", "acl.view_rule"),
+            Entry("Docker logins", "key", "admin:tokens_refreshtoken_changelist", "tokens.view_refreshtoken"),
+        ),
+    ),
+    (
+        "Storage",
+        (
+            Entry("Collection runs", "recycling", "admin:gc_run_changelist", "gc.view_run"),
+            Entry("Scrub", "verified", "admin:gc_scrub_changelist", "gc.view_scrub"),
+        ),
+    ),
+    (
+        "System",
+        (
+            Entry("My password", "password", "admin:password_change"),
+            Entry("My second factor", "phonelink_lock", "admin:second_factor"),
+        ),
+    ),
+)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the sections with at least one page that the account may see, as unfold wants them."""
+    sections = []
+    for title, entries in MENU:
+        shown = [entry for entry in entries if not entry.permission or request.user.has_perm(entry.permission)]
+        if shown:
+            sections.append({"title": title, "separator": True, "items": [_item(entry, request) for entry in shown]})
+    return sections
+
+
+def _item(entry: Entry, request: HttpRequest) -> dict[str, Any]:
+    url = reverse(entry.url_name)
+    # The page of a rule is below the list of rules, and so is Explain.
+    longest = max((found for found in _urls() if request.path.startswith(found)), key=len, default="")
+    return {"title": entry.title, "icon": entry.icon, "link": url, "active": url == longest}
+
+
+def _urls() -> list[str]:
+    return [reverse(entry.url_name) for _, entries in MENU for entry in entries]

@@ -63,7 +63,7 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
         return int(group.rule_total)
 
     @admin.display(description="members")
-    def members(self, group: Group) -> SafeString | str:
+    def members(self, group: Any) -> SafeString | str:
         """Link to the members, at most LISTED of them."""
         if group.pk is None:
             return "Members are added on the pages of accounts."
@@ -78,7 +78,7 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
         return format_html("{}, … {}", shown, format_html(_LINK, more, "all members"))
 
     @admin.display(description="rules that name it")
-    def rules(self, group: Group) -> SafeString | str:
+    def rules(self, group: Any) -> SafeString | str:
         """Link to the rules, as sentences."""
         found = naming.rules_naming(SubjectKind.GROUP, group.name) if group.pk is not None else []
         links = [(reverse("admin:acl_rule_change", args=[rule.pk]), rule) for rule in found[:LISTED]]

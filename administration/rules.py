@@ -58,7 +58,7 @@ class RuleAdmin(OriginAdmin):
     section = Section.ACL
     list_display = ("sentence", "effect", "comment", "origin", "created_at")
     list_filter = ("subject_kind", AllowsFilter, OriginFilter)
-    change_form_after_template = "admin/acl/rule/preview_part.html"
+    change_form_after_template: Any = "admin/acl/rule/preview_part.html"
     search_fields = ("subject", "name", "comment")
     search_help_text = "an account, a group, a repository or a comment"
     readonly_fields = ("origin", "created_at")
@@ -139,7 +139,7 @@ class RuleAdmin(OriginAdmin):
 
     @admin.display(description="without effect")
     def effect(self, rule: Any) -> str:
-        return rule.idle_reason
+        return str(rule.idle_reason)
 
     def _require_change(self, request: HttpRequest, object_id: str | None) -> None:
         rule = None if object_id is None else self.get_object(request, object_id)
@@ -148,8 +148,8 @@ class RuleAdmin(OriginAdmin):
             raise PermissionDenied
 
 
-def _previewed(form: Form) -> dict[str, Any]:
+def _previewed(form: Any) -> dict[str, Any]:
     """Return the preview of a form's rule, or its errors, for the template."""
     if form.is_valid():
-        return {"preview": Preview.of(cast(Any, form).instance)}
+        return {"preview": Preview.of(form.instance)}
     return {"preview_errors": [error for errors in form.errors.values() for error in errors]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -28,7 +28,7 @@ class Origin(StrEnum):
     ADMIN = "admin"
 
 
-_SECTIONS: dict[str, type[SectionImport[Any, Any]]] = {Section.USERS: Users, Section.ACL: Rules}
+_SECTIONS: dict[str, Callable[[Configuration], SectionImport[Any, Any]]] = {Section.USERS: Users, Section.ACL: Rules}
 
 
 def origins(section: Section, pks: Iterable[int] | None = None) -> dict[int, Origin]:

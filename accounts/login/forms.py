@@ -117,7 +117,7 @@ class AccountCreationForm(DistinctName, UserCreationForm):
 
     def clean(self) -> dict[str, Any]:
         """Refuse a password for an account without one."""
-        cleaned: dict[str, Any] = super().clean()
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if cleaned.get("has_no_password"):
             if cleaned.get("password1") or cleaned.get("password2"):
                 raise ValidationError({"has_no_password": "Either a password or none."})

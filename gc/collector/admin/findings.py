@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from collector import plan
 from collector.admin.read_only import ReadOnlyAdmin
@@ -65,7 +65,7 @@ class RunFindingAdmin(ReadOnlyAdmin):
     search_help_text = "part of a digest or repository"
     ordering = ("pk",)
     actions = ("exclude_rows", "include_rows")
-    list_before_template = "admin/gc/runfinding/plan.html"
+    list_before_template: Any = "admin/gc/runfinding/plan.html"
 
     @admin.display(description="size")
     def human_size(self, finding: RunFinding) -> str:
@@ -103,7 +103,7 @@ class RunFindingAdmin(ReadOnlyAdmin):
         """Require the permission to request runs."""
         return request.user.has_perm("gc.add_run")
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Add what the plan does in all."""
         pk = request.GET.get("run__id__exact", "")
         run = Run.objects.filter(pk=pk).first() if pk.isdecimal() and len(pk) < 19 else None
@@ -112,8 +112,7 @@ class RunFindingAdmin(ReadOnlyAdmin):
             applications = list(run.applications.all()[:3])
             context = {"run": run, "plan": plan.Summary.of(run), "applications": applications}
             context["may_apply"] = self.has_plan_permission(request) and not plan.why_not_applicable(run)
-        answer: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
-        return answer
+        return super().changelist_view(request, context | (extra_context or {}))
 
     def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
         """Hide the table from the menu."""

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.db.models import Max
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from collector.admin.read_only import ReadOnlyAdmin
 from collector.models import Scrub
@@ -20,9 +20,9 @@ class ScrubAdmin(ReadOnlyAdmin):
     """The progress of the scrub."""
 
     list_display = ("__str__", "began_at", "reached_at", "checked", "corrupt", "failures", "rounds")
-    list_before_template = "admin/gc/scrub/words.html"
+    list_before_template: Any = "admin/gc/scrub/words.html"
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Add what the scrub does, and where it is."""
         row, period = Scrub.objects.first(), settings.REGISTRY.storage.scrub
         last = Blob.objects.aggregate(last=Max("pk"))["last"] or 0
@@ -30,5 +30,4 @@ class ScrubAdmin(ReadOnlyAdmin):
         shown = {"row": row, "percent": reached, "period": None if period is None else format_duration(period)}
         shown["corrupt"] = Blob.objects.filter(is_corrupt=True).count()
         context = {"title": "Scrub", "scrub": shown}
-        answer: HttpResponse = super().changelist_view(request, context | (extra_context or {}))
-        return answer
+        return super().changelist_view(request, context | (extra_context or {}))

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import permissions_version
-from accounts.identity import Identity, identity_named
+from accounts.identity import ANONYMOUS, Identity, identity_named
 from accounts.models import Account
 from acl import actions, grants
 from acl.explanation import Explanation
@@ -37,7 +37,7 @@ class ExplainForm(forms.Form):
     def clean_account(self) -> Identity:
         """Return the identity. Raises ValidationError when there is none."""
         name: str = self.cleaned_data["account"]
-        identity = identity_named(name, permissions_version.current())
+        identity = identity_named(name, permissions_version.current()) if name else ANONYMOUS
         if identity is not None:
             return identity
         if Account.objects.filter(name=name).exists():

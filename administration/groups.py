@@ -104,8 +104,10 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
         """Add the rules that name these groups."""
-        named, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        return [*named, *naming.orphaned(SubjectKind.GROUP, [group.name for group in objs])], counts, lacking, protected
+        _, _, lacking, protected = super().get_deleted_objects(objs, request)
+        named = [f"{group}, with {counted(group.user_set.count(), 'member')}" for group in objs]
+        orphaned = naming.orphaned(SubjectKind.GROUP, [group.name for group in objs])
+        return [*named, *orphaned], {"groups": len(objs)}, lacking, protected
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return super().has_change_permission(request, obj) and self._may_govern(request, obj)

@@ -17,6 +17,8 @@ class Entry:
     icon: str
     url_name: str
     permission: str = ""
+    also: tuple[str, ...] = ()
+    """Lists that are reached from the page, and have no entry of their own."""
 
 
 MENU = (
@@ -49,7 +51,13 @@ MENU = (
     (
         "Storage",
         (
-            Entry("Collection runs", "recycling", "admin:gc_run_changelist", "gc.view_run"),
+            Entry(
+                "Collection runs",
+                "recycling",
+                "admin:gc_run_changelist",
+                "gc.view_run",
+                ("admin:gc_runfinding_changelist",),
+            ),
             Entry("Scrub", "verified", "admin:gc_scrub_changelist", "gc.view_scrub"),
         ),
     ),
@@ -69,16 +77,19 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     for title, entries in MENU:
         shown = [entry for entry in entries if not entry.permission or request.user.has_perm(entry.permission)]
         if shown:
-            sections.append({"title": title, "separator": True, "items": [_item(entry, request) for entry in shown]})
+            sections.append(
+                {"title": title, "separator": bool(sections), "items": [_item(entry, request) for entry in shown]}
+            )
     return sections
 
 
 def _item(entry: Entry, request: HttpRequest) -> dict[str, Any]:
-    url = reverse(entry.url_name)
-    # The page of a rule is below the list of rules, and so is Explain.
-    longest = max((found for found in _urls() if request.path.startswith(found)), key=len, default="")
-    return {"title": entry.title, "icon": entry.icon, "link": url, "active": url == longest}
+    shown = (reverse(url_name) for url_name in (entry.url_name, *entry.also))
+    is_active = any(url == _longest(request.path) for url in shown)
+    return {"title": entry.title, "icon": entry.icon, "link": reverse(entry.url_name), "active": is_active}
 
 
-def _urls() -> list[str]:
-    return [reverse(entry.url_name) for _, entries in MENU for entry in entries]
+def _longest(path: str) -> str:
+    """Return the URL of the menu that `path` is below: Explain is below the list of rules, and all below the index."""
+    urls = [reverse(url_name) for _, entries in MENU for entry in entries for url_name in (entry.url_name, *entry.also)]
+    return max((url for url in urls if path.startswith(url)), key=len, default="")

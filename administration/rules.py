@@ -62,10 +62,13 @@ class RuleAdmin(OriginAdmin):
     search_fields = ("subject", "name", "comment")
     search_help_text = "an account, a group, a repository or a comment"
     readonly_fields = ("origin", "created_at")
-    fields = ("subject_kind", "subject", "actions", "name", "comment", "origin", "created_at")
 
     class Media:
         js = ("administration/rule_preview.js",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        entered = ("subject_kind", "subject", "actions", "name", "comment")
+        return entered if obj is None else (*entered, "origin", "created_at")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return _RuleList
@@ -138,8 +141,8 @@ class RuleAdmin(OriginAdmin):
         return str(rule)
 
     @admin.display(description="without effect")
-    def effect(self, rule: Any) -> str:
-        return str(rule.idle_reason)
+    def effect(self, rule: Any) -> str | None:
+        return rule.idle_reason or None
 
     def _require_change(self, request: HttpRequest, object_id: str | None) -> None:
         rule = None if object_id is None else self.get_object(request, object_id)

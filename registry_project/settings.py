@@ -29,8 +29,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
-# With the zone, and sortable by eye.
-DATETIME_FORMAT = "Y-m-d H:i:s T"
+# Those of a language come before a setting DATETIME_FORMAT.
+FORMAT_MODULE_PATH = "registry_project.formats"
 
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

@@ -100,7 +100,7 @@ class AccountCreationForm(DistinctName, UserCreationForm):
     # Django's own choice needs a script, and tells of logins that this registry does not have.
     usable_password = None  # type: ignore[assignment]  # Django's way to remove a field of a base class
     has_no_password = BooleanField(
-        label="no password",
+        label="No password",
         required=False,
         widget=UnfoldBooleanSwitchWidget,
         help_text="The account cannot log in until a password is set on its page. Leave both passwords empty then.",
@@ -110,19 +110,14 @@ class AccountCreationForm(DistinctName, UserCreationForm):
         model = Account
         fields: ClassVar[tuple[str, ...]] = ("name",)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.add_prefix("has_no_password") in self.data:
-            self.fields["password1"].required = self.fields["password2"].required = False
-
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> dict[str, Any] | None:
         """Refuse a password for an account without one."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if cleaned.get("has_no_password"):
-            if cleaned.get("password1") or cleaned.get("password2"):
-                raise ValidationError({"has_no_password": "Either a password or none."})
-            # Django stores None as a password that nobody can enter.
-            cleaned["password1"] = None
+        if self.cleaned_data.get("has_no_password"):
+            if self.cleaned_data.get("password1") or self.cleaned_data.get("password2"):
+                self.add_error("has_no_password", "Either a password or none.")
+            # Of Django's own field, which its form reads here.
+            self.cleaned_data["usable_password"] = "false"  # noqa: S105 - a choice, not a password
+        cleaned: dict[str, Any] | None = super().clean()
         return cleaned
 
 

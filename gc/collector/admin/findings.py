@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from collector import plan
 from collector.admin.read_only import ReadOnlyAdmin
 from collector.dry_run.results import Kind, Reason
 from collector.models import Run, RunFinding
 from core.sizes import counted, size_text
+
+_DIGEST = re.compile(r"(\b[a-z0-9+._-]+:[0-9a-f]{12})[0-9a-f]{20,}")
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -57,7 +62,7 @@ class FateFilter(admin.SimpleListFilter):
 class RunFindingAdmin(ReadOnlyAdmin):
     """Findings of a dry run, reached from the page of the run."""
 
-    list_display = ("kind", "repository", "name", "human_size", "reason", "fate")
+    list_display = ("kind", "repository", "short_name", "human_size", "sentence", "fate")
     list_display_links = None
     list_filter = (FateFilter, KindFilter, ReasonFilter)
     linked_filters = ("run__id__exact",)
@@ -67,10 +72,20 @@ class RunFindingAdmin(ReadOnlyAdmin):
     actions = ("exclude_rows", "include_rows")
     list_before_template: Any = "admin/gc/runfinding/plan.html"
 
+    @admin.display(description="name")
+    def short_name(self, finding: RunFinding) -> SafeString:
+        """Shorten a digest; the whole is its title."""
+        return format_html('<span title="{}">{}</span>', finding.name, _short(finding.name))
+
+    @admin.display(description="reason")
+    def sentence(self, finding: RunFinding) -> SafeString:
+        """Shorten the digests of a reason; the whole is its title."""
+        return format_html('<span title="{}">{}</span>', finding.reason, _short(finding.reason))
+
     @admin.display(description="size")
-    def human_size(self, finding: RunFinding) -> str:
+    def human_size(self, finding: RunFinding) -> str | None:
         """Format the size of a blob; other findings have none."""
-        return size_text(finding.size) if finding.kind == Kind.BLOB else ""
+        return size_text(finding.size) if finding.kind == Kind.BLOB else None
 
     @admin.display(description="what the plan does")
     def fate(self, finding: RunFinding) -> str:
@@ -121,6 +136,10 @@ class RunFindingAdmin(ReadOnlyAdmin):
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Require the permission to view runs."""
         return request.user.has_perm("gc.view_run")
+
+
+def _short(text: str) -> str:
+    return _DIGEST.sub(r"\1…", text)
 
 
 def _level(count: int) -> int:

@@ -23,6 +23,7 @@ from collector.admin.forms import RunForm
 from collector.admin.read_only import ReadOnlyAdmin
 from collector.jobs import queue, scheduler
 from collector.models import Run, State
+from core.durations import format_duration
 from core.sizes import size_text
 
 
@@ -45,7 +46,7 @@ class RunAdmin(ReadOnlyAdmin):
     date_hierarchy = "started_at"
     fieldsets = (
         (None, {"fields": ("does", "state", "started_at", "ended_at", "trigger", "started_by", "error")}),
-        ("Policy", {"fields": ("remove_untagged", "grace_period", "repository")}),
+        ("Policy", {"fields": ("remove_untagged", "grace", "repository")}),
         (
             "Removed (dry run: would be removed)",
             {"fields": ("manifests", "links", "blobs", "freed", "later", "uploads", "objects_deleted", "found")},
@@ -63,6 +64,11 @@ class RunAdmin(ReadOnlyAdmin):
             return "removes what a plan listed that is not kept"
         url = reverse("admin:gc_run_change", args=[planned.pk])
         return format_html('applies the plan of <a class="text-link" href="{}">{}</a>', url, planned)
+
+    @admin.display(description="grace period")
+    def grace(self, run: Run) -> str:
+        """Format the duration as the configuration file writes it."""
+        return format_duration(run.grace_period)
 
     @admin.display(description="freed")
     def freed(self, run: Run) -> str:
@@ -145,7 +151,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the computed fields."""
-        return () if obj is None else ("does", "freed", "later", "found")
+        return () if obj is None else ("does", "grace", "freed", "later", "found")
 
     def save_model(self, request: HttpRequest, obj: Model, form: Form, change: bool) -> None:
         """Request the run, and let this process start it at once if it can."""

@@ -19,7 +19,7 @@ from distribution.models import Repository
 
 LISTED = 20
 
-MAX_READ = 20_000
+MAX_READ = 10_000
 """How many names are compared with a pattern; a count beyond it is a lower bound."""
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from core.admin.bulk_deletion import BulkDeletionAdmin
+from core.admin.flag_filter import FlagFilter
 from tokens import refresh
 from tokens.models import RefreshToken
+
+
+class GoodFilter(FlagFilter):
+    title = "good"
+    parameter_name = "good"
+    condition = Q(revoked_at=None)
 
 
 @admin.register(RefreshToken)
@@ -16,7 +23,7 @@ class RefreshTokenAdmin(BulkDeletionAdmin):
     """Refresh tokens: shown and revoked, never added or edited."""
 
     list_display = ("account", "client_id", "address", "created_at", "used_at", "is_good")
-    list_filter = ("client_id", ("revoked_at", admin.EmptyFieldListFilter))
+    list_filter = ("client_id", GoodFilter)
     search_fields = ("account", "address")
     fields = ("account", "client_id", "address", "created_at", "used_at", "revoked_at")
     readonly_fields = fields

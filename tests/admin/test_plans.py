@@ -131,3 +131,15 @@ def test_the_page_of_the_scrub_says_what_it_is(admin: Browser, untagged: Image) 
 
     assert "compares its bytes with its digest" in page
     assert "No blob is corrupt now." in page
+
+
+def test_runs_are_filtered_by_what_they_do(admin: Browser, untagged: Image) -> None:
+    run = plan_of(admin)
+    admin.submit(f"{RUNS}{run.pk}/apply/")
+    due.run_due()
+
+    found = {does: admin.get(RUNS, does=does).context["cl"].result_list for does in ("nothing", "applies", "removes")}
+
+    assert list(found["nothing"]) == [run]
+    assert [row.plan_id for row in found["applies"]] == [run.pk]
+    assert all(not row.is_dry_run and row.plan_id is None for row in found["removes"])

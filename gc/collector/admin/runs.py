@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -27,6 +27,23 @@ from core.durations import format_duration
 from core.sizes import size_text
 
 
+class DoesFilter(admin.SimpleListFilter):
+    """Runs by the words of the column."""
+
+    title = "what it does"
+    parameter_name = "does"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("nothing", "dry run: changes nothing"), ("removes", "removes"), ("applies", "applies a plan")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        if self.value() == "nothing":
+            return queryset.filter(is_dry_run=True)
+        if self.value() not in ("removes", "applies"):
+            return queryset
+        return queryset.filter(is_dry_run=False, plan__isnull=self.value() == "removes")
+
+
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
     """Runs, newest first. The permission to add runs covers requesting and withdrawing one.
@@ -42,7 +59,7 @@ class RunAdmin(ReadOnlyAdmin):
         *("started_at", "state", "does", "trigger", "started_by"),
         *("manifests", "blobs", "freed", "later", "failures"),
     )
-    list_filter = ("state", "trigger", "is_dry_run")
+    list_filter = ("state", DoesFilter, "trigger")
     date_hierarchy = "started_at"
     fieldsets = (
         (None, {"fields": ("does", "state", "started_at", "ended_at", "trigger", "started_by", "error")}),

@@ -73,7 +73,7 @@ MENU = (
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the sections with at least one page that the account may see, as unfold wants them."""
-    sections = []
+    sections: list[dict[str, Any]] = []
     for title, entries in MENU:
         shown = [entry for entry in entries if not entry.permission or request.user.has_perm(entry.permission)]
         if shown:

@@ -54,6 +54,8 @@ class OriginAdmin(BulkDeletionAdmin):
     """Rows that the configuration file or an administrator made."""
 
     section: Section
+    # Cells take most of the time of a page.
+    list_per_page = 50
     actions: Any = ("restore",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:

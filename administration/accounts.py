@@ -104,7 +104,7 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
     @admin.display(description="second factor")
     def second_factor_state(self, account: Account) -> str:
         factor = second_factor.factor_of(account)
-        return format_html("set up {}", moment(factor.created_at)) if factor else "none"
+        return format_html("set up on {}", moment(factor.created_at)) if factor else "none"
 
     @admin.action(description="Remove the second factor of selected accounts", permissions=["remove_second_factor"])
     def remove_second_factor(self, request: HttpRequest, accounts: QuerySet[Account]) -> HttpResponse | None:

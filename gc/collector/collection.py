@@ -23,6 +23,7 @@ def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
     if policy.plan is not None:
         # Uploads, empty repositories and the trash are the periodic jobs' and the next run's.
         sweep(policy, clock.now() - policy.grace_period, report, throttle)
+        repositories.measure(report, throttle)
         return
     repositories.finish_deletions(report, throttle)
     now = clock.now()

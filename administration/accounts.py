@@ -17,6 +17,7 @@ from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from unfold.forms import AdminPasswordChangeForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import second_factor
 from accounts.login.forms import AccountChangeForm, AccountCreationForm
@@ -79,7 +80,8 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
     search_fields = ("name",)
     ordering = ("name",)
     readonly_fields = ("second_factor_state", "origin", "last_login", "created_at")
-    filter_horizontal = ("user_permissions",)
+    # Checkboxes instead, which need no script and no modifier key.
+    filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("name", "password", "is_active", "groups")}),
         (
@@ -165,6 +167,8 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
         self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> ModelMultipleChoiceField[Any]:
         """Offer groups that hold permissions to superusers only."""
+        if db_field.name == "user_permissions":
+            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
         if db_field.name == "groups" and not request.user.is_superuser:
             kwargs["queryset"] = Group.objects.filter(permissions__isnull=True)
         return super().formfield_for_manytomany(db_field, request, **kwargs)

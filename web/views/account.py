@@ -9,7 +9,6 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.login.forms import OwnPasswordForm
-from accounts.login_log import log_event
 from accounts.models import Account
 from core.sizes import counted
 from tokens import refresh
@@ -33,7 +32,6 @@ def own_account(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         form.save()
         update_session_auth_hash(request, account)
-        log_event(request, account.name, "password changed")
         return redirect(f"{request.path}?changed=1")
     logins = refresh.valid_of(account.name)
     shown = {

@@ -68,7 +68,9 @@ def store_last_login(sender: Any, user: Account, **_kwargs: Any) -> None:
 
 def _record(kind: Kind, request: HttpRequest | None, account: str, grant: str, detail: str) -> None:
     credential = _PROOFS.get(grant, ("", ""))[0]
-    record_alike(kind, request, account=account, credential=credential, alike=detail, detail=lambda: detail)
+    record_alike(
+        kind, request, account=account, credential=credential, alike=f"{grant} {detail}", detail=lambda: detail
+    )
 
 
 def _about(request: HttpRequest | None, account: str | None, grant: str) -> dict[str, str | None]:

@@ -71,9 +71,11 @@ class _EventList(DeclaredFiltersList):
 
     def get_filters(self, request: HttpRequest) -> Any:
         # Links to other filters begin with the newest rows again.
-        given = str(self.params.pop(_BEFORE, ""))
-        self.filter_params.pop(_BEFORE, None)
-        self.before = int(given) if re.fullmatch(r"[0-9]{1,18}", given) else None
+        if _BEFORE in self.params:
+            given = str(self.params.pop(_BEFORE))
+            self.filter_params.pop(_BEFORE, None)
+            is_key = re.fullmatch(r"[0-9]{1,19}", given) and int(given) < 2**63
+            self.before = int(given) if is_key else None
         return super().get_filters(request)
 
     def get_results(self, request: HttpRequest) -> None:
@@ -125,7 +127,7 @@ class EventAdmin(DeclaredFiltersAdmin):
         if term == ANONYMOUS_NAME:
             return queryset.filter(account="").exclude(credential="command"), False
         is_account = "/" not in term and Event.objects.filter(account=term).exists()
-        return queryset.filter(**{"account" if is_account else "repository": term.replace("\0", "")}), False
+        return queryset.filter(**{"account" if is_account else "repository": term}), False
 
     @admin.display(description="account")
     def who(self, event: Event) -> SafeString | str:

@@ -1,6 +1,7 @@
 """Events of a real server: written when it stops, and when a command ends."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clients.server import ROOT, Server, basic, started
+from tests.postgresql import cluster
+from tests.unwritable import until
 
 
 @pytest.fixture
@@ -43,3 +46,22 @@ def test_a_server_that_stops_writes_its_events_and_commands_write_theirs(server:
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[-1]["kind"] == "key_rotated"
     assert {"import", "login", "token", "key_rotated"} == {event["kind"] for event in events}
+
+
+def test_events_wait_for_a_database_that_is_down(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not os.environ.get("REGISTRY_DATABASE_URL", "").startswith("postgres"):
+        pytest.skip("SQLite has no server")
+    with cluster() as postgresql:
+        monkeypatch.setenv("REGISTRY_DATABASE_URL", f"{postgresql.url}/postgres")
+        with started(Server(tmp_path_factory.mktemp("down"))) as server:
+            for account in ("alice", "bob", "charlie"):
+                server.token(account)
+            # Within half a second, or some may be written already.
+            postgresql.stop()
+            assert server.request("GET", "/livez").status == 200
+            postgresql.start()
+            query = "SELECT DISTINCT account FROM audit_event WHERE kind = 'login'"
+            until(lambda: {row[0] for row in server.rows(query)} == {"alice", "bob", "charlie"})
+            assert server.rows("SELECT count(*) FROM audit_event WHERE kind = 'login'")[0][0] == 3

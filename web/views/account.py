@@ -9,7 +9,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.login.forms import OwnPasswordForm
+from accounts.login_log import log_event
 from accounts.models import Account
+from audit.kinds import Kind
 from core.sizes import counted
 from tokens import refresh
 from web.views.page import page
@@ -56,5 +58,5 @@ def revoke_logins(request: HttpRequest) -> HttpResponse:
     if wanted != "all":
         rows = rows.filter(pk=int(wanted)) if wanted.isdecimal() and len(wanted) < MOST_DIGITS else rows.none()
     number = refresh.revoke(list(rows.values_list("pk", flat=True)))
-    log_event(request, visitor.identity.name, f"{counted(number, 'docker login')} revoked")
+    log_event(request, visitor.identity.name, f"{counted(number, 'docker login')} revoked", Kind.LOGIN_REVOKED)
     return redirect(f"{reverse('web:account')}?{urlencode({'revoked': number})}")

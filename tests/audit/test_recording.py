@@ -134,15 +134,15 @@ def threaded(settings: Settings, monkeypatch: pytest.MonkeyPatch, transactional_
     monkeypatch.setattr(recording, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr(recording, "_queue", EventQueue())
     yield recording._queue
-    until(lambda: recording._queue._thread is None)
+    # It has closed its connection, of which the next test's database must have none.
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "audit"])
 
 
 def test_the_thread_writes_within_a_moment_and_ends(threaded: EventQueue) -> None:
     record(Kind.LOGIN, None, account="alice")
 
     until(lambda: Event.objects.count() == 1)
-    until(lambda: threaded._thread is None)
-    assert not [thread for thread in threading.enumerate() if thread.name == "audit"]
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "audit"])
     record(Kind.LOGIN, None, account="bob")
     until(lambda: Event.objects.count() == 2)
 

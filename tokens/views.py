@@ -14,6 +14,8 @@ from accounts.identity import ANONYMOUS, Identity, credential_hash_of
 from accounts.login_log import BUSY, MALFORMED, THROTTLED, log_login, log_refusal
 from accounts.throttling.login_rate import login_rate
 from acl.actions import Access
+from audit.kinds import Kind
+from audit.recording import record_alike
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError, quoted, unavailable
 from core.api.notes import ACCOUNT
@@ -60,7 +62,7 @@ class TokenView(RegistryView):
             return _token_response(issue(ANONYMOUS, requested), None)
         is_offline = request.GET.get("offline_token") == "true"
         identity, refresh_token = _logged_in(request, credentials, request.GET, is_offline=is_offline)
-        return _token_response(issue(identity, requested), refresh_token)
+        return _token_response(_issued(request, identity, requested, "password"), refresh_token)
 
     def post(self, request: HttpRequest) -> JsonResponse:
         """Answer a form with a password or a refresh token."""
@@ -69,7 +71,8 @@ class TokenView(RegistryView):
         grant_type = form.get("grant_type")
         if grant_type == "refresh_token":
             presented = form.get("refresh_token", "")
-            return _token_response(issue(_refreshed(request, presented), requested), presented)
+            identity = _refreshed(request, presented)
+            return _token_response(_issued(request, identity, requested, "refresh token"), presented)
         if grant_type != "password":
             # RFC 6749 has different errors for a missing and an unknown grant type.
             code = ErrorCode.GRANT_TYPE_UNSUPPORTED if grant_type else ErrorCode.TOKEN_REQUEST_INVALID
@@ -78,7 +81,7 @@ class TokenView(RegistryView):
         credentials = Credentials(form.get("username", ""), form.get("password", ""))
         is_offline = form.get("access_type") == "offline"
         identity, refresh_token = _logged_in(request, credentials, form, is_offline=is_offline)
-        return _token_response(issue(identity, requested), refresh_token)
+        return _token_response(_issued(request, identity, requested, "password"), refresh_token)
 
     def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
         """Return the error; a form is a request of OAuth2, whose errors have two more fields (RFC 6749, section 5.2).
@@ -187,6 +190,15 @@ def _refreshed(request: HttpRequest, token: str) -> Identity:
     log_login(request, identity.name, "refresh_token")
     request.META[ACCOUNT] = identity.name
     return identity
+
+
+def _issued(request: HttpRequest, identity: Identity, requested: tuple[Access, ...], credential: str) -> IssuedToken:
+    """Return a token, and record its scope: clients take one for each command, and alike ones count as one event."""
+    issued = issue(identity, requested)
+    scope = issued.scope or "no access"
+    about = {"account": identity.name, "credential": credential, "alike": f"{credential} {scope}"}
+    record_alike(Kind.TOKEN, request, **about, detail=lambda: scope)
+    return issued
 
 
 def _token_response(issued: IssuedToken, refresh_token: str | None) -> JsonResponse:

@@ -3,6 +3,7 @@
 `importing`       applies the file, or compares it with the database
 `section_import`  the additions, changes and removals of one section since the last import
 `users`, `rules`  the two sections, its subclasses
+`ledger`          the origin of rows, and the way back to the file
 `precedence`      the newest of several replicas' files, which is imported
 `models`          the ledger: each entry with the fingerprint of its last import
 `idle_rules`      warns of rules without effect

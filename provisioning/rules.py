@@ -28,7 +28,7 @@ class Rules(SectionImport[RuleEntry, Rule]):
         return [",".join(entry.actions), entry.comment]
 
     def row_content(self, row: Rule) -> object:
-        return [row.subject_kind, row.subject, row.name, row.actions, row.comment]
+        return rule_content(row)
 
     def label(self, key: str, row: Rule | None) -> str:
         kind, subject, name, _ = json.loads(key)
@@ -66,3 +66,8 @@ class Rules(SectionImport[RuleEntry, Rule]):
         kept = {entry: known[digest] for entry in group if (digest := fingerprint(self.content(entry))) in known}
         free = (number for number in count() if number not in kept.values())
         return ((kept[entry] if entry in kept else next(free), entry) for entry in group)
+
+
+def rule_content(row: Rule) -> object:
+    """Return the fields of a rule that an administrator can edit, as JSON values."""
+    return [row.subject_kind, row.subject, row.name, row.actions, row.comment]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -45,6 +45,7 @@ class SectionImport(ABC, Generic[Entry, Row]):
 
         An entry whose key is in the ledger with another fingerprint is a changed entry.
         """
+        self._entries = entries
         records = ImportedEntry.objects.filter(section=self.section).order_by("pk")
         self._records = {record.key: record for record in records}
         applied = {key: record.fingerprint for key, record in self._records.items()}
@@ -119,9 +120,30 @@ class SectionImport(ABC, Generic[Entry, Row]):
     def apply(self) -> list[Step]:
         """Write pending entries within the caller's transaction; return the steps."""
         done = list(self.steps())
-        rows = self.write([(self._row_of.get(key), entry) for key, entry in self._pending.items()])
+        self._import(self._pending, self._row_of)
+        self.revoke([(record, self._row_of[record.key]) for record in self._dropped])
+        return done
+
+    def restore(self, pks: Collection[int]) -> list[int]:
+        """Write the entries of these rows again, within the caller's transaction; return the keys of the rows.
+
+        A row is left whose entry is not the one that was imported last.
+        """
+        of_rows = {record.row_id: record for record in self._records.values() if record.fingerprint}
+        rows = {of_rows[pk].key: row for pk, row in self.rows.in_bulk(list(pks)).items() if pk in of_rows}
+        chosen = {
+            key: self._entries[key]
+            for key in rows
+            if key in self._entries and self._records[key].fingerprint == fingerprint(self.content(self._entries[key]))
+        }
+        self._import(chosen, rows)
+        return sorted(rows[key].pk for key in chosen)
+
+    def _import(self, entries: Mapping[str, Entry], known_rows: Mapping[str, Row | None]) -> None:
+        """Write `entries` into their rows or new ones, and record them."""
+        rows = self.write([(known_rows.get(key), entry) for key, entry in entries.items()])
         new, known = [], []
-        for (key, entry), row in zip(self._pending.items(), rows, strict=True):
+        for (key, entry), row in zip(entries.items(), rows, strict=True):
             record = self._records.get(key)
             if record is None:
                 record = ImportedEntry(section=self.section, key=key)
@@ -132,5 +154,3 @@ class SectionImport(ABC, Generic[Entry, Row]):
             record.row_id, record.row_fingerprint = row.pk, fingerprint(self.row_content(row))
         ImportedEntry.objects.bulk_create(new)
         ImportedEntry.objects.bulk_update(known, ["fingerprint", "row_id", "row_fingerprint"], batch_size=BATCH)
-        self.revoke([(record, self._row_of[record.key]) for record in self._dropped])
-        return done

@@ -37,8 +37,7 @@ class Users(SectionImport[UserEntry, Account]):
         ]
 
     def row_content(self, row: Account) -> object:
-        groups = sorted(group.name for group in row.groups.all())
-        return [row.name, row.password, row.is_superuser, row.is_staff, groups, row.is_active]
+        return account_content(row)
 
     def label(self, key: str, row: Account | None) -> str:
         return f"user {key}"
@@ -86,6 +85,12 @@ class Users(SectionImport[UserEntry, Account]):
         Account.objects.bulk_update([row for _, row in active], ["is_active"], batch_size=BATCH)
         records = [record for record, _ in dropped]
         ImportedEntry.objects.bulk_update(records, ["fingerprint", "row_fingerprint"], batch_size=BATCH)
+
+
+def account_content(row: Account) -> object:
+    """Return the fields of an account that an administrator can edit, as JSON values."""
+    groups = sorted(group.name for group in row.groups.all())
+    return [row.name, row.password, row.is_superuser, row.is_staff, groups, row.is_active]
 
 
 def _write_memberships(wanted: Mapping[int, Sequence[str]]) -> None:

@@ -29,6 +29,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
+# Those of a language come before a setting DATETIME_FORMAT.
+FORMAT_MODULE_PATH = "registry_project.formats"
 
 # --- apps --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -41,6 +43,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "audit",
     "accounts",
     "acl",
     "tokens",
@@ -53,6 +56,7 @@ INSTALLED_APPS = [
     "diagnostics",
     "api",
     "web",
+    "administration",
     "registry_project.apps.RegistryProjectConfig",
 ]
 
@@ -195,6 +199,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("web/icon.svg")}],
     "DASHBOARD_CALLBACK": "registry_project.dashboard.page.add_dashboard",
     "LOGIN": {"form": "accounts.login.forms.AdminLoginForm"},
+    "SIDEBAR": {"show_search": False, "navigation": "administration.menu.navigation"},
     "ACCOUNT": {"navigation": [{"title": "Second factor", "link": reverse_lazy("admin:second_factor")}]},
 }
 

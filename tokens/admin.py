@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from audit.kinds import Kind
+from audit.recording import record
 from core.admin.bulk_deletion import BulkDeletionAdmin
+from core.admin.flag_filter import FlagFilter
 from core.db import clock
 from tokens import refresh
 from tokens.access import store
 from tokens.models import AccessToken, RefreshToken
+
+
+class GoodFilter(FlagFilter):
+    title = "good"
+    parameter_name = "good"
+    condition = Q(revoked_at=None)
 
 
 @admin.register(RefreshToken)
@@ -18,7 +27,7 @@ class RefreshTokenAdmin(BulkDeletionAdmin):
     """Refresh tokens: shown and revoked, never added or edited."""
 
     list_display = ("account", "client_id", "address", "created_at", "used_at", "is_good")
-    list_filter = ("client_id", ("revoked_at", admin.EmptyFieldListFilter))
+    list_filter = ("client_id", GoodFilter)
     search_fields = ("account", "address")
     fields = ("account", "client_id", "address", "created_at", "used_at", "revoked_at")
     readonly_fields = fields
@@ -30,7 +39,11 @@ class RefreshTokenAdmin(BulkDeletionAdmin):
 
     @admin.action(description="Revoke: the client has to log in again", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[RefreshToken]) -> None:
-        count = refresh.revoke(list(queryset.values_list("pk", flat=True)))
+        rows = list(queryset.filter(revoked_at__isnull=True).values_list("pk", "account", "client_id", "address"))
+        count = refresh.revoke([pk for pk, *_ in rows])
+        for _, account, client, address in rows:
+            about = {"account": request.user.get_username(), "credential": "session", "reference": f"account {account}"}
+            record(Kind.LOGIN_REVOKED, request, **about, detail=f"the login of {client or 'a client'} from {address}")
         messages.success(request, f"{count} revoked. Access tokens that they have issued expire by themselves.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -20,7 +20,10 @@ from acl import actions as action_list
 from acl import grants
 from acl.actions import Access
 from acl.names import InvalidNameError, parse_name
+from audit.kinds import Kind
+from audit.recording import record_alike
 from core.api.errors import ErrorCode, RegistryError
+from core.api.notes import HasMeta
 from core.caches import VersionedCache
 from core.metrics.catalog import TOKENS_ISSUED
 from tokens.keys import ring
@@ -101,6 +104,19 @@ def issue(identity: Identity, requested: Iterable[Access], version: str | None =
     _refuse_above(len(token))
     TOKENS_ISSUED.add()
     return IssuedToken(token, datetime.fromtimestamp(issued_at, UTC), lifetime, grant.scope)
+
+
+def issue_recorded(
+    request: HasMeta, identity: Identity, requested: Iterable[Access], credential: str, version: str | None = None
+) -> IssuedToken:
+    """Do what `issue` does, and record the scope; clients take many, and alike ones are one event."""
+    issued = issue(identity, requested, version)
+    scope = issued.scope or "no access"
+    if identity.limit is not None:
+        credential = f"access token {identity.limit.name}"
+    about = {"account": identity.name, "credential": credential, "alike": f"{credential} {scope}"}
+    record_alike(Kind.TOKEN, request, **about, detail=lambda: scope)
+    return issued
 
 
 def _refuse_above(size: int, at_least: str = "") -> None:

@@ -17,7 +17,7 @@ from accounts.throttling.login_rate import login_rate
 from core.api.errors import RegistryError
 from core.api.notes import ACCOUNT
 from tokens.credentials import MalformedCredentialsError, basic_credentials
-from tokens.issue import issue, response_headers
+from tokens.issue import issue, issue_recorded, response_headers
 from tokens.query import TokenQuery
 
 # A client repeats its queries; a longer one has many scopes.
@@ -65,7 +65,7 @@ def answer(meta: dict[str, Any], query: str) -> TokenAnswer | None:
     login_rate.count(request)
     log_login(request, identity.name, "basic")
     meta[ACCOUNT] = identity.name
-    return _token(issue(identity, asked.access, version).json())
+    return _token(issue_recorded(request, identity, asked.access, "password", version).json())
 
 
 def _token(payload: bytes) -> TokenAnswer:

@@ -21,7 +21,7 @@ from tokens import refresh
 from tokens.access.store import identify
 from tokens.challenge import wrong_credentials
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
-from tokens.issue import IssuedToken, issue, response_headers
+from tokens.issue import IssuedToken, issue, issue_recorded, response_headers
 from tokens.keys import ring
 from tokens.query import TokenQuery, requested
 
@@ -59,7 +59,7 @@ class TokenView(RegistryView):
         if credentials is None:
             return _token_response(issue(ANONYMOUS, asked.access), None)
         identity, refresh_token = _logged_in(request, credentials, request.GET, is_offline=asked.is_offline)
-        return _token_response(issue(identity, asked.access), refresh_token)
+        return _token_response(issue_recorded(request, identity, asked.access, "password"), refresh_token)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Answer a form with a password or a refresh token."""
@@ -68,7 +68,8 @@ class TokenView(RegistryView):
         grant_type = form.get("grant_type")
         if grant_type == "refresh_token":
             presented = form.get("refresh_token", "")
-            return _token_response(issue(_refreshed(request, presented), access), presented)
+            identity = _refreshed(request, presented)
+            return _token_response(issue_recorded(request, identity, access, "refresh token"), presented)
         if grant_type != "password":
             # RFC 6749 has different errors for a missing and an unknown grant type.
             code = ErrorCode.GRANT_TYPE_UNSUPPORTED if grant_type else ErrorCode.TOKEN_REQUEST_INVALID
@@ -77,7 +78,7 @@ class TokenView(RegistryView):
         credentials = Credentials(form.get("username", ""), form.get("password", ""))
         is_offline = form.get("access_type") == "offline"
         identity, refresh_token = _logged_in(request, credentials, form, is_offline=is_offline)
-        return _token_response(issue(identity, access), refresh_token)
+        return _token_response(issue_recorded(request, identity, access, "password"), refresh_token)
 
     def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
         """Return the error; a form is a request of OAuth2, whose errors have two more fields (RFC 6749, section 5.2).
@@ -164,7 +165,7 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
     if identity is None:
         log_refusal(request, credentials.name, grant)
         raise wrong_credentials()
-    log_login(request, identity.name, grant)
+    log_login(request, identity.name, grant if identity.limit is None else "access_token")
     request.META[ACCOUNT] = identity.name
     return identity
 

@@ -5,14 +5,17 @@ from typing import Any, ClassVar
 from django.contrib.auth.forms import AuthenticationForm as PlainAuthenticationForm
 from django.contrib.auth.forms import UserChangeForm
 from django.core.exceptions import ValidationError
+from django.forms import BooleanField
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm, UserCreationForm
+from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from accounts.authentication import BusyError, TooManyFailuresError, place
-from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
+from accounts.login_log import BUSY, THROTTLED, log_event, log_login, log_refusal
 from accounts.models import Account
 from accounts.throttling import known_networks, throttle
+from audit.kinds import Kind
 
 CROWDED = "Too many logins at once; try again in a moment."
 
@@ -80,6 +83,12 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
             raise
         return old
 
+    def save(self, commit: bool = True) -> Any:
+        """Store the password, and log the change."""
+        account = super().save(commit)
+        log_event(self._request, account.name, "password changed", Kind.PASSWORD)
+        return account
+
 
 class DistinctName:
     """Names of accounts differ in more than case, as in the configuration file."""
@@ -95,12 +104,28 @@ class DistinctName:
 class AccountCreationForm(DistinctName, UserCreationForm):
     """A new account: its name, and its password twice."""
 
-    # Django's choice "no password" is removed: `active` disables the login.
+    # Django's own choice needs a script, and tells of logins that this registry does not have.
     usable_password = None  # type: ignore[assignment]  # Django's way to remove a field of a base class
+    has_no_password = BooleanField(
+        label="No password",
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="The account cannot log in until a password is set on its page. Leave both passwords empty then.",
+    )
 
     class Meta:
         model = Account
         fields: ClassVar[tuple[str, ...]] = ("name",)
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse a password for an account without one."""
+        if self.cleaned_data.get("has_no_password"):
+            if self.cleaned_data.get("password1") or self.cleaned_data.get("password2"):
+                self.add_error("has_no_password", "Either a password or none.")
+            # Of Django's own field, which its form reads here.
+            self.cleaned_data["usable_password"] = "false"  # noqa: S105 - a choice, not a password
+        cleaned: dict[str, Any] | None = super().clean()
+        return cleaned
 
 
 class AccountChangeForm(DistinctName, UserChangeForm):  # type: ignore[type-arg]  # generic in the stubs only

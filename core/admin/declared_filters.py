@@ -13,6 +13,8 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from core.admin.times import with_moments
+
 
 class DeclaredFiltersAdmin(ModelAdmin):
     """A list that accepts `list_filter`, `date_hierarchy`, `search_fields` and `linked_filters`."""
@@ -22,6 +24,18 @@ class DeclaredFiltersAdmin(ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return DeclaredFiltersList
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        return with_moments(self.opts, super().get_list_display(request))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return with_moments(self.opts, super().get_readonly_fields(request, obj))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        return [
+            (name, {**options, "fields": with_moments(self.opts, options["fields"])}) for name, options in fieldsets
+        ]
 
 
 class DeclaredFiltersList(ChangeList):

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import Q
 from django.template.defaultfilters import filesizeformat
 
+from core.admin.flag_filter import FlagFilter
 from distribution import deletion
 from distribution.admin import cells
 from distribution.admin.read_only import ReadOnlyAdmin
 from distribution.models import Blob, Repository
+
+
+class SoundFilter(FlagFilter):
+    title = "sound"
+    parameter_name = "sound"
+    condition = Q(is_corrupt=False)
 
 
 @admin.register(Blob)
@@ -16,7 +24,7 @@ class BlobAdmin(ReadOnlyAdmin):
     """Blobs, newest first, and the repositories that link them."""
 
     list_display = ("short_digest", "human_size", "is_sound", "created_at")
-    list_filter = ("is_corrupt",)
+    list_filter = (SoundFilter,)
     sortable_by = ()
     ordering = ("-pk",)
     search_fields = ("digest__contains",)

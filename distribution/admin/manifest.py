@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
 from acl.names import RepositoryName
+from core.admin.flag_filter import FlagFilter
 from distribution import deletion
 from distribution.admin import cells, totals
 from distribution.admin.deletable import DeletableAdmin
@@ -51,12 +52,18 @@ class TaggedFilter(admin.SimpleListFilter):
         return queryset.exclude(is_tagged) if self.value() == "no" else queryset
 
 
+class InUseFilter(FlagFilter):
+    title = "in use"
+    parameter_name = "in_use"
+    condition = Q(is_unreferenced=False)
+
+
 @admin.register(Manifest)
 class ManifestAdmin(DeletableAdmin):
     """Manifests and indexes, newest first, with their references."""
 
     list_display = ("short_digest", "in_repository", "tag_names", "kind", "human_size", "is_in_use", "created_at")
-    list_filter = (MediaTypeFilter, TaggedFilter, "is_unreferenced")
+    list_filter = (MediaTypeFilter, TaggedFilter, InUseFilter)
     linked_filters = ("repository__id__exact",)
     sortable_by = ()
     ordering = ("-pk",)

@@ -6,7 +6,7 @@
 `policy`        what a run may remove, and after which grace period
 `lease`, `schedule`   which process runs, and when the next run is due
 `report`        what a run removed
-`dry_run`       what a run would remove
+`dry_run`       what a run would remove; `plan` applies that, except what is excluded
 `jobs`          the thread and process for periodic work
 `fsck`          compares database and storage
 """

@@ -20,6 +20,11 @@ def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
     The database's time is read once, so that all steps apply the grace period to the same moment. Raises StopError
     when `throttle` does; `report` then counts what was done.
     """
+    if policy.plan is not None:
+        # Uploads, empty repositories and the trash are the periodic jobs' and the next run's.
+        sweep(policy, clock.now() - policy.grace_period, report, throttle)
+        repositories.measure(report, throttle)
+        return
     repositories.finish_deletions(report, throttle)
     now = clock.now()
     sweep(policy, now - policy.grace_period, report, throttle)

@@ -59,6 +59,17 @@ class Run(models.Model):
     grace_period = models.DurationField()
     remove_untagged = models.BooleanField()
     repository = models.CharField(max_length=255, blank=True, help_text="a pattern; empty: all of them")
+    # Without a constraint: a pruned plan lists nothing, so a run that waits for it removes nothing. A reference set to
+    # NULL instead would make it an ordinary run.
+    plan = models.ForeignKey(
+        "self",
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name="applications",
+        help_text="the dry run whose findings alone are removed",
+    )
     manifests = models.BigIntegerField(default=0)
     links = models.BigIntegerField(default=0)
     blobs = models.BigIntegerField(default=0)
@@ -89,6 +100,10 @@ class RunFinding(models.Model):
     name = models.CharField(max_length=255, help_text="a digest, the id of an upload or the key of an object")
     size = models.BigIntegerField(help_text="bytes of a blob")
     reason = models.TextField()
+    row_id = models.BigIntegerField(null=True, help_text="primary key of the manifest, or of the link")
+    is_excluded = models.BooleanField(
+        "excluded", default=False, db_default=False, help_text="kept when the plan is applied"
+    )
 
     class Meta:
         verbose_name = "finding"

@@ -23,12 +23,14 @@ KEEPS_UNTAGGED = Q(Exists(Repository.objects.filter(pk=OuterRef("repository"), k
 class Policy:
     """How long unreferenced rows are kept, and whether untagged manifests are among them.
 
-    `repository` limits it to a pattern as in access rules; empty means all repositories.
+    `repository` limits it to a pattern as in access rules; empty means all repositories. `plan` is the primary key of
+    a dry run, whose findings alone may be removed.
     """
 
     grace_period: timedelta
     remove_untagged: bool
     repository: str = ""
+    plan: int | None = None
 
     @classmethod
     def configured(cls) -> Policy:

@@ -16,6 +16,8 @@ from time import monotonic, sleep
 from django.db.models import Q
 
 from collector.batches import BusyError, DueRows
+from collector.dry_run.results import Kind
+from collector.plan import planned
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.report import Counts, Report
 from collector.throttle import StopError, Throttle
@@ -53,7 +55,8 @@ def sweep(policy: Policy, due_before: datetime, report: Report, throttle: Thrott
     """Remove links, and manifests if `policy` says so, unreferenced and unused since before `due_before`; their blobs.
 
     Repositories with `keeps_untagged` keep their manifests. Busy rows are tried once more at the end, then left for
-    the next run. Raises StopError when `throttle` does, and while nothing may be removed.
+    the next run. A plan only narrows what is visited: each row is checked again. Raises StopError when `throttle`
+    does, and while nothing may be removed.
     """
     for scope in policy.scopes():
         _sweep(policy, due_before, scope, report, throttle)
@@ -61,10 +64,12 @@ def sweep(policy: Policy, due_before: datetime, report: Report, throttle: Thrott
 
 def _sweep(policy: Policy, due_before: datetime, scope: Q, report: Report, throttle: Throttle) -> None:
     is_due = scope & Q(is_unreferenced=True, last_used_at__lt=due_before)
-    untagged = Manifest.objects.filter(is_due, ~KEEPS_UNTAGGED)
+    untagged = Manifest.objects.filter(is_due, ~KEEPS_UNTAGGED, planned(policy, Kind.MANIFEST))
     manifests = DueRows(untagged, "last_used_at", partial(remove_manifest, due_before=due_before, throttle=throttle))
     links = DueRows(
-        Link.objects.filter(is_due), "last_used_at", partial(remove_link, due_before=due_before, throttle=throttle)
+        Link.objects.filter(is_due, planned(policy, Kind.LINK)),
+        "last_used_at",
+        partial(remove_link, due_before=due_before, throttle=throttle),
     )
     tables = [manifests, links] if policy.remove_untagged else [links]
     try:

@@ -75,6 +75,34 @@ def test_a_new_account_logs_in_to_the_registry(admin: Browser) -> None:
     assert Caller(admin.client, "dora", password).ask_token().status_code == 200
 
 
+def test_a_new_account_without_a_password_can_not_log_in(admin: Browser) -> None:
+    response = admin.submit(f"{ACCOUNTS}add/", name="dora", has_no_password="on")
+
+    assert response.status_code == 302
+    assert not Account.objects.get(name="dora").has_usable_password()
+    assert Caller(admin.client, "dora", "").ask_token().status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({}, "password1"),
+        ({"has_no_password": "on", "password1": "a long one", "password2": "a long one"}, "has_no_password"),
+    ],
+)
+def test_a_new_account_has_either_a_password_or_none(admin: Browser, changes: dict[str, str], field: str) -> None:
+    response = admin.submit(f"{ACCOUNTS}add/", name="dora", **changes)
+
+    assert field in errors_of(response)
+    assert not Account.objects.filter(name="dora").exists()
+
+
+def test_a_deletion_names_the_rules_of_the_account(admin: Browser) -> None:
+    page = admin.text(page_of("bob").replace("change", "delete"))
+
+    assert "bob may pull alice/*: this rule then matches nobody" in page
+
+
 @pytest.mark.parametrize(
     ("password", "message"),
     [

@@ -55,12 +55,13 @@ def test_a_hidden_column_does_not_filter(address: str, admin: Browser) -> None:
     [
         "/admin/accounts/account/?is_active__exact=1&groups__isnull=True&q=a&o=1",
         "/admin/accounts/account/?groups__id__exact=1",
-        "/admin/tokens/refreshtoken/?client_id=docker&revoked_at__isempty=1",
+        "/admin/tokens/refreshtoken/?client_id=docker&good=yes",
         "/admin/acl/rule/?subject_kind__exact=group&allows=pull",
         "/admin/distribution/tag/?repository__id__exact=1",
-        "/admin/distribution/manifest/?repository__id__exact=1&is_unreferenced__exact=1",
+        "/admin/distribution/manifest/?repository__id__exact=1&in_use=no",
         "/admin/gc/run/?started_at__year=2026&started_at__month=11&state__exact=finished",
         "/admin/gc/runfinding/?run__id__exact=1",
+        "/admin/distribution/blob/?sound=no",
     ],
 )
 def test_what_pages_link_to_filters(address: str, admin: Browser) -> None:

@@ -1,6 +1,8 @@
 """Groups in the admin."""
 
 from django.contrib.auth.models import Group
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Account
 from acl.models import Rule
@@ -16,7 +18,53 @@ def test_the_list_counts_members(admin: Browser) -> None:
 
     response = admin.get(GROUPS)
 
-    assert [group.members for group in response.context["cl"].result_list] == [2]
+    assert [group.member_total for group in response.context["cl"].result_list] == [2]
+
+
+def test_a_group_shows_its_members_and_rules(admin: Browser) -> None:
+    group = Group.objects.create(name="writers")
+    group.user_set.set(Account.objects.filter(name__in=["alice", "bob"]))
+    Rule.objects.create(subject_kind="group", subject="writers", name="team/*", actions="pull")
+
+    page = admin.text(f"{GROUPS}{group.pk}/change/")
+
+    for text in (">alice</a>", ">bob</a>", "the group writers may pull team/*"):
+        assert text in page
+
+
+def test_a_deletion_names_the_rules_that_then_match_nobody(admin: Browser) -> None:
+    group = Group.objects.create(name="writers")
+    Rule.objects.create(subject_kind="group", subject="writers", name="team/*", actions="pull")
+
+    page = admin.text(f"{GROUPS}{group.pk}/delete/")
+
+    assert "the group writers may pull team/*: this rule then matches nobody" in page
+    assert "writers, with 0 members" in page
+
+
+def test_a_new_name_leaves_rules_behind_and_tells_so(admin: Browser) -> None:
+    group = Group.objects.create(name="writers")
+    Rule.objects.create(subject_kind="group", subject="writers", name="team/*", actions="pull")
+
+    admin.submit(f"{GROUPS}{group.pk}/change/", name="authors")
+
+    assert "1 rule still for the group writers, which is gone" in admin.text(GROUPS)
+
+
+def test_a_group_is_made_with_a_name_alone(admin: Browser) -> None:
+    assert admin.submit(f"{GROUPS}add/", name="writers").status_code == 302
+
+
+def test_the_list_costs_the_same_for_more_groups(admin: Browser) -> None:
+    Group.objects.create(name="writers")
+    with CaptureQueriesContext(connection) as few:
+        admin.text(GROUPS)
+    Group.objects.bulk_create(Group(name=f"group-{number}") for number in range(30))
+
+    with CaptureQueriesContext(connection) as many:
+        admin.text(GROUPS)
+
+    assert len(many) == len(few)
 
 
 def test_who_joins_a_group_has_its_rights_at_the_next_request(admin: Browser, charlie: Caller) -> None:

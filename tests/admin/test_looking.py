@@ -113,13 +113,22 @@ def test_a_search_with_a_nul_finds_everything_rather_than_failing(admin: Browser
     [
         ({"tagged": "yes"}, 1),
         ({"tagged": "no"}, 2),
-        ({"is_unreferenced__exact": "1"}, 0),
+        ({"in_use": "no"}, 0),
+        ({"in_use": "yes"}, 3),
         ({"media_type": "application/vnd.oci.image.index.v1+json"}, 1),
         ({"media_type": "text/html"}, 0),
     ],
 )
 def test_manifests_are_filtered(admin: Browser, family: Image, query: dict[str, str], count: int) -> None:
     assert admin.get(list_of("manifest"), **query).context["cl"].result_count == count
+
+
+def test_blobs_are_filtered_by_whether_they_are_sound(admin: Browser, image: Image) -> None:
+    Blob.objects.filter(digest=image.config).update(is_corrupt=True)
+
+    counts = [admin.get(list_of("blob"), sound=choice).context["cl"].result_count for choice in ("yes", "no")]
+
+    assert counts == [1, 1]
 
 
 def test_an_index_leads_to_its_manifests_and_back(admin: Browser, family: Image) -> None:

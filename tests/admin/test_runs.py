@@ -294,3 +294,12 @@ def test_a_run_shows_how_far_it_is(admin: Browser) -> None:
 
     assert "running" in page
     assert ">7<" in "".join(page.split())
+
+
+def test_the_page_of_a_run_reloads_until_it_has_ended(admin: Browser) -> None:
+    run = requested_run(admin)
+    waiting = admin.text(page_of(run))
+    due.run_due()
+
+    assert '<meta http-equiv="refresh" content="5">' in waiting
+    assert 'http-equiv="refresh"' not in admin.text(page_of(run))

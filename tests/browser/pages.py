@@ -30,5 +30,8 @@ PAGES = (
     Page("admin-accounts", "/admin/accounts/account/", "admin"),
     Page("admin-rules", "/admin/acl/rule/", "admin"),
     Page("admin-rule", "/admin/acl/rule/add/", "admin"),
+    Page("admin-explain", "/admin/acl/rule/explain/?account=bob&action=push&repository=alice/app", "admin"),
+    Page("admin-groups", "/admin/auth/group/", "admin"),
+    Page("admin-scrub", "/admin/gc/scrub/", "admin"),
     Page("admin-runs", "/admin/gc/run/", "admin"),
 )

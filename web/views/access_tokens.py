@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.login_log import log_event
 from accounts.models import Account
+from audit.kinds import Kind
 from tokens.access import store
 from web.views.account import MOST_DIGITS
 from web.views.page import page
@@ -50,7 +51,7 @@ def own_tokens(request: HttpRequest) -> HttpResponse:
         except ValidationError as error:
             form.add_error(None, error.messages)
         else:
-            log_event(request, account.name, f"access token {row.name} created")
+            log_event(request, account.name, f"access token {row.name} created", Kind.ACCESS_TOKEN)
             form = TokenForm()
     rows = list(store.of_account(account.name))
     return page(request, "tokens.html", "Access tokens", visitor, form=form, token=token, rows=rows)
@@ -64,5 +65,5 @@ def revoke(request: HttpRequest) -> HttpResponse:
         row = store.of_account(visitor.identity.name).filter(pk=int(wanted)).first()
         if row is not None:
             store.revoke(store.of_account(visitor.identity.name).filter(pk=row.pk))
-            log_event(request, visitor.identity.name, f"access token {row.name} revoked")
+            log_event(request, visitor.identity.name, f"access token {row.name} revoked", Kind.ACCESS_TOKEN)
     return redirect("web:tokens")

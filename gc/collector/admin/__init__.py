@@ -1,5 +1,12 @@
-"""The admin of runs, findings and the scrub."""
+"""The admin of runs, their findings and the scrub.
 
-from collector.admin import runs
+`runs`       requests, shows and withdraws runs, and applies plans
+`findings`   a dry run as a plan: read by reason, with rows excluded
+`scrub`      what the scrub does and where it is
+`forms`      the form that requests a run
+`read_only`  the base class
+"""
 
-__all__ = ["runs"]
+from collector.admin import findings, runs, scrub
+
+__all__ = ["findings", "runs", "scrub"]

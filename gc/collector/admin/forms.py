@@ -60,7 +60,4 @@ class RunForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stub
     def clean(self) -> None:
         """Refuse a second request while one waits: a double click requests one run."""
         if queue.has_waiting():
-            raise ValidationError(
-                "A run is requested already and has not begun: another one is in progress, or no process runs the "
-                "jobs. It can be withdrawn on its page."
-            )
+            raise ValidationError(queue.WAITING)

@@ -1,4 +1,4 @@
-"""Runs of the collector, their findings and the scrub; new runs are requested here."""
+"""Runs of the collector: new ones are requested here, and plans applied."""
 
 from __future__ import annotations
 
@@ -7,67 +7,85 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from collector import plan
 from collector.admin.forms import RunForm
-from collector.dry_run.results import Kind
+from collector.admin.read_only import ReadOnlyAdmin
 from collector.jobs import queue, scheduler
-from collector.models import Run, RunFinding, Scrub
-from core.admin.declared_filters import DeclaredFiltersAdmin
+from collector.models import Run, State
+from core.durations import format_duration
 from core.sizes import size_text
 
 
-class _ReadOnlyAdmin(DeclaredFiltersAdmin):
-    """Rows that the admin shows and never changes."""
+class DoesFilter(admin.SimpleListFilter):
+    """Runs by the words of the column."""
 
-    list_per_page = 50
-    sortable_by = ()
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
+    title = "what it does"
+    parameter_name = "does"
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("nothing", "dry run: changes nothing"), ("removes", "removes"), ("applies", "applies a plan")]
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        if self.value() == "nothing":
+            return queryset.filter(is_dry_run=True)
+        if self.value() not in ("removes", "applies"):
+            return queryset
+        return queryset.filter(is_dry_run=False, plan__isnull=self.value() == "removes")
 
 
 @admin.register(Run)
-class RunAdmin(_ReadOnlyAdmin):
+class RunAdmin(ReadOnlyAdmin):
     """Runs, newest first. The permission to add runs covers requesting and withdrawing one.
 
     A process beside the server performs them.
     """
 
     form = RunForm
-    has_add_permission = DeclaredFiltersAdmin.has_add_permission
+    has_add_permission = ModelAdmin.has_add_permission
     actions_list = ("start_dry_run", "start")  # type: ignore[assignment]  # unfold's own is an empty tuple
     actions_list_hide_default = True
     list_display = (
-        *("started_at", "state", "is_dry_run", "trigger", "started_by"),
+        *("started_at", "state", "does", "trigger", "started_by"),
         *("manifests", "blobs", "freed", "later", "failures"),
     )
-    list_filter = ("state", "trigger", "is_dry_run")
+    list_filter = ("state", DoesFilter, "trigger")
     date_hierarchy = "started_at"
     fieldsets = (
-        (None, {"fields": ("state", "started_at", "ended_at", "trigger", "started_by", "error")}),
-        ("Policy", {"fields": ("is_dry_run", "remove_untagged", "grace_period", "repository")}),
+        (None, {"fields": ("does", "state", "started_at", "ended_at", "trigger", "started_by", "error")}),
+        ("Policy", {"fields": ("remove_untagged", "grace", "repository")}),
         (
             "Removed (dry run: would be removed)",
             {"fields": ("manifests", "links", "blobs", "freed", "later", "uploads", "objects_deleted", "found")},
         ),
         ("Left for the next run", {"fields": ("busy", "failures")}),
     )
+
+    @admin.display(description="what it does", ordering="is_dry_run")
+    def does(self, run: Run) -> SafeString | str:
+        """Say whether the run removes something, and link to the plan that it applies."""
+        if run.plan_id is None:
+            return "dry run: changes nothing" if run.is_dry_run else "removes"
+        planned = Run.objects.filter(pk=run.plan_id).first()
+        if planned is None:
+            return "removes what a plan listed that is not kept"
+        url = reverse("admin:gc_run_change", args=[planned.pk])
+        return format_html('applies the plan of <a class="text-link" href="{}">{}</a>', url, planned)
+
+    @admin.display(description="grace period")
+    def grace(self, run: Run) -> str:
+        """Format the duration as the configuration file writes it."""
+        return format_duration(run.grace_period)
 
     @admin.display(description="freed")
     def freed(self, run: Run) -> str:
@@ -88,7 +106,7 @@ class RunAdmin(_ReadOnlyAdmin):
         more = run.manifests + run.links + run.blobs + run.uploads + run.objects_deleted - count
         if not count:
             return f"{more} findings, which are not kept" if more else "nothing"
-        url = f"{reverse('admin:gc_runfinding_changelist')}?run__id__exact={run.pk}"
+        url = plan_url(run)
         text = f"{count} findings" + (f", and {more} more that are not listed" if more else "")
         return format_html('<a class="text-link" href="{}">{}</a>', url, text)
 
@@ -104,9 +122,32 @@ class RunAdmin(_ReadOnlyAdmin):
         return HttpResponseRedirect(reverse("admin:gc_run_add"))
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the URL of `withdraw`."""
-        view = self.admin_site.admin_view(self.withdraw)
-        return [path("<int:pk>/withdraw/", view, name="gc_run_withdraw"), *super().get_urls()]
+        """Add the URLs of `withdraw` and `apply`."""
+        own = (("withdraw", self.withdraw), ("apply", self.apply))
+        paths = [
+            path(f"<int:pk>/{verb}/", self.admin_site.admin_view(view), name=f"gc_run_{verb}") for verb, view in own
+        ]
+        return [*paths, *super().get_urls()]
+
+    def apply(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask, then request a run that removes what the dry run listed, except what is excluded."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        run = get_object_or_404(Run, pk=pk)
+        refusal = plan.why_not_applicable(run) or (queue.WAITING if queue.has_waiting() else "")
+        if refusal:
+            messages.error(request, refusal)
+            return HttpResponseRedirect(reverse("admin:gc_run_change", args=[pk]))
+        if request.method != "POST":
+            shown = {"title": "Apply the plan", "opts": self.opts, "original": run, "media": self.media}
+            context = self.admin_site.each_context(request) | shown | {"plan": plan.Summary.of(run), "run": run}
+            return TemplateResponse(request, "admin/gc/run/apply.html", context)
+        application = plan.application_of(run)
+        queue.add(application, request.user.get_username())
+        transaction.on_commit(scheduler.wake)
+        self.log_addition(request, application, f"Applied the plan of {run}.")
+        messages.success(request, "The plan is about to be applied: this page shows the progress.")
+        return HttpResponseRedirect(reverse("admin:gc_run_change", args=[application.pk]))
 
     def withdraw(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Withdraw a run that has not begun, then show the list of runs."""
@@ -127,7 +168,7 @@ class RunAdmin(_ReadOnlyAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the computed fields."""
-        return () if obj is None else ("freed", "later", "found")
+        return () if obj is None else ("does", "grace", "freed", "later", "found")
 
     def save_model(self, request: HttpRequest, obj: Model, form: Form, change: bool) -> None:
         """Request the run, and let this process start it at once if it can."""
@@ -146,8 +187,13 @@ class RunAdmin(_ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Let the button of a waiting run post to `withdraw`."""
-        context = {"withdraw_attrs": {"formaction": "../withdraw/"}}
+        """Offer the verbs of the run's state, and reload the page until the run has ended."""
+        run = Run.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
+        context: dict[str, Any] = {"withdraw_attrs": {"formaction": "../withdraw/"}}
+        if run is not None:
+            context["is_under_way"] = run.state in (State.REQUESTED, State.RUNNING)
+            context["has_plan"] = not plan.why_not_applicable(run)
+            context["plan_url"] = plan_url(run)
         answer: HttpResponse = super().change_view(request, object_id, form_url, context | (extra_context or {}))
         return answer
 
@@ -159,34 +205,6 @@ class RunAdmin(_ReadOnlyAdmin):
         return self.response_post_save_add(request, obj)
 
 
-@admin.register(RunFinding)
-class RunFindingAdmin(_ReadOnlyAdmin):
-    """Findings of a dry run, reached from the page of the run."""
-
-    list_display = ("kind", "repository", "name", "human_size", "reason")
-    list_display_links = None
-    list_filter = ("kind",)
-    linked_filters = ("run__id__exact",)
-    search_fields = ("name__contains", "repository__contains")
-    search_help_text = "part of a digest or repository"
-    ordering = ("pk",)
-
-    @admin.display(description="size")
-    def human_size(self, finding: RunFinding) -> str:
-        """Format the size of a blob; other findings have none."""
-        return size_text(finding.size) if finding.kind == Kind.BLOB else ""
-
-    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
-        """Hide the table from the menu."""
-        return {}
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Require the permission to view runs."""
-        return request.user.has_perm("gc.view_run")
-
-
-@admin.register(Scrub)
-class ScrubAdmin(_ReadOnlyAdmin):
-    """The progress of the scrub."""
-
-    list_display = ("__str__", "began_at", "checked", "corrupt", "failures", "rounds")
+def plan_url(run: Run) -> str:
+    """Return the URL of the list of a run's findings."""
+    return f"{reverse('admin:gc_runfinding_changelist')}?run__id__exact={run.pk}"

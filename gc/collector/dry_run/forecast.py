@@ -19,7 +19,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from collector.batches import BATCH
 from collector.dry_run.pk_set import PkSet
 from collector.dry_run.pk_times import PkTimes, microseconds
-from collector.dry_run.results import Finding, Kind
+from collector.dry_run.results import Finding, Kind, Reason
 from collector.policy import KEEPS_UNTAGGED, Policy
 from collector.throttle import Throttle
 from distribution import deletion
@@ -73,10 +73,12 @@ class Forecast:
             while pending:
                 batch = [pending.popleft() for _ in range(min(BATCH, len(pending)))]
                 removed = list(self._check_manifests(batch))
-                pending.extend(_referenced_by([row.pk for row, _ in removed]))
+                pending.extend(referenced_by([row.pk for row, _ in removed]))
                 self._throttle.check()
                 for row, reason in removed:
-                    yield Finding(Kind.MANIFEST, row.digest, reason, row.repository_id, row.repository.name)
+                    yield Finding(
+                        Kind.MANIFEST, row.digest, reason, row.repository_id, row.repository.name, row_id=row.pk
+                    )
 
     def _due(self, rows: QuerySet[Any]) -> PkSet:
         """Return the primary keys of unreferenced rows that are due, read in one statement."""
@@ -146,12 +148,12 @@ class Forecast:
             rows = list(Link.objects.filter(pk__in=pks).select_related("blob", "repository").order_by("pk"))
             last_links = self._last_links({row.blob_id for row in rows})
             for row in rows:
-                unused = f"no manifest here uses it; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
-                reason = unused if row.is_unreferenced else "used only by manifests that are removed too"
+                unused = f"{Reason.UNUSED}; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
+                reason = unused if row.is_unreferenced else Reason.RELEASED
                 here = (row.repository_id, row.repository.name)
-                yield Finding(Kind.LINK, row.blob.digest, reason, *here)
+                yield Finding(Kind.LINK, row.blob.digest, reason, *here, row_id=row.pk)
                 if last_links.get(row.blob_id) == row.pk:
-                    yield Finding(Kind.BLOB, row.blob.digest, "no repository links it any more", *here, row.blob.size)
+                    yield Finding(Kind.BLOB, row.blob.digest, Reason.UNLINKED, *here, row.blob.size, row.pk)
 
     def _last_links(self, blob_pks: set[int]) -> dict[int, int]:
         """Return, for each blob that loses all its links, the link that is removed last."""
@@ -167,7 +169,7 @@ class Forecast:
         return {blob: link for blob, (*_, link) in last.items() if blob not in kept}
 
 
-def _referenced_by(pks: list[int]) -> list[int]:
+def referenced_by(pks: list[int]) -> list[int]:
     """Return the children and referrers of manifests."""
     found = list(ManifestChild.objects.filter(parent__in=pks).values_list("child_id", flat=True))
     digests: dict[int, list[str]] = {}
@@ -180,7 +182,7 @@ def _referenced_by(pks: list[int]) -> list[int]:
 
 def _reason(row: Manifest, parent: str | None, subject: str | None) -> str:
     if parent is not None:
-        return f"listed only by an index that is removed too, {parent}"
+        return f"{Reason.CHILD}, {parent}"
     if subject is not None:
-        return f"its subject is removed too, {subject}"
-    return f"no tag, index or subject keeps it; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{Reason.REFERRER}, {subject}"
+    return f"{Reason.UNTAGGED}; unused since {row.last_used_at:%Y-%m-%d %H:%M:%S} UTC"

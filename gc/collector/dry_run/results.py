@@ -17,6 +17,8 @@ KEPT_RUNS = 10
 
 BATCH = 500
 
+_KEPT = ("kind", "repository", "name", "size", "reason", "row_id")
+
 
 class Kind(StrEnum):
     """What a finding is about."""
@@ -28,9 +30,25 @@ class Kind(StrEnum):
     OBJECT = "object"
 
 
+class Reason(StrEnum):
+    """The beginning of the sentence that says why a row is removed."""
+
+    UNTAGGED = "no tag, index or subject keeps it"
+    CHILD = "listed only by an index that is removed too"
+    REFERRER = "its subject is removed too"
+    UNUSED = "no manifest here uses it"
+    RELEASED = "used only by manifests that are removed too"
+    UNLINKED = "no repository links it any more"
+    EXPIRED = "no activity since"
+    IN_TRASH = "in the trash until"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row to be removed; `name` is a digest, a session id or an object's key, `size` the bytes of a blob."""
+    """A row to be removed; `name` is a digest, a session id or an object's key, `size` the bytes of a blob.
+
+    `row_id` is the primary key of a manifest or link; a blob has that of its last link.
+    """
 
     kind: Kind
     name: str
@@ -38,6 +56,7 @@ class Finding:
     repository_id: int | None = None
     repository: str = ""
     size: int = 0
+    row_id: int | None = None
 
     def add_to(self, report: Report) -> None:
         """Count the finding in `report`."""
@@ -66,7 +85,7 @@ def keep(run: Run, findings: Iterable[Finding]) -> None:
     rows: list[RunFinding] = []
     for finding in findings:
         if len(rows) < LISTED:
-            values = {name: getattr(finding, name) for name in ("kind", "repository", "name", "size", "reason")}
+            values = {name: getattr(finding, name) for name in _KEPT}
             rows.append(RunFinding(run=run, **values))
     transactions.run(_replace, rows)
 

@@ -8,6 +8,11 @@ from collector.policy import Policy
 from collector.report import Report
 from core.db import clock, transactions
 
+WAITING = (
+    "A run is requested already and has not begun: another one is in progress, or no process runs the jobs. It can be "
+    "withdrawn on its page."
+)
+
 
 def add(run: Run, started_by: str) -> None:
     """Request `run`, which has its policy, in the name of `started_by`."""
@@ -42,7 +47,7 @@ def perform_next(watch: runs.Watch | None = None) -> Run | None:
         run = Run.objects.filter(state=State.REQUESTED).order_by("started_at", "pk").first()
         if run is None:
             return None
-        policy = Policy(run.grace_period, run.remove_untagged, run.repository)
+        policy = Policy(run.grace_period, run.remove_untagged, run.repository, run.plan_id)
         try:
             return runs.perform(own_lease, run, policy, Report(), watch)
         except runs.WithdrawnError:

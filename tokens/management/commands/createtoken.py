@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.login_log import log_event
 from accounts.models import Account
+from audit.kinds import Kind
 from core.command_errors import explained
 from core.durations import InvalidDurationError, parse_duration
 from tokens.access import store
@@ -63,5 +64,5 @@ class Command(BaseCommand):
                 row, token = store.create(account, options["name"], options["scope"], options["expires"])
             except ValidationError as error:
                 raise CommandError(" ".join(error.messages)) from error
-        log_event(None, account.name, f"access token {row.name} created")
+        log_event(None, account.name, f"access token {row.name} created", Kind.ACCESS_TOKEN)
         self.stdout.write(token)

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.login_log import log_event
+from audit.kinds import Kind
 from core.command_errors import explained
 from core.sizes import counted
 from tokens.access import store
@@ -31,5 +32,5 @@ class Command(BaseCommand):
             number = store.revoke(rows if name is None else rows.filter(name=name))
         if not number:
             raise CommandError(f"{account} has no valid access token{'' if name is None else f' named {name}'}.")
-        log_event(None, account, f"{counted(number, 'access token')} revoked")
+        log_event(None, account, f"{counted(number, 'access token')} revoked", Kind.ACCESS_TOKEN)
         self.stdout.write(f"Revoked {counted(number, 'access token')} of {account}.")

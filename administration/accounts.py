@@ -1,4 +1,4 @@
-"""Accounts and groups in the admin.
+"""Accounts in the admin.
 
 The right to change accounts would be enough to take one over, by a new password or by more permissions. So only a
 superuser changes staff accounts, accounts and groups with permissions, and these fields.
@@ -10,19 +10,24 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Count, ManyToManyField, QuerySet
+from django.db.models import ManyToManyField, QuerySet
 from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse
-from django.utils.formats import date_format
+from django.utils.html import format_html
 from unfold.forms import AdminPasswordChangeForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import second_factor
 from accounts.login.forms import AccountChangeForm, AccountCreationForm
 from accounts.login_log import log_event
 from accounts.models import Account
-from core.admin.bulk_deletion import BulkDeletionAdmin
+from acl.models import SubjectKind
+from administration import naming
+from administration.origin import OriginAdmin, OriginFilter
+from core.admin.times import moment
+from provisioning.models import Section
 
 POWERS = ("is_staff", "is_superuser", "user_permissions")
 
@@ -52,9 +57,10 @@ class SecondFactorFilter(admin.SimpleListFilter):
 
 
 @admin.register(Account)
-class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg]  # unfold's types differ from Django's
+class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # unfold's types differ from Django's
     """Accounts; a change applies to the next request in every process."""
 
+    section = Section.USERS
     form = AccountChangeForm
     add_form = AccountCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -65,15 +71,17 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
         "is_superuser",
         "has_second_factor",
         "group_names",
+        "origin",
         "last_login",
         "created_at",
     )
-    list_filter = ("is_active", "is_staff", "is_superuser", SecondFactorFilter, "groups")
-    actions = ("remove_second_factor",)
+    list_filter = ("is_active", "is_staff", "is_superuser", SecondFactorFilter, OriginFilter, "groups")
+    actions = ("restore", "remove_second_factor")
     search_fields = ("name",)
     ordering = ("name",)
-    readonly_fields = ("second_factor_state", "last_login", "created_at")
-    filter_horizontal = ("user_permissions",)
+    readonly_fields = ("second_factor_state", "origin", "last_login", "created_at")
+    # Checkboxes instead, which need no script and no modifier key.
+    filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("name", "password", "is_active", "groups")}),
         (
@@ -83,9 +91,9 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
                 "description": "What the account may do here. Pulling and pushing are allowed by access rules alone.",
             },
         ),
-        ("Times", {"fields": ("last_login", "created_at")}),
+        ("History", {"fields": ("origin", "last_login", "created_at")}),
     )
-    add_fieldsets: Any = ((None, {"fields": ("name", "password1", "password2", "groups")}),)
+    add_fieldsets: Any = ((None, {"fields": ("name", "has_no_password", "password1", "password2", "groups")}),)
 
     @admin.display(description="groups")
     def group_names(self, account: Account) -> str:
@@ -98,7 +106,7 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
     @admin.display(description="second factor")
     def second_factor_state(self, account: Account) -> str:
         factor = second_factor.factor_of(account)
-        return f"set up on {date_format(factor.created_at, 'DATETIME_FORMAT')}" if factor else "none"
+        return format_html("set up on {}", moment(factor.created_at)) if factor else "none"
 
     @admin.action(description="Remove the second factor of selected accounts", permissions=["remove_second_factor"])
     def remove_second_factor(self, request: HttpRequest, accounts: QuerySet[Account]) -> HttpResponse | None:
@@ -114,7 +122,8 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
             return self._page(request, "admin/remove_second_factor.html", "Remove second factors", shown)
         removed = [account for account in having if second_factor.remove(account)]
         for account in removed:
-            self.log_change(request, account, "Removed the second factor.")
+            # Not this list's own, which would record it once more.
+            super().log_change(request, account, "Removed the second factor.")
             log_event(request, account.name, "second factor removed")
         if removed:
             whose = str(removed[0]) if len(removed) == 1 else f"{len(removed)} accounts"
@@ -128,6 +137,18 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         return super().get_queryset(request).select_related("second_factor").prefetch_related("groups")
+
+    def has_restore_permission(self, request: HttpRequest) -> bool:
+        # It may set passwords and permissions.
+        return bool(request.user.is_superuser)
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """Add the rules that name these accounts."""
+        named, counts, lacking, protected = super().get_deleted_objects(objs, request)
+        rules = naming.orphaned(SubjectKind.ACCOUNT, [account.name for account in objs])
+        return [*named, *rules], counts, lacking, protected
 
     def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
         return super().has_change_permission(request, obj) and may_govern(request.user, obj)
@@ -147,44 +168,8 @@ class AccountAdmin(UserAdmin, BulkDeletionAdmin):  # type: ignore[misc, type-arg
         self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> ModelMultipleChoiceField[Any]:
         """Offer groups that hold permissions to superusers only."""
+        if db_field.name == "user_permissions":
+            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
         if db_field.name == "groups" and not request.user.is_superuser:
             kwargs["queryset"] = Group.objects.filter(permissions__isnull=True)
         return super().formfield_for_manytomany(db_field, request, **kwargs)
-
-
-admin.site.unregister(Group)
-# Django's template name would resolve to the theme's template.
-admin.site.logout_template = "admin/logged_out.html"
-
-
-@admin.register(Group)
-class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  # as above
-    """Groups, which access rules name and which may hold permissions for this admin."""
-
-    list_display = ("name", "member_count", "permission_count")
-    search_fields = ("name",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
-        counts = {"members": Count("user", distinct=True), "permission_total": Count("permissions", distinct=True)}
-        return super().get_queryset(request).annotate(**counts)
-
-    @admin.display(description="members")
-    def member_count(self, group: Any) -> int:
-        return int(group.members)
-
-    @admin.display(description="admin permissions")
-    def permission_count(self, group: Any) -> int:
-        return int(group.permission_total)
-
-    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        return super().has_change_permission(request, obj) and self._may_govern(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and self._may_govern(request, obj)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
-        fields = tuple(super().get_readonly_fields(request, obj))
-        return fields if request.user.is_superuser else (*fields, "permissions")
-
-    def _may_govern(self, request: HttpRequest, group: Group | None) -> bool:
-        return request.user.is_superuser or group is None or not group.permissions.exists()

@@ -1,0 +1,57 @@
+"""The page that explains a decision: may this account do that, by which rules, or what is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from accounts import permissions_version
+from accounts.identity import ANONYMOUS, Identity, identity_named
+from accounts.models import Account
+from acl import actions, grants
+from acl.explanation import Explanation
+from acl.names import InvalidNameError, RepositoryName, parse_name
+
+_ACTIONS = (actions.PULL, actions.PUSH, actions.DELETE)
+
+
+class ExplainForm(forms.Form):
+    """Who wants to do what, where."""
+
+    account = forms.CharField(
+        required=False,
+        max_length=128,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="The name of an account; empty: anonymous, who is not signed in.",
+    )
+    action = forms.ChoiceField(choices=[(name, name) for name in _ACTIONS], widget=UnfoldAdminSelectWidget)
+    repository = forms.CharField(
+        max_length=255,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="A name as myorg/app, without the host and the tag.",
+    )
+
+    def clean_account(self) -> Identity:
+        """Return the identity. Raises ValidationError when there is none."""
+        name: str = self.cleaned_data["account"]
+        identity = identity_named(name, permissions_version.current()) if name else ANONYMOUS
+        if identity is not None:
+            return identity
+        if Account.objects.filter(name=name).exists():
+            raise ValidationError("This account is deactivated: it may do nothing, not even what anonymous may.")
+        raise ValidationError("There is no account of this name.")
+
+    def clean_repository(self) -> RepositoryName:
+        """Return the name. Raises ValidationError unless a repository can have it."""
+        try:
+            return parse_name(self.cleaned_data["repository"])
+        except InvalidNameError as error:
+            raise ValidationError(f"No repository can be called so: {error}.") from error
+
+    def explanation(self) -> Explanation:
+        """Explain the decision; the form is valid."""
+        asked: dict[str, Any] = self.cleaned_data
+        return grants.explain(asked["account"], asked["repository"], asked["action"], permissions_version.current())

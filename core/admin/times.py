@@ -1,0 +1,44 @@
+"""Times of the admin: with their zone, and how long ago beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from django.contrib.admin import display
+from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.db.models import DateTimeField, Model
+from django.db.models.options import Options
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+
+_MOMENT = '<time class="moment" datetime="{}">{} <span>{}</span></time>'
+
+
+def moment(at: datetime) -> SafeString:
+    """Return a time as HTML: `2026-11-30 10:00:00 UTC`, and `3 hours ago`."""
+    written = date_format(localtime(at), "DATETIME_FORMAT")
+    return format_html(_MOMENT, at.isoformat(), written, naturaltime(at))
+
+
+def with_moments(opts: Options[Any], names: Iterable[Any]) -> list[Any]:
+    """Return the columns of a list, or the fields of a page, with functions in place of the model's times."""
+    times = {field.name for field in opts.get_fields() if isinstance(field, DateTimeField)}
+    return [_column(opts, name) if isinstance(name, str) and name in times else name for name in names]
+
+
+@lru_cache
+def _column(opts: Options[Any], name: str) -> Callable[[Model], SafeString | None]:
+    """Return one and the same function for a field: the admin compares the fields of a page with its read-only ones."""
+
+    @display(description=str(opts.get_field(name).verbose_name), ordering=name)  # type: ignore[union-attr]
+    def column(row: Model) -> SafeString | None:
+        at = getattr(row, name)
+        return None if at is None else moment(at)
+
+    column.__name__ = name
+    return column

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.contrib.auth.models import update_last_login
 from django.db import DatabaseError
-from django.http import HttpRequest
 
 from accounts.models import Account
+from core.api.notes import HasMeta
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 from core.metrics.catalog import LOGIN_FAILURES, LOGINS
@@ -23,19 +23,19 @@ MAX_NAME_CHARACTERS = 128
 PATIENCE_SECONDS = 1.0
 
 
-def log_login(request: HttpRequest | None, account: str, grant: str) -> None:
+def log_login(request: HasMeta | None, account: str, grant: str) -> None:
     """Log the login of `account` by `grant`: basic, password, refresh_token, or admin for a session."""
     LOGINS.labels(grant).add()
     logger.info("login", extra=_about(request, account, grant))
 
 
-def log_refusal(request: HttpRequest | None, account: str | None, grant: str, message: str = _REFUSED) -> None:
+def log_refusal(request: HasMeta | None, account: str | None, grant: str, message: str = _REFUSED) -> None:
     """Log a refused login; `account` is None when the request names none."""
     LOGIN_FAILURES.labels(grant, _REASONS.get(message, "other")).add()
     logger.warning(message, extra=_about(request, account, grant))
 
 
-def log_event(request: HttpRequest | None, account: str, message: str) -> None:
+def log_event(request: HasMeta | None, account: str, message: str) -> None:
     """Log a change of the credentials of `account`, by a page of the admin or, without a request, by a command."""
     logger.info(message, extra=_about(request, account, "command" if request is None else "admin"))
 
@@ -49,7 +49,7 @@ def store_last_login(sender: Any, user: Account, **_kwargs: Any) -> None:
         logger.warning("the time of a login can't be stored", extra={"reason": report(error).reason})
 
 
-def _about(request: HttpRequest | None, account: str | None, grant: str) -> dict[str, str | None]:
+def _about(request: HasMeta | None, account: str | None, grant: str) -> dict[str, str | None]:
     name = account[:MAX_NAME_CHARACTERS] if account is not None else None
     client = request.META.get("REMOTE_ADDR") if request is not None else None
     return {"account": name, "client": client, "grant": grant}

@@ -4,12 +4,15 @@ Source: OCI Distribution Specification v1.1, "Listing Tags".
 """
 
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as quoted_json
 from urllib.parse import quote, urlencode
 
 from django.http import QueryDict
 
 from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution.protocol.spec import PAGE_MAX
+
+SEPARATOR = '", "'
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +27,24 @@ class Page:
         """Return the first `limit` of `names`; the others only tell that more follow."""
         return cls(names[:limit], len(names) > limit)
 
+    @property
+    def json(self) -> str:
+        """The names as a JSON array: the encoder takes ten times as long for a list as for one string."""
+        return f"[{quoted_json(' '.join(self.names)).replace(' ', SEPARATOR)}]" if self.names else "[]"
+
     def link(self, path: str, limit: int) -> dict[str, str]:
         """Return the `Link` header (RFC 8288) to the next page, relative to this host; none on the last page."""
         if not self.has_more or not self.names:
             return {}
         return next_link(path, last=self.names[-1], n=limit)
+
+
+def names_of(text: str | None) -> list[str]:
+    """Return the names of a `string_agg` with spaces, which no name contains: one value is read faster than many rows.
+
+    They are sorted here, since databases promise no order for it.
+    """
+    return sorted(text.split(" ")) if text else []
 
 
 def next_link(path: str, **parameters: str | int | None) -> dict[str, str]:

@@ -3,8 +3,8 @@
 Source: OCI Distribution Specification v1.1, "Listing Tags".
 """
 
+import json
 from dataclasses import dataclass
-from json.encoder import encode_basestring_ascii as quoted_json
 from urllib.parse import quote, urlencode
 
 from django.http import QueryDict
@@ -13,6 +13,8 @@ from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution.protocol.spec import PAGE_MAX
 
 SEPARATOR = '", "'
+# The characters of names, none of which JSON escapes, and those of the separator.
+_PLAIN = b' ",ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/'
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,12 @@ class Page:
 
     @property
     def json(self) -> str:
-        """The names as a JSON array: the encoder takes ten times as long for a list as for one string."""
-        return f"[{quoted_json(' '.join(self.names)).replace(' ', SEPARATOR)}]" if self.names else "[]"
+        """The names as a JSON array: the encoder takes several times as long."""
+        text = SEPARATOR.join(self.names)
+        is_plain = not text.encode("utf-8", "surrogatepass").translate(None, _PLAIN)
+        if is_plain and self.names and text.count('"') == 2 * (len(self.names) - 1):
+            return f'["{text}"]'
+        return json.dumps(self.names)
 
     def link(self, path: str, limit: int) -> dict[str, str]:
         """Return the `Link` header (RFC 8288) to the next page, relative to this host; none on the last page."""

@@ -69,16 +69,18 @@ class FastParser:
 
         None leaves all to gunicorn's parser.
         """
-        end, stop = received.find(b"\r\n"), received.find(b"\r\n\r\n") + 4
-        head = received if stop == len(received) else received[:stop]
-        if not 0 < end <= self._cfg.limit_request_line or stop < 4:
+        end = received.find(b"\r\n")
+        if not 0 < end <= self._cfg.limit_request_line:
             return None
         # An octet beyond ASCII becomes a character that no target has.
-        method, _, rest = head[:end].decode("latin-1").partition(" ")
+        method, _, rest = received[:end].decode("latin-1").partition(" ")
         uri, _, version = rest.partition(" ")
         if version != "HTTP/1.1" or method not in _METHODS or not _TARGET.fullmatch(uri):
             return None
-        found = self._section(head[end:])
+        found, stop = self._remembered.get(received[end:]), len(received)
+        if found is None:
+            stop = received.find(b"\r\n\r\n", end) + 4
+            found = self._section(received[end:stop]) if stop > end else None
         # Behind a head without a body the next request begins.
         if found is None or (not found[1] and stop < len(received)):
             return None
@@ -87,13 +89,11 @@ class FastParser:
         return FastRequest(unreader, method, uri, *found)
 
     def _section(self, section: bytes) -> _Section | None:
-        found = self._remembered.get(section)
-        if found is None:
-            found = _section_of(section, self._cfg)
-            if found is not None and len(section) <= REMEMBERED_BYTES:
-                if len(self._remembered) == REMEMBERED:
-                    self._remembered.clear()
-                self._remembered[section] = found
+        found = self._remembered.get(section) or _section_of(section, self._cfg)
+        if found is not None and len(section) <= REMEMBERED_BYTES and section not in self._remembered:
+            if len(self._remembered) == REMEMBERED:
+                self._remembered.clear()
+            self._remembered[section] = found
         return found
 
 

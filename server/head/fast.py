@@ -77,7 +77,8 @@ class FastParser:
         uri, _, version = rest.partition(" ")
         if version != "HTTP/1.1" or method not in _METHODS or not _TARGET.fullmatch(uri):
             return None
-        found, stop = self._remembered.get(received[end:]), len(received)
+        stop = len(received)
+        found = self._remembered.get(received[end:]) if stop - end <= REMEMBERED_BYTES else None
         if found is None:
             stop = received.find(b"\r\n\r\n", end) + 4
             found = self._section(received[end:stop]) if stop > end else None

@@ -65,6 +65,11 @@ class IdentityRules:
                 allowed |= rule.actions
         return allowed
 
+    def allows(self, action: str) -> Callable[[str], bool]:
+        """Return a function that tells whether `action` is allowed on a repository, for many names."""
+        matchers = [rule.matches for rule in self.rules if action in rule.actions]
+        return lambda name: any(matches(name) for matches in matchers)
+
     def ranges(self, action: str) -> tuple[NameRange, ...]:
         """Return ranges that contain every name on which `action` is allowed, and possibly others."""
         return ranges_of(rule.pattern for rule in self.rules if action in rule.actions)

@@ -116,7 +116,7 @@ def install(stages: Stages, worker: Any) -> None:
     from core.db import transactions
     from core.db.sqlite3.base import DatabaseWrapper
     from core.db.statement import Statement
-    from distribution import blobs, middleware
+    from distribution import blobs, middleware, repositories, tags
     from distribution.manifests import store
     from distribution.protocol.digest import Digest
     from distribution.protocol.manifest_parser import parse_manifest
@@ -163,6 +163,7 @@ def install(stages: Stages, worker: Any) -> None:
         "rules, scope": [scope.parse_scopes],
         "domain": [
             *(store.find, blobs.find, store.put, sessions.start, sessions.find, sessions.complete),
+            *(tags.page, repositories.catalog),
             # The transactions of these.
             *(store._put, sessions._open, sessions._publish),  # noqa: SLF001 - run by `transactions`
         ],

@@ -5,14 +5,17 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import queries
 from distribution.manifests import references
 from distribution.models import Manifest, Tag, remove
-from distribution.protocol.pagination import Page
+from distribution.protocol.pagination import Page, names_of
 
 # Byte order is the order of the index.
 _PAGE = Statement("""
-SELECT name FROM distribution_tag WHERE repository_id = %s AND name > %s ORDER BY name LIMIT %s
+SELECT (
+    SELECT string_agg(name, ' ') FROM (
+        SELECT name FROM distribution_tag WHERE repository_id = repository.id AND name > %s ORDER BY name LIMIT %s
+    ) page
+) FROM distribution_repository repository WHERE repository.name = %s
 """)
 _LOCK = Statement("SELECT id, manifest_id FROM distribution_tag WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
 _LOCK_MANIFESTS = Statement("SELECT id FROM distribution_manifest WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
@@ -20,10 +23,10 @@ _LOCK_MANIFESTS = Statement("SELECT id FROM distribution_manifest WHERE id = ANY
 
 def page(name: RepositoryName, limit: int, last: str) -> Page:
     """Return up to `limit` tags after `last`, in byte order. Raises NAME_UNKNOWN."""
-    repository = queries.repository(name)
-    if repository is None:
+    row = _PAGE.row(last, limit + 1, name)
+    if row is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
-    return Page.of([tag for (tag,) in _PAGE.rows(repository, last, limit + 1)], limit)
+    return Page.of(names_of(row[0]), limit)
 
 
 def delete_rows(pks: list[int]) -> None:

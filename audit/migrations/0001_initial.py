@@ -33,6 +33,7 @@ class Migration(migrations.Migration):
                             ("change", "change by an administrator"),
                             ("second_factor", "second factor"),
                             ("password", "password changed"),
+                            ("access_token", "access token made or revoked"),
                             ("login_revoked", "docker login revoked"),
                             ("import", "configuration imported"),
                             ("collection", "collection ended"),

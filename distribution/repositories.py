@@ -62,13 +62,19 @@ def ensure_row(name: RepositoryName) -> RepositoryRow:
 
     Called before any other lock is taken. Raises LostRaceError.
     """
-    row = _FIND.row(name)
+    row = existing_row(name)
     if row is None:
         _INSERT.run(name)
-        row = _FIND.row(name)
+        row = existing_row(name)
     if row is None:
         raise LostRaceError("the repository was removed again")
-    return RepositoryRow(row[0], bool(row[1]))
+    return row
+
+
+def existing_row(name: RepositoryName) -> RepositoryRow | None:
+    """Do what `ensure_row` does, but return None when there is none."""
+    row = _FIND.row(name)
+    return RepositoryRow(row[0], bool(row[1])) if row else None
 
 
 def remove_if_empty(pk: int) -> bool:

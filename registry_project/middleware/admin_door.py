@@ -37,12 +37,13 @@ class AdminDoorMiddleware:
         self._own_listener = admin_listener(self._admin)
         self._networks: tuple[Network, ...] = self._admin.allowed_networks
         self._is_allowed = listed_in(self._networks)
+        has_pages = settings.REGISTRY.pages.is_enabled
         # Each of the two addresses may be https without the other.
         self._is_https = (settings.PAGES_ARE_HTTPS, settings.SESSION_COOKIE_SECURE)
         self._urls: dict[tuple[bool, bool], Any] = {
-            (True, True): None,
+            (True, True): None if has_pages else (*urls.ADMIN_ALONE, *urls.API),
             (True, False): urls.ADMIN_ALONE,
-            (False, True): urls.OPEN,
+            (False, True): urls.OPEN if has_pages else urls.API,
             (False, False): (),
         }
 

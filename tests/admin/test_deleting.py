@@ -132,7 +132,7 @@ def test_a_database_that_is_busy_is_said_and_nothing_is_lost(
     push("alice/app", "v1")
     row = Manifest.objects.get()
 
-    def busy(*_arguments: object) -> None:
+    def busy(*_arguments: object, **_options: object) -> None:
         raise RegistryError(ErrorCode.UNAVAILABLE, "the database is busy")
 
     monkeypatch.setattr(store, "delete", busy)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
-from acl.name_range import NameRange
+from acl.name_range import BEHIND, NameRange
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
 from core.db import transactions
@@ -122,6 +122,20 @@ def catalog(limit: int, last: str, rules: IdentityRules, containing: str = "") -
         visible = (name for name in _names(wanted, last, size, containing) if "pull" in rules.actions_on(name))
         names += islice(visible, limit + 1 - len(names))
     return Page.of(names, limit)
+
+
+def names_below(prefix: str, limit: int, last: str, rules: IdentityRules) -> list[str]:
+    """Return up to `limit` names after `last`, in byte order, that begin with `prefix` and may be pulled.
+
+    It reads up to MAX_SEARCHED names of a range, so names may be missing behind many that may not be pulled.
+    """
+    names: list[str] = []
+    end = f"{prefix}{BEHIND}"
+    for wanted in rules.ranges("pull"):
+        inside = NameRange(max(wanted.low, prefix), min(wanted.high or end, end))
+        read = islice(_names(inside, last, limit, ""), MAX_SEARCHED)
+        names += islice((name for name in read if "pull" in rules.actions_on(name)), limit - len(names))
+    return names
 
 
 def _names(wanted: NameRange, last: str, size: int, containing: str) -> Iterator[str]:

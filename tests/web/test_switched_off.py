@@ -34,7 +34,7 @@ def test_the_admin_the_api_and_the_registry_stay(alice: Caller) -> None:
     assert Client().get("/").headers["Location"] == "/admin/"
     assert Client().get("/admin/login/").status_code == 200
     assert Client().get("/api/v1/whoami").status_code == 401
-    assert push_image(alice, "public/tool", "v1")
+    assert push_image(alice, "public/tool", "v1").digest
 
 
 @pytest.mark.usefixtures("no_pages")

@@ -1,0 +1,204 @@
+"""The front page: repositories by name, size or time, as a tree, or those that have a tag or digest.
+
+Rules are patterns, so the database reads the name ranges that they may match, and each name is tried here. What is read
+for a page is bounded; a page that ends at a bound may be short.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import reduce
+from itertools import islice
+from operator import or_
+from typing import Any, NamedTuple
+
+from django.db.models import BigIntegerField, DateTimeField, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import IsNull
+
+from acl.actions import PULL
+from acl.name_range import BEHIND
+from acl.rules import IdentityRules
+from core.api.errors import RegistryError
+from distribution import repositories
+from distribution.models import Link, Manifest, Repository, Tag
+from distribution.protocol.digest import Digest
+from distribution.protocol.references import parse_reference
+from web import contents
+from web.contents import RepositoryRow
+
+# Rows that are read for a page which shows few of them.
+MAX_READ = 20_000
+# Repositories of a folder are counted up to here.
+MOST_COUNTED = 1000
+# More ranges become one, from the first to the last.
+MAX_RANGES = 50
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMNS: dict[str, Coalesce] = {
+    "size": Coalesce(F("size"), Value(-1), output_field=BigIntegerField()),
+    "pushed": Coalesce(F("pushed_at"), Value(_NEVER), output_field=DateTimeField()),
+    "pulled": Coalesce(F("pulled_at"), Value(_NEVER), output_field=DateTimeField()),
+}
+SORTS = ("name", *_COLUMNS)
+
+
+class Listed(NamedTuple):
+    """A page of repositories, and what the next one begins after; "" at the end."""
+
+    rows: Sequence[RepositoryRow]
+    following: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The repositories whose names begin with `prefix`; `count` of more than MOST_COUNTED is one more."""
+
+    name: str
+    prefix: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Folders and repositories below a prefix."""
+
+    folders: Sequence[Folder]
+    rows: Sequence[RepositoryRow]
+    following: str
+
+
+class Found(NamedTuple):
+    """What a search by tag or digest has found; `reference` is empty for a blob, which has no page."""
+
+    name: str
+    reference: str
+
+
+def by_name(rules: IdentityRules, after: str, containing: str) -> Listed:
+    """Return a page of repositories in byte order."""
+    rows, has_more = contents.repository_page(rules, after, containing)
+    return Listed(rows, rows[-1].name if rows and has_more else "")
+
+
+def by_column(rules: IdentityRules, sort: str, after: str, containing: str) -> Listed:
+    """Return a page of repositories, the largest value of a column first, and those without one at the end."""
+    rows = _pullable(rules).annotate(key=_COLUMNS[sort]).order_by("-key", "name")
+    if containing:
+        rows = rows.filter(name__contains=containing)
+    found = list(islice(_allowed(rows, rules, _cursor(sort, after)), contents.PAGE + 1))
+    page = found[: contents.PAGE]
+    following = _text(*page[-1]) if len(found) > len(page) else ""
+    return Listed(contents.rows_of([name for name, _ in page], rules), following)
+
+
+def _allowed(
+    rows: QuerySet[Any], rules: IdentityRules, last: tuple[str, Any] | None
+) -> Iterator[tuple[str, int | datetime]]:
+    """Yield name and key of the rows that may be pulled, read in growing batches, up to MAX_READ."""
+    size, read = 2 * contents.PAGE, 0
+    while read < MAX_READ:
+        following = rows.filter(Q(key__lt=last[1]) | Q(key=last[1], name__gt=last[0])) if last else rows
+        batch = list(following.values_list("name", "key")[:size])
+        yield from (row for row in batch if PULL in rules.actions_on(row[0]))
+        if len(batch) < size:
+            return
+        last, read, size = batch[-1], read + len(batch), size * 4
+
+
+def _cursor(sort: str, after: str) -> tuple[str, Any] | None:
+    """Return name and key of the row that a page begins after; None for the first page."""
+    key, separator, name = after.partition(" ")
+    with suppress(ValueError, OverflowError):
+        if separator and sort == "size" and abs(int(key)) < 2**63:
+            return name, int(key)
+        if separator and sort != "size":
+            return name, datetime.fromisoformat(key).replace(tzinfo=UTC)
+    return None
+
+
+def _text(name: str, key: int | datetime) -> str:
+    return f"{key.replace(tzinfo=None).isoformat() if isinstance(key, datetime) else key} {name}"
+
+
+def _pullable(rules: IdentityRules) -> QuerySet[Repository]:
+    """Return the repositories with a manifest in the ranges of names that may be pulled, and possibly others."""
+    ranges = rules.ranges(PULL)
+    if not ranges:
+        return Repository.objects.none()
+    if len(ranges) > MAX_RANGES:
+        ranges = (type(ranges[0])(ranges[0].low, ranges[-1].high),)
+    within = [Q(name__gte=one.low) & (Q() if one.high is None else Q(name__lt=one.high)) for one in ranges]
+    # By a subquery for each repository: a join might read all manifests.
+    manifest = Subquery(Manifest.objects.filter(repository=OuterRef("pk")).values("pk")[:1])
+    return Repository.objects.filter(reduce(or_, within), IsNull(manifest, False), is_listed=True)
+
+
+def tree(rules: IdentityRules, prefix: str, after: str) -> Tree:
+    """Return the folders and repositories directly below `prefix`, PAGE of both after the name `after`."""
+    folders: list[Folder] = []
+    names: list[str] = []
+    last = following = max(prefix, after)
+    read = 0
+    while read < MAX_READ and len(folders) + len(names) < contents.PAGE:
+        name = next(iter(repositories.names_below(prefix, 1, last, rules)), None)
+        if name is None:
+            following = ""
+            break
+        component, separator, _ = name[len(prefix) :].partition("/")
+        if not separator:
+            names.append(name)
+            last = name
+        else:
+            inside = f"{prefix}{component}/"
+            count = len(repositories.names_below(inside, MOST_COUNTED + 1, inside, rules))
+            folders.append(Folder(f"{component}/", inside, count))
+            # The repositories of the folder are passed over.
+            last, read = f"{inside}{BEHIND}", read + count
+        read += 1
+        following = last
+    return Tree(folders, contents.rows_of(names, rules), following)
+
+
+def search(rules: IdentityRules, text: str, host: str) -> list[Found] | None:
+    """Return what has the digest or tag that `text` names, up to PAGE; None: it is part of a name.
+
+    `team/app:v1`, `app@sha256:…`, `:v1` in no repository, `sha256:…`, and the same after the own host.
+    """
+    name, reference = _split(text.removeprefix(f"{host}/"))
+    if not reference:
+        return None
+    try:
+        wanted = parse_reference(reference)
+    except RegistryError:
+        return None
+    if isinstance(wanted, Digest):
+        return _with_digest(rules, name, str(wanted))
+    page = repositories.catalog(contents.PAGE, "", rules, name)
+    tags = Tag.objects.filter(repository__name__in=page.names, name=wanted)
+    return [Found(name, wanted) for name in sorted(tags.values_list("repository__name", flat=True))]
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return name and reference of a search; the reference is empty in one for a part of a name."""
+    name, separator, digest = text.rpartition("@")
+    if separator or text.partition(":")[0] in ("sha256", "sha512"):
+        return name, digest
+    name, separator, tag = text.rpartition(":")
+    return (name, tag) if separator and name else (text, "")
+
+
+def _with_digest(rules: IdentityRules, name: str, digest: str) -> list[Found]:
+    """Return the repositories with a manifest or blob of this digest."""
+    # One look into the index for each repository: none begins with the digest.
+    manifest = Subquery(Manifest.objects.filter(repository=OuterRef("pk"), digest=digest).values("pk")[:1])
+    rows = _pullable(rules).filter(IsNull(manifest, False), name__contains=name).order_by("name")
+    allowed = (found for found in rows.values_list("name", flat=True)[:MAX_READ] if PULL in rules.actions_on(found))
+    found = [Found(one, digest) for one in islice(allowed, contents.PAGE)]
+    if found:
+        return found
+    listed = {"repository__is_listed": True, "repository__name__contains": name}
+    links = Link.objects.filter(blob__digest=digest, **listed).order_by("repository_id")
+    names = links.values_list("repository__name", flat=True)[:MAX_READ]
+    return sorted(Found(one, "") for one in islice((n for n in names if PULL in rules.actions_on(n)), contents.PAGE))

@@ -124,18 +124,17 @@ def catalog(limit: int, last: str, rules: IdentityRules, containing: str = "") -
     return Page.of(names, limit)
 
 
-def names_below(prefix: str, limit: int, last: str, rules: IdentityRules) -> list[str]:
-    """Return up to `limit` names after `last`, in byte order, that begin with `prefix` and may be pulled.
+def names_below(prefix: str, last: str, rules: IdentityRules) -> Iterator[str]:
+    """Yield the names after `last`, in byte order, that begin with `prefix` and may be pulled.
 
     It reads up to MAX_SEARCHED names of a range, so names may be missing behind many that may not be pulled.
     """
-    names: list[str] = []
     end = f"{prefix}{BEHIND}"
     for wanted in rules.ranges("pull"):
         inside = NameRange(max(wanted.low, prefix), min(wanted.high or end, end))
-        read = islice(_names(inside, last, limit, ""), MAX_SEARCHED)
-        names += islice((name for name in read if "pull" in rules.actions_on(name)), limit - len(names))
-    return names
+        if inside.low < end:
+            read = islice(_names(inside, last, BATCH, ""), MAX_SEARCHED)
+            yield from (name for name in read if "pull" in rules.actions_on(name))
 
 
 def _names(wanted: NameRange, last: str, size: int, containing: str) -> Iterator[str]:

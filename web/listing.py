@@ -4,7 +4,7 @@ Rules are patterns, so the database reads the name ranges that they may match, a
 for a page is bounded; a page that ends at a bound may be short.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -137,28 +137,33 @@ def _pullable(rules: IdentityRules) -> QuerySet[Repository]:
 
 def tree(rules: IdentityRules, prefix: str, after: str) -> Tree:
     """Return the folders and repositories directly below `prefix`, PAGE of both after the name `after`."""
-    folders: list[Folder] = []
+    folders: dict[str, int] = {}
     names: list[str] = []
-    last = following = max(prefix, after)
-    read = 0
-    while read < MAX_READ and len(folders) + len(names) < contents.PAGE:
-        name = next(iter(repositories.names_below(prefix, 1, last, rules)), None)
-        if name is None:
-            following = ""
-            break
-        component, separator, _ = name[len(prefix) :].partition("/")
-        if not separator:
-            names.append(name)
-            last = name
-        else:
+    last = max(prefix, after)
+    is_full = False
+    while not is_full:
+        for name in repositories.names_below(prefix, last, rules):
+            component, separator, _ = name[len(prefix) :].partition("/")
             inside = f"{prefix}{component}/"
-            count = len(repositories.names_below(inside, MOST_COUNTED + 1, inside, rules))
-            folders.append(Folder(f"{component}/", inside, count))
-            # The repositories of the folder are passed over.
-            last, read = f"{inside}{BEHIND}", read + count
-        read += 1
-        following = last
-    return Tree(folders, contents.rows_of(names, rules), following)
+            is_full = len(folders) + len(names) >= contents.PAGE and not (separator and inside in folders)
+            if is_full:
+                break
+            if not separator:
+                names.append(name)
+                last = name
+                continue
+            folders[inside] = folders.get(inside, 0) + 1
+            # The next page, and a folder with more than are counted, go on behind it.
+            last = f"{inside}{BEHIND}"
+            if folders[inside] > MOST_COUNTED:
+                break
+        else:
+            return Tree(_folders(folders, prefix), contents.rows_of(names, rules), "")
+    return Tree(_folders(folders, prefix), contents.rows_of(names, rules), last)
+
+
+def _folders(counts: Mapping[str, int], prefix: str) -> list[Folder]:
+    return [Folder(inside.removeprefix(prefix), inside, count) for inside, count in counts.items()]
 
 
 def search(rules: IdentityRules, text: str, host: str) -> list[Found] | None:

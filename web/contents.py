@@ -25,9 +25,13 @@ MAX_SORTED = 100_000
 # Blobs of all manifests of a page: more are not added up.
 MAX_USES = 50_000
 
+# The order has PostgreSQL read the index: if few repositories have most tags, it expects each to have many.
 _TAGS = Statement("""
-SELECT id, (SELECT count(*) FROM (SELECT 1 FROM distribution_tag WHERE repository_id = repository.id LIMIT %s) found)
-FROM distribution_repository repository WHERE id = ANY(%s)
+SELECT id, (
+    SELECT count(*) FROM (
+        SELECT 1 FROM distribution_tag WHERE repository_id = repository.id ORDER BY repository_id, name LIMIT %s
+    ) found
+) FROM distribution_repository repository WHERE id = ANY(%s)
 """)
 _CHILDREN = Statement("""
 SELECT parent_id, count(*) FROM distribution_manifestchild WHERE parent_id = ANY(%s) GROUP BY parent_id

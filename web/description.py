@@ -14,7 +14,7 @@ MAX_SHOWN = 16 * 1024
 ANNOTATION = "org.opencontainers.image.description"
 
 # Below the headings of the page.
-_LOWERED = 2
+_LOWERED = 1
 _DEEPEST = 6
 
 # `html: False` makes text of tags; javascript:, vbscript:, file: and data: are no links to it.

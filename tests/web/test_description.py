@@ -37,7 +37,7 @@ def test_who_may_push_writes_it_and_everybody_who_may_pull_reads_it(push: Callab
 
     assert "The description was saved." in answer.content.decode()
     page = text_of(signed_in("bob"), PAGE)
-    assert "<h3>The <em>app</em></h3>" in page
+    assert "<h2>The <em>app</em></h2>" in page
     assert "<li>one</li>" in page
     assert Repository.objects.get().description == "# The *app*\n\n- one"
     assert "# The *app*" in text_of(alice, EDIT)

@@ -84,7 +84,7 @@ def by_name(rules: IdentityRules, after: str, containing: str) -> Listed:
 
 def by_column(rules: IdentityRules, sort: str, after: str, containing: str) -> Listed:
     """Return a page of repositories, the largest value of a column first, and those without one at the end."""
-    rows = _pullable(rules).annotate(key=_COLUMNS[sort]).order_by("-key", "name")
+    rows = _pullable(rules, Manifest.objects.all()).annotate(key=_COLUMNS[sort]).order_by("-key", "name")
     if containing:
         rows = rows.filter(name__contains=containing)
     found = list(islice(_allowed(rows, rules, _cursor(sort, after)), contents.PAGE + 1))
@@ -122,8 +122,8 @@ def _text(name: str, key: int | datetime) -> str:
     return f"{key.replace(tzinfo=None).isoformat() if isinstance(key, datetime) else key} {name}"
 
 
-def _pullable(rules: IdentityRules) -> QuerySet[Repository]:
-    """Return the repositories with a manifest in the ranges of names that may be pulled, and possibly others."""
+def _pullable(rules: IdentityRules, manifests: QuerySet[Manifest]) -> QuerySet[Repository]:
+    """Return the repositories with one of `manifests` in the ranges of names that may be pulled, and others."""
     ranges = rules.ranges(PULL)
     if not ranges:
         return Repository.objects.none()
@@ -131,7 +131,7 @@ def _pullable(rules: IdentityRules) -> QuerySet[Repository]:
         ranges = (type(ranges[0])(ranges[0].low, ranges[-1].high),)
     within = [Q(name__gte=one.low) & (Q() if one.high is None else Q(name__lt=one.high)) for one in ranges]
     # By a subquery for each repository: a join might read all manifests.
-    manifest = Subquery(Manifest.objects.filter(repository=OuterRef("pk")).values("pk")[:1])
+    manifest = Subquery(manifests.filter(repository=OuterRef("pk")).values("pk")[:1])
     return Repository.objects.filter(reduce(or_, within), IsNull(manifest, False), is_listed=True)
 
 
@@ -197,8 +197,8 @@ def _split(text: str) -> tuple[str, str]:
 def _with_digest(rules: IdentityRules, name: str, digest: str) -> list[Found]:
     """Return the repositories with a manifest or blob of this digest."""
     # One look into the index for each repository: none begins with the digest.
-    manifest = Subquery(Manifest.objects.filter(repository=OuterRef("pk"), digest=digest).values("pk")[:1])
-    rows = _pullable(rules).filter(IsNull(manifest, False), name__contains=name).order_by("name")
+    rows = _pullable(rules, Manifest.objects.filter(digest=digest)).order_by("name")
+    rows = rows.filter(name__contains=name) if name else rows
     allowed = (found for found in rows.values_list("name", flat=True)[:MAX_READ] if PULL in rules.actions_on(found))
     found = [Found(one, digest) for one in islice(allowed, contents.PAGE)]
     if found:

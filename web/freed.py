@@ -61,7 +61,9 @@ def _shared(freed: Freed) -> Iterator[str]:
         if number
     ]
     more = "" if freed.is_complete else "More than "
-    yield f"{more}{size_text(freed.shared_bytes)} stay: {' and '.join(with_whom)} share them."
+    is_one = freed.manifests_sharing + freed.repositories_sharing == 1
+    share = "shares" if is_one else "share"
+    yield f"{more}{size_text(freed.shared_bytes)} stay: {' and '.join(with_whom)} {share} them."
 
 
 def _when(policy: Policy) -> str:

@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.http import Http404, HttpRequest, HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -58,7 +59,7 @@ class AdminDoorMiddleware:
             # The admin's own address, since `registry_first` answers at every other one.
             raise Http404
         response: Any = self._get_response(request)
-        for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME):
+        for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, CookieStorage.cookie_name):
             if name in response.cookies:
                 response.cookies[name]["secure"] = self._is_https[is_own]
         answer: HttpResponseBase = response

@@ -4,9 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from django.template.loader import render_to_string
 from django.test import Client
 from pytest_django import Settings
 
+from accounts import permissions_version
+from accounts.identity import ANONYMOUS, Identity
+from acl import grants
 from acl.models import Rule
 from core.sizes import size_text
 from distribution import deletion
@@ -16,6 +20,7 @@ from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.images import Image, descriptor, index, manifest, push_blob, put_manifest
 from tests.web.test_pages import signed_in, text_of
+from web.visitor import Visitor
 
 Push = Callable[..., Image]
 PAGE = "/repositories/alice/app"
@@ -174,6 +179,23 @@ def test_a_tag_that_has_gone_meanwhile_is_said(alice: Caller, push: Push) -> Non
     answer = signed_in("alice").post(TAG, follow=True)
 
     assert "Nothing was changed: manifest unknown to registry." in answer.content.decode()
+
+
+@pytest.mark.parametrize(("actions", "is_shown"), [("pull", False), ("pull,delete", True)])
+def test_an_image_has_links_to_its_history_and_deletion(push: Push, actions: str, is_shown: bool) -> None:
+    image = push()
+    Rule.objects.filter(subject="bob").update(actions=actions)
+    version = permissions_version.current()
+    visitor = Visitor(ANONYMOUS, grants.rules_of(Identity("bob"), version))
+    shown = {"visitor": visitor, "name": "alice/app", "image": image}
+
+    by_tag = render_to_string("web/image_actions.html", shown | {"reference": "v1"})
+    by_digest = render_to_string("web/image_actions.html", shown | {"reference": image.digest})
+
+    assert f'href="{PAGE}/-/v1/history"' in by_tag
+    assert "history" not in by_digest
+    assert (f'href="{TAG}"' in by_tag) is is_shown
+    assert (f'href="{PAGE}/-/{image.digest}/delete"' in by_digest) is is_shown
 
 
 def test_a_registry_that_does_not_collect_by_itself_says_so(push: Push, settings: Settings) -> None:

@@ -119,5 +119,6 @@ def test_a_digest_is_looked_for_in_the_index_of_each_repository(browser: Client)
 
     (plan, *_) = plans_of(browser, f"/?q={digest_of(b'never pushed')}", "distribution_repository")
 
-    assert "distribution_manifest_once" in plan or "repository_id=? AND digest=?" in plan, plan
+    # Without statistics PostgreSQL takes either index that begins with the repository.
+    assert "repository_id=? AND digest=?" in plan or "Index Cond: (repository_id" in plan.replace("((", "("), plan
     assert not re.search(r"SCAN U0|Seq Scan on distribution_manifest", plan), plan

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth.models import update_last_login
 from django.db import DatabaseError
+from django.http import HttpRequest
 
 from accounts.models import Account
 from audit.kinds import Kind

@@ -220,12 +220,15 @@ def object_folders(kept_folders: ObjectFolders) -> Iterator[ObjectFolders]:
 def cast(db: None, signing_keys: None, object_folders: ObjectFolders) -> None:
     """Put the accounts and rules of the cast into the database."""
     object_folders.prepare()
-    for name, password in PASSWORDS.items():
-        Account.objects.create(name=name, password=hashed(password))
-    Rule.objects.create(subject_kind="account", subject="alice", name="alice/*", actions="*")
-    Rule.objects.create(subject_kind="account", subject="alice", name="public/*", actions="*")
-    Rule.objects.create(subject_kind="account", subject="bob", name="alice/*", actions="pull")
-    Rule.objects.create(subject_kind="anonymous", subject="", name="public/*", actions="pull")
+    Account.objects.bulk_create(Account(name=name, password=hashed(password)) for name, password in PASSWORDS.items())
+    Rule.objects.bulk_create(
+        [
+            Rule(subject_kind="account", subject="alice", name="alice/*", actions="*"),
+            Rule(subject_kind="account", subject="alice", name="public/*", actions="*"),
+            Rule(subject_kind="account", subject="bob", name="alice/*", actions="pull"),
+            Rule(subject_kind="anonymous", subject="", name="public/*", actions="pull"),
+        ]
+    )
 
 
 @pytest.fixture

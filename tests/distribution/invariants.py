@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Segment, Tag, Trash, Upload
+from tests.storages import is_s3
 
 
 def objects_on(disk: Path) -> set[str]:
     """Return the keys of all objects that lie in the storage."""
-    if not isinstance(disk, Path):  # what stands in for a folder, of S3
-        return {path.relative_to(disk) for path in disk.rglob("*")}
+    if is_s3():
+        return {str(path.relative_to(disk)) for path in disk.rglob("*")}
     prefix = f"{disk}/"
     return {f"{folder}/{name}".removeprefix(prefix) for folder, _, names in os.walk(disk) for name in names}
 

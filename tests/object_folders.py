@@ -42,12 +42,13 @@ class ObjectFolders:
 def _is_emptied(objects: Path) -> bool:
     """Remove all files, and return whether nothing else differs from what a storage makes."""
     try:
+        # Lists: an iteration that ends early leaves a folder open.
         own, count = objects.lstat(), 0
-        for folder in os.scandir(objects):
+        for folder in list(os.scandir(objects)):
             found = folder.stat(follow_symlinks=False)
             if (found.st_mode, found.st_uid) != (stat.S_IFDIR | 0o700, own.st_uid):
                 return False
-            for file in os.scandir(folder):
+            for file in list(os.scandir(folder)):
                 Path(file).unlink()
             count += 1
     except OSError:

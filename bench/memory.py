@@ -46,6 +46,8 @@ SAMPLE_SECONDS = 0.02
 FORK_SECONDS = 2
 # Workers look once a minute whether something is due.
 JOB_SECONDS = 75
+# S3 joins large chunks by copies before the upload ends.
+ANSWER_SECONDS = 1800
 # The server has read what the last client sent.
 SETTLE_SECONDS = 3
 
@@ -131,7 +133,7 @@ def sampled_pss(server: Server) -> Iterator[list[int]]:
 
 def call(server: Server, method: str, path: str, token: str, body: Any = None) -> http.client.HTTPConnection:
     """Send a request, chunked if `body` yields pieces, and return the connection with its answer waiting."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS)
     headers = {"Authorization": f"Bearer {token}"}
     headers |= {"Transfer-Encoding": "chunked"} if body else {"Content-Length": "0"}
     connection.request(method, path, body, headers, encode_chunked=bool(body))
@@ -238,17 +240,20 @@ def measure(server: Server, options: argparse.Namespace, start_seconds: float) -
         warm_up(server, token)
         largest = watched.result()
     idle = now(server)
-    with sampled_pss(server) as samples:
+    with sampled_pss(server) as pushing:
         push_seconds = push(server, token, blob, options.chunks)
+    with sampled_pss(server) as pulling:
         pull_seconds = pull(server, token, blob)
-    peak = Memory(peak_rss(server), max(samples, default=idle.pss))
+    push_pss, pull_pss = (max(samples, default=idle.pss) for samples in (pushing, pulling))
+    peak = Memory(peak_rss(server), max(push_pss, pull_pss))
     blob_size = f"{size // MEBIBYTE} MiB in {options.chunks} requests to {options.storage}"
     print(f"{blob_size}, {len(server.workers())} workers, {os.cpu_count()} cores, {blob.digest}")
     print(f"{'MiB':<8}{'started':>9}{'idle':>9}{'peak':>9}{'growth':>9}")
     print(row("RSS", started.rss, idle.rss, peak.rss, peak.rss - idle.rss))
     print(row("PSS", started.pss, idle.pss, peak.pss, peak.pss - idle.pss))
     print(f"PSS with jobs {largest / MEBIBYTE:.1f}" if largest else "no job was due")
-    print(f"push {size / push_seconds / 1e6:.0f} MB/s, pull {size / pull_seconds / 1e6:.0f} MB/s")
+    for verb, seconds, pss in (("push", push_seconds, push_pss), ("pull", pull_seconds, pull_pss)):
+        print(f"{verb} {size / seconds / 1e6:.0f} MB/s, PSS {(pss - idle.pss) / MEBIBYTE:+.1f} MiB")
     print(f"first answer {start_seconds:.1f} s after the start")
     growth = max(peak.rss - idle.rss, peak.pss - idle.pss)
     pushers_growth = measure_pushers(server, idle, options) if options.pushers else 0

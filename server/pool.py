@@ -91,6 +91,8 @@ class Pool(Generic[ConnectionT]):
         self._threads = threads
         self._places = {wait: Places(waiters, most or max(1, waiters // 4)) for wait in Wait}
         self._work_places = waiters
+        # Of each thread, while it waits for a client.
+        self._slotless = threading.local()
         self._serve = serve
         self._at_end = at_end
         self._epoll = select.epoll()
@@ -154,9 +156,11 @@ class Pool(Generic[ConnectionT]):
             WAITING.add()
             self._released += 1
             self._add_thread()
+        self._slotless.is_set = True
 
     def reclaim_slot(self, places: Places, client: str, waiter: Waiter) -> None:
         """End the wait. Raises CrowdedError if its place went to another client."""
+        self._slotless.is_set = False
         with self._lock:
             is_evicted = not places.leave(client, waiter)
             WAITING.add(-1)
@@ -177,10 +181,10 @@ class Pool(Generic[ConnectionT]):
     def releases_slot_for_work(self) -> Iterator[None]:
         """Release the calling thread's slot while it waits for the disk, the database or a password hash.
 
-        Beyond the limit the thread keeps its slot.
+        Beyond the limit the thread keeps its slot; one that waits for a client has released it already.
         """
         with self._lock:
-            has_room = self._work_places > 0
+            has_room = self._work_places > 0 and not getattr(self._slotless, "is_set", False)
             if has_room:
                 self._work_places -= 1
                 self._released += 1

@@ -234,12 +234,15 @@ class RegistryResponse(Response):
             self.send_headers()
             return
         size = self.response_length
-        if size is None or not util.has_fileno(respiter.filelike):
+        if size is not None and util.has_fileno(respiter.filelike):
+            self.send_headers()
+            self._send_from(respiter.filelike.fileno(), size)
+        elif size is not None and size > SMALL_BYTES:
+            self.send_headers()
+            self._send_pieces(respiter, size)
+        else:
             for piece in respiter:
                 self.write(piece)
-            return
-        self.send_headers()
-        self._send_from(respiter.filelike.fileno(), size)
 
     def _send_from(self, descriptor: int, size: int) -> None:
         """Send `size` bytes of the file from its position, the first ones with the head."""
@@ -255,6 +258,18 @@ class RegistryResponse(Response):
             self.sent += size
         else:
             self._send_file(descriptor, offset, size)
+
+    def _send_pieces(self, pieces: Iterable[bytes], size: int) -> None:
+        """Send `size` bytes of an object in a cloud, in one place as a file: a 503 is possible before the head only."""
+        with self._pool.releases_slot(Wait.TRANSFER, self._send_rate.client.name, self._send_rate):
+            for piece in pieces:
+                data = self._head + piece[: size - self.sent]
+                self._head = b""
+                # The wait for the cloud is not the client's.
+                with self._send_rate.waiting():
+                    self.sock.sendall(data)
+                self._send_rate.sent += len(data)
+                self.sent += min(len(piece), size - self.sent)
 
     def _emit_body(self, data: bytes) -> None:
         self._send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)

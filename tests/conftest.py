@@ -66,6 +66,7 @@ ON_ANY_DATABASE = (
     "distribution/protocol",
     "distribution/storage/test_contract.py",
     "distribution/storage/test_local.py",
+    "distribution/storage/test_part_buffer.py",
     "distribution/storage/test_s3.py",
     "distribution/storage/test_s3_parts.py",
     "distribution/storage/test_s3_registry.py",

@@ -62,12 +62,17 @@ OF_FILES: dict[str, tuple[str, ...]] = {
     ),
     "it watches a file grow; S3 shows an object when it is whole": (
         "clients/test_killed_worker.py",
+        "project/test_connections.py::test_unauthenticated_clients_take_no_place_of_transfers_and_get_a_retry_after",
         "faults/test_cut_upload.py",
         "faults/test_kill.py::test_a_worker_killed_at_any_step_loses_and_leaves_nothing[upload.after_truncate]",
         "faults/test_kill.py::test_a_worker_killed_at_any_step_loses_and_leaves_nothing[upload.after_folder_fsync]",
         "faults/test_kill.py::test_a_worker_killed_at_any_step_loses_and_leaves_nothing[upload.after_cut_back]",
         "faults/test_kill.py::test_a_worker_killed_at_any_step_loses_and_leaves_nothing[upload.after_short_body]",
         "faults/test_kill.py::test_a_worker_killed_at_any_step_loses_and_leaves_nothing[upload.fsync]",
+        *(
+            f"faults/test_overtaken.py::test_a_worker_that_stood_still_and_writes_later_changes_no_blob[upload.{step}"
+            for step in ("after_truncate", "fsync")
+        ),
         "project/test_draining.py",
         "project/test_stopping.py",
         "fuzz/test_uploads.py",

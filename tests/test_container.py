@@ -103,7 +103,7 @@ def test_compose_confines_every_service(compose_file: str) -> None:
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert "/tmp:size=64m" in service["tmpfs"]
+        assert any(re.fullmatch(r"/tmp:size=(64m|1g)", folder) for folder in service["tmpfs"])
 
 
 @pytest.mark.parametrize("compose_file", COMPOSE_FILES)

@@ -3,7 +3,7 @@
 `blob_store`      the interface to every backend
 `local`           the file system backend: durable, private, sendfile
 `cloud`           what a backend behind a network does besides
-`s3`              that of S3, by `s3_bucket`, with `s3_parts` and `s3_faults`
+`s3`              that of S3, by `s3_bucket`, with `s3_parts`, `part_buffer` and `s3_faults`
 `backends`        the classes by the section `storage` of the configuration
 `copy_mark`       the mark of a storage that `manage.py migratestorage` fills
 `stored_content`  an object that may become a blob

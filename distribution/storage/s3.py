@@ -21,9 +21,10 @@ from storages.backends.s3 import S3Storage
 from core.failpoints import failpoint
 from distribution.storage.circuit_breaker import CircuitBreaker
 from distribution.storage.cloud import CloudError, CloudStorage, Piece, Span, UnfinishedWrite
+from distribution.storage.part_buffer import Part, PartBuffer, fill, part_of
 from distribution.storage.s3_bucket import Bucket, Multipart, is_unsupported
 from distribution.storage.s3_faults import BEHIND_END
-from distribution.storage.s3_parts import MAX_PARTS, PART_BYTES, fill, joined_parts, part_size
+from distribution.storage.s3_parts import MAX_PARTS, PART_BYTES, joined_parts, part_size
 
 logger = logging.getLogger(__name__)
 
@@ -127,18 +128,22 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
         if name is None:
             raise ValueError("an object has a key")
         key, options = self._key(name), self._get_write_parameters(name)
-        buffer = fill(content, PART_BYTES, bytearray())
-        if len(buffer) < PART_BYTES:
-            self.bucket.put(key, buffer, options)
-        else:
-            with Multipart(self.bucket, key, options) as upload:
-                sent = 0
-                while buffer:
-                    upload.add(buffer)
-                    sent += len(buffer)
-                    fill(content, part_size(sent), buffer)
+        with PartBuffer() as buffer:
+            part = buffer.fill(content, PART_BYTES)
+            if part.size < PART_BYTES:
+                self.bucket.put(key, part, options)
+            else:
+                self._save_parts(key, options, part, lambda sent: buffer.fill(content, part_size(sent)))
         failpoint("upload.after_fsync")
         return name
+
+    def _save_parts(self, key: str, options: dict[str, Any], part: Part, next_part: Callable[[int], Part]) -> None:
+        with Multipart(self.bucket, key, options) as upload:
+            sent = 0
+            while part.size:
+                upload.add(part)
+                sent += part.size
+                part = next_part(sent)
 
     def join(self, pieces: list[Piece], name: str, on_step: Callable[[], None]) -> bool:
         """Join objects by copies inside S3; only those below 5 MiB pass through here."""
@@ -152,7 +157,7 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
                     if len(spans) == 1:
                         upload.copy(spans[0])
                     else:
-                        upload.add(self._bytes_of(spans))
+                        upload.add(part_of(self._bytes_of(spans)))
         except CloudError as error:
             if not is_unsupported(error):
                 raise

@@ -6,7 +6,6 @@ A key is never written twice: `If-None-Match: *`, or a look before where the ser
 import base64
 import logging
 import uuid
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any
@@ -15,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from core.failpoints import failpoint
 from distribution.storage.cloud import CloudError, KeyTakenError, Span
+from distribution.storage.part_buffer import Part
 from distribution.storage.s3_faults import asking, code_of, status_of
 
 logger = logging.getLogger(__name__)
@@ -40,10 +40,10 @@ class Bucket:
         with self.asked(key):
             return self.client.head_object(Bucket=self.name, Key=key)
 
-    def put(self, key: str, payload: bytearray, options: Mapping[str, Any]) -> None:
+    def put(self, key: str, content: Part, options: Mapping[str, Any]) -> None:
         """Store an object in one request. Raises KeyTakenError."""
         written = _Written(options)
-        body = {"Body": payload, "ChecksumCRC32": _crc32(payload)}
+        body = {"Body": content.body, "ChecksumCRC32": _crc32(content)}
         failpoint("upload.write")
         self.create(self.client.put_object, key, written.nonce, **written.options, **body)
         failpoint("upload.after_write")
@@ -122,12 +122,12 @@ class Multipart:
             raise
         failpoint("multipart.after_complete")
 
-    def add(self, payload: bytearray) -> None:
+    def add(self, part: Part) -> None:
         """Send the next part."""
         failpoint("upload.write")
         with self._bucket.asked(self._key):
             added = self._bucket.client.upload_part(
-                **self._upload, PartNumber=len(self._parts) + 1, Body=payload, ChecksumCRC32=_crc32(payload)
+                **self._upload, PartNumber=len(self._parts) + 1, Body=part.body, ChecksumCRC32=_crc32(part)
             )
         failpoint("upload.after_write")
         self._count(added)
@@ -180,5 +180,5 @@ def _code(error: Exception) -> str:
     return code_of(error.__cause__) if isinstance(error.__cause__, ClientError) else ""
 
 
-def _crc32(payload: bytearray) -> str:
-    return base64.b64encode(zlib.crc32(payload).to_bytes(4)).decode()
+def _crc32(part: Part) -> str:
+    return base64.b64encode(part.crc32.to_bytes(4)).decode()

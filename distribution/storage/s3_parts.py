@@ -6,12 +6,11 @@ S3 takes at most 10,000 parts, each but the last of at least 5 MiB.
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from distribution.storage.cloud import Piece, Reader, Span
+from distribution.storage.cloud import Piece, Span
 
 MAX_PARTS = 10_000
 MIN_PART_BYTES = 5 * 1024 * 1024
 PART_BYTES = 8 * 1024 * 1024
-FIRST_BUFFER_BYTES = 64 * 1024
 # A copy of this size inside S3 ends well before the client's timeout.
 MAX_COPY_BYTES = 256 * 1024 * 1024
 
@@ -22,26 +21,6 @@ def part_size(sent: int) -> int:
     So parts are of one size up to 8 GiB, which some servers require, and 10,000 hold more than S3 takes.
     """
     return max(PART_BYTES, sent // 1000)
-
-
-def fill(reader: Reader, size: int, buffer: bytearray) -> bytearray:
-    """Read `size` bytes into the buffer, fewer at the end, and return it, exactly as long as they are.
-
-    The buffer grows with what arrives: a slow client takes no more than twice what it has sent.
-    """
-    if not buffer:
-        buffer.extend(bytes(min(FIRST_BUFFER_BYTES, size)))
-    filled = 0
-    while filled < size:
-        if filled == len(buffer):
-            buffer.extend(bytes(min(filled, size - filled)))
-        with memoryview(buffer) as view, view[filled:size] as free:
-            got = reader.readinto(free)
-        if not got:
-            break
-        filled += got
-    del buffer[filled:]
-    return buffer
 
 
 def joined_parts(pieces: Iterable[Piece], largest: int = MAX_COPY_BYTES) -> Iterator[list[Span]]:

@@ -140,7 +140,8 @@ def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:
         return
     # An unmounted storage lacks every object, as another bucket does: none of them may count as deleted.
     check_storage()
-    bucket_owner.refuse_other()
+    if due_trash(now).exists():
+        bucket_owner.refuse_other()
     for page in by_age(due_trash(now), "delete_after"):
         for first in range(0, len(page), OBJECTS_AT_ONCE):
             started_at = time.monotonic()

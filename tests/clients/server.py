@@ -119,6 +119,9 @@ class Server:
     def start(self) -> None:
         """Start gunicorn and return once it answers; raise AssertionError with its log when it does not."""
         configuration: Any = self.configuration()
+        if is_s3():
+            # Where the keys are does not follow from where the objects are.
+            configuration["server"].setdefault("data_directory", str(self.data))
         (self.folder / "config.yaml").write_text(yaml.safe_dump(configuration))
         if self.is_migrated and self.has_known_keys and not self.data.exists():
             put_known_keys(self.data / "keys", configuration.get("auth", {}).get("signing_method", "ecdsa"))
@@ -140,9 +143,7 @@ class Server:
     def environment(self) -> dict[str, str]:
         """Return the environment of the server and its commands: its configuration, and nothing of the tests'."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("REGISTRY_", "DJANGO_"))}
-        # With S3, where the keys are does not follow from where the objects are.
-        data = {"REGISTRY_SERVER_DATA_DIRECTORY": str(self.data)} if is_s3() else {}
-        return kept | data | {"CONFIG_PATH": str(self.folder / "config.yaml")}
+        return kept | {"CONFIG_PATH": str(self.folder / "config.yaml")}
 
     def configuration(self) -> dict[str, object]:
         """Return what config.yaml says."""

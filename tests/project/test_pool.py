@@ -315,6 +315,27 @@ def test_another_kind_of_wait_takes_no_place(crew: Callable[..., PoolOfTasks], i
         free.set()
 
 
+def test_work_in_a_wait_releases_no_second_slot(crew: Callable[..., PoolOfTasks]) -> None:
+    made = crew(threads=1)
+    begun, over = [Event(), Event()], Event()
+
+    def work_in_a_wait(index: int) -> None:
+        with made.pool.releases_slot(Wait.TRANSFER, "alice", FakeWaiter()), made.pool.releases_slot_for_work():
+            begun[index].set()
+            assert over.wait(PATIENCE_SECONDS)
+
+    for index in range(2):
+        made.submit(partial(work_in_a_wait, index))
+        assert begun[index].wait(PATIENCE_SECONDS)
+    free = made.begin()
+
+    assert made.are_running(1)
+    # With more slots released than there are waits, the third thread would have started a fourth.
+    assert made.count() == 3
+    over.set()
+    free.set()
+
+
 def test_work_beyond_the_limit_keeps_its_slot(crew: Callable[..., PoolOfTasks]) -> None:
     made = crew(threads=1, transfers=1)
     begun, over = [Event(), Event(), Event()], Event()

@@ -288,6 +288,42 @@ def test_an_object_without_a_descriptor_is_sent_as_it_is_read() -> None:
     assert parts(b"".join(sink.sends))[1] == b"hello"
 
 
+def test_a_large_object_without_a_descriptor_is_sent_in_one_place() -> None:
+    pool = Pool[Any](1, 1, lambda _: False)
+    places: list[None] = []
+    release = pool.release_slot
+    pool.release_slot = lambda *taken: places.append(release(*taken))  # type: ignore[method-assign]
+    with reading() as (sock, came):
+        made = response(sock, {"Content-Length": str(len(LARGE))}, pool=pool)
+        made.write_file(FileWrapper(Cloud(LARGE + b"more")))
+        made.close()
+
+    assert parts(b"".join(came))[1] == LARGE
+    assert len(places) == 1
+
+
+def test_a_large_object_without_a_descriptor_is_not_begun_beyond_the_limit() -> None:
+    sink = Sink()
+    made = response(sink, {"Content-Length": str(len(LARGE))}, pool=Pool(1, 0, lambda _: False))
+
+    with pytest.raises(CrowdedError):
+        made.write_file(FileWrapper(Cloud(LARGE)))
+
+    assert not made.has_begun
+    assert sink.sends == []
+
+
+def test_a_large_object_whose_first_bytes_can_not_be_read_is_not_begun() -> None:
+    made = response(Sink(), {"Content-Length": str(len(LARGE))})
+    lost = Cloud(b"")
+    lost.read = lambda _size: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+
+    with pytest.raises(ZeroDivisionError):
+        made.write_file(FileWrapper(lost))
+
+    assert not made.has_begun
+
+
 def test_a_too_short_object_without_a_descriptor_raises() -> None:
     made = response(Sink(), {"Content-Length": "6"})
     made.write_file(FileWrapper(Cloud(b"hello")))

@@ -14,6 +14,7 @@ from tests.clients.server import basic
 from tests.images import digest_of
 from tests.project.pulling import DECLINE
 from tests.project.talk import until
+from tests.storages import is_s3
 
 TAGGED = f"/v2/{SECRET}/manifests/v1"
 BY_DIGEST = f"/v2/{SECRET}/manifests/{digest_of(MANIFEST)}"
@@ -107,6 +108,11 @@ def comparable(received: bytes) -> bytes:
     return _VARYING.sub(b"", received)
 
 
+def is_short(method: str, path: str) -> bool:
+    """Tell whether the pull path answers a plain pull: the bytes of a blob in a cloud are left to the application."""
+    return method == "HEAD" or not (is_s3() and "/blobs/" in path)
+
+
 def is_marked(received: bytes) -> bool:
     """Tell whether the short path made the first response."""
     return b"\r\nX-Path: pull\r\n" in received.partition(b"\r\n\r\n")[0] + b"\r\n"
@@ -150,7 +156,7 @@ def test_plain_pulls_are_answered_alike_by_the_short_path(
         pulled, served = server.both(f"{method} {path} HTTP/1.1", authorization, *fields)
 
         assert comparable(pulled) == comparable(served)
-        assert (is_marked(pulled), is_marked(served)) == (True, False)
+        assert (is_marked(pulled), is_marked(served)) == (is_short(method, path), False)
         assert b" 40" not in served.partition(b"\r\n")[0]
 
 
@@ -245,7 +251,8 @@ def test_other_tokens_are_answered_alike(server: Pulling, path: str, line: str) 
         pulled, served = server.both(f"{method} {path} HTTP/1.1", *filter(None, [given]))
 
         assert comparable(pulled) == comparable(served)
-        assert is_marked(pulled) == (b" 200 " in served.partition(b"\r\n")[0] and method != "DELETE")
+        is_pulled = b" 200 " in served.partition(b"\r\n")[0] and method != "DELETE"
+        assert is_marked(pulled) == (is_pulled and is_short(method, path))
 
 
 @pytest.mark.parametrize("more", [(), ("X-Forwarded-For: 192.0.2.7",), ("Accept: */*",)], ids=" ".join)
@@ -269,7 +276,7 @@ def test_http_1_0_is_left_to_the_application(server: Pulling, authorization: str
     pulled, served = server.both(f"GET {path} HTTP/{version}", authorization, "Connection: keep-alive")
 
     assert comparable(pulled) == comparable(served)
-    assert is_marked(pulled) == (version == "1.1")
+    assert is_marked(pulled) == (version == "1.1" and is_short("GET", path))
 
 
 def test_a_lost_blob_is_a_503_and_then_a_404_on_both(server: Pulling, authorization: str) -> None:

@@ -1,4 +1,4 @@
-"""From a folder to SeaweedFS and back, with kills and pushes in between: nothing is lost, and open uploads go on."""
+"""From a folder to SeaweedFS, to another bucket, and back: kills and pushes in between lose nothing, uploads go on."""
 
 import os
 import signal
@@ -69,25 +69,31 @@ def move(place: MovingPlace, storage: dict[str, Any], client: Client) -> list[in
     return statuses
 
 
-def test_a_registry_moves_to_s3_and_back(place: MovingPlace, target: Folder, seaweedfs: S3Server) -> None:
+def test_a_registry_moves_to_s3_to_another_bucket_and_back(
+    place: MovingPlace, target: Folder, seaweedfs: S3Server
+) -> None:
     bucket = {"s3": seaweedfs.options(seaweedfs.make_bucket("moved")) | {"location": "below"}, "redirect": False}
+    another = {"s3": seaweedfs.options(seaweedfs.make_bucket("another")), "redirect": False}
     place.start()
     client = Client(place.pusher())
     client.alice.upload_whole(LARGE)
     client.push()
     client.send_chunk()
 
-    there = move(place, bucket, client)
-    client.send_chunk()
-    client.send_chunk()
-    client.push()
-    found_there = client.finds_all(), place.does("fsck", "--deep")
-    back = move(place, target.storage, client)
+    moves, found = [], []
+    for storage in (bucket, another):
+        moves.append(move(place, storage, client))
+        client.send_chunk()
+        client.send_chunk()
+        client.push()
+        found.append((client.finds_all(), place.does("fsck", "--deep")))
+    moves.append(move(place, target.storage, client))
     client.send_chunk()
 
-    assert there == back == [-signal.SIGKILL, 4, 0]
-    assert found_there == (True, "no problems\n")
+    assert moves == [[-signal.SIGKILL, 4, 0]] * 3
+    assert found == [(True, "no problems\n")] * 2
     assert client.end_upload() == client.sent
     assert client.finds_all()
     assert place.does("fsck", "--deep") == "no problems\n"
-    assert len(client.images) == 6
+    assert len(client.images) == 9
+    assert seaweedfs.unfinished("moved") == seaweedfs.unfinished("another") == []

@@ -1,33 +1,19 @@
 """Parts: of a stream, and of objects that are joined."""
 
-import io
-
 import pytest
 
 from distribution.storage.cloud import Piece, Span
 from distribution.storage.s3_parts import (
-    FIRST_BUFFER_BYTES,
     MAX_COPY_BYTES,
     MAX_PARTS,
     MIN_PART_BYTES,
     PART_BYTES,
-    fill,
     joined_parts,
     part_size,
 )
 
 MIB = 1024 * 1024
 TIB = 1024**4
-
-
-class SlowReader(io.BytesIO):
-    """Gives a kibibyte at a time, and knows the largest buffer that it was given."""
-
-    largest = 0
-
-    def readinto(self, view: memoryview, /) -> int:  # type: ignore[override]
-        self.largest = max(self.largest, len(view) + self.tell())
-        return super().readinto(view[:1024])
 
 
 def test_parts_hold_the_largest_object_of_s3() -> None:
@@ -41,29 +27,6 @@ def test_parts_hold_the_largest_object_of_s3() -> None:
 
 def test_parts_are_of_one_size_up_to_8_gib() -> None:
     assert {part_size(sent) for sent in range(0, 8000 * MIB, PART_BYTES)} == {PART_BYTES}
-
-
-@pytest.mark.parametrize("size", [0, 1, FIRST_BUFFER_BYTES, FIRST_BUFFER_BYTES + 1, MIB])
-def test_a_part_is_filled_from_many_small_reads(size: int) -> None:
-    content = bytes(number % 251 for number in range(size))
-
-    assert fill(SlowReader(content + b"more"), size, bytearray()) == content
-    assert fill(SlowReader(content), PART_BYTES, bytearray()) == content
-
-
-def test_the_buffer_of_a_slow_client_is_at_most_twice_what_it_sent() -> None:
-    reader = SlowReader(bytes(500 * 1024))
-
-    fill(reader, PART_BYTES, bytearray())
-
-    assert reader.largest <= MIB
-
-
-def test_a_buffer_is_used_again_for_the_next_part() -> None:
-    buffer = fill(io.BytesIO(b"a" * 100), 100, bytearray())
-
-    assert fill(io.BytesIO(b"b" * 50), 100, buffer) is buffer
-    assert buffer == b"b" * 50
 
 
 def sizes_of(*pieces: int) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """A registry process with its blobs in S3: pushes in all patterns of chunks, pulls, faults, memory."""
 
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from distribution.storage.part_buffer import PARTS_IN_MEMORY
 from tests import preloaded
 from tests.clients.server import ROOT, Answer, started
 from tests.s3.refusing import refusing
@@ -62,6 +64,26 @@ def test_a_blob_is_pushed_in_one_request_and_pulled(registry: S3Registry, size: 
 
     assert registry.push_whole(content).status == 201
     assert registry.pull(digest_of(content)) == digest_of(content)
+
+
+def test_what_a_crowd_pushes_slowly_is_stored(registry: S3Registry) -> None:
+    """More at once than have their part in memory, in both processes."""
+    contents = [os.urandom(2 * MIB) for _ in range(2 * PARTS_IN_MEMORY + 1)] + [os.urandom(9 * MIB)]
+    token, connections = registry.alice(), []
+    for content in contents:
+        connection = http.client.HTTPConnection("127.0.0.1", registry.port, timeout=120)
+        connection.putrequest("POST", f"/v2/{NAME}/blobs/uploads/?digest={digest_of(content)}")
+        for name, value in (token | {"Content-Length": str(len(content))}).items():
+            connection.putheader(name, value)
+        connection.endheaders(content[:MIB])
+        connections.append(connection)
+    for connection, content in zip(connections, contents, strict=True):
+        connection.send(content[MIB:])
+
+    assert [connection.getresponse().status for connection in connections] == [201] * len(contents)
+    assert all(registry.pull(digest_of(content)) == digest_of(content) for content in contents)
+    for connection in connections:
+        connection.close()
 
 
 @pytest.fixture

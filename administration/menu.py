@@ -45,6 +45,7 @@ MENU = (
             Entry("Groups", "group", "admin:auth_group_changelist", "auth.view_group"),
             Entry("Access rules", "rule", "admin:acl_rule_changelist", "acl.view_rule"),
             Entry("Explain", "help", "admin:acl_rule_explain", "acl.view_rule"),
+            Entry("Access tokens", "vpn_key", "admin:tokens_accesstoken_changelist", "tokens.view_accesstoken"),
             Entry("Docker logins", "key", "admin:tokens_refreshtoken_changelist", "tokens.view_refreshtoken"),
         ),
     ),
@@ -64,6 +65,7 @@ MENU = (
     (
         "System",
         (
+            Entry("Audit", "history", "admin:audit_event_changelist", "audit.view_event"),
             Entry("My password", "password", "admin:password_change"),
             Entry("My second factor", "phonelink_lock", "admin:second_factor"),
         ),

@@ -13,6 +13,8 @@ class Kind(TextChoices):
     MANIFEST_PUSHED = "manifest_pushed", "manifest pushed without a tag"
     BLOB_MOUNTED = "blob_mounted", "blob mounted"
     TAG_DELETED = "tag_deleted", "tag deleted"
+    TAG_ROLLED_BACK = "tag_rolled_back", "tag rolled back"
+    DESCRIPTION = "description", "description changed"
     MANIFEST_DELETED = "manifest_deleted", "manifest deleted"
     BLOB_DELETED = "blob_deleted", "blob deleted"
     REPOSITORY_DELETED = "repository_deleted", "repository deleted"

@@ -26,6 +26,8 @@ class Migration(migrations.Migration):
                             ("manifest_pushed", "manifest pushed without a tag"),
                             ("blob_mounted", "blob mounted"),
                             ("tag_deleted", "tag deleted"),
+                            ("tag_rolled_back", "tag rolled back"),
+                            ("description", "description changed"),
                             ("manifest_deleted", "manifest deleted"),
                             ("blob_deleted", "blob deleted"),
                             ("repository_deleted", "repository deleted"),

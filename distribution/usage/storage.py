@@ -3,9 +3,11 @@
 import os
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import Count, Sum
+
 from core.db import transactions
 from core.db.statement import Statement
-from distribution.models import DailyStorage
+from distribution.models import Blob, DailyStorage, Repository
 from distribution.storage.blob_store import blob_store
 
 INTERVAL_SECONDS = 3600.0
@@ -24,21 +26,33 @@ ON CONFLICT (day) DO UPDATE SET stored_bytes = excluded.stored_bytes, blobs = ex
 
 def see() -> None:
     """Store what there is now as the row of today; it reads all blobs, a tenth of a second for a million."""
-    folder = blob_store().folder()
-    free = None
-    if folder is not None:
-        disk = os.statvfs(folder)
-        free = disk.f_bavail * disk.f_frsize
-    transactions.run_volatile(_SEE.run, datetime.now(UTC).date().isoformat(), free)
+    transactions.run_volatile(_SEE.run, datetime.now(UTC).date().isoformat(), _free_bytes())
 
 
 def latest() -> DailyStorage:
-    """Return the newest row; the first one is made at once."""
+    """Return the newest row; until there is one, what `see` would store now."""
     found = DailyStorage.objects.order_by("-day").first()
-    if found is None:
-        see()
-        found = DailyStorage.objects.order_by("-day")[0]
-    return found
+    if found is not None:
+        return found
+    blobs = Blob.objects.aggregate(size=Sum("size"), number=Count("pk"))
+    linked = Repository.objects.aggregate(size=Sum("size"))["size"]
+    now = datetime.now(UTC)
+    return DailyStorage(
+        day=now.date(),
+        stored_bytes=blobs["size"] or 0,
+        blobs=blobs["number"],
+        linked_bytes=linked or 0,
+        free_bytes=_free_bytes(),
+        seen_at=now,
+    )
+
+
+def _free_bytes() -> int | None:
+    folder = blob_store().folder()
+    if folder is None:
+        return None
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
 
 
 def full_in(rows: list[DailyStorage], reserve: int) -> timedelta | None:

@@ -4,7 +4,11 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from audit.queries import latest_denials, latest_refused_logins
 from registry_project.dashboard import charts, numbers
+
+# Of denials and refused logins.
+LATEST = 8
 
 
 def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -27,4 +31,6 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
     if may("gc.view_run"):
         last, following = numbers.collections()
         shown |= {"health": numbers.health(), "last_run": last, "next_run": following}
+    if may("audit.view_event"):
+        shown |= {"denials": latest_denials(LATEST), "refused_logins": latest_refused_logins(LATEST)}
     return context | {"title": "Overview", "dashboard": shown, "chart_size": (charts.WIDTH, charts.HEIGHT)}

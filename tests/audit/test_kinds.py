@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
+from django.test import Client
 
 from accounts.models import Account
 from acl.models import Rule
@@ -24,7 +25,9 @@ from tests.admin.test_second_factor import code_of
 from tests.audit.conftest import Written
 from tests.caller import Caller, content
 from tests.images import Image, push_blob, put_manifest
-from tokens.models import RefreshToken
+from tests.web.test_pages import signed_in
+from tokens.access import secret
+from tokens.models import AccessToken, RefreshToken
 
 Capture = Any
 ADDRESS = "127.0.0.1"
@@ -296,6 +299,40 @@ def test_nothing_is_recorded_while_it_is_off(alice: Caller, push: Callable[..., 
     push()
 
     assert not Event.objects.exists()
+
+
+def test_what_is_changed_on_the_pages(push: Callable[..., Image], written: Written) -> None:
+    first, second = push("alice/app", "v1"), push("alice/app", "v1", b"another layer")
+    pages = signed_in("alice")
+    pages.post("/repositories/alice/app/-/v1/rollback", {"digest": first.digest})
+    pages.post("/repositories/alice/app/~/description", {"description": "Of alice", "save": "1"})
+    pages.post("/repositories/alice/app/-/v1/delete")
+    pages.post(f"/repositories/alice/app/-/{second.digest}/delete")
+
+    events = written()
+    rolled_back = of(events, "tag_rolled_back")
+    assert (rolled_back.account, rolled_back.credential, rolled_back.reference) == ("alice", "session", "v1")
+    assert rolled_back.digest == first.digest
+    assert of(events, "description").repository == "alice/app"
+    assert of(events, "tag_deleted").credential == "session"
+    assert of(events, "manifest_deleted").digest == second.digest
+
+
+@pytest.mark.usefixtures("cast")
+def test_an_access_token_is_made_used_and_revoked(written: Written) -> None:
+    pages = signed_in("alice")
+    page = pages.post("/account/tokens", {"name": "ci"}).content.decode()
+    token = page[page.index(secret.PREFIX) :][:50]
+    Caller(Client(), "alice", token).ask_token("repository:alice/app:pull")
+    pages.post("/account/tokens/revoke", {"token": str(AccessToken.objects.get().pk)})
+
+    events = written()
+    made, revoked = [event for event in events if event.kind == "access_token"]
+    assert (made.account, made.detail) == ("alice", "access token ci created")
+    assert revoked.detail == "access token ci revoked"
+    assert of(events, "token").credential == "access token ci"
+    assert "access token" in [event.credential for event in events if event.kind == "login"]
+    assert token not in str([vars(event) for event in events])
 
 
 def test_the_kinds_here_are_all_kinds() -> None:

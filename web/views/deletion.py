@@ -6,6 +6,7 @@ from django.views.decorators.http import require_http_methods
 
 from acl.actions import DELETE
 from acl.names import RepositoryName
+from audit.kinds import Kind
 from core.api.errors import RegistryError
 from core.sizes import counted
 from distribution import deletion, tags
@@ -67,10 +68,10 @@ def _delete(request: HttpRequest, visitor: Visitor, name: RepositoryName, wanted
     try:
         if isinstance(wanted, Digest):
             store.delete(name, wanted, account=account)
-            log_change(request, visitor, "manifest deleted", repository=name, digest=str(wanted))
+            log_change(request, visitor, Kind.MANIFEST_DELETED, name, digest=str(wanted))
         else:
             tags.delete(name, wanted, account=account)
-            log_change(request, visitor, "tag deleted", repository=name, tag=wanted)
+            log_change(request, visitor, Kind.TAG_DELETED, name, tag=wanted)
     except RegistryError as error:
         return refused(request, error, "repository", name)
     return told(request, f"{wanted} was deleted.", "repository", name)
@@ -94,5 +95,5 @@ def delete_repository(request: HttpRequest, name: str) -> HttpResponse:
         deletion.begin(parsed)
     except RegistryError as error:
         return refused(request, error, "repository", parsed)
-    log_change(request, visitor, "repository deleted", repository=parsed)
+    log_change(request, visitor, Kind.REPOSITORY_DELETED, parsed)
     return told(request, f"{parsed} was deleted.", "repositories")

@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
 
 from acl.actions import PUSH
+from audit.kinds import Kind
 from distribution.models import Repository
 from web.description import MAX_BYTES, rendered
 from web.views.page import page
@@ -25,7 +26,7 @@ def edit_description(request: HttpRequest, name: str) -> HttpResponse:
             preview = rendered(text)
         else:
             Repository.objects.filter(pk=repository.pk).update(description=text.strip() or None)
-            log_change(request, visitor, "description changed", repository=parsed)
+            log_change(request, visitor, Kind.DESCRIPTION, parsed)
             return told(request, "The description was saved.", "repository", parsed)
     title = f"Description of {parsed}"
     return page(request, "description.html", title, visitor, name=parsed, text=text, error=error, preview=preview)

@@ -8,6 +8,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from acl.names import RepositoryName
+from audit.kinds import Kind
+from audit.recording import record
 from core.api.errors import RegistryError
 from core.api.notes import ANONYMOUS_NAME
 from distribution.models import Repository
@@ -36,10 +38,16 @@ def repository_of(name: RepositoryName) -> Repository:
     return found
 
 
-def log_change(request: HttpRequest, visitor: Visitor, message: str, **what: str) -> None:
-    """Log a change as the API logs it."""
-    about = {"account": visitor.identity.name or ANONYMOUS_NAME, "client": request.META.get("REMOTE_ADDR")}
-    logger.info(message, extra={**what, **about})
+def log_change(
+    request: HttpRequest, visitor: Visitor, kind: Kind, repository: str, *, tag: str = "", digest: str = ""
+) -> None:
+    """Log and record a change as the API does."""
+    account = visitor.identity.name
+    what = {name: value for name, value in (("tag", tag), ("digest", digest)) if value}
+    about = {"account": account or ANONYMOUS_NAME, "client": request.META.get("REMOTE_ADDR")}
+    logger.info(kind.label, extra={"repository": repository, **what, **about})
+    proof = {"account": account, "credential": "session"}
+    record(kind, request, **proof, repository=repository, reference=tag or digest, digest=digest)
 
 
 def told(request: HttpRequest, message: str, where: str, *parts: str) -> HttpResponse:

@@ -4,6 +4,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST, require_safe
 
 from acl.actions import PUSH
+from audit.kinds import Kind
 from core.api.errors import RegistryError
 from distribution import tags
 from distribution.manifests import history
@@ -66,7 +67,7 @@ def roll_back(request: HttpRequest, name: str, tag: str) -> HttpResponse:
         tags.point(parsed, wanted, digest, account=visitor.identity.name)
     except RegistryError as error:
         return refused(request, error, "history", parsed, wanted)
-    log_change(request, visitor, "tag rolled back", repository=parsed, tag=wanted, digest=str(digest))
+    log_change(request, visitor, Kind.TAG_ROLLED_BACK, parsed, tag=wanted, digest=str(digest))
     return told(request, f"{wanted} is {digest} now.", "history", parsed, wanted)
 
 

@@ -60,11 +60,12 @@ def renew(using: str = "default") -> None:
         cursor.execute(f"UPDATE accounts_rightsepoch SET value = {_RANDOM[database.vendor]} WHERE id = 1")
 
 
-def watch(using: str, table: str, columns: Sequence[str] = ()) -> None:
+def watch(using: str, table: str, columns: Sequence[str] = (), *, with_inserts: bool = True) -> None:
     """Create the triggers that replace the version at each insert, delete, truncate or update of `table`.
 
-    With `columns`, only an update of these counts. It runs after each migration, because SQLite drops the triggers of a
-    table that a migration rebuilds. One transaction replaces all triggers, so no change is missed between two of them.
+    With `columns`, only an update of these counts; without `with_inserts`, no new row does. It runs after each
+    migration, because SQLite drops the triggers of a table that a migration rebuilds. One transaction replaces all
+    triggers, so no change is missed between two of them.
     The version is replaced after it, for changes made while a trigger was missing; within it, a transaction that holds
     the version's row and waits for the table would deadlock.
     """
@@ -74,6 +75,8 @@ def watch(using: str, table: str, columns: Sequence[str] = ()) -> None:
         "update": f"UPDATE OF {', '.join(columns)}" if columns else "UPDATE",
     }
     install = _watch_on_sqlite
+    if not with_inserts:
+        del events["insert"]
     if connections[using].vendor == "postgresql":
         install = _watch_on_postgresql
         events["truncate"] = "TRUNCATE"

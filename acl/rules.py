@@ -4,7 +4,7 @@ The allowed actions are the union over all matching rules; without a match there
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from typing import Protocol
@@ -67,12 +67,16 @@ class IdentityRules:
 
     def allows(self, action: str) -> Callable[[str], bool]:
         """Return a function that tells whether `action` is allowed on a repository, for many names."""
+        if self.scopes:
+            return lambda name: action in self.actions_on(name)
         matchers = [rule.matches for rule in self.rules if action in rule.actions]
         return lambda name: any(matches(name) for matches in matchers)
 
     def ranges(self, action: str) -> tuple[NameRange, ...]:
         """Return ranges that contain every name on which `action` is allowed, and possibly others."""
-        return ranges_of(rule.pattern for rule in self.rules if action in rule.actions)
+        found = ranges_of(rule.pattern for rule in self.rules if action in rule.actions)
+        # Not all names that a rule allows are those of a scope.
+        return tuple(replace(one, is_whole=False) for one in found) if self.scopes else found
 
     def matching(self, name: str) -> list[str]:
         """Return the rules that match the repository `name`, as strings."""

@@ -28,6 +28,7 @@ from administration import naming
 from administration.origin import OriginAdmin, OriginFilter
 from core.admin.times import moment
 from provisioning.models import Section
+from tokens.models import AccessToken
 
 POWERS = ("is_staff", "is_superuser", "user_permissions")
 
@@ -148,7 +149,8 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
         """Add the rules that name these accounts."""
         named, counts, lacking, protected = super().get_deleted_objects(objs, request)
         rules = naming.orphaned(SubjectKind.ACCOUNT, [account.name for account in objs])
-        return [*named, *rules], counts, lacking, protected
+        # Access tokens end with their account, whoever may delete them alone.
+        return [*named, *rules], counts, lacking - {AccessToken._meta.verbose_name}, protected  # noqa: SLF001
 
     def has_change_permission(self, request: HttpRequest, obj: Account | None = None) -> bool:
         return super().has_change_permission(request, obj) and may_govern(request.user, obj)

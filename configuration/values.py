@@ -278,12 +278,12 @@ class Auth:
     access_token_lifetime: Annotated[
         timedelta,
         duration(timedelta(hours=1), "of at least 1h"),
-        Key("How long an access token is valid whose maker says nothing else."),
+        Key("Default lifetime of an access token."),
     ] = timedelta(days=90)
     access_token_max_lifetime: Annotated[
         timedelta | None,
         duration(timedelta(hours=1), "of at least 1h"),
-        Key("The longest that anybody may choose; none: no limit."),
+        Key("Maximum lifetime of an access token."),
     ] = None
 
 

@@ -68,7 +68,14 @@ class ShortPath:
         uri, method = environ["RAW_URI"], environ["REQUEST_METHOD"]
         path, _, query = uri.partition("?")
         # Only the other path decodes.
-        if self._is_closed or "%" in path or uri[:1] != "/" or not uri.isascii() or not self._serves(environ):
+        if (
+            self._is_closed
+            or "%" in path
+            or "#" in uri
+            or uri[:1] != "/"
+            or not uri.isascii()
+            or not self._serves(environ)
+        ):
             return None
         match = match_of(environ["PATH_INFO"])
         view: type[object] = match.func.view_class  # type: ignore[attr-defined]  # as `as_view` returns

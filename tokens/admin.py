@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from accounts.login_log import log_event
 from audit.kinds import Kind
 from audit.recording import record
 from core.admin.bulk_deletion import BulkDeletionAdmin
@@ -44,7 +45,7 @@ class RefreshTokenAdmin(BulkDeletionAdmin):
         for _, account, client, address in rows:
             about = {"account": request.user.get_username(), "credential": "session", "reference": f"account {account}"}
             record(Kind.LOGIN_REVOKED, request, **about, detail=f"the login of {client or 'a client'} from {address}")
-        messages.success(request, f"{count} revoked. Access tokens that they have issued expire by themselves.")
+        messages.success(request, f"{count} revoked. Bearer tokens that they have issued expire by themselves.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -67,7 +68,7 @@ class AccessTokenAdmin(BulkDeletionAdmin):
 
     @admin.display(description="limited to")
     def limited_to(self, row: AccessToken) -> str:
-        return ", ".join(row.scopes) or "nothing: all that the account may"
+        return ", ".join(row.scopes) or "no limit"
 
     @admin.display(boolean=True, description="good")
     def is_good(self, row: AccessToken) -> bool:
@@ -75,7 +76,11 @@ class AccessTokenAdmin(BulkDeletionAdmin):
 
     @admin.action(description="Revoke: requests with it are refused at once", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[AccessToken]) -> None:
-        messages.success(request, f"{store.revoke(queryset)} revoked.")
+        rows = list(queryset.filter(revoked_at=None).select_related("account"))
+        count = store.revoke(queryset)
+        for row in rows:
+            log_event(request, row.account.name, f"access token {row.name} revoked", Kind.ACCESS_TOKEN)
+        messages.success(request, f"{count} revoked.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

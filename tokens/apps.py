@@ -18,6 +18,5 @@ def _watch(**kwargs: Any) -> None:
     from accounts import permissions_version
 
     # Not `used_at`, which each use may change.
-    permissions_version.watch(
-        kwargs["using"], "tokens_accesstoken", ("revoked_at", "expires_at", "scopes", "account_id")
-    )
+    columns = ("revoked_at", "expires_at", "scopes", "account_id")
+    permissions_version.watch(kwargs["using"], "tokens_accesstoken", columns, with_inserts=False)

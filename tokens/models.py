@@ -37,6 +37,9 @@ class AccessToken(models.Model):
     account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="access_tokens")
     name = models.CharField(max_length=100, help_text="What it is for.")
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    credential_hash = models.CharField(max_length=64, editable=False)
+    """Changes with the account's password, which ends the token."""
+
     scopes = models.JSONField(default=list, help_text="GLOB:actions of repositories; empty: all that the account may.")
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=128, blank=True, help_text="empty: by a command")

@@ -15,6 +15,7 @@ from core.api.errors import ErrorCode, RegistryError, quoted
 # It limits the number of scopes, as does the size of a token.
 MAX_CHARACTERS = 8 * 1024
 
+_KNOWN = frozenset(ALL)
 _TYPE = re.compile(r"[A-Za-z0-9_-]+(?:\([A-Za-z0-9_-]+\))?")
 # Visible ASCII without space, comma, double quote and backslash.
 _NAME = re.compile(r'(?:(?![,"\\])[!-~])+')
@@ -38,9 +39,8 @@ def parse_scopes(values: Iterable[str]) -> tuple[Access, ...]:
 
 
 def format_access(access: Access) -> str:
-    """Return `type:name:actions`, with the actions in the order pull, push, delete, `*`, then others by name."""
-    known = [action for action in ALL if action in access.actions]
-    return f"{access.type}:{access.name}:{','.join([*known, *sorted(access.actions.difference(ALL))])}"
+    """Return `type:name:actions`, with the actions in the order pull, push, delete, `*`."""
+    return f"{access.type}:{access.name}:{','.join(action for action in ALL if action in access.actions)}"
 
 
 def _parse_scope(text: str) -> Access:
@@ -51,4 +51,5 @@ def _parse_scope(text: str) -> Access:
     if not (_TYPE.fullmatch(type_) and _NAME.fullmatch(name) and all(map(_ACTION.fullmatch, actions))):
         detail = f"scope {quoted(text)} is not of the form type:name:actions"
         raise RegistryError(ErrorCode.SCOPE_INVALID, detail, message=detail)
-    return Access(type_, name, actions)
+    # Unknown actions are granted nothing, and a client could fill the caches with them.
+    return Access(type_, name, actions & _KNOWN)

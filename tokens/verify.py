@@ -93,7 +93,11 @@ def verify(token: str, version: str) -> Bearer:
         claims = found.bearer.claims if found is not None and found.is_signed_by(keys) else _decode(token)
         found = _Verified(_bearer_of(claims, keys, version), keys)
         _bearers.put(token, found, weight=len(token) + _CLAIM_BYTES * (2 + len(claims.actions)))
-    if found.bearer.claims.expires_at + LEEWAY_SECONDS <= time.time():
+    now, limit = time.time(), found.bearer.identity.limit
+    if limit is not None and limit.expires_at + LEEWAY_SECONDS <= now:
+        # An upload may outlive its bearer token, and not the access token.
+        raise InvalidTokenError("the access token that it was issued for has expired")
+    if found.bearer.claims.expires_at + LEEWAY_SECONDS <= now:
         raise ExpiredTokenError(found.bearer)
     return found.bearer
 

@@ -18,6 +18,7 @@ from core.api.errors import ErrorCode, RegistryError, quoted, unavailable
 from core.api.notes import ACCOUNT
 from core.api.view import RegistryView
 from tokens import refresh
+from tokens.access import secret
 from tokens.access.store import identify
 from tokens.challenge import wrong_credentials
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
@@ -152,6 +153,7 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
 
     Raises RegistryError: UNAUTHORIZED, UNAVAILABLE, or TOOMANYREQUESTS after too many wrong passwords.
     """
+    grant = "access_token" if secret.has_checksum(credentials.password) else grant
     try:
         identity = identify(credentials.name, credentials.password, request)
     except BusyError as error:
@@ -165,7 +167,7 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
     if identity is None:
         log_refusal(request, credentials.name, grant)
         raise wrong_credentials()
-    log_login(request, identity.name, grant if identity.limit is None else "access_token")
+    log_login(request, identity.name, grant)
     request.META[ACCOUNT] = identity.name
     return identity
 

@@ -120,7 +120,9 @@ class Recorder:
         try:
             self._store_unsaved()
             # A repository that is pushed to all the time is summed once an interval.
-            sizes.refresh_named([self._changed.pop() for _ in range(min(len(self._changed), sizes.AT_ONCE))])
+            names = list(islice(self._changed, sizes.AT_ONCE))
+            sizes.refresh_named(names)
+            self._changed.difference_update(names)
             if time.monotonic() - self._storage_seen_at > storage.INTERVAL_SECONDS:
                 self._storage_seen_at = time.monotonic()
                 storage.see()

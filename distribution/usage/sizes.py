@@ -10,16 +10,17 @@ from distribution.models import Repository
 AT_ONCE = 20
 
 _SUM = Statement("""
-UPDATE distribution_repository SET size = (
-    SELECT COALESCE(SUM(blob.size), 0) FROM distribution_link link
-    JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.repository_id = distribution_repository.id
-) WHERE id = %s
+SELECT COALESCE(SUM(blob.size), 0) FROM distribution_link link
+JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.repository_id = %s
 """)
 
 
 def refresh(pk: int) -> None:
     """Sum the blobs of a repository; a missing one is no error."""
-    transactions.run_volatile(_SUM.run, pk)
+    # Summed outside of the transaction, which would hold up the pushes to SQLite.
+    size = int(_SUM.value(pk))
+    row = Repository.objects.filter(pk=pk).exclude(size=size, size__isnull=False)
+    transactions.run_volatile(row.update, size=size)
 
 
 def refresh_named(names: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ INTERVAL_SECONDS = 3600.0
 # A forecast needs some days, and older ones tell less of tomorrow.
 LEAST_DAYS = 3
 MOST_DAYS = 30
+MOST_AHEAD_DAYS = 3650
 
 _SEE = Statement("""
 INSERT INTO distribution_dailystorage (day, stored_bytes, blobs, linked_bytes, free_bytes, seen_at)
@@ -69,4 +70,5 @@ def full_in(rows: list[DailyStorage], reserve: int) -> timedelta | None:
     slope = sum((day - mean_day) * (free - mean_free) for day, free in seen) / spread
     if slope >= 0:
         return None
-    return timedelta(days=max(0.0, (seen[-1][1] - reserve) / -slope))
+    days = max(0.0, (seen[-1][1] - reserve) / -slope)
+    return timedelta(days=days) if days <= MOST_AHEAD_DAYS else None

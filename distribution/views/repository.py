@@ -25,6 +25,7 @@ PULL = frozenset({"pull"})
 PUSH = frozenset({"push"})
 PULL_PUSH = frozenset({"pull", "push"})
 DELETE = frozenset({"delete"})
+SCOPES_NAMED = 5
 
 
 class RepositoryView(RegistryView):
@@ -95,7 +96,7 @@ class RepositoryView(RegistryView):
         lacking = needed - bearer.rules.actions_on(self.name)
         limit = bearer.identity.limit
         if lacking and limit is not None and needed <= bearer.rules.unlimited_actions_on(self.name):
-            scopes = "; ".join(f"{pattern}: {listed(actions)}" for pattern, actions in limit.scopes)
+            scopes = "; ".join(f"{pattern}: {listed(actions)}" for pattern, actions in limit.scopes[:SCOPES_NAMED])
             reason = f"the access token {limit.name!r} is limited to {scopes}"
         elif lacking:
             reason = f"no rule allows {account} to {listed(lacking, 'or')} {self.name}"

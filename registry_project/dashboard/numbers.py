@@ -69,7 +69,7 @@ def _disk() -> Card:
     if space.is_low:
         note = f"pushes are refused: {size_text(space.low_mark)} are kept free"
     elif left is None:
-        note = "it does not shrink"
+        note = "not full within ten years"
     else:
         note = f"full on {(rows[-1].day + left):%Y-%m-%d} at the present rate"
     return Card("Free space", size_text(space.free), note, is_bad=space.is_low)

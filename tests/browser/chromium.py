@@ -50,8 +50,8 @@ class Tab:
         self.complaints: list[str] = []
         page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.outside: list[str] = []
-        page.on("request", lambda request: self.outside.append(request.url))
+        self.requested: list[str] = []
+        page.on("request", lambda request: self.requested.append(request.url))
 
     def sign_in(self, account: str) -> None:
         """Sign in at the pages for everybody, whose session the admin takes too."""

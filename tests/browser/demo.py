@@ -202,7 +202,7 @@ def _chart(pusher: Pusher) -> None:
 def _refuse(server: Server) -> None:
     """Let bob push where he may only pull, and a stranger guess a password."""
     token = server.token("bob", "repository:alice/app:pull,push")
-    path = f"/v2/alice/app/manifests/{'v1.4'}"
+    path = "/v2/alice/app/manifests/v1.4"
     answer = server.request("PUT", path, authorization=f"Bearer {token}", body=b"{}")
     assert answer.status == 401
     wrong = "Basic " + base64.b64encode(b"alice:guess").decode()

@@ -68,7 +68,7 @@ def test_a_page_loads_nothing_from_elsewhere(browser: Browser, demo: DemoServer)
             opened.page.goto(page.path)
 
     own = f"http://{demo.host}/"
-    assert [url for url in opened.outside if not url.startswith((own, "data:", "blob:"))] == []
+    assert [url for url in opened.requested if not url.startswith((own, "data:", "blob:"))] == []
 
 
 def test_the_keyboard_signs_in_and_opens_a_repository(browser: Browser, demo: DemoServer) -> None:

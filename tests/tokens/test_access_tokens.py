@@ -11,10 +11,12 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils.timezone import now
 
+from accounts import permissions_version
 from accounts.models import Account, FailedLogin
 from acl.models import Rule
 from tests.caller import Caller
-from tests.images import push_image
+from tests.conftest import hashed
+from tests.images import push_blob, push_image
 from tests.tokens.test_oauth import with_password
 from tests.web.test_pages import signed_in, text_of
 from tokens.access import secret, store
@@ -83,8 +85,99 @@ def test_the_limit_is_that_of_the_token_at_each_request(alice: Caller) -> None:
     assert limited.get("/v2/alice/app/manifests/v1").status_code == 200
     assert limited.get("/v2/alice/other/manifests/v1").status_code == 401
     assert limited.put("/v2/alice/app/manifests/v2", b"{}").status_code == 401
-    names = limited.get("/v2/_catalog", scopes=("registry:catalog:*",)).json()["repositories"]
-    assert names == ["alice/app"]
+    for path in ("tags/list", "referrers/sha256:" + "a" * 64):
+        assert limited.get(f"/v2/alice/other/{path}").status_code == 401
+    for method, path in (("DELETE", "manifests/v1"), ("POST", "blobs/uploads/")):
+        assert limited.send(method, f"/v2/alice/app/{path}").status_code == 401
+
+
+@pytest.mark.usefixtures("cast")
+@pytest.mark.parametrize("pattern", ["*", "alice/*", "*/app", "alice/app"])
+def test_the_catalog_of_a_limited_token_has_only_its_names(alice: Caller, pattern: str) -> None:
+    for name in ("alice/app", "alice/other", "alice/zoo"):
+        push_image(alice, name, "v1")
+    Rule.objects.create(subject_kind="account", subject="alice", name=pattern, actions="pull")
+    limited, catalog = holder(made("alice", "alice/app:pull", "alice/zoo:pull")), ("registry:catalog:*",)
+
+    whole = limited.get("/v2/_catalog", scopes=catalog).json()["repositories"]
+    starts = ("", *whole)
+    pages = [limited.get(f"/v2/_catalog?n=1&last={last}", scopes=catalog).json()["repositories"] for last in starts]
+
+    assert whole == ["alice/app", "alice/zoo"]
+    assert pages == [["alice/app"], ["alice/zoo"], []]
+
+
+@pytest.mark.usefixtures("cast")
+def test_a_blob_is_mounted_only_from_within_the_scope(alice: Caller) -> None:
+    digest = push_blob(alice, "alice/secret", b"a private layer")
+    limited = holder(made("alice", "alice/app:pull,push"))
+    scopes = ("repository:alice/app:pull,push", "repository:alice/secret:pull")
+
+    for query in (f"mount={digest}&from=alice/secret", f"mount={digest}"):
+        assert limited.post(f"/v2/alice/app/blobs/uploads/?{query}", scopes=scopes).status_code == 202
+
+
+@pytest.mark.usefixtures("cast")
+def test_an_upload_does_not_outlive_the_access_token() -> None:
+    limited = holder(made())
+    location = limited.post("/v2/alice/app/blobs/uploads/").headers["Location"]
+    scopes = ("repository:alice/app:pull,push",)
+    assert limited.patch(location, b"begun", scopes=scopes).status_code == 202
+
+    store.revoke(AccessToken.objects.all())
+
+    assert limited.patch(location, b"more", scopes=scopes).status_code == 401
+
+
+@pytest.mark.usefixtures("cast")
+@pytest.mark.parametrize("name", ["alice\0", "", "é" * 200])
+def test_an_odd_name_has_no_token(name: str) -> None:
+    assert store.identify(name, secret.generate()) is None
+
+
+@pytest.mark.usefixtures("cast")
+def test_a_refused_login_is_no_use() -> None:
+    token = made()
+    Account.objects.filter(name="alice").update(is_active=False)
+
+    assert holder(token).ask_token().status_code == 401
+
+    assert AccessToken.objects.get().used_at is None
+
+
+@pytest.mark.usefixtures("cast")
+def test_an_account_has_a_bounded_number_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MAX_PER_ACCOUNT", 2)
+    made(name="a")
+    made(name="b")
+    with pytest.raises(ValidationError, match="at most 2"):
+        made(name="c")
+
+    store.revoke(AccessToken.objects.filter(name="a"))
+
+    assert secret.has_checksum(made(name="c"))
+
+
+@pytest.mark.usefixtures("cast")
+def test_a_token_that_ended_long_ago_is_forgotten() -> None:
+    made(name="old")
+    long_ago = now() - timedelta(days=100)
+    AccessToken.objects.update(created_at=long_ago, expires_at=long_ago)
+
+    made(name="new")
+
+    assert [row.name for row in AccessToken.objects.all()] == ["new"]
+
+
+@pytest.mark.usefixtures("cast")
+def test_a_new_token_takes_nothing_from_the_caches() -> None:
+    before = permissions_version.current()
+    made()
+    assert permissions_version.current() == before
+
+    store.revoke(AccessToken.objects.all())
+
+    assert permissions_version.current() != before
 
 
 @pytest.mark.usefixtures("cast")
@@ -97,8 +190,11 @@ def test_a_token_allows_no_more_than_its_account_may_now() -> None:
     assert caller.get("/v2/alice/app/manifests/v1").status_code == 401
 
 
+ENDS = ["revoked", "expired", "deleted", "password changed", "account deactivated", "account deleted"]
+
+
 @pytest.mark.usefixtures("cast")
-@pytest.mark.parametrize("how", ["revoked", "expired", "deleted", "account deactivated", "account deleted"])
+@pytest.mark.parametrize("how", ENDS)
 def test_an_ended_token_ends_what_was_issued_for_it(alice: Caller, how: str) -> None:
     push_image(alice, "alice/app", "v1")
     caller = holder(made())
@@ -111,6 +207,8 @@ def test_an_ended_token_ends_what_was_issued_for_it(alice: Caller, how: str) -> 
         rows.update(expires_at=now() - timedelta(seconds=1))
     elif how == "deleted":
         rows.delete()
+    elif how == "password changed":
+        Account.objects.filter(name="alice").update(password=hashed("another password"))
     elif how == "account deactivated":
         Account.objects.filter(name="alice").update(is_active=False)
     else:
@@ -161,18 +259,28 @@ def test_only_a_hash_is_stored_and_the_use_is_noted() -> None:
 
 
 def test_a_token_has_a_checksum() -> None:
-    token = secret.new()
+    token = secret.generate()
 
-    assert secret.is_one(token)
+    assert secret.has_checksum(token)
     assert len(token) == 50
-    assert not secret.is_one(token[:-1] + ("a" if token[-1] != "a" else "b"))
-    assert not secret.is_one(token + "a")
-    assert secret.new() != token
+    assert not secret.has_checksum(token[:-1] + ("a" if token[-1] != "a" else "b"))
+    assert not secret.has_checksum(token + "a")
+    assert secret.generate() != token
 
 
 @pytest.mark.usefixtures("cast")
 @pytest.mark.parametrize(
-    "scope", ["alice/app", "alice/app:", ":pull", "alice/app:fly", "alice/[:pull", "a" * 300 + ":pull"]
+    "scope",
+    [
+        "alice/app",
+        "alice/app:",
+        ":pull",
+        "alice/app:fly",
+        "alice/[:pull",
+        "repository:alice/app:pull",
+        "${account}/*:pull",
+        "a" * 300 + ":pull",
+    ],
 )
 def test_a_wrong_scope_is_refused(scope: str) -> None:
     with pytest.raises(ValidationError):
@@ -190,7 +298,7 @@ def test_a_name_is_used_once_at_a_time() -> None:
 
     store.revoke(AccessToken.objects.all())
 
-    assert secret.is_one(made())
+    assert secret.has_checksum(made())
 
 
 @pytest.mark.usefixtures("cast")
@@ -198,7 +306,7 @@ def test_the_longest_lifetime_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> N
     auth = settings.REGISTRY.auth
     object.__setattr__(auth, "access_token_max_lifetime", timedelta(days=30))
     try:
-        with pytest.raises(ValidationError, match="at most 30 days"):
+        with pytest.raises(ValidationError, match="at most 720h"):
             made(lifetime=timedelta(days=31))
         made()
     finally:
@@ -227,6 +335,7 @@ def test_the_commands_make_and_revoke_a_token(capsys: pytest.CaptureFixture[str]
         (("createtoken", "nobody", "--name", "ci"), "no account"),
         (("createtoken", "alice", "--name", "ci", "--scope", "x"), "not a scope"),
         (("createtoken", "alice", "--name", "ci", "--expires", "soon"), "or days"),
+        (("createtoken", "alice", "--name", "ci", "--expires", "0d"), "at least a minute"),
         (("revoketoken", "alice", "--name", "ci"), "no valid access token named ci"),
         (("revoketoken", "alice", "--all"), "no valid access token"),
     ],

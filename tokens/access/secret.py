@@ -19,13 +19,13 @@ _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _TOKEN = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{RANDOM_CHARACTERS}}})([0-9A-Za-z]{{{CHECKSUM_CHARACTERS}}})")
 
 
-def new() -> str:
+def generate() -> str:
     """Return a token of 238 random bits."""
     random = "".join(secrets.choice(_DIGITS) for _ in range(RANDOM_CHARACTERS))
     return f"{PREFIX}{random}{_checksum(random)}"
 
 
-def is_one(text: str) -> bool:
+def has_checksum(text: str) -> bool:
     """Tell whether `text` has the form and the checksum of a token; no password of a person has by chance."""
     found = _TOKEN.fullmatch(text)
     return found is not None and _checksum(found[1]) == found[2]

@@ -1,31 +1,37 @@
 """Create, redeem, list and revoke access tokens."""
 
 import logging
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from accounts import authentication, permissions_version
-from accounts.identity import AccessLimit, Identity, identity_of
+from accounts.identity import AccessLimit, Identity, credential_hash_of, identity_of
 from accounts.models import Account
+from accounts.names import ACCOUNT_NAME
 from acl import actions as action_list
 from acl.glob import InvalidPatternError, check_glob
 from core.caches import VersionedCache
 from core.db import clock
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
+from core.durations import format_duration
 from tokens.access import secret
 from tokens.models import AccessToken
 
 # The resolution of `used_at`: a token causes at most one write an hour.
 USED_STEP = timedelta(hours=1)
 USED_PATIENCE_SECONDS = 0.2
+SHORTEST = timedelta(minutes=1)
+# Ended tokens are shown in the admin for so long.
+KEPT_ENDED = timedelta(days=90)
 MAX_PER_ACCOUNT = 200
 MAX_SCOPES = 50
 MAX_SCOPE_CHARACTERS = 300
@@ -43,32 +49,52 @@ def create(
     Each of `scopes` is `GLOB:actions`, as `alice/*:pull,push`; without any, the token may do what its account may.
     A `lifetime` of None is `auth.access_token_lifetime`. Raises ValidationError.
     """
-    longest = settings.REGISTRY.auth.access_token_max_lifetime
-    lifetime = lifetime or min(settings.REGISTRY.auth.access_token_lifetime, longest or timedelta.max)
-    if longest is not None and lifetime > longest:
-        raise ValidationError(f"A token is valid for at most {longest.days} days (auth.access_token_max_lifetime).")
-    if AccessToken.objects.filter(account=account).filter(valid()).count() >= MAX_PER_ACCOUNT:
-        raise ValidationError(f"An account has at most {MAX_PER_ACCOUNT} valid access tokens: revoke one first.")
-    token = secret.new()
+    if len(scopes) > MAX_SCOPES:
+        raise ValidationError(f"A token has at most {MAX_SCOPES} scopes.")
+    token = secret.generate()
     row = AccessToken(
         account=account,
         name=name.strip(),
         token_hash=secret.hash_of(token),
         scopes=[canonical_scope(scope) for scope in scopes],
-        expires_at=clock.now() + lifetime,
+        expires_at=clock.now() + _checked(lifetime),
         created_by=by,
     )
-    row.full_clean(exclude=["token_hash", "scopes"], validate_constraints=False)
-    if len(row.scopes) > MAX_SCOPES:
-        raise ValidationError(f"A token has at most {MAX_SCOPES} scopes.")
-    try:
-        with transaction.atomic():
-            # A name may be used again once its token has ended.
-            AccessToken.objects.filter(account=account, name=row.name).exclude(valid()).delete()
-            row.save(force_insert=True)
-    except IntegrityError as error:
-        raise ValidationError(f"{account} has a valid token named {row.name!r}: revoke it first.") from error
+    row.full_clean(exclude=["token_hash", "credential_hash", "scopes"], validate_constraints=False)
+    with transaction.atomic():
+        # Of parallel calls, each counts the rows of the one before.
+        Account.objects.select_for_update().get(pk=account.pk)
+        row.credential_hash = credential_hash_of(account.name)
+        _store(row)
     return row, token
+
+
+def _checked(lifetime: timedelta | None) -> timedelta:
+    auth = settings.REGISTRY.auth
+    longest = auth.access_token_max_lifetime
+    if lifetime is None:
+        return min(auth.access_token_lifetime, longest or timedelta.max)
+    if longest is not None and lifetime > longest:
+        allowed = format_duration(longest)
+        raise ValidationError(f"A token is valid for at most {allowed} (auth.access_token_max_lifetime).")
+    if lifetime < SHORTEST:
+        raise ValidationError("A token is valid for at least a minute.")
+    return lifetime
+
+
+def _store(row: AccessToken) -> None:
+    rows = AccessToken.objects.filter(account=row.account_id)
+    good = rows.filter(valid(), credential_hash=row.credential_hash)
+    if good.filter(name=row.name).exists():
+        raise ValidationError(f"{row.account} has a valid token named {row.name!r}: revoke it first.")
+    if good.count() >= MAX_PER_ACCOUNT:
+        raise ValidationError(f"An account has at most {MAX_PER_ACCOUNT} valid access tokens: revoke one first.")
+    # A name may be used again once its token has ended; others that ended are kept for a while to be looked at.
+    ended = rows.exclude(pk__in=good.values("pk"))
+    forgotten = ended.filter(Q(name=row.name) | Q(created_at__lt=Now() - KEPT_ENDED, expires_at__lt=Now() - KEPT_ENDED))
+    if pks := list(forgotten.values_list("pk", flat=True)):
+        AccessToken.objects.filter(pk__in=pks).delete()
+    row.save(force_insert=True)
 
 
 def canonical_scope(text: str) -> str:
@@ -77,6 +103,9 @@ def canonical_scope(text: str) -> str:
     actions = action_list.canonical(part.strip() for part in listed.split(","))
     if not pattern or actions is None or len(text) > MAX_SCOPE_CHARACTERS:
         raise ValidationError(f"{text!r} is not a scope: alice/*:pull,push, with {', '.join(action_list.ALL)}.")
+    if ":" in pattern or "${" in pattern:
+        # Docker's own scopes name the type first.
+        raise ValidationError(f"{text!r} matches no repository: write alice/*:pull, without a type or ${{account}}.")
     try:
         check_glob(pattern)
     except InvalidPatternError as error:
@@ -91,35 +120,41 @@ def valid() -> Q:
 
 def of_account(account: str) -> QuerySet[AccessToken]:
     """Return the valid tokens of an account, the newest first."""
-    return AccessToken.objects.filter(account__name=account).filter(valid()).order_by("-pk")
+    rows = AccessToken.objects.filter(valid(), account__name=account, credential_hash=credential_hash_of(account))
+    return rows.order_by("-pk")
 
 
 def identify(name: str, password: str, request: HttpRequest | None = None) -> Identity | None:
     """Return the account with this name and password or access token; None otherwise.
 
-    A token costs one hash and one statement: no queue and no bcrypt. Raises what `authentication.identify` raises.
+    A token costs one hash and two statements: no queue and no bcrypt. Raises what `authentication.identify` raises.
     """
-    if not secret.is_one(password):
+    if not secret.has_checksum(password):
         return authentication.identify(name, password, request)
-    row = AccessToken.objects.filter(valid(), token_hash=secret.hash_of(password), account__name=name).first()
-    if row is None:
+    # PostgreSQL refuses a query with a NUL.
+    if not ACCOUNT_NAME.fullmatch(name):
         return None
-    _store_use(row, request)
-    return identity_by(row.pk, permissions_version.current())
+    row = AccessToken.objects.filter(valid(), token_hash=secret.hash_of(password), account__name=name).first()
+    identity = identity_by(row.pk, permissions_version.current()) if row is not None else None
+    if row is not None and identity is not None:
+        _store_use(row, request)
+    return identity
 
 
 def identity_by(pk: int, version: str) -> Identity | None:
     """Return the identity of a token at `version`: its account, with the limits of the token.
 
-    None for a token that is revoked or expired, or whose account is not active.
+    None for a token that is revoked or expired, or whose account is not active or has another password now.
     """
-    return _identities.get(version, pk, lambda: _read(pk, version))
+    identity = _identities.get(version, pk, lambda: _read(pk, version))
+    is_over = identity is not None and identity.limit is not None and identity.limit.expires_at <= time.time()
+    return None if is_over else identity
 
 
 def _read(pk: int, version: str) -> Identity | None:
     row = AccessToken.objects.filter(valid(), pk=pk).select_related("account").first()
     identity = identity_of(row.account.name, version) if row is not None else None
-    if row is None or identity is None:
+    if row is None or identity is None or row.credential_hash != identity.credential_hash:
         return None
     scopes = tuple((pattern, frozenset(actions.split(","))) for pattern, _, actions in _split(row.scopes))
     return identity.limited(AccessLimit(row.pk, row.name, scopes, int(row.expires_at.timestamp())))

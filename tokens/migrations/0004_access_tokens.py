@@ -18,6 +18,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(help_text="What it is for.", max_length=100)),
                 ("token_hash", models.CharField(editable=False, max_length=64, unique=True)),
+                ("credential_hash", models.CharField(editable=False, max_length=64)),
                 (
                     "scopes",
                     models.JSONField(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from threading import Lock
 
+from core.blocking import blocking_io
 from web.document import list_of, object_of
 from web.image import stored
 from web.image.manifest import MAX_RAW_BYTES
@@ -19,8 +20,8 @@ from web.image.sbom import Sbom, sbom_of
 from web.image.statement import Statement, statement_of
 from web.image.stored import UnreadableError
 
-# A parsed document takes up to 20 times its bytes: a process reads one at a time. It remembers the last SBOM, since
-# visitors turn its pages and search it.
+# A parsed document takes up to 20 times its bytes: a process parses one at a time. The last SBOM is cached, as visitors
+# page through it and search it.
 _reading = Lock()
 _last: dict[str, "Readable"] = {}
 PATIENCE_SECONDS = 5.0
@@ -39,12 +40,17 @@ class Readable:
 
 def read(repository: int, digest: str) -> Readable:
     """Return a blob that a manifest of the repository names. Raises UnreadableError."""
-    if not _reading.acquire(timeout=PATIENCE_SECONDS):
+    # The cache is of all repositories: first of all, this one must link the blob.
+    blob = stored.find(repository, digest, stored.MAX_BYTES)
+    if (known := _last.get(digest)) is not None:
+        return known
+    payload = stored.content(blob)
+    with blocking_io():
+        is_mine = _reading.acquire(timeout=PATIENCE_SECONDS)
+    if not is_mine:
         raise UnreadableError("Others are reading such documents: try again.", HTTPStatus.SERVICE_UNAVAILABLE)
     try:
-        if digest in _last:
-            return _last[digest]
-        found = readable_of(stored.read(repository, digest, stored.MAX_BYTES))
+        found = readable_of(payload)
         if found.sbom:
             _last.clear()
             _last[digest] = found

@@ -27,17 +27,34 @@ class UnreadableError(Exception):
 
 
 def read(repository: int, digest: str, max_bytes: int) -> bytes:
-    """Return a blob that the repository links. Raises UnreadableError.
+    """Return the bytes of a blob that the repository links. Raises UnreadableError."""
+    return content(find(repository, digest, max_bytes))
 
-    The connection to the database is released before the storage is asked.
-    """
+
+def find(repository: int, digest: str, max_bytes: int) -> Blob:
+    """Return a blob that the repository links. Raises UnreadableError."""
     blob = Blob.objects.filter(links__repository=repository, digest=digest, is_corrupt=False).first()
     if blob is None:
         raise UnreadableError("This repository does not have it.")
     if blob.size > max_bytes:
         raise UnreadableError(f"It has {size_text(blob.size)}; pages read at most {size_text(max_bytes)}.")
+    return blob
+
+
+def content(blob: Blob) -> bytes:
+    """Return its bytes. Raises UnreadableError.
+
+    The connection to the database is released before the storage is asked.
+    """
     release_connection()
-    return _content_of(blob)
+    read = bytearray()
+    try:
+        with blocking_io(), blob_store().open_at(blob.key, 0, blob.size) as file:
+            while len(read) < blob.size and (piece := file.read(blob.size - len(read))):
+                read += piece
+    except (MissingObjectError, CloudError, OSError) as error:
+        raise UnreadableError("The storage does not answer.", HTTPStatus.SERVICE_UNAVAILABLE) from error
+    return bytes(read)
 
 
 def parse(payload: bytes) -> dict[str, Any]:
@@ -46,14 +63,3 @@ def parse(payload: bytes) -> dict[str, Any]:
         return parse_document(payload.removeprefix(_BOM), MAX_VALUES)
     except RegistryError as error:
         raise UnreadableError(f"It can't be read: {error.message}.") from error
-
-
-def _content_of(blob: Blob) -> bytes:
-    content = bytearray()
-    try:
-        with blocking_io(), blob_store().open_at(blob.key, 0, blob.size) as file:
-            while len(content) < blob.size and (piece := file.read(blob.size - len(content))):
-                content += piece
-    except (MissingObjectError, CloudError, OSError) as error:
-        raise UnreadableError("The storage does not answer.", HTTPStatus.SERVICE_UNAVAILABLE) from error
-    return bytes(content)

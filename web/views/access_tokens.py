@@ -19,7 +19,7 @@ from web.views.account import MOST_DIGITS
 from web.views.page import page
 from web.visitor import visitor_of
 
-LONGEST_DAYS = 3650
+LONGEST_DAYS = 366
 
 
 class TokenForm(forms.Form):

@@ -40,7 +40,7 @@ def own_account(request: HttpRequest) -> HttpResponse:
         "form": form,
         "rules": [rule.text for rule in visitor.rules.rules],
         "has_changed": "changed" in request.GET,
-        "revoked": request.GET.get("revoked", ""),
+        "revoked": _number(request.GET.get("revoked", "")),
         "logins": list(logins[:LISTED]),
         "more_logins": max(0, logins.count() - LISTED),
     }
@@ -60,3 +60,8 @@ def revoke_logins(request: HttpRequest) -> HttpResponse:
     number = refresh.revoke(list(rows.values_list("pk", flat=True)))
     log_event(request, visitor.identity.name, f"{counted(number, 'docker login')} revoked", Kind.LOGIN_REVOKED)
     return redirect(f"{reverse('web:account')}?{urlencode({'revoked': number})}")
+
+
+def _number(text: str) -> str:
+    """Return a short number, otherwise nothing: a link must not put words on the page."""
+    return text if text.isascii() and text.isdecimal() and len(text) < MOST_DIGITS else ""

@@ -48,8 +48,18 @@ def test_the_row_of_a_day_is_replaced(push: Callable[..., Image]) -> None:
         ((80, 90, 100), None),
         ((80, 80, 80), None),
         ((None, None, None), None),
+        ((10**12, 10**12 - 100, 10**12 - 200), None),
     ],
-    ids=["falling", "a day is missing", "full", "too few days", "growing", "constant", "no disk"],
+    ids=[
+        "falling",
+        "a day is missing",
+        "full",
+        "too few days",
+        "growing",
+        "constant",
+        "no disk",
+        "millennia",
+    ],
 )
 def test_the_day_when_the_disk_is_full_follows_from_the_trend(
     free: tuple[int | None, ...], expected: float | None

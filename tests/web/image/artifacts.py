@@ -13,10 +13,10 @@ IN_TOTO = "application/vnd.in-toto+json"
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 
 
-def blob(caller: Caller, content: object, media_type: str, **more: Any) -> dict[str, Any]:
+def blob(caller: Caller, content: object, media_type: str, repository: str = REPOSITORY, **more: Any) -> dict[str, Any]:
     """Push a blob, JSON unless it is bytes, and return its descriptor."""
     payload = content if isinstance(content, bytes) else json.dumps(content).encode()
-    push_blob(caller, REPOSITORY, payload)
+    push_blob(caller, repository, payload)
     return descriptor(payload, media_type, **more)
 
 

@@ -10,15 +10,19 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from acl.models import Rule
+from distribution.models import Blob
+from distribution.protocol.spec import OCI_MANIFEST
 from tests.caller import Caller
+from tests.conftest import PASSWORDS
 from tests.images import digest_of
-from tests.web.image.artifacts import HOSTILE, IN_TOTO, PAGE, artifact, blob, document
+from tests.web.image.artifacts import HOSTILE, IN_TOTO, PAGE, artifact, blob, document, put
 from tests.web.test_pages import signed_in, text_of
 from web.image import readable
 from web.image.readable import readable_of
 from web.image.sbom import MAX_PACKAGES
 from web.image.stored import UnreadableError
-from web.image.stored import read as stored_read
+from web.image.stored import content as stored_content
 
 SPDX = "application/spdx+json"
 DSSE = "application/vnd.dsse.envelope.v1+json"
@@ -261,15 +265,34 @@ def test_the_pages_of_an_sbom_read_the_storage_once(alice: Caller, monkeypatch: 
     browser = signed_in("alice")
     read: list[str] = []
 
-    def counted(repository: int, digest: str, max_bytes: int) -> bytes:
-        read.append(digest)
-        return stored_read(repository, digest, max_bytes)
+    def counted(blob: Blob) -> bytes:
+        read.append(blob.digest)
+        return stored_content(blob)
 
-    monkeypatch.setattr("web.image.stored.read", counted)
+    monkeypatch.setattr("web.image.stored.content", counted)
     found = [text_of(browser, path) for path in (paths[0], f"{paths[0]}?q=c", paths[1], paths[0])]
 
     assert len(read) == 3
     assert [">curl<" in page for page in found] == [True, True, False, True]
+
+
+def test_a_cached_sbom_is_shown_only_where_it_is_linked(alice: Caller) -> None:
+    path = document(alice, spdx(package("private")), SPDX)
+    assert ">private<" in text_of(signed_in("alice"), path)
+    digest = path.rpartition("/")[2]
+    # A layer that may be elsewhere need not be in the repository.
+    layer = {"mediaType": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "digest": digest, "size": 9}
+    layer |= {"urls": ["https://example.org/x"], "annotations": {"org.opencontainers.image.title": "x.json"}}
+    Rule.objects.create(subject_kind="account", subject="bob", name="bob/*", actions="*")
+    bob = Caller(Client(), "bob", PASSWORDS["bob"])
+    config = blob(bob, {}, "application/x", "bob/app")
+    own = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [layer]}
+    manifest = put(bob, own, repository="bob/app")["digest"]
+
+    answer = signed_in("bob").get(f"/repositories/bob/app/-/{manifest}/contents/{digest}")
+
+    assert "private" not in answer.content.decode()
+    assert "This repository does not have it." in answer.content.decode()
 
 
 def test_only_the_json_of_a_manifest_has_a_page(alice: Caller) -> None:

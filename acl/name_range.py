@@ -1,7 +1,7 @@
 """Ranges of names in byte order: the database reads only names that a pattern may match."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -42,6 +42,19 @@ def covers(ranges: Sequence[NameRange], name: str) -> bool:
         return False
     high = ranges[position].high
     return high is None or name < high
+
+
+def narrowed(ranges: Iterable[NameRange], prefix: str) -> Iterator[NameRange]:
+    """Yield the parts of `ranges` whose names begin with `prefix`."""
+    if not prefix.isascii():
+        # No name begins with it.
+        return
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else None
+    for found in ranges:
+        low = max(found.low, prefix)
+        high = min(filter(None, (found.high, end)), default=None)
+        if high is None or low < high:
+            yield NameRange(low, high)
 
 
 def _range_of(pattern: str) -> NameRange:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
-from acl.name_range import NameRange
+from acl.name_range import NameRange, narrowed
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
 from core.db import transactions
@@ -103,15 +103,16 @@ def _first_of(rows: QuerySet[Any]) -> Subquery:
     return Subquery(rows.filter(repository=OuterRef("pk")).values("pk")[:1])
 
 
-def catalog(limit: int, last: str, rules: IdentityRules, containing: str = "") -> Page:
+def catalog(limit: int, last: str, rules: IdentityRules, containing: str = "", prefix: str = "") -> Page:
     """Return up to `limit` names after `last`, in byte order, of repositories with a manifest that may be pulled.
 
-    Names that do not contain the text `containing` are left out; a search reads up to MAX_SEARCHED names of a range.
+    Names that do not begin with `prefix` or do not contain the text `containing` are left out; a search reads up to
+    MAX_SEARCHED names of a range.
 
     Keyset pagination over the name ranges of the rules' patterns: the cost is that of the page, not of the table.
     """
     names: list[str] = []
-    for wanted in rules.ranges("pull"):
+    for wanted in narrowed(rules.ranges("pull"), prefix):
         size = BATCH if containing else limit + 1
         visible = (name for name in _names(wanted, last, size, containing) if "pull" in rules.actions_on(name))
         names += islice(visible, limit + 1 - len(names))

@@ -5,7 +5,7 @@ write, in the order Repository → Tag → Manifest → Link, each kind by prima
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -90,6 +90,10 @@ class _Manifest(NamedTuple):
     subject: str | None
 
 
+def _any_state(_digest: str | None) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Put:
     """A manifest that is being put, checked as far as its bytes alone tell.
@@ -107,6 +111,8 @@ class Put:
     children: frozenset[str]
     blobs: frozenset[str]
     optional_blobs: frozenset[str]
+    expected: Callable[[str | None], bool] = _any_state
+    """Tells whether a tag may be moved from the digest that it names now, None: a new tag."""
 
 
 def find(name: RepositoryName, reference: Digest | TagName, *, with_payload: bool) -> FoundManifest:
@@ -123,11 +129,13 @@ def put(
     content_type: str | None,
     digest: Digest | None = None,
     tags: Sequence[TagName] = (),
+    *,
+    expected: Callable[[str | None], bool] = _any_state,
 ) -> Put:
     """Store the manifest and move `tags` to it; `digest` is the client's, None means the sha256 of the payload.
 
     Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs);
-    DENIED when the disk of the database, which has the payloads, is full.
+    DENIED when the disk of the database, which has the payloads, is full, and 412 when a tag's state is not `expected`.
     """
     disk_reserve.check_rows()
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
@@ -144,6 +152,7 @@ def put(
         children=_digests(parsed.children),
         blobs=_digests(parsed.blobs),
         optional_blobs=_digests(parsed.optional_blobs),
+        expected=expected,
     )
     try:
         transactions.run(_put, incoming)
@@ -172,7 +181,7 @@ def _put(incoming: Put) -> None:
     rows = _LOCK_AFFECTED.rows(repository.pk, named, incoming.digest, [tag.manifest_pk for tag in tags])
     affected = {row[1]: _Manifest(*row) for row in rows}
     links = {digest: pk for pk, digest in _LOCK_LINKS.rows(repository.pk, [*incoming.blobs, *incoming.optional_blobs])}
-    _check(incoming, affected, links)
+    _check(incoming, affected, links, tags)
     own = _write(incoming, repository, affected, list(links.values()))
     if links:
         _MARK_LINKS_REFERENCED.run(list(links.values()))
@@ -185,7 +194,11 @@ def _put(incoming: Put) -> None:
     failpoint("manifest.before_put_commit")
 
 
-def _check(incoming: Put, affected: Mapping[str, _Manifest], links: Mapping[str, int]) -> None:
+def _check(incoming: Put, affected: Mapping[str, _Manifest], links: Mapping[str, int], tags: Sequence[_Tag]) -> None:
+    digest_of = {row.pk: row.digest for row in affected.values()}
+    now = {tag.name: digest_of.get(tag.manifest_pk) for tag in tags}
+    if not all(incoming.expected(now.get(name)) for name in incoming.tags):
+        raise RegistryError(ErrorCode.DENIED, status=412, message="the tag has been moved meanwhile")
     own = affected.get(incoming.digest)
     # Without a mediaType in the bytes, only the header decides what they are.
     if own is not None and own.media_type != incoming.parsed.media_type:

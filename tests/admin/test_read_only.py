@@ -230,4 +230,5 @@ def test_an_answer_of_the_json_api_without_a_database_is_a_503_in_json(cast: Non
         response = caller.client.get("/api/v1/whoami", headers={"Authorization": caller.basic})
 
     assert (response.status_code, response["Retry-After"].isdecimal()) == (503, True)
-    assert list(response.json()) == ["detail"]
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["detail"] == "The database does not answer."

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from accounts.hashers import NO_PASSWORD, stored_form
 from accounts.models import Account
 from acl.models import Rule, SubjectKind
-from configuration.converters import ACCOUNT_PATTERN, GROUP, NAME_PATTERN
+from configuration.converters import ACCOUNT_PATTERN, GROUP, NAME_PATTERN, Value
 from configuration.element import Reading, Refused
 
 BATCH = 1000

@@ -13,8 +13,9 @@ def ask(
 ) -> Response:
     """Send a request, with `body` as JSON unless it is None."""
     credentials = {"Authorization": caller.basic} if caller.name else {}
-    content = {} if body is None else {"data": json.dumps(body), "content_type": "application/json"}
-    return caller.client.generic(method, f"/api/v1/{path}", headers=credentials | dict(headers or {}), **content)
+    content = b"" if body is None else json.dumps(body).encode()
+    kind = "" if body is None else "application/json"
+    return caller.client.generic(method, f"/api/v1/{path}", content, kind, headers=credentials | dict(headers or {}))
 
 
 def answered(caller: Caller, path: str, status: int = 200) -> Any:

@@ -48,7 +48,7 @@ def everything(root: Caller) -> None:
         Rule.objects.create(
             subject_kind="group", subject=name, name="team/*", actions="pull", comment="# not: a comment"
         )
-    Rule.objects.create(subject_kind="account", subject="*", name="${account}/**", actions="*", comment="é\ttab")
+    Rule.objects.create(subject_kind="account", subject="*", name="${account}/**", actions="*", comment="é'\"")
     Rule.objects.create(subject_kind="account", subject="[ab]*", name="!x" * 3, actions="pull,push")
 
 
@@ -91,9 +91,13 @@ def test_only_superusers_get_hashes(root: Caller, bob: Caller) -> None:
 def test_what_the_file_can_not_have_is_named_in_comments(root: Caller) -> None:
     Group.objects.create(name="empty\n- evil: true")
     rule = Rule.objects.create(subject_kind="account", subject="bob", name="[", actions="pull")
+    upper = Rule.objects.create(subject_kind="account", subject="bob", name="UPPER", actions="pull")
+    Rule.objects.create(subject_kind="account", subject="bob", name="x", actions="pull", comment="a\tb\nc")
 
     text = ask(root, "GET", "configuration").content.decode()
 
     assert "# Without the group 'empty\\n- evil: true', which has no members.\n" in text
-    assert f"# Without the rule {rule.pk}, which is not valid.\n" in text
+    for left_out in (rule, upper):
+        assert f"# Without the rule {left_out.pk}, which is not valid.\n" in text
+    assert "comment: a b c\n" in text
     assert set(yaml.safe_load(text)["users"]) == {"alice", "bob", "charlie"}

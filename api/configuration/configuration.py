@@ -35,7 +35,7 @@ class ConfigurationView(AdministrationView):
                 "with", str, enum=["hashes"], description="`hashes`: with the hashes of passwords, for superusers."
             )
         ],
-        responses={(200, "application/yaml"): OpenApiTypes.STR},
+        responses={(200, "application/yaml"): OpenApiTypes.OBJECT},
     )
     def get(self, request: Request) -> Response:
         """Return accounts, groups and rules as YAML that `manage.py loadconfig` imports."""

@@ -11,6 +11,7 @@ from django.http import Http404, JsonResponse
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, NotFound, ValidationError
 from rest_framework.exceptions import PermissionDenied as Forbidden
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
@@ -35,6 +36,16 @@ class ProblemSerializer(serializers.Serializer[Any]):
         required=False,
         help_text="What is wrong with each field of the body, or parameter of the query.",
     )
+
+
+class ProblemResponse(Response):
+    """An error, which is JSON also where the view answers with something else."""
+
+    @property
+    def rendered_content(self) -> Any:
+        """Return the body."""
+        self.accepted_renderer = JSONRenderer()
+        return super().rendered_content
 
 
 class ConflictError(APIException):
@@ -94,7 +105,7 @@ def _response(
     errors: Mapping[str, list[str]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    return Response(problem(status, detail, errors), status=status, headers=headers, content_type=CONTENT_TYPE)
+    return ProblemResponse(problem(status, detail, errors), status=status, headers=headers, content_type=CONTENT_TYPE)
 
 
 def _said_by(error: RegistryError) -> str:

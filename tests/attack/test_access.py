@@ -268,8 +268,9 @@ def test_a_method_in_a_header_or_the_address_is_not_read(method: str, target: Ta
         "/./v2/{}/tags/list",
         "/v2/public/../{}/tags/list",
         "/v2/x/..;/{}/tags/list",
-        "/api/v1/repositories",
         "/api/v1/repositories/{}",
+        "/api/v1/repositories/{}/-/tags",
+        "/api/v1/repositories/{}/-/manifests/v1",
         "/admin/distribution/repository/",
     ],
 )

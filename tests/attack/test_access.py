@@ -279,3 +279,11 @@ def test_no_other_spelling_of_a_path_goes_round_the_right(path: str, send: Ask) 
 
     assert answer.status in {302, 400, 401, 403, 404}
     assert b"v1" not in answer.body.replace(b"/api/v1/", b"")
+
+
+def test_no_list_for_everybody_has_a_private_name(send: Ask) -> None:
+    for query in ("", f"?prefix={SECRET}", "?contains=secret", f"?after={SECRET[:-1]}"):
+        answer = send(f"GET /api/v1/repositories{query}")
+
+        assert answer.status == 200
+        assert SECRET not in str(json.loads(answer.body)["items"])

@@ -21,6 +21,7 @@ class Operation:
     id: str
     method: str
     path: str
+    summary: str
     description: str
     parameters: list[Mapping[str, Any]]
     body: str
@@ -50,6 +51,7 @@ def _operations(schema: Mapping[str, Any]) -> Iterator[Operation]:
                 found["operationId"],
                 method.upper(),
                 path,
+                found.get("description", "").partition("\n")[0],
                 found.get("description", ""),
                 found.get("parameters", []),
                 _named(body.get("schema", {})),

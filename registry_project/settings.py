@@ -224,7 +224,7 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
-    "TITLE": "Registry",
+    "TITLE": "Management API",
     "DESCRIPTION": "The management API of the registry. Errors are problem details (RFC 9457), lists have pages of at "
     "most 200 items, and changes may be conditional (If-Match).",
     "VERSION": "v1",

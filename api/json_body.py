@@ -1,14 +1,24 @@
-"""JSON bodies of bounded size."""
+"""JSON bodies of bounded size, and strings in them."""
 
 import io
 from collections.abc import Mapping
 from typing import Any
 
 from django.http.request import UnreadablePostError
+from rest_framework import serializers
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import JSONParser
 
 MAX_BYTES = 256 * 1024
+
+
+class TextField(serializers.CharField):
+    """A string: the field of the framework takes numbers too."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
 
 
 class TooLargeError(APIException):

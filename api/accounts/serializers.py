@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from accounts import second_factor
 from accounts.models import Account, validate_account_name
+from api.json_body import TextField
 from api.paging import NumberedQuery, PageQuery
 
 POWERS = ("is_staff", "is_superuser")
@@ -17,8 +18,8 @@ MAX_GROUPS = 100
 
 
 class AccountsQuery(PageQuery):
-    contains = serializers.CharField(max_length=128, default="", allow_blank=True, help_text="A part of a name.")
-    group = serializers.CharField(max_length=150, default="", allow_blank=True, help_text="The name of a group.")
+    contains = TextField(max_length=128, default="", allow_blank=True, help_text="A part of a name.")
+    group = TextField(max_length=150, default="", allow_blank=True, help_text="The name of a group.")
     is_active = serializers.BooleanField(allow_null=True, default=None)
 
 
@@ -32,8 +33,8 @@ class GroupNamesField(serializers.ListField):
 class AccountSerializer(serializers.Serializer[Account]):
     """An account; a password is never read back."""
 
-    name = serializers.CharField(max_length=128, validators=[validate_account_name], help_text="It stays.")
-    password = serializers.CharField(
+    name = TextField(max_length=128, validators=[validate_account_name], help_text="It stays.")
+    password = TextField(
         write_only=True,
         required=False,
         allow_null=True,
@@ -44,7 +45,7 @@ class AccountSerializer(serializers.Serializer[Account]):
     is_active = serializers.BooleanField(required=False, default=True)
     is_staff = serializers.BooleanField(required=False, default=False, help_text="Set by superusers only.")
     is_superuser = serializers.BooleanField(required=False, default=False, help_text="Set by superusers only.")
-    groups = GroupNamesField(child=serializers.CharField(max_length=150), required=False, max_length=MAX_GROUPS)
+    groups = GroupNamesField(child=TextField(max_length=150), required=False, max_length=MAX_GROUPS)
     has_second_factor = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField(read_only=True)
     last_login = serializers.DateTimeField(read_only=True, allow_null=True)
@@ -115,7 +116,7 @@ class AccountSerializer(serializers.Serializer[Account]):
 
 
 class GroupsQuery(NumberedQuery):
-    contains = serializers.CharField(max_length=150, default="", allow_blank=True, help_text="A part of a name.")
+    contains = TextField(max_length=150, default="", allow_blank=True, help_text="A part of a name.")
 
 
 class PermissionsField(serializers.ListField):
@@ -130,10 +131,10 @@ class GroupSerializer(serializers.Serializer[Group]):
     """A group, which access rules name."""
 
     id = serializers.IntegerField(read_only=True)
-    name = serializers.CharField(max_length=150)
+    name = TextField(max_length=150)
     members = serializers.IntegerField(read_only=True)
     permissions = PermissionsField(
-        child=serializers.CharField(), read_only=True, help_text="For administration; given in the admin."
+        child=TextField(), read_only=True, help_text="For administration; given in the admin."
     )
 
     def validate_name(self, name: str) -> str:

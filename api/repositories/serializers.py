@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from acl.actions import CONCRETE
+from api.json_body import TextField
 from api.paging import PageQuery
 
 
@@ -58,7 +59,7 @@ class TagSerializer(serializers.Serializer[Any]):
 
 
 class TargetSerializer(serializers.Serializer[Any]):
-    digest = serializers.CharField(max_length=140, help_text="Of a manifest of the same repository.")
+    digest = TextField(max_length=140, help_text="Of a manifest of the same repository.")
 
 
 class ManifestsQuery(PageQuery):

@@ -73,8 +73,8 @@ def test_every_wrong_field_is_named(root: Caller) -> None:
     assert problem["detail"].startswith("subject_kind, name, actions.1: ")
 
 
-@pytest.mark.parametrize("text", ["\0", "\ud800"])
-def test_a_string_that_no_database_has_is_400(root: Caller, text: str) -> None:
+@pytest.mark.parametrize("text", ["\0", "\ud800", 0, 1.5, True, ["x"], None])
+def test_a_string_that_is_none_or_that_no_database_has_is_400(root: Caller, text: object) -> None:
     assert list(is_problem(ask(root, "POST", "groups", {"name": text}), 400)["errors"]) == ["name"]
 
 

@@ -18,6 +18,9 @@ class NameRange:
 
 EVERY_NAME = NameRange("", None)
 
+BEHIND = "\x7f"
+"""Sorts behind every character of a name."""
+
 
 def ranges_of(patterns: Iterable[str]) -> tuple[NameRange, ...]:
     """Return sorted, disjoint ranges that contain every name which a pattern matches, and possibly others.

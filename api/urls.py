@@ -12,6 +12,7 @@ from api.not_found import UnknownPathView
 from api.repositories.manifests import ManifestsView, ManifestView
 from api.repositories.referrers import ReferrersView
 from api.repositories.repositories import RepositoriesView, RepositoryView
+from api.repositories.tag_history import TagHistoryView
 from api.repositories.tags import TagsView, TagView
 from api.rules.rules import RulesView, RuleView
 from api.schema import SchemaView
@@ -27,6 +28,7 @@ urlpatterns = [
     path("repositories", RepositoriesView.as_view()),
     path("repositories/<path:name>/-/tags", TagsView.as_view()),
     path("repositories/<path:name>/-/tags/<str:tag>", TagView.as_view()),
+    path("repositories/<path:name>/-/tags/<str:tag>/history", TagHistoryView.as_view()),
     path("repositories/<path:name>/-/manifests", ManifestsView.as_view()),
     path("repositories/<path:name>/-/manifests/<str:reference>", ManifestView.as_view()),
     path("repositories/<path:name>/-/referrers/<str:digest>", ReferrersView.as_view()),

@@ -32,6 +32,8 @@ def paths(size: Size) -> dict[str, list[str]]:
             "/?sort=size",
             "/?sort=pushed",
             "/?sort=pulled",
+            "/?prefix=",
+            f"/?q=sha256:{'0' * 64}",
             repository,
             f"{repository}?after={middle}",
             f"{repository}?sort=newest",

@@ -22,6 +22,7 @@ from configuration.values import (
     Configuration,
     Database,
     GarbageCollector,
+    Pages,
     Reserve,
     RuleEntry,
     Server,
@@ -245,6 +246,7 @@ class File(TypedDict, total=False):
 
     server: Annotated[Server, Section(_check_server), Key("Where and how the server listens.", is_always=True)]
     admin: Annotated[Admin, Section(_check_admin), Key("The pages at /admin/.")]
+    pages: Annotated[Pages, Section(), Key("The pages for everybody.")]
     users: Annotated[dict[str, Annotated[User, Section()]], BeforeValidator(_check_users), Key("Who may log in.")]
     acl: Annotated[
         list[Annotated[Rule, Section(_check_rule, one_of=_SUBJECTS)]],
@@ -283,7 +285,9 @@ def configuration(element: Element, required: str = "") -> Configuration | None:
     server = file["server"]
     if "data_directory" not in root["server"]:
         server = replace(server, data_directory=storage.rootdirectory)
-    others: Any = {name: file[name] for name in ("admin", "database", "garbage_collector", "auth") if name in file}
+    others: Any = {
+        name: file[name] for name in ("admin", "pages", "database", "garbage_collector", "auth") if name in file
+    }
     return Configuration(
         path=element.reading.path,
         server=server,

@@ -15,6 +15,7 @@ _KEYS = {
     "admin.is_enabled": "admin.enabled",
     "admin.host": "admin.addr",
     "admin.port": "admin.addr",
+    "pages.is_enabled": "pages.enabled",
     "storage.backend": "storage",
     "storage.options": "storage",
     "storage.rootdirectory": "storage.filesystem.rootdirectory",
@@ -25,7 +26,7 @@ _KEYS = {
 def marks(configuration: Configuration) -> dict[str, str]:
     """Return a hash of each value by section and field, so that values can be compared without revealing secrets."""
     values: dict[str, object] = {}
-    for name in ("server", "admin", "storage", "garbage_collector", "auth"):
+    for name in ("server", "admin", "pages", "storage", "garbage_collector", "auth"):
         section = getattr(configuration, name)
         values |= {f"{name}.{field.name}": getattr(section, field.name) for field in fields(section)}
     # Without a URL, the database is in that folder.

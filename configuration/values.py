@@ -150,6 +150,15 @@ class Admin:
 
 
 @dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages for everybody."""
+
+    is_enabled: Annotated[bool, BOOLEAN, Field(alias="enabled"), Key("Whether the pages for everybody are served.")] = (
+        True
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class UserEntry:
     """One entry of `users`; `password` is a bcrypt hash as written in the file."""
 
@@ -267,6 +276,7 @@ class Configuration:
     path: Path | None = None
     server: Server = Server()
     admin: Admin = Admin()
+    pages: Pages = Pages()
     users: tuple[UserEntry, ...] | None = None
     acl: tuple[RuleEntry, ...] | None = None
     storage: Storage = field(default_factory=Storage)

@@ -62,13 +62,19 @@ def ensure_row(name: RepositoryName) -> RepositoryRow:
 
     Called before any other lock is taken. Raises LostRaceError.
     """
-    row = _FIND.row(name)
+    row = existing_row(name)
     if row is None:
         _INSERT.run(name)
-        row = _FIND.row(name)
+        row = existing_row(name)
     if row is None:
         raise LostRaceError("the repository was removed again")
-    return RepositoryRow(row[0], bool(row[1]))
+    return row
+
+
+def existing_row(name: RepositoryName) -> RepositoryRow | None:
+    """Do what `ensure_row` does, but return None when there is none."""
+    row = _FIND.row(name)
+    return RepositoryRow(row[0], bool(row[1])) if row else None
 
 
 def remove_if_empty(pk: int) -> bool:
@@ -117,6 +123,16 @@ def catalog(limit: int, last: str, rules: IdentityRules, containing: str = "", p
         visible = (name for name in _names(wanted, last, size, containing) if "pull" in rules.actions_on(name))
         names += islice(visible, limit + 1 - len(names))
     return Page.of(names, limit)
+
+
+def names_below(prefix: str, last: str, rules: IdentityRules) -> Iterator[str]:
+    """Yield the names after `last`, in byte order, that begin with `prefix` and may be pulled.
+
+    It reads up to MAX_SEARCHED names of a range, so names may be missing behind many that may not be pulled.
+    """
+    for inside in narrowed(rules.ranges("pull"), prefix):
+        read = islice(_names(inside, last, BATCH, ""), MAX_SEARCHED)
+        yield from (name for name in read if "pull" in rules.actions_on(name))
 
 
 def _names(wanted: NameRange, last: str, size: int, containing: str) -> Iterator[str]:

@@ -1,14 +1,18 @@
-"""Tags: list, delete. `manifests.put` moves them."""
+"""Tags: list, roll back, delete. `manifests.put` moves them to what it stores."""
+
+from collections.abc import Callable
 
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import queries
-from distribution.manifests import references
+from distribution import queries, repositories
+from distribution.manifests import history, references, store
 from distribution.models import Manifest, Tag, remove
+from distribution.protocol.digest import Digest
 from distribution.protocol.pagination import Page
+from distribution.protocol.references import Tag as TagName
 
 # Byte order is the order of the index.
 _PAGE = Statement("""
@@ -16,6 +20,25 @@ SELECT name FROM distribution_tag WHERE repository_id = %s AND name > %s ORDER B
 """)
 _LOCK = Statement("SELECT id, manifest_id FROM distribution_tag WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
 _LOCK_MANIFESTS = Statement("SELECT id FROM distribution_manifest WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
+_LOCK_NAMED = Statement("""
+SELECT id, manifest_id FROM distribution_tag WHERE repository_id = %s AND name = %s FOR UPDATE
+""")
+_LOCK_TARGETS = Statement("""
+SELECT id, digest FROM distribution_manifest
+WHERE repository_id = %s AND (digest = %s OR id = %s) ORDER BY id FOR UPDATE
+""")
+_MOVE = Statement("""
+UPDATE distribution_tag SET manifest_id = %s, pushed_by = %s, updated_at = statement_timestamp() WHERE id = %s
+""")
+_INSERT = Statement("""
+INSERT INTO distribution_tag (repository_id, name, manifest_id, pushed_by, updated_at)
+VALUES (%s, %s, %s, %s, statement_timestamp())
+""")
+_MARK_REFERENCED = Statement("UPDATE distribution_manifest SET is_unreferenced = FALSE WHERE id = %s")
+
+
+class _GoneError(Exception):
+    """The repository has no such manifest, or is missing."""
 
 
 def page(name: RepositoryName, limit: int, last: str) -> Page:
@@ -26,31 +49,82 @@ def page(name: RepositoryName, limit: int, last: str) -> Page:
     return Page.of([tag for (tag,) in _PAGE.rows(repository, last, limit + 1)], limit)
 
 
-def delete_rows(pks: list[int]) -> None:
+def _any_state(_digest: str | None) -> bool:
+    return True
+
+
+def point(
+    name: RepositoryName,
+    tag: TagName,
+    digest: Digest,
+    *,
+    account: str,
+    expected: Callable[[str | None], bool] = _any_state,
+) -> None:
+    """Move the tag, created if missing, to a manifest of the repository: to that of an earlier time, to roll back.
+
+    `expected` tells whether it may be moved from the digest that it names now, None: a new tag.
+    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 412, when its state is not `expected`.
+    """
+    try:
+        transactions.run(_point, name, tag, str(digest), account, expected)
+    except _GoneError as error:
+        raise store.unknown(name, str(digest)) from error
+
+
+def _point(
+    name: RepositoryName, tag: TagName, digest: str, account: str, expected: Callable[[str | None], bool]
+) -> None:
+    repository = repositories.existing_row(name)
+    if repository is None:
+        raise _GoneError
+    row = _LOCK_NAMED.row(repository.pk, tag)
+    now = row[1] if row else None
+    # The new manifest and the one so far, as `manifests.put` locks them.
+    digests: dict[int, str] = dict(_LOCK_TARGETS.rows(repository.pk, digest, now or 0))
+    wanted = next((pk for pk, found in digests.items() if found == digest), None)
+    if not expected(digests[now] if now else None):
+        raise RegistryError(ErrorCode.DENIED, status=412, message="the tag has been moved meanwhile")
+    if wanted is None:
+        raise _GoneError
+    if wanted == now:
+        return
+    if row:
+        _MOVE.run(wanted, account, row[0])
+    else:
+        _INSERT.run(repository.pk, tag, wanted, account)
+    _MARK_REFERENCED.run(wanted)
+    references.release_manifests([now] if now else [])
+    history.record_moves(name, [(tag, digests[now] if now else "")], digest, account)
+
+
+def delete_rows(pks: list[int], *, account: str) -> None:
     """Remove the tags with these primary keys in one transaction; a missing one is no error."""
-    transactions.run(_delete_rows, pks)
+    transactions.run(_delete_rows, pks, account)
 
 
-def _delete_rows(pks: list[int]) -> None:
+def _delete_rows(pks: list[int], account: str) -> None:
     rows = _LOCK.rows(pks)
     manifests = list({manifest_pk for _, manifest_pk in rows})
     _LOCK_MANIFESTS.rows(manifests)
+    history.record_deletions([pk for pk, _ in rows], account)
     remove(Tag.objects.filter(pk__in=[pk for pk, _ in rows]))
     references.release_manifests(manifests)
 
 
-def delete(name: RepositoryName, tag: str) -> None:
+def delete(name: RepositoryName, tag: str, *, account: str) -> None:
     """Remove the tag; its manifest stays. Raises MANIFEST_UNKNOWN."""
-    transactions.run_removal(_delete, name, tag)
+    transactions.run_removal(_delete, name, tag, account)
     failpoint("tag.after_delete_commit")
 
 
-def _delete(name: RepositoryName, tag: str) -> None:
+def _delete(name: RepositoryName, tag: str, account: str) -> None:
     row = Tag.objects.select_for_update(of=("self",)).filter(repository__name=name, name=tag).first()
     if row is None:
         raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, {"name": name, "tag": tag})
     # Locked before the tag is removed, in the one order of locks: a concurrent put of the manifest waits.
     list(Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("pk", flat=True))
+    history.record_deletions([row.pk], account)
     remove(Tag.objects.filter(pk=row.pk))
     references.release_manifests([row.manifest_id])
     failpoint("tag.before_delete_commit")

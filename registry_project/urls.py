@@ -8,7 +8,11 @@ from django.views.generic import RedirectView
 admin.autodiscover()
 
 ADMIN = (path("admin/", admin.site.urls),)
+# Where the admin is open, and the pages are not.
+TO_ADMIN = (path("", RedirectView.as_view(pattern_name="admin:index")),)
+API = (path("api/v1/", include("api.urls")),)
+PAGES = (path("", include("web.urls")),)
 # The admin's own address has no other page.
-ADMIN_ALONE = (path("", RedirectView.as_view(pattern_name="admin:index")), *ADMIN)
-OPEN = (path("api/v1/", include("api.urls")), path("", include("web.urls")))
+ADMIN_ALONE = (*TO_ADMIN, *ADMIN)
+OPEN = (*API, *PAGES)
 urlpatterns = [*ADMIN, *OPEN]

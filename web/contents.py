@@ -1,14 +1,16 @@
 """Rows of repositories and tags, a page at a time; no query reads more than the page and its children."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+
+from django.db.models import Q
 
 from acl.rules import IdentityRules, listed
 from core.db.statement import Statement
 from distribution import repositories
 from distribution.models import Manifest, Repository, Tag
-from distribution.protocol.pagination import Page
 from distribution.protocol.spec import INDEX_TYPES
 from web.document import document_of, list_of, object_of, text_of
 
@@ -18,10 +20,19 @@ MOST_COUNTED = 1000
 # Larger payloads, and indexes with more children, are not looked into for a list.
 MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_CHILDREN = 50
+# Tags of a repository that are sorted by time: there is no index for it.
+MAX_SORTED = 100_000
 # Blobs of all manifests of a page: more are not added up.
 MAX_USES = 50_000
 
-_TAGS = Statement("SELECT count(*) FROM (SELECT 1 FROM distribution_tag WHERE repository_id = %s LIMIT %s) found")
+# The order has PostgreSQL read the index: if few repositories have most tags, it expects each to have many.
+_TAGS = Statement("""
+SELECT id, (
+    SELECT count(*) FROM (
+        SELECT 1 FROM distribution_tag WHERE repository_id = repository.id ORDER BY repository_id, name LIMIT %s
+    ) found
+) FROM distribution_repository repository WHERE id = ANY(%s)
+""")
 _CHILDREN = Statement("""
 SELECT parent_id, count(*) FROM distribution_manifestchild WHERE parent_id = ANY(%s) GROUP BY parent_id
 """)
@@ -54,7 +65,9 @@ class RepositoryRow:
     name: str
     actions: str
     tags: int
-    created_at: datetime
+    size: int | None
+    pushed_at: datetime | None
+    pulled_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -62,9 +75,13 @@ class TagRow:
     """A tag of a list; `size` in bytes, of all that a pull of every platform transfers; None: too many to add up."""
 
     name: str
+    updated_at: datetime
+    pushed_by: str | None
+    pulled_at: datetime | None
+    manifest: int
     digest: str
     media_type: str
-    updated_at: datetime
+    artifact_type: str
     size: int | None = None
     platforms: list[str] = field(default_factory=list)
     is_signed: bool = False
@@ -73,34 +90,82 @@ class TagRow:
 def repository_page(rules: IdentityRules, after: str, containing: str) -> tuple[list[RepositoryRow], bool]:
     """Return the repositories after `after` whose name contains the text, and whether more follow."""
     page = repositories.catalog(PAGE, after, rules, containing)
-    found = {row.name: row for row in Repository.objects.filter(name__in=page.names)}
+    return rows_of(page.names, rules), page.has_more
+
+
+def rows_of(names: Sequence[str], rules: IdentityRules) -> list[RepositoryRow]:
+    """Return the rows of these repositories, in their order."""
+    found = {row.name: row for row in Repository.objects.filter(name__in=names).defer("description")}
+    tags = tag_counts([row.pk for row in found.values()])
     # A name without a row was removed a moment ago.
-    rows = [_row(found[name], rules) for name in page.names if name in found]
-    return rows, page.has_more
+    rows = [found[name] for name in names if name in found]
+    return [
+        RepositoryRow(
+            row.name, listed(rules.actions_on(row.name)), tags.get(row.pk, 0), row.size, row.pushed_at, row.pulled_at
+        )
+        for row in rows
+    ]
 
 
-def _row(repository: Repository, rules: IdentityRules) -> RepositoryRow:
-    actions = listed(rules.actions_on(repository.name))
-    tags = _TAGS.value(repository.pk, MOST_COUNTED + 1)
-    return RepositoryRow(repository.name, actions, tags, repository.created_at)
+def tag_counts(pks: Sequence[int]) -> Mapping[int, int]:
+    """Return the numbers of tags by primary key of their repository; they are counted up to MOST_COUNTED."""
+    return {pk: int(count) for pk, count in _TAGS.rows(MOST_COUNTED + 1, list(pks))}
 
 
-def tag_page(repository: int, after: str, containing: str) -> tuple[list[TagRow], bool]:
-    """Return the tags of a repository after `after` whose name contains the text, and whether more follow."""
-    tags = Tag.objects.filter(repository=repository, name__gt=after).order_by("name")
+def tag_page(repository: int, after: str, containing: str, sort: str = "name") -> tuple[list[TagRow], str]:
+    """Return the tags of a repository whose name contains the text, and what the next page begins after; "": nothing.
+
+    By name they are in byte order. The newest of more than MAX_SORTED tags would be too much to look for: `sort` is
+    "newest" only where `may_sort`.
+    """
+    tags = Tag.objects.filter(repository=repository)
+    if sort == "newest":
+        tags = tags.order_by("-updated_at", "name")
+        with suppress(ValueError, OverflowError):
+            at, _, name = after.partition(" ")
+            moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
+            tags = tags.filter(Q(updated_at__lt=moment) | Q(updated_at=moment, name__gt=name))
+    else:
+        tags = tags.filter(name__gt=after).order_by("name")
     if containing:
         tags = tags.filter(name__contains=containing)
-    columns = ("name", "updated_at", "manifest_id", "manifest__digest", "manifest__media_type")
-    found = list(tags.values_list(*columns)[: PAGE + 1])
-    page = Page.of([row[0] for row in found], PAGE)
-    sizes = sizes_of([row[2] for row in found[:PAGE]])
-    platforms = _platforms_of([row[2] for row in found[:PAGE] if row[4] in INDEX_TYPES])
-    signed = _signed(repository, [row[3] for row in found[:PAGE]])
-    rows = [
-        TagRow(name, digest, media_type, updated_at, sizes.get(pk), platforms.get(pk, []), digest in signed)
-        for name, updated_at, pk, digest, media_type in found[:PAGE]
-    ]
-    return rows, page.has_more
+    # The page's keys first: what is read of a row would be read of all that are sorted.
+    pks = list(tags.values_list("pk", flat=True)[: PAGE + 1])
+    rows = _tag_rows(repository, pks[:PAGE])
+    if len(pks) <= PAGE or not rows:
+        return rows, ""
+    last = rows[-1]
+    is_newest = sort == "newest"
+    return rows, f"{last.updated_at.replace(tzinfo=None).isoformat()} {last.name}" if is_newest else last.name
+
+
+def may_sort(repository: int) -> bool:
+    """Return whether the repository has so few tags that they may be sorted by another column than the name."""
+    return len(Tag.objects.filter(repository=repository).values_list("pk")[MAX_SORTED : MAX_SORTED + 1]) == 0
+
+
+def _tag_rows(repository: int, pks: Sequence[int]) -> list[TagRow]:
+    """Return the tags with these primary keys, in their order."""
+    columns = ("manifest__digest", "manifest__media_type", "manifest__artifact_type")
+    read = Tag.objects.filter(pk__in=pks).values_list(
+        "pk", "name", "updated_at", "pushed_by", "pulled_at", "manifest_id", *columns
+    )
+    by_pk = {row[0]: row[1:] for row in read}
+    found = [by_pk[pk] for pk in pks if pk in by_pk]
+    rows = [TagRow(*row[:8]) for row in found]
+    sizes = sizes_of([row.manifest for row in rows])
+    platforms = _platforms_of([row.manifest for row in rows if row.media_type in INDEX_TYPES])
+    signed = _signed(repository, [row.digest for row in rows])
+    for row in rows:
+        row.size, row.platforms = sizes.get(row.manifest), platforms.get(row.manifest, [])
+        row.is_signed = row.digest in signed
+    return rows
+
+
+def tag_named(repository: int, name: str) -> TagRow | None:
+    """Return one tag, None when it is missing."""
+    pk = Tag.objects.filter(repository=repository, name=name).values_list("pk", flat=True).first()
+    return next(iter(_tag_rows(repository, [pk])), None) if pk else None
 
 
 def sizes_of(manifests: Sequence[int]) -> Mapping[int, int]:

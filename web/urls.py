@@ -1,8 +1,11 @@
-"""The paths of the pages. `-` is no component of a repository's name, so it ends one."""
+"""The paths of the pages. `-` and `~` are no components of a repository's name, so they end one.
+
+Behind `-` is a tag or digest, behind `~` what a repository has besides.
+"""
 
 from django.urls import path
 
-from web.views import account, compare, contents, image, login, repositories
+from web.views import account, compare, contents, deletion, description, image, login, repositories, tag_history
 
 app_name = "web"
 urlpatterns = [
@@ -12,6 +15,12 @@ urlpatterns = [
     path("logout", login.sign_out, name="logout"),
     path("account", account.own_account, name="account"),
     path("account/logins/revoke", account.revoke_logins, name="revoke_logins"),
+    path("repositories/<path:name>/-/<str:tag>/history", tag_history.one_tag, name="history"),
+    path("repositories/<path:name>/-/<str:tag>/rollback", tag_history.roll_back, name="roll_back"),
+    path("repositories/<path:name>/-/<str:reference>/delete", deletion.delete_reference, name="delete"),
+    path("repositories/<path:name>/~/deleted", tag_history.deleted_tags, name="deleted_tags"),
+    path("repositories/<path:name>/~/delete", deletion.delete_repository, name="delete_repository"),
+    path("repositories/<path:name>/~/description", description.edit_description, name="description"),
     path("repositories/<path:name>/-/<str:reference>", image.one_image, name="image"),
     path("repositories/<path:name>/-/<str:reference>/compare", compare.two_images, name="compare"),
     path("repositories/<path:name>/-/<str:reference>/contents/<str:digest>", contents.one_document, name="contents"),

@@ -57,12 +57,13 @@ class ManifestView(VisitorView):
 
         A manifest that an index lists is 409: delete the index first.
         """
-        parsed, repository = visitor_of(request).repository_pk(name, DELETE)
+        visitor = visitor_of(request)
+        parsed, repository = visitor.repository_pk(name, DELETE)
         if ":" not in reference:
             raise NotFound("A manifest is deleted by its digest; a tag alone at /-/tags/.")
         row = _found(repository, reference)
         etags.require_match(request, etags.etag_of(_represented(row)))
-        store.delete(parsed, parse_digest(row.digest))
+        store.delete(parsed, parse_digest(row.digest), account=visitor.identity.name)
         return Response(status=204)
 
 
@@ -79,7 +80,7 @@ def _found(repository: int, reference: str) -> Manifest:
 
 
 def _facts(row: Manifest) -> dict[str, Any]:
-    fields = ("digest", "media_type", "artifact_type", "subject", "created_at")
+    fields = ("digest", "media_type", "artifact_type", "subject", "pushed_by", "created_at")
     return {name: getattr(row, name) for name in fields} | {"manifest_bytes": row.size}
 
 

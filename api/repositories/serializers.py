@@ -56,6 +56,20 @@ class TagSerializer(serializers.Serializer[Any]):
         allow_null=True, help_text="The bytes of all its blobs, for every platform; null: too many to add up."
     )
     updated_at = serializers.DateTimeField(help_text="When it was pushed or moved.")
+    pushed_by = serializers.CharField(allow_null=True, help_text="The account; empty: anonymous, null: unknown.")
+
+
+class TagMoveSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    to = serializers.CharField(allow_null=True, help_text="A digest; null: the tag was deleted.")
+    account = serializers.CharField(help_text="Empty: anonymous.")
+    moved_at = serializers.DateTimeField()
+    can_roll_back = serializers.BooleanField(help_text="Whether the manifest of `from` is still there.")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Add `from`, which is no name in Python."""
+        before = serializers.CharField(allow_null=True, help_text="A digest; null: the tag was new.")
+        return {"from": before, **super().get_fields()}
 
 
 class TargetSerializer(serializers.Serializer[Any]):
@@ -73,6 +87,7 @@ class ListedManifestSerializer(serializers.Serializer[Any]):
     artifact_type = serializers.CharField(help_text="Empty if the manifest names none.")
     subject = serializers.CharField(allow_null=True, help_text="The digest that it refers to.")
     manifest_bytes = serializers.IntegerField(help_text="Of the manifest itself.")
+    pushed_by = serializers.CharField(allow_null=True, help_text="The account; empty: anonymous, null: unknown.")
     created_at = serializers.DateTimeField()
 
 

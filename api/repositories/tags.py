@@ -8,16 +8,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from acl.actions import DELETE, PUSH
-from acl.names import RepositoryName
 from api import etags
 from api.paging import page, page_of, parameters
 from api.problems import PreconditionFailedError
 from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
 from api.visitor import VisitorView, visitor_of
 from core.api.errors import RegistryError
-from distribution import queries, tags
-from distribution.manifests import store
-from distribution.models import Tag
+from distribution import tags
+from distribution.models import Manifest, Tag
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import Tag as TagName
 from distribution.protocol.references import parse_tag
@@ -59,9 +57,9 @@ class TagView(VisitorView):
         target = TargetSerializer(data=request.data)
         target.is_valid(raise_exception=True)
         parsed, repository = visitor.repository_pk(name, PUSH)
-        wanted = _parsed(tag)
-        found = queries.manifest(parsed, _digest(target.validated_data["digest"]), with_payload=True)
-        if found is None:
+        wanted = parsed_tag(tag)
+        digest = _digest(target.validated_data["digest"])
+        if not Manifest.objects.filter(repository=repository, digest=str(digest)).exists():
             raise ValidationError({"digest": ["The repository has no such manifest."]})
         is_new = not Tag.objects.filter(repository=repository, name=wanted).exists()
 
@@ -72,7 +70,7 @@ class TagView(VisitorView):
                 return False
             return True
 
-        store.put(parsed, found.payload, found.media_type, _digest(found.digest), [wanted], expected=is_expected)
+        tags.point(parsed, wanted, digest, account=visitor.identity.name, expected=is_expected)
         response = _answer(request, repository, wanted)
         response.status_code = 201 if is_new else 200
         return response
@@ -80,10 +78,11 @@ class TagView(VisitorView):
     @extend_schema(operation_id="delete_tag", responses={204: None, 412: None})
     def delete(self, request: Request, name: str, tag: str) -> Response:
         """Delete a tag; its manifest stays. It needs the right to delete."""
-        parsed, repository = visitor_of(request).repository_pk(name, DELETE)
+        visitor = visitor_of(request)
+        parsed, repository = visitor.repository_pk(name, DELETE)
         row = _found(repository, tag)
         etags.require_match(request, f'"{row.manifest.digest}"')
-        tags.delete(RepositoryName(parsed), row.name)
+        tags.delete(parsed, row.name, account=visitor.identity.name)
         return Response(status=204)
 
 
@@ -92,7 +91,7 @@ def _with_manifest(rows: Any) -> Any:
 
 
 def _found(repository: int, tag: str) -> Tag:
-    row: Tag | None = _with_manifest(Tag.objects.filter(repository=repository, name=_parsed(tag))).first()
+    row: Tag | None = _with_manifest(Tag.objects.filter(repository=repository, name=parsed_tag(tag))).first()
     if row is None:
         raise NotFound
     return row
@@ -105,11 +104,12 @@ def _answer(request: Request, repository: int, tag: str) -> Response:
 
 
 def _represented(tag: Tag, size: int | None) -> dict[str, Any]:
-    facts = {"name": tag.name, "digest": tag.manifest.digest, "media_type": tag.manifest.media_type, "size": size}
-    return dict(TagSerializer(facts | {"updated_at": tag.updated_at}).data)
+    manifest = {"digest": tag.manifest.digest, "media_type": tag.manifest.media_type, "size": size}
+    last = {"updated_at": tag.updated_at, "pushed_by": tag.pushed_by}
+    return dict(TagSerializer({"name": tag.name} | manifest | last).data)
 
 
-def _parsed(text: str) -> TagName:
+def parsed_tag(text: str) -> TagName:
     """Return a tag of the path. Raises NotFound: nothing has a name outside the grammar."""
     try:
         return parse_tag(text)

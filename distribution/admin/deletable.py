@@ -32,8 +32,8 @@ class DeletableAdmin(ReadOnlyAdmin):
     Subclasses define `delete_row` and `describe`.
     """
 
-    def delete_row(self, row: Any) -> None:
-        """Delete the row, in a transaction of its own. Raises RegistryError."""
+    def delete_row(self, row: Any, account: str) -> None:
+        """Delete the row for `account`, in a transaction of its own. Raises RegistryError."""
         raise NotImplementedError
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -79,7 +79,7 @@ class DeletableAdmin(ReadOnlyAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         entry = self.entry_of(request, obj)
-        self.delete_row(obj)
+        self.delete_row(obj, request.user.get_username())
         self.record(request, [entry])
 
     def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
@@ -90,7 +90,7 @@ class DeletableAdmin(ReadOnlyAdmin):
             for row in rows:
                 entry = self.entry_of(request, row)
                 try:
-                    self.delete_row(row)
+                    self.delete_row(row, request.user.get_username())
                 except RegistryError as error:
                     refused.append(f"{entry.change_message} is still there: {reason_of(error)}")
                 else:

@@ -128,8 +128,8 @@ class ManifestAdmin(DeletableAdmin):
         """Show the manifest, indented; its digest is that of the original bytes."""
         return cells.json_text(json.loads(bytes(manifest.payload)))
 
-    def delete_row(self, row: Manifest) -> None:
-        store.delete(RepositoryName(row.repository.name), parse_digest(row.digest))
+    def delete_row(self, row: Manifest, account: str) -> None:
+        store.delete(RepositoryName(row.repository.name), parse_digest(row.digest), account=account)
 
     def describe(self, row: Any) -> str:
         name = f"{row.repository.name}@{row.digest}"

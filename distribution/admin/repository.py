@@ -53,7 +53,7 @@ class RepositoryAdmin(DeletableAdmin):
         assert isinstance(obj, Repository)  # noqa: S101 - tells the type
         Repository.objects.filter(pk=obj.pk).update(keeps_untagged=obj.keeps_untagged)
 
-    def delete_row(self, row: Repository) -> None:
+    def delete_row(self, row: Repository, account: str) -> None:
         """Hide the repository from clients."""
         deletion.begin(RepositoryName(row.name))
 

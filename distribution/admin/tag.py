@@ -49,14 +49,14 @@ class TagAdmin(DeletableAdmin):
     def size(self, tag: Any) -> str:
         return filesizeformat(tag.manifest.size + tag.blob_bytes)
 
-    def delete_row(self, row: Tag) -> None:
-        tags.delete(RepositoryName(row.repository.name), row.name)
+    def delete_row(self, row: Tag, account: str) -> None:
+        tags.delete(RepositoryName(row.repository.name), row.name, account=account)
 
     def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
         """Delete all of `rows` in one transaction: there may be thousands, and nothing protects a tag."""
         entries = [self.entry_of(request, row) for row in rows]
         try:
-            tags.delete_rows([row.pk for row in rows])
+            tags.delete_rows([row.pk for row in rows], account=request.user.get_username())
         except RegistryError as error:
             return [f"{entry.change_message} is still there: {reason_of(error)}" for entry in entries]
         self.record(request, entries)

@@ -5,7 +5,7 @@ write, in the order Repository → Tag → Manifest → Link, each kind by prima
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
 from distribution import queries, repositories
-from distribution.manifests import references, removal
+from distribution.manifests import history, references, removal
 from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, parse_manifest
@@ -40,8 +40,8 @@ WHERE link.repository_id = %s AND blob.digest = ANY(%s) AND NOT blob.is_corrupt 
 """)
 _INSERT = Statement("""
 INSERT INTO distribution_manifest (repository_id, digest, media_type, payload, size, subject, artifact_type,
-    annotations, is_unreferenced, last_used_at, created_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, statement_timestamp(), statement_timestamp()) RETURNING id
+    annotations, is_unreferenced, pushed_by, last_used_at, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, statement_timestamp(), statement_timestamp()) RETURNING id
 """)
 _TOUCH = Statement(
     "UPDATE distribution_manifest SET last_used_at = statement_timestamp(), is_unreferenced = %s WHERE id = %s"
@@ -61,11 +61,11 @@ _MARK_MANIFESTS_REFERENCED = Statement(
     "UPDATE distribution_manifest SET is_unreferenced = FALSE WHERE is_unreferenced AND id = ANY(%s)"
 )
 _MOVE_TAGS = Statement("""
-UPDATE distribution_tag SET manifest_id = %s, updated_at = statement_timestamp() WHERE id = ANY(%s)
+UPDATE distribution_tag SET manifest_id = %s, pushed_by = %s, updated_at = statement_timestamp() WHERE id = ANY(%s)
 """)
 _INSERT_TAG = Statement("""
-INSERT INTO distribution_tag (repository_id, name, manifest_id, updated_at)
-VALUES (%s, %s, %s, statement_timestamp())
+INSERT INTO distribution_tag (repository_id, name, manifest_id, pushed_by, updated_at)
+VALUES (%s, %s, %s, %s, statement_timestamp())
 """)
 _LIST = Statement("UPDATE distribution_repository SET is_listed = TRUE WHERE id = %s")
 
@@ -90,19 +90,16 @@ class _Manifest(NamedTuple):
     subject: str | None
 
 
-def _any_state(_digest: str | None) -> bool:
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class Put:
     """A manifest that is being put, checked as far as its bytes alone tell.
 
     `children` and `blobs` are the digests that must be in the repository; of `optional_blobs`, which may be elsewhere,
-    those that are there are referenced all the same.
+    those that are there are referenced all the same. An empty `account` is anonymous.
     """
 
     name: RepositoryName
+    account: str
     digest: str
     payload: bytes
     parsed: ParsedManifest
@@ -111,8 +108,6 @@ class Put:
     children: frozenset[str]
     blobs: frozenset[str]
     optional_blobs: frozenset[str]
-    expected: Callable[[str | None], bool] = _any_state
-    """Tells whether a tag may be moved from the digest that it names now, None: a new tag."""
 
 
 def find(name: RepositoryName, reference: Digest | TagName, *, with_payload: bool) -> FoundManifest:
@@ -130,12 +125,12 @@ def put(
     digest: Digest | None = None,
     tags: Sequence[TagName] = (),
     *,
-    expected: Callable[[str | None], bool] = _any_state,
+    account: str,
 ) -> Put:
     """Store the manifest and move `tags` to it; `digest` is the client's, None means the sha256 of the payload.
 
     Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs);
-    DENIED when the disk of the database, which has the payloads, is full, and 412 when a tag's state is not `expected`.
+    DENIED when the disk of the database, which has the payloads, is full.
     """
     disk_reserve.check_rows()
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
@@ -144,6 +139,7 @@ def put(
     parsed = parse_manifest(payload, content_type)
     incoming = Put(
         name,
+        account,
         str(actual),
         payload,
         parsed,
@@ -152,7 +148,6 @@ def put(
         children=_digests(parsed.children),
         blobs=_digests(parsed.blobs),
         optional_blobs=_digests(parsed.optional_blobs),
-        expected=expected,
     )
     try:
         transactions.run(_put, incoming)
@@ -181,24 +176,20 @@ def _put(incoming: Put) -> None:
     rows = _LOCK_AFFECTED.rows(repository.pk, named, incoming.digest, [tag.manifest_pk for tag in tags])
     affected = {row[1]: _Manifest(*row) for row in rows}
     links = {digest: pk for pk, digest in _LOCK_LINKS.rows(repository.pk, [*incoming.blobs, *incoming.optional_blobs])}
-    _check(incoming, affected, links, tags)
+    _check(incoming, affected, links)
     own = _write(incoming, repository, affected, list(links.values()))
     if links:
         _MARK_LINKS_REFERENCED.run(list(links.values()))
     referrers = {digest for digest, row in affected.items() if row.subject == incoming.digest}
     if referenced := (incoming.children | referrers) - {incoming.digest}:
         _MARK_MANIFESTS_REFERENCED.run([affected[digest].pk for digest in referenced])
-    _move_tags(incoming, repository, own, tags)
+    _move_tags(incoming, repository, own, tags, {row.pk: row.digest for row in affected.values()})
     if not repository.is_listed:
         _LIST.run(repository.pk)
     failpoint("manifest.before_put_commit")
 
 
-def _check(incoming: Put, affected: Mapping[str, _Manifest], links: Mapping[str, int], tags: Sequence[_Tag]) -> None:
-    digest_of = {row.pk: row.digest for row in affected.values()}
-    now = {tag.name: digest_of.get(tag.manifest_pk) for tag in tags}
-    if not all(incoming.expected(now.get(name)) for name in incoming.tags):
-        raise RegistryError(ErrorCode.DENIED, status=412, message="the tag has been moved meanwhile")
+def _check(incoming: Put, affected: Mapping[str, _Manifest], links: Mapping[str, int]) -> None:
     own = affected.get(incoming.digest)
     # Without a mediaType in the bytes, only the header decides what they are.
     if own is not None and own.media_type != incoming.parsed.media_type:
@@ -233,6 +224,7 @@ def _write(incoming: Put, repository: RepositoryRow, affected: Mapping[str, _Man
             parsed.artifact_type or "",
             json.dumps(parsed.annotations),
             not is_referenced,
+            incoming.account,
         )
     )
     _REFERENCE_BLOBS.run(pk, links)
@@ -241,26 +233,32 @@ def _write(incoming: Put, repository: RepositoryRow, affected: Mapping[str, _Man
     return pk
 
 
-def _move_tags(incoming: Put, repository: RepositoryRow, own: int, tags: list[_Tag]) -> None:
+def _move_tags(
+    incoming: Put, repository: RepositoryRow, own: int, tags: list[_Tag], digests: Mapping[int, str]
+) -> None:
+    """Move `tags`, which are locked, create the others, and record both; `digests` are by primary key."""
     if tags:
-        _MOVE_TAGS.run(own, [tag.pk for tag in tags])
-    if moved := {tag.manifest_pk for tag in tags if tag.manifest_pk != own}:
-        references.release_manifests(moved)
+        _MOVE_TAGS.run(own, incoming.account, [tag.pk for tag in tags])
+    moved = [tag for tag in tags if tag.manifest_pk != own]
+    references.release_manifests({tag.manifest_pk for tag in moved})
     # Sorted, to prevent a deadlock of two puts of the same new tags.
-    for name in sorted({*incoming.tags} - {tag.name for tag in tags}):
-        _INSERT_TAG.run(repository.pk, name, own)
+    created = sorted({*incoming.tags} - {tag.name for tag in tags})
+    for name in created:
+        _INSERT_TAG.run(repository.pk, name, own, incoming.account)
+    before = [(tag.name, digests[tag.manifest_pk]) for tag in moved] + [(name, "") for name in created]
+    history.record_moves(incoming.name, before, incoming.digest, incoming.account)
 
 
-def delete(name: RepositoryName, digest: Digest) -> None:
+def delete(name: RepositoryName, digest: Digest, *, account: str) -> None:
     """Remove the manifest and all its tags at once.
 
     Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it.
     """
-    transactions.run_removal(_delete, name, digest)
+    transactions.run_removal(_delete, name, digest, account)
     failpoint("manifest.after_delete_commit")
 
 
-def _delete(name: RepositoryName, digest: Digest) -> None:
+def _delete(name: RepositoryName, digest: Digest, account: str) -> None:
     row = (
         Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
     )
@@ -276,6 +274,7 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
         raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))
+    history.record_deletions(list(locked), account)
     remove(Tag.objects.filter(pk__in=locked))
     removal.remove(removal_set, ended_at=None)
     failpoint("manifest.before_delete_commit")

@@ -33,7 +33,9 @@ class ManifestView(PullView):
         if payload is None:
             message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
             raise RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
-        stored = store.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named)
+        stored = store.put(
+            self.name, payload, request.META.get("CONTENT_TYPE"), digest, named, account=self.bearer.identity.name
+        )
         counter.pushed(self.name)
         for tag in stored.tags:
             self.log_change(request, "tag pushed", tag=tag, digest=stored.digest)
@@ -52,9 +54,9 @@ class ManifestView(PullView):
         """Remove a tag, or a manifest with all its tags."""
         parsed = pull.manifest_reference(self.name, reference)
         if isinstance(parsed, Digest):
-            store.delete(self.name, parsed)
+            store.delete(self.name, parsed, account=self.bearer.identity.name)
             self.log_change(request, "manifest deleted", digest=str(parsed))
         else:
-            tags.delete(self.name, parsed)
+            tags.delete(self.name, parsed, account=self.bearer.identity.name)
             self.log_change(request, "tag deleted", tag=parsed)
         return empty(202, {"Content-Length": "0"})

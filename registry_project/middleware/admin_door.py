@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.http import Http404, HttpRequest, HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -37,12 +38,13 @@ class AdminDoorMiddleware:
         self._own_listener = admin_listener(self._admin)
         self._networks: tuple[Network, ...] = self._admin.allowed_networks
         self._is_allowed = listed_in(self._networks)
+        has_pages = settings.REGISTRY.pages.is_enabled
         # Each of the two addresses may be https without the other.
         self._is_https = (settings.PAGES_ARE_HTTPS, settings.SESSION_COOKIE_SECURE)
         self._urls: dict[tuple[bool, bool], Any] = {
-            (True, True): None,
+            (True, True): None if has_pages else (*urls.ADMIN_ALONE, *urls.API),
             (True, False): urls.ADMIN_ALONE,
-            (False, True): urls.OPEN,
+            (False, True): urls.OPEN if has_pages else urls.API,
             (False, False): (),
         }
 
@@ -57,7 +59,7 @@ class AdminDoorMiddleware:
             # The admin's own address, since `registry_first` answers at every other one.
             raise Http404
         response: Any = self._get_response(request)
-        for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME):
+        for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, CookieStorage.cookie_name):
             if name in response.cookies:
                 response.cookies[name]["secure"] = self._is_https[is_own]
         answer: HttpResponseBase = response

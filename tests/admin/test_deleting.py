@@ -6,10 +6,11 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 
+from accounts.models import Account
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
 from distribution.manifests import store
-from distribution.models import Link, Manifest, Tag
+from distribution.models import Link, Manifest, Tag, TagMove
 from distribution.protocol.digest import Digest
 from tests.admin.browser import Browser, messages_of, staff
 from tests.admin.test_looking import list_of
@@ -75,6 +76,21 @@ def test_selected_tags_are_deleted(admin: Browser, push: Callable[..., Image]) -
     assert Tag.objects.get().name == "v3"
 
 
+@pytest.mark.parametrize("what", ["tag", "tags", "manifest"])
+def test_a_deletion_is_in_the_history_of_its_tag(
+    admin: Browser, root: Account, push: Callable[..., Image], what: str
+) -> None:
+    image = push("alice/app", "v1")
+
+    if what == "tags":
+        admin.delete_selected(TAGS, Tag.objects.get().pk)
+    else:
+        admin.submit(deletion_of(Tag.objects.get() if what == "tag" else Manifest.objects.get()))
+
+    move = TagMove.objects.latest("pk")
+    assert (move.tag, move.old_digest, move.new_digest, move.account) == ("v1", image.digest, "", root.name)
+
+
 def test_an_index_selected_with_its_manifests_goes_before_them(admin: Browser, family: Image) -> None:
     oldest_first = Manifest.objects.order_by("pk").values_list("pk", flat=True)
 
@@ -116,7 +132,7 @@ def test_a_database_that_is_busy_is_said_and_nothing_is_lost(
     push("alice/app", "v1")
     row = Manifest.objects.get()
 
-    def busy(*_arguments: object) -> None:
+    def busy(*_arguments: object, **_options: object) -> None:
         raise RegistryError(ErrorCode.UNAVAILABLE, "the database is busy")
 
     monkeypatch.setattr(store, "delete", busy)
@@ -139,9 +155,9 @@ def test_the_verb_is_in_no_transaction_but_its_own(
     was_in_one: list[bool] = []
     delete = store.delete
 
-    def watched(name: RepositoryName, digest: Digest) -> None:
+    def watched(name: RepositoryName, digest: Digest, *, account: str) -> None:
         was_in_one.append(connection.in_atomic_block)
-        delete(name, digest)
+        delete(name, digest, account=account)
 
     monkeypatch.setattr(store, "delete", watched)
     if path == "one":

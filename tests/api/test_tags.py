@@ -122,3 +122,24 @@ def test_the_tags_of_a_repository_called_tags(alice: Caller, push: Callable[...,
 
     assert [tag["name"] for tag in items(alice, "repositories/alice/tags/-/tags")] == ["v1"]
     assert answered(alice, "repositories/alice/tags/v1")["name"] == "alice/tags/v1"
+
+
+def test_its_history_tells_who_moved_it_and_rolls_it_back(alice: Caller, bob: Caller, one: Image, two: Image) -> None:
+    ask(alice, "PUT", f"{TAGS}/v1", {"digest": two.digest})
+    ask(alice, "DELETE", f"{TAGS}/v1")
+
+    moves = items(bob, f"{TAGS}/v1/history?limit=1")
+
+    assert [(move["from"], move["to"]) for move in moves] == [
+        (two.digest, None),
+        (one.digest, two.digest),
+        (None, one.digest),
+    ]
+    assert {move["account"] for move in moves} == {"alice"}
+    assert [move["can_roll_back"] for move in moves] == [True, True, False]
+    assert ask(alice, "PUT", f"{TAGS}/v1", {"digest": moves[1]["from"]}).status_code == 201
+    assert answered(alice, f"{TAGS}/v1")["pushed_by"] == "alice"
+
+
+def test_the_history_needs_the_right_to_pull(charlie: Caller, one: Image) -> None:
+    assert ask(charlie, "GET", f"{TAGS}/v1/history").status_code == 404

@@ -82,3 +82,40 @@ def test_an_ordinary_user_browses_changes_the_password_and_revokes_a_login(brows
         assert "was changed" in page.get_by_role("status").inner_text()
 
     assert demo.request("GET", f"/v2/token?{query}", authorization=old).status == 401
+
+
+def test_a_tag_is_rolled_back_and_pulled_and_a_deletion_says_what_it_frees(browser: Browser, demo: DemoServer) -> None:
+    pusher = Pusher(demo, "alice", "alice/rolled")
+    config = pusher.blob(b'{"of": "rolled"}', spec.OCI_CONFIG)
+    first, _ = (
+        pusher.manifest(
+            {
+                "schemaVersion": 2,
+                "mediaType": spec.OCI_MANIFEST,
+                "config": config,
+                "layers": [pusher.blob(layer * 2048, spec.OCI_LAYER)],
+            },
+            "latest",
+        )
+        for layer in (b"1", b"2")
+    )
+    pulled = "/v2/alice/rolled/manifests/latest"
+    bearer = f"Bearer {demo.token('alice', 'repository:alice/rolled:pull')}"
+
+    with tab(browser, demo) as opened:
+        page = opened.page
+        opened.sign_in("alice")
+        page.goto("/repositories/alice/rolled")
+        page.get_by_role("link", name="History of latest").click()
+        page.get_by_role("button", name="Roll back").click()
+        assert first["digest"] in page.get_by_role("status").inner_text()
+        answer = demo.request("GET", pulled, authorization=bearer)
+        assert answer.headers["docker-content-digest"] == first["digest"]
+
+        page.goto(f"/repositories/alice/rolled/-/{first['digest']}/delete")
+        assert "Frees 2.0 KiB" in page.locator(".lines").inner_text()
+        assert "16 B stay: 1 other manifest shares them." in page.locator(".lines").inner_text()
+        page.get_by_role("button", name="Delete").click()
+        assert "was deleted" in page.get_by_role("status").inner_text()
+        assert demo.request("GET", pulled, authorization=bearer).status == 404
+        assert opened.complaints == []

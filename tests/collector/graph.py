@@ -51,7 +51,7 @@ class Graph:
             payloads.append(self._put(name, contents[:5], payloads, number))
         for number in range(12):
             if self.chance.random() < self.untagged:
-                tags.delete(name, f"v{number}")
+                tags.delete(name, f"v{number}", account="")
         sessions.start(name, Identity("alice"))
 
     def _link(self, name: RepositoryName, content: bytes) -> None:
@@ -71,5 +71,7 @@ class Graph:
             payload = index(*self.chance.sample(payloads, self.chance.randint(1, min(3, len(payloads)))), **more)
         else:
             payload = manifest(*self.chance.sample(contents, 2), **more)
-        store.put(name, payload, json.loads(payload)["mediaType"], Digest.of(payload), [parse_tag(f"v{number}")])
+        store.put(
+            name, payload, json.loads(payload)["mediaType"], Digest.of(payload), [parse_tag(f"v{number}")], account=""
+        )
         return payload

@@ -1,7 +1,7 @@
 """Filters of the pages: sizes, times, digests."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,9 +35,11 @@ def short_digest(reference: str) -> str:
 @register.filter
 def moment(at: datetime) -> SafeString:
     """Return how long ago a time was, with the time in UTC as its title."""
-    utc, ago = at.astimezone(UTC), timesince(at, timezone.now(), depth=1)
+    now = timezone.now()
+    ago = f"{timesince(at, now, depth=1)} ago" if now - at >= timedelta(minutes=1) else "just now"
+    utc = at.astimezone(UTC)
     title = f"{utc:%Y-%m-%d %H:%M} UTC"
-    return format_html('<time datetime="{}" title="{}">{} ago</time>', utc.isoformat(), title, ago)
+    return format_html('<time datetime="{}" title="{}">{}</time>', utc.isoformat(), title, ago)
 
 
 @register.filter

@@ -1,36 +1,85 @@
 """The list of repositories, and the tags of one."""
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from acl.actions import DELETE, PUSH
 from acl.rules import listed
-from distribution import queries
-from web import contents
+from core.api.host import host_of
+from web import contents, listing
+from web.description import description_of, rendered
+from web.usage import usage_of
 from web.views.page import page, searched
+from web.views.rights import repository_of
 from web.visitor import visitor_of
+
+_TITLE = "Repositories"
+_SORTS = (("name", "name"), ("size", "size"), ("pushed", "last push"), ("pulled", "last pull"))
 
 
 @require_safe
 def all_repositories(request: HttpRequest) -> HttpResponse:
-    """Show the repositories that the visitor may pull."""
+    """Show the repositories that the visitor may pull: a list, a tree, or what a search has found."""
     visitor = visitor_of(request)
     after, wanted = searched(request, "after"), searched(request, "q")
-    rows, has_more = contents.repository_page(visitor.rules, after, wanted)
+    sort = request.GET.get("sort", "")
+    common = {"after": after, "wanted": wanted, "sort": sort if sort in listing.SORTS else "name"}
+    found = listing.search(visitor.rules, wanted, host_of(request)) if wanted else None
+    if found is not None:
+        return page(request, "found.html", _TITLE, visitor, found=found, **common)
+    if "prefix" in request.GET and not wanted:
+        prefix = searched(request, "prefix")
+        prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        tree = listing.tree(visitor.rules, prefix, after)
+        parts = prefix.split("/")[:-1]
+        above = [(part, "/".join(parts[: place + 1]) + "/") for place, part in enumerate(parts)]
+        return page(request, "tree.html", prefix or _TITLE, visitor, tree=tree, prefix=prefix, above=above, **common)
+    if common["sort"] == "name":
+        shown = listing.by_name(visitor.rules, after, wanted)
+    else:
+        shown = listing.by_column(visitor.rules, common["sort"], after, wanted)
     return page(
-        request, "repositories.html", "Repositories", visitor, rows=rows, has_more=has_more, after=after, wanted=wanted
+        request,
+        "repositories.html",
+        _TITLE,
+        visitor,
+        rows=shown.rows,
+        following=shown.following,
+        sorts=_SORTS,
+        **common,
     )
 
 
 @require_safe
 def one_repository(request: HttpRequest, name: str) -> HttpResponse:
-    """Show the tags of a repository."""
+    """Show the description and the tags of a repository."""
     visitor = visitor_of(request)
     parsed = visitor.pullable(name)
-    pk = queries.repository(parsed)
-    if pk is None:
-        raise Http404
+    repository = repository_of(parsed)
     after, wanted = searched(request, "after"), searched(request, "q")
-    rows, has_more = contents.tag_page(pk, after, wanted)
-    actions = listed(visitor.rules.actions_on(parsed))
-    shown = {"name": parsed, "rows": rows, "has_more": has_more, "after": after, "wanted": wanted, "actions": actions}
+    may_sort = contents.may_sort(repository.pk)
+    sort = "newest" if request.GET.get("sort") == "newest" and may_sort else "name"
+    rows, following = contents.tag_page(repository.pk, after, wanted, sort)
+    shown_tag = contents.tag_named(repository.pk, "latest") or next(iter(rows), None)
+    description, is_own = description_of(repository, shown_tag.manifest if shown_tag else None)
+    actions = visitor.rules.actions_on(parsed)
+    shown = {
+        "name": parsed,
+        "repository": repository,
+        "rows": rows,
+        "following": following,
+        "after": after,
+        "wanted": wanted,
+        "sort": sort,
+        "may_sort": may_sort,
+        "actions": listed(actions),
+        "may_push": PUSH in actions,
+        "may_delete": DELETE in actions,
+        "description": rendered(description) if description else "",
+        "is_own_description": is_own,
+        "tags": contents.tag_counts([repository.pk]).get(repository.pk, 0),
+        "usage": usage_of(parsed),
+        "shown_tag": shown_tag,
+        "pull_target": f"{host_of(request)}/{parsed}:{shown_tag.name}" if shown_tag else "",
+    }
     return page(request, "repository.html", parsed, visitor, **shown)

@@ -1,0 +1,209 @@
+"""The front page: repositories by name, size or time, as a tree, or those that have a tag or digest.
+
+Rules are patterns, so the database reads the name ranges that they may match, and each name is tried here. What is read
+for a page is bounded; a page that ends at a bound may be short.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import reduce
+from itertools import islice
+from operator import or_
+from typing import Any, NamedTuple
+
+from django.db.models import BigIntegerField, DateTimeField, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import IsNull
+
+from acl.actions import PULL
+from acl.name_range import BEHIND
+from acl.rules import IdentityRules
+from core.api.errors import RegistryError
+from distribution import repositories
+from distribution.models import Link, Manifest, Repository, Tag
+from distribution.protocol.digest import Digest
+from distribution.protocol.references import parse_reference
+from web import contents
+from web.contents import RepositoryRow
+
+# Rows that are read for a page which shows few of them.
+MAX_READ = 20_000
+# Repositories of a folder are counted up to here.
+MOST_COUNTED = 1000
+# More ranges become one, from the first to the last.
+MAX_RANGES = 50
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMNS: dict[str, Coalesce] = {
+    "size": Coalesce(F("size"), Value(-1), output_field=BigIntegerField()),
+    "pushed": Coalesce(F("pushed_at"), Value(_NEVER), output_field=DateTimeField()),
+    "pulled": Coalesce(F("pulled_at"), Value(_NEVER), output_field=DateTimeField()),
+}
+SORTS = ("name", *_COLUMNS)
+
+
+class Listed(NamedTuple):
+    """A page of repositories, and what the next one begins after; "" at the end."""
+
+    rows: Sequence[RepositoryRow]
+    following: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The repositories whose names begin with `prefix`; `count` of more than MOST_COUNTED is one more."""
+
+    name: str
+    prefix: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Folders and repositories below a prefix."""
+
+    folders: Sequence[Folder]
+    rows: Sequence[RepositoryRow]
+    following: str
+
+
+class Found(NamedTuple):
+    """What a search by tag or digest has found; `reference` is empty for a blob, which has no page."""
+
+    name: str
+    reference: str
+
+
+def by_name(rules: IdentityRules, after: str, containing: str) -> Listed:
+    """Return a page of repositories in byte order."""
+    rows, has_more = contents.repository_page(rules, after, containing)
+    return Listed(rows, rows[-1].name if rows and has_more else "")
+
+
+def by_column(rules: IdentityRules, sort: str, after: str, containing: str) -> Listed:
+    """Return a page of repositories, the largest value of a column first, and those without one at the end."""
+    rows = _pullable(rules, Manifest.objects.all()).annotate(key=_COLUMNS[sort]).order_by("-key", "name")
+    if containing:
+        rows = rows.filter(name__contains=containing)
+    found = list(islice(_allowed(rows, rules, _cursor(sort, after)), contents.PAGE + 1))
+    page = found[: contents.PAGE]
+    following = _text(*page[-1]) if len(found) > len(page) else ""
+    return Listed(contents.rows_of([name for name, _ in page], rules), following)
+
+
+def _allowed(
+    rows: QuerySet[Any], rules: IdentityRules, last: tuple[str, Any] | None
+) -> Iterator[tuple[str, int | datetime]]:
+    """Yield name and key of the rows that may be pulled, read in growing batches, up to MAX_READ."""
+    size, read = 2 * contents.PAGE, 0
+    while read < MAX_READ:
+        following = rows.filter(Q(key__lt=last[1]) | Q(key=last[1], name__gt=last[0])) if last else rows
+        batch = list(following.values_list("name", "key")[:size])
+        yield from (row for row in batch if PULL in rules.actions_on(row[0]))
+        if len(batch) < size:
+            return
+        last, read, size = batch[-1], read + len(batch), size * 4
+
+
+def _cursor(sort: str, after: str) -> tuple[str, Any] | None:
+    """Return name and key of the row that a page begins after; None for the first page."""
+    key, separator, name = after.partition(" ")
+    with suppress(ValueError, OverflowError):
+        if separator and sort == "size" and abs(int(key)) < 2**63:
+            return name, int(key)
+        if separator and sort != "size":
+            return name, datetime.fromisoformat(key).replace(tzinfo=UTC)
+    return None
+
+
+def _text(name: str, key: int | datetime) -> str:
+    return f"{key.replace(tzinfo=None).isoformat() if isinstance(key, datetime) else key} {name}"
+
+
+def _pullable(rules: IdentityRules, manifests: QuerySet[Manifest]) -> QuerySet[Repository]:
+    """Return the repositories with one of `manifests` in the ranges of names that may be pulled, and others."""
+    ranges = rules.ranges(PULL)
+    if not ranges:
+        return Repository.objects.none()
+    if len(ranges) > MAX_RANGES:
+        ranges = (type(ranges[0])(ranges[0].low, ranges[-1].high),)
+    within = [Q(name__gte=one.low) & (Q() if one.high is None else Q(name__lt=one.high)) for one in ranges]
+    # By a subquery for each repository: a join might read all manifests.
+    manifest = Subquery(manifests.filter(repository=OuterRef("pk")).values("pk")[:1])
+    return Repository.objects.filter(reduce(or_, within), IsNull(manifest, False), is_listed=True)
+
+
+def tree(rules: IdentityRules, prefix: str, after: str) -> Tree:
+    """Return the folders and repositories directly below `prefix`, PAGE of both after the name `after`."""
+    folders: dict[str, int] = {}
+    names: list[str] = []
+    last = max(prefix, after)
+    is_full = False
+    while not is_full:
+        for name in repositories.names_below(prefix, last, rules):
+            component, separator, _ = name[len(prefix) :].partition("/")
+            inside = f"{prefix}{component}/"
+            is_full = len(folders) + len(names) >= contents.PAGE and not (separator and inside in folders)
+            if is_full:
+                break
+            if not separator:
+                names.append(name)
+                last = name
+                continue
+            folders[inside] = folders.get(inside, 0) + 1
+            # The next page, and a folder with more than are counted, go on behind it.
+            last = f"{inside}{BEHIND}"
+            if folders[inside] > MOST_COUNTED:
+                break
+        else:
+            return Tree(_folders(folders, prefix), contents.rows_of(names, rules), "")
+    return Tree(_folders(folders, prefix), contents.rows_of(names, rules), last)
+
+
+def _folders(counts: Mapping[str, int], prefix: str) -> list[Folder]:
+    return [Folder(inside.removeprefix(prefix), inside, count) for inside, count in counts.items()]
+
+
+def search(rules: IdentityRules, text: str, host: str) -> list[Found] | None:
+    """Return what has the digest or tag that `text` names, up to PAGE; None: it is part of a name.
+
+    `team/app:v1`, `app@sha256:…`, `:v1` in no repository, `sha256:…`, and the same after the own host.
+    """
+    name, reference = _split(text.removeprefix(f"{host}/"))
+    if not reference:
+        return None
+    try:
+        wanted = parse_reference(reference)
+    except RegistryError:
+        return None
+    if isinstance(wanted, Digest):
+        return _with_digest(rules, name, str(wanted))
+    page = repositories.catalog(contents.PAGE, "", rules, name)
+    tags = Tag.objects.filter(repository__name__in=page.names, name=wanted)
+    return [Found(name, wanted) for name in sorted(tags.values_list("repository__name", flat=True))]
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return name and reference of a search; the reference is empty in one for a part of a name."""
+    name, separator, digest = text.rpartition("@")
+    if separator or text.partition(":")[0] in ("sha256", "sha512"):
+        return name, digest
+    name, separator, tag = text.rpartition(":")
+    return (name, tag) if separator and name else (text, "")
+
+
+def _with_digest(rules: IdentityRules, name: str, digest: str) -> list[Found]:
+    """Return the repositories with a manifest or blob of this digest."""
+    # One look into the index for each repository: none begins with the digest.
+    rows = _pullable(rules, Manifest.objects.filter(digest=digest)).order_by("name")
+    rows = rows.filter(name__contains=name) if name else rows
+    allowed = (found for found in rows.values_list("name", flat=True)[:MAX_READ] if PULL in rules.actions_on(found))
+    found = [Found(one, digest) for one in islice(allowed, contents.PAGE)]
+    if found:
+        return found
+    listed = {"repository__is_listed": True, "repository__name__contains": name}
+    links = Link.objects.filter(blob__digest=digest, **listed).order_by("repository_id")
+    names = links.values_list("repository__name", flat=True)[:MAX_READ]
+    return sorted(Found(one, "") for one in islice((n for n in names if PULL in rules.actions_on(n)), contents.PAGE))

@@ -1,0 +1,98 @@
+"""Delete a tag, a manifest or a repository, after a page that says what will happen and what it frees."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from acl.actions import DELETE
+from acl.names import RepositoryName
+from core.api.errors import RegistryError
+from core.sizes import counted
+from distribution import deletion, tags
+from distribution.manifests import freed, store
+from distribution.manifests.freed import Policy
+from distribution.models import Manifest, Repository, Tag
+from distribution.protocol.digest import Digest
+from distribution.protocol.references import Tag as TagName
+from distribution.protocol.references import parse_reference
+from web import contents
+from web.freed import sentences, sentences_of_repository
+from web.views.page import page
+from web.views.rights import log_change, permitted, refused, repository_of, told
+from web.visitor import Visitor
+
+TAGS_NAMED = 20
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete_reference(request: HttpRequest, name: str, reference: str) -> HttpResponse:
+    """Ask, then delete a tag, or a manifest with its tags."""
+    visitor, parsed = permitted(request, name, DELETE)
+    try:
+        wanted = parse_reference(reference)
+    except RegistryError as error:
+        raise Http404 from error
+    repository = repository_of(parsed)
+    if request.method != "POST":
+        is_digest = isinstance(wanted, Digest)
+        lines = _of_manifest(repository, wanted) if isinstance(wanted, Digest) else _of_tag(repository, wanted)
+        what = {"what": f"manifest {wanted}" if is_digest else f"tag {wanted}", "lines": lines}
+        back = reverse("web:image", args=[parsed, wanted])
+        return page(request, "delete.html", f"Delete {wanted}", visitor, name=parsed, back=back, **what)
+    return _delete(request, visitor, parsed, wanted)
+
+
+def _of_tag(repository: Repository, tag: TagName) -> list[str]:
+    if not Tag.objects.filter(repository=repository, name=tag).exists():
+        raise Http404
+    policy = Policy.configured()
+    first = "Clients can't pull the tag any more. Its history stays, and it can be restored while the image is there."
+    return [first, *sentences(freed.by_tag(repository.pk, tag, policy), policy)]
+
+
+def _of_manifest(repository: Repository, digest: Digest) -> list[str]:
+    pk = Manifest.objects.filter(repository=repository, digest=str(digest)).values_list("pk", flat=True).first()
+    if pk is None:
+        raise Http404
+    names = list(Tag.objects.filter(manifest=pk).order_by("name").values_list("name", flat=True)[: TAGS_NAMED + 1])
+    named = ", ".join(names[:TAGS_NAMED]) + (", …" if len(names) > TAGS_NAMED else "")
+    first = "Clients can't pull it any more, not even by its digest, and no tag can be rolled back to it."
+    with_tags = [f"Its tags are deleted with it: {named}."] if names else []
+    policy = Policy.configured()
+    return [first, *with_tags, *sentences(freed.by_manifest(repository.pk, pk, policy), policy)]
+
+
+def _delete(request: HttpRequest, visitor: Visitor, name: RepositoryName, wanted: Digest | TagName) -> HttpResponse:
+    account = visitor.identity.name
+    try:
+        if isinstance(wanted, Digest):
+            store.delete(name, wanted, account=account)
+            log_change(request, visitor, "manifest deleted", repository=name, digest=str(wanted))
+        else:
+            tags.delete(name, wanted, account=account)
+            log_change(request, visitor, "tag deleted", repository=name, tag=wanted)
+    except RegistryError as error:
+        return refused(request, error, "repository", name)
+    return told(request, f"{wanted} was deleted.", "repository", name)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete_repository(request: HttpRequest, name: str) -> HttpResponse:
+    """Ask for the name once more, then delete the repository."""
+    visitor, parsed = permitted(request, name, DELETE)
+    repository = repository_of(parsed)
+    is_wrong = request.method == "POST" and request.POST.get("name") != parsed
+    if request.method != "POST" or is_wrong:
+        number = contents.tag_counts([repository.pk]).get(repository.pk, 0)
+        many = "more than " if number > contents.MOST_COUNTED else ""
+        first = f"It disappears at once, with {many}{counted(min(number, contents.MOST_COUNTED), 'tag')}."
+        lines = [first, *sentences_of_repository(freed.by_repository(repository.pk))]
+        back = reverse("web:repository", args=[parsed])
+        shown = {"what": f"repository {parsed}", "lines": lines, "back": back, "is_wrong": is_wrong, "typed": True}
+        return page(request, "delete.html", f"Delete {parsed}", visitor, name=parsed, **shown)
+    try:
+        deletion.begin(parsed)
+    except RegistryError as error:
+        return refused(request, error, "repository", parsed)
+    log_change(request, visitor, "repository deleted", repository=parsed)
+    return told(request, f"{parsed} was deleted.", "repositories")

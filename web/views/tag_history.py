@@ -1,0 +1,81 @@
+"""The history of a tag, the way back to an earlier image, and the tags that were deleted."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_POST, require_safe
+
+from acl.actions import PUSH
+from core.api.errors import RegistryError
+from distribution import tags
+from distribution.manifests import history
+from distribution.models import Tag
+from distribution.protocol.digest import parse_digest
+from distribution.protocol.references import Tag as TagName
+from distribution.protocol.references import parse_tag
+from web import contents
+from web.views.page import page, searched
+from web.views.rights import log_change, permitted, refused, repository_of, told
+from web.visitor import visitor_of
+
+# Tags with a history that are looked at for a page of deleted ones.
+LOOKED_AT = 1000
+
+
+@require_safe
+def one_tag(request: HttpRequest, name: str, tag: str) -> HttpResponse:
+    """Show who moved the tag, when, from which manifest to which."""
+    visitor = visitor_of(request)
+    parsed, wanted = visitor.pullable(name), _tag(tag)
+    before = searched(request, "before")
+    moves = history.moves(parsed, wanted, contents.PAGE, int(before) if _is_key(before) else None)
+    found = Tag.objects.filter(repository__name=parsed, name=wanted).values_list("manifest__digest", flat=True)
+    now = found.first()
+    if now is None and not moves.rows:
+        raise Http404
+    return page(
+        request,
+        "tag_history.html",
+        f"History of {parsed}:{wanted}",
+        visitor,
+        name=parsed,
+        tag=wanted,
+        moves=moves,
+        now=now,
+        last_key=moves.rows[-1].pk if moves.rows else 0,
+        may_push=PUSH in visitor.rules.actions_on(parsed),
+    )
+
+
+def _tag(text: str) -> TagName:
+    try:
+        return parse_tag(text)
+    except RegistryError as error:
+        raise Http404 from error
+
+
+def _is_key(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+@require_POST
+def roll_back(request: HttpRequest, name: str, tag: str) -> HttpResponse:
+    """Point the tag at an earlier manifest."""
+    visitor, parsed = permitted(request, name, PUSH)
+    wanted = _tag(tag)
+    try:
+        digest = parse_digest(request.POST.get("digest", ""))
+        tags.point(parsed, wanted, digest, account=visitor.identity.name)
+    except RegistryError as error:
+        return refused(request, error, "history", parsed, wanted)
+    log_change(request, visitor, "tag rolled back", repository=parsed, tag=wanted, digest=str(digest))
+    return told(request, f"{wanted} is {digest} now.", "history", parsed, wanted)
+
+
+@require_safe
+def deleted_tags(request: HttpRequest, name: str) -> HttpResponse:
+    """Show the tags that the repository had."""
+    visitor = visitor_of(request)
+    parsed = visitor.pullable(name)
+    repository_of(parsed)
+    rows, following = history.deleted_tags(parsed, searched(request, "after"), LOOKED_AT)
+    title = f"Deleted tags of {parsed}"
+    return page(request, "deleted_tags.html", title, visitor, name=parsed, rows=rows, following=following)

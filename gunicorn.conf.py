@@ -142,10 +142,13 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def worker_exit(_arbiter: Arbiter, worker: Worker) -> None:
-    """Stop a running job, whose next run continues, store the last counts, and send the last spans."""
+    """Stop a running job, whose next run continues; store the last counts and events, and send the last spans."""
     if hasattr(worker, "jobs"):
         worker.jobs.stop()
     if hasattr(worker, "usage"):
         worker.usage.close()
+        from audit import recording
+
+        recording.flush()
     if hasattr(worker, "traces"):
         worker.traces.close()

@@ -21,9 +21,10 @@ from accounts.identity import Identity, credential_hash_of, identity_of
 from accounts.names import ACCOUNT_NAME
 from accounts.throttling import known_networks, throttle
 from accounts.throttling.password_queue import BusyError, PasswordQueue
+from core.api.notes import HasMeta
 from core.caches import TTLCache, VersionedCache
 
-__all__ = ["BusyError", "TooManyFailuresError", "identify", "place"]
+__all__ = ["BusyError", "TooManyFailuresError", "identify", "place", "remembered"]
 
 CACHE_SECONDS = 300
 QUEUE_SECONDS = 10
@@ -51,11 +52,7 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     """
     version = permissions_version.current()
     # Read before the check: a password that changes meanwhile must not be cached under its new hash.
-    credential_hash = ""
-    if ACCOUNT_NAME.fullmatch(name):
-        credential_hash = _credential_hashes.get(version, name, lambda: credential_hash_of(name))
-    message = "\0".join((name, credential_hash, password)).encode("utf-8", "surrogatepass")
-    fingerprint = hmac.digest(_secret, message, "sha256")
+    credential_hash, fingerprint = _fingerprint(name, password, version)
     verified = _verified.get(fingerprint)
     if verified is None:
         if _refused.get((version, fingerprint)):
@@ -72,12 +69,34 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
             _refused.put((version, fingerprint), True)
             return None
         _verified.put(fingerprint, verified)
-    identity = identity_of(verified, permissions_version.current())
-    if identity is not None and credential_hash and identity.credential_hash != credential_hash:
-        # The password changed during the check.
+    return _logged_in(verified, credential_hash, permissions_version.current(), request)
+
+
+def remembered(name: str, password: str, request: HasMeta, version: str) -> Identity | None:
+    """Return what `identify` would for a password that is cached, at the current `version`; otherwise None.
+
+    Nothing is checked or counted: None leaves the login to `identify`.
+    """
+    credential_hash, fingerprint = _fingerprint(name, password, version)
+    verified = _verified.get(fingerprint)
+    return None if verified is None else _logged_in(verified, credential_hash, version, request)
+
+
+def _fingerprint(name: str, password: str, version: str) -> tuple[str, bytes]:
+    """Return the credential hash at `version`, and the key of the caches."""
+    credential_hash = ""
+    if ACCOUNT_NAME.fullmatch(name):
+        credential_hash = _credential_hashes.get(version, name, lambda: credential_hash_of(name))
+    message = "\0".join((name, credential_hash, password)).encode("utf-8", "surrogatepass")
+    return credential_hash, hmac.digest(_secret, message, "sha256")
+
+
+def _logged_in(verified: str, credential_hash: str, version: str, request: HasMeta | None) -> Identity | None:
+    """Return the identity of the `verified` name, and record its network; None if it changed during the check."""
+    identity = identity_of(verified, version)
+    if identity is None or (credential_hash and identity.credential_hash != credential_hash):
         return None
-    if identity is not None:
-        known_networks.record(identity.name, throttle.network_of(request))
+    known_networks.record(identity.name, throttle.network_of(request))
     return identity
 
 

@@ -1,7 +1,7 @@
 """Identities, to which rules apply: the name and groups of an account."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
@@ -10,20 +10,39 @@ from core.caches import VersionedCache
 
 
 @dataclass(frozen=True, slots=True)
+class AccessLimit:
+    """An access token with its scopes, pairs of a pattern and actions; without any it limits nothing.
+
+    `expires_at` is in seconds since 1970.
+    """
+
+    pk: int
+    name: str
+    scopes: tuple[tuple[str, frozenset[str]], ...]
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """An active account, or the anonymous identity with an empty `name`.
 
     `account_pk` tells a later account of the same name apart. `credential_hash` changes with account and password.
+    `limit` is that of the access token by which it is known; None: by its password.
     """
 
     name: str
     groups: frozenset[str] = frozenset()
     account_pk: int = field(default=0, compare=False)
     credential_hash: str = field(default="", compare=False, repr=False)
+    limit: AccessLimit | None = None
 
     @property
     def is_anonymous(self) -> bool:
         return not self.name
+
+    def limited(self, limit: AccessLimit) -> "Identity":
+        """Return the identity as an access token has it."""
+        return replace(self, limit=limit)
 
 
 ANONYMOUS = Identity("")

@@ -8,6 +8,9 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 
 from accounts.models import Account
+from audit.kinds import Kind
+from audit.recording import record, record_alike
+from core.api.notes import HasMeta
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 from core.metrics.catalog import LOGIN_FAILURES, LOGINS
@@ -20,24 +23,40 @@ BUSY = "login refused: too many passwords are being checked"
 _REFUSED = "login refused"
 _REASONS = {_REFUSED: "credentials", THROTTLED: "throttled", MALFORMED: "malformed", BUSY: "busy"}
 MAX_NAME_CHARACTERS = 128
+# What each grant is in the audit: what proves the account, and for what.
+_PROOFS = {
+    "basic": ("password", "for a token"),
+    "password": ("password", "for a token"),
+    "refresh_token": ("refresh token", "for a token"),
+    "admin": ("password", "to the admin"),
+    "admin code": ("second factor", "to the admin"),
+    "page": ("password", "to the pages"),
+    "page code": ("second factor", "to the pages"),
+    "api": ("password", "to the API"),
+    "access_token": ("access token", "for a token"),
+}
 PATIENCE_SECONDS = 1.0
 
 
-def log_login(request: HttpRequest | None, account: str, grant: str) -> None:
+def log_login(request: HasMeta | None, account: str, grant: str) -> None:
     """Log the login of `account` by `grant`: basic, password, refresh_token, or admin for a session."""
     LOGINS.labels(grant).add()
     logger.info("login", extra=_about(request, account, grant))
+    _record(Kind.LOGIN, request, account, grant, f"login {_PROOFS.get(grant, ('', grant))[1]}")
 
 
-def log_refusal(request: HttpRequest | None, account: str | None, grant: str, message: str = _REFUSED) -> None:
+def log_refusal(request: HasMeta | None, account: str | None, grant: str, message: str = _REFUSED) -> None:
     """Log a refused login; `account` is None when the request names none."""
     LOGIN_FAILURES.labels(grant, _REASONS.get(message, "other")).add()
     logger.warning(message, extra=_about(request, account, grant))
+    _record(Kind.LOGIN_REFUSED, request, account or "", grant, f"{message}, {_PROOFS.get(grant, ('', grant))[1]}")
 
 
-def log_event(request: HttpRequest | None, account: str, message: str) -> None:
+def log_event(request: HttpRequest | None, account: str, message: str, kind: Kind = Kind.SECOND_FACTOR) -> None:
     """Log a change of the credentials of `account`, by a page of the admin or, without a request, by a command."""
     logger.info(message, extra=_about(request, account, "command" if request is None else "admin"))
+    actor, credential = (request.user.get_username(), "session") if request is not None else ("", "command")
+    record(kind, request, account=actor, credential=credential, reference=f"account {account}", detail=message)
 
 
 def store_last_login(sender: Any, user: Account, **_kwargs: Any) -> None:
@@ -49,7 +68,14 @@ def store_last_login(sender: Any, user: Account, **_kwargs: Any) -> None:
         logger.warning("the time of a login can't be stored", extra={"reason": report(error).reason})
 
 
-def _about(request: HttpRequest | None, account: str | None, grant: str) -> dict[str, str | None]:
+def _record(kind: Kind, request: HasMeta | None, account: str, grant: str, detail: str) -> None:
+    credential = _PROOFS.get(grant, ("", ""))[0]
+    record_alike(
+        kind, request, account=account, credential=credential, alike=f"{grant} {detail}", detail=lambda: detail
+    )
+
+
+def _about(request: HasMeta | None, account: str | None, grant: str) -> dict[str, str | None]:
     name = account[:MAX_NAME_CHARACTERS] if account is not None else None
     client = request.META.get("REMOTE_ADDR") if request is not None else None
     return {"account": name, "client": client, "grant": grant}

@@ -11,6 +11,8 @@ from django.db import models
 from django.utils.crypto import salted_hmac
 
 from accounts.names import ACCOUNT_NAME
+from audit.kinds import Kind
+from audit.recording import record
 
 validate_account_name = RegexValidator(
     re.compile(rf"\A{ACCOUNT_NAME.pattern}\Z"),
@@ -31,7 +33,9 @@ class AccountManager(BaseUserManager["Account"]):
 
     def create_superuser(self, name: str, password: str | None = None, **fields: Any) -> "Account":
         """Create an account with all rights in the admin; its `/v2/` rights come from rules alone."""
-        return self.create_user(name, password, is_staff=True, is_superuser=True, **fields)
+        account = self.create_user(name, password, is_staff=True, is_superuser=True, **fields)
+        record(Kind.CHANGE, None, credential="command", reference=f"account {name}", detail="added: a superuser")
+        return account
 
 
 class Account(AbstractBaseUser, PermissionsMixin):

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from acl.glob import is_literal, literal_prefix
@@ -14,6 +14,8 @@ class NameRange:
 
     low: str
     high: str | None
+    is_whole: bool = field(default=False, compare=False)
+    """Whether the patterns match every name in it."""
 
 
 EVERY_NAME = NameRange("", None)
@@ -32,7 +34,7 @@ def ranges_of(patterns: Iterable[str]) -> tuple[NameRange, ...]:
         last = merged[-1] if merged else None
         if last is not None and (last.high is None or found.low <= last.high):
             high = None if last.high is None or found.high is None else max(last.high, found.high)
-            merged[-1] = NameRange(last.low, high)
+            merged[-1] = NameRange(last.low, high, last.is_whole and (found.is_whole or high == last.high))
         else:
             merged.append(found)
     return tuple(merged)
@@ -57,14 +59,14 @@ def narrowed(ranges: Iterable[NameRange], prefix: str) -> Iterator[NameRange]:
         low = max(found.low, prefix)
         high = min(filter(None, (found.high, end)), default=None)
         if high is None or low < high:
-            yield NameRange(low, high)
+            # A part of a range of which every name matches is one, too.
+            yield replace(found, low=low, high=high)
 
 
 def _range_of(pattern: str) -> NameRange:
     prefix = literal_prefix(pattern)
     if is_literal(pattern):
         # `!` sorts before every character of a name, so only the name itself is in this range.
-        return NameRange(pattern, f"{pattern}!")
-    if not prefix:
-        return EVERY_NAME
-    return NameRange(prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))
+        return NameRange(pattern, f"{pattern}!", is_whole=True)
+    is_whole = not pattern.removeprefix(prefix).strip("*")
+    return NameRange(prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else None, is_whole)

@@ -6,6 +6,7 @@ The allowed actions are the union over all matching rules; without a match there
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Protocol
 
 from accounts.identity import Identity
@@ -34,18 +35,40 @@ class CompiledRule:
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledScope:
+    """A scope of an access token."""
+
+    matches: Callable[[str], bool]
+    actions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityRules:
     """The rules that apply to one identity."""
 
     rules: tuple[CompiledRule, ...]
+    scopes: tuple[CompiledScope, ...] = ()
+    """Those of the identity's access token; without any it limits nothing."""
 
     def actions_on(self, name: str) -> frozenset[str]:
         """Return the concrete actions allowed on the repository `name`."""
+        allowed = self.unlimited_actions_on(name)
+        if not self.scopes:
+            return allowed
+        return allowed & frozenset(chain.from_iterable(scope.actions for scope in self.scopes if scope.matches(name)))
+
+    def unlimited_actions_on(self, name: str) -> frozenset[str]:
+        """Return what the rules allow, whatever the scopes of an access token."""
         allowed: frozenset[str] = frozenset()
         for rule in self.rules:
             if not rule.actions <= allowed and rule.matches(name):
                 allowed |= rule.actions
         return allowed
+
+    def allows(self, action: str) -> Callable[[str], bool]:
+        """Return a function that tells whether `action` is allowed on a repository, for many names."""
+        matchers = [rule.matches for rule in self.rules if action in rule.actions]
+        return lambda name: any(matches(name) for matches in matchers)
 
     def ranges(self, action: str) -> tuple[NameRange, ...]:
         """Return ranges that contain every name on which `action` is allowed, and possibly others."""
@@ -88,7 +111,9 @@ class CompiledRules:
             else:
                 matches = matcher(pattern)
             found.append(CompiledRule(pattern, matches, rule.actions, rule.text))
-        return IdentityRules(tuple(found))
+        limit = identity.limit.scopes if identity.limit is not None else ()
+        scopes = (CompiledScope(matcher(pattern), action_list.expand(actions)) for pattern, actions in limit)
+        return IdentityRules(tuple(found), tuple(scopes))
 
 
 def compile_rules(rows: Iterable[RuleRow]) -> CompiledRules:

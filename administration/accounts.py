@@ -108,7 +108,8 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
             return self._page(request, "admin/remove_second_factor.html", "Remove second factors", shown)
         removed = [account for account in having if second_factor.remove(account)]
         for account in removed:
-            self.log_change(request, account, "Removed the second factor.")
+            # Not this list's own, which would record it once more.
+            super().log_change(request, account, "Removed the second factor.")
             log_event(request, account.name, "second factor removed")
         if removed:
             whose = str(removed[0]) if len(removed) == 1 else f"{len(removed)} accounts"

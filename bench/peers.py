@@ -71,6 +71,10 @@ class Ours:
         """Return what it has used, all its processes and the database together."""
         return sum(process_tree.cpu_seconds(root) for root in (self.pid, *self._database_pids))
 
+    def own_cpu_seconds(self) -> float:
+        """Return what its processes have used, without the database."""
+        return process_tree.cpu_seconds(self.pid)
+
     @property
     def database(self) -> str:
         """What it keeps its rows in."""
@@ -105,8 +109,12 @@ class Ours:
         return self._server.data / "objects"
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and remove its database."""
         self._server.stop()
+
+    def end(self) -> None:
+        """End it, and leave its database to others."""
+        self._server.end()
 
 
 class Reference:

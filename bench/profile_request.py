@@ -28,7 +28,7 @@ from bench.request import Operation
 from bench.rows import ROWS, Row, Stock
 from bench.target import Target
 
-SMALL = ("manifest-get-tag", "blob-head", "tokens")
+SMALL = ("manifest-get-tag", "blob-head", "tokens", "tags", "catalog")
 STAGES = [
     POOL,
     "head: receive",
@@ -109,7 +109,7 @@ def counted(row: Row | Push, requests: int, folder: Path) -> str:
     stock = Stock(large_bytes=64 * 1024)
     ours = Counted(folder / "ours")
     try:
-        prepare.fill(ours, stock, ())
+        prepare.fill(ours, stock, () if isinstance(row, Push) else (row.needs,))
         target, number = Target(ours), WARM_UP + requests
         if isinstance(row, Push):
             operation = row.begin(target, number, partial(_done, ours))

@@ -110,21 +110,24 @@ def install(stages: Stages, worker: Any) -> None:
     from gunicorn.http import wsgi
 
     import core.api.view
+    from accounts.authentication import remembered
+    from accounts.login_log import log_login
     from core.api.body import Body, read_whole
     from core.db import transactions
     from core.db.sqlite3.base import DatabaseWrapper
     from core.db.statement import Statement
-    from distribution import blobs, middleware
+    from distribution import blobs, middleware, repositories, tags
     from distribution.manifests import store
     from distribution.protocol.digest import Digest
     from distribution.protocol.manifest_parser import parse_manifest
     from distribution.storage import disk_reserve
     from distribution.storage.blob_store import BlobStore
     from distribution.uploads import sessions
-    from registry_project import front_door, pull_path
+    from registry_project import front_door, short_path
     from registry_project.middleware import proxies
     from server import connection, reader, response
     from tokens import bearer, issue, scope, verify, views
+    from tokens.short_path import answer as token_answer
 
     methods: dict[str, list[tuple[Any, str]]] = {
         "head: receive": [(reader.Reader, "chunk")],
@@ -133,7 +136,7 @@ def install(stages: Stages, worker: Any) -> None:
         "front door": [
             (front_door.RegistryChain, "serves"),
             (proxies.TrustedProxyMiddleware, "__call__"),
-            (pull_path.PullPath, "__call__"),
+            (short_path.ShortPath, "__call__"),
         ],
         "resolver": [(middleware.RegistryMiddleware, "__call__")],
         "view": [(View, "setup"), (core.api.view.RegistryView, "dispatch")],
@@ -156,10 +159,11 @@ def install(stages: Stages, worker: Any) -> None:
         "environ": [wsgi.create],
         "front door": [transactions.end_request],
         "token: verify": [bearer.bearer_of, bearer.bearer_at],
-        "view": [pull_path._pulled],  # noqa: SLF001 - a pull's view
+        "view": [short_path._pulled, token_answer],  # noqa: SLF001 - the views of the short path
         "rules, scope": [scope.parse_scopes],
         "domain": [
             *(store.find, blobs.find, store.put, sessions.start, sessions.find, sessions.complete),
+            *(tags.page, repositories.catalog),
             # The transactions of these.
             *(store._put, sessions._open, sessions._publish),  # noqa: SLF001 - run by `transactions`
         ],
@@ -168,7 +172,7 @@ def install(stages: Stages, worker: Any) -> None:
         "manifest: parse": [parse_manifest],
         "transaction": [transactions.run],
         "response: build": [core.api.view.finished, views._token_response],  # noqa: SLF001 - the last of a view
-        "login": [views.log_in],
+        "login": [views.log_in, remembered, log_login],
         "token: issue": [issue.issue],
     }
     for stage, places in methods.items():

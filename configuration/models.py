@@ -18,6 +18,7 @@ from configuration.element import REFUSED, Element, Items, Members, Refused, quo
 from configuration.section import Key, Section, keys
 from configuration.values import (
     Admin,
+    Audit,
     Auth,
     Configuration,
     Database,
@@ -260,6 +261,7 @@ class File(TypedDict, total=False):
     ]
     database: Annotated[Database, Section(), Key("SQLite or PostgreSQL.", is_always=True)]
     garbage_collector: Annotated[GarbageCollector, Section(), Key("Garbage collection.")]
+    audit: Annotated[Audit, Section(), Key("What is recorded, and how long it is kept.")]
     auth: Annotated[Auth, Section(_check_auth), Key("The tokens of clients.", is_always=True)]
 
 
@@ -286,7 +288,9 @@ def configuration(element: Element, required: str = "") -> Configuration | None:
     if "data_directory" not in root["server"]:
         server = replace(server, data_directory=storage.rootdirectory)
     others: Any = {
-        name: file[name] for name in ("admin", "pages", "database", "garbage_collector", "auth") if name in file
+        name: file[name]
+        for name in ("admin", "pages", "database", "garbage_collector", "audit", "auth")
+        if name in file
     }
     return Configuration(
         path=element.reading.path,

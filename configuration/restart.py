@@ -20,13 +20,14 @@ _KEYS = {
     "storage.options": "storage",
     "storage.rootdirectory": "storage.filesystem.rootdirectory",
     "garbage_collector.is_enabled": "garbage_collector.enabled",
+    "audit.is_enabled": "audit.enabled",
 }
 
 
 def marks(configuration: Configuration) -> dict[str, str]:
     """Return a hash of each value by section and field, so that values can be compared without revealing secrets."""
     values: dict[str, object] = {}
-    for name in ("server", "admin", "pages", "storage", "garbage_collector", "auth"):
+    for name in ("server", "admin", "pages", "storage", "garbage_collector", "audit", "auth"):
         section = getattr(configuration, name)
         values |= {f"{name}.{field.name}": getattr(section, field.name) for field in fields(section)}
     # Without a URL, the database is in that folder.

@@ -246,6 +246,19 @@ class GarbageCollector:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """Whether events are recorded, and how long they and the history of tags are kept."""
+
+    is_enabled: Annotated[bool, BOOLEAN, Field(alias="enabled"), Key("Whether events are recorded.")] = True
+    retention: Annotated[
+        timedelta, duration(timedelta(hours=1), "of at least 1h"), Key("How long events are kept.")
+    ] = timedelta(days=90)
+    history_retention: Annotated[
+        timedelta, duration(timedelta(hours=1), "of at least 1h"), Key("How long the history of tags is kept.")
+    ] = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
 class Auth:
     """Names, keys and lifetime of tokens. Key paths of None mean keys in `<data_directory>/keys`, made at the start.
 
@@ -267,6 +280,16 @@ class Auth:
     expiration: Annotated[
         timedelta, duration(timedelta(seconds=60), "of at least 60s"), Key("How long a token is valid.")
     ] = timedelta(minutes=30)
+    access_token_lifetime: Annotated[
+        timedelta,
+        duration(timedelta(hours=1), "of at least 1h"),
+        Key("How long an access token is valid whose maker says nothing else."),
+    ] = timedelta(days=90)
+    access_token_max_lifetime: Annotated[
+        timedelta | None,
+        duration(timedelta(hours=1), "of at least 1h"),
+        Key("The longest that anybody may choose; none: no limit."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +305,7 @@ class Configuration:
     storage: Storage = field(default_factory=Storage)
     database: Database = Database()
     garbage_collector: GarbageCollector = GarbageCollector()
+    audit: Audit = Audit()
     auth: Auth = Auth()
     warnings: tuple[str, ...] = ()
     """One line for each valid but questionable value, with its place in the file."""

@@ -3,11 +3,14 @@
 import json
 import logging
 import threading
-from datetime import UTC, datetime
+import time
+from functools import lru_cache
 from typing import Protocol
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "request", "status_code"}
 
+# `json.dumps` would make an encoder for each record.
+_encode = json.JSONEncoder(default=str).encode
 _thread = threading.local()
 
 
@@ -41,8 +44,9 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
+        second, milliseconds = divmod(int(record.created * 1000), 1000)
         event: dict[str, object] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "at": f"{_iso(second)}.{milliseconds:03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -53,4 +57,9 @@ class JsonFormatter(logging.Formatter):
             event["request"] = served.request_id
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        return json.dumps(event, default=str)
+        return _encode(event)
+
+
+@lru_cache(maxsize=2)
+def _iso(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))

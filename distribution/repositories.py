@@ -20,7 +20,7 @@ from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
 from distribution.models import Link, Manifest, Repository, Upload
-from distribution.protocol.pagination import Page
+from distribution.protocol.pagination import Page, names_of
 
 BATCH = 1000
 # A search for a text that no name contains ends here.
@@ -41,6 +41,16 @@ SELECT EXISTS (SELECT 1 FROM distribution_manifest WHERE repository_id = reposit
     OR EXISTS (SELECT 1 FROM distribution_upload WHERE repository_id = repository.id)
 FROM distribution_repository repository WHERE id = %s
 """)
+# `is_listed` says only that a manifest was put there once. A scalar subquery: a join might read all manifests.
+_PAGE_SQL = """
+SELECT string_agg(name, ' ') FROM (
+    SELECT name FROM distribution_repository repository WHERE is_listed AND name >= %s AND name < %s
+    AND (SELECT 1 FROM distribution_manifest WHERE repository_id = repository.id LIMIT 1) IS NOT NULL
+    ORDER BY name LIMIT %s
+) page
+"""
+_PAGE = Statement(_PAGE_SQL)
+_PAGE_TO_THE_END = Statement(_PAGE_SQL.replace(" AND name < %s", ""))
 _REMOVE = Statement("DELETE FROM distribution_repository WHERE id = %s")
 
 
@@ -118,9 +128,12 @@ def catalog(limit: int, last: str, rules: IdentityRules, containing: str = "", p
     Keyset pagination over the name ranges of the rules' patterns: the cost is that of the page, not of the table.
     """
     names: list[str] = []
+    may_pull = rules.allows("pull")
     for wanted in narrowed(rules.ranges("pull"), prefix):
         size = BATCH if containing else limit + 1
-        visible = (name for name in _names(wanted, last, size, containing) if "pull" in rules.actions_on(name))
+        visible: Iterator[str] = _names(wanted, last, size, containing)
+        if not wanted.is_whole:
+            visible = filter(may_pull, visible)
         names += islice(visible, limit + 1 - len(names))
     return Page.of(names, limit)
 
@@ -137,13 +150,13 @@ def names_below(prefix: str, last: str, rules: IdentityRules) -> Iterator[str]:
 
 def _names(wanted: NameRange, last: str, size: int, containing: str) -> Iterator[str]:
     """Yield the names of the range after `last`, read in batches that grow from `size` to BATCH."""
-    rows = Repository.objects.filter(is_listed=True, name__gte=wanted.low).order_by("name")
-    # `is_listed` says only that a manifest was put there once.
-    rows = rows.filter(IsNull(_first_of(Manifest.objects.all()), False))
-    if wanted.high is not None:
-        rows = rows.filter(name__lt=wanted.high)
     read, most = 0, MAX_SEARCHED if containing else math.inf
-    while read < most and (batch := list(rows.filter(name__gt=last).values_list("name", flat=True)[:size])):
-        yield from (name for name in batch if containing in name)
+    ends = () if wanted.high is None else (wanted.high,)
+    page = _PAGE_TO_THE_END if wanted.high is None else _PAGE
+    # A space sorts before every character of a name: no name is between `last` and `last` with a space.
+    while read < most and (batch := names_of(page.value(max(wanted.low, f"{last} "), *ends, size))):
+        yield from (name for name in batch if containing in name) if containing else batch
+        if len(batch) < size:
+            return
         read += len(batch)
         last, size = batch[-1], min(size * 2, BATCH)

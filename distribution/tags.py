@@ -7,16 +7,20 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import queries, repositories
+from distribution import repositories
 from distribution.manifests import history, references, store
 from distribution.models import Manifest, Tag, remove
 from distribution.protocol.digest import Digest
-from distribution.protocol.pagination import Page
+from distribution.protocol.pagination import Page, names_of
 from distribution.protocol.references import Tag as TagName
 
 # Byte order is the order of the index.
 _PAGE = Statement("""
-SELECT name FROM distribution_tag WHERE repository_id = %s AND name > %s ORDER BY name LIMIT %s
+SELECT (
+    SELECT string_agg(name, ' ') FROM (
+        SELECT name FROM distribution_tag WHERE repository_id = repository.id AND name > %s ORDER BY name LIMIT %s
+    ) page
+) FROM distribution_repository repository WHERE repository.name = %s
 """)
 _LOCK = Statement("SELECT id, manifest_id FROM distribution_tag WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
 _LOCK_MANIFESTS = Statement("SELECT id FROM distribution_manifest WHERE id = ANY(%s) ORDER BY id FOR UPDATE")
@@ -43,10 +47,10 @@ class _GoneError(Exception):
 
 def page(name: RepositoryName, limit: int, last: str) -> Page:
     """Return up to `limit` tags after `last`, in byte order. Raises NAME_UNKNOWN."""
-    repository = queries.repository(name)
-    if repository is None:
+    row = _PAGE.row(last, limit + 1, name)
+    if row is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
-    return Page.of([tag for (tag,) in _PAGE.rows(repository, last, limit + 1)], limit)
+    return Page.of(names_of(row[0]), limit)
 
 
 def _any_state(_digest: str | None) -> bool:

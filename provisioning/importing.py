@@ -9,6 +9,8 @@ from typing import Any
 
 from django.db import transaction
 
+from audit.kinds import Kind
+from audit.recording import record_now
 from configuration import Configuration, ConfigurationError
 from core.db import setup
 from provisioning.outcome import Outcome
@@ -33,7 +35,12 @@ def apply(configuration: Configuration, *, is_forced: bool = False) -> Outcome:
             return Outcome((), superseded=file.superseded(newer))
         steps = tuple(chain.from_iterable([section.apply() for section in _sections(configuration)]))
         replaced = file.record() if file is not None else None
-        return Outcome(steps, described(replaced) if replaced is not None else "")
+        outcome = Outcome(steps, described(replaced) if replaced is not None else "")
+        if not outcome.is_applied_already:
+            detail = "; ".join([outcome.summary(), *map(str, steps)])
+            # A start imports before it forks its workers, and may have no thread.
+            record_now(Kind.IMPORT, credential="file", reference=str(configuration.path), detail=detail)
+        return outcome
 
 
 def compare(configuration: Configuration) -> Outcome:

@@ -16,7 +16,7 @@ import registry_project.urls  # noqa: E402, F401 - loaded before the fork, so th
 from core.api.host import host_of  # noqa: E402
 from core.db.transactions import end_request  # noqa: E402
 from registry_project.front_door import RegistryChain  # noqa: E402 - once the apps are loaded
-from registry_project.pull_path import PullPath  # noqa: E402
+from registry_project.short_path import ShortPath  # noqa: E402
 
 
 class BrowserRequest(WSGIRequest):
@@ -50,4 +50,4 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 
 # The server's worker asks it first.
-application.pull = PullPath(_registry)  # type: ignore[attr-defined]
+application.short = ShortPath(_registry)  # type: ignore[attr-defined]

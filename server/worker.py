@@ -267,20 +267,20 @@ class Worker(ThreadWorker):
 
     def _serve(self, req: Any, conn: Connection, exchange: Exchange) -> bool:
         """Respond to a parsed head; tell whether the connection is kept."""
-        if not (req.path.startswith("/v2/") and self._pull(req, conn, exchange)):
+        if not (req.path.startswith("/v2/") and self._answer_shortly(req, conn, exchange)):
             body = self._call(req, conn, exchange)
             self._send(self._begun(exchange), body)
         resp: Any = exchange.response
         return not resp.should_close()
 
-    def _pull(self, req: Any, conn: Connection, exchange: Exchange) -> bool:
-        """Respond to a plain pull as the application's `pull` tells; False means that it declines.
+    def _answer_shortly(self, req: Any, conn: Connection, exchange: Exchange) -> bool:
+        """Respond to a plain request as the application's `short` tells; False means that it declines.
 
         It takes a part of WSGI's environment and the header fields apart, and returns the whole response.
         """
-        pull = getattr(self.wsgi, "pull", None)
+        short = getattr(self.wsgi, "short", None)
         is_plain = req.method in ("GET", "HEAD") and req.version == (1, 1) and req.body is NO_BODY
-        if pull is None or not is_plain or req._expected_100_continue or not isinstance(conn.client, tuple):  # noqa: SLF001 - as below
+        if short is None or not is_plain or req._expected_100_continue or not isinstance(conn.client, tuple):  # noqa: SLF001 - as below
             return False
         environ = {
             "REQUEST_METHOD": req.method,
@@ -292,13 +292,14 @@ class Worker(ThreadWorker):
             LISTENER: conn.server,
         }
         exchange.environ = conn.peer.environ = environ
-        conn.reader.expect_body(Wait.TRANSFER)
-        answer = pull(environ, req.headers)
+        wait = _wait_of(req.path)
+        conn.reader.expect_body(wait)
+        answer = short(environ, req.headers)
         if answer is None:
             exchange.environ = {}
             return False
         resp = exchange.response = RegistryResponse(req, conn.sock, conn.cfg, self.tpool, conn.send_rate)
-        resp.wait = Wait.TRANSFER
+        resp.wait = wait
         self._begun(exchange).respond(answer.status, answer.headers, answer.payload, answer.file)
         return True
 
@@ -323,10 +324,7 @@ class Worker(ThreadWorker):
         environ[LISTENER] = conn.server
         if signals.is_draining() or not self.alive:
             environ[DRAINING] = True
-        # These views read the body only of an authorized client; a login has to read it first.
-        path = environ["PATH_INFO"]
-        is_admitted = path.startswith("/v2/") and path.rstrip("/") != "/v2/token"
-        resp.wait = Wait.TRANSFER if is_admitted else Wait.UNAUTHENTICATED
+        resp.wait = _wait_of(environ["PATH_INFO"])
         conn.reader.expect_body(resp.wait)
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = req.body
@@ -368,6 +366,12 @@ class Worker(ThreadWorker):
                 conn.abort()
             elif conn.send_rate.is_too_slow():
                 conn.send_rate.evict()
+
+
+def _wait_of(path: str) -> Wait:
+    """Return the kind of a wait: the views of `/v2/` read only an authorized client's body, except a login."""
+    is_admitted = path.startswith("/v2/") and path.rstrip("/") != "/v2/token"
+    return Wait.TRANSFER if is_admitted else Wait.UNAUTHENTICATED
 
 
 class NoClientFaults(logging.Filter):

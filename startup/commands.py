@@ -1,7 +1,7 @@
 """`manage.py` with its own help, error messages and version check."""
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.core.management import BaseCommand, ManagementUtility, get_commands
@@ -31,6 +31,22 @@ _WRITING = frozenset(
     )
 )
 _VERSION = "Print the version of the registry."
+
+
+def _recorded(subcommand: str, execute: Callable[..., str | None], *args: Any, **options: Any) -> str | None:
+    """Run the command, and write what it has recorded; Django's own `changepassword` records nothing."""
+    # Once the settings are known: `check` tells what is wrong with them.
+    from audit import recording
+    from audit.kinds import Kind
+
+    try:
+        output = execute(*args, **options)
+        if subcommand == "changepassword":
+            about = {"credential": "command", "reference": f"account {options['username']}"}
+            recording.record(Kind.PASSWORD, None, **about, detail="password changed")
+        return output
+    finally:
+        recording.flush()
 
 
 class Commands(ManagementUtility):
@@ -63,7 +79,7 @@ class Commands(ManagementUtility):
             with explained():
                 if subcommand in _WRITING:
                     setup.refuse_newer()
-                return execute(*args, **options)
+                return _recorded(subcommand, execute, *args, **options)
 
         command.execute = guarded  # type: ignore[method-assign]
         return command

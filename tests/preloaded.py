@@ -16,38 +16,65 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 # None of them reads folder, environment or Django's settings when it is imported, as those of gunicorn do.
 LIBRARIES = (
     "bcrypt",
+    "boto3",
+    "boto3.s3.transfer",
+    "botocore.client",
+    "botocore.handlers",
+    "botocore.session",
     "configuration.models",
     "cryptography.hazmat.primitives.twofactor.totp",
+    "django.contrib.admin.options",
+    "django.contrib.admin.templatetags.admin_list",
+    "django.contrib.admin.templatetags.admin_urls",
+    "django.contrib.admin.views.main",
+    "django.contrib.admindocs.views",
+    "django.contrib.auth.checks",
+    "django.contrib.auth.hashers",
+    "django.contrib.auth.password_validation",
     "django.contrib.postgres.fields",
     "django.contrib.postgres.forms",
+    "django.contrib.postgres.operations",
+    "django.contrib.sites.requests",
+    "django.contrib.staticfiles.storage",
     "django.core.handlers.wsgi",
     "django.core.mail",
     "django.core.management",
+    "django.core.management.commands.migrate",
+    "django.core.wsgi",
     "django.db.backends.postgresql.base",
     "django.db.backends.sqlite3.base",
     "django.db.migrations.executor",
     "django.views.defaults",
     "django.views.generic",
+    "http.server",
+    "inflection",
     "jwt",
     "multiprocessing.context",
+    "prometheus_client.openmetrics.exposition",
+    "psycopg.types.hstore",
     "psycopg_pool",
     "pydantic.json_schema",
     "pygments.formatters.html",
     "pygments.lexers.special",
     "requests",
+    "rest_framework.serializers",
+    "rest_framework.validators",
+    "s3transfer.manager",
     "segno",
     "unfold.dataclasses",
+    "uritemplate",
     "whitenoise.base",
     "yaml",
 )
@@ -178,14 +205,33 @@ def _become(asked: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         sys.modules.pop(name, None)
     _, program, *arguments = asked["command"]
     sys.orig_argv[:] = asked["command"]
-    if program == "-m":
-        sys.path[0] = asked["folder"]
-        sys.argv[:] = arguments
-        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-    else:
-        sys.path[0] = str(Path(program).resolve().parent)
-        sys.argv[:] = [program, *arguments]
-        runpy.run_path(program, run_name="__main__")
+    try:
+        if program == "-m":
+            sys.path[0] = asked["folder"]
+            sys.argv[:] = arguments
+            runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.path[0] = str(Path(program).resolve().parent)
+            sys.argv[:] = [program, *arguments]
+            runpy.run_path(program, run_name="__main__")
+    except SystemExit as end:
+        _exit(end.code)
+    _exit(None)
+
+
+def _exit(code: object) -> NoReturn:
+    """Exit as Python does, without freeing what is loaded: that takes 0.05 seconds of CPU."""
+    status = code & 0xFF if isinstance(code, int) else int(code is not None)
+    if code is not None and not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            status = 120
+    os._exit(status)
 
 
 if __name__ == "__main__":

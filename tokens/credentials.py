@@ -4,7 +4,7 @@ import base64
 import binascii
 from dataclasses import dataclass, field
 
-from django.http import HttpRequest
+from core.api.notes import HasMeta
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class MalformedCredentialsError(ValueError):
     """The Authorization header is not Basic with base64 of `name:password`."""
 
 
-def basic_credentials(request: HttpRequest) -> Credentials | None:
+def basic_credentials(request: HasMeta) -> Credentials | None:
     """Return the credentials of the request, None when it has no Authorization header.
 
     Raises MalformedCredentialsError.

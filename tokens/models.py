@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
 
 
 class RefreshToken(models.Model):
@@ -25,6 +26,35 @@ class RefreshToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} from {self.address or 'somewhere'}"
+
+
+class AccessToken(models.Model):
+    """A credential for machines, which clients use as the password of its account until it expires or is revoked.
+
+    Only an HMAC of the token is stored. It never allows more than its account may at the moment of use.
+    """
+
+    account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="access_tokens")
+    name = models.CharField(max_length=100, help_text="What it is for.")
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(default=list, help_text="GLOB:actions of repositories; empty: all that the account may.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.CharField(max_length=128, blank=True, help_text="empty: by a command")
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField("last used", null=True, blank=True)
+    used_from = models.CharField("last used from", max_length=64, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-pk"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["account", "name"], condition=Q(revoked_at__isnull=True), name="tokens_access_token_name"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.account}"
 
 
 class KeyFingerprint(models.Model):

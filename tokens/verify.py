@@ -15,6 +15,7 @@ from acl import grants
 from acl.rules import IdentityRules
 from core.caches import TTLCache
 from core.hourly import Hourly
+from tokens.access import store as access
 from tokens.issue import CREDENTIAL_CHARACTERS, MAX_TOKEN_BYTES
 from tokens.keys import ring
 
@@ -51,6 +52,8 @@ class Claims:
     expires_at: int
     actions: Mapping[str, frozenset[str]]
     token_id: str
+    access_token: int | None = None
+    """The primary key of the access token that it was issued for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,12 @@ class _Verified(NamedTuple):
 def _bearer_of(claims: Claims, keys: ring.KeyRing, version: str) -> Bearer:
     if claims.kid not in keys.by_kid:
         raise InvalidTokenError("the key that signed the token is no longer known")
-    identity = identity_of(claims.subject, version)
+    if claims.access_token is not None:
+        identity = access.identity_by(claims.access_token, version)
+        if identity is None or identity.name != claims.subject:
+            raise InvalidTokenError("the access token that it was issued for is revoked or has expired")
+    else:
+        identity = identity_of(claims.subject, version)
     if identity is None:
         raise InvalidTokenError("the account does not exist or is not active")
     if claims.account_pk is not None and claims.account_pk != identity.account_pk:
@@ -173,8 +181,11 @@ def _checked(kid: str, claims: dict[str, Any]) -> Claims:
     credential = claims.get("credential")
     if credential is not None and type(credential) is not str:
         raise InvalidTokenError("the claim credential is not of type str")
+    access_token = claims.get("access_token")
+    if access_token is not None and type(access_token) is not int:
+        raise InvalidTokenError("the claim access_token is not of type int")
     actions = _actions(claims.get("access", []))
-    return Claims(kid, claims["sub"], account_pk, credential, claims["exp"], actions, claims["jti"])
+    return Claims(kid, claims["sub"], account_pk, credential, claims["exp"], actions, claims["jti"], access_token)
 
 
 def _actions(entries: object) -> dict[str, frozenset[str]]:

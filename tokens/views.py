@@ -7,23 +7,23 @@ import re
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase, JsonResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 
-from accounts.authentication import BusyError, TooManyFailuresError, identify
+from accounts.authentication import BusyError, TooManyFailuresError
 from accounts.identity import ANONYMOUS, Identity, credential_hash_of
 from accounts.login_log import BUSY, MALFORMED, THROTTLED, log_login, log_refusal
 from accounts.throttling.login_rate import login_rate
-from acl.actions import Access
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError, quoted, unavailable
 from core.api.notes import ACCOUNT
 from core.api.view import RegistryView
 from tokens import refresh
+from tokens.access.store import identify
 from tokens.challenge import wrong_credentials
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
-from tokens.issue import IssuedToken, issue
+from tokens.issue import IssuedToken, issue, issue_recorded, response_headers
 from tokens.keys import ring
-from tokens.scope import parse_scopes
+from tokens.query import TokenQuery, requested
 
 # RFC 6749, section 5.2; the code for an unavailable server is from section 4.1.2.1.
 _OAUTH_CODES = {
@@ -52,24 +52,24 @@ class TokenView(RegistryView):
         login_rate.count(request)
         return super().answer(request, *args, **kwargs)
 
-    def get(self, request: HttpRequest) -> JsonResponse:
-        """Answer with a token for the requested and allowed access."""
-        requested = _requested(request.GET)
-        credentials = _basic(request)
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Answer with a token for the requested and allowed access; `tokens.short_path` answers most requests."""
+        asked = TokenQuery.of(request.GET)
+        credentials = _basic(request, asked.account)
         if credentials is None:
-            return _token_response(issue(ANONYMOUS, requested), None)
-        is_offline = request.GET.get("offline_token") == "true"
-        identity, refresh_token = _logged_in(request, credentials, request.GET, is_offline=is_offline)
-        return _token_response(issue(identity, requested), refresh_token)
+            return _token_response(issue(ANONYMOUS, asked.access), None)
+        identity, refresh_token = _logged_in(request, credentials, request.GET, is_offline=asked.is_offline)
+        return _token_response(issue_recorded(request, identity, asked.access, "password"), refresh_token)
 
-    def post(self, request: HttpRequest) -> JsonResponse:
+    def post(self, request: HttpRequest) -> HttpResponse:
         """Answer a form with a password or a refresh token."""
         form = _form(request)
-        requested = _requested(form)
+        access = requested(form)
         grant_type = form.get("grant_type")
         if grant_type == "refresh_token":
             presented = form.get("refresh_token", "")
-            return _token_response(issue(_refreshed(request, presented), requested), presented)
+            identity = _refreshed(request, presented)
+            return _token_response(issue_recorded(request, identity, access, "refresh token"), presented)
         if grant_type != "password":
             # RFC 6749 has different errors for a missing and an unknown grant type.
             code = ErrorCode.GRANT_TYPE_UNSUPPORTED if grant_type else ErrorCode.TOKEN_REQUEST_INVALID
@@ -78,7 +78,7 @@ class TokenView(RegistryView):
         credentials = Credentials(form.get("username", ""), form.get("password", ""))
         is_offline = form.get("access_type") == "offline"
         identity, refresh_token = _logged_in(request, credentials, form, is_offline=is_offline)
-        return _token_response(issue(identity, requested), refresh_token)
+        return _token_response(issue_recorded(request, identity, access, "password"), refresh_token)
 
     def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
         """Return the error; a form is a request of OAuth2, whose errors have two more fields (RFC 6749, section 5.2).
@@ -117,17 +117,8 @@ def _form(request: HttpRequest) -> QueryDict:
         raise RegistryError(ErrorCode.TOKEN_REQUEST_INVALID, detail, message=detail) from error
 
 
-def _requested(parameters: QueryDict) -> tuple[Access, ...]:
-    """Return the requested access. Raises RegistryError, also for a token of another service."""
-    service, expected = parameters.get("service"), settings.REGISTRY.auth.service
-    if service is not None and service != expected:
-        detail = f"this token server is for the service {expected!r}"
-        raise RegistryError(ErrorCode.SERVICE_INVALID, detail, message=detail)
-    return parse_scopes(parameters.getlist("scope"))
-
-
-def _basic(request: HttpRequest) -> Credentials | None:
-    """Return the credentials of the header, None for anonymous access."""
+def _basic(request: HttpRequest, account: str | None) -> Credentials | None:
+    """Return the credentials of the header, which are those of `account` if it is given; None for anonymous access."""
     try:
         credentials = basic_credentials(request)
     except MalformedCredentialsError as error:
@@ -136,7 +127,6 @@ def _basic(request: HttpRequest) -> Credentials | None:
     # For anonymous access some clients send an empty name and password.
     if credentials is None or not (credentials.name or credentials.password):
         return None
-    account = request.GET.get("account")
     if account and account != credentials.name:
         log_refusal(request, credentials.name, "basic", OTHER_ACCOUNT)
         raise wrong_credentials()
@@ -150,7 +140,8 @@ def _logged_in(
     # Read before the password is checked: a change meanwhile ends this login too.
     credential_hash = credential_hash_of(credentials.name) if is_offline else ""
     identity = log_in(request, credentials, "password" if request.method == "POST" else "basic")
-    if not is_offline:
+    # A refresh token would outlive the access token, and not have its limits.
+    if not is_offline or identity.limit is not None:
         return identity, None
     address = request.META.get("REMOTE_ADDR", "")
     return identity, refresh.issue(identity, credential_hash, parameters.get("client_id", ""), address)
@@ -174,7 +165,7 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
     if identity is None:
         log_refusal(request, credentials.name, grant)
         raise wrong_credentials()
-    log_login(request, identity.name, grant)
+    log_login(request, identity.name, grant if identity.limit is None else "access_token")
     request.META[ACCOUNT] = identity.name
     return identity
 
@@ -189,14 +180,6 @@ def _refreshed(request: HttpRequest, token: str) -> Identity:
     return identity
 
 
-def _token_response(issued: IssuedToken, refresh_token: str | None) -> JsonResponse:
-    body = {
-        "token": issued.token,
-        "access_token": issued.token,
-        "expires_in": issued.expires_in_seconds,
-        "issued_at": issued.issued_at.isoformat().replace("+00:00", "Z"),
-        "scope": issued.scope,
-    }
-    if refresh_token is not None:
-        body["refresh_token"] = refresh_token
-    return JsonResponse(body, headers={"Cache-Control": "no-store"})
+def _token_response(issued: IssuedToken, refresh_token: str | None) -> HttpResponse:
+    payload = issued.json(refresh_token)
+    return HttpResponse(payload, headers=response_headers(payload))

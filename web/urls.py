@@ -5,7 +5,18 @@ Behind `-` is a tag or digest, behind `~` what a repository has besides.
 
 from django.urls import path
 
-from web.views import account, compare, contents, deletion, description, image, login, repositories, tag_history
+from web.views import (
+    access_tokens,
+    account,
+    compare,
+    contents,
+    deletion,
+    description,
+    image,
+    login,
+    repositories,
+    tag_history,
+)
 
 app_name = "web"
 urlpatterns = [
@@ -15,6 +26,8 @@ urlpatterns = [
     path("logout", login.sign_out, name="logout"),
     path("account", account.own_account, name="account"),
     path("account/logins/revoke", account.revoke_logins, name="revoke_logins"),
+    path("account/tokens", access_tokens.own_tokens, name="tokens"),
+    path("account/tokens/revoke", access_tokens.revoke, name="revoke_token"),
     path("repositories/<path:name>/-/<str:tag>/history", tag_history.one_tag, name="history"),
     path("repositories/<path:name>/-/<str:tag>/rollback", tag_history.roll_back, name="roll_back"),
     path("repositories/<path:name>/-/<str:reference>/delete", deletion.delete_reference, name="delete"),

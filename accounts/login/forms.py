@@ -12,9 +12,10 @@ from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm, UserCre
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from accounts.authentication import BusyError, TooManyFailuresError, place
-from accounts.login_log import BUSY, THROTTLED, log_login, log_refusal
+from accounts.login_log import BUSY, THROTTLED, log_event, log_login, log_refusal
 from accounts.models import Account
 from accounts.throttling import known_networks, throttle
+from audit.kinds import Kind
 
 CROWDED = "Too many logins at once; try again in a moment."
 
@@ -81,6 +82,12 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
             throttle.count_failure(name, self._request)
             raise
         return old
+
+    def save(self, commit: bool = True) -> Any:
+        """Store the password, and log the change."""
+        account = super().save(commit)
+        log_event(self._request, account.name, "password changed", Kind.PASSWORD)
+        return account
 
 
 class DistinctName:

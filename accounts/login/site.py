@@ -16,6 +16,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
+from unfold.admin import ModelAdmin
 from unfold.sites import UnfoldAdminSite
 
 from accounts import second_factor
@@ -26,6 +27,7 @@ from accounts.login.forms import OwnPasswordForm
 from accounts.login.refusal import refused
 from accounts.login_log import log_event, log_login
 from accounts.models import SecondFactor
+from audit.changes import recorded
 
 _SEED = "second_factor_seed"
 _WITHOUT_MENU = "unfold/layouts/unauthenticated.html"
@@ -38,6 +40,10 @@ class RegistryAdminSite(UnfoldAdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         return super().has_permission(request) and second_factor.is_verified(request)
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register a list, which records in the audit what it adds, changes and deletes."""
+        super().register(model_or_iterable, recorded(admin_class or ModelAdmin), **options)
 
     def get_urls(self) -> list[Any]:
         # These pages need the password only.

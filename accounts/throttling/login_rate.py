@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest
 
 from accounts.throttling.throttle import network_of
+from core.api.notes import HasMeta
 
 WINDOW_SECONDS = 60.0
 # Two megabytes. A limit per network can't stop a client with more networks than this.
@@ -29,7 +29,7 @@ class LoginRate:
         self._ends_at = 0.0
         self._counts: dict[str, int] = {}
 
-    def count(self, request: HttpRequest) -> None:
+    def count(self, request: HasMeta) -> None:
         self._begin_minute()
         counts, network = self._counts, network_of(request)
         if network and (network in counts or len(counts) < MAX_NETWORKS):
@@ -42,7 +42,7 @@ class LoginRate:
                     extra={"client": network},
                 )
 
-    def wait_seconds(self, request: HttpRequest) -> int:
+    def wait_seconds(self, request: HasMeta) -> int:
         """Return the seconds until the client may try again, 0 within the limit."""
         limit, network = settings.REGISTRY.server.limits.logins_per_minute, network_of(request)
         # All clients of a unix socket would share one counter.

@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address
 
 from django.db import DatabaseError
@@ -38,6 +38,7 @@ from accounts.models import FailedLogin
 from accounts.names import ACCOUNT_NAME
 from accounts.throttling import known_networks
 from accounts.throttling.failure_memory import FailureMemory, Key
+from core.api.notes import HasMeta
 from core.db.database_fault import report
 from core.db.short_transaction import short_transaction
 
@@ -193,9 +194,14 @@ def _is_stored(keys: Sequence[Key]) -> bool:
     return True
 
 
-def network_of(request: HttpRequest | None) -> str:
+def network_of(request: HasMeta | None) -> str:
     """Return the client's IPv4 address or IPv6 /64 (the smallest prefix of one site); "" behind a unix socket."""
-    text = request.META.get("REMOTE_ADDR", "") if request is not None else ""
+    return network_at(request.META.get("REMOTE_ADDR", "")) if request is not None else ""
+
+
+@lru_cache(maxsize=4096)
+def network_at(text: str) -> str:
+    """Return the same of an address; a login needs it several times."""
     try:
         address = ip_address(text)
     except ValueError:

@@ -1,5 +1,7 @@
 """Keys of notes for the access log in a request's WSGI environment (PEP 3333)."""
 
+from typing import Any, Protocol
+
 ACCOUNT = "registry.account"
 """The account's name, ANONYMOUS_NAME for an anonymous token."""
 
@@ -18,3 +20,12 @@ DRAINING = "registry.draining"
 """Present in the environment of a request to a process that was told to stop."""
 
 ANONYMOUS_NAME = "anonymous"
+
+
+class HasMeta(Protocol):
+    """A request, of which only the environment is read."""
+
+    @property
+    def META(self) -> dict[str, Any]:  # noqa: N802 - Django's name
+        """WSGI's environment, or the part of it that the short path has."""
+        ...

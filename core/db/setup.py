@@ -9,7 +9,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
+from django.core.management.sql import emit_post_migrate_signal
 from django.db import DatabaseError, OperationalError, connection, connections
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -102,13 +104,18 @@ def refuse_newer() -> None:
 def migrate() -> list[str]:
     """Bring the schema to this version, and return the migrations that were applied; none for a new database.
 
-    `migrate` runs even when no migration is missing: a crash may have prevented the signal handlers after the last
-    one, which create triggers. Raises StartError when the database is of a newer version or refuses a migration.
+    The signal handlers after a migration run even when none is missing: a crash may have prevented them after the last
+    one, and they create triggers. Raises StartError when the database is of a newer version or refuses a migration.
     """
     try:
         before = applied_migrations()
         refuse_newer()
-        call_command("migrate", interactive=False, verbosity=0)
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            call_command("migrate", interactive=False, verbosity=0)
+        else:
+            # `migrate` would compute the models of all migrations first: a tenth of the CPU of a start.
+            emit_post_migrate_signal(verbosity=0, interactive=False, db=connection.alias)
         return sorted(applied_migrations() - before) if before else []
     except OperationalError:
         raise

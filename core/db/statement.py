@@ -8,6 +8,7 @@ PostgreSQL's dialect, and translated to SQLite's:
     %s::type                                          ?
     statement_timestamp() [± interval 'N seconds']    strftime in the form that Django stores times in
     greatest(a, b)                                    max(a, b)
+    string_agg(a, b)                                  group_concat(a, b)
     FOR UPDATE [OF table] [SKIP LOCKED]               nothing: a transaction has the whole database to itself
     FOR KEY SHARE                                     the same
 
@@ -175,6 +176,7 @@ def _adapted(value: object) -> object:
 
 def _as_sqlite(sql: str) -> str:
     sql = sql.replace("= ANY(%s)", _JSON_LIST.replace("?", "%s")).replace("greatest(", "max(")
+    sql = sql.replace("string_agg(", "group_concat(")
     sql = _CAST.sub("%s", _LOCK.sub("", sql))
     return _MOMENT.sub(_moment, sql).replace("%s", "?").replace("%%", "%")
 

@@ -39,6 +39,10 @@ DENIALS = Counter(
     ("client",),
     known=[("account",), ("anonymous",)],
 )
+AUDIT_DROPPED = Counter(
+    "registry_audit_events_dropped_total",
+    "Audit events that were not written, since too many waited; the log has them.",
+)
 CACHE_LOOKUPS = Counter(
     "registry_cache_lookups_total",
     "Lookups in the caches of a process, by cache and result: hit or miss.",

@@ -16,9 +16,12 @@ from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
+from audit.kinds import Kind
+from audit.recording import record
 from core.admin.bulk_deletion import LISTED, tell_deleted
 from core.api.errors import RegistryError
 from distribution.admin.read_only import ReadOnlyAdmin
+from distribution.models import Repository
 
 logger = logging.getLogger(__name__)
 
@@ -80,12 +83,12 @@ class DeletableAdmin(ReadOnlyAdmin):
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         entry = self.entry_of(request, obj)
         self.delete_row(obj, request.user.get_username())
-        self.record(request, [entry])
+        self.record(request, [(entry, obj)])
 
     def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
         """Delete `rows` one by one, log the deletions, and return why each of the others stays."""
         refused: list[str] = []
-        deleted: list[LogEntry] = []
+        deleted: list[tuple[LogEntry, Any]] = []
         try:
             for row in rows:
                 entry = self.entry_of(request, row)
@@ -94,17 +97,28 @@ class DeletableAdmin(ReadOnlyAdmin):
                 except RegistryError as error:
                     refused.append(f"{entry.change_message} is still there: {reason_of(error)}")
                 else:
-                    deleted.append(entry)
+                    deleted.append((entry, row))
         finally:
             self.record(request, deleted)
         return refused
 
-    def record(self, request: HttpRequest, entries: list[LogEntry]) -> None:
-        """Store the entries of completed deletions, and log each like a deletion by the API."""
-        LogEntry.objects.bulk_create(entries)
-        about = {"account": request.user.get_username(), "client": request.META.get("REMOTE_ADDR")}
-        for entry in entries:
+    def record(self, request: HttpRequest, deleted: list[tuple[LogEntry, Any]]) -> None:
+        """Store the entries of deleted rows, and log and record each like a deletion by the API."""
+        LogEntry.objects.bulk_create([entry for entry, _ in deleted])
+        account = request.user.get_username()
+        about = {"account": account, "client": request.META.get("REMOTE_ADDR")}
+        for entry, row in deleted:
             logger.info("%s deleted", self.opts.verbose_name, extra={"what": entry.change_message, **about})
+            record(
+                Kind(f"{self.opts.model_name}_deleted"),
+                request,
+                account=account,
+                credential="session",
+                repository=getattr(row, "repository", row).name,
+                reference="" if isinstance(row, Repository) else str(row),
+                digest=getattr(row, "digest", ""),
+                detail=entry.change_message,
+            )
 
     def entry_of(self, request: HttpRequest, row: Model) -> LogEntry:
         """Return the log entry for the deletion of `row`, made while the row still exists."""

@@ -54,11 +54,11 @@ class TagAdmin(DeletableAdmin):
 
     def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
         """Delete all of `rows` in one transaction: there may be thousands, and nothing protects a tag."""
-        entries = [self.entry_of(request, row) for row in rows]
+        entries = [(self.entry_of(request, row), row) for row in rows]
         try:
             tags.delete_rows([row.pk for row in rows], account=request.user.get_username())
         except RegistryError as error:
-            return [f"{entry.change_message} is still there: {reason_of(error)}" for entry in entries]
+            return [f"{entry.change_message} is still there: {reason_of(error)}" for entry, _ in entries]
         self.record(request, entries)
         return []
 

@@ -64,7 +64,11 @@ class Space:
 
 def space() -> Space | None:
     """Return the space of the disk with the least space above its reserve, None without a disk. Raises OSError."""
-    found = [one for one in (_of_storage(), _of_database()) if one is not None]
+    of_storage = _of_storage()
+    if of_storage is not None and of_storage.ballast:
+        # The database is on the same disk.
+        return of_storage
+    found = [one for one in (of_storage, _of_database()) if one is not None]
     return min(found, key=lambda one: one.free - one.low_mark, default=None)
 
 

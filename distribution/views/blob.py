@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 
+from audit.kinds import Kind
 from distribution import blobs, pull
 from distribution.protocol.digest import parse_digest
 from distribution.views.pull import PullView
@@ -17,5 +18,5 @@ class BlobView(PullView):
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
         parsed = parse_digest(digest)
         blobs.delete(self.name, parsed)
-        self.log_change(request, "blob deleted", digest=str(parsed))
+        self.log_change(request, Kind.BLOB_DELETED, digest=str(parsed))
         return empty(202, {"Content-Length": "0"})

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from audit.kinds import Kind
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError
 from core.sizes import size_text
@@ -38,7 +39,9 @@ class ManifestView(PullView):
         )
         counter.pushed(self.name)
         for tag in stored.tags:
-            self.log_change(request, "tag pushed", tag=tag, digest=stored.digest)
+            self.log_change(request, Kind.TAG_PUSHED, tag=tag, digest=stored.digest)
+        if not stored.tags:
+            self.log_change(request, Kind.MANIFEST_PUSHED, digest=stored.digest)
         headers = {
             "Location": f"/v2/{self.name}/manifests/{stored.digest}",
             CONTENT_DIGEST_HEADER: stored.digest,
@@ -55,8 +58,8 @@ class ManifestView(PullView):
         parsed = pull.manifest_reference(self.name, reference)
         if isinstance(parsed, Digest):
             store.delete(self.name, parsed, account=self.bearer.identity.name)
-            self.log_change(request, "manifest deleted", digest=str(parsed))
+            self.log_change(request, Kind.MANIFEST_DELETED, digest=str(parsed))
         else:
             tags.delete(self.name, parsed, account=self.bearer.identity.name)
-            self.log_change(request, "tag deleted", tag=parsed)
+            self.log_change(request, Kind.TAG_DELETED, tag=parsed)
         return empty(202, {"Content-Length": "0"})

@@ -24,7 +24,7 @@ class BlobResponse(FileResponse):
 
 
 class PullView(RepositoryView):
-    """Serve a manifest or a blob, for requests that `registry_project.pull_path` leaves to Django."""
+    """Serve a manifest or a blob, for requests that `registry_project.short_path` leaves to Django."""
 
     @staticmethod
     def pull(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:

@@ -6,9 +6,12 @@ from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 
+from acl import grants
 from acl.actions import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from acl.rules import listed
+from audit.kinds import Kind
+from audit.recording import record, record_alike
 from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import ANONYMOUS_NAME
 from core.api.view import RegistryView
@@ -58,10 +61,21 @@ class RepositoryView(RegistryView):
         """Return further access for the challenge, besides that to this repository."""
         return ()
 
-    def log_change(self, request: HttpRequest, message: str, **what: str) -> None:
-        """Log a push or deletion with account and address."""
-        about = {"account": self.bearer.identity.name or ANONYMOUS_NAME, "client": request.META.get("REMOTE_ADDR")}
-        logger.info(message, extra={"repository": self.name, **what, **about})
+    def log_change(self, request: HttpRequest, kind: Kind, *, detail: str = "", **what: str) -> None:
+        """Log and record a push or deletion with account and address; `what` are a tag, a digest, or both."""
+        account = self.bearer.identity.name
+        about = {"account": account or ANONYMOUS_NAME, "client": request.META.get("REMOTE_ADDR")}
+        logger.info(kind.label, extra={"repository": self.name, **what, **about})
+        record(
+            kind,
+            request,
+            account=account,
+            credential=f"token {self.bearer.claims.token_id}",
+            repository=self.name,
+            reference=what.get("tag") or what.get("digest", ""),
+            digest=what.get("digest", ""),
+            detail=detail,
+        )
 
     def _require(self, request: HttpRequest, method: str) -> Bearer:
         """Return the bearer if token and rules allow the method. Raises UNAUTHORIZED, never DENIED.
@@ -79,12 +93,31 @@ class RepositoryView(RegistryView):
         rules = bearer.rules.matching(self.name)
         about = {"account": account, "repository": self.name, "actions": missing, "rules": rules}
         lacking = needed - bearer.rules.actions_on(self.name)
-        if lacking:
+        limit = bearer.identity.limit
+        if lacking and limit is not None and needed <= bearer.rules.unlimited_actions_on(self.name):
+            scopes = "; ".join(f"{pattern}: {listed(actions)}" for pattern, actions in limit.scopes)
+            reason = f"the access token {limit.name!r} is limited to {scopes}"
+        elif lacking:
             reason = f"no rule allows {account} to {listed(lacking, 'or')} {self.name}"
         else:
             reason = f"the token lacks the scope, which the rules allow: {self.name}:{missing}"
         logger.info("access refused", extra=about | {"reason": reason})
+        record_alike(
+            Kind.DENIAL,
+            request,
+            account=bearer.identity.name,
+            credential=f"token {bearer.claims.token_id}",
+            repository=self.name,
+            alike=reason,
+            detail=lambda: f"{reason}{_near(bearer, self.name, min(lacking))}" if lacking else reason,
+        )
         raise unauthorized(request, wanted, "insufficient_scope", f"{account} may not {missing} {self.name}")
+
+
+def _near(bearer: Bearer, name: RepositoryName, action: str) -> str:
+    """Return the rules that come close, also those for others: administrators read them."""
+    rules = grants.explain(bearer.identity, name, action, bearer.version).rules
+    return f"; these come close: {'; '.join(rules)}" if rules else "; no rule comes close"
 
 
 def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:

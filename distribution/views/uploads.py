@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from accounts.throttling.throttle import network_of
 from acl.actions import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
+from audit.kinds import Kind
 from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution import blobs
@@ -56,7 +57,10 @@ class UploadsView(RepositoryView):
             source = _named_source(request)
             if source is not None and not self.bearer.may(source, PULL):
                 return None
-        return digest if source is not None and blobs.mount(self.name, digest, source) else None
+        if source is None or not blobs.mount(self.name, digest, source):
+            return None
+        self.log_change(request, Kind.BLOB_MOUNTED, digest=str(digest), detail=f"from {source}")
+        return digest
 
 
 def _named_source(request: HttpRequest) -> RepositoryName | None:

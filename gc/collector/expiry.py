@@ -1,17 +1,19 @@
-"""Expire abandoned uploads, and delete the objects in the trash that are due."""
+"""Expire abandoned uploads, old audit events and tag moves, and delete the objects in the trash that are due."""
 
 import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from django.conf import settings
 from django.db import Error
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from audit import queries
 from collector import lease
 from collector.batches import BusyError, DueRows, by_age
 from collector.dry_run.results import Finding, Kind, Reason
@@ -34,9 +36,16 @@ logger = logging.getLogger(__name__)
 
 # While many clients push into SQLite, a transaction may wait a second: with one for each object, the trash grew.
 OBJECTS_AT_ONCE = 50
+RECORDS_AT_ONCE = 500
+RECORDS_STEP = timedelta(hours=1)
+"""How far beyond its retention the oldest record is before a process starts to remove it and those after it."""
 
 _OBJECTS = Statement("SELECT id, key FROM distribution_trash WHERE id = ANY(%s)")
 _REMOVE_OBJECTS = Statement("DELETE FROM distribution_trash WHERE id = ANY(%s)")
+_HAS_MOVES = Statement("SELECT id FROM distribution_tagmove WHERE moved_at < %s LIMIT 1")
+_REMOVE_MOVES = Statement("""
+DELETE FROM distribution_tagmove WHERE id IN (SELECT id FROM distribution_tagmove WHERE moved_at < %s LIMIT %s)
+""")
 
 
 def expired_uploads(now: datetime) -> QuerySet[Upload]:
@@ -100,6 +109,24 @@ def _expire_locked(pk: UUID, now: datetime) -> Repository | None:
     sessions.discard(upload)
     failpoint("collect.before_expire_commit")
     return upload.repository
+
+
+def has_old_records(now: datetime) -> bool:
+    """Tell whether audit events or tag moves are older than they are kept."""
+    kept = settings.REGISTRY.audit
+    before = now - RECORDS_STEP
+    return queries.has_before(before - kept.retention) or _HAS_MOVES.row(before - kept.history_retention) is not None
+
+
+def remove_old_records(now: datetime, throttle: Throttle) -> None:
+    """Remove old audit events and tag moves, some in each transaction. Raises StopError when `throttle` does."""
+    kept, is_left = settings.REGISTRY.audit, True
+    while is_left:
+        started_at = time.monotonic()
+        events = queries.remove_before(now - kept.retention, RECORDS_AT_ONCE)
+        moves = transactions.run_volatile(_REMOVE_MOVES.run, now - kept.history_retention, RECORDS_AT_ONCE)
+        is_left = RECORDS_AT_ONCE in (events, moves)
+        throttle.pause(started_at)
 
 
 def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from django.db.models import F, Window
 from django.db.models.functions import Now, RowNumber
 
+from audit.kinds import Kind
+from audit.recording import record
 from collector import collection, lease, schedule
 from collector.dry_run import results
 from collector.lease import OwnLease
@@ -16,6 +18,7 @@ from collector.throttle import StopError, Throttle
 from core.db import clock, transactions
 from core.failpoints import failpoint
 from core.metrics.catalog import FREED_BYTES, REMOVED
+from core.sizes import size_text
 from distribution.models import remove
 
 Watch = Callable[[], None]
@@ -145,6 +148,23 @@ def _recorded(run: Run, report: Report) -> Iterator[None]:
         run.ended_at = clock.now()
         transactions.run(run.save)
         _count_removed(run)
+        _record(run)
+
+
+def _record(run: Run) -> None:
+    """Record how the run ended, in the name of its account; that of a command has the user of the system."""
+    removed = f"{run.manifests} manifests, {run.links} links, {run.blobs} blobs, {run.uploads} uploads"
+    verb = "would remove" if run.is_dry_run else "removed"
+    detail = f"{run.state}: {verb} {removed}; {size_text(run.freed_bytes)} freed"
+    started_by = f", started by {run.started_by}" if run.trigger == Trigger.COMMAND and run.started_by else ""
+    record(
+        Kind.COLLECTION,
+        None,
+        account=run.started_by if run.trigger == Trigger.ADMIN else "",
+        credential={Trigger.ADMIN: "session", Trigger.COMMAND: "command"}.get(Trigger(run.trigger), "schedule"),
+        repository=run.repository,
+        detail=f"{detail}{started_by}" + (f"; {run.error}" if run.error else ""),
+    )
 
 
 def _count_removed(run: Run) -> None:

@@ -76,7 +76,7 @@ class TrustedProxyMiddleware:
             meta["HTTP_HOST"] = claim.host
         if claim.scheme is None and not self._is_public and "scheme" not in claim.disputed:
             _warn_of_scheme(meta, peer)
-        # The pull path has no protocol: its requests are of HTTP/1.1.
+        # The short path has no protocol: its requests are of HTTP/1.1.
         if meta.get("SERVER_PROTOCOL") == "HTTP/1.0":
             _warn_of_http_1_0(meta, peer)
         # Limits count an unknown client under the proxy's address; allowed_networks must not (CLIENT_IS_UNKNOWN).

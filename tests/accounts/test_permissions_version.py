@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts import permissions_version
 from accounts.models import Account, FailedLogin, RightsEpoch
 from acl.models import Rule
+from core.db import setup
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 
@@ -161,6 +162,18 @@ def test_migrating_again_keeps_one_epoch_and_renews_its_value() -> None:
 
     assert permissions_version.current() != before
     assert RightsEpoch.objects.count() == 1
+
+
+def test_a_start_makes_triggers_that_are_missing_though_no_migration_is() -> None:
+    """A crash may come between a migration and its handlers."""
+    before = triggers_of("acl_rule")
+    on_table = " ON acl_rule" if connection.vendor == "postgresql" else ""
+    execute(f"DROP TRIGGER rights_epoch_acl_rule_insert{on_table}")
+
+    applied = setup.migrate()
+
+    assert applied == []
+    assert triggers_of("acl_rule") == before
 
 
 @pytest.mark.parametrize("table", ["acl_rule", "accounts_account", "accounts_account_groups", "auth_group"])

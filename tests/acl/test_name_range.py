@@ -35,6 +35,26 @@ def test_a_name_that_matches_lies_in_a_range(patterns: list[str], name: str) -> 
 
 
 @settings(deadline=None)
+@given(PATTERNS, NAMES.filter(is_name))
+def test_every_name_of_a_whole_range_matches(patterns: list[str], name: str) -> None:
+    whole = tuple(found for found in ranges_of(patterns) if found.is_whole)
+
+    assert not holds(whole, name) or any(compile_glob(pattern)(name) for pattern in patterns)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "are_whole"),
+    [
+        *((["*"], [True]), (["a/*"], [True]), (["a/b"], [True]), (["a/**"], [True]), (["a/*", "b/*"], [True, True])),
+        *((["a?"], [False]), (["a*b"], [False]), (["a[bc]*"], [False]), (["*a"], [False])),
+        *((["a/*", "a/b?"], [True]), (["a/b*", "a/*"], [True]), (["a/*", "a?"], [False]), (["*", "a?"], [True])),
+    ],
+)
+def test_a_range_is_whole_if_stars_end_its_patterns(patterns: list[str], are_whole: list[bool]) -> None:
+    assert [found.is_whole for found in ranges_of(patterns)] == are_whole
+
+
+@settings(deadline=None)
 @given(PATTERNS)
 def test_ranges_are_in_order_and_apart(patterns: list[str]) -> None:
     ranges = ranges_of(patterns)

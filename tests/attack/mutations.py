@@ -53,7 +53,7 @@ def of_tokens() -> Iterator[Mutation]:
     scheme = "if kind in _REPOSITORY_TYPES and actions:"
     yield Mutation("access of any type", verify, scheme, "if actions:", module, "another_type")
     service = "if service is not None and service != expected:"
-    yield Mutation("any service", "tokens/views.py", service, "if False:", module, "audience")
+    yield Mutation("any service", "tokens/query.py", service, "if False:", module, "audience")
 
 
 def of_access() -> Iterator[Mutation]:
@@ -62,7 +62,7 @@ def of_access() -> Iterator[Mutation]:
     claims = "actions <= self.claims.actions.get(name, frozenset()) and "
     yield Mutation("rules without claims", "tokens/verify.py", claims, "", module, "token_for_pull or one_repository")
     pulls = " or not bearer.may(parsed, view.actions[method])"
-    yield Mutation("pulls by anybody", "registry_project/pull_path.py", pulls, "", module, "one_repository or private")
+    yield Mutation("pulls by anybody", "registry_project/short_path.py", pulls, "", module, "one_repository or private")
     right = "if source is not None and not self.bearer.may(source, PULL):"
     yield Mutation("mounts from anywhere", "distribution/views/uploads.py", right, "if False:", module, "mount")
     metrics, compared = (

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Dialog
 
 from distribution.protocol import spec
 from tests.browser.chromium import tab
@@ -45,7 +45,12 @@ def test_a_hostile_image_runs_nothing(browser: Browser, demo: DemoServer) -> Non
     with tab(browser, demo) as opened:
         opened.sign_in("alice")
         dialogs: list[str] = []
-        opened.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+        def dismiss(dialog: Dialog) -> None:
+            dialogs.append(dialog.message)
+            dialog.dismiss()
+
+        opened.page.on("dialog", dismiss)
         for path in pages:
             opened.page.goto(path)
             assert opened.page.evaluate("window.hacked") is None, path

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from distribution.storage.blob_store import blob_store
+from core.db import ballast
+from tests.object_folders import ObjectFolders
 from tests.storages import blobs
 
 
@@ -16,10 +17,16 @@ def _own_storage(settings: Settings, tmp_path: Path) -> None:
     settings.STORAGES = settings.STORAGES | {"blobs": blobs(settings.STORAGES["blobs"], tmp_path)}
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _ballast(django_db_setup: None) -> None:
+    """Have the ballast beside the tests' database, which the jobs otherwise make: until then something is due."""
+    ballast.make()
+
+
 @pytest.fixture
-def prepared(db: None) -> None:
+def prepared(db: None, object_folders: ObjectFolders) -> None:
     """Have an empty registry, with nobody in it."""
-    blob_store().prepare()
+    object_folders.prepare()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from configuration import load
 from configuration.converters import PLACEHOLDER
-from configuration.values import Auth, GarbageCollector, Server
+from configuration.values import Audit, Auth, GarbageCollector, Server
 from tests.configuration.conftest import Reader, Refuser
 from tests.configuration.keys import key_paths
 
@@ -54,6 +54,7 @@ def test_the_example_shows_the_defaults(read: Reader, tmp_path: Path) -> None:
     assert shown.storage == default.storage
     assert shown.database == default.database
     assert shown.garbage_collector == GarbageCollector()
+    assert shown.audit == Audit()
     assert shown.auth == Auth()
 
 

@@ -6,15 +6,15 @@ import pytest
 from django.core.files.storage import InMemoryStorage, storages
 from pytest_django import Settings
 
-from distribution.storage.blob_store import blob_store
+from tests.object_folders import ObjectFolders
 from tests.storages import blobs, objects_of
 
 
 @pytest.fixture
-def disk(settings: Settings, tmp_path: Path) -> Path:
+def disk(settings: Settings, tmp_path: Path, object_folders: ObjectFolders) -> Path:
     """Return the folder in which this test's objects lie, and no others. Ask for it before the cast."""
     settings.STORAGES = settings.STORAGES | {"blobs": blobs(settings.STORAGES["blobs"], tmp_path)}
-    blob_store().prepare()
+    object_folders.prepare()
     return objects_of(tmp_path)
 
 

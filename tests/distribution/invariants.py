@@ -1,14 +1,19 @@
 """What must hold after every request, asked of the rows and of the disk."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from distribution.models import Blob, Link, Manifest, ManifestBlob, ManifestChild, Segment, Tag, Trash, Upload
+from tests.storages import is_s3
 
 
 def objects_on(disk: Path) -> set[str]:
     """Return the keys of all objects that lie in the storage."""
-    return {str(path.relative_to(disk)) for path in disk.rglob("*") if path.is_file()}
+    if is_s3():
+        return {str(path.relative_to(disk)) for path in disk.rglob("*")}
+    prefix = f"{disk}/"
+    return {f"{folder}/{name}".removeprefix(prefix) for folder, _, names in os.walk(disk) for name in names}
 
 
 def named_keys() -> list[str]:

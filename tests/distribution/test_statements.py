@@ -70,11 +70,11 @@ PULLS: dict[str, tuple[Act, int]] = {
     "HEAD a manifest by its digest": (head("/v2/alice/app/manifests/{image.digest}"), 2),
     "GET a blob": (get("/v2/alice/app/blobs/{image.config}"), 2),
     "HEAD a blob": (head("/v2/alice/app/blobs/{image.config}"), 2),
-    "list tags": (get("/v2/alice/app/tags/list"), 3),
+    "list tags": (get("/v2/alice/app/tags/list"), 2),
 }
 OTHERS: dict[str, tuple[Act, int]] = {
     "list referrers": (get("/v2/alice/app/referrers/{image.digest}"), 3),
-    "list repositories": (get("/v2/_catalog"), 4),
+    "list repositories": (get("/v2/_catalog"), 3),
     "ask for a token": (lambda caller, _image: caller.ask_token("repository:alice/app:pull"), 3),
     "mount a blob": (mount, 7),
     "push a blob in one request": (upload_whole, 16),
@@ -133,4 +133,4 @@ def test_a_pull_has_no_query_built(alice: Caller, image: Image, no_orm: Callable
 def test_a_query_that_is_built_is_noticed(alice: Caller, image: Image, no_orm: Callable[[], None]) -> None:
     no_orm()
 
-    assert alice.get("/v2/_catalog").status_code == 500
+    assert alice.delete("/v2/alice/app/manifests/v1").status_code == 500

@@ -23,7 +23,8 @@ from tests.project.talk import PATIENCE_SECONDS, SmallServer
 SEEDS = Path(__file__).with_name("seeds")
 # The wire is the same on both databases.
 _ON_POSTGRESQL = os.environ.get("REGISTRY_DATABASE_URL", "").startswith("postgres")
-CASES = int(os.environ.get("REGISTRY_FUZZ_CASES", "500" if _ON_POSTGRESQL else "5000"))
+_IN_CHECK = "REGISTRY_REQUIRE_CLIENTS" in os.environ
+CASES = int(os.environ.get("REGISTRY_FUZZ_CASES", "5000" if _IN_CHECK and not _ON_POSTGRESQL else "500"))
 SEED = os.environ.get("REGISTRY_FUZZ_SEED") or f"{SystemRandom().getrandbits(32):08x}"
 KEEPS_FAILURES = os.environ.get("REGISTRY_FUZZ_KEEP") == "1"
 

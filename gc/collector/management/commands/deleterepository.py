@@ -10,6 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from acl.names import InvalidNameError, RepositoryName, parse_name
+from audit.kinds import Kind
+from audit.recording import record
 from collector import repositories
 from collector.jobs.shutdown import Stopper, stopped_by_signal
 from collector.throttle import StopError, Throttle
@@ -53,6 +55,7 @@ class Command(BaseCommand):
             return
         try:
             pk = deletion.begin(name)
+            record(Kind.REPOSITORY_DELETED, None, credential="command", repository=name, detail=counts)
             self.stdout.write(f"Clients get 404 for {name} from now on.")
             _remove(pk, contents.rows)
         except (StopError, KeyboardInterrupt) as error:

@@ -1,4 +1,4 @@
-"""The pull path, called as the server calls it."""
+"""The short path, called as the server calls it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,9 +15,9 @@ from accounts.models import Account
 from core.api.notes import ACCOUNT, JTI, REQUEST_ID, ROUTE
 from distribution import blobs, queries
 from distribution.middleware import RegistryMiddleware
-from registry_project import front_door, pull_path
+from registry_project import front_door, short_path
 from registry_project.middleware.proxies import TrustedProxyMiddleware
-from registry_project.pull_path import PullPath
+from registry_project.short_path import ShortPath
 from server.listener import LISTENER
 from tests.caller import Caller, content
 from tests.images import Image
@@ -51,7 +51,7 @@ def pulled(token: str, path: str = PATH, notes: dict[str, Any] | None = None, **
         LISTENER: ("127.0.0.1", 5000),
         **more,
     }
-    found = PullPath(front_door.RegistryChain())(environ, [("AUTHORIZATION", f"Bearer {token}")])
+    found = ShortPath(front_door.RegistryChain())(environ, [("AUTHORIZATION", f"Bearer {token}")])
     if notes is not None:
         notes.update(environ)
     return None if found is None else (found.status, found.headers, found.payload)
@@ -171,7 +171,7 @@ def test_a_blob_in_a_cloud_is_left_to_the_application(settings: Settings, image:
     assert pulled(token) is not None
 
 
-def test_the_pull_path_does_what_each_middleware_does() -> None:
+def test_the_short_path_does_what_each_middleware_does() -> None:
     assert (TrustedProxyMiddleware, RegistryMiddleware) == front_door.MIDDLEWARE, (
-        f"let {pull_path.__name__} do what the new middleware does, or decline"
+        f"let {short_path.__name__} do what the new middleware does, or decline"
     )

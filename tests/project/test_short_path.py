@@ -1,4 +1,4 @@
-"""The pull path answers, and logs, byte for byte as the application would."""
+"""The short path answers, and logs, byte for byte as the application would."""
 
 import json
 import re
@@ -10,6 +10,7 @@ import pytest
 
 from tests.attack.raw import connect, rest_of
 from tests.attack.target import LAYER, MANIFEST, SECRET, Target
+from tests.clients.server import basic
 from tests.images import digest_of
 from tests.project.pulling import DECLINE
 from tests.project.talk import until
@@ -23,6 +24,7 @@ EMPTY_BLOB = f"/v2/{SECRET}/blobs/{digest_of(b'')}"
 PULLED = (TAGGED, BY_DIGEST, BLOB, LARGE_BLOB, EMPTY_BLOB)
 
 _VARYING = re.compile(rb"(?<=\r\nDate: )[^\r]*|(?<=\r\nX-Request-Id: )[0-9a-f]{18}(?=\r)|(?<=\r\n)X-Path: pull\r\n")
+AGENT = "User-Agent: wants-tokens"
 _OWN_ID = re.compile(r"[0-9a-f]{18}")
 
 
@@ -44,7 +46,7 @@ class Pulling(Target):
         return [*super().command(), "tests.project.pulling:application"]
 
     def both(self, request: str, *lines: str, body: bytes = b"") -> tuple[bytes, bytes]:
-        """Return what the pull path and the application send, and compare what they log."""
+        """Return what the short path and the application send, and compare what they log."""
         pulled, of_pulled = self.sent([request, *lines], body)
         served, of_served = self.sent([request, *lines, DECLINE], body)
         assert of_pulled == of_served
@@ -68,7 +70,9 @@ class Pulling(Target):
 
     def _access_log(self) -> list[str]:
         whole = self.log_file.read_text().rpartition("\n")[0]
-        return [line for line in whole.splitlines() if '"logger": "access"' in line and "/v2/token" not in line]
+        lines = [line for line in whole.splitlines() if '"logger": "access"' in line]
+        # Without the requests for the tokens with which the others are sent.
+        return [line for line in lines if "/v2/token" not in line or AGENT.partition(" ")[2] in line]
 
 
 class Proxied(Pulling):
@@ -104,7 +108,7 @@ def comparable(received: bytes) -> bytes:
 
 
 def is_marked(received: bytes) -> bool:
-    """Tell whether the pull path made the first response."""
+    """Tell whether the short path made the first response."""
     return b"\r\nX-Path: pull\r\n" in received.partition(b"\r\n\r\n")[0] + b"\r\n"
 
 
@@ -139,7 +143,7 @@ PLAIN_FIELDS: tuple[tuple[str, ...], ...] = (
 
 
 @pytest.mark.parametrize("fields", PLAIN_FIELDS, ids=" ".join)
-def test_plain_pulls_are_answered_alike_by_the_pull_path(
+def test_plain_pulls_are_answered_alike_by_the_short_path(
     server: Pulling, authorization: str, fields: tuple[str, ...]
 ) -> None:
     for method, path in product(("GET", "HEAD"), PULLED):
@@ -244,6 +248,21 @@ def test_other_tokens_are_answered_alike(server: Pulling, path: str, line: str) 
         assert is_marked(pulled) == (b" 200 " in served.partition(b"\r\n")[0] and method != "DELETE")
 
 
+@pytest.mark.parametrize("more", [(), ("X-Forwarded-For: 192.0.2.7",), ("Accept: */*",)], ids=" ".join)
+@pytest.mark.parametrize("account", ["alice", ""])
+def test_tokens_are_answered_alike(server: Pulling, account: str, more: tuple[str, ...]) -> None:
+    # The first login checks the password.
+    server.token("alice", f"repository:{SECRET}:pull")
+    given = [AGENT, *([f"Authorization: {basic(account)}"] if account else []), *more]
+
+    pulled, served = server.both(f"GET /v2/token?scope=repository%3A{SECRET}%3Apull HTTP/1.1", *given)
+
+    heads = [comparable(received).partition(b"\r\n\r\n")[0] for received in (pulled, served)]
+    assert heads[0] == heads[1]
+    assert heads[0].startswith(b"HTTP/1.1 200 ")
+    assert (is_marked(pulled), is_marked(served)) == (True, False)
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("path", [TAGGED, BLOB])
 def test_http_1_0_is_left_to_the_application(server: Pulling, authorization: str, path: str, version: str) -> None:
@@ -269,7 +288,7 @@ def test_a_lost_blob_is_a_503_and_then_a_404_on_both(server: Pulling, authorizat
     assert found[1].startswith(b"HTTP/1.1 404 ")
 
 
-@pytest.mark.parametrize("more", [(), (DECLINE,)], ids=["pull path", "application"])
+@pytest.mark.parametrize("more", [(), (DECLINE,)], ids=["short path", "application"])
 @pytest.mark.parametrize(("path", "table"), [(TAGGED, "manifest"), (BLOB, "link")])
 def test_a_pull_touches_the_row(
     server: Pulling, authorization: str, path: str, table: str, more: tuple[str, ...]

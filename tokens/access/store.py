@@ -1,0 +1,146 @@
+"""Create, redeem, list and revoke access tokens."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
+
+from accounts import authentication, permissions_version
+from accounts.identity import AccessLimit, Identity, identity_of
+from accounts.models import Account
+from acl import actions as action_list
+from acl.glob import InvalidPatternError, check_glob
+from core.caches import VersionedCache
+from core.db import clock
+from core.db.database_fault import report
+from core.db.short_transaction import short_transaction
+from tokens.access import secret
+from tokens.models import AccessToken
+
+# The resolution of `used_at`: a token causes at most one write an hour.
+USED_STEP = timedelta(hours=1)
+USED_PATIENCE_SECONDS = 0.2
+MAX_PER_ACCOUNT = 200
+MAX_SCOPES = 50
+MAX_SCOPE_CHARACTERS = 300
+
+logger = logging.getLogger(__name__)
+
+_identities: VersionedCache[Identity | None] = VersionedCache(name="access_tokens")
+
+
+def create(
+    account: Account, name: str, scopes: Sequence[str] = (), lifetime: timedelta | None = None, by: str = ""
+) -> tuple[AccessToken, str]:
+    """Return the row and the token, which is nowhere else.
+
+    Each of `scopes` is `GLOB:actions`, as `alice/*:pull,push`; without any, the token may do what its account may.
+    A `lifetime` of None is `auth.access_token_lifetime`. Raises ValidationError.
+    """
+    longest = settings.REGISTRY.auth.access_token_max_lifetime
+    lifetime = lifetime or min(settings.REGISTRY.auth.access_token_lifetime, longest or timedelta.max)
+    if longest is not None and lifetime > longest:
+        raise ValidationError(f"A token is valid for at most {longest.days} days (auth.access_token_max_lifetime).")
+    if AccessToken.objects.filter(account=account).filter(valid()).count() >= MAX_PER_ACCOUNT:
+        raise ValidationError(f"An account has at most {MAX_PER_ACCOUNT} valid access tokens: revoke one first.")
+    token = secret.new()
+    row = AccessToken(
+        account=account,
+        name=name.strip(),
+        token_hash=secret.hash_of(token),
+        scopes=[canonical_scope(scope) for scope in scopes],
+        expires_at=clock.now() + lifetime,
+        created_by=by,
+    )
+    row.full_clean(exclude=["token_hash", "scopes"], validate_constraints=False)
+    if len(row.scopes) > MAX_SCOPES:
+        raise ValidationError(f"A token has at most {MAX_SCOPES} scopes.")
+    try:
+        with transaction.atomic():
+            # A name may be used again once its token has ended.
+            AccessToken.objects.filter(account=account, name=row.name).exclude(valid()).delete()
+            row.save(force_insert=True)
+    except IntegrityError as error:
+        raise ValidationError(f"{account} has a valid token named {row.name!r}: revoke it first.") from error
+    return row, token
+
+
+def canonical_scope(text: str) -> str:
+    """Return `GLOB:actions` with its actions in order. Raises ValidationError."""
+    pattern, _, listed = text.strip().rpartition(":")
+    actions = action_list.canonical(part.strip() for part in listed.split(","))
+    if not pattern or actions is None or len(text) > MAX_SCOPE_CHARACTERS:
+        raise ValidationError(f"{text!r} is not a scope: alice/*:pull,push, with {', '.join(action_list.ALL)}.")
+    try:
+        check_glob(pattern)
+    except InvalidPatternError as error:
+        raise ValidationError(f"The scope {text!r}: {error}") from error
+    return f"{pattern}:{actions}"
+
+
+def valid() -> Q:
+    """Return the condition that a token is neither revoked nor expired."""
+    return Q(revoked_at__isnull=True, expires_at__gt=Now())
+
+
+def of_account(account: str) -> QuerySet[AccessToken]:
+    """Return the valid tokens of an account, the newest first."""
+    return AccessToken.objects.filter(account__name=account).filter(valid()).order_by("-pk")
+
+
+def identify(name: str, password: str, request: HttpRequest | None = None) -> Identity | None:
+    """Return the account with this name and password or access token; None otherwise.
+
+    A token costs one hash and one statement: no queue and no bcrypt. Raises what `authentication.identify` raises.
+    """
+    if not secret.is_one(password):
+        return authentication.identify(name, password, request)
+    row = AccessToken.objects.filter(valid(), token_hash=secret.hash_of(password), account__name=name).first()
+    if row is None:
+        return None
+    _store_use(row, request)
+    return identity_by(row.pk, permissions_version.current())
+
+
+def identity_by(pk: int, version: str) -> Identity | None:
+    """Return the identity of a token at `version`: its account, with the limits of the token.
+
+    None for a token that is revoked or expired, or whose account is not active.
+    """
+    return _identities.get(version, pk, lambda: _read(pk, version))
+
+
+def _read(pk: int, version: str) -> Identity | None:
+    row = AccessToken.objects.filter(valid(), pk=pk).select_related("account").first()
+    identity = identity_of(row.account.name, version) if row is not None else None
+    if row is None or identity is None:
+        return None
+    scopes = tuple((pattern, frozenset(actions.split(","))) for pattern, _, actions in _split(row.scopes))
+    return identity.limited(AccessLimit(row.pk, row.name, scopes, int(row.expires_at.timestamp())))
+
+
+def _split(scopes: Sequence[str]) -> list[tuple[str, str, str]]:
+    return [scope.rpartition(":") for scope in scopes]
+
+
+def _store_use(row: AccessToken, request: HttpRequest | None) -> None:
+    now: datetime = clock.now()
+    if row.used_at is not None and row.used_at > now - USED_STEP:
+        return
+    address = request.META.get("REMOTE_ADDR", "") if request is not None else ""
+    try:
+        with short_transaction(USED_PATIENCE_SECONDS):
+            AccessToken.objects.filter(pk=row.pk).update(used_at=now, used_from=address[:64])
+    except DatabaseError as error:
+        logger.warning("the use of an access token can't be stored", extra={"reason": report(error).reason})
+
+
+def revoke(rows: QuerySet[AccessToken]) -> int:
+    """Revoke these tokens and return how many were valid; what was issued for them ends at once."""
+    return rows.filter(revoked_at__isnull=True).update(revoked_at=Now())

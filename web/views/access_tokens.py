@@ -1,0 +1,69 @@
+"""The own access tokens: make one, see it once, revoke it."""
+
+from datetime import timedelta
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.login_log import log_event
+from accounts.models import Account
+from audit.kinds import Kind
+from tokens.access import store
+from web.views.account import MOST_DIGITS
+from web.views.page import page
+from web.visitor import visitor_of
+
+LONGEST_DAYS = 3650
+
+
+class TokenForm(forms.Form):
+    """What a token is for, what it may, and until when."""
+
+    name = forms.CharField(max_length=100)
+    scopes = forms.CharField(required=False, max_length=10_000)
+    days = forms.IntegerField(required=False, min_value=1, max_value=LONGEST_DAYS)
+
+    def clean_scopes(self) -> list[str]:
+        """Return the lines that are not empty, each in its canonical form."""
+        lines = self.cleaned_data["scopes"].splitlines()
+        return [store.canonical_scope(line) for line in lines if line.strip()]
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def own_tokens(request: HttpRequest) -> HttpResponse:
+    """Show the valid tokens of the account; make one, which this response alone shows."""
+    visitor, account = visitor_of(request), request.user
+    if visitor.identity.is_anonymous or not isinstance(account, Account):
+        return redirect(f"{reverse('web:login')}?{urlencode({'next': request.path})}")
+    form, token = TokenForm(request.POST if request.method == "POST" else None), ""
+    if form.is_valid():
+        wanted = form.cleaned_data
+        try:
+            lifetime = timedelta(days=wanted["days"]) if wanted["days"] else None
+            row, token = store.create(account, wanted["name"], wanted["scopes"], lifetime, by=account.name)
+        except ValidationError as error:
+            form.add_error(None, error.messages)
+        else:
+            log_event(request, account.name, f"access token {row.name} created", Kind.ACCESS_TOKEN)
+            form = TokenForm()
+    rows = list(store.of_account(account.name))
+    return page(request, "tokens.html", "Access tokens", visitor, form=form, token=token, rows=rows)
+
+
+@require_POST
+def revoke(request: HttpRequest) -> HttpResponse:
+    """Revoke a token of the account."""
+    visitor, wanted = visitor_of(request), request.POST.get("token", "")
+    if not visitor.identity.is_anonymous and wanted.isdecimal() and len(wanted) < MOST_DIGITS:
+        row = store.of_account(visitor.identity.name).filter(pk=int(wanted)).first()
+        if row is not None:
+            store.revoke(store.of_account(visitor.identity.name).filter(pk=row.pk))
+            log_event(request, visitor.identity.name, f"access token {row.name} revoked", Kind.ACCESS_TOKEN)
+    return redirect("web:tokens")

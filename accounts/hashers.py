@@ -99,5 +99,7 @@ def equalize_timing(password: str) -> None:
     ImportedBCryptHasher().verify(password, _DECOY)
 
 
-# A well-formed hash of cost 10 without a known password.
-_DECOY = stored_form("$2b$10$" + "." * 21 + "O" + "." * 31)
+NO_PASSWORD = "$2b$10$" + "." * 21 + "O" + "." * 31
+"""A well-formed hash of cost 10 without a known password."""
+
+_DECOY = stored_form(NO_PASSWORD)

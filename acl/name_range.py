@@ -1,8 +1,8 @@
 """Ranges of names in byte order: the database reads only names that a pattern may match."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from acl.glob import is_literal, literal_prefix
@@ -47,6 +47,20 @@ def covers(ranges: Sequence[NameRange], name: str) -> bool:
         return False
     high = ranges[position].high
     return high is None or name < high
+
+
+def narrowed(ranges: Iterable[NameRange], prefix: str) -> Iterator[NameRange]:
+    """Yield the parts of `ranges` whose names begin with `prefix`."""
+    if not prefix.isascii():
+        # No name begins with it.
+        return
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else None
+    for found in ranges:
+        low = max(found.low, prefix)
+        high = min(filter(None, (found.high, end)), default=None)
+        if high is None or low < high:
+            # A part of a range of which every name matches is one, too.
+            yield replace(found, low=low, high=high)
 
 
 def _range_of(pattern: str) -> NameRange:

@@ -1,8 +1,4 @@
-"""Accounts in the admin.
-
-The right to change accounts would be enough to take one over, by a new password or by more permissions. So only a
-superuser changes staff accounts, accounts and groups with permissions, and these fields.
-"""
+"""Accounts in the admin; `accounts.governing` tells who may change which. Only a superuser changes POWERS."""
 
 from __future__ import annotations
 
@@ -20,6 +16,7 @@ from unfold.forms import AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import second_factor
+from accounts.governing import may_govern
 from accounts.login.forms import AccountChangeForm, AccountCreationForm
 from accounts.login_log import log_event
 from accounts.models import Account
@@ -31,17 +28,6 @@ from provisioning.models import Section
 from tokens.models import AccessToken
 
 POWERS = ("is_staff", "is_superuser", "user_permissions")
-
-
-def may_govern(actor: Any, account: Account | None) -> bool:
-    """Tell whether `actor` may change `account`; None means accounts in general.
-
-    Only a superuser may change an account that is staff or has permissions, its own or those of a group.
-    """
-    if actor.is_superuser or account is None:
-        return True
-    groups_give = account.groups.filter(permissions__isnull=False)
-    return not (account.is_staff or account.is_superuser or account.user_permissions.exists() or groups_give.exists())
 
 
 class SecondFactorFilter(admin.SimpleListFilter):

@@ -15,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from accounts.governing import may_govern_group
 from accounts.models import Account
 from acl.models import SubjectKind
 from administration import naming
@@ -117,14 +118,11 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
         return [*named, *orphaned], {"groups": len(objs)}, lacking, protected
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        return super().has_change_permission(request, obj) and self._may_govern(request, obj)
+        return super().has_change_permission(request, obj) and may_govern_group(request.user, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and self._may_govern(request, obj)
+        return super().has_delete_permission(request, obj) and may_govern_group(request.user, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
         return fields if request.user.is_superuser else (*fields, "permissions")
-
-    def _may_govern(self, request: HttpRequest, group: Group | None) -> bool:
-        return request.user.is_superuser or group is None or not group.permissions.exists()

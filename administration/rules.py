@@ -16,11 +16,11 @@ from django.urls import URLPattern, path
 from django.utils.http import urlencode
 
 from acl import actions as action_list
+from acl.forms import RuleForm
 from acl.models import Rule, SubjectKind
 from administration.explain import ExplainForm
 from administration.origin import OriginAdmin, OriginFilter, OriginList
 from administration.preview import Preview, idle_reason, idle_reasons
-from administration.rule_form import RuleForm
 from provisioning.models import Section
 
 

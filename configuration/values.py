@@ -57,6 +57,11 @@ class Limits:
     logins_per_minute: Annotated[
         int, integer(0, 1_000_000), Key("Logins of one address in a minute, in each process; 0 means no limit.")
     ] = 3000
+    api_requests_per_minute: Annotated[
+        int,
+        integer(0, 1_000_000),
+        Key("Requests of one account, or address without one, to /api/v1/ in a minute, in each process; 0: no limit."),
+    ] = 6000
     # Clients open several at once, and retry refused ones until they give up.
     uploads_per_account: Annotated[int, integer(16, 100_000), Key("Uploads that an account may have open.")] = 1000
     # Clients accept no larger manifests, nor does the parser.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
-from acl.name_range import BEHIND, NameRange
+from acl.name_range import NameRange, narrowed
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
 from core.db import transactions
@@ -119,16 +119,17 @@ def _first_of(rows: QuerySet[Any]) -> Subquery:
     return Subquery(rows.filter(repository=OuterRef("pk")).values("pk")[:1])
 
 
-def catalog(limit: int, last: str, rules: IdentityRules, containing: str = "") -> Page:
+def catalog(limit: int, last: str, rules: IdentityRules, containing: str = "", prefix: str = "") -> Page:
     """Return up to `limit` names after `last`, in byte order, of repositories with a manifest that may be pulled.
 
-    Names that do not contain the text `containing` are left out; a search reads up to MAX_SEARCHED names of a range.
+    Names that do not begin with `prefix` or do not contain the text `containing` are left out; a search reads up to
+    MAX_SEARCHED names of a range.
 
     Keyset pagination over the name ranges of the rules' patterns: the cost is that of the page, not of the table.
     """
     names: list[str] = []
     may_pull = rules.allows("pull")
-    for wanted in rules.ranges("pull"):
+    for wanted in narrowed(rules.ranges("pull"), prefix):
         size = BATCH if containing else limit + 1
         visible: Iterator[str] = _names(wanted, last, size, containing)
         if not wanted.is_whole:
@@ -142,12 +143,9 @@ def names_below(prefix: str, last: str, rules: IdentityRules) -> Iterator[str]:
 
     It reads up to MAX_SEARCHED names of a range, so names may be missing behind many that may not be pulled.
     """
-    end = f"{prefix}{BEHIND}"
-    for wanted in rules.ranges("pull"):
-        inside = NameRange(max(wanted.low, prefix), min(wanted.high or end, end))
-        if inside.low < end:
-            read = islice(_names(inside, last, BATCH, ""), MAX_SEARCHED)
-            yield from (name for name in read if "pull" in rules.actions_on(name))
+    for inside in narrowed(rules.ranges("pull"), prefix):
+        read = islice(_names(inside, last, BATCH, ""), MAX_SEARCHED)
+        yield from (name for name in read if "pull" in rules.actions_on(name))
 
 
 def _names(wanted: NameRange, last: str, size: int, containing: str) -> Iterator[str]:

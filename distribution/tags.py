@@ -1,5 +1,7 @@
 """Tags: list, roll back, delete. `manifests.put` moves them to what it stores."""
 
+from collections.abc import Callable
+
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
@@ -51,18 +53,32 @@ def page(name: RepositoryName, limit: int, last: str) -> Page:
     return Page.of(names_of(row[0]), limit)
 
 
-def point(name: RepositoryName, tag: TagName, digest: Digest, *, account: str) -> None:
+def _any_state(_digest: str | None) -> bool:
+    return True
+
+
+def point(
+    name: RepositoryName,
+    tag: TagName,
+    digest: Digest,
+    *,
+    account: str,
+    expected: Callable[[str | None], bool] = _any_state,
+) -> None:
     """Move the tag, created if missing, to a manifest of the repository: to that of an earlier time, to roll back.
 
-    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN.
+    `expected` tells whether it may be moved from the digest that it names now, None: a new tag.
+    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 412, when its state is not `expected`.
     """
     try:
-        transactions.run(_point, name, tag, str(digest), account)
+        transactions.run(_point, name, tag, str(digest), account, expected)
     except _GoneError as error:
         raise store.unknown(name, str(digest)) from error
 
 
-def _point(name: RepositoryName, tag: TagName, digest: str, account: str) -> None:
+def _point(
+    name: RepositoryName, tag: TagName, digest: str, account: str, expected: Callable[[str | None], bool]
+) -> None:
     repository = repositories.existing_row(name)
     if repository is None:
         raise _GoneError
@@ -71,6 +87,8 @@ def _point(name: RepositoryName, tag: TagName, digest: str, account: str) -> Non
     # The new manifest and the one so far, as `manifests.put` locks them.
     digests: dict[int, str] = dict(_LOCK_TARGETS.rows(repository.pk, digest, now or 0))
     wanted = next((pk for pk, found in digests.items() if found == digest), None)
+    if not expected(digests[now] if now else None):
+        raise RegistryError(ErrorCode.DENIED, status=412, message="the tag has been moved meanwhile")
     if wanted is None:
         raise _GoneError
     if wanted == now:

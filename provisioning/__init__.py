@@ -6,5 +6,6 @@
 `ledger`          the origin of rows, and the way back to the file
 `precedence`      the newest of several replicas' files, which is imported
 `models`          the ledger: each entry with the fingerprint of its last import
+`export`          accounts and rules as such a file
 `idle_rules`      warns of rules without effect
 """

@@ -12,6 +12,7 @@ from configuration import Configuration, in_force
 from core.db.other_sessions import APPLICATION_NAME
 from core.private_files import random_text, read_or_create
 from distribution.storage.backends import backend_of
+from registry_project.version import VERSION
 
 REGISTRY: Configuration = in_force()
 """The configuration with all defaults."""
@@ -22,6 +23,7 @@ _is_https = _public.scheme == "https"
 
 SECRET_KEY = _server.secret_key or read_or_create(_server.data_directory / "keys" / "secret.key", random_text).decode()
 DEBUG = False
+REGISTRY_VERSION = VERSION
 ROOT_URLCONF = "registry_project.urls"
 WSGI_APPLICATION = "registry_project.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -43,6 +45,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
     "audit",
     "accounts",
     "acl",
@@ -205,10 +208,34 @@ UNFOLD = {
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_AUTHENTICATION_CLASSES": ["api.authentication.CachedBasicAuthentication"],
+    "DEFAULT_PARSER_CLASSES": ["api.json_body.BoundedJSONParser"],
+    # The first one's challenge is that of a 401.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "api.authentication.CachedBasicAuthentication",
+        "api.session_login.SessionLogin",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["api.throttling.RequestRate"],
+    "DEFAULT_SCHEMA_CLASS": "api.schema.Schema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "api.problems.handle",
+    # Names of clients may have lone surrogates, which UTF-8 has not and JSON can escape.
+    "UNICODE_JSON": False,
+    "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Management API",
+    "DESCRIPTION": "The management API of the registry. Errors are problem details (RFC 9457), lists have pages of at "
+    "most 200 items, and changes may be conditional (If-Match).",
+    "VERSION": "v1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    # What is sent differs from what is answered: a password is written only.
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ActionEnum": ["delete", "pull", "push"],
+        "RuleActionEnum": ["pull", "push", "delete", "*"],
+    },
 }
 
 # --- logs --------------------------------------------------------------------------------------------

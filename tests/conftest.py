@@ -91,6 +91,7 @@ FIRST = (
     "clients/test_stalled_line.py",
     "cases",
     "stress",
+    "api/test_schema_fuzz.py",
     "security/test_memory.py",
     "clients/test_slow_clients.py",
     "clients/test_cluster.py",

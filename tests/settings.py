@@ -17,9 +17,9 @@ _FOLDER = Path(tempfile.mkdtemp(prefix="registry-tests-"))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 
 _CONFIGURATION = _FOLDER / "config.yaml"
-# No reserve: how full the disk of this machine is must not matter. No bound on logins: the tests share an address.
+# No reserve: how full the disk of this machine is must not matter. No bound on requests: the tests share an address.
 _STORAGE = section(_FOLDER / "data") | ({} if is_s3() else {"min_free": "0"})
-_SERVER = {"limits": {"logins_per_minute": 0}, "data_directory": str(_FOLDER / "data")}
+_SERVER = {"limits": {"logins_per_minute": 0, "api_requests_per_minute": 0}, "data_directory": str(_FOLDER / "data")}
 # A test that needs events switches them on: their thread would write beside the transaction of the test.
 _AUDIT = {"enabled": False}
 _CONFIGURATION.write_text(json.dumps({"server": _SERVER, "storage": _STORAGE, "audit": _AUDIT}))

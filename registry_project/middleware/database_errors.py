@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from django.db import Error as DatabaseFault
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 
+from api.problems import problem_response
 from core.db.database_fault import BUSY, FULL, READ_ONLY, report
 
 _API = "/api/"
@@ -37,7 +38,7 @@ class DatabaseErrorMiddleware:
             outcome = " Whether the change was made is not known: check before you try again."
         detail = f"{fault.reason[0].upper()}{fault.reason[1:]}.{outcome}"
         if request.path.startswith(_API):
-            response: HttpResponse = JsonResponse({"detail": detail}, status=503)
+            response: HttpResponse = problem_response(503, detail)
         else:
             # The admin's own layout would query the database for the user.
             response = HttpResponse(render_to_string("database_error.html", {"detail": detail}), status=503)

@@ -1,8 +1,9 @@
 """Rate-limit logins of pages and of the JSON API; `/v2/token` limits its own."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from accounts.throttling.login_rate import login_rate
+from api.problems import problem_response
 from registry_project.front_door import GetResponse
 
 _LOGINS = ("/admin/login/", "/login")
@@ -21,7 +22,7 @@ def limited_logins(get_response: GetResponse) -> GetResponse:
             detail = f"Too many logins from this address; try again in {seconds} s."
             headers = {"Retry-After": str(seconds)}
             if is_api:
-                return JsonResponse({"detail": detail}, status=429, headers=headers)
+                return problem_response(429, detail, headers)
             return HttpResponse(detail, status=429, content_type="text/plain; charset=utf-8", headers=headers)
         if not is_api:
             login_rate.count(request)

@@ -207,7 +207,8 @@ def test_the_json_api_answers(unwritable: None, alice: Caller) -> None:
 
     response = caller.client.get("/api/v1/repositories", headers={"Authorization": caller.basic})
 
-    assert response.json()["repositories"] == [{"name": "alice/app", "actions": ["delete", "pull", "push"]}]
+    (found,) = response.json()["items"]
+    assert (found["name"], found["actions"]) == ("alice/app", ["delete", "pull", "push"])
 
 
 def gone(*_: Any) -> None:
@@ -230,4 +231,5 @@ def test_an_answer_of_the_json_api_without_a_database_is_a_503_in_json(cast: Non
         response = caller.client.get("/api/v1/whoami", headers={"Authorization": caller.basic})
 
     assert (response.status_code, response["Retry-After"].isdecimal()) == (503, True)
-    assert list(response.json()) == ["detail"]
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["detail"].startswith("The database ")

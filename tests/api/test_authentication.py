@@ -9,7 +9,7 @@ from accounts.models import Account
 from accounts.throttling.password_queue import PasswordQueue
 from tests.caller import Caller, Response
 
-PATHS = ["/api/v1/whoami", "/api/v1/repositories"]
+PATHS = ["/api/v1/whoami", "/api/v1/repositories/alice/app"]
 
 
 def ask(caller: Caller, path: str = PATHS[0], authorization: str | None = None) -> Response:
@@ -23,7 +23,7 @@ def test_without_credentials_it_is_401_with_a_challenge(anonymous: Caller, path:
 
     assert response.status_code == 401
     assert response["WWW-Authenticate"].startswith('Basic realm="')
-    assert response["Content-Type"] == "application/json"
+    assert response["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -34,7 +34,7 @@ def test_a_wrong_password_is_401_with_a_challenge(alice: Caller, path: str) -> N
 
     assert response.status_code == 401
     assert "WWW-Authenticate" in response
-    assert response.json() == {"detail": "Wrong name or password."}
+    assert response.json()["detail"] == "Wrong name or password."
 
 
 def test_an_unknown_account_is_answered_like_a_wrong_password(alice: Caller) -> None:

@@ -268,8 +268,9 @@ def test_a_method_in_a_header_or_the_address_is_not_read(method: str, target: Ta
         "/./v2/{}/tags/list",
         "/v2/public/../{}/tags/list",
         "/v2/x/..;/{}/tags/list",
-        "/api/v1/repositories",
         "/api/v1/repositories/{}",
+        "/api/v1/repositories/{}/-/tags",
+        "/api/v1/repositories/{}/-/manifests/v1",
         "/admin/distribution/repository/",
     ],
 )
@@ -278,3 +279,11 @@ def test_no_other_spelling_of_a_path_goes_round_the_right(path: str, send: Ask) 
 
     assert answer.status in {302, 400, 401, 403, 404}
     assert b"v1" not in answer.body.replace(b"/api/v1/", b"")
+
+
+def test_no_list_for_everybody_has_a_private_name(send: Ask) -> None:
+    for query in ("", f"?prefix={SECRET}", "?contains=secret", f"?after={SECRET[:-1]}"):
+        answer = send(f"GET /api/v1/repositories{query}")
+
+        assert answer.status == 200
+        assert SECRET not in str(json.loads(answer.body)["items"])

@@ -101,10 +101,10 @@ def test_every_key_of_the_server_is_read(read: Reader, tmp_path: Path) -> None:
 def test_every_limit_is_read(read: Reader) -> None:
     limits = read(
         """server: {limits: {connections_per_client: 1, transfers_per_client: 2, logins_per_minute: 0,
-             uploads_per_account: 16, manifest_size: "64KiB", form_size: "1MiB"}}"""
+             api_requests_per_minute: 3, uploads_per_account: 16, manifest_size: "64KiB", form_size: "1MiB"}}"""
     ).server.limits
 
-    assert limits == Limits(1, 2, 0, 16, 64 * 1024, 1024 * 1024)
+    assert limits == Limits(1, 2, 0, 3, 16, 64 * 1024, 1024 * 1024)
 
 
 @pytest.mark.parametrize(("slow", "threads", "all_of_them"), [(1, 2, 514), (512, 4, 1540), (4096, 1024, 13312)])

@@ -21,6 +21,7 @@ ANSWERS = {
     "/static/unfold/css/styles.css": (200,),
     "/static/there-is-no-such-file.js": (404,),
     "/there-is-no-such-page/": (404,),
+    "/api/v1/": (200,),
     "/api/v1/whoami": (401,),
     # Whether the storage is there depends on the tests before.
     "/health": (200, 503),

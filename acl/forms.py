@@ -1,4 +1,4 @@
-"""The admin's form for access rules."""
+"""The form for access rules, of the admin and of the management API."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The caller, its connection, why something is allowed, and the version."""

@@ -1,0 +1,1 @@
+"""Accounts and groups: the same checks as in the admin."""

@@ -1,0 +1,1 @@
+"""Runs of the collector: requested, watched, withdrawn, and what a dry run found."""

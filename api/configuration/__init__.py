@@ -1,0 +1,1 @@
+"""The export of accounts, groups and rules."""

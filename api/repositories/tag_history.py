@@ -1,0 +1,37 @@
+"""The history of a tag."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.paging import NumberedQuery, page, page_of, parameters
+from api.repositories.serializers import TagMoveSerializer
+from api.repositories.tags import parsed_tag
+from api.visitor import VisitorView, visitor_of
+from distribution.manifests import history
+
+
+class TagHistoryView(VisitorView):
+    @extend_schema(
+        operation_id="list_tag_history", parameters=[NumberedQuery], responses=page_of(TagMoveSerializer, "TagHistory")
+    )
+    def get(self, request: Request, name: str, tag: str) -> Response:
+        """List the moves of a tag, newest first, also of one that was deleted.
+
+        To roll back, point the tag at the `from` of a move: `PUT …/-/tags/{tag}`.
+        """
+        query = parameters(NumberedQuery, request)
+        parsed, _ = visitor_of(request).repository_pk(name)
+        found = history.moves(parsed, parsed_tag(tag), query["limit"], query["after"])
+        items = [
+            {
+                "id": move.pk,
+                "from": move.old_digest or None,
+                "to": move.new_digest or None,
+                "account": move.account,
+                "moved_at": move.moved_at,
+                "can_roll_back": move.old_digest in found.present,
+            }
+            for move in found.rows
+        ]
+        return page(request, items, after=found.rows[-1].pk if found.has_more else None)

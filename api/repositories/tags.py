@@ -1,0 +1,124 @@
+"""The tags of a repository."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from acl.actions import DELETE, PUSH
+from api import etags
+from api.paging import page, page_of, parameters
+from api.problems import PreconditionFailedError
+from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
+from api.visitor import VisitorView, visitor_of
+from core.api.errors import RegistryError
+from distribution import tags
+from distribution.models import Manifest, Tag
+from distribution.protocol.digest import Digest, parse_digest
+from distribution.protocol.references import Tag as TagName
+from distribution.protocol.references import parse_tag
+from web.contents import sizes_of
+
+
+class TagsView(VisitorView):
+    @extend_schema(operation_id="list_tags", parameters=[TagsQuery], responses=page_of(TagSerializer, "Tags"))
+    def get(self, request: Request, name: str) -> Response:
+        """List the tags of a repository, by name."""
+        query = parameters(TagsQuery, request)
+        _, repository = visitor_of(request).repository_pk(name)
+        rows = Tag.objects.filter(repository=repository, name__gt=query["after"]).order_by("name")
+        if query["contains"]:
+            rows = rows.filter(name__contains=query["contains"])
+        found = list(_with_manifest(rows)[: query["limit"] + 1])
+        shown = found[: query["limit"]]
+        sizes = sizes_of([tag.manifest_id for tag in shown])
+        items = [_represented(tag, sizes.get(tag.manifest_id)) for tag in shown]
+        return page(request, items, after=shown[-1].name if len(found) > len(shown) else None)
+
+
+class TagView(VisitorView):
+    @extend_schema(operation_id="get_tag", responses={200: TagSerializer, 304: None})
+    def get(self, request: Request, name: str, tag: str) -> Response:
+        """Return a tag; its `ETag` is its digest."""
+        _, repository = visitor_of(request).repository_pk(name)
+        return _answer(request, repository, tag)
+
+    @extend_schema(
+        operation_id="move_tag", request=TargetSerializer, responses={200: TagSerializer, 201: TagSerializer, 412: None}
+    )
+    def put(self, request: Request, name: str, tag: str) -> Response:
+        """Point a tag at a manifest of the same repository; it needs the right to push.
+
+        With `If-Match` only if the tag still has that digest, with `If-None-Match: *` only if there is no such tag.
+        """
+        visitor = visitor_of(request)
+        target = TargetSerializer(data=request.data)
+        target.is_valid(raise_exception=True)
+        parsed, repository = visitor.repository_pk(name, PUSH)
+        wanted = parsed_tag(tag)
+        digest = _digest(target.validated_data["digest"])
+        if not Manifest.objects.filter(repository=repository, digest=str(digest)).exists():
+            raise ValidationError({"digest": ["The repository has no such manifest."]})
+        is_new = not Tag.objects.filter(repository=repository, name=wanted).exists()
+
+        def is_expected(digest: str | None) -> bool:
+            try:
+                etags.require_match(request, f'"{digest}"' if digest else None)
+            except PreconditionFailedError:
+                return False
+            return True
+
+        tags.point(parsed, wanted, digest, account=visitor.identity.name, expected=is_expected)
+        response = _answer(request, repository, wanted)
+        response.status_code = 201 if is_new else 200
+        return response
+
+    @extend_schema(operation_id="delete_tag", responses={204: None, 412: None})
+    def delete(self, request: Request, name: str, tag: str) -> Response:
+        """Delete a tag; its manifest stays. It needs the right to delete."""
+        visitor = visitor_of(request)
+        parsed, repository = visitor.repository_pk(name, DELETE)
+        row = _found(repository, tag)
+        etags.require_match(request, f'"{row.manifest.digest}"')
+        tags.delete(parsed, row.name, account=visitor.identity.name)
+        return Response(status=204)
+
+
+def _with_manifest(rows: Any) -> Any:
+    return rows.select_related("manifest").defer("manifest__payload", "manifest__annotations")
+
+
+def _found(repository: int, tag: str) -> Tag:
+    row: Tag | None = _with_manifest(Tag.objects.filter(repository=repository, name=parsed_tag(tag))).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _answer(request: Request, repository: int, tag: str) -> Response:
+    row = _found(repository, tag)
+    body = _represented(row, sizes_of([row.manifest_id]).get(row.manifest_id))
+    return etags.answer(request, body, f'"{row.manifest.digest}"')
+
+
+def _represented(tag: Tag, size: int | None) -> dict[str, Any]:
+    manifest = {"digest": tag.manifest.digest, "media_type": tag.manifest.media_type, "size": size}
+    last = {"updated_at": tag.updated_at, "pushed_by": tag.pushed_by}
+    return dict(TagSerializer({"name": tag.name} | manifest | last).data)
+
+
+def parsed_tag(text: str) -> TagName:
+    """Return a tag of the path. Raises NotFound: nothing has a name outside the grammar."""
+    try:
+        return parse_tag(text)
+    except RegistryError as error:
+        raise NotFound from error
+
+
+def _digest(text: str) -> Digest:
+    try:
+        return parse_digest(text)
+    except RegistryError as error:
+        raise ValidationError({"digest": [str(error.detail)]}) from error

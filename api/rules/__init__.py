@@ -1,0 +1,1 @@
+"""Access rules: checked by the admin's form."""

@@ -1,0 +1,50 @@
+"""How many requests an account, or an address, gets answered in a minute."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from api.throttling import WINDOW_SECONDS, minute
+from tests.api.asking import ask
+from tests.caller import Caller
+
+LIMIT = 2
+
+
+@pytest.fixture(autouse=True)
+def few(limit: Callable[..., None]) -> Iterator[None]:
+    """Let a client have two, in a minute of the test's own."""
+    limit(api_requests_per_minute=LIMIT)
+    minute.clear()
+    yield
+    minute.clear()
+
+
+def test_one_request_too_many_is_429_with_the_time_to_wait(alice: Caller) -> None:
+    assert [ask(alice, "GET", "whoami").status_code for _ in range(LIMIT)] == [200] * LIMIT
+
+    refused = ask(alice, "GET", "repositories")
+
+    assert (refused.status_code, refused["Content-Type"]) == (429, "application/problem+json")
+    assert 0 < int(refused["Retry-After"]) <= WINDOW_SECONDS
+
+
+def test_other_accounts_at_the_same_address_have_their_own(alice: Caller, bob: Caller) -> None:
+    for _ in range(LIMIT + 1):
+        ask(alice, "GET", "whoami")
+
+    assert ask(bob, "GET", "whoami").status_code == 200
+
+
+def test_anonymous_clients_are_counted_by_address(anonymous: Caller) -> None:
+    statuses = [ask(anonymous, "GET", "repositories").status_code for _ in range(LIMIT + 1)]
+    elsewhere = anonymous.client.get("/api/v1/repositories", REMOTE_ADDR="192.0.2.9")
+
+    assert statuses == [200, 200, 429]
+    assert elsewhere.status_code == 200
+
+
+def test_without_a_limit_nobody_is_refused(alice: Caller, limit: Callable[..., None]) -> None:
+    limit(api_requests_per_minute=0)
+
+    assert {ask(alice, "GET", "whoami").status_code for _ in range(LIMIT + 2)} == {200}

@@ -2,10 +2,12 @@
 
     pull, push ──> deque ──> thread, every INTERVAL_SECONDS ──> daily counts; times of repository, tag, manifest
 
-Times are those of the batch, and replaced after a minute. A killed process loses what it had not stored.
+Times are those of the batch, and replaced after a minute. A killed process loses what it had not stored; a
+COMMIT whose answer is lost may count twice.
 """
 
 import logging
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -92,7 +94,7 @@ class Recorder:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="usage", daemon=True)
         self._changed: set[str] = set()
-        self._storage_seen_at = time.monotonic()
+        self._storage_seen_at = -math.inf
 
     def start(self) -> None:
         """Store the counts every INTERVAL_SECONDS from now on."""
@@ -125,7 +127,7 @@ class Recorder:
             self._changed.difference_update(names)
             if time.monotonic() - self._storage_seen_at > storage.INTERVAL_SECONDS:
                 self._storage_seen_at = time.monotonic()
-                storage.see()
+                storage.see_unless_fresh()
         except (Error, RegistryError) as error:
             logger.warning("counts of pulls can't be stored yet: %s", error)
         except Exception:  # the thread stores the next batch all the same

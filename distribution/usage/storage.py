@@ -4,6 +4,7 @@ import os
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, Sum
+from django.db.models.functions import Now
 
 from core.db import transactions
 from core.db.statement import Statement
@@ -28,6 +29,13 @@ ON CONFLICT (day) DO UPDATE SET stored_bytes = excluded.stored_bytes, blobs = ex
 def see() -> None:
     """Store what there is now as the row of today; it reads all blobs, a tenth of a second for a million."""
     transactions.run_volatile(_SEE.run, datetime.now(UTC).date().isoformat(), _free_bytes())
+
+
+def see_unless_fresh() -> None:
+    """Do what `see` does unless another worker has within half an interval."""
+    fresh = DailyStorage.objects.filter(seen_at__gt=Now() - timedelta(seconds=INTERVAL_SECONDS / 2))
+    if not fresh.exists():
+        see()
 
 
 def latest() -> DailyStorage:

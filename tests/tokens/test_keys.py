@@ -19,9 +19,12 @@ from django.conf import settings as django_settings
 from django.test import Client
 from pytest_django import Settings
 
+from accounts.identity import Identity
+from acl.actions import Access
 from core.private_files import KeyFileError
 from tests.caller import Caller
 from tests.security import forge
+from tokens.issue import issue
 from tokens.keys import ring
 from tokens.keys.signing_key import public_pem
 
@@ -236,6 +239,29 @@ def test_a_key_of_openssl_is_taken(make: list[str], algorithm: str, private_key:
     ring.ensure_keys()
 
     assert ring.current().active.algorithm == algorithm
+
+
+# ------------------------------------------------------------------ the token as a whole
+
+
+@pytest.mark.parametrize("method", ["ecdsa", "rsa", "hmac"])
+def test_a_token_has_the_header_and_claims_that_pyjwt_writes(
+    cast: None, private_key: Path, settings: Settings, method: str
+) -> None:
+    secret = {"hmac_secret": SECRET} if method == "hmac" else {"private_key": private_key}
+    issuer, service = 'an "issuer" \\ of Zürich', "a\\service"
+    configure(settings, signing_method=method, issuer=issuer, service=service, **secret)
+    ring.ensure_keys()
+    key = ring.current().active
+
+    token = issue(Identity("alice"), [Access("repository", "alice/app", frozenset({"pull"}))]).token
+
+    options = {"algorithms": [key.algorithm], "audience": service, "issuer": issuer}
+    found = jwt.decode_complete(token, key.verifying, **options)
+    again = jwt.encode(found["payload"], key.signing, algorithm=key.algorithm, headers={"kid": key.kid})
+    same = jwt.decode_complete(again, key.verifying, **options)
+    assert (found["header"], found["payload"]) == (same["header"], same["payload"])
+    assert found["payload"]["access"] == [{"type": "repository", "name": "alice/app", "actions": ["pull"]}]
 
 
 # ------------------------------------------------------------------ RSA

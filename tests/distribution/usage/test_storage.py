@@ -69,12 +69,16 @@ def test_the_day_when_the_disk_is_full_follows_from_the_trend(
     assert found == (None if expected is None else timedelta(days=expected))
 
 
-def test_a_worker_looks_once_an_interval(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder = Recorder()
-    recorder.store()
-    assert not DailyStorage.objects.exists()
-    monkeypatch.setattr(storage, "INTERVAL_SECONDS", 0)
+def test_a_worker_looks_once_an_interval_unless_another_has(push: Callable[..., Image]) -> None:
+    first, second = Recorder(), Recorder()
+    first.store()
+    assert DailyStorage.objects.get().blobs == 0
+    push()
 
-    recorder.store()
+    first.store()
+    second.store()
+    assert DailyStorage.objects.get().blobs == 0
 
-    assert DailyStorage.objects.exists()
+    DailyStorage.objects.update(seen_at=now() - timedelta(hours=2))
+    Recorder().store()
+    assert DailyStorage.objects.get().blobs == 2

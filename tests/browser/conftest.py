@@ -1,4 +1,4 @@
-"""A registry with the contents of the demo, and one browser for all tests."""
+"""A registry with the contents of the demo, and a browser."""
 
 from collections.abc import Iterator
 
@@ -19,8 +19,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Run one browser for all tests."""
+    """Run one browser for the tests of a module; playwright's event loop would keep others from the database."""
     with chromium() as running:
         yield running

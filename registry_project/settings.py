@@ -198,7 +198,7 @@ UNFOLD = {
     "SITE_TITLE": "Registry",
     "SITE_HEADER": "Registry",
     "SITE_SYMBOL": "deployed_code",
-    "SITE_URL": None,
+    "SITE_URL": "/" if REGISTRY.pages.is_enabled else None,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("web/icon.svg")}],
     "DASHBOARD_CALLBACK": "registry_project.dashboard.page.add_dashboard",
     "LOGIN": {"form": "accounts.login.forms.AdminLoginForm"},

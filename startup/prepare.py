@@ -59,10 +59,12 @@ This is a new registry. It wrote {path} with one administrator:
 The password is shown this once; the file holds only its hash. Next:
 
     docker login localhost:{port} --username {name}
+    docker pull alpine
     docker tag alpine localhost:{port}/hello/alpine
     docker push localhost:{port}/hello/alpine
 
-Users, rules and repositories: http://localhost:{port}/admin/
+Repositories:       http://localhost:{port}/
+Accounts and rules: http://localhost:{port}/admin/
 =============================================================================="""
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.db.models import Q
-from django.template.defaultfilters import filesizeformat
 
 from core.admin.flag_filter import FlagFilter
+from core.sizes import size_text
 from distribution import deletion
 from distribution.admin import cells
 from distribution.admin.read_only import ReadOnlyAdmin
@@ -33,7 +33,7 @@ class BlobAdmin(ReadOnlyAdmin):
 
     @admin.display(description="size")
     def human_size(self, blob: Blob) -> str:
-        return filesizeformat(blob.size)
+        return size_text(blob.size)
 
     @admin.display(description="sound", boolean=True)
     def is_sound(self, blob: Blob) -> bool:

@@ -8,10 +8,10 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.http import HttpRequest
-from django.template.defaultfilters import filesizeformat
 
 from acl.names import RepositoryName
 from core.admin.flag_filter import FlagFilter
+from core.sizes import size_text
 from distribution import deletion
 from distribution.admin import cells, totals
 from distribution.admin.deletable import DeletableAdmin
@@ -93,7 +93,7 @@ class ManifestAdmin(DeletableAdmin):
 
     @admin.display(description="size")
     def human_size(self, manifest: Any) -> str:
-        return filesizeformat(manifest.size + manifest.blob_bytes)
+        return size_text(manifest.size + manifest.blob_bytes)
 
     @admin.display(description="in use", boolean=True)
     def is_in_use(self, manifest: Manifest) -> bool:
@@ -111,7 +111,7 @@ class ManifestAdmin(DeletableAdmin):
     def blobs_listed(self, manifest: Manifest) -> str:
         rows = Link.objects.filter(uses__manifest=manifest).select_related("blob").order_by("pk")
         return cells.lines(
-            cells.page_link(link.blob, f"{link.blob.digest}, {filesizeformat(link.blob.size)}")
+            cells.page_link(link.blob, f"{link.blob.digest}, {size_text(link.blob.size)}")
             for link in rows[: cells.LISTED + 1]
         )
 

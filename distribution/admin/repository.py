@@ -13,10 +13,10 @@ from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.db.models import Count, Model, QuerySet, Sum
 from django.forms import Form
 from django.http import HttpRequest
-from django.template.defaultfilters import filesizeformat
 
 from acl.names import RepositoryName
 from core.api.errors import RegistryError
+from core.sizes import size_text
 from distribution import deletion
 from distribution.admin import cells, totals
 from distribution.admin.deletable import DeletableAdmin
@@ -68,7 +68,7 @@ class RepositoryAdmin(DeletableAdmin):
 
     def describe(self, row: Repository) -> str:
         contents = deletion.contents(row.pk)
-        own, shared = filesizeformat(contents.own_bytes), filesizeformat(contents.shared_bytes)
+        own, shared = size_text(contents.own_bytes), size_text(contents.shared_bytes)
         rows = f"{contents.tags} tags and {contents.manifests} manifests"
         return f"{row.name} with {rows}, {own} of its own and {shared} that other repositories share"
 
@@ -93,7 +93,7 @@ class RepositoryAdmin(DeletableAdmin):
     def stored(self, repository: Repository) -> str:
         """Count the blobs and their bytes; a shared blob counts in each of its repositories."""
         found = Link.objects.filter(repository=repository).aggregate(count=Count("pk"), size=Sum("blob__size"))
-        return f"{found['count']}, {filesizeformat(found['size'] or 0)}"
+        return f"{found['count']}, {size_text(found['size'] or 0)}"
 
 
 def _remove_contents_briefly() -> None:

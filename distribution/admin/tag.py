@@ -7,10 +7,10 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.template.defaultfilters import filesizeformat
 
 from acl.names import RepositoryName
 from core.api.errors import RegistryError
+from core.sizes import size_text
 from distribution import deletion, tags
 from distribution.admin import cells, totals
 from distribution.admin.deletable import DeletableAdmin, reason_of
@@ -47,7 +47,7 @@ class TagAdmin(DeletableAdmin):
 
     @admin.display(description="size")
     def size(self, tag: Any) -> str:
-        return filesizeformat(tag.manifest.size + tag.blob_bytes)
+        return size_text(tag.manifest.size + tag.blob_bytes)
 
     def delete_row(self, row: Tag, account: str) -> None:
         tags.delete(RepositoryName(row.repository.name), row.name, account=account)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.template.defaultfilters import filesizeformat
 
+from core.sizes import size_text
 from distribution import deletion
 from distribution.admin.read_only import ReadOnlyAdmin
 from distribution.models import Upload
@@ -32,4 +32,4 @@ class UploadAdmin(ReadOnlyAdmin):
 
     @admin.display(description="received")
     def received(self, upload: Upload) -> str:
-        return filesizeformat(upload.offset)
+        return size_text(upload.offset)

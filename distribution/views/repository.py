@@ -93,11 +93,13 @@ class RepositoryView(RegistryView):
         missing = ",".join(action for action in sorted(needed) if not bearer.may(self.name, frozenset({action})))
         rules = bearer.rules.matching(self.name)
         about = {"account": account, "repository": self.name, "actions": missing, "rules": rules}
-        lacking = needed - bearer.rules.actions_on(self.name)
+        lacking, said = needed - bearer.rules.actions_on(self.name), f"{account} may not {missing} {self.name}"
         limit = bearer.identity.limit
         if lacking and limit is not None and needed <= bearer.rules.unlimited_actions_on(self.name):
             scopes = "; ".join(f"{pattern}: {listed(actions)}" for pattern, actions in limit.scopes[:SCOPES_NAMED])
             reason = f"the access token {limit.name!r} is limited to {scopes}"
+            # The rules allow it: none comes close.
+            lacking, said = frozenset(), f"{said}: {reason}".replace('"', "'")
         elif lacking:
             reason = f"no rule allows {account} to {listed(lacking, 'or')} {self.name}"
         else:
@@ -112,7 +114,7 @@ class RepositoryView(RegistryView):
             alike=reason,
             detail=lambda: f"{reason}{_near(bearer, self.name, min(lacking))}" if lacking else reason,
         )
-        raise unauthorized(request, wanted, "insufficient_scope", f"{account} may not {missing} {self.name}")
+        raise unauthorized(request, wanted, "insufficient_scope", said)
 
 
 def _near(bearer: Bearer, name: RepositoryName, action: str) -> str:

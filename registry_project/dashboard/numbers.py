@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from functools import cache
 
 from django.conf import settings
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Sum
 from django.utils.timezone import now
 
 from accounts.models import Account
@@ -14,7 +14,7 @@ from collector.models import Run, Scrub, State, Trigger
 from core.shared_check import SharedCheck
 from core.sizes import counted, size_text
 from distribution.deletion import without_hidden
-from distribution.models import DailyStorage, DailyUse, Repository
+from distribution.models import DailyStorage, DailyUse, Manifest, Repository
 from distribution.storage import disk_reserve
 from distribution.usage import storage
 from registry_project import probes
@@ -47,12 +47,14 @@ class Day:
 def cards() -> list[Card]:
     """Return the numbers at the top."""
     space = storage.latest()
-    listed = Repository.objects.filter(is_listed=True).count()
+    # `is_listed` says only that a manifest was put there once.
+    has_manifest = Exists(Manifest.objects.filter(repository=OuterRef("pk")))
+    listed = Repository.objects.filter(has_manifest, is_listed=True).count()
     saved = space.linked_bytes - space.stored_bytes
     share = f", {100 * saved // space.linked_bytes} %" if space.linked_bytes else ""
     return [
-        Card("Repositories", str(listed), f"{Account.objects.filter(is_active=True).count()} active accounts"),
-        Card("Stored", size_text(space.stored_bytes), f"{space.blobs} blobs"),
+        Card("Repositories", str(listed), counted(Account.objects.filter(is_active=True).count(), "active account")),
+        Card("Stored", size_text(space.stored_bytes), counted(space.blobs, "blob")),
         Card(
             "Saved by sharing", size_text(max(0, saved)), f"of {size_text(space.linked_bytes)} in repositories{share}"
         ),
@@ -68,6 +70,8 @@ def _disk() -> Card:
     left = storage.full_in(rows, space.low_mark)
     if space.is_low:
         note = f"pushes are refused: {size_text(space.low_mark)} are kept free"
+    elif len(rows) < storage.LEAST_DAYS:
+        note = "a forecast needs three days"
     elif left is None:
         note = "not full within ten years"
     else:

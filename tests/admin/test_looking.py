@@ -40,8 +40,8 @@ def image(push: Callable[..., Image], alice: Caller) -> Image:
         ("repository", ["alice/app"]),
         ("tag", ["v1", "alice/app", "oci.image.manifest.v1+json"]),
         ("manifest", ["alice/app", "v1", "oci.image.manifest.v1+json"]),
-        ("blob", ["2.0\xa0KB", "sha256:"]),
-        ("upload", ["alice/app", "alice", "0\xa0bytes"]),
+        ("blob", ["2.0 KiB", "sha256:"]),
+        ("upload", ["alice/app", "alice", "0 B"]),
     ],
 )
 def test_a_list_shows_what_there_is(admin: Browser, image: Image, model: str, shown: list[str]) -> None:

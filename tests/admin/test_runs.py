@@ -50,7 +50,7 @@ def test_the_list_leads_to_a_run_and_a_dry_run(admin: Browser) -> None:
 def test_a_run_that_is_asked_for_collects(admin: Browser, untagged: Image) -> None:
     response = admin.submit(ADD, remove_untagged="on")
 
-    assert response["Location"] == RUNS
+    assert response["Location"] == page_of(Run.objects.get())
     run = done()
     assert (run.state, run.started_by, run.remove_untagged, run.manifests) == ("done", "root", True, 1)
     assert not Manifest.objects.exists()
@@ -166,7 +166,7 @@ def test_a_run_that_waits_is_withdrawn_by_its_page(admin: Browser) -> None:
     run.refresh_from_db()
     assert (run.state, run.error) == ("withdrawn", "withdrawn by root")
     assert "withdrawn" in admin.text(RUNS)
-    assert admin.submit(ADD)["Location"] == RUNS
+    assert admin.submit(ADD)["Location"] == page_of(Run.objects.latest("pk"))
 
 
 def test_a_run_that_has_begun_is_not_withdrawn(admin: Browser) -> None:

@@ -80,7 +80,7 @@ def test_an_ordinary_user_browses_changes_the_password_and_revokes_a_login(brows
         page.get_by_role("link", name=account).click()
         page.get_by_role("button", name="Revoke the login of ci-runner").click()
         assert page.get_by_role("status").inner_text().startswith("Revoked: 1")
-        page.get_by_label("Present password").fill("charlie-password")
+        page.get_by_label("Current password").fill("charlie-password")
         page.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
         page.get_by_label("New password again").fill(NEW_PASSWORD)
         page.get_by_role("button", name="Change the password").click()

@@ -333,7 +333,7 @@ def test_the_commands_make_and_revoke_a_token(capsys: pytest.CaptureFixture[str]
     ("command", "reason"),
     [
         (("createtoken", "nobody", "--name", "ci"), "no account"),
-        (("createtoken", "alice", "--name", "ci", "--scope", "x"), "not a scope"),
+        (("createtoken", "alice", "--name", "ci", "--scope", "x"), "is not valid"),
         (("createtoken", "alice", "--name", "ci", "--expires", "soon"), "or days"),
         (("createtoken", "alice", "--name", "ci", "--expires", "0d"), "at least a minute"),
         (("revoketoken", "alice", "--name", "ci"), "no valid access token named ci"),

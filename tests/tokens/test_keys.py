@@ -248,7 +248,7 @@ def test_a_key_of_openssl_is_taken(make: list[str], algorithm: str, private_key:
 def test_a_token_has_the_header_and_claims_that_pyjwt_writes(
     cast: None, private_key: Path, settings: Settings, method: str
 ) -> None:
-    secret = {"hmac_secret": SECRET} if method == "hmac" else {"private_key": private_key}
+    secret: dict[str, Any] = {"hmac_secret": SECRET} if method == "hmac" else {"private_key": private_key}
     issuer, service = 'an "issuer" \\ of Zürich', "a\\service"
     configure(settings, signing_method=method, issuer=issuer, service=service, **secret)
     ring.ensure_keys()
@@ -256,10 +256,12 @@ def test_a_token_has_the_header_and_claims_that_pyjwt_writes(
 
     token = issue(Identity("alice"), [Access("repository", "alice/app", frozenset({"pull"}))]).token
 
-    options = {"algorithms": [key.algorithm], "audience": service, "issuer": issuer}
-    found = jwt.decode_complete(token, key.verifying, **options)
+    def read(text: str) -> Any:
+        return jwt.decode_complete(text, key.verifying, [key.algorithm], audience=service, issuer=issuer)
+
+    found = read(token)
     again = jwt.encode(found["payload"], key.signing, algorithm=key.algorithm, headers={"kid": key.kid})
-    same = jwt.decode_complete(again, key.verifying, **options)
+    same = read(again)
     assert (found["header"], found["payload"]) == (same["header"], same["payload"])
     assert found["payload"]["access"] == [{"type": "repository", "name": "alice/app", "actions": ["pull"]}]
 

@@ -100,7 +100,6 @@ def plans_of(browser: Client, path: str, table: str) -> list[str]:
     ("path", "table"),
     [
         ("/?after=alice/r010/x", "distribution_repository"),
-        ("/?prefix=alice/&after=alice/r010/x", "distribution_repository"),
         (f"{APP}?after=t010", "distribution_tag"),
         (f"{APP}/-/v1/history", "distribution_tagmove"),
     ],

@@ -102,7 +102,11 @@ def canonical_scope(text: str) -> str:
     pattern, _, listed = text.strip().rpartition(":")
     actions = action_list.canonical(part.strip() for part in listed.split(","))
     if not pattern or actions is None or len(text) > MAX_SCOPE_CHARACTERS:
-        raise ValidationError(f"{text!r} is not a scope: alice/*:pull,push, with {', '.join(action_list.ALL)}.")
+        actions = ", ".join(action_list.ALL)
+        raise ValidationError(
+            f"{text!r} is not valid. Write a repository or pattern, a colon and actions, as team/app:pull,push. "
+            f"Actions: {actions}."
+        )
     if ":" in pattern or "${" in pattern:
         # Docker's own scopes name the type first.
         raise ValidationError(f"{text!r} matches no repository: write alice/*:pull, without a type or ${{account}}.")

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         try:
             name = parse_name(options["repository"])
         except InvalidNameError as error:
-            raise CommandError(f"{options['repository']!a} is no name of a repository: {error}") from error
+            raise CommandError(str(error)) from error
         explanation = grants.explain(_identity(options["account"], version), name, options["action"], version)
         self.stdout.write(str(explanation))
         if not explanation.is_allowed:

@@ -198,11 +198,11 @@ class RunAdmin(ReadOnlyAdmin):
         return answer
 
     def response_add(self, request: HttpRequest, obj: Model, post_url_continue: str | None = None) -> HttpResponse:
-        """Tell when the run begins, then show the list of runs."""
+        """Tell when the run begins, and show its page, which reloads itself until the run has ended."""
         messages.success(
             request, "The run is requested. It begins within seconds, or when the one in progress has ended."
         )
-        return self.response_post_save_add(request, obj)
+        return HttpResponseRedirect(reverse("admin:gc_run_change", args=[obj.pk]))
 
 
 def plan_url(run: Run) -> str:

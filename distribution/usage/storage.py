@@ -57,11 +57,13 @@ def latest() -> DailyStorage:
 
 
 def _free_bytes() -> int | None:
+    """Return the free bytes of the disk of the storage, None without a disk, or for one that does not answer."""
     folder = blob_store().folder()
-    if folder is None:
+    try:
+        disk = None if folder is None else os.statvfs(folder)
+    except OSError:
         return None
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
+    return None if disk is None else disk.f_bavail * disk.f_frsize
 
 
 def full_in(rows: list[DailyStorage], reserve: int) -> timedelta | None:

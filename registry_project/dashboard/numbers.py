@@ -63,7 +63,10 @@ def cards() -> list[Card]:
 
 
 def _disk() -> Card:
-    space = disk_reserve.space()
+    try:
+        space = disk_reserve.space()
+    except OSError:
+        return Card("Free space", "unknown", "the storage does not answer", is_bad=True)
     if space is None:
         return Card("Free space", "no limit", "the storage is a cloud")
     rows = list(DailyStorage.objects.order_by("-day")[: storage.MOST_DAYS])[::-1]

@@ -62,5 +62,5 @@ def test_a_start_says_what_it_applied_to_an_older_database(tmp_path: Path, datab
     with serving(tmp_path, more=database) as again:
         pass
 
-    assert "database: applied gc.0005_backup\n" in upgraded.said
+    assert "database: applied gc.0005_backup" in upgraded.said
     assert "database: applied" not in again.said

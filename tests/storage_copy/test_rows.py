@@ -93,7 +93,9 @@ def test_an_upload_that_went_on_is_copied_again(alice: Caller, target: BlobStore
 
     progress = passed(target, is_quiet=True)
 
-    key = Segment.objects.get().key
-    with target.open_at(key) as file:
-        assert file.read() == b"begun and on"
+    received = b""
+    for key in Segment.objects.order_by("pk").values_list("key", flat=True):  # on S3 each chunk has an object
+        with target.open_at(key) as file:
+            received += file.read()
+    assert received == b"begun and on"
     assert (progress.copied, progress.faults) == (1, [])

@@ -2,10 +2,11 @@
 ARG BASE=docker.io/library/python:3.13-slim-trixie
 
 FROM ${BASE} AS packages
-COPY requirements.txt /
+# Those of the registry and of traces, which are 12 MB.
+COPY requirements-traces.txt /
 # Nothing is installed later: without pip the image has less to update.
 RUN python -m venv /opt/registry \
- && /opt/registry/bin/pip install --no-cache-dir --require-hashes --requirement /requirements.txt \
+ && /opt/registry/bin/pip install --no-cache-dir --require-hashes --requirement /requirements-traces.txt \
  && /opt/registry/bin/pip uninstall --yes pip
 COPY . /srv/registry
 # The root of a container may be read-only; without bytecode each command would compile the project again.

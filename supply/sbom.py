@@ -1,7 +1,8 @@
 """Write the bill of materials in CycloneDX: `python -m supply.sbom`, or `make sbom`.
 
 It has what requirements.txt locks for this platform. With `--image`, what that image holds: its Python, the packages of
-both kinds, Python's and Debian's. The result is valid by the schema of CycloneDX, or not written.
+both kinds, Python's (which requirements-traces.txt locks) and Debian's. The result is valid by the schema of CycloneDX,
+or not written.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from registry_project.version import VERSION
 from supply import lock
 from supply.lock import Pin
 
-LOCK = Path(__file__).resolve().parents[1] / "requirements.txt"
+_ROOT = Path(__file__).resolve().parents[1]
+LOCK, IMAGE_LOCK = _ROOT / "requirements.txt", _ROOT / "requirements-traces.txt"
 SCHEMA = SchemaVersion.V1_6
 # Every virtual environment has it, and nothing that runs imports it.
 INSTALLER = "pip"
@@ -45,13 +47,13 @@ print(json.dumps({"python": python, "packages": packages, "debian": debian.split
 def main(arguments: Sequence[str]) -> int:
     """Write the bill, and return the exit status."""
     options = options_of(arguments)
-    pins = lock.read(LOCK)
     inside = look_inside(options.engine, options.image) if options.image else None
     if inside is None:
-        pins = [pin for pin in pins if pin.is_for_this_platform]
+        pins = [pin for pin in lock.read(LOCK) if pin.is_for_this_platform]
     else:
+        pins = lock.read(IMAGE_LOCK)
         if others := not_locked(inside["packages"], pins):
-            print(f"{options.image} holds what {LOCK.name} does not lock: {', '.join(others)}", file=sys.stderr)
+            print(f"{options.image} holds what {IMAGE_LOCK.name} does not lock: {', '.join(others)}", file=sys.stderr)
             return 1
         pins = [pin for pin in pins if pin.name in {canonicalize_name(name) for name in inside["packages"]}]
     text = make_outputter(bill_of(pins, inside), OutputFormat.JSON, SCHEMA).output_as_string(indent=2)

@@ -152,6 +152,17 @@ def test_the_probes_ask_what_answers_them() -> None:
     assert paths == {"startupProbe": ALIVE_PATH, "livenessProbe": ALIVE_PATH, "readinessProbe": READY_PATH}
 
 
+def test_an_update_takes_no_pod_away_before_a_new_one_is_ready() -> None:
+    deployment = objects()["Deployment"]["spec"]
+
+    assert deployment["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+    }
+    # A volume that one pod at a time may mount would stop the new one.
+    assert not any("persistentVolumeClaim" in volume for volume in server()["volumes"])
+
+
 def test_a_pod_has_the_time_that_its_stop_takes() -> None:
     (graceful,) = re.findall(r"^graceful_timeout = (\d+)$", (BASE_DIR / "gunicorn.conf.py").read_text(), re.MULTILINE)
     drain = load(FOLDER / "registry.yaml").server.drain

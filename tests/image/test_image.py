@@ -57,6 +57,12 @@ def test_it_holds_no_package_manager_of_python_and_nothing_of_this_machine(engin
     assert not {"config.yaml", "data", "tests", ".git", ".venv"} & set(files)
 
 
+def test_it_holds_the_packages_for_traces(engine: Engine) -> None:
+    command = "from monitoring.traces import Traces; print(Traces.__name__)"
+
+    assert in_image(engine, "python", "-c", command) == "Traces"
+
+
 def test_a_stop_in_the_middle_of_a_start_does_not_wait(engine: Engine) -> None:
     engine.docker.run("run", "--detach", "--rm", "--name=starting", "--network=none", *CONFINED, IMAGE)
     before = time.monotonic()

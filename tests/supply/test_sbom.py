@@ -9,10 +9,11 @@ import pytest
 from registry_project import BASE_DIR
 from supply import lock, sbom
 
-(DJANGO,) = [pin.version for pin in lock.read(BASE_DIR / "requirements.txt") if pin.name == "django"]
+VERSIONS = {pin.name: pin.version for pin in lock.read(BASE_DIR / "requirements-traces.txt")}
+DJANGO, TRACES = VERSIONS["django"], VERSIONS["opentelemetry-sdk"]
 INSIDE = {
     "python": "3.13.9",
-    "packages": {"Django": DJANGO, "pip": "26.0"},
+    "packages": {"Django": DJANGO, "opentelemetry-sdk": TRACES, "pip": "26.0"},
     "debian": ["libc6:amd64 2.36-9+deb12u14 amd64", "openssl 3.0.18-1~deb12u2 amd64"],
     "release": {"ID": "debian", "VERSION_ID": "12"},
 }
@@ -58,6 +59,7 @@ def test_that_of_an_image_has_its_python_and_its_debian(stand_in: Path, tmp_path
     assert named == {
         "pkg:generic/python@3.13.9",
         f"pkg:pypi/django@{DJANGO}",
+        f"pkg:pypi/opentelemetry-sdk@{TRACES}",
         "pkg:pypi/pip@26.0",
         "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch=amd64&distro=debian-12",
         "pkg:deb/debian/openssl@3.0.18-1~deb12u2?arch=amd64&distro=debian-12",
@@ -72,7 +74,7 @@ def test_an_image_of_other_packages_than_the_locked_ones_is_refused(
     status = sbom.main([f"--output={tmp_path / 'bill'}", "--image=registry", f"--engine={stand_in}"])
 
     assert status == 1
-    assert "registry holds what requirements.txt does not lock: Django 5.2.1" in capfd.readouterr().err
+    assert "registry holds what requirements-traces.txt does not lock: Django 5.2.1" in capfd.readouterr().err
     assert not (tmp_path / "bill").exists()
 
 

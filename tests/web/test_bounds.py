@@ -93,7 +93,7 @@ def plans_of(browser: Client, path: str, table: str) -> list[str]:
     with CaptureQueriesContext(connection) as captured:
         assert browser.get(path).status_code == 200
     found = [query["sql"] for query in captured.captured_queries]
-    return [plan_of(sql) for sql in found if re.search(rf'^SELECT.*? FROM "?{table}"? ', sql, re.DOTALL)]
+    return [plan_of(sql) for sql in found if re.search(rf'^\s*SELECT.*? FROM "?{table}"? ', sql, re.DOTALL)]
 
 
 @pytest.mark.parametrize(

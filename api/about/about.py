@@ -1,5 +1,6 @@
 """`/api/v1/whoami`, `connection`, `explain` and `version`."""
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.conf import settings
@@ -12,7 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import permissions_version
-from accounts.identity import Identity, identity_named
+from accounts.identity import AccessLimit, Identity, identity_named
+from acl import actions as action_list
 from acl import grants
 from acl.actions import CONCRETE
 from acl.names import InvalidNameError, parse_name
@@ -21,11 +23,20 @@ from core.api.host import host_of
 from core.api.notes import ANONYMOUS_NAME, IS_FORWARDED
 
 
+class OwnTokenSerializer(serializers.Serializer[Any]):
+    """The access token of the request."""
+
+    name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField(), help_text="Empty: all that the account may.")
+    expires_at = serializers.DateTimeField()
+
+
 class WhoamiSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     groups = serializers.ListField(child=serializers.CharField())
     is_staff = serializers.BooleanField()
     is_superuser = serializers.BooleanField()
+    access_token = OwnTokenSerializer(allow_null=True, help_text="By which you are known; null: by something else.")
 
 
 class WhoamiView(APIView):
@@ -35,7 +46,16 @@ class WhoamiView(APIView):
         identity = cast(Identity, request.auth)
         account: Any = request.user
         body = {"name": identity.name, "groups": sorted(identity.groups)}
-        return Response(body | {"is_staff": account.is_staff, "is_superuser": account.is_superuser})
+        powers = {"is_staff": account.is_staff, "is_superuser": account.is_superuser}
+        return Response(body | powers | {"access_token": _own_token(identity.limit)})
+
+
+def _own_token(limit: AccessLimit | None) -> dict[str, Any] | None:
+    if limit is None:
+        return None
+    scopes = [f"{pattern}:{action_list.canonical(actions)}" for pattern, actions in limit.scopes]
+    expires_at = datetime.fromtimestamp(limit.expires_at, UTC)
+    return dict(OwnTokenSerializer({"name": limit.name, "scopes": scopes, "expires_at": expires_at}).data)
 
 
 class ConnectionSerializer(serializers.Serializer[Any]):
@@ -89,7 +109,8 @@ class ExplainView(APIView):
     def get(self, request: Request) -> Response:
         """Explain whether an account may do an action on a repository.
 
-        Everybody may ask about the own account and `anonymous`, superusers about any.
+        Everybody may ask about the own account and `anonymous`, superusers about any. With an access token, the answer
+        about the own account counts its scopes.
         """
         query, own = parameters(ExplainQuery, request), cast(Identity, request.auth)
         account = query["account"] or own.name
@@ -97,7 +118,8 @@ class ExplainView(APIView):
             name = parse_name(query["repository"])
         except InvalidNameError as error:
             raise ValidationError({"repository": [str(error)]}) from error
-        is_superuser = request.user.is_superuser
+        # An access token has no powers.
+        is_superuser = request.user.is_superuser and own.limit is None
         if account not in (own.name, ANONYMOUS_NAME) and not is_superuser:
             raise PermissionDenied("Only an administrator may ask about another account.")
         version = permissions_version.current()
@@ -105,7 +127,11 @@ class ExplainView(APIView):
         if identity is None:
             raise NotFound(f"There is no active account {account!a}.")
         found = grants.explain(identity, name, query["action"], version, with_others=is_superuser)
-        return Response({"allowed": found.is_allowed, "decision": found.decision, "rules": found.rules})
+        body = {"allowed": found.is_allowed, "decision": found.decision, "rules": found.rules}
+        if found.is_allowed and account == own.name and query["action"] not in grants.actions_on(own, name, version):
+            lacking = f"{found.decision}, but the scopes of this access token lack it"
+            body |= {"allowed": False, "decision": lacking}
+        return Response(body)
 
 
 class VersionSerializer(serializers.Serializer[Any]):

@@ -48,9 +48,12 @@ def record(
         change_message=what,
     )
     logger.info("%s %s", row._meta.verbose_name, _VERBS[flag], extra={"what": what, **_actor(request)})
-    values = _differences(before or {}, after or {})
+    old, new = before or {}, after or {}
+    changed = [name for name in new if name not in _DERIVED and new[name] != old.get(name)]
+    # Of a new row, what it has.
+    values = [difference(name, old.get(name), new[name]) for name in changed if old or new[name]]
     if values or flag != CHANGE:
-        detail = ": ".join(filter(None, (_VERBS[flag], values)))
+        detail = f"{_VERBS[flag]}: {'; '.join(values)}" if values else _VERBS[flag]
         record_committed(request, Kind.CHANGE, f"{row._meta.verbose_name} {row}", detail)
 
 
@@ -91,9 +94,3 @@ def _proof(request: Request) -> dict[str, str]:
     limit, authenticator = identity.limit, cast(Any, request.successful_authenticator)
     credential = f"access token {limit.name}" if limit is not None else authenticator.proof
     return {"account": identity.name, "credential": credential}
-
-
-def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    changed = (name for name in after if name not in _DERIVED and after[name] != before.get(name))
-    # Of a new row, what it has.
-    return "; ".join(difference(name, before.get(name), after[name]) for name in changed if before or after[name])

@@ -40,7 +40,7 @@ urlpatterns = [
     path("repositories/<path:name>/-/description", DescriptionView.as_view()),
     path("repositories/<path:name>", RepositoryView.as_view()),
     path("tokens", AccessTokensView.as_view()),
-    path("tokens/<int:token_id>", AccessTokenView.as_view(), name="access_token"),
+    path("tokens/<int:token_id>", AccessTokenView.as_view()),
     path("accounts", AccountsView.as_view()),
     path("accounts/<str:name>", AccountView.as_view(), name="account"),
     path("groups", GroupsView.as_view()),

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import permissions_version
-from accounts.identity import AccessLimit, Identity, identity_named
+from accounts.identity import Identity, identity_named
 from acl import actions as action_list
 from acl import grants
 from acl.actions import CONCRETE
@@ -42,20 +42,17 @@ class WhoamiSerializer(serializers.Serializer[Any]):
 class WhoamiView(APIView):
     @extend_schema(operation_id="whoami", responses=WhoamiSerializer)
     def get(self, request: Request) -> Response:
-        """Return the own account."""
+        """Return the own account, and the access token by which it is known."""
         identity = cast(Identity, request.auth)
         account: Any = request.user
         body = {"name": identity.name, "groups": sorted(identity.groups)}
         powers = {"is_staff": account.is_staff, "is_superuser": account.is_superuser}
-        return Response(body | powers | {"access_token": _own_token(identity.limit)})
-
-
-def _own_token(limit: AccessLimit | None) -> dict[str, Any] | None:
-    if limit is None:
-        return None
-    scopes = [f"{pattern}:{action_list.canonical(actions)}" for pattern, actions in limit.scopes]
-    expires_at = datetime.fromtimestamp(limit.expires_at, UTC)
-    return dict(OwnTokenSerializer({"name": limit.name, "scopes": scopes, "expires_at": expires_at}).data)
+        token, limit = None, identity.limit
+        if limit is not None:
+            scopes = [f"{pattern}:{action_list.canonical(actions)}" for pattern, actions in limit.scopes]
+            expires_at = datetime.fromtimestamp(limit.expires_at, UTC)
+            token = OwnTokenSerializer({"name": limit.name, "scopes": scopes, "expires_at": expires_at}).data
+        return Response(body | powers | {"access_token": token})
 
 
 class ConnectionSerializer(serializers.Serializer[Any]):

@@ -33,7 +33,7 @@ _PROOFS = {
     "page": ("password", "to the pages"),
     "page code": ("second factor", "to the pages"),
     "api": ("password", "to the API"),
-    "access_token": ("access token", "for a token"),
+    "access_token": ("access token", "by an access token"),
 }
 PATIENCE_SECONDS = 1.0
 

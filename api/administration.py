@@ -1,20 +1,22 @@
 """Rights of administrators: Django's permissions, from where the admin is open, as in the admin itself."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts import second_factor
+from accounts.identity import Identity
 from core.api.notes import ADMIN_IS_OPEN
 
 
 class Administers(BasePermission):
     """Staff with the permissions that the view names for the method.
 
-    A password alone does not replace a second factor: an account that has one, or needs one, comes with a session.
+    A password alone does not replace a second factor: an account that has one, or needs one, comes with a session. An
+    access token is for machines and may be stored anywhere, so it never administers.
     """
 
     message = "Only staff may do this."
@@ -25,7 +27,9 @@ class Administers(BasePermission):
             return False
         http = request._request
         wanted = getattr(view, "permissions", {}).get("GET" if request.method == "HEAD" else request.method, ())
-        if not http.META.get(ADMIN_IS_OPEN, False):
+        if cast(Identity, request.auth).limit is not None:
+            self.message = "An access token does not administer: use a password or a session."
+        elif not http.META.get(ADMIN_IS_OPEN, False):
             self.message = "Administration is not open at this address, or from this network."
         elif not account.is_staff:
             self.message = "Only staff may do this."
@@ -33,6 +37,22 @@ class Administers(BasePermission):
             self.message = "Administration needs a session that has passed the second factor, not a password alone."
         elif missing := [permission for permission in wanted if not account.has_perm(permission)]:
             self.message = f"The account lacks the permission {missing[0]}."
+        else:
+            return True
+        return False
+
+
+class IsOwner(BasePermission):
+    """The owner of the account: by a password or a session, after the second factor if there is one."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        identity = cast("Identity | None", request.auth)
+        if identity is None:
+            return False
+        if identity.limit is not None:
+            self.message = "An access token does not manage access tokens: use a password or a session."
+        elif not second_factor.is_passed(request._request):
+            self.message = "This needs a session that has passed the second factor, not a password alone."
         else:
             return True
         return False

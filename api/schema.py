@@ -74,13 +74,20 @@ class Schema(AutoSchema):
 
 
 class BasicScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Name and password."""
+    """Name and password, or an access token."""
 
     target_class = "api.authentication.CachedBasicAuthentication"
-    name = "password"
+    name = ["password", "access_token"]
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "basic"}
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        """Return one of the two, not both."""
+        return [{name: []} for name in self.name]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        return [
+            {"type": "http", "scheme": "basic", "description": "The password may be an access token."},
+            {"type": "http", "scheme": "bearer", "description": "An access token; it does not administer."},
+        ]
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

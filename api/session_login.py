@@ -11,6 +11,9 @@ from accounts.models import Account
 class SessionLogin(SessionAuthentication):
     """A session that has passed the second factor of its account, if it has one; others are anonymous."""
 
+    proof = "session"
+    """The credential in the audit."""
+
     def authenticate(self, request: Request) -> tuple[Account, Identity] | None:
         """Return the account and its identity, None without a session. Raises PermissionDenied without a CSRF token."""
         http = request._request

@@ -3,17 +3,21 @@
 from django.urls import path, re_path
 
 from api.about.about import ConnectionView, ExplainView, VersionView, WhoamiView
+from api.access_tokens.access_tokens import AccessTokensView, AccessTokenView
 from api.accounts.accounts import AccountsView, AccountView
 from api.accounts.groups import GroupsView, GroupView
+from api.audit.events import EventsView
 from api.collection.runs import FindingsView, RunsView, RunView, WithdrawalView
 from api.configuration.configuration import ConfigurationView
 from api.docs import docs
 from api.not_found import UnknownPathView
+from api.repositories.description import DescriptionView
 from api.repositories.manifests import ManifestsView, ManifestView
 from api.repositories.referrers import ReferrersView
 from api.repositories.repositories import RepositoriesView, RepositoryView
 from api.repositories.tag_history import TagHistoryView
 from api.repositories.tags import TagsView, TagView
+from api.repositories.usage import UsageView
 from api.rules.rules import RulesView, RuleView
 from api.schema import SchemaView
 
@@ -32,7 +36,11 @@ urlpatterns = [
     path("repositories/<path:name>/-/manifests", ManifestsView.as_view()),
     path("repositories/<path:name>/-/manifests/<str:reference>", ManifestView.as_view()),
     path("repositories/<path:name>/-/referrers/<str:digest>", ReferrersView.as_view()),
+    path("repositories/<path:name>/-/usage", UsageView.as_view()),
+    path("repositories/<path:name>/-/description", DescriptionView.as_view()),
     path("repositories/<path:name>", RepositoryView.as_view()),
+    path("tokens", AccessTokensView.as_view()),
+    path("tokens/<int:token_id>", AccessTokenView.as_view()),
     path("accounts", AccountsView.as_view()),
     path("accounts/<str:name>", AccountView.as_view(), name="account"),
     path("groups", GroupsView.as_view()),
@@ -43,6 +51,7 @@ urlpatterns = [
     path("collection/runs/<int:run_id>", RunView.as_view(), name="run"),
     path("collection/runs/<int:run_id>/findings", FindingsView.as_view()),
     path("collection/runs/<int:run_id>/withdrawal", WithdrawalView.as_view()),
+    path("audit", EventsView.as_view()),
     path("configuration", ConfigurationView.as_view()),
     # The empty pattern matches every path that is left.
     re_path("", UnknownPathView.as_view()),

@@ -41,6 +41,8 @@ class Visitor:
             raise NotAuthenticated
         if PULL not in actions:
             raise NotFound
+        if self.identity.limit is not None and action in self.rules.unlimited_actions_on(name):
+            raise PermissionDenied(f"The scopes of the access token {self.identity.limit.name!a} lack this.")
         raise PermissionDenied(f"No rule lets {self.identity.name} {action} {name}.")
 
     def repository_pk(self, text: str, action: str = PULL) -> tuple[RepositoryName, int]:

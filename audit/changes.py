@@ -53,9 +53,9 @@ def _record(request: HttpRequest, obj: Model, verb: str, message: Any) -> None:
     if isinstance(message, str):
         _record_as(request, subject, f"{verb}: {message}")
         return
-    shown = message[0].get(_VALUES, "") if message else ""
-    is_password = verb == "changed" and shown == "password"
-    detail = f"{verb}: {shown}" if shown else verb
+    values = message[0].get(_VALUES, "") if message else ""
+    is_password = verb == "changed" and values == "password"
+    detail = f"{verb}: {values}" if values else verb
     _record_as(request, subject, detail, Kind.PASSWORD if is_password else Kind.CHANGE)
 
 
@@ -67,8 +67,13 @@ def _record_as(request: HttpRequest, subject: str, detail: str, kind: Kind = Kin
 def _changed(form: Any, name: str) -> str:
     if "password" in name:
         return "password"
-    old, new = (_shown(values.get(name)) for values in (form.initial, form.cleaned_data))
-    return f"{name}: {new}" if old == _shown(None) else f"{name}: {old} → {new}"
+    return difference(name, form.initial.get(name), form.cleaned_data.get(name))
+
+
+def difference(name: str, old: Any, new: Any) -> str:
+    """Return the name of a field with its old value, if it had any, and its new one."""
+    before, after = _shown(old), _shown(new)
+    return f"{name}: {after}" if before == _shown(None) else f"{name}: {before} → {after}"
 
 
 def _shown(value: Any) -> str:

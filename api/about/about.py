@@ -1,5 +1,6 @@
 """`/api/v1/whoami`, `connection`, `explain` and `version`."""
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from rest_framework.views import APIView
 
 from accounts import permissions_version
 from accounts.identity import Identity, identity_named
+from acl import actions as action_list
 from acl import grants
 from acl.actions import CONCRETE
 from acl.names import InvalidNameError, parse_name
@@ -21,21 +23,36 @@ from core.api.host import host_of
 from core.api.notes import ANONYMOUS_NAME, IS_FORWARDED
 
 
+class OwnTokenSerializer(serializers.Serializer[Any]):
+    """The access token of the request."""
+
+    name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField(), help_text="Empty: all that the account may.")
+    expires_at = serializers.DateTimeField()
+
+
 class WhoamiSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     groups = serializers.ListField(child=serializers.CharField())
     is_staff = serializers.BooleanField()
     is_superuser = serializers.BooleanField()
+    access_token = OwnTokenSerializer(allow_null=True, help_text="By which you are known; null: by something else.")
 
 
 class WhoamiView(APIView):
     @extend_schema(operation_id="whoami", responses=WhoamiSerializer)
     def get(self, request: Request) -> Response:
-        """Return the own account."""
+        """Return the own account, and the access token by which it is known."""
         identity = cast(Identity, request.auth)
         account: Any = request.user
         body = {"name": identity.name, "groups": sorted(identity.groups)}
-        return Response(body | {"is_staff": account.is_staff, "is_superuser": account.is_superuser})
+        powers = {"is_staff": account.is_staff, "is_superuser": account.is_superuser}
+        token, limit = None, identity.limit
+        if limit is not None:
+            scopes = [f"{pattern}:{action_list.canonical(actions)}" for pattern, actions in limit.scopes]
+            expires_at = datetime.fromtimestamp(limit.expires_at, UTC)
+            token = OwnTokenSerializer({"name": limit.name, "scopes": scopes, "expires_at": expires_at}).data
+        return Response(body | powers | {"access_token": token})
 
 
 class ConnectionSerializer(serializers.Serializer[Any]):
@@ -89,7 +106,8 @@ class ExplainView(APIView):
     def get(self, request: Request) -> Response:
         """Explain whether an account may do an action on a repository.
 
-        Everybody may ask about the own account and `anonymous`, superusers about any.
+        Everybody may ask about the own account and `anonymous`, superusers about any. With an access token, the answer
+        about the own account counts its scopes.
         """
         query, own = parameters(ExplainQuery, request), cast(Identity, request.auth)
         account = query["account"] or own.name
@@ -97,7 +115,8 @@ class ExplainView(APIView):
             name = parse_name(query["repository"])
         except InvalidNameError as error:
             raise ValidationError({"repository": [str(error)]}) from error
-        is_superuser = request.user.is_superuser
+        # An access token has no powers.
+        is_superuser = request.user.is_superuser and own.limit is None
         if account not in (own.name, ANONYMOUS_NAME) and not is_superuser:
             raise PermissionDenied("Only an administrator may ask about another account.")
         version = permissions_version.current()
@@ -105,7 +124,11 @@ class ExplainView(APIView):
         if identity is None:
             raise NotFound(f"There is no active account {account!a}.")
         found = grants.explain(identity, name, query["action"], version, with_others=is_superuser)
-        return Response({"allowed": found.is_allowed, "decision": found.decision, "rules": found.rules})
+        body = {"allowed": found.is_allowed, "decision": found.decision, "rules": found.rules}
+        if found.is_allowed and account == own.name and query["action"] not in grants.actions_on(own, name, version):
+            lacking = f"{found.decision}, but the scopes of this access token lack it"
+            body |= {"allowed": False, "decision": lacking}
+        return Response(body)
 
 
 class VersionSerializer(serializers.Serializer[Any]):

@@ -12,13 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.governing import may_govern
-from accounts.login_log import log_event
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
 from api import change_log, etags
 from api.accounts.serializers import AccountSerializer, AccountsQuery
 from api.administration import AdministrationView, permissions_on
 from api.paging import page_of, parameters, rows_page
+from audit.kinds import Kind
 
 
 class AccountsView(AdministrationView):
@@ -46,8 +46,9 @@ class AccountsView(AdministrationView):
         with transaction.atomic():
             given.is_valid(raise_exception=True)
             account = given.save()
-            change_log.record(request, account, ADDITION, "Added by the API.")
-        response = etags.answer(request, _represented(_found(account.name)))
+            made = _represented(_found(account.name))
+            change_log.record(request, account, ADDITION, "Added by the API.", after=made)
+        response = etags.answer(request, made)
         response.status_code = 201
         response.headers["Location"] = reverse("api:account", args=[account.name])
         return response
@@ -70,14 +71,17 @@ class AccountView(AdministrationView):
         """Change an account; fields that are left out stay. Only superusers change staff."""
         with transaction.atomic():
             account = self._governed(request, name)
+            before = _represented(account)
             given = AccountSerializer(account, data=request.data, partial=True, context={"request": request})
             given.is_valid(raise_exception=True)
             given.save()
             changed = sorted(given.validated_data)
-            change_log.record(request, account, CHANGE, f"Changed by the API: {', '.join(changed) or 'nothing'}.")
-        if "password" in given.validated_data:
-            log_event(request._request, account.name, "password changed")
-        return etags.answer(request, _represented(_found(account.name)))
+            message = f"Changed by the API: {', '.join(changed) or 'nothing'}."
+            after = _represented(_found(account.name))
+            change_log.record(request, account, CHANGE, message, before=before, after=after)
+            if "password" in changed:
+                change_log.record_committed(request, Kind.PASSWORD, f"account {account}", "password changed")
+        return etags.answer(request, after)
 
     @extend_schema(operation_id="delete_account", responses={204: None, 412: None})
     def delete(self, request: Request, name: str) -> Response:

@@ -40,8 +40,9 @@ class GroupsView(AdministrationView):
         with transaction.atomic():
             given.is_valid(raise_exception=True)
             group = Group.objects.create(name=given.validated_data["name"])
-            change_log.record(request, group, ADDITION, "Added by the API.")
-        response = etags.answer(request, _represented(_found(group.pk)))
+            made = _represented(_found(group.pk))
+            change_log.record(request, group, ADDITION, "Added by the API.", after=made)
+        response = etags.answer(request, made)
         response.status_code = 201
         response.headers["Location"] = reverse("api:group", args=[group.pk])
         return response
@@ -62,12 +63,14 @@ class GroupView(AdministrationView):
         """Rename a group; rules for the old name then have no effect."""
         with transaction.atomic():
             group = self._governed(request, group_id)
+            before = _represented(group)
             given = GroupSerializer(group, data=request.data, partial=True)
             given.is_valid(raise_exception=True)
             group.name = given.validated_data.get("name", group.name)
             group.save()
-            change_log.record(request, group, CHANGE, "Renamed by the API.")
-        return etags.answer(request, _represented(_found(group_id)))
+            after = _represented(_found(group_id))
+            change_log.record(request, group, CHANGE, "Renamed by the API.", before=before, after=after)
+        return etags.answer(request, after)
 
     @extend_schema(operation_id="delete_group", responses={204: None, 412: None})
     def delete(self, request: Request, group_id: int) -> Response:

@@ -9,10 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from acl.actions import DELETE
-from api import etags
+from api import change_log, etags
 from api.paging import page_of, parameters, rows_page
 from api.repositories.serializers import ListedManifestSerializer, ManifestSerializer, ManifestsQuery
 from api.visitor import VisitorView, visitor_of
+from audit.kinds import Kind
 from core.api.errors import RegistryError
 from distribution.manifests import store
 from distribution.models import Manifest, Tag
@@ -64,6 +65,7 @@ class ManifestView(VisitorView):
         row = _found(repository, reference)
         etags.require_match(request, etags.etag_of(_represented(row)))
         store.delete(parsed, parse_digest(row.digest), account=visitor.identity.name)
+        change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=row.digest)
         return Response(status=204)
 
 

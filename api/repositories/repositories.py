@@ -1,6 +1,5 @@
 """`/api/v1/repositories`, and one repository."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from acl.actions import DELETE
-from api import etags
+from api import change_log, etags
 from api.paging import page, page_of, parameters
 from api.repositories.serializers import (
     DeletedRepositorySerializer,
@@ -19,10 +18,9 @@ from api.repositories.serializers import (
     RepositorySerializer,
 )
 from api.visitor import Visitor, VisitorView, visitor_of
+from audit.kinds import Kind
 from distribution import deletion, repositories
 from distribution.models import Repository
-
-logger = logging.getLogger(__name__)
 
 
 class RepositoriesView(VisitorView):
@@ -48,18 +46,17 @@ class RepositoryView(VisitorView):
     @extend_schema(operation_id="get_repository", responses={200: RepositorySerializer, 304: None})
     def get(self, request: Request, name: str) -> Response:
         """Return a repository with its counts and sizes."""
-        return etags.answer(request, _represented(visitor_of(request), name)[1])
+        return etags.answer(request, _represented(visitor_of(request), name))
 
     @extend_schema(operation_id="delete_repository", responses={200: DeletedRepositorySerializer, 412: None})
     def delete(self, request: Request, name: str) -> Response:
         """Delete a repository with all that is in it, and return what that frees; it needs the right to delete."""
         visitor = visitor_of(request)
         parsed = visitor.repository(name, DELETE)
-        row, body = _represented(visitor, name)
+        body = _represented(visitor, name)
         etags.require_match(request, etags.etag_of(body))
         deletion.begin(parsed)
-        about = {"account": visitor.identity.name, "client": request.META.get("REMOTE_ADDR")}
-        logger.info("repository deleted", extra={"what": row.name, **about})
+        change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed)
         counts = {key: body[key] for key in ("name", "tags", "manifests", "blobs", "uploads")}
         return Response(counts | {"freed_bytes": body["own_bytes"], "kept_bytes": body["shared_bytes"]})
 
@@ -69,7 +66,7 @@ def _listed(row: Repository, visitor: Visitor) -> dict[str, Any]:
     return dict(ListedRepositorySerializer({"name": row.name, "actions": actions, "created_at": row.created_at}).data)
 
 
-def _represented(visitor: Visitor, name: str) -> tuple[Repository, Mapping[str, Any]]:
+def _represented(visitor: Visitor, name: str) -> Mapping[str, Any]:
     row = Repository.objects.filter(name=visitor.repository(name)).first()
     if row is None:
         raise NotFound
@@ -83,4 +80,4 @@ def _represented(visitor: Visitor, name: str) -> tuple[Repository, Mapping[str, 
         "own_bytes": contents.own_bytes,
         "shared_bytes": contents.shared_bytes,
     }
-    return row, _listed(row, visitor) | facts
+    return _listed(row, visitor) | facts

@@ -8,14 +8,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from acl.actions import DELETE, PUSH
-from api import etags
+from acl.names import RepositoryName
+from api import change_log, etags
 from api.paging import page, page_of, parameters
 from api.problems import PreconditionFailedError
 from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
 from api.visitor import VisitorView, visitor_of
+from audit.kinds import Kind
 from core.api.errors import RegistryError
 from distribution import tags
-from distribution.models import Manifest, Tag
+from distribution.models import Manifest, Tag, TagMove
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import Tag as TagName
 from distribution.protocol.references import parse_tag
@@ -61,18 +63,22 @@ class TagView(VisitorView):
         digest = _digest(target.validated_data["digest"])
         if not Manifest.objects.filter(repository=repository, digest=str(digest)).exists():
             raise ValidationError({"digest": ["The repository has no such manifest."]})
-        is_new = not Tag.objects.filter(repository=repository, name=wanted).exists()
+        before: str | None = None
 
-        def is_expected(digest: str | None) -> bool:
+        def is_expected(now: str | None) -> bool:
+            nonlocal before
+            before = now
             try:
-                etags.require_match(request, f'"{digest}"' if digest else None)
+                etags.require_match(request, f'"{now}"' if now else None)
             except PreconditionFailedError:
                 return False
             return True
 
         tags.point(parsed, wanted, digest, account=visitor.identity.name, expected=is_expected)
+        if before != str(digest):
+            _record_move(request, parsed, wanted, str(digest), before)
         response = _answer(request, repository, wanted)
-        response.status_code = 201 if is_new else 200
+        response.status_code = 200 if before else 201
         return response
 
     @extend_schema(operation_id="delete_tag", responses={204: None, 412: None})
@@ -83,7 +89,16 @@ class TagView(VisitorView):
         row = _found(repository, tag)
         etags.require_match(request, f'"{row.manifest.digest}"')
         tags.delete(parsed, row.name, account=visitor.identity.name)
+        change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=row.name)
         return Response(status=204)
+
+
+def _record_move(request: Request, name: RepositoryName, tag: TagName, digest: str, before: str | None) -> None:
+    """Record a move, which is a roll back if the tag was at this digest already."""
+    was_there = TagMove.objects.filter(repository=name, tag=tag, old_digest=digest).exists()
+    kind = Kind.TAG_ROLLED_BACK if was_there else Kind.TAG_PUSHED
+    detail = f"from {before}" if before else ""
+    change_log.record_content(request, kind, name, tag=tag, digest=digest, detail=detail)
 
 
 def _with_manifest(rows: Any) -> Any:

@@ -39,8 +39,9 @@ class RulesView(AdministrationView):
         given.is_valid(raise_exception=True)
         with transaction.atomic():
             rule = _saved(Rule(), given.validated_data)
-            change_log.record(request, rule, ADDITION, "Added by the API.")
-        response = etags.answer(request, _represented(rule))
+            made = _represented(rule)
+            change_log.record(request, rule, ADDITION, "Added by the API.", after=made)
+        response = etags.answer(request, made)
         response.status_code = 201
         response.headers["Location"] = reverse("api:rule", args=[rule.pk])
         return response
@@ -66,8 +67,9 @@ class RuleView(AdministrationView):
             now = _represented(rule)
             etags.require_match(request, etags.etag_of(now))
             rule = _saved(rule, now | given.validated_data)
-            change_log.record(request, rule, CHANGE, "Changed by the API.")
-        return etags.answer(request, _represented(rule))
+            after = _represented(rule)
+            change_log.record(request, rule, CHANGE, "Changed by the API.", before=now, after=after)
+        return etags.answer(request, after)
 
     @extend_schema(operation_id="delete_rule", responses={204: None, 412: None})
     def delete(self, request: Request, rule_id: int) -> Response:

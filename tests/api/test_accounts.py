@@ -47,6 +47,7 @@ def test_an_account_is_created_and_logs_in(root: Caller) -> None:
         "groups": ["team"],
         "is_staff": False,
         "is_superuser": False,
+        "access_token": None,
     }
     assert LogEntry.objects.get(object_repr="dora").change_message == "Added by the API."
 

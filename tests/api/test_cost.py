@@ -40,9 +40,18 @@ def test_a_request_has_few_statements(alice: Caller, root: Caller, many: Image) 
         "repositories?limit=200&after=alice/09000",
         "repositories?prefix=alice/0999&contains=9",
         *("repositories/alice/app", "repositories/alice/app/-/tags", "repositories/alice/app/-/tags/v1"),
+        *("repositories/alice/app/-/usage", "repositories/alice/app/-/description", "tokens"),
         *("repositories/alice/app/-/manifests", image, image.replace("manifests", "referrers"), "whoami"),
     ]
-    of_root = ["accounts?limit=200", "accounts/alice", "groups", "rules?limit=200", "collection/runs", "configuration"]
+    of_root = [
+        "accounts?limit=200",
+        "accounts/alice",
+        "groups",
+        "rules?limit=200",
+        "collection/runs",
+        "configuration",
+        "audit",
+    ]
     counts = {}
     for caller, paths in ((alice, of_alice), (root, of_root)):
         # The permissions version is new: compiled rules are cached from the second request on.

@@ -56,6 +56,13 @@ def test_an_administrator_may_do_what_it_says_and_anonymous_may_pull() -> None:
 
     assert {} in paths["/api/v1/repositories"]["get"]["security"]
     assert {} not in paths["/api/v1/accounts"]["get"]["security"]
+    assert paths["/api/v1/whoami"]["get"]["security"] == [{"password": []}, {"access_token": []}, {"session": []}]
+    schemes = document()["components"]["securitySchemes"]
+    assert {name: scheme.get("scheme") for name, scheme in schemes.items()} == {
+        "password": "basic",
+        "access_token": "bearer",
+        "session": None,
+    }
 
 
 @pytest.mark.usefixtures("db")

@@ -22,12 +22,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from accounts.models import Account
 from acl.models import Rule
 from api.schema import document
 from collector.jobs import queue
 from collector.models import Run
 from tests.caller import Caller
 from tests.images import push_image
+from tokens.access import store
 
 EXAMPLES = int(os.environ.get("REGISTRY_API_EXAMPLES", "3"))
 CHECKS = (
@@ -55,6 +57,7 @@ def known(alice: Caller, root: Caller) -> dict[str, object]:
     queue.add(run, "root")
     group = Group.objects.create(name="team")
     numbers = {"rule_id": rule.pk, "run_id": run.pk, "group_id": group.pk}
+    numbers["token_id"] = store.create(Account.objects.get(name=root.name), "ci")[0].pk
     return numbers | {"name": "alice/app", "tag": "v1", "reference": "v1", "digest": image.digest}
 
 

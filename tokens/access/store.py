@@ -138,7 +138,18 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
     # PostgreSQL refuses a query with a NUL.
     if not ACCOUNT_NAME.fullmatch(name):
         return None
-    row = AccessToken.objects.filter(valid(), token_hash=secret.hash_of(password), account__name=name).first()
+    return _redeemed(AccessToken.objects.filter(token_hash=secret.hash_of(password), account__name=name), request)
+
+
+def identify_bearer(token: str, request: HttpRequest | None = None) -> Identity | None:
+    """Return the account that the row of this access token names; None for anything else."""
+    if not secret.has_checksum(token):
+        return None
+    return _redeemed(AccessToken.objects.filter(token_hash=secret.hash_of(token)), request)
+
+
+def _redeemed(rows: QuerySet[AccessToken], request: HttpRequest | None) -> Identity | None:
+    row = rows.filter(valid()).first()
     identity = identity_by(row.pk, permissions_version.current()) if row is not None else None
     if row is not None and identity is not None:
         _store_use(row, request)

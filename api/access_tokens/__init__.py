@@ -1,0 +1,1 @@
+"""The own access tokens: made, listed, revoked."""

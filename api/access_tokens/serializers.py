@@ -1,0 +1,58 @@
+"""The JSON of access tokens."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from rest_framework import serializers
+
+from api.json_body import TextField
+from core.durations import InvalidDurationError, parse_duration
+from tokens.access import store
+from tokens.models import AccessToken
+
+
+class ScopesField(serializers.ListField):
+    """Scopes as `alice/*:pull,push`."""
+
+    child = TextField(max_length=store.MAX_SCOPE_CHARACTERS)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        """Return the scopes in their canonical form."""
+        try:
+            return [store.canonical_scope(scope) for scope in super().to_internal_value(data)]
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.messages) from error
+
+
+class AccessTokenSerializer(serializers.Serializer[AccessToken]):
+    """An access token, without its secret."""
+
+    id = serializers.IntegerField(read_only=True)
+    name = TextField(max_length=100, help_text="What it is for; once among the valid tokens of the account.")
+    scopes = ScopesField(
+        required=False,
+        max_length=store.MAX_SCOPES,
+        help_text="`GLOB:actions`, as `alice/*:pull,push`; empty: all that the account may.",
+    )
+    lifetime = TextField(
+        write_only=True,
+        required=False,
+        max_length=100,
+        help_text='As "2160h"; without one `auth.access_token_lifetime`.',
+    )
+    created_at = serializers.DateTimeField(read_only=True)
+    expires_at = serializers.DateTimeField(read_only=True)
+    used_at = serializers.DateTimeField(read_only=True, allow_null=True, help_text="To the hour; null: never.")
+    used_from = serializers.CharField(read_only=True, help_text="The address of its last use.")
+
+    def validate_lifetime(self, text: str) -> Any:
+        try:
+            return parse_duration(text)
+        except InvalidDurationError as error:
+            raise serializers.ValidationError(f"{error}") from error
+
+
+class NewAccessTokenSerializer(AccessTokenSerializer):
+    """A token that was just made."""
+
+    token = serializers.CharField(read_only=True, help_text="The secret; this answer alone has it.")

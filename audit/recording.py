@@ -115,17 +115,22 @@ class EventQueue:
         return True
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
-        """Wait until every event is written; False when that takes longer than `seconds`."""
+        """Wait until every event is written; False when that takes longer than `seconds`.
+
+        The thread ends and closes its connection: SQLite's log is brought in when the last one is closed.
+        """
+        deadline = time.monotonic() + seconds
         with self._lock:
-            if not self._pending:
-                return True
-            self._is_flushing = True
-            self._start()
+            if self._pending:
+                self._start()
+            thread, self._is_flushing = self._thread, True
             self._changed.notify_all()
-            try:
-                return self._changed.wait_for(lambda: not self._pending, seconds)
-            finally:
-                self._is_flushing = False
+            is_written = self._changed.wait_for(lambda: not self._pending, seconds)
+        if thread is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            self._is_flushing = False
+        return is_written
 
     def _enqueue(self, event: Pending) -> None:
         if len(self._pending) >= MAX_PENDING:
@@ -184,7 +189,7 @@ class EventQueue:
         with self._lock:
             if not self._pending:
                 self._is_idle = True
-                self._changed.wait_for(lambda: bool(self._pending), IDLE_SECONDS)
+                self._changed.wait_for(lambda: bool(self._pending) or self._is_flushing, IDLE_SECONDS)
                 self._is_idle = False
                 if not self._pending:
                     self._thread = None

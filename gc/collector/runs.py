@@ -161,7 +161,7 @@ def _record(run: Run) -> None:
         Kind.COLLECTION,
         None,
         account=run.started_by if run.trigger == Trigger.ADMIN else "",
-        credential={Trigger.ADMIN: "session", Trigger.COMMAND: "command"}.get(Trigger(run.trigger), "schedule"),
+        credential={"admin": "session", "command": "command"}.get(run.trigger, "schedule"),
         repository=run.repository,
         detail=f"{detail}{started_by}" + (f"; {run.error}" if run.error else ""),
     )

@@ -15,7 +15,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import Account
 from collector import lease
-from collector.jobs import due, queue
+from collector.jobs import due, queue, scrub
 from collector.models import Job, Run, Scrub
 from collector.throttle import StopError
 from distribution.models import Blob, Link
@@ -174,7 +174,7 @@ def test_a_blob_that_is_healed_while_it_is_read_is_not_marked(four: None) -> Non
     object_file("objects/00/1").write_bytes(b"x")
     be_later(HOUR)
 
-    due.run_due(lambda: heal(1))
+    scrub.run_slice(lambda: heal(1))
 
     assert Scrub.objects.get().position == 1
     assert not Blob.objects.filter(is_corrupt=True).exists()

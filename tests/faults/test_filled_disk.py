@@ -117,7 +117,8 @@ def test_one_account_fills_the_disk_and_space_comes_back(registry: Keeping, alic
     assert sorted(set(cancelled)) == [204, 404]
     assert cancelled.count(404) == len(refused)
     assert (collected.returncode, collected.stderr) == (0, "")
-    assert at_first - registry.free() < MEBIBYTE
+    # Besides the rows of the audit and of the counts.
+    assert at_first - registry.free() < 2 * MEBIBYTE
 
 
 def test_clients_that_push_on_without_min_free_leave_the_ballast(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ SIZES = {"desktop": DESKTOP, "phone": PHONE}
 
 def take(opened: Tab, page: Page, file: Path) -> None:
     """Take a picture of the whole page."""
-    opened.page.goto(page.path)
+    opened.open(page)
     opened.page.screenshot(path=file, full_page=True)
 
 

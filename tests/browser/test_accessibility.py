@@ -39,7 +39,7 @@ def test_axe_finds_nothing_serious(browser: Browser, demo: DemoServer, account: 
         if account:
             opened.sign_in(account)
         for page in BY_ACCOUNT[account]:
-            opened.page.goto(page.path)
+            opened.open(page)
             if complaints := serious(axe.run(opened.page)):
                 found[page.name] = complaints
 
@@ -54,7 +54,7 @@ def test_a_phone_shows_it_without_sideways_scrolling(browser: Browser, demo: Dem
         if account:
             opened.sign_in(account)
         for page in BY_ACCOUNT[account]:
-            opened.page.goto(page.path)
+            opened.open(page)
             if excess := opened.page.evaluate(_WIDER):
                 wider[page.name] = excess
 
@@ -65,7 +65,7 @@ def test_a_page_loads_nothing_from_elsewhere(browser: Browser, demo: DemoServer)
     with tab(browser, demo) as opened:
         opened.sign_in("admin")
         for page in PAGES:
-            opened.page.goto(page.path)
+            opened.open(page)
 
     own = f"http://{demo.host}/"
     assert [url for url in opened.requested if not url.startswith((own, "data:", "blob:"))] == []

@@ -39,7 +39,6 @@ PAGES = (
     Page("artifact", "/repositories/alice/app/-/v2.0-sbom", "alice"),
     Page("statement", "/repositories/alice/app/-/v2.0", "alice", "Read in-toto statement"),
     Page("chart", "/repositories/alice/charts/app/-/1.2.0", "alice"),
-    Page("missing", "/repositories/alice/nothing", "alice"),
     Page("account", "/account", "bob"),
     Page("tokens", "/account/tokens", "bob"),
     Page("admin-login", "/admin/login/", ""),

@@ -17,9 +17,9 @@ SIZES = {"desktop": DESKTOP, "phone": PHONE}
 
 
 def take(opened: Tab, page: Page, file: Path) -> None:
-    """Take a picture of the whole page."""
+    """Take a picture of the whole page, but of the admin's, whose bar of buttons is at the lower edge, what is seen."""
     opened.open(page)
-    opened.page.screenshot(path=file, full_page=True)
+    opened.page.screenshot(path=file, full_page=not page.path.startswith("/admin/"))
 
 
 def main() -> None:

@@ -44,7 +44,8 @@ class DemoServer(Server):
             {"account": "alice", "name": "public/*", "actions": ["*"]},
             {"group": "developers", "name": "myorg/*", "actions": ["pull"]},
         ]
-        return found | {"acl": rules, "garbage_collector": {"enabled": False, "grace_period": "0s"}}
+        found |= {"acl": rules, "garbage_collector": {"enabled": False, "grace_period": "0s"}}
+        return dict(found)
 
     def manage(self, *words: str) -> None:
         """Run `manage.py` beside the server."""

@@ -82,4 +82,4 @@ def test_a_hostile_image_runs_nothing(browser: Browser, demo: DemoServer) -> Non
         assert opened.page.evaluate("window.hacked") is None
         assert dialogs == []
         assert opened.complaints == []
-        assert [url for url in opened.outside if "evil" in url] == []
+        assert [url for url in opened.requested if "evil" in url] == []

@@ -108,7 +108,6 @@ def test_a_dry_run_is_read_and_applied_without_the_row_that_is_excluded(browser:
         page.locator("#id_repository").fill("alice/planned")
         page.get_by_role("button", name="Start").click()
         page.get_by_text("The run is requested.").wait_for()
-        page.locator("#result_list tbody tr a").first.click()
         # The page reloads itself until the run has ended.
         page.get_by_role("link", name="Read the plan").click(timeout=PATIENCE_SECONDS * 1000)
         assert kept[:19] in page.locator("#result_list").inner_text()

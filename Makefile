@@ -26,7 +26,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 ENGINE ?= docker
 
 .PHONY: help run test coverage test-on-sqlite test-on-postgresql test-on-s3 clients lint fmt types arch migrations
-.PHONY: check bench bench-smoke clean lock audit sbom image base-image attack attack-mutations soak fuzz fuzz-parsers
+.PHONY: check pictures bench bench-smoke clean lock audit sbom image base-image attack attack-mutations soak fuzz fuzz-parsers
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -110,6 +110,9 @@ audit: .venv/dev ## ask for known vulnerabilities of the locked packages; it say
 
 sbom: .venv/dev ## write the bill of materials; IMAGE=… (and ENGINE=podman) adds what that image holds
 	$(BIN)/python -m supply.sbom $(if $(IMAGE),--image $(IMAGE) --engine $(ENGINE))
+
+pictures: .venv/dev ## take the pictures of docs/images anew, with chromium
+	$(BIN)/python -m tests.browser.pictures
 
 image: ## build the container image IMAGE=registry with the label of this commit; ENGINE=podman
 	$(ENGINE) build --build-arg REVISION=$$(git rev-parse HEAD) $(if $(SOURCE),--build-arg SOURCE=$(SOURCE)) \

@@ -100,6 +100,7 @@ FIRST = (
     "faults",
     "fuzz",
     "backup/test_concurrent_pushes.py",
+    "browser/test_accessibility.py",
     "storage_copy/test_s3.py",
     "bench/test_soak.py",
     "bench/test_growth.py",

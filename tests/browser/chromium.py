@@ -7,6 +7,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.browser import pages
 from tests.clients.server import Server, password_of
 
 Scheme = Literal["light", "dark"]
@@ -59,4 +60,12 @@ class Tab:
         self.page.get_by_label("Name").fill(account)
         self.page.get_by_label("Password").fill(password_of(account))
         self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url("**/")
+        # Somebody with a second factor is asked for the code next.
+        self.page.wait_for_url(lambda url: not url.endswith("/login"))
+
+    def open(self, shown: pages.Page) -> None:
+        """Open a page of the list."""
+        self.page.goto(shown.path)
+        if shown.link:
+            self.page.locator("#content").get_by_role("link", name=shown.link, exact=True).first.click()
+            self.page.wait_for_load_state()

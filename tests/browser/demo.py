@@ -2,11 +2,15 @@
 
 import base64
 import json
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from distribution.protocol import spec
-from tests.clients.server import RULES, Server
+from tests import preloaded
+from tests.clients.browser import Browser
+from tests.clients.server import ROOT, RULES, Server, basic
 from tests.images import descriptor, digest_of
 
 SPDX = "application/spdx+json"
@@ -33,9 +37,21 @@ class DemoServer(Server):
     """A registry whose collector waits for whoever asks."""
 
     def configuration(self) -> dict[str, object]:
-        found = super().configuration()
-        rules = [*RULES, {"account": "alice", "name": "public/*", "actions": ["*"]}]
-        return found | {"acl": rules, "garbage_collector": {"enabled": False, "grace_period": "0s"}}
+        found: Any = super().configuration()
+        found["users"]["bob"]["groups"] = ["developers"]
+        rules = [
+            *RULES,
+            {"account": "alice", "name": "public/*", "actions": ["*"]},
+            {"group": "developers", "name": "myorg/*", "actions": ["pull"]},
+        ]
+        found |= {"acl": rules, "garbage_collector": {"enabled": False, "grace_period": "0s"}}
+        return dict(found)
+
+    def manage(self, *words: str) -> None:
+        """Run `manage.py` beside the server."""
+        command = [sys.executable, str(ROOT / "manage.py"), *words]
+        done = preloaded.run(command, cwd=ROOT, env=self.environment(), timeout=120)
+        assert done.returncode == 0, done.stderr
 
 
 class Pusher:
@@ -68,6 +84,16 @@ class Pusher:
         """Pull a manifest and return the status."""
         path = f"/v2/{self._repository}/manifests/{reference}"
         return self._server.request("GET", path, authorization=self._authorization).status
+
+    def delete(self, tag: str) -> None:
+        """Delete a tag."""
+        path = f"/v2/{self._repository}/manifests/{tag}"
+        assert self._server.request("DELETE", path, authorization=self._authorization).status == 202
+
+    def begin_upload(self) -> None:
+        """Begin an upload that nobody completes."""
+        path = f"/v2/{self._repository}/blobs/uploads/"
+        assert self._server.request("POST", path, authorization=self._authorization, body=b"").status == 202
 
     def image(self, tag: str, version: str, architecture: str = "amd64", **labels: str) -> dict[str, Any]:
         """Push an image to run, and return its descriptor."""
@@ -166,11 +192,19 @@ def provenance(subject: dict[str, Any]) -> bytes:
     ).encode()
 
 
-def fill(server: Server) -> None:
-    """Push what a team has."""
+DESCRIPTION = """The web shop: an HTTP server on port 8080.
+
+- `latest` follows the main branch, versions are kept.
+- Settings: see the [manual](https://git.example.org/alice/app/manual).
+"""
+
+
+def fill(server: DemoServer) -> None:
+    """Push what a team has, and wait until the registry has summed it."""
     app = Pusher(server, "alice", "alice/app")
     for number in range(1, 5):
         app.image(f"v1.{number}", f"1.{number}.0")
+    app.image("nightly", "1.5.0-dev")
     index = app.index("v2.0", "2.0.0")
     app.image("latest", "1.4.0")
     app.index("latest", "2.0.0")
@@ -178,12 +212,18 @@ def fill(server: Server) -> None:
     app.attach(bill, COSIGN, b"signature of the bill", "application/vnd.dev.cosign.simplesigning.v1+json")
     app.attach(index, COSIGN, b"signature", "application/vnd.dev.cosign.simplesigning.v1+json")
     app.attach(index, IN_TOTO, provenance(index), IN_TOTO)
+    app.delete("nightly")
     for name in ("alice/web", "alice/worker", "alice/tools/lint", "public/base", "alice/tools/release"):
         Pusher(server, "alice", name).image("latest", "0.9.1")
     _chart(Pusher(server, "alice", "alice/charts/app"))
     for tag in ("latest", "v2.0", "v1.4", "latest"):
         assert app.pull(tag) == 200
+    server.execute(f"UPDATE distribution_repository SET description = '{DESCRIPTION}' WHERE name = 'alice/app'")
+    app.begin_upload()
     _refuse(server)
+    _log_in(server)
+    _plan(server)
+    _wait_for_sums(server)
 
 
 def _chart(pusher: Pusher) -> None:
@@ -209,8 +249,56 @@ def _refuse(server: Server) -> None:
     assert server.request("GET", "/v2/token?service=Docker%20Registry", authorization=wrong).status == 401
 
 
+def _log_in(server: DemoServer) -> None:
+    """Make access tokens and docker logins, and give developer a second factor."""
+    server.manage("createtoken", "alice", "--name", "nightly build", "--scope", "alice/*:pull,push")
+    server.manage("createtoken", "bob", "--name", "deployment", "--scope", "alice/app:pull")
+    for account, client in (("alice", "docker"), ("bob", "docker"), ("bob", "ci-runner")):
+        path = f"/v2/token?service=Docker%20Registry&offline_token=true&client_id={client}"
+        assert server.request("GET", path, authorization=basic(account)).status == 200
+    server.execute(
+        "INSERT INTO accounts_secondfactor (account_id, seed, last_step, created_at) "
+        "SELECT id, 'seed', 0, '2026-11-01 00:00:00' FROM accounts_account WHERE name = 'developer'"
+    )
+
+
+def _plan(server: Server) -> None:
+    """Ask for a dry run in the admin, and wait until it has ended."""
+    browser = Browser(f"http://{server.host}")
+    browser.log_in("admin")
+    asked = browser.submit("/admin/gc/run/add/", {"is_dry_run": "on", "remove_untagged": "on"})
+    assert b"The run is requested" in asked.body
+    deadline = time.monotonic() + 120
+    while server.rows("SELECT state FROM gc_run WHERE id = 1") != [("done",)]:
+        assert time.monotonic() < deadline, server.log_file.read_text()
+        time.sleep(0.1)
+
+
+def _wait_for_sums(server: Server) -> None:
+    """Wait until the pages know the size of each repository, and the last push to it."""
+    deadline = time.monotonic() + 120
+    unknown = "SELECT name FROM distribution_repository WHERE size IS NULL OR pushed_at IS NULL"
+    while missing := server.rows(unknown):
+        assert time.monotonic() < deadline, missing
+        time.sleep(0.1)
+
+
+_OF_REPOSITORY = "FROM distribution_tagmove WHERE repository = distribution_repository.name"
+_OF_TAG = "FROM distribution_tagmove AS move JOIN distribution_repository AS own ON own.name = move.repository"
+_AGING = (
+    "UPDATE distribution_tagmove SET moved_at = "
+    "datetime('now', '-' || (31 * ((SELECT MAX(id) FROM distribution_tagmove) - id) + 2) || ' hours')",
+    f"UPDATE distribution_repository SET created_at = (SELECT MIN(moved_at) {_OF_REPOSITORY}), "
+    f"pushed_at = (SELECT MAX(moved_at) {_OF_REPOSITORY})",
+    f"UPDATE distribution_tag SET updated_at = (SELECT MAX(move.moved_at) {_OF_TAG} "
+    "WHERE move.tag = distribution_tag.name AND own.id = distribution_tag.repository_id)",
+)
+
+
 def age(server: Server) -> None:
-    """Write thirty days of use and space: a curve needs days."""
+    """Write thirty days of use and space, and let pushes be of different days."""
+    for statement in _AGING:
+        server.execute(statement)
     today = datetime.now(UTC).date()
     for number in range(1, 30):
         day, weekday = today - timedelta(days=number), (today - timedelta(days=number)).weekday()

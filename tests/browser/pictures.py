@@ -1,12 +1,11 @@
-"""Take a picture of every page: `python -m tests.browser.pictures [--only NAME,…] [FOLDER]`, docs/images by default.
+"""Take the pictures of the documents: `python -m tests.browser.pictures [--all] [FOLDER]`, docs/images by default.
 
-Each page in light and dark, on a desktop and a phone: `NAME-light-desktop.png`.
+With --all, those of every page in light and dark, on a desktop and a phone: `NAME-light-desktop.png`.
 """
 
 import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
 
 from tests.browser.chromium import DESKTOP, PHONE, Scheme, Tab, chromium, tab
 from tests.browser.demo import DemoServer, age, fill
@@ -14,34 +13,48 @@ from tests.browser.pages import PAGES, Page
 from tests.clients.server import ROOT, started
 
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
+KINDS: tuple[tuple[Scheme, str], ...] = (
+    ("light", "desktop"),
+    ("dark", "desktop"),
+    ("light", "phone"),
+    ("dark", "phone"),
+)
+# The pages of which the repository keeps pictures.
+KEPT = {
+    ("light", "desktop"): {
+        *("repositories", "repository", "image-platforms", "comparison", "sbom", "tag-history", "manifest-deletion"),
+        *("admin-overview", "admin-explain", "admin-rule", "admin-plan", "admin-audit"),
+    },
+    ("dark", "desktop"): {"repository", "admin-overview"},
+    ("light", "phone"): {"repository"},
+    ("dark", "phone"): {"admin-overview"},
+}
 
 
 def take(opened: Tab, page: Page, file: Path) -> None:
-    """Take a picture of the whole page."""
-    opened.page.goto(page.path)
-    opened.page.screenshot(path=file, full_page=True)
+    """Take a picture of the whole page, or of what the window shows of the admin, whose buttons stay at its edge."""
+    opened.open(page)
+    opened.page.screenshot(path=file, full_page=not page.path.startswith("/admin/"))
 
 
 def main() -> None:
     """Start a registry and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs" / "images")
-    parser.add_argument("--only", default="", help="names of pages, with commas between (all)")
+    parser.add_argument("--all", action="store_true", help="of every page, in every way")
     options = parser.parse_args()
-    wanted = set(filter(None, options.only.split(",")))
-    pages = [page for page in PAGES if not wanted or page.name in wanted]
     options.folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder, started(DemoServer(Path(folder))) as server, chromium() as browser:
         fill(server)
         age(server)
-        for account in sorted({page.account for page in pages}):
-            for scheme in get_args(Scheme):
-                for device, size in SIZES.items():
-                    with tab(browser, server, size, scheme) as opened:
-                        if account:
-                            opened.sign_in(account)
-                        for page in (page for page in pages if page.account == account):
-                            take(opened, page, options.folder / f"{page.name}-{scheme}-{device}.png")
+        for scheme, device in KINDS:
+            wanted = [page for page in PAGES if options.all or page.name in KEPT[scheme, device]]
+            for account in sorted({page.account for page in wanted}):
+                with tab(browser, server, SIZES[device], scheme) as opened:
+                    if account:
+                        opened.sign_in(account)
+                    for page in (page for page in wanted if page.account == account):
+                        take(opened, page, options.folder / f"{page.name}-{scheme}-{device}.png")
 
 
 if __name__ == "__main__":

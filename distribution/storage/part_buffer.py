@@ -18,6 +18,7 @@ from typing import IO
 from django.conf import settings
 
 from core.blocking import blocking_io
+from distribution.storage import disk_reserve
 from distribution.storage.cloud import CloudError, Reader
 from distribution.storage.s3_parts import PART_BYTES
 
@@ -62,7 +63,10 @@ class PartBuffer:
             self._file = None
 
     def fill(self, reader: Reader, size: int) -> Part:
-        """Read a part of `size` bytes, fewer at the end. Raises what the reader raises; CloudError without space."""
+        """Read a part of `size` bytes, fewer at the end.
+
+        Raises what the reader raises; CloudError without space, DENIED below the hard mark of the registry's disk.
+        """
         limit = min(size, PART_BYTES if self._has_place else SMALL_BYTES)
         fill(reader, limit, self._memory)
         if len(self._memory) == limit < min(size, PART_BYTES) and self._take_place():
@@ -77,7 +81,7 @@ class PartBuffer:
         return self._has_place
 
     def _spooled(self, reader: Reader, size: int) -> Part:
-        """Let the file take the bytes in memory, and those that follow."""
+        """Let the file take the bytes in memory, and those that follow. Raises DENIED below the disk's hard mark."""
         file = self._file = self._file or _temporary_file()
         file.seek(0)
         spooled = crc32 = 0
@@ -125,14 +129,18 @@ def _temporary_file() -> IO[bytes]:
 
 
 def _write(file: IO[bytes], payload: bytearray) -> None:
+    folder = spool_folder()
     try:
+        # On the disk of SQLite, parts would use what deletion and collection need.
+        if disk_reserve.is_on_own_disk(folder):
+            disk_reserve.check_rows()
         # Blocks when too many dirty pages wait for the disk.
         with blocking_io(), memoryview(payload) as left:
             written = 0
             while written < len(left):
                 written += file.write(left[written:])
     except OSError as error:
-        raise _without_space(spool_folder(), error) from error
+        raise _without_space(folder, error) from error
 
 
 def spool_folder() -> Path:

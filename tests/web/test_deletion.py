@@ -19,7 +19,7 @@ from core.sizes import size_text
 from distribution import deletion
 from distribution.models import Blob, Manifest, Repository, Tag, TagMove
 from tests.admin.form import form_of
-from tests.audit.conftest import Written, queue, written  # noqa: F401 - fixtures
+from tests.audit.conftest import Written
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.images import Image, descriptor, index, manifest, push_blob, put_manifest
@@ -96,10 +96,10 @@ def test_the_pages_do_not_tell_what_other_repositories_have(push: Push) -> None:
         return [text_of(alice, path).partition("<form")[0] for path in paths]
 
     before = shown()
+    size = size_text(sum(Blob.objects.values_list("size", flat=True)))
     push("alice/other", "v1", b"y" * 1024)
 
     assert shown() == before
-    size = size_text(sum(Blob.objects.values_list("size", flat=True)))
     assert [f"Frees up to {size}" in page for page in before] == [False, True, True]
     assert ["Content that other repositories use stays." in page for page in before] == [False, True, True]
 

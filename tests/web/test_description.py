@@ -182,3 +182,13 @@ def test_no_page_loads_images_of_others(push: Callable[..., Image]) -> None:
 
     assert "img-src 'self' data:" in policy
     assert "default-src 'none'" in policy
+
+
+def test_a_repository_that_was_deleted_meanwhile_is_404(
+    push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push()
+    alice = signed_in("alice")
+    monkeypatch.setattr("web.views.description.repository_of", lambda _name: Repository(pk=0))
+
+    assert alice.post(EDIT, {"description": "x"}).status_code == 404

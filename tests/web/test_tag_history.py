@@ -10,7 +10,7 @@ from audit.kinds import Kind
 from distribution.models import Tag, TagMove
 from distribution.storage import disk_reserve
 from distribution.storage.disk_reserve import Space
-from tests.audit.conftest import Written, queue, written  # noqa: F401 - fixtures
+from tests.audit.conftest import Written
 from tests.caller import Caller
 from tests.images import Image, digest_of, put_manifest
 from tests.web.test_pages import signed_in, text_of

@@ -23,7 +23,9 @@ def all_repositories(request: HttpRequest) -> HttpResponse:
     visitor = visitor_of(request)
     after, wanted = searched(request, "after"), searched(request, "q")
     sort = request.GET.get("sort", "")
-    common = {"after": after, "wanted": wanted, "sort": sort if sort in listing.SORTS else "name"}
+    may_sort = listing.may_sort()
+    sort = sort if may_sort and sort in listing.SORTS else "name"
+    common = {"after": after, "wanted": wanted, "sort": sort}
     found = listing.search(visitor.rules, wanted, host_of(request)) if wanted else None
     if found is not None:
         return page(request, "found.html", _TITLE, visitor, found=found, **common)
@@ -34,10 +36,10 @@ def all_repositories(request: HttpRequest) -> HttpResponse:
         parts = prefix.split("/")[:-1]
         above = [(part, "/".join(parts[: place + 1]) + "/") for place, part in enumerate(parts)]
         return page(request, "tree.html", prefix or _TITLE, visitor, tree=tree, prefix=prefix, above=above, **common)
-    if common["sort"] == "name":
+    if sort == "name":
         shown = listing.by_name(visitor.rules, after, wanted)
     else:
-        shown = listing.by_column(visitor.rules, common["sort"], after, wanted)
+        shown = listing.by_column(visitor.rules, sort, after, wanted)
     return page(
         request,
         "repositories.html",
@@ -45,7 +47,7 @@ def all_repositories(request: HttpRequest) -> HttpResponse:
         visitor,
         rows=shown.rows,
         following=shown.following,
-        sorts=_SORTS,
+        sorts=_SORTS if may_sort else (),
         **common,
     )
 

@@ -62,7 +62,7 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
         }
         return super().get_queryset(request).annotate(**counts)
 
-    def get_fieldsets(self, request: HttpRequest, obj: Group | None = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show the numbers of members and rules to an account that may not view them."""
         counts = {"accounts.view_account": ("members", "member_count"), "acl.view_rule": ("rules", "rule_count")}
         shown = {

@@ -19,8 +19,6 @@ class Visitor:
 
     identity: Identity
     rules: IdentityRules
-    sees_repositories: bool = False
-    """Whether the account may view all repositories in the admin."""
 
     def pullable(self, text: str) -> RepositoryName:
         """Return the name of a repository that the visitor may pull.
@@ -44,5 +42,4 @@ def visitor_of(request: HttpRequest) -> Visitor:
         # None: deactivated since the login.
         identity = identity_of(account.name, version)
     identity = identity or ANONYMOUS
-    sees_repositories = not identity.is_anonymous and request.user.has_perm("distribution.view_repository")
-    return Visitor(identity, grants.rules_of(identity, version), sees_repositories)
+    return Visitor(identity, grants.rules_of(identity, version))

@@ -36,7 +36,7 @@ def delete_reference(request: HttpRequest, name: str, reference: str) -> HttpRes
     repository = repository_of(parsed)
     if request.method != "POST":
         is_digest = isinstance(wanted, Digest)
-        sees_others = visitor.sees_repositories
+        sees_others = _sees_others(request, visitor)
         lines = (
             _of_manifest(repository, wanted, sees_others=sees_others)
             if isinstance(wanted, Digest)
@@ -46,6 +46,11 @@ def delete_reference(request: HttpRequest, name: str, reference: str) -> HttpRes
         back = reverse("web:image", args=[parsed, wanted])
         return page(request, "delete.html", f"Delete {wanted}", visitor, name=parsed, back=back, **what)
     return _delete(request, visitor, parsed, wanted)
+
+
+def _sees_others(request: HttpRequest, visitor: Visitor) -> bool:
+    """Return whether the visitor may view all repositories in the admin."""
+    return not visitor.identity.is_anonymous and request.user.has_perm("distribution.view_repository")
 
 
 def _of_tag(repository: Repository, tag: TagName, *, sees_others: bool) -> list[str]:
@@ -93,7 +98,7 @@ def delete_repository(request: HttpRequest, name: str) -> HttpResponse:
         number = contents.tag_counts([repository.pk]).get(repository.pk, 0)
         many = "more than " if number > contents.MOST_COUNTED else ""
         first = f"It disappears at once, with {many}{counted(min(number, contents.MOST_COUNTED), 'tag')}."
-        found = freed.by_repository(repository.pk, sees_others=visitor.sees_repositories)
+        found = freed.by_repository(repository.pk, sees_others=_sees_others(request, visitor))
         lines = [first, *sentences_of_repository(found)]
         back = reverse("web:repository", args=[parsed])
         shown = {"what": f"repository {parsed}", "lines": lines, "back": back, "is_wrong": is_wrong, "typed": True}

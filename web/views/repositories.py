@@ -23,8 +23,7 @@ def all_repositories(request: HttpRequest) -> HttpResponse:
     visitor = visitor_of(request)
     after, wanted = searched(request, "after"), searched(request, "q")
     sort = request.GET.get("sort", "")
-    may_sort = listing.may_sort()
-    sort = sort if may_sort and sort in listing.SORTS else "name"
+    sort = sort if sort in listing.SORTS else "name"
     common = {"after": after, "wanted": wanted, "sort": sort}
     found = listing.search(visitor.rules, wanted, host_of(request)) if wanted else None
     if found is not None:
@@ -36,10 +35,13 @@ def all_repositories(request: HttpRequest) -> HttpResponse:
         parts = prefix.split("/")[:-1]
         above = [(part, "/".join(parts[: place + 1]) + "/") for place, part in enumerate(parts)]
         return page(request, "tree.html", prefix or _TITLE, visitor, tree=tree, prefix=prefix, above=above, **common)
-    if sort == "name":
-        shown = listing.by_name(visitor.rules, after, wanted)
-    else:
+    # A later page by name has no links to other sorts, and needs no count.
+    may_sort = (sort != "name" or not after) and listing.may_sort()
+    if sort != "name" and may_sort:
         shown = listing.by_column(visitor.rules, sort, after, wanted)
+    else:
+        shown = listing.by_name(visitor.rules, after, wanted)
+        common["sort"] = "name"
     return page(
         request,
         "repositories.html",

@@ -11,6 +11,7 @@ import os
 import tempfile
 import threading
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -18,13 +19,15 @@ from typing import IO
 from django.conf import settings
 
 from core.blocking import blocking_io
-from distribution.storage import disk_reserve
 from distribution.storage.cloud import CloudError, Reader
 from distribution.storage.s3_parts import PART_BYTES
 
 FIRST_BYTES = 64 * 1024
 SMALL_BYTES = 256 * 1024
 PARTS_IN_MEMORY = 3
+
+before_write: list[Callable[[Path], None]] = []
+"""Called with the folder before each write to a temporary file; `disk_reserve`, a floor above, adds its check."""
 
 # Of a process. One that is taken is kept until its stream ends.
 _in_memory = threading.BoundedSemaphore(PARTS_IN_MEMORY)
@@ -131,9 +134,8 @@ def _temporary_file() -> IO[bytes]:
 def _write(file: IO[bytes], payload: bytearray) -> None:
     folder = spool_folder()
     try:
-        # On the disk of SQLite, parts would use what deletion and collection need.
-        if disk_reserve.is_on_own_disk(folder):
-            disk_reserve.check_rows()
+        for check in before_write:
+            check(folder)
         # Blocks when too many dirty pages wait for the disk.
         with blocking_io(), memoryview(payload) as left:
             written = 0

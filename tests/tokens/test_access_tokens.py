@@ -390,7 +390,7 @@ def test_a_reload_makes_no_other_token() -> None:
 
     first = client.post("/account/tokens", fields)
     again = client.post("/account/tokens", fields, follow=True)
-    another = client.post("/account/tokens", fields | {"nonce": nonce_of(first.content.decode())})
+    another = client.post("/account/tokens", fields | {"name": "other", "nonce": nonce_of(first.content.decode())})
 
     assert "can't be shown again" in first.content.decode()
     assert "no other token was made" in again.content.decode()

@@ -52,7 +52,7 @@ def log_refusal(request: HasMeta | None, account: str | None, grant: str, messag
     _record(Kind.LOGIN_REFUSED, request, account or "", grant, f"{message}, {_PROOFS.get(grant, ('', grant))[1]}")
 
 
-def log_event(request: HttpRequest | None, account: str, message: str, kind: Kind = Kind.SECOND_FACTOR) -> None:
+def log_event(request: HttpRequest | None, account: str, message: str, kind: Kind) -> None:
     """Log a change of the credentials of `account`, by a page of the admin or, without a request, by a command."""
     logger.info(message, extra=_about(request, account, "command" if request is None else "admin"))
     actor, credential = (request.user.get_username(), "session") if request is not None else ("", "command")

@@ -23,6 +23,7 @@ from accounts.models import Account
 from acl.models import SubjectKind
 from administration import naming
 from administration.origin import OriginAdmin, OriginFilter
+from audit.kinds import Kind
 from core.admin.times import moment
 from provisioning.models import Section
 from tokens.models import AccessToken
@@ -111,7 +112,7 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
         for account in removed:
             # Not this list's own, which would record it once more.
             super().log_change(request, account, "Removed the second factor.")
-            log_event(request, account.name, "second factor removed")
+            log_event(request, account.name, "second factor removed", Kind.SECOND_FACTOR)
         if removed:
             whose = str(removed[0]) if len(removed) == 1 else f"{len(removed)} accounts"
             self.message_user(request, f"Removed the second factor of {whose}.", messages.SUCCESS)
@@ -134,7 +135,8 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
         """Add the rules that name these accounts."""
         named, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        rules = naming.orphaned(SubjectKind.ACCOUNT, [account.name for account in objs])
+        may_view = request.user.has_perm("acl.view_rule")
+        rules = naming.orphaned(SubjectKind.ACCOUNT, [account.name for account in objs], may_view=may_view)
         # Access tokens end with their account, whoever may delete them alone.
         return [*named, *rules], counts, lacking - {AccessToken._meta.verbose_name}, protected  # noqa: SLF001
 

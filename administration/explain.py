@@ -34,12 +34,18 @@ class ExplainForm(forms.Form):
         help_text="A name as myorg/app, without the host and the tag.",
     )
 
+    def __init__(self, *args: Any, may_view_accounts: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._may_view_accounts = may_view_accounts
+
     def clean_account(self) -> Identity:
         """Return the identity. Raises ValidationError when there is none."""
         name: str = self.cleaned_data["account"]
         identity = identity_named(name, permissions_version.current()) if name else ANONYMOUS
         if identity is not None:
             return identity
+        if not self._may_view_accounts:
+            raise ValidationError("No account of this name may do anything.")
         if Account.objects.filter(name=name).exists():
             raise ValidationError("This account is deactivated: it may do nothing, not even what anonymous may.")
         raise ValidationError("There is no account of this name.")

@@ -46,7 +46,7 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
             },
         ),
     )
-    readonly_fields = ("members", "rules")
+    readonly_fields = ("members", "rules", "member_count", "rule_count")
     filter_horizontal = ()
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
@@ -61,6 +61,19 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
             "rule_total": naming.rule_count(SubjectKind.GROUP),
         }
         return super().get_queryset(request).annotate(**counts)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show the numbers of members and rules to an account that may not view them."""
+        counts = {"accounts.view_account": ("members", "member_count"), "acl.view_rule": ("rules", "rule_count")}
+        shown = {
+            names: count
+            for right, (names, count) in counts.items()
+            if obj is not None and not request.user.has_perm(right)
+        }
+        return [
+            (title, {**options, "fields": tuple(shown.get(field, field) for field in options["fields"])})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
 
     @admin.display(description="members")
     def member_count(self, group: Any) -> int:
@@ -101,8 +114,9 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
         before = form.initial.get("name", "")
         super().save_model(request, obj, form, change)
         if "name" in form.changed_data and (left := naming.rules_naming(SubjectKind.GROUP, before)):
-            told = f"{counted(len(left), 'rule')} still for the group {before}, which is gone: {left[0]}"
-            messages.warning(request, f"{told}{', …' if len(left) > 1 else ''}.")
+            told = f"{counted(len(left), 'rule')} still for the group {before}, which is gone"
+            first = f": {left[0]}{', …' if len(left) > 1 else ''}" if request.user.has_perm("acl.view_rule") else ""
+            messages.warning(request, f"{told}{first}.")
 
     def describe(self, row: Group) -> str:
         rules = len(naming.rules_naming(SubjectKind.GROUP, row.name))
@@ -114,7 +128,8 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
         """Add the rules that name these groups."""
         _, _, lacking, protected = super().get_deleted_objects(objs, request)
         named = [f"{group}, with {counted(group.user_set.count(), 'member')}" for group in objs]
-        orphaned = naming.orphaned(SubjectKind.GROUP, [group.name for group in objs])
+        may_view = request.user.has_perm("acl.view_rule")
+        orphaned = naming.orphaned(SubjectKind.GROUP, [group.name for group in objs], may_view=may_view)
         return [*named, *orphaned], {"groups": len(objs)}, lacking, protected
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:

@@ -24,7 +24,13 @@ def rule_count(kind: SubjectKind) -> Coalesce:
     return Coalesce(Subquery(named.annotate(count=Count("pk")).values("count")), 0)
 
 
-def orphaned(kind: SubjectKind, names: Iterable[str]) -> list[str]:
-    """Return a sentence for each rule that matches nobody once these accounts or groups are deleted, at most LISTED."""
+def orphaned(kind: SubjectKind, names: Iterable[str], *, may_view: bool) -> list[str]:
+    """Return a sentence for each rule that matches nobody once these accounts or groups are deleted, at most LISTED.
+
+    An account that may not view rules gets their number.
+    """
+    if not may_view:
+        count = Rule.objects.filter(subject_kind=kind, subject__in=list(names)).count()
+        return [f"rules that then match nobody: {count}"] if count else []
     sentences = (f"{rule}: this rule then matches nobody" for name in names for rule in rules_naming(kind, name))
     return list(islice(sentences, LISTED))

@@ -82,7 +82,11 @@ class RuleAdmin(OriginAdmin):
         """Explain why an account may do something, or not."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        form = ExplainForm(request.GET if "repository" in request.GET else None, initial=request.GET.dict())
+        form = ExplainForm(
+            request.GET if "repository" in request.GET else None,
+            initial=request.GET.dict(),
+            may_view_accounts=request.user.has_perm("accounts.view_account"),
+        )
         explanation = form.explanation() if form.is_valid() else None
         shown: dict[str, Any] = {"title": "Explain a decision", "form": form, "explanation": explanation}
         if explanation is not None:

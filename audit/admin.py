@@ -26,7 +26,7 @@ from core.api.notes import ANONYMOUS_NAME
 from core.db import clock
 
 _BEFORE = "before"
-_DIGEST = re.compile(r"sha(?:256|512):[0-9a-f]*|[0-9a-f]{7,}")
+_DIGEST = re.compile(r"sha(?:256|512):[0-9a-f]{7,}|[0-9a-f]{7,}")
 _FORMATS: dict[str, tuple[Callable[[Iterable[Event]], Iterator[str]], str]] = {
     "csv": (export.csv_lines, "text/csv; charset=utf-8"),
     "jsonl": (export.json_lines, "application/jsonl; charset=utf-8"),
@@ -95,7 +95,6 @@ class EventAdmin(DeclaredFiltersAdmin):
     """Events, which nobody changes."""
 
     list_display = ("at", "kind", "who", "from_address", "credential", "about", "what", "detail", "count")
-    list_display_links = ("at",)
     list_filter = ("kind", DayFilter)
     linked_filters = ("account__exact", "repository__exact", "address__exact")
     # Not the columns that are searched, see below; without any there is no box.

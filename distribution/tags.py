@@ -13,6 +13,7 @@ from distribution.models import Manifest, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.pagination import Page, names_of
 from distribution.protocol.references import Tag as TagName
+from distribution.storage import disk_reserve
 
 # Byte order is the order of the index.
 _PAGE = Statement("""
@@ -64,21 +65,23 @@ def point(
     *,
     account: str,
     expected: Callable[[str | None], bool] = _any_state,
-) -> None:
-    """Move the tag, created if missing, to a manifest of the repository: to that of an earlier time, to roll back.
+) -> bool:
+    """Move the tag, created if missing, to a manifest of the repository, an earlier one to roll back.
+
+    Return whether it moved: False when it names the manifest already.
 
     `expected` tells whether it may be moved from the digest that it names now, None: a new tag.
     Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 412, when its state is not `expected`.
     """
     try:
-        transactions.run(_point, name, tag, str(digest), account, expected)
+        return transactions.run(_point, name, tag, str(digest), account, expected)
     except _GoneError as error:
         raise store.unknown(name, str(digest)) from error
 
 
 def _point(
     name: RepositoryName, tag: TagName, digest: str, account: str, expected: Callable[[str | None], bool]
-) -> None:
+) -> bool:
     repository = repositories.existing_row(name)
     if repository is None:
         raise _GoneError
@@ -92,7 +95,8 @@ def _point(
     if wanted is None:
         raise _GoneError
     if wanted == now:
-        return
+        return False
+    disk_reserve.check_rows()
     if row:
         _MOVE.run(wanted, account, row[0])
     else:
@@ -100,6 +104,7 @@ def _point(
     _MARK_REFERENCED.run(wanted)
     references.release_manifests([now] if now else [])
     history.record_moves(name, [(tag, digests[now] if now else "")], digest, account)
+    return True
 
 
 def delete_rows(pks: list[int], *, account: str) -> None:

@@ -92,20 +92,26 @@ class SendRate:
 
 
 class _Window:
-    """The start of a wait or of its last check, and the bytes acknowledged by then."""
+    """The start of a wait or of its last check, and the bytes acknowledged by then.
 
-    __slots__ = ("_send_rate", "acknowledged", "since")
+    One of several waits goes on where the last one ended: the time between them is not the client's.
+    """
+
+    __slots__ = ("_send_rate", "_waited", "acknowledged", "since")
 
     def __init__(self, send_rate: SendRate, since: float) -> None:
         self._send_rate = send_rate
         self.since = since
         self.acknowledged: int | None = None
+        self._waited = 0.0
 
     def __enter__(self) -> None:
-        self._send_rate._window = self  # noqa: SLF001 - its context manager
+        self.since = self._send_rate._clock() - self._waited  # noqa: SLF001 - its context manager
+        self._send_rate._window = self  # noqa: SLF001
 
     def __exit__(self, *_error: object) -> None:
         self._send_rate._window = None  # noqa: SLF001
+        self._waited = self._send_rate._clock() - self.since  # noqa: SLF001
 
 
 class UnreadableFileError(Exception):
@@ -262,14 +268,17 @@ class RegistryResponse(Response):
     def _send_pieces(self, pieces: Iterable[bytes], size: int) -> None:
         """Send `size` bytes of an object in a cloud, in one place as a file: a 503 is possible before the head only."""
         with self._pool.releases_slot(Wait.TRANSFER, self._send_rate.client.name, self._send_rate):
+            window = self._send_rate.waiting()
             for piece in pieces:
                 data = self._head + piece[: size - self.sent]
                 self._head = b""
                 # The wait for the cloud is not the client's.
-                with self._send_rate.waiting():
+                with window:
                     self.sock.sendall(data)
                 self._send_rate.sent += len(data)
                 self.sent += min(len(piece), size - self.sent)
+                if self.sent >= size:
+                    break
 
     def _emit_body(self, data: bytes) -> None:
         self._send(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 from configuration.values import Configuration
 from core.private_files import make_private_folder
@@ -10,6 +11,10 @@ from core.start_error import StartError
 
 def check(configuration: Configuration) -> None:
     """Create the data folder if it is needed, and the storage folder; write to each. Raises StartError."""
+    temporary = os.environ.get("TMPDIR")
+    if temporary and not Path(temporary).is_dir():
+        # Otherwise Python would take another folder, without a word.
+        raise StartError(f"TMPDIR: {temporary} is no folder; make it, or change the environment variable")
     folders = {configuration.server.data_directory: "server.data_directory"} if _has_data(configuration) else {}
     if configuration.storage.backend == "filesystem":
         folders[configuration.storage.rootdirectory] = "storage.filesystem.rootdirectory"

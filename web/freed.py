@@ -46,22 +46,26 @@ def sentences_of_repository(freed: Freed) -> Iterator[str]:
 
 
 def _amount(freed: Freed) -> str:
+    if freed.repositories_sharing is None:
+        return f"up to {size_text(freed.own_bytes)}{'' if freed.is_complete else ' or more'}"
     return f"{'' if freed.is_complete else 'more than '}{size_text(freed.own_bytes)}"
 
 
 def _shared(freed: Freed) -> Iterator[str]:
+    if freed.repositories_sharing is None and freed.own_bytes:
+        yield "Content that other repositories use stays."
     if not freed.shared_bytes:
         return
     with_whom = [
-        f"{'more than ' if number >= MAX_SHARING else ''}{counted(number, noun).replace('ys', 'ies')}"
-        for number, noun in (
-            (freed.manifests_sharing, "other manifest"),
-            (freed.repositories_sharing, "other repository"),
+        f"{'more than ' if number >= MAX_SHARING else ''}{counted(number, noun, plural)}"
+        for number, noun, plural in (
+            (freed.manifests_sharing, "other manifest", "other manifests"),
+            (freed.repositories_sharing or 0, "other repository", "other repositories"),
         )
         if number
     ]
     more = "" if freed.is_complete else "More than "
-    is_one = freed.manifests_sharing + freed.repositories_sharing == 1
+    is_one = freed.manifests_sharing + (freed.repositories_sharing or 0) == 1
     share = "shares" if is_one else "share"
     yield f"{more}{size_text(freed.shared_bytes)} stay: {' and '.join(with_whom)} {share} them."
 

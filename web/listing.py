@@ -22,14 +22,16 @@ from acl.name_range import BEHIND
 from acl.rules import IdentityRules
 from core.api.errors import RegistryError
 from distribution import repositories
-from distribution.models import Link, Manifest, Repository, Tag
+from distribution.models import Blob, Link, Manifest, Repository, Tag
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import parse_reference
 from web import contents
 from web.contents import RepositoryRow
 
-# Rows that are read for a page which shows few of them.
-MAX_READ = 20_000
+# Repositories that are sorted by anything but their name: there is no index for it.
+MAX_SORTED = 20_000
+# Repositories of one look for a digest.
+BATCH = 1000
 # Repositories of a folder are counted up to here.
 MOST_COUNTED = 1000
 # More ranges become one, from the first to the last.
@@ -82,29 +84,26 @@ def by_name(rules: IdentityRules, after: str, containing: str) -> Listed:
     return Listed(rows, rows[-1].name if rows and has_more else "")
 
 
+def may_sort() -> bool:
+    """Return whether repositories can be sorted by anything but their name."""
+    return not Repository.objects.order_by("pk")[MAX_SORTED : MAX_SORTED + 1].exists()
+
+
 def by_column(rules: IdentityRules, sort: str, after: str, containing: str) -> Listed:
-    """Return a page of repositories, the largest value of a column first, and those without one at the end."""
-    rows = _pullable(rules, Manifest.objects.all()).annotate(key=_COLUMNS[sort]).order_by("-key", "name")
+    """Return a page of repositories, the largest value of a column first, and those without one at the end.
+
+    All rows are read, once: `may_sort` tells whether there are few enough.
+    """
+    rows = _pullable(rules).annotate(key=_COLUMNS[sort]).order_by("-key", "name")
     if containing:
         rows = rows.filter(name__contains=containing)
-    found = list(islice(_allowed(rows, rules, _cursor(sort, after)), contents.PAGE + 1))
+    if last := _cursor(sort, after):
+        rows = rows.filter(Q(key__lt=last[1]) | Q(key=last[1], name__gt=last[0]))
+    pairs = rows.values_list("name", "key")[:MAX_SORTED]
+    found = list(islice((pair for pair in pairs if PULL in rules.actions_on(pair[0])), contents.PAGE + 1))
     page = found[: contents.PAGE]
     following = _text(*page[-1]) if len(found) > len(page) else ""
     return Listed(contents.rows_of([name for name, _ in page], rules), following)
-
-
-def _allowed(
-    rows: QuerySet[Any], rules: IdentityRules, last: tuple[str, Any] | None
-) -> Iterator[tuple[str, int | datetime]]:
-    """Yield name and key of the rows that may be pulled, read in growing batches, up to MAX_READ."""
-    size, read = 2 * contents.PAGE, 0
-    while read < MAX_READ:
-        following = rows.filter(Q(key__lt=last[1]) | Q(key=last[1], name__gt=last[0])) if last else rows
-        batch = list(following.values_list("name", "key")[:size])
-        yield from (row for row in batch if PULL in rules.actions_on(row[0]))
-        if len(batch) < size:
-            return
-        last, read, size = batch[-1], read + len(batch), size * 4
 
 
 def _cursor(sort: str, after: str) -> tuple[str, Any] | None:
@@ -122,8 +121,8 @@ def _text(name: str, key: int | datetime) -> str:
     return f"{key.replace(tzinfo=None).isoformat() if isinstance(key, datetime) else key} {name}"
 
 
-def _pullable(rules: IdentityRules, manifests: QuerySet[Manifest]) -> QuerySet[Repository]:
-    """Return the repositories with one of `manifests` in the ranges of names that may be pulled, and others."""
+def _pullable(rules: IdentityRules) -> QuerySet[Repository]:
+    """Return the repositories with a manifest in the ranges of names that may be pulled, and others."""
     ranges = rules.ranges(PULL)
     if not ranges:
         return Repository.objects.none()
@@ -131,7 +130,7 @@ def _pullable(rules: IdentityRules, manifests: QuerySet[Manifest]) -> QuerySet[R
         ranges = (type(ranges[0])(ranges[0].low, ranges[-1].high),)
     within = [Q(name__gte=one.low) & (Q() if one.high is None else Q(name__lt=one.high)) for one in ranges]
     # By a subquery for each repository: a join might read all manifests.
-    manifest = Subquery(manifests.filter(repository=OuterRef("pk")).values("pk")[:1])
+    manifest = Subquery(Manifest.objects.filter(repository=OuterRef("pk")).values("pk")[:1])
     return Repository.objects.filter(reduce(or_, within), IsNull(manifest, False), is_listed=True)
 
 
@@ -195,15 +194,32 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _with_digest(rules: IdentityRules, name: str, digest: str) -> list[Found]:
-    """Return the repositories with a manifest or blob of this digest."""
-    # One look into the index for each repository: none begins with the digest.
-    rows = _pullable(rules, Manifest.objects.filter(digest=digest)).order_by("name")
-    rows = rows.filter(name__contains=name) if name else rows
-    allowed = (found for found in rows.values_list("name", flat=True)[:MAX_READ] if PULL in rules.actions_on(found))
-    found = [Found(one, digest) for one in islice(allowed, contents.PAGE)]
+    """Return the repositories with a manifest of this digest, otherwise those with the blob."""
+    blob = Blob.objects.filter(digest=digest).values_list("pk", flat=True).first()
+    found: list[str] = []
+    linked: list[str] = []
+    for names in _batches(rules, name):
+        # An index has each pair: the look costs as much as the batch.
+        manifests = Manifest.objects.filter(digest=digest, repository__in=list(names))
+        found += (names[pk] for pk in manifests.values_list("repository", flat=True))
+        if blob is not None and not found and len(linked) < contents.PAGE:
+            links = Link.objects.filter(blob=blob, repository__in=list(names))
+            linked += (names[pk] for pk in links.values_list("repository", flat=True))
+        if len(found) >= contents.PAGE:
+            break
     if found:
-        return found
-    listed = {"repository__is_listed": True, "repository__name__contains": name}
-    links = Link.objects.filter(blob__digest=digest, **listed).order_by("repository_id")
-    names = links.values_list("repository__name", flat=True)[:MAX_READ]
-    return sorted(Found(one, "") for one in islice((n for n in names if PULL in rules.actions_on(n)), contents.PAGE))
+        return [Found(one, digest) for one in sorted(found)[: contents.PAGE]]
+    return [Found(one, "") for one in sorted(linked)[: contents.PAGE]]
+
+
+def _batches(rules: IdentityRules, containing: str) -> Iterator[Mapping[int, str]]:
+    """Yield the repositories that may be pulled, in byte order; up to MAX_SEARCHED are looked at."""
+    rows, last = _pullable(rules).order_by("name"), ""
+    for _ in range(0, repositories.MAX_SEARCHED, BATCH):
+        batch = list(rows.filter(name__gt=last).values_list("pk", "name")[:BATCH])
+        names = {pk: name for pk, name in batch if containing in name and PULL in rules.actions_on(name)}
+        if names:
+            yield names
+        if len(batch) < BATCH:
+            return
+        last = batch[-1][1]

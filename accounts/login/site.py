@@ -28,6 +28,7 @@ from accounts.login.refusal import refused
 from accounts.login_log import log_event, log_login
 from accounts.models import SecondFactor
 from audit.changes import recorded
+from audit.kinds import Kind
 
 _SEED = "second_factor_seed"
 _WITHOUT_MENU = "unfold/layouts/unauthenticated.html"
@@ -112,7 +113,7 @@ class RegistryAdminSite(UnfoldAdminSite):
             del request.session[_SEED]
             update_session_auth_hash(request, account)
             second_factor.mark_verified(request, factor)
-            log_event(request, account.name, "second factor set up")
+            log_event(request, account.name, "second factor set up", Kind.SECOND_FACTOR)
             return self._recovery_codes(request, codes)
         uri = second_factor.uri(seed, account, request.get_host())
         qr = segno.make(uri, micro=False).svg_inline(scale=5, light="white")
@@ -130,11 +131,11 @@ class RegistryAdminSite(UnfoldAdminSite):
         if form.is_valid() and "remove" in request.POST:
             second_factor.remove(factor.account)
             update_session_auth_hash(request, factor.account)
-            log_event(request, factor.account.name, "second factor removed")
+            log_event(request, factor.account.name, "second factor removed", Kind.SECOND_FACTOR)
             return _redirect("second_factor", request)
         if form.is_valid():
             codes = second_factor.renew_recovery_codes(factor)
-            log_event(request, factor.account.name, "recovery codes renewed")
+            log_event(request, factor.account.name, "recovery codes renewed", Kind.SECOND_FACTOR)
             return self._recovery_codes(request, codes)
         left = factor.recovery_codes.count()
         return self._page(request, "admin/second_factor.html", "Second factor", form=form, factor=factor, left=left)

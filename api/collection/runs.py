@@ -55,7 +55,10 @@ class RunsView(AdministrationView):
         if not form.is_valid():
             raise ValidationError({field: [str(text) for text in texts] for field, texts in form.errors.items()})
         run: Run = form.save(commit=False)
-        queue.add(run, request.user.get_username())
+        try:
+            queue.add(run, request.user.get_username())
+        except queue.WaitingError as error:
+            raise ConflictError("A run is requested already and has not begun.") from error
         transaction.on_commit(scheduler.wake)
         response = etags.answer(request, _represented(run))
         response.status_code = 201

@@ -21,6 +21,7 @@ from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.utils import model_ngettext
 from django.core import signing
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
@@ -82,8 +83,10 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
         kept = {pk: reason for pk, reason in reasons.items() if reason}
         pks = [row.pk for row in rows if row.pk not in kept]
         deleted: QuerySet[Any] = self.get_queryset(request).filter(pk__in=pks)
-        self.log_deletions(request, deleted)
-        self.delete_queryset(request, deleted)
+        # Together: a deletion that fails is neither logged nor recorded.
+        with transaction.atomic():
+            self.log_deletions(request, deleted)
+            self.delete_queryset(request, deleted)
         return [f"{row} is still there: {kept[row.pk]}" for row in rows if row.pk in kept]
 
     def describe(self, row: Any) -> str:
@@ -103,7 +106,8 @@ class BulkDeletionAdmin(DeclaredFiltersAdmin):
 
     def delete_few(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Confirm by Django's page, then delete at once."""
-        return delete_selected(self, request, queryset)
+        with transaction.atomic():
+            return delete_selected(self, request, queryset)
 
     def delete_many(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Confirm by a page that names some of the rows, then delete the first slice."""

@@ -76,7 +76,16 @@ STORAGE_REFUSED = Counter(
 )
 
 # --- jobs ---------------------------------------------------------------------------------------------
-_JOBS = ("expire", "close_interrupted", "collect", "run_requested", "scrub", "make_ballast", "process")
+_JOBS = (
+    "expire",
+    "remove_old_records",
+    "close_interrupted",
+    "collect",
+    "run_requested",
+    "scrub",
+    "make_ballast",
+    "process",
+)
 JOBS = Counter(
     "registry_jobs_total",
     "Jobs run, by name and outcome: done or failed. The job process failed when it was killed.",

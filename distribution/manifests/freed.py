@@ -3,7 +3,8 @@
     tag ──> its manifest, if untagged ones are removed ──┐
     manifest, and what only it keeps ────────────────────┴──> links ──> blobs: own, or shared with others
 
-A blob is shared if a manifest that stays names it, or another repository links it.
+A blob is shared if a manifest that stays names it, or another repository links it. Whether one does tells about content
+of others: an estimate without `sees_others` counts such a blob as freed.
 """
 
 from dataclasses import dataclass
@@ -67,6 +68,15 @@ SELECT is_shared, count(*), sum(size) FROM (
     FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.id = ANY(%s)
 ) found GROUP BY is_shared
 """)
+_BYTES_HERE = Statement("""
+SELECT is_shared, count(*), sum(size) FROM (
+    SELECT blob.size AS size, EXISTS (
+        SELECT 1 FROM distribution_manifestblob other
+        WHERE other.link_id = link.id AND NOT other.manifest_id = ANY(%s)
+    ) AS is_shared
+    FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.id = ANY(%s)
+) found GROUP BY is_shared
+""")
 _MANIFESTS_SHARING = Statement("""
 SELECT count(DISTINCT manifest_id) FROM (
     SELECT manifest_id FROM distribution_manifestblob
@@ -90,6 +100,10 @@ SELECT is_shared, count(*), sum(size) FROM (
     ) AS is_shared
     FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.id = ANY(%s)
 ) found GROUP BY is_shared
+""")
+_ALL_BYTES_OF_REPOSITORY = Statement("""
+SELECT FALSE, count(*), sum(blob.size)
+FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.id = ANY(%s)
 """)
 
 
@@ -120,7 +134,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """Bytes that go, and bytes that stay with manifests and repositories that share them.
+    """Freed bytes, and bytes that other manifests or repositories keep; None: it is not told which repositories.
 
     Numbers of an estimate that is not `is_complete` are lower bounds.
     """
@@ -129,18 +143,18 @@ class Freed:
     own_bytes: int = 0
     shared_bytes: int = 0
     manifests_sharing: int = 0
-    repositories_sharing: int = 0
+    repositories_sharing: int | None = 0
     is_complete: bool = True
     keeps: Keeps | None = None
 
 
-def by_tag(repository: int, tag: str, policy: Policy) -> Freed:
+def by_tag(repository: int, tag: str, policy: Policy, *, sees_others: bool) -> Freed:
     """Return what is freed without the tag; `keeps` says why its manifest stays."""
     manifest = _TAG.value(repository, tag)
     if manifest is None:
         return Freed()
     keeps = _keeps(repository, int(manifest), tag, policy)
-    return Freed(keeps=keeps) if keeps else by_manifest(repository, int(manifest), policy)
+    return Freed(keeps=keeps) if keeps else by_manifest(repository, int(manifest), policy, sees_others=sees_others)
 
 
 def _keeps(repository: int, manifest: int, tag: str, policy: Policy) -> Keeps | None:
@@ -155,7 +169,7 @@ def _keeps(repository: int, manifest: int, tag: str, policy: Policy) -> Keeps | 
     return None if policy.removes_untagged else Keeps.POLICY
 
 
-def by_manifest(repository: int, manifest: int, policy: Policy) -> Freed:
+def by_manifest(repository: int, manifest: int, policy: Policy, *, sees_others: bool) -> Freed:
     """Return what is freed without the manifest and its tags."""
     manifests = [manifest]
     if policy.removes_untagged and not _KEEPS_UNTAGGED.value(repository):
@@ -163,13 +177,14 @@ def by_manifest(repository: int, manifest: int, policy: Policy) -> Freed:
     links = [pk for (pk,) in _LINKS.rows(manifests, MAX_LINKS + 1)]
     is_complete = len(manifests) <= MAX_MANIFESTS and len(links) <= MAX_LINKS
     links = links[:MAX_LINKS]
-    sizes = {bool(is_shared): int(size) for is_shared, _, size in _BYTES.rows(manifests, links)}
+    statement = _BYTES if sees_others else _BYTES_HERE
+    sizes = {bool(is_shared): int(size) for is_shared, _, size in statement.rows(manifests, links)}
     return Freed(
         len(manifests),
         sizes.get(False, 0),
         sizes.get(True, 0),
         _MANIFESTS_SHARING.value(links, manifests, MAX_SHARING),
-        _REPOSITORIES_SHARING.value(links, MAX_SHARING),
+        _REPOSITORIES_SHARING.value(links, MAX_SHARING) if sees_others else None,
         is_complete,
     )
 
@@ -189,11 +204,12 @@ def _closure(manifest: int) -> list[int]:
     return going
 
 
-def by_repository(repository: int) -> Freed:
+def by_repository(repository: int, *, sees_others: bool) -> Freed:
     """Return what is freed without the repository; its own bytes wait for no collection, only for `trash.DELAY`."""
     links = [pk for (pk,) in _LINKS_OF_REPOSITORY.rows(repository, MAX_LINKS + 1)]
     is_complete = len(links) <= MAX_LINKS
     links = links[:MAX_LINKS]
-    sizes = {bool(is_shared): int(size) for is_shared, _, size in _BYTES_OF_REPOSITORY.rows(links)}
-    sharing = _REPOSITORIES_SHARING.value(links, MAX_SHARING)
+    statement = _BYTES_OF_REPOSITORY if sees_others else _ALL_BYTES_OF_REPOSITORY
+    sizes = {bool(is_shared): int(size or 0) for is_shared, _, size in statement.rows(links)}
+    sharing = _REPOSITORIES_SHARING.value(links, MAX_SHARING) if sees_others else None
     return Freed(0, sizes.get(False, 0), sizes.get(True, 0), 0, sharing, is_complete)

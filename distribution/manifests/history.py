@@ -41,12 +41,12 @@ class Moves:
 
 @dataclass(frozen=True, slots=True)
 class DeletedTag:
-    """A tag that is missing now: its last digest, who deleted it, and when."""
+    """A tag that is missing now: its last digest, who deleted it, and when; None: no move says so."""
 
     name: str
     digest: str
-    account: str
-    deleted_at: datetime
+    account: str | None
+    deleted_at: datetime | None
 
 
 def record_moves(name: RepositoryName, before: Sequence[tuple[str, str]], digest: str, account: str) -> None:
@@ -69,11 +69,15 @@ def record_deletions(pks: Sequence[int], account: str) -> None:
         _RECORD_DELETIONS.run(account, list(pks))
 
 
-def moves(name: RepositoryName, tag: str, limit: int, before: int | None = None) -> Moves:
-    """Return up to `limit` moves of the tag, older than the move `before` (None: the newest)."""
+def moves(
+    name: RepositoryName, tag: str, limit: int, before: int | None = None, *, since: datetime | None = None
+) -> Moves:
+    """Return up to `limit` moves of the tag since a time, older than the move `before` (None: the newest)."""
     found = TagMove.objects.filter(repository=name, tag=tag).order_by("-pk")
     if before is not None:
         found = found.filter(pk__lt=before)
+    if since is not None:
+        found = found.filter(moved_at__gte=since)
     rows = list(found[: limit + 1])
     return Moves(rows[:limit], _present(name, rows[:limit]), len(rows) > limit)
 
@@ -84,8 +88,12 @@ def _present(name: RepositoryName, rows: Sequence[TagMove]) -> frozenset[str]:
     return frozenset(found.values_list("digest", flat=True))
 
 
-def deleted_tags(name: RepositoryName, after: str, limit: int) -> tuple[list[DeletedTag], str]:
+def deleted_tags(
+    name: RepositoryName, after: str, limit: int, *, since: datetime | None = None
+) -> tuple[list[DeletedTag], str]:
     """Return the tags among the next `limit` with a history after `after` that are missing now, in byte order.
+
+    Those that last moved before `since`, those of an earlier repository of the same name, are left out.
 
     The other value is the `after` of what follows, "" at the end: a page may be short, or empty, and not the last.
     """
@@ -94,8 +102,13 @@ def deleted_tags(name: RepositoryName, after: str, limit: int) -> tuple[list[Del
     tags = Tag.objects.filter(repository__name=name, name__in=[row.tag for row in rows])
     here = set(tags.values_list("name", flat=True))
     deleted = [
-        DeletedTag(row.tag, row.old_digest or row.new_digest, "" if row.new_digest else row.account, row.moved_at)
+        DeletedTag(
+            row.tag,
+            row.new_digest or row.old_digest,
+            None if row.new_digest else row.account,
+            None if row.new_digest else row.moved_at,
+        )
         for row in rows
-        if row.tag not in here
+        if row.tag not in here and (since is None or row.moved_at >= since)
     ]
     return deleted, rows[-1].tag if len(last) == limit else ""

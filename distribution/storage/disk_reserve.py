@@ -19,6 +19,7 @@ from core.api.errors import ErrorCode, RegistryError, unavailable
 from core.db import ballast
 from core.db.ballast import database_file
 from core.sizes import size_text
+from distribution.storage import part_buffer
 from distribution.storage.blob_store import blob_store
 from distribution.storage.local import unwritten
 
@@ -84,6 +85,18 @@ def check_rows() -> None:
     found = _answered(_of_database)
     if found is not None and found.room < 0:
         raise _refusal(found, found.hard_mark, "half of storage.min_free")
+
+
+def check_temporary(folder: Path) -> None:
+    """Check whether a part may be written to `folder`: on the disk of SQLite it would use the reserve.
+
+    Raises DENIED below the database disk's hard mark, UNAVAILABLE, OSError.
+    """
+    if is_on_own_disk(folder):
+        check_rows()
+
+
+part_buffer.before_write.append(check_temporary)
 
 
 def check_room(size: int) -> None:

@@ -11,6 +11,7 @@ import os
 import tempfile
 import threading
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -24,6 +25,9 @@ from distribution.storage.s3_parts import PART_BYTES
 FIRST_BYTES = 64 * 1024
 SMALL_BYTES = 256 * 1024
 PARTS_IN_MEMORY = 3
+
+before_write: list[Callable[[Path], None]] = []
+"""Called with the folder before each write to a temporary file; `disk_reserve`, a floor above, adds its check."""
 
 # Of a process. One that is taken is kept until its stream ends.
 _in_memory = threading.BoundedSemaphore(PARTS_IN_MEMORY)
@@ -62,7 +66,10 @@ class PartBuffer:
             self._file = None
 
     def fill(self, reader: Reader, size: int) -> Part:
-        """Read a part of `size` bytes, fewer at the end. Raises what the reader raises; CloudError without space."""
+        """Read a part of `size` bytes, fewer at the end.
+
+        Raises what the reader raises; CloudError without space, DENIED below the hard mark of the registry's disk.
+        """
         limit = min(size, PART_BYTES if self._has_place else SMALL_BYTES)
         fill(reader, limit, self._memory)
         if len(self._memory) == limit < min(size, PART_BYTES) and self._take_place():
@@ -77,7 +84,7 @@ class PartBuffer:
         return self._has_place
 
     def _spooled(self, reader: Reader, size: int) -> Part:
-        """Let the file take the bytes in memory, and those that follow."""
+        """Let the file take the bytes in memory, and those that follow. Raises DENIED below the disk's hard mark."""
         file = self._file = self._file or _temporary_file()
         file.seek(0)
         spooled = crc32 = 0
@@ -125,14 +132,17 @@ def _temporary_file() -> IO[bytes]:
 
 
 def _write(file: IO[bytes], payload: bytearray) -> None:
+    folder = spool_folder()
     try:
+        for check in before_write:
+            check(folder)
         # Blocks when too many dirty pages wait for the disk.
         with blocking_io(), memoryview(payload) as left:
             written = 0
             while written < len(left):
                 written += file.write(left[written:])
     except OSError as error:
-        raise _without_space(spool_folder(), error) from error
+        raise _without_space(folder, error) from error
 
 
 def spool_folder() -> Path:

@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 # While many clients push into SQLite, a transaction may wait a second: with one for each object, the trash grew.
 OBJECTS_AT_ONCE = 50
 RECORDS_AT_ONCE = 500
+RECORDS_STEPS, RECORDS_SECONDS = 20, 10.0
+"""The budget of a removal of old records; the next interval continues."""
+
 RECORDS_STEP = timedelta(hours=1)
 """How far beyond its retention the oldest record is before a process starts to remove it and those after it."""
 
@@ -119,14 +122,18 @@ def has_old_records(now: datetime) -> bool:
 
 
 def remove_old_records(now: datetime, throttle: Throttle) -> None:
-    """Remove old audit events and tag moves, some in each transaction. Raises StopError when `throttle` does."""
-    kept, is_left = settings.REGISTRY.audit, True
-    while is_left:
+    """Remove old audit events and tag moves within a budget, some in each transaction.
+
+    Raises StopError when `throttle` does.
+    """
+    kept, ends_at = settings.REGISTRY.audit, time.monotonic() + RECORDS_SECONDS
+    for _ in range(RECORDS_STEPS):
         started_at = time.monotonic()
         events = queries.remove_before(now - kept.retention, RECORDS_AT_ONCE)
         moves = transactions.run_volatile(_REMOVE_MOVES.run, now - kept.history_retention, RECORDS_AT_ONCE)
-        is_left = RECORDS_AT_ONCE in (events, moves)
         throttle.pause(started_at)
+        if RECORDS_AT_ONCE not in (events, moves) or time.monotonic() > ends_at:
+            return
 
 
 def empty_trash(now: datetime, report: Report, throttle: Throttle) -> None:

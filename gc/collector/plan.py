@@ -1,4 +1,4 @@
-"""A dry run as a plan: its findings, some of them excluded, are what a later run may remove.
+"""A plan: the findings of a dry run, some excluded, that a later run may remove.
 
 Safety never depends on it: the run that applies a plan checks each row again, as every run does.
 """
@@ -64,6 +64,17 @@ class Summary:
         found = run.manifests + run.links + run.blobs
         listed = sum(counts[False].values()) + sum(counts[True].values())
         return cls(counts[False], counts[True], sizes[False], sizes[True], max(0, found - listed))
+
+    @property
+    def counts(self) -> str:
+        """The numbers that a confirmation is for, as a string."""
+        shown = [f"{counts.get(kind, 0)}" for counts in (self.removed, self.excluded) for kind in EXCLUDABLE]
+        return " ".join([*shown, str(self.freed_bytes), str(self.unlisted)])
+
+    @property
+    def frees_nothing_yet(self) -> bool:
+        """Whether the list was cut before its first blob: only a run after this one frees space."""
+        return bool(self.unlisted) and Kind.BLOB not in self.removed and Kind.BLOB not in self.excluded
 
     @property
     def removal(self) -> str:

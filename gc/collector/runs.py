@@ -156,6 +156,7 @@ def _record(run: Run) -> None:
     removed = f"{run.manifests} manifests, {run.links} links, {run.blobs} blobs, {run.uploads} uploads"
     verb = "would remove" if run.is_dry_run else "removed"
     detail = f"{run.state}: {verb} {removed}; {size_text(run.freed_bytes)} freed"
+    applies = f"; applies the plan of run {run.plan_id}" if run.plan_id else ""
     started_by = f", started by {run.started_by}" if run.trigger == Trigger.COMMAND and run.started_by else ""
     record(
         Kind.COLLECTION,
@@ -163,7 +164,7 @@ def _record(run: Run) -> None:
         account=run.started_by if run.trigger == Trigger.ADMIN else "",
         credential={"admin": "session", "command": "command"}.get(run.trigger, "schedule"),
         repository=run.repository,
-        detail=f"{detail}{started_by}" + (f"; {run.error}" if run.error else ""),
+        detail=f"{detail}{applies}{started_by}" + (f"; {run.error}" if run.error else ""),
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from accounts.models import Account
 from tests.admin.browser import Browser, staff
+from tests.audit.conftest import queue, written  # noqa: F401 - fixtures
 from tests.caller import Caller
 from tests.conftest import hashed
 from tests.images import Image, digest_of, index, manifest, push_blob, put_manifest

@@ -64,3 +64,14 @@ def test_who_may_see_rules_asks_and_nobody_else(cast: None) -> None:
 
     assert "secret-group" in asked(staff("onlooker", "view_rule"), "bob", "push", "alice/app")
     assert staff("other", "view_account").get(EXPLAIN).status_code == 403
+
+
+def test_who_may_not_view_accounts_does_not_learn_which_there_are(cast: None) -> None:
+    Account.objects.filter(name="charlie").update(is_active=False)
+    onlooker = staff("onlooker", "view_rule")
+
+    pages = [asked(onlooker, name, "pull", "alice/app") for name in ("nobody", "charlie")]
+
+    for page in pages:
+        assert "No account of this name may do anything." in page
+        assert "deactivated" not in page

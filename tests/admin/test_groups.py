@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Account
 from acl.models import Rule
-from tests.admin.browser import Browser
+from tests.admin.browser import Browser, staff
 from tests.admin.test_accounts import page_of
 from tests.caller import Caller
 
@@ -93,3 +93,34 @@ def may_list(caller: Caller) -> bool:
     """Tell whether a new token of `caller` reads team/app: 404 is the answer to whoever may know that it's empty."""
     token = str(caller.ask_token("repository:team/app:pull").json()["token"])
     return bool(caller.get("/v2/team/app/tags/list", token=token).status_code == 404)
+
+
+def test_names_of_members_and_rules_are_for_those_who_may_view_them(cast: None) -> None:
+    group = Group.objects.create(name="writers")
+    group.user_set.set(Account.objects.filter(name__in=["alice", "bob"]))
+    Rule.objects.create(subject_kind="group", subject="writers", name="team/*", actions="pull")
+    Rule.objects.create(subject_kind="account", subject="bob", name="team/*", actions="pull")
+    clerk = staff("clerk", "view_group", "change_group", "delete_group")
+    page, asked = clerk.text(f"{GROUPS}{group.pk}/change/"), clerk.text(f"{GROUPS}{group.pk}/delete/")
+    clerk.submit(f"{GROUPS}{group.pk}/change/", name="authors")
+    told = clerk.text(GROUPS)
+    keeper = staff("keeper", "view_account", "delete_account")
+
+    for text in (page, asked, told, keeper.text(f"{page_of('bob')[: -len('change/')]}delete/")):
+        assert "team/*" not in text
+    assert "alice" not in page
+    assert "rules that then match nobody: 1" in asked
+    assert "1 rule still for the group writers, which is gone." in told
+
+
+def test_each_right_shows_its_names(cast: None) -> None:
+    group = Group.objects.create(name="writers")
+    group.user_set.set(Account.objects.filter(name="alice"))
+    Rule.objects.create(subject_kind="group", subject="writers", name="team/*", actions="pull")
+    path = f"{GROUPS}{group.pk}/change/"
+
+    of_accounts = staff("clerk", "view_group", "view_account").text(path)
+    of_rules = staff("other", "view_group", "view_rule").text(path)
+
+    assert [">alice</a>" in of_accounts, "team/*" in of_accounts] == [True, False]
+    assert [">alice</a>" in of_rules, "team/*" in of_rules] == [False, True]

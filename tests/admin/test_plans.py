@@ -1,15 +1,18 @@
 """A dry run as a plan: read by reason, rows excluded, then applied."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from collector.dry_run import results
 from collector.jobs import due
 from collector.models import Run, RunFinding
 from distribution.models import Manifest
 from tests.admin.browser import Browser, Response, messages_of, staff
 from tests.admin.form import form_of
 from tests.admin.test_runs import ADD, FINDINGS, RUNS, done, page_of
+from tests.audit.conftest import Written
 from tests.caller import Caller
 from tests.collector.runs import pass_time
 from tests.images import Image
@@ -143,3 +146,73 @@ def test_runs_are_filtered_by_what_they_do(admin: Browser, untagged: Image) -> N
     assert list(found["nothing"]) == [run]
     assert [row.plan_id for row in found["applies"]] == [run.pk]
     assert all(not row.is_dry_run and row.plan_id is None for row in found["removes"])
+
+
+def test_a_plan_that_has_changed_since_its_page_was_shown_is_shown_again(
+    admin: Browser, untagged: Image, push: Callable[..., Image], alice: Caller
+) -> None:
+    kept = push("alice/kept", "v1", b"kept")
+    alice.delete("/v2/alice/kept/manifests/v1")
+    pass_time()
+    run = plan_of(admin)
+    path = f"{RUNS}{run.pk}/apply/"
+    fields = form_of(admin.text(path))
+
+    tick(admin, "exclude_rows", RunFinding.objects.get(name=kept.digest))
+    again = admin.client.post(path, fields)
+    without = admin.post(path, {})
+
+    assert not Run.objects.filter(plan=run).exists()
+    for answer in (again, without):
+        assert "The plan has changed meanwhile" in answer.content.decode()
+    assert admin.client.post(path, form_of(again.content.decode())).status_code == 302
+    assert Run.objects.filter(plan=run).exists()
+
+
+def test_a_plan_that_was_cut_before_its_first_blob_frees_nothing_yet(
+    admin: Browser, untagged: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = plan_of(admin)
+    assert "It frees nothing yet" not in admin.text(f"{RUNS}{whole.pk}/apply/")
+    Run.objects.all().delete()
+    monkeypatch.setattr(results, "LISTED", 2)
+
+    cut = plan_of(admin)
+
+    assert "It frees nothing yet" in admin.text(f"{RUNS}{cut.pk}/apply/")
+
+
+def test_what_is_done_with_a_plan_is_recorded(
+    admin: Browser,
+    untagged: Image,
+    written: Written,
+    django_capture_on_commit_callbacks: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("collector.jobs.scheduler.wake", lambda: None)
+    run = plan_of(admin)
+    written()
+    row = RunFinding.objects.get(name=untagged.digest)
+
+    with django_capture_on_commit_callbacks(execute=True):
+        tick(admin, "exclude_rows", row)
+        tick(admin, "include_rows", row)
+        admin.submit(f"{RUNS}{run.pk}/apply/")
+        admin.post(f"{RUNS}{Run.objects.get(plan=run).pk}/withdraw/", {})
+
+    events = [event for event in written() if event.kind == "change"]
+    assert {event.account for event in events} == {"root"}
+    excluded, included, applied, withdrawn = (event.detail for event in events)
+    assert excluded.endswith(" of its plan excluded")
+    assert included.endswith(" of its plan included again")
+    assert applied == f"added: applies the plan of run {run.pk}"
+    assert withdrawn == "changed: withdrawn"
+
+
+def test_the_run_that_applied_a_plan_says_so(admin: Browser, untagged: Image, written: Written) -> None:
+    run = plan_of(admin)
+    admin.submit(f"{RUNS}{run.pk}/apply/")
+    due.run_due()
+
+    details = [event.detail for event in written() if event.kind == "collection" and event.account == "root"]
+    assert [f"applies the plan of run {run.pk}" in detail for detail in details] == [False, True]

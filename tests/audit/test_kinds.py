@@ -9,9 +9,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.contrib.admin import site
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.core.management import call_command
-from django.test import Client
+from django.db import DatabaseError
+from django.test import Client, RequestFactory
 
 from accounts.models import Account
 from acl.models import Rule
@@ -204,6 +207,30 @@ def test_a_refused_change_is_no_event(
     with django_capture_on_commit_callbacks(execute=True):
         admin.submit("/admin/acl/rule/add/", subject_kind="group", subject="dev", actions=["pull"], name="[")
 
+    assert [event for event in written() if event.kind == "change"] == []
+
+
+@pytest.mark.parametrize("verb", ["delete_rows", "delete_few"])
+def test_a_deletion_that_fails_is_no_event(
+    root: Account,  # noqa: F811
+    written: Written,
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: Capture,
+    verb: str,
+) -> None:
+    rule = Rule.objects.create(subject_kind="group", subject="dev", name="team/*", actions="pull")
+    registered: Any = site.get_model_admin(Rule)
+
+    def fail(*_: object) -> None:
+        raise DatabaseError
+
+    monkeypatch.setattr(registered, "delete_queryset", fail)
+    request = RequestFactory().post("/", {"post": "yes"})
+    request.user = root
+    with django_capture_on_commit_callbacks(execute=True), pytest.raises(DatabaseError):
+        getattr(registered, verb)(request, [rule] if verb == "delete_rows" else Rule.objects.filter(pk=rule.pk))
+
+    assert not LogEntry.objects.exists()
     assert [event for event in written() if event.kind == "change"] == []
 
 

@@ -230,3 +230,19 @@ def test_the_command_prints_events(capsys: pytest.CaptureFixture[str]) -> None:
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["kind"] for event in found] == ["login", "denial"]
     assert quote(found[1]["repository"]) == "alice/app"
+
+
+def test_an_event_is_opened_from_the_list(admin: Browser) -> None:  # noqa: F811
+    add(account="bob", detail="a detail")
+    pk = Event.objects.get().pk
+
+    assert f'href="{LIST}{pk}/change/' in admin.text(LIST)
+    assert "a detail" in admin.text(f"{LIST}{pk}/change/")
+
+
+@pytest.mark.parametrize("term", ["sha256:", "sha256:ababab", "sha512:", "ababab"])
+def test_a_digest_is_searched_by_seven_digits_or_more(admin: Browser, term: str) -> None:  # noqa: F811
+    add(digest=DIGEST)
+
+    assert lines(admin, f"q={quote(term)}") == []
+    assert len(lines(admin, f"q={quote(DIGEST[:14])}")) == 1

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pytest_django import Settings
@@ -51,6 +52,30 @@ def test_each_transaction_removes_some(monkeypatch: pytest.MonkeyPatch) -> None:
     expiry.remove_old_records(clock.now(), watch())  # type: ignore[func-returns-value,arg-type]
 
     assert left == [700, 200, 0]
+
+
+@pytest.mark.parametrize("budget", [("RECORDS_STEPS", 2), ("RECORDS_SECONDS", -1.0)])
+def test_a_backlog_is_removed_over_several_intervals(monkeypatch: pytest.MonkeyPatch, budget: tuple[str, Any]) -> None:
+    monkeypatch.setattr(expiry, "RECORDS_AT_ONCE", 10)
+    monkeypatch.setattr(expiry, *budget)
+    add(25, ago=timedelta(days=91))
+    left = []
+
+    while due.is_anything_due():
+        due.run_due()
+        left.append(Event.objects.count())
+
+    assert left == ([5, 0] if budget[0] == "RECORDS_STEPS" else [15, 5, 0])
+
+
+def test_the_trash_is_emptied_before_old_records_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    add(ago=timedelta(days=91))
+    left: list[int] = []
+    monkeypatch.setattr(expiry, "empty_trash", lambda *_: left.append(Event.objects.count()))
+
+    due.run_due()
+
+    assert (left[0], Event.objects.count()) == (1, 0)
 
 
 @pytest.mark.parametrize("ago", [timedelta(days=89), timedelta(days=90, minutes=30)])

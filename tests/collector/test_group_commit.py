@@ -52,7 +52,9 @@ def begin_a_run() -> None:
 
 
 def end_a_run() -> None:
-    with runs._recorded(Run(pk=1, started_at=clock.now(), grace_period=DAY, remove_untagged=False), Report()):
+    with runs._recorded(
+        Run(pk=1, trigger="schedule", started_at=clock.now(), grace_period=DAY, remove_untagged=False), Report()
+    ):
         pass
 
 

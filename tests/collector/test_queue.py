@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from django.db.models.functions import Now
 
 from collector import lease, runs
@@ -26,6 +27,15 @@ def ask(**values: object) -> Run:
     run = Run(**({"grace_period": DAY, "remove_untagged": False} | values))
     queue.add(run, "root")
     return run
+
+
+def ask_twice(**values: object) -> list[Run]:
+    """Have two runs wait, as an earlier version allowed."""
+    first = ask(**values)
+    Run.objects.update(state="done")
+    second = ask()
+    Run.objects.filter(pk=first.pk).update(state="requested")
+    return [first, second]
 
 
 def state_of(run: Run) -> str:
@@ -51,12 +61,42 @@ def test_a_requested_run_is_due_and_is_done_once(prepared: None) -> None:
 
 
 def test_requested_runs_are_done_in_their_order(prepared: None) -> None:
-    both = [ask(is_dry_run=True), ask()]
+    both = ask_twice(is_dry_run=True)
 
     due.run_due()
 
     assert [state_of(run) for run in both] == ["done", "done"]
     assert both[0].started_at < both[1].started_at
+
+
+def test_no_second_run_is_requested_while_one_waits(prepared: None) -> None:
+    ask()
+
+    with pytest.raises(queue.WaitingError):
+        ask()
+
+    assert Run.objects.count() == 1
+
+
+def test_of_concurrent_requests_one_waits(transactional_db: None) -> None:
+    outcomes: list[str] = []
+
+    def request() -> None:
+        try:
+            ask()
+            outcomes.append("requested")
+        except queue.WaitingError:
+            outcomes.append("refused")
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=request) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(outcomes) == ["refused"] * 3 + ["requested"]
 
 
 def test_a_requested_run_moves_no_schedule(prepared: None, configured: Callable[..., None]) -> None:
@@ -105,7 +145,7 @@ def test_a_withdrawn_run_is_not_done(prepared: None) -> None:
 def test_a_run_that_is_withdrawn_when_it_is_about_to_begin_does_not(
     prepared: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = ask(), ask()
+    first, second = ask_twice()
     monkeypatch.setattr(runs, "close_interrupted", lambda: queue.withdraw(first, "root"))
 
     due.run_due()
@@ -127,7 +167,7 @@ def test_a_stop_ends_the_run_at_work_and_leaves_those_that_wait(alice: Caller) -
     for content in (b"one", b"two"):
         push_blob(alice, "alice/app", content)
     pass_time()
-    first, second = ask(), ask()
+    first, second = ask_twice()
 
     def stop() -> None:
         if Link.objects.count() < 2:

@@ -1,9 +1,10 @@
 """The minimum rate at which a client receives a response."""
 
+import io
 import math
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from server.connection import Connection, frozen
 from server.open_connections import OpenConnections
 from server.pool import Pool
 from server.reader import MIN_BYTES_PER_SECOND, WINDOW_SECONDS
-from server.response import SendRate
+from server.response import RegistryResponse, SendRate
 from server.worker import Worker
 from tests.project.talk import PATIENCE_SECONDS, until
 from tests.project.wire import CLIENT, PEER
@@ -99,6 +100,49 @@ def test_bytes_of_an_earlier_window_do_not_count() -> None:
             clock.now += WINDOW_SECONDS
 
             assert send_rate.is_too_slow()
+
+
+def test_the_waits_of_a_stream_are_one_window_without_the_time_between_them() -> None:
+    clock = Clock()
+    with line() as (near, far):
+        send_rate = SendRate(near, PEER, clock)
+        near.sendall(b"x")
+        assert far.recv(1)
+        window = send_rate.waiting()
+        found = []
+        for _ in range(2 * int(WINDOW_SECONDS)):
+            clock.now += WINDOW_SECONDS
+            with window:
+                clock.now += 1
+                found.append(send_rate.is_too_slow())
+
+    assert found.index(True) >= WINDOW_SECONDS - 1
+
+
+class Stream(io.BytesIO):
+    """An object of a cloud, which a read beyond its end would ask again."""
+
+    is_asked_again = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.is_asked_again = self.is_asked_again or self.tell() == BLOB_BYTES // 8
+        return super().read(size)
+
+
+def test_a_stream_ends_with_its_last_byte() -> None:
+    stream = Stream(bytes(BLOB_BYTES // 8))
+    sent: list[int] = []
+    response = SimpleNamespace(
+        _pool=SimpleNamespace(releases_slot=lambda *_: nullcontext()),
+        _send_rate=SimpleNamespace(client=PEER, waiting=nullcontext, sent=0),
+        _head=b"",
+        sock=SimpleNamespace(sendall=lambda data: sent.append(len(data))),
+        sent=0,
+    )
+
+    RegistryResponse._send_pieces(response, FileWrapper(stream, 8192), BLOB_BYTES // 8)  # type: ignore[arg-type]
+
+    assert (sum(sent), stream.is_asked_again) == (BLOB_BYTES // 8, False)
 
 
 def test_a_connection_without_a_send_is_not_too_slow() -> None:

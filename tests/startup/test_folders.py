@@ -25,6 +25,16 @@ def test_no_data_folder_is_needed_when_nothing_is_written_there(tmp_path: Path) 
     folders.check(elsewhere(tmp_path))
 
 
+def test_a_folder_of_temporary_files_that_is_missing_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("missing", "taken"):
+        monkeypatch.setenv("TMPDIR", str(tmp_path / name))
+
+        with pytest.raises(StartError, match=rf"TMPDIR: {tmp_path}/{name} is no folder"):
+            folders.check(elsewhere(tmp_path))
+
+
 @pytest.mark.parametrize(
     "part",
     [

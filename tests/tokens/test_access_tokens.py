@@ -377,3 +377,22 @@ def test_the_page_refuses_a_wrong_form_and_makes_nothing(fields: dict[str, str])
     assert answer.status_code == 200
     assert 'class="errorlist' in answer.content.decode()
     assert not AccessToken.objects.exists()
+
+
+@pytest.mark.usefixtures("cast")
+def test_a_reload_makes_no_other_token() -> None:
+    client = signed_in("alice")
+
+    def nonce_of(page: str) -> str:
+        return page.partition('name="nonce" value="')[2].partition('"')[0]
+
+    fields = {"name": "ci", "scopes": "", "days": "", "nonce": nonce_of(text_of(client, "/account/tokens"))}
+
+    first = client.post("/account/tokens", fields)
+    again = client.post("/account/tokens", fields, follow=True)
+    another = client.post("/account/tokens", fields | {"name": "other", "nonce": nonce_of(first.content.decode())})
+
+    assert "can't be shown again" in first.content.decode()
+    assert "no other token was made" in again.content.decode()
+    assert "can't be shown again" in another.content.decode()
+    assert AccessToken.objects.count() == 2

@@ -116,8 +116,8 @@ def test_a_page_by_name_reads_an_index_in_its_order(browser: Client, path: str, 
 def test_a_digest_is_looked_for_in_the_index_of_each_repository(browser: Client) -> None:
     fill(5, MANY)
 
-    (plan, *_) = plans_of(browser, f"/?q={digest_of(b'never pushed')}", "distribution_repository")
+    (*_, plan) = plans_of(browser, f"/?q={digest_of(b'never pushed')}", "distribution_manifest")
 
     # Without statistics PostgreSQL takes either index that begins with the repository.
-    assert "repository_id=? AND digest=?" in plan or "Index Cond: (repository_id" in plan.replace("((", "("), plan
-    assert not re.search(r"SCAN U0|Seq Scan on distribution_manifest", plan), plan
+    assert "repository_id=? AND digest=?" in plan or "Index Cond: (" in plan, plan
+    assert not re.search(r"SCAN distribution_manifest|Seq Scan", plan), plan

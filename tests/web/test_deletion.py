@@ -4,18 +4,22 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.template.loader import render_to_string
 from django.test import Client
 from pytest_django import Settings
 
 from accounts import permissions_version
 from accounts.identity import ANONYMOUS, Identity
+from accounts.models import Account
 from acl import grants
 from acl.models import Rule
+from audit.kinds import Kind
 from core.sizes import size_text
 from distribution import deletion
 from distribution.models import Blob, Manifest, Repository, Tag, TagMove
 from tests.admin.form import form_of
+from tests.audit.conftest import Written
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.images import Image, descriptor, index, manifest, push_blob, put_manifest
@@ -54,7 +58,7 @@ def test_the_page_says_what_a_tag_frees_and_when(push: Push) -> None:
     push("alice/app", "v1", b"x" * 2048)
     size = size_text(sum(Blob.objects.values_list("size", flat=True)))
 
-    assert f"Frees {size} at the first collection after 1 day." in text_of(signed_in("alice"), TAG)
+    assert f"Frees up to {size} at the first collection after 1 day." in text_of(signed_in("alice"), TAG)
 
 
 def test_a_manifest_is_deleted_with_the_tags_that_the_page_names(alice: Caller, push: Push) -> None:
@@ -76,10 +80,40 @@ def test_shared_bytes_are_said_to_stay(alice: Caller, push: Push) -> None:
     push("alice/one", "v1", b"y" * 1024)
     push("alice/two", "v1", b"y" * 1024)
 
+    Account.objects.get(name="alice").user_permissions.add(Permission.objects.get(codename="view_repository"))
     page = text_of(signed_in("alice"), f"{PAGE}/-/{image.digest}/delete")
 
     assert "Frees no bytes." in page
     assert "stay: 1 other manifest and 2 other repositories share them." in page
+
+
+def test_the_pages_do_not_tell_what_other_repositories_have(push: Push) -> None:
+    image = push("alice/app", "v1", b"y" * 1024)
+    alice = signed_in("alice")
+    paths = (TAG, f"{PAGE}/-/{image.digest}/delete", REPOSITORY)
+
+    def shown() -> list[str]:
+        return [text_of(alice, path).partition("<h1")[2].partition("csrf")[0] for path in paths]
+
+    before = shown()
+    size = size_text(sum(Blob.objects.values_list("size", flat=True)))
+    push("alice/other", "v1", b"y" * 1024)
+
+    assert shown() == before
+    assert [f"Frees up to {size}" in page for page in before] == [False, True, True]
+    assert ["Content that other repositories use stays." in page for page in before] == [False, True, True]
+
+
+def test_a_refused_change_is_recorded(push: Push, written: Written) -> None:
+    push()
+    written()
+
+    assert [signed_in("bob").post(path).status_code for path in (TAG, TAG, REPOSITORY)] == [403, 403, 403]
+    assert Client().post(TAG).status_code == 404
+
+    (event,) = [event for event in written() if event.kind == Kind.DENIAL]
+    assert (event.account, event.credential, event.repository, event.count) == ("bob", "session", "alice/app", 3)
+    assert event.detail == "no rule allows it to delete"
 
 
 def test_a_manifest_of_an_index_is_refused_with_the_reason(alice: Caller, push: Push) -> None:

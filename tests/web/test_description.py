@@ -10,7 +10,7 @@ from distribution.models import Repository
 from tests.caller import Caller
 from tests.images import Image
 from tests.web.test_pages import push_config, signed_in, text_of
-from web.description import ANNOTATION, MAX_BYTES, rendered
+from web.description import ANNOTATION, CACHED_BYTES, MAX_BYTES, MAX_HTML, _rendered, rendered
 
 PAGE = "/repositories/alice/app"
 EDIT = f"{PAGE}/~/description"
@@ -139,6 +139,42 @@ def test_deep_nesting_and_long_lines_end() -> None:
     assert rendered("[" * MAX_BYTES)
 
 
+BOMB = "|" * 201 + "\n" + "|-" * 200 + "|\n" + "a\n" * 320
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r", "\r\n"])
+def test_a_table_of_short_lines_makes_no_flood_of_cells(line_end: str) -> None:
+    page = rendered("\n".join([BOMB] * 40).replace("\n", line_end))
+
+    assert "<table" not in page
+    assert len(page) < 2 * MAX_BYTES
+
+
+def test_other_separators_of_lines_hide_no_wide_table() -> None:
+    wide = "|\u2028" * 200 + "|\n" + "|-" * 200 + "|\n"
+
+    assert "<table" not in rendered(wide + "a\n" * 320)
+
+
+def test_a_long_description_has_its_small_table() -> None:
+    assert "<table" in rendered("one line\n\n" * 3000 + "| a | b |\n|---|---|\n| 1 | 2 |\n")
+
+
+def test_html_that_is_too_long_is_the_source() -> None:
+    source = "- \n" * (MAX_HTML // 10)
+
+    assert rendered(f"{source}<b>") == f"<pre>{source}&lt;b&gt;</pre>"
+
+
+def test_cached_descriptions_are_bounded_by_their_bytes() -> None:
+    for number in range(40):
+        rendered(f"{number} " + "&" * 60_000)
+
+    kept = [number for number in range(40) if _rendered.get(f"{number} " + "&" * 60_000) is not None]
+    assert kept[-1] == 39
+    assert len(kept) * 360_000 <= CACHED_BYTES
+
+
 def test_no_page_loads_images_of_others(push: Callable[..., Image]) -> None:
     push()
 
@@ -146,3 +182,13 @@ def test_no_page_loads_images_of_others(push: Callable[..., Image]) -> None:
 
     assert "img-src 'self' data:" in policy
     assert "default-src 'none'" in policy
+
+
+def test_a_repository_that_was_deleted_meanwhile_is_404(
+    push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push()
+    alice = signed_in("alice")
+    monkeypatch.setattr("web.views.description.repository_of", lambda _name: Repository(pk=0))
+
+    assert alice.post(EDIT, {"description": "x"}).status_code == 404

@@ -9,6 +9,7 @@ from django.test import Client
 from acl.models import Rule
 from distribution.models import DailyUse, Repository, Tag
 from tests.caller import Caller
+from tests.distribution.test_statements import statements
 from tests.images import Image, put_manifest
 from tests.web.test_pages import push_config, signed_in, text_of
 from web import listing
@@ -242,3 +243,33 @@ def test_the_links_to_change_something_are_for_who_may(push: Push) -> None:
     assert all(f"/repositories/alice/app{link}" in alice for link in links)
     assert not any(f'/repositories/alice/app{link}"' in bob for link in links)
     assert "/repositories/alice/app/-/v1/history" in bob
+
+
+def test_more_repositories_than_can_be_sorted_stay_by_name(several: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "MAX_SORTED", len(several) - 1)
+
+    page = text_of(signed_in("bob"), "/?sort=size")
+
+    assert order(page, several) == several
+    assert "Sort by" not in page
+
+
+def test_a_sorted_list_is_read_once(several: list[str]) -> None:
+    bob = signed_in("bob")
+    Rule.objects.filter(subject="bob").update(name="alice/d")
+
+    read = [sql for sql in statements(lambda: bob.get("/?sort=size")) if "COALESCE" in sql.upper() and "key" in sql]
+
+    assert len(read) == 1
+
+
+def test_a_digest_is_looked_for_in_bounded_batches(push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = {push(f"alice/r{number}", "v1", b"the same").digest for number in range(5)}
+    (digest,) = digests
+    bob = signed_in("bob")
+    monkeypatch.setattr(listing, "BATCH", 2)
+    assert text_of(bob, f"/?q={digest}").count('href="/repositories/alice/r') == 5
+
+    monkeypatch.setattr("distribution.repositories.MAX_SEARCHED", 4)
+
+    assert text_of(bob, f"/?q={digest}").count('href="/repositories/alice/r') == 4

@@ -3,11 +3,16 @@
 from collections.abc import Callable
 
 import pytest
+from django.test import Client
 
 from acl.models import Rule
-from distribution.models import TagMove
+from audit.kinds import Kind
+from distribution.models import Tag, TagMove
+from distribution.storage import disk_reserve
+from distribution.storage.disk_reserve import Space
+from tests.audit.conftest import Written
 from tests.caller import Caller
-from tests.images import Image, digest_of
+from tests.images import Image, digest_of, put_manifest
 from tests.web.test_pages import signed_in, text_of
 
 Push = Callable[..., Image]
@@ -124,3 +129,61 @@ def test_the_history_is_as_private_as_the_repository(moved: tuple[Image, Image])
     charlie = signed_in("charlie")
 
     assert [charlie.get(path).status_code for path in (HISTORY, f"{PAGE}/~/deleted")] == [404, 404]
+
+
+def test_accounts_are_named_to_visitors_who_are_signed_in(moved: tuple[Image, Image], alice: Caller) -> None:
+    Rule.objects.create(subject_kind="anonymous", name="alice/app", actions="pull")
+    alice.delete("/v2/alice/app/manifests/v1")
+    put_manifest(alice, "alice/app", "v2", moved[0].payload)
+    paths = (PAGE, HISTORY, f"{PAGE}/~/deleted")
+
+    assert ["alice<" in text_of(signed_in("bob"), path) for path in paths] == [True, True, True]
+    assert ["alice<" in text_of(Client(), path) for path in paths] == [False, False, False]
+
+
+def test_the_history_of_an_earlier_repository_of_the_name_is_not_shown(
+    moved: tuple[Image, Image], push: Push, alice: Caller
+) -> None:
+    push("alice/app", "old", b"old")
+    assert signed_in("alice").post(f"{PAGE}/~/delete", {"name": "alice/app"}).status_code == 302
+    assert signed_in("bob").get(HISTORY).status_code == 404
+    third = push("alice/app", "v1", b"three")
+
+    page = text_of(signed_in("bob"), HISTORY)
+
+    assert third.digest in page
+    assert moved[0].digest not in page
+    assert moved[1].digest not in page
+    assert signed_in("bob").get(f"{PAGE}/-/old/history").status_code == 404
+    assert "old" not in text_of(signed_in("bob"), f"{PAGE}/~/deleted").partition("<h1>")[2].partition("</table>")[0]
+
+
+def test_a_tag_that_no_move_deleted_is_not_said_to_be_deleted_by_somebody(moved: tuple[Image, Image]) -> None:
+    Tag.objects.all().delete()
+
+    page = text_of(signed_in("bob"), f"{PAGE}/~/deleted")
+
+    assert moved[1].digest in page
+    assert "not recorded" in page
+    assert "anonymous" not in page
+
+
+def test_a_roll_back_to_what_the_tag_is_says_so_and_records_nothing(
+    moved: tuple[Image, Image], written: Written
+) -> None:
+    written()
+
+    answer = signed_in("alice").post(ROLL_BACK, {"digest": moved[1].digest}, follow=True)
+
+    assert f"v1 was {moved[1].digest} already." in answer.content.decode()
+    assert [event.kind for event in written() if event.kind == Kind.TAG_ROLLED_BACK] == []
+
+
+def test_a_full_disk_refuses_a_roll_back(moved: tuple[Image, Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Space("registry's database", free=0, reserve=10, ballast=0)
+    monkeypatch.setattr(disk_reserve, "_of_database", lambda: full)
+
+    answer = signed_in("alice").post(ROLL_BACK, {"digest": moved[0].digest}, follow=True)
+
+    assert "Nothing was changed" in answer.content.decode()
+    assert TagMove.objects.count() == 2

@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 from django import forms
+from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.crypto import get_random_string
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
@@ -20,6 +22,10 @@ from web.views.page import page
 from web.visitor import visitor_of
 
 LONGEST_DAYS = 366
+NONCE_CHARACTERS = 16
+# Of a session.
+MOST_USED = 20
+_USED = "used_token_forms"
 
 
 class TokenForm(forms.Form):
@@ -38,11 +44,18 @@ class TokenForm(forms.Form):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def own_tokens(request: HttpRequest) -> HttpResponse:
-    """Show the valid tokens of the account; make one, which this response alone shows."""
+    """Show the valid tokens of the account; make one, which this response alone shows.
+
+    Each form makes one token at most: a browser that reloads the response sends its form again.
+    """
     visitor, account = visitor_of(request), request.user
     if visitor.identity.is_anonymous or not isinstance(account, Account):
         return redirect(f"{reverse('web:login')}?{urlencode({'next': request.path})}")
     form, token = TokenForm(request.POST if request.method == "POST" else None), ""
+    nonce, used = request.POST.get("nonce", "")[:NONCE_CHARACTERS], request.session.get(_USED, [])
+    if nonce and nonce in used:
+        messages.warning(request, "This form was sent before: no other token was made.")
+        return redirect("web:tokens")
     if form.is_valid():
         wanted = form.cleaned_data
         try:
@@ -52,9 +65,19 @@ def own_tokens(request: HttpRequest) -> HttpResponse:
             form.add_error(None, error.messages)
         else:
             log_event(request, account.name, f"access token {row.name} created", Kind.ACCESS_TOKEN)
+            request.session[_USED] = [*used, nonce][-MOST_USED:]
             form = TokenForm()
     rows = list(store.of_account(account.name))
-    return page(request, "tokens.html", "Access tokens", visitor, form=form, token=token, rows=rows)
+    return page(
+        request,
+        "tokens.html",
+        "Access tokens",
+        visitor,
+        form=form,
+        token=token,
+        rows=rows,
+        nonce=get_random_string(NONCE_CHARACTERS),
+    )
 
 
 @require_POST

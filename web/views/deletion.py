@@ -36,22 +36,32 @@ def delete_reference(request: HttpRequest, name: str, reference: str) -> HttpRes
     repository = repository_of(parsed)
     if request.method != "POST":
         is_digest = isinstance(wanted, Digest)
-        lines = _of_manifest(repository, wanted) if isinstance(wanted, Digest) else _of_tag(repository, wanted)
+        sees_others = _sees_others(request, visitor)
+        lines = (
+            _of_manifest(repository, wanted, sees_others=sees_others)
+            if isinstance(wanted, Digest)
+            else _of_tag(repository, wanted, sees_others=sees_others)
+        )
         what = {"what": f"manifest {wanted}" if is_digest else f"tag {wanted}", "lines": lines}
         back = reverse("web:image", args=[parsed, wanted])
         return page(request, "delete.html", f"Delete {wanted}", visitor, name=parsed, back=back, **what)
     return _delete(request, visitor, parsed, wanted)
 
 
-def _of_tag(repository: Repository, tag: TagName) -> list[str]:
+def _sees_others(request: HttpRequest, visitor: Visitor) -> bool:
+    """Return whether the visitor may view all repositories in the admin."""
+    return not visitor.identity.is_anonymous and request.user.has_perm("distribution.view_repository")
+
+
+def _of_tag(repository: Repository, tag: TagName, *, sees_others: bool) -> list[str]:
     if not Tag.objects.filter(repository=repository, name=tag).exists():
         raise Http404
     policy = Policy.configured()
     first = "Clients can't pull the tag any more. Its history stays, and it can be restored while the image is there."
-    return [first, *sentences(freed.by_tag(repository.pk, tag, policy), policy)]
+    return [first, *sentences(freed.by_tag(repository.pk, tag, policy, sees_others=sees_others), policy)]
 
 
-def _of_manifest(repository: Repository, digest: Digest) -> list[str]:
+def _of_manifest(repository: Repository, digest: Digest, *, sees_others: bool) -> list[str]:
     pk = Manifest.objects.filter(repository=repository, digest=str(digest)).values_list("pk", flat=True).first()
     if pk is None:
         raise Http404
@@ -60,7 +70,8 @@ def _of_manifest(repository: Repository, digest: Digest) -> list[str]:
     first = "Clients can't pull it any more, not even by its digest, and no tag can be rolled back to it."
     with_tags = [f"Its tags are deleted with it: {named}."] if names else []
     policy = Policy.configured()
-    return [first, *with_tags, *sentences(freed.by_manifest(repository.pk, pk, policy), policy)]
+    found = freed.by_manifest(repository.pk, pk, policy, sees_others=sees_others)
+    return [first, *with_tags, *sentences(found, policy)]
 
 
 def _delete(request: HttpRequest, visitor: Visitor, name: RepositoryName, wanted: Digest | TagName) -> HttpResponse:
@@ -87,7 +98,8 @@ def delete_repository(request: HttpRequest, name: str) -> HttpResponse:
         number = contents.tag_counts([repository.pk]).get(repository.pk, 0)
         many = "more than " if number > contents.MOST_COUNTED else ""
         first = f"It disappears at once, with {many}{counted(min(number, contents.MOST_COUNTED), 'tag')}."
-        lines = [first, *sentences_of_repository(freed.by_repository(repository.pk))]
+        found = freed.by_repository(repository.pk, sees_others=_sees_others(request, visitor))
+        lines = [first, *sentences_of_repository(found)]
         back = reverse("web:repository", args=[parsed])
         shown = {"what": f"repository {parsed}", "lines": lines, "back": back, "is_wrong": is_wrong, "typed": True}
         return page(request, "delete.html", f"Delete {parsed}", visitor, name=parsed, **shown)

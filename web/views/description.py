@@ -1,10 +1,11 @@
 """Edit the description of a repository."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
 
 from acl.actions import PUSH
 from audit.kinds import Kind
+from core.db import transactions
 from distribution.models import Repository
 from web.description import MAX_BYTES, rendered
 from web.views.page import page
@@ -25,7 +26,9 @@ def edit_description(request: HttpRequest, name: str) -> HttpResponse:
         elif "preview" in request.POST:
             preview = rendered(text)
         else:
-            Repository.objects.filter(pk=repository.pk).update(description=text.strip() or None)
+            rows = Repository.objects.filter(pk=repository.pk)
+            if not transactions.run(rows.update, description=text.strip() or None):
+                raise Http404
             log_change(request, visitor, Kind.DESCRIPTION, parsed)
             return told(request, "The description was saved.", "repository", parsed)
     title = f"Description of {parsed}"

@@ -23,7 +23,8 @@ def all_repositories(request: HttpRequest) -> HttpResponse:
     visitor = visitor_of(request)
     after, wanted = searched(request, "after"), searched(request, "q")
     sort = request.GET.get("sort", "")
-    common = {"after": after, "wanted": wanted, "sort": sort if sort in listing.SORTS else "name"}
+    sort = sort if sort in listing.SORTS else "name"
+    common = {"after": after, "wanted": wanted, "sort": sort}
     found = listing.search(visitor.rules, wanted, host_of(request)) if wanted else None
     if found is not None:
         return page(request, "found.html", _TITLE, visitor, found=found, **common)
@@ -34,10 +35,13 @@ def all_repositories(request: HttpRequest) -> HttpResponse:
         parts = prefix.split("/")[:-1]
         above = [(part, "/".join(parts[: place + 1]) + "/") for place, part in enumerate(parts)]
         return page(request, "tree.html", prefix or _TITLE, visitor, tree=tree, prefix=prefix, above=above, **common)
-    if common["sort"] == "name":
-        shown = listing.by_name(visitor.rules, after, wanted)
+    # A later page by name has no links to other sorts, and needs no count.
+    may_sort = (sort != "name" or not after) and listing.may_sort()
+    if sort != "name" and may_sort:
+        shown = listing.by_column(visitor.rules, sort, after, wanted)
     else:
-        shown = listing.by_column(visitor.rules, common["sort"], after, wanted)
+        shown = listing.by_name(visitor.rules, after, wanted)
+        common["sort"] = "name"
     return page(
         request,
         "repositories.html",
@@ -45,7 +49,7 @@ def all_repositories(request: HttpRequest) -> HttpResponse:
         visitor,
         rows=shown.rows,
         following=shown.following,
-        sorts=_SORTS,
+        sorts=_SORTS if may_sort else (),
         **common,
     )
 

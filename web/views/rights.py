@@ -1,4 +1,4 @@
-"""Changes by a visitor: only who has the right, only by a form of a page, and each with a line in the log."""
+"""Authorize, log and report changes on the pages."""
 
 import logging
 
@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 
 from acl.names import RepositoryName
 from audit.kinds import Kind
-from audit.recording import record
+from audit.recording import record, record_alike
 from core.api.errors import RegistryError
 from core.api.notes import ANONYMOUS_NAME
 from distribution.models import Repository
@@ -26,6 +26,11 @@ def permitted(request: HttpRequest, name: str, action: str) -> tuple[Visitor, Re
     visitor = visitor_of(request)
     parsed = visitor.pullable(name)
     if action not in visitor.rules.actions_on(parsed):
+        account, reason = visitor.identity.name, f"no rule allows it to {action}"
+        about = {"account": account or ANONYMOUS_NAME, "client": request.META.get("REMOTE_ADDR")}
+        logger.info("access refused", extra={"repository": parsed, **about, "reason": reason})
+        proof = {"account": account, "credential": "session" if account else ""}
+        record_alike(Kind.DENIAL, request, **proof, alike=reason, detail=lambda: reason, repository=parsed)
         raise PermissionDenied(f"No rule allows you to {action} {parsed}.")
     return visitor, parsed
 

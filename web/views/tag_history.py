@@ -26,9 +26,12 @@ def one_tag(request: HttpRequest, name: str, tag: str) -> HttpResponse:
     """Show who moved the tag, when, from which manifest to which."""
     visitor = visitor_of(request)
     parsed, wanted = visitor.pullable(name), _tag(tag)
+    repository = repository_of(parsed)
     before = searched(request, "before")
-    moves = history.moves(parsed, wanted, contents.PAGE, int(before) if _is_key(before) else None)
-    found = Tag.objects.filter(repository__name=parsed, name=wanted).values_list("manifest__digest", flat=True)
+    key = int(before) if _is_key(before) else None
+    # Earlier ones are those of another repository, which had this name.
+    moves = history.moves(parsed, wanted, contents.PAGE, key, since=repository.created_at)
+    found = Tag.objects.filter(repository=repository, name=wanted).values_list("manifest__digest", flat=True)
     now = found.first()
     if now is None and not moves.rows:
         raise Http404
@@ -64,9 +67,11 @@ def roll_back(request: HttpRequest, name: str, tag: str) -> HttpResponse:
     wanted = _tag(tag)
     try:
         digest = parse_digest(request.POST.get("digest", ""))
-        tags.point(parsed, wanted, digest, account=visitor.identity.name)
+        has_moved = tags.point(parsed, wanted, digest, account=visitor.identity.name)
     except RegistryError as error:
         return refused(request, error, "history", parsed, wanted)
+    if not has_moved:
+        return told(request, f"{wanted} was {digest} already.", "history", parsed, wanted)
     log_change(request, visitor, Kind.TAG_ROLLED_BACK, parsed, tag=wanted, digest=str(digest))
     return told(request, f"{wanted} is {digest} now.", "history", parsed, wanted)
 
@@ -76,7 +81,7 @@ def deleted_tags(request: HttpRequest, name: str) -> HttpResponse:
     """Show the tags that the repository had."""
     visitor = visitor_of(request)
     parsed = visitor.pullable(name)
-    repository_of(parsed)
-    rows, following = history.deleted_tags(parsed, searched(request, "after"), LOOKED_AT)
+    since = repository_of(parsed).created_at
+    rows, following = history.deleted_tags(parsed, searched(request, "after"), LOOKED_AT, since=since)
     title = f"Deleted tags of {parsed}"
     return page(request, "deleted_tags.html", title, visitor, name=parsed, rows=rows, following=following)

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts import second_factor
 from accounts.login_log import log_event
 from accounts.models import Account
+from audit.kinds import Kind
 
 
 class Command(BaseCommand):
@@ -29,5 +30,5 @@ class Command(BaseCommand):
             raise CommandError(f"There is no account {options['name']}.")
         if not second_factor.remove(account):
             raise CommandError(f"{account} has no second factor.")
-        log_event(None, account.name, "second factor removed")
+        log_event(None, account.name, "second factor removed", Kind.SECOND_FACTOR)
         self.stdout.write(f"Removed the second factor of {account}.")

@@ -9,13 +9,15 @@ document.addEventListener("DOMContentLoaded", () => {
   let asked = 0;
 
   async function show() {
-    const fields = new URLSearchParams(new FormData(form));
-    fields.delete("csrfmiddlewaretoken");
-    fields.append("pk", part.dataset.pk);
+    const sent = new FormData(form);
+    const fields = new URLSearchParams({ pk: part.dataset.pk });
+    for (const name of ["subject_kind", "subject", "actions", "name"]) {
+      sent.getAll(name).forEach((value) => fields.append(name, value));
+    }
     const own = ++asked;
     const answer = await fetch(`${part.dataset.url}?${fields}`);
-    // An earlier answer may come later.
-    if (answer.ok && own === asked) {
+    // An earlier answer may come later; one that was redirected is the login page.
+    if (answer.ok && !answer.redirected && own === asked) {
       part.innerHTML = await answer.text();
     }
   }

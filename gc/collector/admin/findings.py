@@ -97,7 +97,7 @@ class RunFindingAdmin(ReadOnlyAdmin):
     @admin.action(description="Exclude selected rows from the plan", permissions=["plan"])
     def exclude_rows(self, request: HttpRequest, findings: QuerySet[RunFinding]) -> None:
         """Exclude rows, and those that then stay referenced."""
-        count = self._of_each_run(findings, plan.exclude)
+        count = self._of_each_run(request, findings, plan.exclude, "excluded")
         kept = (
             f"{counted(count, 'row')} excluded, with what they need: manifests keep their images, referrers and blobs."
         )
@@ -106,13 +106,24 @@ class RunFindingAdmin(ReadOnlyAdmin):
     @admin.action(description="Include selected rows again", permissions=["plan"])
     def include_rows(self, request: HttpRequest, findings: QuerySet[RunFinding]) -> None:
         """Include rows again that no excluded one needs."""
-        count = self._of_each_run(findings, plan.include)
+        count = self._of_each_run(request, findings, plan.include, "included again")
         none = "None of these rows is included again: an excluded row needs them, or they were not excluded."
         self.message_user(request, f"{counted(count, 'row')} included again." if count else none, _level(count))
 
-    def _of_each_run(self, findings: QuerySet[RunFinding], change: Callable[[Run, QuerySet[RunFinding]], int]) -> int:
-        runs = Run.objects.filter(pk__in=findings.order_by().values("run").distinct())
-        return sum(change(run, findings) for run in runs)
+    def _of_each_run(
+        self,
+        request: HttpRequest,
+        findings: QuerySet[RunFinding],
+        change: Callable[[Run, QuerySet[RunFinding]], int],
+        done: str,
+    ) -> int:
+        total = 0
+        for run in Run.objects.filter(pk__in=findings.order_by().values("run").distinct()):
+            count = change(run, findings)
+            if count:
+                self.log_change(request, run, f"{counted(count, 'row')} of its plan {done}")
+            total += count
+        return total
 
     def has_plan_permission(self, request: HttpRequest) -> bool:
         """Require the permission to request runs."""

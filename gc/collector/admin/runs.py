@@ -138,14 +138,22 @@ class RunAdmin(ReadOnlyAdmin):
         if refusal:
             messages.error(request, refusal)
             return HttpResponseRedirect(reverse("admin:gc_run_change", args=[pk]))
-        if request.method != "POST":
+        summary = plan.Summary.of(run)
+        is_confirmed = request.method == "POST" and request.POST.get("counts") == summary.counts
+        if not is_confirmed:
+            if request.method == "POST":
+                messages.warning(request, "The plan has changed meanwhile: this is what it removes now.")
             shown = {"title": "Apply the plan", "opts": self.opts, "original": run, "media": self.media}
-            context = self.admin_site.each_context(request) | shown | {"plan": plan.Summary.of(run), "run": run}
+            context = self.admin_site.each_context(request) | shown | {"plan": summary, "run": run}
             return TemplateResponse(request, "admin/gc/run/apply.html", context)
         application = plan.application_of(run)
-        queue.add(application, request.user.get_username())
+        try:
+            queue.add(application, request.user.get_username())
+        except queue.WaitingError:
+            messages.error(request, queue.WAITING)
+            return HttpResponseRedirect(reverse("admin:gc_run_change", args=[pk]))
         transaction.on_commit(scheduler.wake)
-        self.log_addition(request, application, f"Applied the plan of {run}.")
+        self.log_addition(request, application, f"applies the plan of run {run.pk}")
         messages.success(request, "The plan is about to be applied: this page shows the progress.")
         return HttpResponseRedirect(reverse("admin:gc_run_change", args=[application.pk]))
 
@@ -157,6 +165,7 @@ class RunAdmin(ReadOnlyAdmin):
             return HttpResponseNotAllowed(["POST"])
         run = get_object_or_404(Run, pk=pk)
         if queue.withdraw(run, request.user.get_username()):
+            self.log_change(request, run, "withdrawn")
             messages.success(request, "The run is withdrawn.")
         else:
             messages.error(request, "The run has begun, or was withdrawn already.")
@@ -181,7 +190,12 @@ class RunAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """Set the title and the buttons."""
         context = {"title": "Start a run", "show_save_and_continue": False, "show_save_and_add_another": False}
-        answer: HttpResponse = super().add_view(request, form_url, context | (extra_context or {}))
+        try:
+            answer: HttpResponse = super().add_view(request, form_url, context | (extra_context or {}))
+        except queue.WaitingError:
+            # Requested since the form was checked.
+            messages.error(request, queue.WAITING)
+            return HttpResponseRedirect(reverse("admin:gc_run_changelist"))
         return answer
 
     def change_view(

@@ -45,7 +45,7 @@ def run_due(watch: Callable[[], None] | None = None) -> bool:
 
     `watch` is called after each step. A StopError from it ends a run, and propagates from the other jobs.
     """
-    jobs = (_expire, _close_interrupted, _collect, _run_requested, _scrub, _make_ballast)
+    jobs = (_expire, _remove_old_records, _close_interrupted, _collect, _run_requested, _scrub, _make_ballast)
     return all([_counted(job, watch) for job in jobs])  # noqa: C419 - a list: each of them runs
 
 
@@ -84,9 +84,17 @@ def _expire(watch: Callable[[], None] | None) -> bool:
         throttle = Throttle(_renewing(own_lease, watch))
         repositories.finish_deletions(report, throttle)
         expiry.expire_uploads(now, Q(), report, throttle)
-        expiry.remove_old_records(now, throttle)
         expiry.empty_trash(now, report, throttle)
     return not report.failures
+
+
+def _remove_old_records(watch: Callable[[], None] | None) -> bool:
+    """Remove some of the old records: a backlog keeps neither the trash nor a collection waiting."""
+    now = clock.now()
+    if expiry.has_old_records(now):
+        with lease.acquire(Job.EXPIRY) as own_lease:
+            expiry.remove_old_records(now, Throttle(_renewing(own_lease, watch)))
+    return True
 
 
 def _close_interrupted(_watch: Callable[[], None] | None) -> bool:

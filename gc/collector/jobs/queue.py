@@ -14,11 +14,23 @@ WAITING = (
 )
 
 
+class WaitingError(Exception):
+    """A requested run waits already."""
+
+
 def add(run: Run, started_by: str) -> None:
-    """Request `run`, which has its policy, in the name of `started_by`."""
+    """Request `run`, which has its policy, in the name of `started_by`. Raises WaitingError."""
     run.state, run.trigger, run.started_by = State.REQUESTED, Trigger.ADMIN, started_by
     run.started_at = clock.now()
-    transactions.run(run.save, force_insert=True)
+    transactions.run(_add, run)
+
+
+def _add(run: Run) -> None:
+    # Otherwise two concurrent requests miss each other.
+    transactions.take_advisory_locks("requested run")
+    if has_waiting():
+        raise WaitingError
+    run.save(force_insert=True)
 
 
 def has_waiting() -> bool:

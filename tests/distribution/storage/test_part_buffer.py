@@ -6,15 +6,18 @@ import resource
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pytest_django import Settings
 
+from core.api.errors import RegistryError
+from distribution.storage import disk_reserve
 from distribution.storage.blob_store import BlobStore, new_key
 from distribution.storage.cloud import CloudError
+from distribution.storage.disk_reserve import Space
 from distribution.storage.part_buffer import (
     FIRST_BYTES,
     PARTS_IN_MEMORY,
@@ -209,3 +212,17 @@ def test_without_a_data_folder_the_systems_own_has_the_files(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     assert spool_folder() == tmp_path
+
+
+@pytest.mark.usefixtures("crowded")
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_part_leaves_the_reserve_of_the_registrys_disk(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, is_own: bool
+) -> None:
+    settings.REGISTRY.server.data_directory.mkdir(exist_ok=True)
+    full = Space("registry's database", free=0, reserve=10, ballast=0)
+    monkeypatch.setattr(disk_reserve, "_of_database", lambda: full)
+    monkeypatch.setattr(disk_reserve, "is_on_own_disk", lambda _folder: is_own)
+
+    with PartBuffer() as buffer, pytest.raises(RegistryError) if is_own else nullcontext():
+        buffer.fill(io.BytesIO(bytes(2 * SMALL_BYTES)), PART_BYTES)

@@ -105,7 +105,7 @@ def test_the_command_ends_with_1_when_it_is_not_allowed(capsys: pytest.CaptureFi
     ("account", "repository", "said"),
     [
         ("alcie", "alice/app", "there is no account 'alcie'; did you mean alice?"),
-        ("alice", "Alice/App", "'Alice/App' is no name of a repository: "),
+        ("alice", "Alice/App", "'Alice/App' is not a repository name: "),
     ],
 )
 def test_the_command_names_what_is_wrong(account: str, repository: str, said: str) -> None:

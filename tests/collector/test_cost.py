@@ -182,6 +182,8 @@ def test_looking_for_requested_runs_reads_no_history(prepared: None) -> None:
 
 def _check(captured: CaptureQueriesContext, least: int = 6) -> None:
     statements = {query["sql"] for query in captured.captured_queries if "distribution_" in query["sql"]}
+    # The size of a repository is a sum over its links, here those of the only one.
+    statements = {sql for sql in statements if "SUM(blob.size)" not in sql}
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # The planner's estimates are of no matter here, only whether there is another way.

@@ -62,7 +62,7 @@ class TagSerializer(serializers.Serializer[Any]):
 class TagMoveSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     to = serializers.CharField(allow_null=True, help_text="A digest; null: the tag was deleted.")
-    account = serializers.CharField(help_text="Empty: anonymous.")
+    account = serializers.CharField(allow_null=True, help_text="Empty: anonymous; null for anonymous readers.")
     moved_at = serializers.DateTimeField()
     can_roll_back = serializers.BooleanField(help_text="Whether the manifest of `from` is still there.")
 

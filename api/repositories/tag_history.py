@@ -9,6 +9,7 @@ from api.repositories.serializers import TagMoveSerializer
 from api.repositories.tags import parsed_tag
 from api.visitor import VisitorView, visitor_of
 from distribution.manifests import history
+from distribution.models import Repository
 
 
 class TagHistoryView(VisitorView):
@@ -21,14 +22,18 @@ class TagHistoryView(VisitorView):
         To roll back, point the tag at the `from` of a move: `PUT …/-/tags/{tag}`.
         """
         query = parameters(NumberedQuery, request)
-        parsed, _ = visitor_of(request).repository_pk(name)
-        found = history.moves(parsed, parsed_tag(tag), query["limit"], query["after"])
+        visitor = visitor_of(request)
+        parsed, repository = visitor.repository_pk(name)
+        # An earlier repository of the same name has a history of its own.
+        since = Repository.objects.values_list("created_at", flat=True).get(pk=repository)
+        found = history.moves(parsed, parsed_tag(tag), query["limit"], query["after"], since=since)
         items = [
             {
                 "id": move.pk,
                 "from": move.old_digest or None,
                 "to": move.new_digest or None,
-                "account": move.account,
+                # Strangers could guess the passwords of names.
+                "account": None if visitor.identity.is_anonymous else move.account,
                 "moved_at": move.moved_at,
                 "can_roll_back": move.old_digest in found.present,
             }

@@ -1,11 +1,13 @@
 """The tags of a repository: listed, read, moved, deleted."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from django.utils.timezone import now
 
 from acl.models import Rule
-from distribution.models import Repository
+from distribution.models import Repository, TagMove
 from tests.api.asking import answered, ask, items
 from tests.caller import Caller
 from tests.images import Image, index, put_manifest
@@ -143,3 +145,16 @@ def test_its_history_tells_who_moved_it_and_rolls_it_back(alice: Caller, bob: Ca
 
 def test_the_history_needs_the_right_to_pull(charlie: Caller, one: Image) -> None:
     assert ask(charlie, "GET", f"{TAGS}/v1/history").status_code == 404
+
+
+def test_strangers_read_no_account_and_nothing_of_an_earlier_repository(
+    anonymous: Caller, alice: Caller, push: Callable[..., Image]
+) -> None:
+    TagMove.objects.create(
+        repository="public/app", tag="v1", new_digest="sha256:old", moved_at=now() - timedelta(days=9)
+    )
+    image = push("public/app", "v1")
+
+    path = "repositories/public/app/-/tags/v1/history"
+    assert [(move["to"], move["account"]) for move in items(anonymous, path)] == [(image.digest, None)]
+    assert [move["account"] for move in items(alice, path)] == ["alice"]

@@ -94,7 +94,7 @@ class _EventList(DeclaredFiltersList):
 class EventAdmin(DeclaredFiltersAdmin):
     """Events, which nobody changes."""
 
-    list_display = ("at", "kind", "who", "from_address", "credential", "about", "what", "detail", "count")
+    list_display = ("at", "kind", "who", "from_address", "about", "what", "happened")
     list_filter = ("kind", DayFilter)
     linked_filters = ("account__exact", "repository__exact", "address__exact")
     # Not the columns that are searched, see below; without any there is no box.
@@ -145,6 +145,10 @@ class EventAdmin(DeclaredFiltersAdmin):
     @admin.display(description="reference")
     def what(self, event: Event) -> str:
         return event.reference if len(event.reference) < 40 else f"{event.reference[:19]}…"
+
+    @admin.display(description="detail")
+    def happened(self, event: Event) -> str:
+        return f"{event.detail} ({event.count} times)" if event.count > 1 else event.detail
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.export)

@@ -23,6 +23,7 @@ class RefreshToken(models.Model):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-created_at"]
+        verbose_name = "docker login"
 
     def __str__(self) -> str:
         return f"{self.account} from {self.address or 'somewhere'}"

@@ -12,6 +12,9 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name="refreshtoken", options={"ordering": ["-created_at"], "verbose_name": "docker login"}
+        ),
         migrations.CreateModel(
             name="AccessToken",
             fields=[

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from graphlib import TopologicalSorter
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,7 @@ def _duration(microseconds: int) -> timedelta:
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "BooleanField": bool,
     "DateTimeField": _utc,
+    "DateField": date.fromisoformat,
     "DurationField": _duration,
     "JSONField": json.loads,
     "UUIDField": UUID,

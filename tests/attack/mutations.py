@@ -41,7 +41,7 @@ def of_tokens() -> Iterator[Mutation]:
         yield Mutation(f"any {claim}", verify, '"verify_exp": False', option, module, f"opens_nothing and {select}")
     types = "if type(claims[name]) is not kind:"
     yield Mutation("claims of any type", verify, types, "if False:", module, "opens_nothing and exp")
-    late = "if found.bearer.claims.expires_at + LEEWAY_SECONDS <= time.time():"
+    late = "if found.bearer.claims.expires_at + LEEWAY_SECONDS <= now:"
     yield Mutation("expired tokens", verify, late, "if False:", module, "expired or (opens_nothing and exp)")
     yield Mutation("a time before 1970", verify, 'if claims["exp"] < 0:', "if False:", module, "opens_nothing and exp")
     password = "claims.credential != identity.credential_hash[:CREDENTIAL_CHARACTERS]"

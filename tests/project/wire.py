@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +47,17 @@ class Wire:
         data = self.recv(size or len(view), flags)
         view[: len(data)] = data
         return len(data)
+
+    def recvmsg_into(
+        self, views: Sequence[memoryview], _size: int = 0, flags: int = 0
+    ) -> tuple[int, list[Any], int, Any]:
+        """Receive one piece into the views, in turn."""
+        data = self.recv(sum(map(len, views)), flags)
+        rest = data
+        for view in views:
+            view[: len(rest)] = rest[: len(view)]
+            rest = rest[len(view) :]
+        return len(data), [], 0, None
 
 
 class CountingPool(Pool[Any]):

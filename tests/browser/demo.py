@@ -2,15 +2,13 @@
 
 import base64
 import json
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from distribution.protocol import spec
-from tests import preloaded
 from tests.clients.browser import Browser
-from tests.clients.server import ROOT, RULES, Server, basic
+from tests.clients.server import RULES, Server, basic
 from tests.images import descriptor, digest_of
 
 SPDX = "application/spdx+json"
@@ -46,12 +44,6 @@ class DemoServer(Server):
         ]
         found |= {"acl": rules, "garbage_collector": {"enabled": False, "grace_period": "0s"}}
         return dict(found)
-
-    def manage(self, *words: str) -> None:
-        """Run `manage.py` beside the server."""
-        command = [sys.executable, str(ROOT / "manage.py"), *words]
-        done = preloaded.run(command, cwd=ROOT, env=self.environment(), timeout=120)
-        assert done.returncode == 0, done.stderr
 
 
 class Pusher:
@@ -251,8 +243,8 @@ def _refuse(server: Server) -> None:
 
 def _log_in(server: DemoServer) -> None:
     """Make access tokens and docker logins, and give developer a second factor."""
-    server.manage("createtoken", "alice", "--name", "nightly build", "--scope", "alice/*:pull,push")
-    server.manage("createtoken", "bob", "--name", "deployment", "--scope", "alice/app:pull")
+    server.does("createtoken", "alice", "--name", "nightly build", "--scope", "alice/*:pull,push")
+    server.does("createtoken", "bob", "--name", "deployment", "--scope", "alice/app:pull")
     for account, client in (("alice", "docker"), ("bob", "docker"), ("bob", "ci-runner")):
         path = f"/v2/token?service=Docker%20Registry&offline_token=true&client_id={client}"
         assert server.request("GET", path, authorization=basic(account)).status == 200

@@ -1,7 +1,6 @@
 """Two replicas on one PostgreSQL and one storage, behind Traefik with the labels of docker-compose.cluster.yml."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 import yaml
 
 from registry_project import BASE_DIR
-from tests import preloaded
 from tests.clients.nginx import Proxied, make_certificate
-from tests.clients.server import ACCOUNTS, ROOT, hash_of, kill_group
+from tests.clients.server import ACCOUNTS, hash_of, kill_group
 from tests.clients.traefik import traefik
 from tests.databases import drop_database, migrated_database
 
@@ -57,13 +55,6 @@ class Replica(Proxied):
         assert self.process is not None
         kill_group(self.process.pid)
         self.process.wait()
-
-    def manage(self, *words: str) -> str:
-        """Run `manage.py`, and return what it printed; AssertionError when it fails."""
-        command = [sys.executable, str(ROOT / "manage.py"), *words]
-        done = preloaded.run(command, env=self.environment(), cwd=self.folder, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     def paths(self, method: str) -> list[str]:
         """Return the path of each request of `method` that the log has."""

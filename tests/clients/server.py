@@ -190,6 +190,13 @@ class Server:
         finally:
             kill_group(self.process.pid)
 
+    def does(self, *words: object) -> str:
+        """Run `manage.py` beside the server, and return what it printed; AssertionError when it fails."""
+        command = [sys.executable, str(ROOT / "manage.py"), *map(str, words)]
+        done = preloaded.run(command, env=self.environment(), cwd=self.folder, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def workers(self) -> list[int]:
         """Return the process ids of the workers: of the master's children, those that run the same program as it."""
         assert self.process is not None

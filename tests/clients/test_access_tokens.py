@@ -1,31 +1,21 @@
 """Clients log in with an access token: limited, many at once, refused as soon as it is revoked."""
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests import preloaded
 from tests.clients.layouts import image
 from tests.clients.program import Program, podman_in, skopeo_in
-from tests.clients.server import ROOT, Server
+from tests.clients.server import Server
 
 JOBS = 32
-
-
-def manage(server: Server, *words: str) -> str:
-    """Run `manage.py` beside the server, and return what it printed."""
-    command = [sys.executable, str(ROOT / "manage.py"), *words]
-    done = preloaded.run(command, cwd=ROOT, env=server.environment(), timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def new_token(server: Server, name: str, *scopes: str) -> str:
     """Make a token of alice with `manage.py createtoken`."""
     options = [word for scope in scopes for word in ("--scope", scope)]
-    return manage(server, "createtoken", "alice", "--name", name, *options)
+    return server.does("createtoken", "alice", "--name", name, *options).strip()
 
 
 def log_in(client: Program, token: str) -> None:
@@ -40,7 +30,7 @@ def test_skopeo_pushes_with_a_token_until_it_is_revoked(server: Server, tmp_path
     client.run("copy", source, remote)
     client.run("inspect", remote)
 
-    manage(server, "revoketoken", "alice", "--name", "skopeo")
+    server.does("revoketoken", "alice", "--name", "skopeo")
 
     assert "unauthorized" in client.refused("inspect", remote).lower()
 

@@ -133,7 +133,7 @@ def test_fifty_clients_lose_nothing_to_a_killed_replica_and_a_rotated_key(replic
     for replica in replicas:
         compare(replica, crowd.images)
     assert shared_uploads(replicas) > CLIENTS // 2
-    assert first.manage("fsck", "--deep") == "no problems\n"
+    assert first.does("fsck", "--deep") == "no problems\n"
     assert not [replica for replica in replicas if replica.data.exists()]
 
 
@@ -163,7 +163,7 @@ def test_refused_requests_of_a_rolling_restart_go_to_the_other_replica(replicas:
 def rotate(replicas: list[Replica]) -> str:
     """Rotate the keys on one replica, return once both sign with the new one; the result is an old token."""
     old = replicas[0].token("alice", "repository:team/0:pull")
-    replicas[0].manage("rotatekey")
+    replicas[0].does("rotatekey")
     until(lambda: all(replica.token("alice").split(".")[0] != old.split(".")[0] for replica in replicas))
     return old
 

@@ -21,6 +21,7 @@ from acl.models import Rule, SubjectKind
 from administration.explain import ExplainForm
 from administration.origin import OriginAdmin, OriginFilter, OriginList
 from administration.preview import Preview, idle_reason, idle_reasons
+from core.api.row_key import row_key
 from provisioning.models import Section
 
 
@@ -100,8 +101,7 @@ class RuleAdmin(OriginAdmin):
         """Return the part of a rule's page that says what the rule of the query does now."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        pk = request.GET.get("pk", "")
-        rule = Rule.objects.filter(pk=pk).first() if pk.isdecimal() and len(pk) < 19 else None
+        rule = Rule.objects.filter(pk=row_key(request.GET.get("pk", ""))).first()
         return TemplateResponse(
             request, "admin/acl/rule/preview.html", _previewed(RuleForm(request.GET, instance=rule))
         )

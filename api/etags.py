@@ -29,6 +29,14 @@ def answer(request: Request, body: Mapping[str, Any], etag: str = "") -> Respons
     return Response(body, headers=headers)
 
 
+def created(request: Request, body: Mapping[str, Any], location: str) -> Response:
+    """Return the representation of what was made, and where it is."""
+    response = answer(request, body)
+    response.status_code = 201
+    response.headers["Location"] = location
+    return response
+
+
 def require_match(request: Request, etag: str | None) -> None:
     """Raise PreconditionFailedError for a change of another state than the client asks for; None: it is missing.
 

@@ -23,6 +23,7 @@ from audit import export, queries
 from audit.models import Event, first_key
 from core.admin.declared_filters import DeclaredFiltersAdmin, DeclaredFiltersList
 from core.api.notes import ANONYMOUS_NAME
+from core.api.row_key import row_key
 from core.db import clock
 
 _BEFORE = "before"
@@ -74,8 +75,7 @@ class _EventList(DeclaredFiltersList):
         if _BEFORE in self.params:
             given = str(self.params.pop(_BEFORE))
             self.filter_params.pop(_BEFORE, None)
-            is_key = re.fullmatch(r"[0-9]{1,19}", given) and int(given) < 2**63
-            self.before = int(given) if is_key else None
+            self.before = row_key(given) or None
         return super().get_filters(request)
 
     def get_results(self, request: HttpRequest) -> None:
@@ -162,7 +162,7 @@ class EventAdmin(DeclaredFiltersAdmin):
         lines, content_type = _FORMATS[kind]
         name = f"audit-{clock.now():%Y-%m-%d}.{kind}"
         headers = {"Content-Type": content_type, "Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingHttpResponse(lines(queries.newest_first(rows)), headers=headers)
+        return StreamingHttpResponse(lines(queries.in_batches(rows, is_newest_first=True)), headers=headers)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -65,24 +65,15 @@ def latest_refused_logins(limit: int) -> list[Event]:
     return page(Search(kind=Kind.LOGIN_REFUSED), limit)
 
 
-def newest_first(rows: QuerySet[Event]) -> Iterator[Event]:
+def in_batches(rows: QuerySet[Event], *, is_newest_first: bool) -> Iterator[Event]:
     """Yield `rows` in bounded memory, with neither a statement nor a connection in use between batches."""
-    rows = rows.order_by("-id")
+    order, behind = ("-id", "id__lt") if is_newest_first else ("id", "id__gt")
+    rows = rows.order_by(order)
     found = list(rows[:BATCH])
     while found:
         transactions.release_connection()
         yield from found
-        found = list(rows.filter(id__lt=found[-1].pk)[:BATCH])
-
-
-def oldest_first(rows: QuerySet[Event]) -> Iterator[Event]:
-    """Yield `rows` as `newest_first` does, in the other order."""
-    rows = rows.order_by("id")
-    found = list(rows[:BATCH])
-    while found:
-        transactions.release_connection()
-        yield from found
-        found = list(rows.filter(id__gt=found[-1].pk)[:BATCH])
+        found = list(rows.filter(**{behind: found[-1].pk})[:BATCH])
 
 
 def has_before(at: datetime) -> bool:

@@ -63,8 +63,7 @@ def issue(identity: Identity, credential_hash: str, client_id: str, address: str
 
 def redeem(token: str) -> Identity | None:
     """Return the identity of `token`; None if it is unknown, revoked, unused for IDLE, or its account changed."""
-    good = RefreshToken.objects.filter(revoked_at__isnull=True, used_at__gte=Now() - IDLE)
-    row = good.filter(token_hash=_hash(token)).annotate(is_use_old=_IS_USE_OLD).first()
+    row = _good().filter(token_hash=_hash(token)).annotate(is_use_old=_IS_USE_OLD).first()
     if row is None or not secrets.compare_digest(row.credential_hash, credential_hash_of(row.account)):
         return None
     if row.is_use_old:
@@ -78,8 +77,12 @@ def redeem(token: str) -> Identity | None:
 
 def valid_of(account: str) -> QuerySet[RefreshToken]:
     """Return the refresh tokens of the account that clients can still redeem, the last used first."""
-    good = RefreshToken.objects.filter(account=account, revoked_at__isnull=True, used_at__gte=Now() - IDLE)
-    return good.filter(credential_hash=credential_hash_of(account)).order_by("-used_at", "-pk")
+    good = _good().filter(account=account, credential_hash=credential_hash_of(account))
+    return good.order_by("-used_at", "-pk")
+
+
+def _good() -> QuerySet[RefreshToken]:
+    return RefreshToken.objects.filter(revoked_at__isnull=True, used_at__gte=Now() - IDLE)
 
 
 def revoke(pks: list[int]) -> int:

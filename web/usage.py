@@ -1,10 +1,10 @@
 """How often a repository was pulled and pushed, day by day, as a picture."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 
 from core.sizes import counted
-from distribution.models import DailyUse
+from distribution.usage import daily
 
 DAYS = 30
 # Of the picture, in its own units.
@@ -51,17 +51,10 @@ def _pushes(number: int) -> str:
 
 def usage_of(name: str) -> Usage:
     """Return the usage of a repository until today, in UTC."""
-    today = datetime.now(UTC).date()
-    days = [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
-    rows = DailyUse.objects.filter(repository=name, day__gte=days[0]).values_list("day", "pulls", "pushes")
-    used = {day: (pulls, pushes) for day, pulls, pushes in rows}
-    counts = [used.get(day, (0, 0)) for day in days]
-    most = max(1, *(pulls + pushes for pulls, pushes in counts))
-    bars = [
-        _bar(day, pulls, pushes, place, most)
-        for place, (day, (pulls, pushes)) in enumerate(zip(days, counts, strict=True))
-    ]
-    return Usage(bars, sum(pulls for pulls, _ in counts), sum(pushes for _, pushes in counts))
+    days = daily.days(DAYS, name)
+    most = max(1, *(day.pulls + day.pushes for day in days))
+    bars = [_bar(*day, place, most) for place, day in enumerate(days)]
+    return Usage(bars, sum(day.pulls for day in days), sum(day.pushes for day in days))
 
 
 def _bar(day: date, pulls: int, pushes: int, place: int, most: int) -> Bar:

@@ -48,10 +48,7 @@ class AccountsView(AdministrationView):
             account = given.save()
             made = _represented(_found(account.name))
             change_log.record(request, account, ADDITION, "Added by the API.", after=made)
-        response = etags.answer(request, made)
-        response.status_code = 201
-        response.headers["Location"] = reverse("api:account", args=[account.name])
-        return response
+        return etags.created(request, made, reverse("api:account", args=[account.name]))
 
 
 class AccountView(AdministrationView):

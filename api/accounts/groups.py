@@ -42,10 +42,7 @@ class GroupsView(AdministrationView):
             group = Group.objects.create(name=given.validated_data["name"])
             made = _represented(_found(group.pk))
             change_log.record(request, group, ADDITION, "Added by the API.", after=made)
-        response = etags.answer(request, made)
-        response.status_code = 201
-        response.headers["Location"] = reverse("api:group", args=[group.pk])
-        return response
+        return etags.created(request, made, reverse("api:group", args=[group.pk]))
 
 
 class GroupView(AdministrationView):

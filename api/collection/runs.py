@@ -60,10 +60,7 @@ class RunsView(AdministrationView):
         except queue.WaitingError as error:
             raise ConflictError("A run is requested already and has not begun.") from error
         transaction.on_commit(scheduler.wake)
-        response = etags.answer(request, _represented(run))
-        response.status_code = 201
-        response.headers["Location"] = reverse("api:run", args=[run.pk])
-        return response
+        return etags.created(request, _represented(run), reverse("api:run", args=[run.pk]))
 
 
 class RunView(AdministrationView):

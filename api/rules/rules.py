@@ -41,10 +41,7 @@ class RulesView(AdministrationView):
             rule = _saved(Rule(), given.validated_data)
             made = _represented(rule)
             change_log.record(request, rule, ADDITION, "Added by the API.", after=made)
-        response = etags.answer(request, made)
-        response.status_code = 201
-        response.headers["Location"] = reverse("api:rule", args=[rule.pk])
-        return response
+        return etags.created(request, made, reverse("api:rule", args=[rule.pk]))
 
 
 class RuleView(AdministrationView):

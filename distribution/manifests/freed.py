@@ -56,27 +56,29 @@ SELECT manifest.id FROM distribution_manifest manifest WHERE manifest.id = ANY(%
 )
 """)
 _LINKS = Statement("SELECT DISTINCT link_id FROM distribution_manifestblob WHERE manifest_id = ANY(%s) LIMIT %s")
-_BYTES = Statement("""
-SELECT is_shared, count(*), sum(size) FROM (
-    SELECT blob.size AS size, EXISTS (
-        SELECT 1 FROM distribution_manifestblob other
-        WHERE other.link_id = link.id AND NOT other.manifest_id = ANY(%s)
-    ) OR EXISTS (
-        SELECT 1 FROM distribution_link other
-        WHERE other.blob_id = link.blob_id AND other.repository_id <> link.repository_id
-    ) AS is_shared
+_OF_ANOTHER_MANIFEST = """EXISTS (
+    SELECT 1 FROM distribution_manifestblob other WHERE other.link_id = link.id AND NOT other.manifest_id = ANY(%s)
+)"""
+_OF_ANOTHER_REPOSITORY = """EXISTS (
+    SELECT 1 FROM distribution_link other
+    WHERE other.blob_id = link.blob_id AND other.repository_id <> link.repository_id
+)"""
+
+
+def _bytes(is_shared: str) -> Statement:
+    """Return the statement that adds up the bytes of links by this condition; its parameters come first."""
+    return Statement(f"""
+SELECT is_shared, sum(size) FROM (
+    SELECT blob.size AS size, {is_shared} AS is_shared
     FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.id = ANY(%s)
 ) found GROUP BY is_shared
-""")
-_BYTES_HERE = Statement("""
-SELECT is_shared, count(*), sum(size) FROM (
-    SELECT blob.size AS size, EXISTS (
-        SELECT 1 FROM distribution_manifestblob other
-        WHERE other.link_id = link.id AND NOT other.manifest_id = ANY(%s)
-    ) AS is_shared
-    FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.id = ANY(%s)
-) found GROUP BY is_shared
-""")
+""")  # noqa: S608 - of constants
+
+
+_BYTES = _bytes(f"{_OF_ANOTHER_MANIFEST} OR {_OF_ANOTHER_REPOSITORY}")
+_BYTES_HERE = _bytes(_OF_ANOTHER_MANIFEST)
+_BYTES_OF_REPOSITORY = _bytes(_OF_ANOTHER_REPOSITORY)
+_ALL_BYTES_OF_REPOSITORY = _bytes("FALSE")
 _MANIFESTS_SHARING = Statement("""
 SELECT count(DISTINCT manifest_id) FROM (
     SELECT manifest_id FROM distribution_manifestblob
@@ -92,19 +94,6 @@ SELECT count(DISTINCT repository_id) FROM (
 ) found
 """)
 _LINKS_OF_REPOSITORY = Statement("SELECT id FROM distribution_link WHERE repository_id = %s LIMIT %s")
-_BYTES_OF_REPOSITORY = Statement("""
-SELECT is_shared, count(*), sum(size) FROM (
-    SELECT blob.size AS size, EXISTS (
-        SELECT 1 FROM distribution_link other
-        WHERE other.blob_id = link.blob_id AND other.repository_id <> link.repository_id
-    ) AS is_shared
-    FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.id = ANY(%s)
-) found GROUP BY is_shared
-""")
-_ALL_BYTES_OF_REPOSITORY = Statement("""
-SELECT FALSE, count(*), sum(blob.size)
-FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id WHERE link.id = ANY(%s)
-""")
 
 
 class Keeps(Enum):
@@ -178,7 +167,7 @@ def by_manifest(repository: int, manifest: int, policy: Policy, *, sees_others: 
     is_complete = len(manifests) <= MAX_MANIFESTS and len(links) <= MAX_LINKS
     links = links[:MAX_LINKS]
     statement = _BYTES if sees_others else _BYTES_HERE
-    sizes = {bool(is_shared): int(size) for is_shared, _, size in statement.rows(manifests, links)}
+    sizes = {bool(is_shared): int(size) for is_shared, size in statement.rows(manifests, links)}
     return Freed(
         len(manifests),
         sizes.get(False, 0),
@@ -210,6 +199,6 @@ def by_repository(repository: int, *, sees_others: bool) -> Freed:
     is_complete = len(links) <= MAX_LINKS
     links = links[:MAX_LINKS]
     statement = _BYTES_OF_REPOSITORY if sees_others else _ALL_BYTES_OF_REPOSITORY
-    sizes = {bool(is_shared): int(size or 0) for is_shared, _, size in statement.rows(links)}
+    sizes = {bool(is_shared): int(size) for is_shared, size in statement.rows(links)}
     sharing = _REPOSITORIES_SHARING.value(links, MAX_SHARING) if sees_others else None
     return Freed(0, sizes.get(False, 0), sizes.get(True, 0), 0, sharing, is_complete)

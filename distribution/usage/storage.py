@@ -1,6 +1,5 @@
 """What the registry stores and how much space is left, seen once an hour, a row a day."""
 
-import os
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, Sum
@@ -9,6 +8,7 @@ from django.db.models.functions import Now
 from core.db import transactions
 from core.db.statement import Statement
 from distribution.models import Blob, DailyStorage, Repository
+from distribution.storage import disk_reserve
 from distribution.storage.blob_store import blob_store
 
 INTERVAL_SECONDS = 3600.0
@@ -60,10 +60,9 @@ def _free_bytes() -> int | None:
     """Return the free bytes of the disk of the storage, None without a disk, or for one that does not answer."""
     folder = blob_store().folder()
     try:
-        disk = None if folder is None else os.statvfs(folder)
+        return None if folder is None else disk_reserve.space_of(folder).free
     except OSError:
         return None
-    return None if disk is None else disk.f_bavail * disk.f_frsize
 
 
 def full_in(rows: list[DailyStorage], reserve: int) -> timedelta | None:

@@ -1,11 +1,11 @@
 """What the dashboard shows, from rows that are kept for it: daily counts, daily space, sizes of repositories."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import cache
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Exists, OuterRef
 from django.utils.timezone import now
 
 from accounts.models import Account
@@ -14,7 +14,7 @@ from collector.models import Run, Scrub, State, Trigger
 from core.shared_check import SharedCheck
 from core.sizes import counted, size_text
 from distribution.deletion import without_hidden
-from distribution.models import DailyStorage, DailyUse, Manifest, Repository
+from distribution.models import DailyStorage, Manifest, Repository
 from distribution.storage import disk_reserve
 from distribution.usage import storage
 from registry_project import probes
@@ -33,15 +33,6 @@ class Card:
     value: str
     note: str = ""
     is_bad: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """The pulls and pushes of a day."""
-
-    day: date
-    pulls: int
-    pushes: int
 
 
 def cards() -> list[Card]:
@@ -80,16 +71,6 @@ def _disk() -> Card:
     else:
         note = f"full on {(rows[-1].day + left):%Y-%m-%d} at the present rate"
     return Card("Free space", size_text(space.free), note, is_bad=space.is_low)
-
-
-def days() -> list[Day]:
-    """Return the last DAYS days, today last."""
-    today = now().date()
-    since = today - timedelta(days=DAYS - 1)
-    rows = DailyUse.objects.filter(day__gte=since).values("day").annotate(pulls=Sum("pulls"), pushes=Sum("pushes"))
-    found = {row["day"]: row for row in rows}
-    every = (since + timedelta(days=number) for number in range(DAYS))
-    return [Day(day, *((found[day]["pulls"], found[day]["pushes"]) if day in found else (0, 0))) for day in every]
 
 
 def space_by_day() -> list[DailyStorage]:

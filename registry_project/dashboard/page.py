@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from audit.queries import latest_denials, latest_refused_logins
+from distribution.usage import daily
 from registry_project.dashboard import charts, numbers
 
 # Of denials and refused logins.
@@ -16,7 +17,7 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
     may = request.user.has_perm
     shown: dict[str, Any] = {}
     if may("distribution.view_repository"):
-        days = numbers.days()
+        days = daily.days(numbers.DAYS)
         space = numbers.space_by_day()
         shown |= {
             "cards": numbers.cards(),

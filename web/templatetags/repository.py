@@ -4,26 +4,26 @@ from django import template
 
 from acl.names import RepositoryName
 from core.api.notes import ANONYMOUS_NAME
-from distribution.protocol.spec import DOCKER_CONFIG, INDEX_TYPES, OCI_CONFIG
+from distribution.protocol.references import parse_tag
+from distribution.protocol.spec import INDEX_TYPES
 from web.contents import TagRow
+from web.image.kinds import ARTIFACT, CHART, HELM_CONFIG, IMAGE, IMAGE_CONFIGS
+from web.image.pull_commands import commands_for
 from web.listing import MOST_COUNTED
 from web.visitor import Visitor
-
-_HELM = "application/vnd.cncf.helm.config.v1+json"
-_IMAGES = ("", OCI_CONFIG, DOCKER_CONFIG)
 
 register = template.Library()
 
 
 @register.filter
 def command(tag: TagRow, target: str) -> str:
-    """Return the command that pulls a tag, for the client that its kind is for."""
-    if tag.artifact_type == _HELM:
-        name, _, version = target.rpartition(":")
-        return f"helm pull oci://{name} --version {version}"
-    if tag.media_type in INDEX_TYPES or tag.artifact_type in _IMAGES:
-        return f"docker pull {target}"
-    return f"oras pull {target}"
+    """Return the usual command that pulls a tag, for the client that its kind is for."""
+    if tag.artifact_type == HELM_CONFIG:
+        kind = CHART
+    else:
+        kind = IMAGE if tag.media_type in INDEX_TYPES or tag.artifact_type in ("", *IMAGE_CONFIGS) else ARTIFACT
+    repository, _, name = target.rpartition(":")
+    return commands_for(kind, repository, parse_tag(name))[0].text
 
 
 @register.filter

@@ -7,18 +7,16 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.crypto import get_random_string
-from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.login_log import log_event
 from accounts.models import Account
 from audit.kinds import Kind
+from core.api.row_key import row_key
 from tokens.access import store
-from web.views.account import MOST_DIGITS
-from web.views.page import page
+from web.views.page import page, to_login
 from web.visitor import visitor_of
 
 LONGEST_DAYS = 366
@@ -50,7 +48,7 @@ def own_tokens(request: HttpRequest) -> HttpResponse:
     """
     visitor, account = visitor_of(request), request.user
     if visitor.identity.is_anonymous or not isinstance(account, Account):
-        return redirect(f"{reverse('web:login')}?{urlencode({'next': request.path})}")
+        return to_login(request)
     form, token = TokenForm(request.POST if request.method == "POST" else None), ""
     nonce, used = request.POST.get("nonce", "")[:NONCE_CHARACTERS], request.session.get(_USED, [])
     if nonce and nonce in used:
@@ -83,10 +81,10 @@ def own_tokens(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest) -> HttpResponse:
     """Revoke a token of the account."""
-    visitor, wanted = visitor_of(request), request.POST.get("token", "")
-    if not visitor.identity.is_anonymous and wanted.isdecimal() and len(wanted) < MOST_DIGITS:
-        row = store.of_account(visitor.identity.name).filter(pk=int(wanted)).first()
-        if row is not None:
-            store.revoke(store.of_account(visitor.identity.name).filter(pk=row.pk))
-            log_event(request, visitor.identity.name, f"access token {row.name} revoked", Kind.ACCESS_TOKEN)
+    visitor = visitor_of(request)
+    rows = store.of_account(visitor.identity.name).filter(pk=row_key(request.POST.get("token", "")))
+    row = rows.first()
+    if row is not None:
+        store.revoke(rows)
+        log_event(request, visitor.identity.name, f"access token {row.name} revoked", Kind.ACCESS_TOKEN)
     return redirect("web:tokens")

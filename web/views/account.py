@@ -12,15 +12,14 @@ from accounts.login.forms import OwnPasswordForm
 from accounts.login_log import log_event
 from accounts.models import Account
 from audit.kinds import Kind
+from core.api.row_key import row_key
 from core.sizes import counted
 from tokens import refresh
-from web.views.page import page
+from web.views.page import page, to_login
 from web.visitor import visitor_of
 
 # Of docker logins; a machine that logs in for each of its jobs has up to a thousand.
 LISTED = 50
-# A larger number is no key, and too large for a column.
-MOST_DIGITS = 19
 
 
 @sensitive_post_parameters()
@@ -29,18 +28,20 @@ def own_account(request: HttpRequest) -> HttpResponse:
     """Show the rights and docker logins of the account; change its password."""
     visitor, account = visitor_of(request), request.user
     if visitor.identity.is_anonymous or not isinstance(account, Account):
-        return redirect(f"{reverse('web:login')}?{urlencode({'next': request.path})}")
+        return to_login(request)
     form = OwnPasswordForm(request, account, request.POST or None)
     if form.is_valid():
         form.save()
         update_session_auth_hash(request, account)
         return redirect(f"{request.path}?changed=1")
     logins = refresh.valid_of(account.name)
+    revoked = request.GET.get("revoked", "")
     shown = {
         "form": form,
         "rules": [rule.text for rule in visitor.rules.rules],
         "has_changed": "changed" in request.GET,
-        "revoked": _number(request.GET.get("revoked", "")),
+        # A number and nothing else: a link must not put words on the page.
+        "revoked": revoked if revoked == str(row_key(revoked)) else "",
         "logins": list(logins[:LISTED]),
         "more_logins": max(0, logins.count() - LISTED),
     }
@@ -56,12 +57,7 @@ def revoke_logins(request: HttpRequest) -> HttpResponse:
     rows = refresh.valid_of(visitor.identity.name)
     wanted = request.POST.get("login", "")
     if wanted != "all":
-        rows = rows.filter(pk=int(wanted)) if wanted.isdecimal() and len(wanted) < MOST_DIGITS else rows.none()
+        rows = rows.filter(pk=row_key(wanted))
     number = refresh.revoke(list(rows.values_list("pk", flat=True)))
     log_event(request, visitor.identity.name, f"{counted(number, 'docker login')} revoked", Kind.LOGIN_REVOKED)
     return redirect(f"{reverse('web:account')}?{urlencode({'revoked': number})}")
-
-
-def _number(text: str) -> str:
-    """Return a short number, otherwise nothing: a link must not put words on the page."""
-    return text if text.isascii() and text.isdecimal() and len(text) < MOST_DIGITS else ""

@@ -3,7 +3,10 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.http import urlencode
 
 from accounts import second_factor
 from core.api.host import host_of
@@ -37,3 +40,8 @@ def needs_code(request: HttpRequest) -> bool:
 def searched(request: HttpRequest, key: str) -> str:
     """Return a parameter of the query, shortened; PostgreSQL takes no NUL."""
     return request.GET.get(key, "").replace("\0", "").encode("utf-8", "replace").decode()[:MAX_CHARACTERS].strip()
+
+
+def to_login(request: HttpRequest) -> HttpResponse:
+    """Redirect to the login, and from there back to this page."""
+    return redirect(f"{reverse('web:login')}?{urlencode({'next': request.path})}")

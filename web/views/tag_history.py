@@ -6,6 +6,7 @@ from django.views.decorators.http import require_POST, require_safe
 from acl.actions import PUSH
 from audit.kinds import Kind
 from core.api.errors import RegistryError
+from core.api.row_key import row_key
 from distribution import tags
 from distribution.manifests import history
 from distribution.models import Tag
@@ -27,10 +28,9 @@ def one_tag(request: HttpRequest, name: str, tag: str) -> HttpResponse:
     visitor = visitor_of(request)
     parsed, wanted = visitor.pullable(name), _tag(tag)
     repository = repository_of(parsed)
-    before = searched(request, "before")
-    key = int(before) if _is_key(before) else None
+    before = row_key(searched(request, "before")) or None
     # Earlier ones are those of another repository, which had this name.
-    moves = history.moves(parsed, wanted, contents.PAGE, key, since=repository.created_at)
+    moves = history.moves(parsed, wanted, contents.PAGE, before, since=repository.created_at)
     found = Tag.objects.filter(repository=repository, name=wanted).values_list("manifest__digest", flat=True)
     now = found.first()
     if now is None and not moves.rows:
@@ -54,10 +54,6 @@ def _tag(text: str) -> TagName:
         return parse_tag(text)
     except RegistryError as error:
         raise Http404 from error
-
-
-def _is_key(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 @require_POST

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         account = "" if options["account"] == ANONYMOUS_NAME else options["account"]
         since = clock.now() - options["since"]
         search = queries.Search(options["kind"], account, options["repository"], since=since)
-        for event in queries.oldest_first(queries.find(search)):
+        for event in queries.in_batches(queries.find(search), is_newest_first=False):
             self.stdout.write(json.dumps(export.values(event)) if options["json"] else _line(event))
 
 

@@ -16,6 +16,7 @@ from collector import plan
 from collector.admin.read_only import ReadOnlyAdmin
 from collector.dry_run.results import Kind, Reason
 from collector.models import Run, RunFinding
+from core.api.row_key import row_key
 from core.sizes import counted, size_text
 
 _DIGEST = re.compile(r"(\b[a-z0-9+._-]+:[0-9a-f]{12})[0-9a-f]{20,}")
@@ -131,8 +132,7 @@ class RunFindingAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Add what the plan does in all."""
-        pk = request.GET.get("run__id__exact", "")
-        run = Run.objects.filter(pk=pk).first() if pk.isdecimal() and len(pk) < 19 else None
+        run = Run.objects.filter(pk=row_key(request.GET.get("run__id__exact", ""))).first()
         context: dict[str, Any] = {}
         if run is not None:
             applications = list(run.applications.all()[:3])

@@ -23,6 +23,7 @@ from collector.admin.forms import RunForm
 from collector.admin.read_only import ReadOnlyAdmin
 from collector.jobs import queue, scheduler
 from collector.models import Run, State
+from core.api.row_key import row_key
 from core.durations import format_duration
 from core.sizes import size_text
 
@@ -202,7 +203,7 @@ class RunAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Offer the verbs of the run's state, and reload the page until the run has ended."""
-        run = Run.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
+        run = Run.objects.filter(pk=row_key(object_id)).first()
         context: dict[str, Any] = {"withdraw_attrs": {"formaction": "../withdraw/"}}
         if run is not None:
             context["is_under_way"] = run.state in (State.REQUESTED, State.RUNNING)

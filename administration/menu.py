@@ -50,6 +50,17 @@ MENU = (
         ),
     ),
     (
+        "Policies",
+        (
+            Entry(
+                "Immutable tags",
+                "lock",
+                "admin:policies_immutabletags_changelist",
+                "policies.view_immutabletags",
+            ),
+        ),
+    ),
+    (
         "Storage",
         (
             Entry(

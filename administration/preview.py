@@ -115,6 +115,13 @@ def _repositories(rule: Rule, accounts: Matches) -> Matches:
     return _matching(rows.filter(name__startswith=literal_prefix(rule.name)), compile_glob(rule.name))
 
 
+def repositories_of(globs: str, holds_for: Callable[[str], bool]) -> Matches:
+    """Return the repositories that a policy with these globs holds for."""
+    rows = deletion.without_hidden(Repository.objects.all()).order_by("name")
+    prefix = "" if " " in globs else literal_prefix(globs)
+    return _matching(rows.filter(name__startswith=prefix), holds_for)
+
+
 def _all(rows: QuerySet[Account] | QuerySet[Repository]) -> Matches:
     return Matches(tuple(rows.values_list("name", flat=True)[:LISTED]), rows.count())
 

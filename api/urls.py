@@ -11,6 +11,7 @@ from api.collection.runs import FindingsView, RunsView, RunView, WithdrawalView
 from api.configuration.configuration import ConfigurationView
 from api.docs import docs
 from api.not_found import UnknownPathView
+from api.policies import policies
 from api.repositories.description import DescriptionView
 from api.repositories.manifests import ManifestsView, ManifestView
 from api.repositories.referrers import ReferrersView
@@ -47,6 +48,7 @@ urlpatterns = [
     path("groups/<int:group_id>", GroupView.as_view(), name="group"),
     path("rules", RulesView.as_view()),
     path("rules/<int:rule_id>", RuleView.as_view(), name="rule"),
+    *policies.paths(),
     path("collection/runs", RunsView.as_view()),
     path("collection/runs/<int:run_id>", RunView.as_view(), name="run"),
     path("collection/runs/<int:run_id>/findings", FindingsView.as_view()),

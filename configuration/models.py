@@ -15,6 +15,7 @@ from accounts.names import ACCOUNT_NAME
 from acl.glob import ACCOUNT
 from configuration import converters as read
 from configuration.element import REFUSED, Element, Items, Members, Refused, quoted
+from configuration.policies import PoliciesFile, entries
 from configuration.section import Key, Section, keys
 from configuration.values import (
     Admin,
@@ -254,6 +255,7 @@ class File(TypedDict, total=False):
         BeforeValidator(_check_rules),
         Key("Who may do what."),
     ]
+    policies: Annotated[PoliciesFile, Section(), Key("What holds for repositories, whoever asks.")]
     storage: Annotated[
         StorageFile,
         Section(_check_storage, unsupported=UNSUPPORTED_CLOUDS, one_of=_BACKENDS),
@@ -297,6 +299,7 @@ def configuration(element: Element, required: str = "") -> Configuration | None:
         server=server,
         users=_users(file["users"], root["users"]) if "users" in file else None,
         acl=_rules(file["acl"], root["acl"]) if "acl" in file else None,
+        policies=entries(file["policies"], root["policies"]) if "policies" in file else {},
         storage=storage,
         **others,
     )

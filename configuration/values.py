@@ -34,6 +34,7 @@ from configuration.converters import (
     integer,
     size,
 )
+from configuration.policies import PolicyEntry
 from configuration.section import Key, Section
 
 Network = IPv4Network | IPv6Network
@@ -294,7 +295,10 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The whole file. None for `users` or `acl` means that the file does not manage them, empty that it has none."""
+    """The whole file. None for `users` or `acl` means that the file does not manage them, empty that it has none.
+
+    `policies` has the lists that the file manages, by kind.
+    """
 
     path: Path | None = None
     server: Server = Server()
@@ -302,6 +306,7 @@ class Configuration:
     pages: Pages = Pages()
     users: tuple[UserEntry, ...] | None = None
     acl: tuple[RuleEntry, ...] | None = None
+    policies: Mapping[str, tuple[PolicyEntry, ...]] = field(default_factory=dict)
     storage: Storage = field(default_factory=Storage)
     database: Database = Database()
     garbage_collector: GarbageCollector = GarbageCollector()

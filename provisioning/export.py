@@ -1,4 +1,4 @@
-"""Accounts, groups and rules as a configuration file, which `loadconfig` imports into another database."""
+"""Accounts, groups, rules and policies as a configuration file, which `loadconfig` imports into another database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +13,9 @@ from accounts.models import Account
 from acl.models import Rule, SubjectKind
 from configuration.converters import ACCOUNT_PATTERN, GROUP, NAME_PATTERN, Value
 from configuration.element import Reading, Refused
+from policies.globs import GlobsField
+from policies.kinds import KINDS
+from policies.models import Policy
 
 BATCH = 1000
 _READING = Reading(None, Path(), {})
@@ -20,7 +23,7 @@ _BCRYPT = stored_form("")
 
 
 def yaml_text(*, with_hashes: bool) -> str:
-    """Return the sections `users` and `acl`; without hashes nobody can log in by the file until a password is set.
+    """Return the sections `users`, `acl` and `policies`; without hashes nobody can log in by the file until a password is set.
 
     The file knows groups by their members only, and gives no permissions: comments name what it leaves out.
     """
@@ -35,7 +38,10 @@ def yaml_text(*, with_hashes: bool) -> str:
         *(f"Without the rule {rule.pk}, which is not valid." for rule in invalid),
     ]
     lines = "".join(f"# {comment}\n" for comment in comments)
-    return lines + yaml.safe_dump({"users": users, "acl": rules}, sort_keys=False, allow_unicode=True, width=120)
+    found: dict[str, Any] = {"users": users, "acl": rules}
+    if policies := {kind.kind: some for kind in KINDS if (some := list(_policies(kind)))}:
+        found["policies"] = policies
+    return lines + yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _accounts() -> Iterator[Account]:
@@ -70,6 +76,18 @@ def _rules() -> tuple[list[dict[str, Any]], list[Rule]]:
         comment = "".join(character if character.isprintable() else " " for character in rule.comment)
         found.setdefault(key, entry | ({"comment": comment} if comment else {}))
     return list(found.values()), invalid
+
+
+def _policies(kind: type[Policy]) -> Iterator[dict[str, Any]]:
+    """Yield the policies of a kind: the columns that differ from their defaults."""
+    fields = [kind._meta.get_field(name) for name in kind.entered]  # noqa: SLF001 - Django documents it
+    for policy in kind._default_manager.order_by("pk"):  # noqa: SLF001
+        entry = {}
+        for field in fields:
+            value = getattr(policy, field.name)
+            if value != field.get_default():  # type: ignore[union-attr]  # no relation
+                entry[field.name] = field.in_file(value) if isinstance(field, GlobsField) else value
+        yield entry
 
 
 def _is_valid(rule: Rule) -> bool:

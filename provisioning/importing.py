@@ -1,4 +1,4 @@
-"""Import users and rules of the configuration file, and keep changes made in the admin.
+"""Import users, rules and policies of the configuration file, and keep changes made in the admin.
 
 The ledger (`ImportedEntry`) stores a fingerprint of each entry. An entry is applied only after it has changed in the
 file, so rows that an administrator has edited, deleted or added stay as they are.
@@ -13,7 +13,9 @@ from audit.kinds import Kind
 from audit.recording import record_now
 from configuration import Configuration, ConfigurationError
 from core.db import setup
+from policies.kinds import KINDS
 from provisioning.outcome import Outcome
+from provisioning.policies import Policies
 from provisioning.precedence import File, described
 from provisioning.rules import Rules
 from provisioning.section_import import SectionImport
@@ -60,6 +62,7 @@ def _sections(configuration: Configuration) -> list[SectionImport[Any, Any]]:
         sections.append(Users(configuration))
     if configuration.acl is not None:
         sections.append(Rules(configuration))
+    sections += [Policies(configuration, kind) for kind in KINDS if kind.kind in configuration.policies]
     problems = [problem for section in sections for problem in section.problems()]
     if problems:
         raise ConfigurationError(problems)

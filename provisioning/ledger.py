@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from enum import StrEnum
 from typing import Any
 
@@ -13,7 +14,9 @@ from accounts.models import Account
 from acl.models import Rule
 from configuration import Configuration
 from core.db import setup
+from policies.kinds import BY_NAME, KINDS
 from provisioning.models import ImportedEntry, Section
+from provisioning.policies import Policies, policy_content
 from provisioning.rules import Rules, rule_content
 from provisioning.section_import import SectionImport, batches, fingerprint
 from provisioning.users import Users, account_content
@@ -28,7 +31,11 @@ class Origin(StrEnum):
     ADMIN = "admin"
 
 
-_SECTIONS: dict[str, Callable[[Configuration], SectionImport[Any, Any]]] = {Section.USERS: Users, Section.ACL: Rules}
+_SECTIONS: dict[str, Callable[[Configuration], SectionImport[Any, Any]]] = {
+    Section.USERS: Users,
+    Section.ACL: Rules,
+    **{Section(kind.kind): partial(Policies, kind=kind) for kind in KINDS},
+}
 
 
 def origins(section: Section, pks: Iterable[int] | None = None) -> dict[int, Origin]:
@@ -58,8 +65,8 @@ def restore(configuration: Configuration, section: Section, pks: Collection[int]
     A row is left whose entry is not the one that was imported last. Raises IntegrityError when the name of an entry
     is taken.
     """
-    of_section = configuration.users if section is Section.USERS else configuration.acl
-    if of_section is None:
+    given: dict[str, object] = {Section.USERS: configuration.users, Section.ACL: configuration.acl}
+    if (given | dict(configuration.policies)).get(section) is None:
         return []
     with transaction.atomic():
         setup.lock_until_commit()
@@ -70,4 +77,7 @@ def _contents(section: Section, pks: list[int]) -> dict[int, str]:
     if section is Section.USERS:
         accounts = Account.objects.prefetch_related("groups").in_bulk(pks)
         return {pk: fingerprint(account_content(row)) for pk, row in accounts.items()}
-    return {pk: fingerprint(rule_content(row)) for pk, row in Rule.objects.in_bulk(pks).items()}
+    if section is Section.ACL:
+        return {pk: fingerprint(rule_content(row)) for pk, row in Rule.objects.in_bulk(pks).items()}
+    policies = BY_NAME[section]._default_manager.in_bulk(pks)  # noqa: SLF001 - Django documents it
+    return {pk: fingerprint(policy_content(row)) for pk, row in policies.items()}

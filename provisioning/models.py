@@ -10,6 +10,11 @@ class Section(models.TextChoices):
 
     USERS = "users", "users"
     ACL = "acl", "acl"
+    IMMUTABLE_TAGS = "immutable_tags", "policies.immutable_tags"
+    QUOTAS = "quotas", "policies.quotas"
+    RETENTION = "retention", "policies.retention"
+    SIGNATURES = "signatures", "policies.signatures"
+    READ_ONLY = "read_only", "policies.read_only"
 
 
 class ImportedEntry(models.Model):

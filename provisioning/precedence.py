@@ -35,12 +35,16 @@ class File:
 
     @classmethod
     def of(cls, configuration: Configuration) -> Self | None:
-        """Return the file; None means that it manages neither users nor rules."""
-        if configuration.path is None or (configuration.users is None and configuration.acl is None):
+        """Return the file; None means that it manages neither users nor rules nor policies."""
+        has_rows = configuration.users is not None or configuration.acl is not None or configuration.policies
+        if configuration.path is None or not has_rows:
             return None
         # Not resolved: Kubernetes swaps a link whenever a ConfigMap changes.
         place = f"{socket.gethostname()}:{configuration.path.absolute()}"
-        content = [_entries(configuration.users), _entries(configuration.acl)]
+        content: list[object] = [_entries(configuration.users), _entries(configuration.acl)]
+        if configuration.policies:
+            policies = configuration.policies.items()
+            content.append({kind: sorted(fingerprint(entry.content) for entry in some) for kind, some in policies})
         return cls(place[-ImportedFile.MAX_PLACE :], fingerprint(content))
 
     def superseding(self) -> ImportedFile | None:

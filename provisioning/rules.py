@@ -1,8 +1,7 @@
 """The section `acl`: each entry is a rule."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Iterable, Iterator, Sequence
 
 from acl.models import Rule
 from configuration import Configuration
@@ -55,17 +54,8 @@ class Rules(SectionImport[RuleEntry, Rule]):
         for entry in entries:
             alike.setdefault((entry.subject_kind, entry.subject, entry.name), []).append(entry)
         for names, group in alike.items():
-            for number, entry in self._numbered(group, known.get(names, {})):
+            for number, entry in self.numbered(group, known.get(names, {})):
                 yield json.dumps([*names, number], ensure_ascii=False), entry
-
-    def _numbered(self, group: Iterable[RuleEntry], known: Mapping[str, int]) -> Iterator[tuple[int, RuleEntry]]:
-        """Assign numbers to entries of one subject and pattern; an unchanged entry keeps its number.
-
-        With numbers by position, the removal of an entry would change the next one, and overwrite edits of the admin.
-        """
-        kept = {entry: known[digest] for entry in group if (digest := fingerprint(self.content(entry))) in known}
-        free = (number for number in count() if number not in kept.values())
-        return ((kept[entry] if entry in kept else next(free), entry) for entry in group)
 
 
 def rule_content(row: Rule) -> object:

@@ -3,7 +3,8 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Generic, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -76,6 +77,15 @@ class SectionImport(ABC, Generic[Entry, Row]):
     @abstractmethod
     def revoke(self, dropped: Sequence[tuple[ImportedEntry, Row | None]]) -> None:
         """Revoke what the entries granted that are no longer in the file, and update their records."""
+
+    def numbered(self, group: Iterable[Entry], known: Mapping[str, int]) -> Iterator[tuple[int, Entry]]:
+        """Assign numbers to entries alike in their key; an unchanged entry keeps its number.
+
+        With numbers by position, the removal of an entry would change the next one, and overwrite edits of the admin.
+        """
+        kept = {entry: known[digest] for entry in group if (digest := fingerprint(self.content(entry))) in known}
+        free = (number for number in count() if number not in kept.values())
+        return ((kept[entry] if entry in kept else next(free), entry) for entry in group)
 
     def is_in_effect(self, row: Row) -> bool:
         """Tell whether the row still grants anything."""

@@ -24,6 +24,7 @@ from distribution.protocol.references import Tag as TagName
 from distribution.queries import FoundManifest
 from distribution.repositories import RepositoryRow
 from distribution.storage import disk_reserve
+from policies.immutability import Immutability
 
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id FROM distribution_tag
@@ -108,6 +109,7 @@ class Put:
     children: frozenset[str]
     blobs: frozenset[str]
     optional_blobs: frozenset[str]
+    immutability: Immutability
 
 
 def find(name: RepositoryName, reference: Digest | TagName, *, with_payload: bool) -> FoundManifest:
@@ -126,11 +128,13 @@ def put(
     tags: Sequence[TagName] = (),
     *,
     account: str,
+    version: str | None = None,
 ) -> Put:
     """Store the manifest and move `tags` to it; `digest` is the client's, None means the sha256 of the payload.
 
+    The policies are those of the permissions `version`, None: the current one.
     Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs);
-    DENIED when the disk of the database, which has the payloads, is full.
+    DENIED when the disk of the database, which has the payloads, is full, and 409 for an immutable tag that is set.
     """
     disk_reserve.check_rows()
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
@@ -148,6 +152,7 @@ def put(
         children=_digests(parsed.children),
         blobs=_digests(parsed.blobs),
         optional_blobs=_digests(parsed.optional_blobs),
+        immutability=Immutability.of(name, version),
     )
     try:
         transactions.run(_put, incoming)
@@ -177,13 +182,17 @@ def _put(incoming: Put) -> None:
     affected = {row[1]: _Manifest(*row) for row in rows}
     links = {digest: pk for pk, digest in _LOCK_LINKS.rows(repository.pk, [*incoming.blobs, *incoming.optional_blobs])}
     _check(incoming, affected, links)
+    digests = {row.pk: row.digest for row in affected.values()}
+    for tag in tags:
+        if digests[tag.manifest_pk] != incoming.digest:
+            incoming.immutability.require_movable(tag.name)
     own = _write(incoming, repository, affected, list(links.values()))
     if links:
         _MARK_LINKS_REFERENCED.run(list(links.values()))
     referrers = {digest for digest, row in affected.items() if row.subject == incoming.digest}
     if referenced := (incoming.children | referrers) - {incoming.digest}:
         _MARK_MANIFESTS_REFERENCED.run([affected[digest].pk for digest in referenced])
-    _move_tags(incoming, repository, own, tags, {row.pk: row.digest for row in affected.values()})
+    _move_tags(incoming, repository, own, tags, digests)
     if not repository.is_listed:
         _LIST.run(repository.pk)
     failpoint("manifest.before_put_commit")

@@ -35,7 +35,13 @@ class ManifestView(PullView):
             message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
             raise RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
         stored = store.put(
-            self.name, payload, request.META.get("CONTENT_TYPE"), digest, named, account=self.bearer.identity.name
+            self.name,
+            payload,
+            request.META.get("CONTENT_TYPE"),
+            digest,
+            named,
+            account=self.bearer.identity.name,
+            version=self.bearer.version,
         )
         counter.pushed(self.name)
         for tag in stored.tags:

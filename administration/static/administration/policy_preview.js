@@ -1,0 +1,31 @@
+// Shows, while somebody edits a policy, what it would do.
+document.addEventListener("DOMContentLoaded", () => {
+  const part = document.getElementById("policy-preview");
+  const form = document.querySelector("#content-main form, #container form[id$=_form]");
+  if (!part || !form || !form.elements.repositories) {
+    return;
+  }
+  let timer;
+  let asked = 0;
+
+  async function show() {
+    const sent = new FormData(form);
+    const fields = new URLSearchParams({ pk: part.dataset.pk });
+    for (const [name, value] of sent) {
+      if (!name.startsWith("_") && name !== "csrfmiddlewaretoken") {
+        fields.append(name, value);
+      }
+    }
+    const own = ++asked;
+    const answer = await fetch(`${part.dataset.url}?${fields}`);
+    // An earlier answer may come later; one that was redirected is the login page.
+    if (answer.ok && !answer.redirected && own === asked) {
+      part.innerHTML = await answer.text();
+    }
+  }
+
+  form.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(show, 400);
+  });
+});

@@ -1,0 +1,1 @@
+"""Policies: generic over the kinds, whose columns are the members of the JSON."""

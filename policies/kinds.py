@@ -1,0 +1,6 @@
+"""The kinds of policies, in the order of the menu, the file and the export."""
+
+from policies.models import ImmutableTags, Policy
+
+KINDS: tuple[type[Policy], ...] = (ImmutableTags,)
+BY_NAME = {kind.kind: kind for kind in KINDS}

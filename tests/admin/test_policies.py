@@ -1,0 +1,65 @@
+"""Policies in the admin: sentence, preview, form."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from policies.kinds import BY_NAME, KINDS
+from policies.models import Policy
+from tests.admin.browser import Browser, staff
+from tests.images import Image
+
+FORMS: dict[str, dict[str, Any]] = {
+    "immutable_tags": {"repositories": "alice/*", "tags": "v*  release-*", "protected": "on"},
+}
+PARAMETERS = [pytest.param(kind, FORMS[kind.kind], id=kind.kind) for kind in KINDS]
+
+
+def address(kind: type[Policy], page: str, *arguments: object) -> str:
+    return reverse(f"admin:policies_{kind._meta.model_name}_{page}", args=arguments)
+
+
+@pytest.mark.parametrize(("kind", "form"), PARAMETERS)
+def test_a_policy_is_made_and_listed_as_its_sentence(admin: Browser, kind: type[Policy], form: dict[str, str]) -> None:
+    response = admin.post(address(kind, "add"), form)
+
+    assert response.status_code == 302, response.content
+    policy = kind._default_manager.get()
+    assert str(policy) in admin.client.get(address(kind, "changelist")).content.decode()
+
+
+@pytest.mark.parametrize(("kind", "form"), PARAMETERS)
+def test_the_preview_has_sentence_and_repositories(
+    admin: Browser, push: Callable[..., Image], kind: type[Policy], form: dict[str, str]
+) -> None:
+    push("alice/app")
+
+    page = admin.client.get(address(kind, "preview"), form).content.decode()
+
+    assert '<p class="sentence">' in page
+    assert "<span>alice/app</span>" in page
+    assert not kind._default_manager.exists()
+
+
+@pytest.mark.parametrize(("kind", "form"), PARAMETERS)
+def test_the_button_preview_saves_nothing(admin: Browser, kind: type[Policy], form: dict[str, str]) -> None:
+    page = admin.post(address(kind, "add"), form | {"_preview": "1"}).content.decode()
+
+    assert '<p class="sentence">' in page
+    assert 'value="alice/*"' in page
+    assert not kind._default_manager.exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_preview_needs_the_right_to_view(cast: None, kind: type[Policy]) -> None:
+    browser = staff("somebody", "view_rule")
+
+    assert browser.client.get(address(kind, "preview")).status_code == 403
+
+
+def test_errors_are_shown_in_the_preview(admin: Browser) -> None:
+    page = admin.client.get(address(BY_NAME["immutable_tags"], "preview"), {"repositories": "alice/["}).content.decode()
+
+    assert "has no ]" in page

@@ -119,6 +119,7 @@ class StorageFile(TypedDict, total=False):
     redirect: Annotated[bool, read.BOOLEAN, Key("Whether clients download from S3 itself.")]
     public_endpoint: Annotated[str, read.PUBLIC_URL, Key("The endpoint of S3 that clients use.")]
     min_free: Annotated[tuple[int | None, Fraction | None], read.RESERVE, Key("The space to keep free on the disk.")]
+    deletion: Annotated[bool, read.BOOLEAN, Key("Whether tags, manifests, blobs and repositories may be deleted.")]
     max_blob_size: Annotated[int, read.BLOB_SIZE, Key("The largest blob that may be pushed.")]
     scrub: Annotated[
         timedelta, read.duration(timedelta(hours=1), "of at least 1h"), Key("The time in which each blob is read once.")
@@ -361,7 +362,8 @@ def _storage(file: StorageFile, folder: Path) -> Storage:
         folder, options = options.get("rootdirectory", folder), {}
     reserve = Reserve(*file["min_free"]) if "min_free" in file else Reserve()
     redirect, endpoint = file.get("redirect", True), file.get("public_endpoint")
-    return Storage(backend, folder, options, reserve, file.get("max_blob_size"), file.get("scrub"), redirect, endpoint)
+    size, scrub, deletion = file.get("max_blob_size"), file.get("scrub"), file.get("deletion", True)
+    return Storage(backend, folder, options, reserve, size, scrub, redirect, endpoint, deletion)
 
 
 class FileSchema(GenerateJsonSchema):

@@ -206,6 +206,7 @@ class Storage:
 
     `min_free` applies to the disk of the folder and to that of a SQLite database. `max_blob_size` is in bytes, None
     means no limit. `scrub` is the time in which each blob is read once and compared with its digest; None means never.
+    Without `deletion` nobody deletes, and the collector goes on.
     With `redirect`, clients download from S3, at `public_endpoint`; None means the endpoint of the registry.
     """
 
@@ -217,6 +218,7 @@ class Storage:
     scrub: timedelta | None = None
     redirect: bool = True
     public_endpoint: str | None = None
+    deletion: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from distribution.queries import FoundBlob
 from distribution.storage import disk_reserve, trash
 from distribution.storage.blob_store import MissingObjectError, blob_store, check_storage
 from distribution.storage.stored_content import Content
+from policies.immutability import Immutability
 
 logger = logging.getLogger(__name__)
 
@@ -249,6 +250,7 @@ def delete(name: RepositoryName, digest: Digest) -> None:
 
 
 def _delete(name: RepositoryName, digest: Digest) -> None:
+    Immutability.of_removal(name).require_deletable()
     blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
     link = (
         Link.objects.select_for_update(of=("self",)).filter(repository__name=name, blob=blob).first() if blob else None

@@ -21,8 +21,9 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
 from distribution import blobs
-from distribution.models import Repository, Upload
+from distribution.models import Repository, Tag, Upload
 from distribution.uploads import sessions
+from policies.immutability import Immutability
 
 UPLOADS = 50
 TAGS = 1000
@@ -127,17 +128,23 @@ def contents(pk: int) -> Contents:
     return Contents(tags, manifests, links, uploads, int(own), int(shared))
 
 
-def begin(name: RepositoryName) -> int:
-    """Hide the repository from clients, and return its primary key for `steps`. Raises NAME_UNKNOWN."""
-    pk = transactions.run_removal(_hide, name)
+def begin(name: RepositoryName, *, is_overridden: bool = False) -> int:
+    """Hide the repository from clients, and return its primary key for `steps`.
+
+    Raises NAME_UNKNOWN; DENIED, 409, when it is protected or has an immutable tag, unless `is_overridden`.
+    """
+    pk = transactions.run_removal(_hide, name, is_overridden)
     failpoint("repository.after_hide_commit")
     return pk
 
 
-def _hide(name: RepositoryName) -> int:
+def _hide(name: RepositoryName, is_overridden: bool) -> int:
+    immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     pk = _LOCK_NAMED.value(name)
     if pk is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
+    if immutability.policies:
+        immutability.require_deletable(Tag.objects.filter(repository=pk).values_list("name", flat=True).iterator())
     _HIDE.run(f"{_MARK}{pk} {name}"[:NAME_MAX_CHARACTERS], pk)
     failpoint("repository.before_hide_commit")
     return int(pk)

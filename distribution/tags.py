@@ -14,6 +14,7 @@ from distribution.protocol.digest import Digest
 from distribution.protocol.pagination import Page, names_of
 from distribution.protocol.references import Tag as TagName
 from distribution.storage import disk_reserve
+from policies.immutability import Immutability
 
 # Byte order is the order of the index.
 _PAGE = Statement("""
@@ -65,23 +66,31 @@ def point(
     *,
     account: str,
     expected: Callable[[str | None], bool] = _any_state,
+    is_overridden: bool = False,
 ) -> bool:
     """Move the tag, created if missing, to a manifest of the repository, an earlier one to roll back.
 
     Return whether it moved: False when it names the manifest already.
 
     `expected` tells whether it may be moved from the digest that it names now, None: a new tag.
-    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 412, when its state is not `expected`.
+    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 412, when its state is not `expected`; 409, when it is immutable and
+    not `is_overridden`.
     """
     try:
-        return transactions.run(_point, name, tag, str(digest), account, expected)
+        return transactions.run(_point, name, tag, str(digest), account, expected, is_overridden)
     except _GoneError as error:
         raise store.unknown(name, str(digest)) from error
 
 
 def _point(
-    name: RepositoryName, tag: TagName, digest: str, account: str, expected: Callable[[str | None], bool]
+    name: RepositoryName,
+    tag: TagName,
+    digest: str,
+    account: str,
+    expected: Callable[[str | None], bool],
+    is_overridden: bool,
 ) -> bool:
+    immutability = Immutability.of_push(name, None)
     repository = repositories.existing_row(name)
     if repository is None:
         raise _GoneError
@@ -98,6 +107,8 @@ def _point(
         return False
     disk_reserve.check_rows()
     if row:
+        if not is_overridden:
+            immutability.require_movable(tag)
         _MOVE.run(wanted, account, row[0])
     else:
         _INSERT.run(repository.pk, tag, wanted, account)
@@ -114,6 +125,11 @@ def delete_rows(pks: list[int], *, account: str) -> None:
 
 def _delete_rows(pks: list[int], account: str) -> None:
     rows = _LOCK.rows(pks)
+    named: dict[str, list[str]] = {}
+    for name, tag in Tag.objects.filter(pk__in=[pk for pk, _ in rows]).values_list("repository__name", "name"):
+        named.setdefault(name, []).append(tag)
+    for name, tags in named.items():
+        Immutability.of_removal(name).require_deletable(tags)
     manifests = list({manifest_pk for _, manifest_pk in rows})
     _LOCK_MANIFESTS.rows(manifests)
     history.record_deletions([pk for pk, _ in rows], account)
@@ -121,16 +137,18 @@ def _delete_rows(pks: list[int], account: str) -> None:
     references.release_manifests(manifests)
 
 
-def delete(name: RepositoryName, tag: str, *, account: str) -> None:
-    """Remove the tag; its manifest stays. Raises MANIFEST_UNKNOWN."""
-    transactions.run_removal(_delete, name, tag, account)
+def delete(name: RepositoryName, tag: str, *, account: str, is_overridden: bool = False) -> None:
+    """Remove the tag; its manifest stays. Raises MANIFEST_UNKNOWN; DENIED, 409, unless `is_overridden`."""
+    transactions.run_removal(_delete, name, tag, account, is_overridden)
     failpoint("tag.after_delete_commit")
 
 
-def _delete(name: RepositoryName, tag: str, account: str) -> None:
+def _delete(name: RepositoryName, tag: str, account: str, is_overridden: bool) -> None:
+    immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     row = Tag.objects.select_for_update(of=("self",)).filter(repository__name=name, name=tag).first()
     if row is None:
         raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, {"name": name, "tag": tag})
+    immutability.require_deletable([tag])
     # Locked before the tag is removed, in the one order of locks: a concurrent put of the manifest waits.
     list(Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("pk", flat=True))
     history.record_deletions([row.pk], account)

@@ -4,11 +4,14 @@ The verbs decide within their transaction, with the row of the tag locked: of tw
 second one finds what the first has set.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from django.conf import settings
 
 from accounts import permissions_version
 from core.api.errors import ErrorCode, RegistryError
-from policies import compiled
+from policies import compiled, read_only
 from policies.models import ImmutableTags
 
 
@@ -25,6 +28,41 @@ class Immutability:
         if is_overridden:
             return cls(name)
         return cls(name, compiled.of(ImmutableTags, name, version or permissions_version.current()))
+
+    @classmethod
+    def of_push(cls, name: str, version: str | None) -> "Immutability":
+        """Return what holds for a push at a permissions version. Raises DENIED for a repository that is read-only."""
+        version = version or permissions_version.current()
+        read_only.require_writable(name, version)
+        return cls.of(name, version)
+
+    @classmethod
+    def of_removal(cls, name: str, *, is_overridden: bool = False) -> "Immutability":
+        """Return what holds for a deletion now.
+
+        Raises UNSUPPORTED when deletion is switched off, DENIED for a repository that is read-only.
+        """
+        if not settings.REGISTRY.storage.deletion:
+            message = "deletion is switched off here (storage.deletion)"
+            raise RegistryError(ErrorCode.UNSUPPORTED, message, message=message)
+        version = permissions_version.current()
+        read_only.require_writable(name, version)
+        return cls.of(name, version, is_overridden=is_overridden)
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether nothing is deleted in the repository."""
+        return any(policy.protected for policy in self.policies)
+
+    def require_deletable(self, tags: Iterable[str] = ()) -> None:
+        """Raise DENIED, 409, when the repository is protected, or one of `tags`, which are set, is immutable."""
+        for policy in self.policies:
+            if policy.protected:
+                said = f"the repository {self.name} is protected: {policy} (policy {policy.pk})"
+                raise _denied(f"{said}; an administrator may change the policy", policy, "")
+        if any(policy.tags for policy in self.policies):
+            for tag in tags:
+                self.require_movable(tag)
 
     def require_movable(self, tag: str) -> None:
         """Raise DENIED, 409, for a tag that is set and immutable: it neither moves nor goes."""

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from acl.actions import DELETE
 from api import change_log, etags
 from api.paging import page_of, parameters, rows_page
+from api.policies.override import NOTE, OVERRIDE, is_overridden
 from api.repositories.serializers import ListedManifestSerializer, ManifestSerializer, ManifestsQuery
 from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
@@ -52,7 +53,7 @@ class ManifestView(VisitorView):
         _, repository = visitor_of(request).repository_pk(name)
         return etags.answer(request, _represented(_found(repository, reference)))
 
-    @extend_schema(operation_id="delete_manifest", responses={204: None, 409: None, 412: None})
+    @extend_schema(operation_id="delete_manifest", parameters=[OVERRIDE], responses={204: None, 409: None, 412: None})
     def delete(self, request: Request, name: str, reference: str) -> Response:
         """Delete a manifest, by its digest, with all its tags; it needs the right to delete.
 
@@ -64,8 +65,10 @@ class ManifestView(VisitorView):
             raise NotFound("A manifest is deleted by its digest; a tag alone at /-/tags/.")
         row = _found(repository, reference)
         etags.require_match(request, etags.etag_of(_represented(row)))
-        store.delete(parsed, parse_digest(row.digest), account=visitor.identity.name)
-        change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=row.digest)
+        overridden = is_overridden(request)
+        store.delete(parsed, parse_digest(row.digest), account=visitor.identity.name, is_overridden=overridden)
+        detail = NOTE if overridden else ""
+        change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=row.digest, detail=detail)
         return Response(status=204)
 
 

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from acl.actions import DELETE
 from api import change_log, etags
 from api.paging import page, page_of, parameters
+from api.policies.override import NOTE, OVERRIDE, is_overridden
 from api.repositories.serializers import (
     DeletedRepositorySerializer,
     ListedRepositorySerializer,
@@ -48,15 +49,18 @@ class RepositoryView(VisitorView):
         """Return a repository with its counts and sizes."""
         return etags.answer(request, _represented(visitor_of(request), name))
 
-    @extend_schema(operation_id="delete_repository", responses={200: DeletedRepositorySerializer, 412: None})
+    @extend_schema(
+        operation_id="delete_repository", parameters=[OVERRIDE], responses={200: DeletedRepositorySerializer, 412: None}
+    )
     def delete(self, request: Request, name: str) -> Response:
         """Delete a repository with all that is in it, and return what that frees; it needs the right to delete."""
         visitor = visitor_of(request)
         parsed = visitor.repository(name, DELETE)
         body = _represented(visitor, name)
         etags.require_match(request, etags.etag_of(body))
-        deletion.begin(parsed)
-        change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed)
+        overridden = is_overridden(request)
+        deletion.begin(parsed, is_overridden=overridden)
+        change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed, detail=NOTE if overridden else "")
         counts = {key: body[key] for key in ("name", "tags", "manifests", "blobs", "uploads")}
         return Response(counts | {"freed_bytes": body["own_bytes"], "kept_bytes": body["shared_bytes"]})
 

@@ -12,6 +12,7 @@ from acl.names import RepositoryName
 from api import change_log, etags
 from api.paging import page, page_of, parameters
 from api.problems import PreconditionFailedError
+from api.policies.override import NOTE, OVERRIDE, is_overridden
 from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
 from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
@@ -48,7 +49,10 @@ class TagView(VisitorView):
         return _answer(request, repository, tag)
 
     @extend_schema(
-        operation_id="move_tag", request=TargetSerializer, responses={200: TagSerializer, 201: TagSerializer, 412: None}
+        operation_id="move_tag",
+        parameters=[OVERRIDE],
+        request=TargetSerializer,
+        responses={200: TagSerializer, 201: TagSerializer, 412: None},
     )
     def put(self, request: Request, name: str, tag: str) -> Response:
         """Point a tag at a manifest of the same repository; it needs the right to push.
@@ -63,6 +67,7 @@ class TagView(VisitorView):
         digest = _digest(target.validated_data["digest"])
         if not Manifest.objects.filter(repository=repository, digest=str(digest)).exists():
             raise ValidationError({"digest": ["The repository has no such manifest."]})
+        overridden = is_overridden(request)
         before: str | None = None
 
         def is_expected(now: str | None) -> bool:
@@ -74,30 +79,36 @@ class TagView(VisitorView):
                 return False
             return True
 
-        tags.point(parsed, wanted, digest, account=visitor.identity.name, expected=is_expected)
+        tags.point(
+            parsed, wanted, digest, account=visitor.identity.name, expected=is_expected, is_overridden=overridden
+        )
         if before != str(digest):
-            _record_move(request, parsed, wanted, str(digest), before)
+            _record_move(request, parsed, wanted, str(digest), before, NOTE if overridden else "")
         response = _answer(request, repository, wanted)
         response.status_code = 200 if before else 201
         return response
 
-    @extend_schema(operation_id="delete_tag", responses={204: None, 412: None})
+    @extend_schema(operation_id="delete_tag", parameters=[OVERRIDE], responses={204: None, 412: None})
     def delete(self, request: Request, name: str, tag: str) -> Response:
         """Delete a tag; its manifest stays. It needs the right to delete."""
         visitor = visitor_of(request)
         parsed, repository = visitor.repository_pk(name, DELETE)
         row = _found(repository, tag)
         etags.require_match(request, f'"{row.manifest.digest}"')
-        tags.delete(parsed, row.name, account=visitor.identity.name)
-        change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=row.name)
+        overridden = is_overridden(request)
+        tags.delete(parsed, row.name, account=visitor.identity.name, is_overridden=overridden)
+        detail = NOTE if overridden else ""
+        change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=row.name, detail=detail)
         return Response(status=204)
 
 
-def _record_move(request: Request, name: RepositoryName, tag: TagName, digest: str, before: str | None) -> None:
+def _record_move(
+    request: Request, name: RepositoryName, tag: TagName, digest: str, before: str | None, note: str
+) -> None:
     """Record a move, which is a roll back if the tag was at this digest already."""
     was_there = TagMove.objects.filter(repository=name, tag=tag, old_digest=digest).exists()
     kind = Kind.TAG_ROLLED_BACK if was_there else Kind.TAG_PUSHED
-    detail = f"from {before}" if before else ""
+    detail = "; ".join(filter(None, [f"from {before}" if before else "", note]))
     change_log.record_content(request, kind, name, tag=tag, digest=digest, detail=detail)
 
 

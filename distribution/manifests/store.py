@@ -152,7 +152,7 @@ def put(
         children=_digests(parsed.children),
         blobs=_digests(parsed.blobs),
         optional_blobs=_digests(parsed.optional_blobs),
-        immutability=Immutability.of(name, version),
+        immutability=Immutability.of_push(name, version),
     )
     try:
         transactions.run(_put, incoming)
@@ -258,16 +258,17 @@ def _move_tags(
     history.record_moves(incoming.name, before, incoming.digest, incoming.account)
 
 
-def delete(name: RepositoryName, digest: Digest, *, account: str) -> None:
-    """Remove the manifest and all its tags at once.
+def delete(name: RepositoryName, digest: Digest, *, account: str, is_overridden: bool = False) -> None:
+    """Remove the manifest and all its tags at once; `is_overridden` sets immutability aside.
 
     Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it.
     """
-    transactions.run_removal(_delete, name, digest, account)
+    transactions.run_removal(_delete, name, digest, account, is_overridden)
     failpoint("manifest.after_delete_commit")
 
 
-def _delete(name: RepositoryName, digest: Digest, account: str) -> None:
+def _delete(name: RepositoryName, digest: Digest, account: str, is_overridden: bool) -> None:
+    immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     row = (
         Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
     )
@@ -283,6 +284,7 @@ def _delete(name: RepositoryName, digest: Digest, account: str) -> None:
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
         raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))
+    immutability.require_deletable(tags.values_list("name", flat=True))
     history.record_deletions(list(locked), account)
     remove(Tag.objects.filter(pk__in=locked))
     removal.remove(removal_set, ended_at=None)

@@ -16,6 +16,7 @@ from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import ANONYMOUS_NAME
 from core.api.view import RegistryView
 from core.metrics.catalog import DENIALS
+from policies import read_only
 from tokens.bearer import bearer_of, unauthorized
 from tokens.verify import Bearer
 
@@ -52,6 +53,9 @@ class RepositoryView(RegistryView):
             # A handler that declares no actions must not answer everybody.
             self.http_method_not_allowed(request)
         self.bearer = self._require(request, method)
+        if method in ("POST", "PATCH", "PUT"):
+            # Before a body is read. Deletions are decided by their verbs.
+            read_only.require_writable(self.name, self.bearer.version)
         return super().answer(request, *args, **kwargs)
 
     def outlives(self, bearer: Bearer) -> bool:

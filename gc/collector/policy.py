@@ -9,14 +9,25 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 
+from accounts import permissions_version
 from acl.glob import compile_glob, literal_prefix
 from distribution.models import Repository
+from policies import compiled
+from policies.models import ImmutableTags
 
 BATCH = 500
 
 # A subquery for each due row: with a join, SQLite might start at the repositories and read all their manifests.
-KEEPS_UNTAGGED = Q(Exists(Repository.objects.filter(pk=OuterRef("repository"), keeps_untagged=True)))
-"""Condition on a manifest: its repository keeps untagged manifests."""
+_KEEPS_UNTAGGED = Q(Exists(Repository.objects.filter(pk=OuterRef("repository"), keeps_untagged=True)))
+
+
+def keeps_untagged() -> Q:
+    """Return a condition on manifests: the repository keeps untagged ones, or a policy protects it."""
+    policies = [one for one in compiled.all_of(ImmutableTags, permissions_version.current()) if one.protected]
+    if not policies:
+        return _KEEPS_UNTAGGED
+    rows = Repository.objects.values_list("pk", "name").iterator(BATCH)
+    return _KEEPS_UNTAGGED | Q(repository__in=[pk for pk, name in rows if any(one.holds_for(name) for one in policies)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from django.db.models import Q
 from collector.batches import BusyError, DueRows
 from collector.dry_run.results import Kind
 from collector.plan import planned
-from collector.policy import KEEPS_UNTAGGED, Policy
+from collector.policy import Policy, keeps_untagged
 from collector.report import Counts, Report
 from collector.throttle import StopError, Throttle
 from core.db import transactions
@@ -28,8 +28,12 @@ from core.failpoints import failpoint
 from distribution import blobs, collection_fence
 from distribution.manifests import references, removal
 from distribution.models import Link, Manifest
+from policies.immutability import Immutability
 
-_FIND_MANIFEST = Statement("SELECT repository_id, digest FROM distribution_manifest WHERE id = %s")
+_FIND_MANIFEST = Statement("""
+SELECT repository_id, digest, (SELECT name FROM distribution_repository WHERE id = repository_id)
+FROM distribution_manifest WHERE id = %s
+""")
 # In the SELECT list, not in WHERE: there PostgreSQL may search the index for every unreferenced old row.
 _IS_MANIFEST_DUE = Statement("""
 SELECT last_used_at, is_unreferenced AND last_used_at < %s
@@ -54,7 +58,7 @@ Removed = tuple[int, Counts]
 def sweep(policy: Policy, due_before: datetime, report: Report, throttle: Throttle) -> None:
     """Remove links, and manifests if `policy` says so, unreferenced and unused since before `due_before`; their blobs.
 
-    Repositories with `keeps_untagged` keep their manifests. Busy rows are tried once more at the end, then left for
+    Repositories with `keeps_untagged`, and those that a policy protects, keep their manifests. Busy rows are tried once more at the end, then left for
     the next run. A plan only narrows what is visited: each row is checked again. Raises StopError when `throttle`
     does, and while nothing may be removed.
     """
@@ -64,7 +68,7 @@ def sweep(policy: Policy, due_before: datetime, report: Report, throttle: Thrott
 
 def _sweep(policy: Policy, due_before: datetime, scope: Q, report: Report, throttle: Throttle) -> None:
     is_due = scope & Q(is_unreferenced=True, last_used_at__lt=due_before)
-    untagged = Manifest.objects.filter(is_due, ~KEEPS_UNTAGGED, planned(policy, Kind.MANIFEST))
+    untagged = Manifest.objects.filter(is_due, ~keeps_untagged(), planned(policy, Kind.MANIFEST))
     manifests = DueRows(untagged, "last_used_at", partial(remove_manifest, due_before=due_before, throttle=throttle))
     links = DueRows(
         Link.objects.filter(is_due, planned(policy, Kind.LINK)),
@@ -144,7 +148,9 @@ def _remove_manifest(pk: int, due_before: datetime, may_pass: Callable[[], bool]
     row = _FIND_MANIFEST.row(pk)
     if row is None:
         return None
-    repository_pk, digest = row
+    repository_pk, digest, name = row
+    if Immutability.of(name).is_protected:
+        return None
     removal_set = removal.lock(pk, repository_pk, digest, skip_locked=True)
     if pk not in removal_set.pks:
         raise BusyError

@@ -5,30 +5,65 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ImmutableTags',
+            name="ImmutableTags",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('repositories', policies.globs.RepositoryGlobsField(help_text='Names or globs, separated by spaces: * matches any run of characters, / included; ? one; [abc] one of these.', max_length=500)),
-                ('except_repositories', policies.globs.RepositoryGlobsField(blank=True, default='', help_text='Globs of repositories that it does not hold for.', max_length=500, verbose_name='except repositories')),
-                ('comment', models.CharField(blank=True, default='', max_length=255)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('tags', policies.globs.TagGlobsField(blank=True, default='', help_text='Globs of tags that never move once they are set, as v* or *.', max_length=500)),
-                ('except_tags', policies.globs.TagGlobsField(blank=True, default='', help_text='Globs of tags that may move all the same, as *-rc*.', max_length=500, verbose_name='except tags')),
-                ('protected', models.BooleanField(default=False, help_text='Nothing is deleted in these repositories: no tag and no manifest.')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "repositories",
+                    policies.globs.RepositoryGlobsField(
+                        help_text="Names or globs, separated by spaces: * matches any run of characters, / included; ? one; [abc] one of these.",
+                        max_length=500,
+                    ),
+                ),
+                (
+                    "except_repositories",
+                    policies.globs.RepositoryGlobsField(
+                        blank=True,
+                        default="",
+                        help_text="Globs of repositories that it does not hold for.",
+                        max_length=500,
+                        verbose_name="except repositories",
+                    ),
+                ),
+                ("comment", models.CharField(blank=True, default="", max_length=255)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "tags",
+                    policies.globs.TagGlobsField(
+                        blank=True,
+                        default="",
+                        help_text="Globs of tags that never move once they are set, as v* or *.",
+                        max_length=500,
+                    ),
+                ),
+                (
+                    "except_tags",
+                    policies.globs.TagGlobsField(
+                        blank=True,
+                        default="",
+                        help_text="Globs of tags that may move all the same, as *-rc*.",
+                        max_length=500,
+                        verbose_name="except tags",
+                    ),
+                ),
+                (
+                    "protected",
+                    models.BooleanField(
+                        default=False, help_text="Nothing is deleted in these repositories: no tag and no manifest."
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'immutability policy',
-                'verbose_name_plural': 'immutable tags',
-                'ordering': ['repositories', 'pk'],
-                'abstract': False,
+                "verbose_name": "immutability policy",
+                "verbose_name_plural": "immutable tags",
+                "ordering": ["repositories", "pk"],
+                "abstract": False,
             },
         ),
     ]

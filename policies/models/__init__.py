@@ -2,5 +2,6 @@
 
 from policies.models.immutable_tags import ImmutableTags
 from policies.models.policy import Policy
+from policies.models.read_only import ReadOnly
 
-__all__ = ["ImmutableTags", "Policy"]
+__all__ = ["ImmutableTags", "Policy", "ReadOnly"]

@@ -4,15 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('registry_project', '0003_imported_file'),
+        ("registry_project", "0003_imported_file"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='importedentry',
-            name='section',
-            field=models.CharField(choices=[('users', 'users'), ('acl', 'acl'), ('immutable_tags', 'policies.immutable_tags'), ('quotas', 'policies.quotas'), ('retention', 'policies.retention'), ('signatures', 'policies.signatures'), ('read_only', 'policies.read_only')], max_length=16),
+            model_name="importedentry",
+            name="section",
+            field=models.CharField(
+                choices=[
+                    ("users", "users"),
+                    ("acl", "acl"),
+                    ("immutable_tags", "policies.immutable_tags"),
+                    ("quotas", "policies.quotas"),
+                    ("retention", "policies.retention"),
+                    ("signatures", "policies.signatures"),
+                    ("read_only", "policies.read_only"),
+                ],
+                max_length=16,
+            ),
         ),
     ]

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from audit.models import Event
 from policies.kinds import BY_NAME
 from tests.api.asking import answered, ask, items
 from tests.api.test_administration import permit
 from tests.caller import Caller
 
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "read_only": {"repositories": ["alice/*"], "message": "until noon"},
     "immutable_tags": {"repositories": ["alice/*"], "tags": ["v*"], "except_tags": ["*-rc"], "protected": True},
 }
 KINDS = [pytest.param(kind, EXAMPLES[kind], id=kind) for kind in BY_NAME]
@@ -39,7 +39,12 @@ def test_a_policy_is_created_changed_and_deleted(root: Caller, kind: str, body: 
 
 @pytest.mark.parametrize(("kind", "body"), KINDS)
 def test_what_is_wrong_is_told_by_field(root: Caller, kind: str, body: dict[str, Any]) -> None:
-    for wrong in ({"repositories": []}, {"repositories": ["Alice/*"]}, {"repositories": ["alice/["]}):
+    refused: list[dict[str, Any]] = [
+        {"repositories": []},
+        {"repositories": ["Alice/*"]},
+        {"repositories": ["alice/["]},
+    ]
+    for wrong in refused:
         response = ask(root, "POST", f"policies/{kind}", body | wrong)
         assert (response.status_code, list(response.json()["errors"])) == (400, ["repositories"])
 

@@ -1,11 +1,13 @@
 """Policies of a test."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
-from policies.models import ImmutableTags
+from policies.models import ImmutableTags, ReadOnly
 
 
 @pytest.fixture
@@ -19,3 +21,16 @@ def immutable(cast: None) -> Callable[..., ImmutableTags]:
         return policy
 
     return make
+
+
+@pytest.fixture
+def read_only(cast: None) -> ReadOnly:
+    """Make alice/* read-only."""
+    return ReadOnly.objects.create(repositories="alice/*", message="until noon")
+
+
+@pytest.fixture
+def no_deletion(settings: Settings) -> None:
+    """Switch deletion off."""
+    registry = settings.REGISTRY
+    settings.REGISTRY = replace(registry, storage=replace(registry.storage, deletion=False))

@@ -20,7 +20,7 @@ from collector.batches import BATCH
 from collector.dry_run.pk_set import PkSet
 from collector.dry_run.pk_times import PkTimes, microseconds
 from collector.dry_run.results import Finding, Kind, Reason
-from collector.policy import KEEPS_UNTAGGED, Policy
+from collector.policy import Policy, keeps_untagged
 from collector.throttle import Throttle
 from distribution import deletion
 from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
@@ -68,7 +68,7 @@ class Forecast:
         yield from self._find_links()
 
     def _find_manifests(self) -> Iterator[Finding]:
-        for pks in self._batches(self._due(Manifest.objects.exclude(KEEPS_UNTAGGED))):
+        for pks in self._batches(self._due(Manifest.objects.exclude(keeps_untagged()))):
             pending = deque(pks)
             while pending:
                 batch = [pending.popleft() for _ in range(min(BATCH, len(pending)))]

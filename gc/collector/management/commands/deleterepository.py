@@ -15,6 +15,7 @@ from audit.recording import record
 from collector import repositories
 from collector.jobs.shutdown import Stopper, stopped_by_signal
 from collector.throttle import StopError, Throttle
+from core.api.errors import RegistryError
 from core.progress import Progress, bar
 from core.sizes import counted, size_text
 from distribution import deletion, queries
@@ -41,6 +42,7 @@ class Command(BaseCommand):
         parser.add_argument("name", metavar="NAME", help="The repository, as myorg/app.")
         parser.add_argument("--config", metavar="FILE", help="The configuration file to run with.")
         parser.add_argument("--dry-run", action="store_true", help="Change nothing; print what would be removed.")
+        parser.add_argument("--override", choices=["immutable"], help="Delete protected content and immutable tags.")
         parser.add_argument("--yes", action="store_true", help="Do not ask.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -54,10 +56,14 @@ class Command(BaseCommand):
             self.stdout.write("Nothing was changed.")
             return
         try:
-            pk = deletion.begin(name)
+            pk = deletion.begin(name, is_overridden=options["override"] is not None)
+            if options["override"]:
+                counts += "; immutability overridden"
             record(Kind.REPOSITORY_DELETED, None, credential="command", repository=name, detail=counts)
             self.stdout.write(f"Clients get 404 for {name} from now on.")
             _remove(pk, contents.rows)
+        except RegistryError as error:
+            raise CommandError(f"{error.message}.") from error
         except (StopError, KeyboardInterrupt) as error:
             rest = "the server removes the rest within a minute, or the next collection"
             raise CommandError(f"The deletion was stopped: {rest}.") from error

@@ -58,6 +58,7 @@ MENU = (
                 "admin:policies_immutabletags_changelist",
                 "policies.view_immutabletags",
             ),
+            Entry("Quotas", "data_usage", "admin:policies_quota_changelist", "policies.view_quota"),
             Entry("Read-only mode", "edit_off", "admin:policies_readonly_changelist", "policies.view_readonly"),
         ),
     ),

@@ -19,6 +19,7 @@ from distribution import deferred_writes, queries, repositories
 from distribution.models import Blob, Link, ManifestBlob
 from distribution.protocol.digest import Digest
 from distribution.queries import FoundBlob
+from distribution.quotas import Room
 from distribution.storage import disk_reserve, trash
 from distribution.storage.blob_store import MissingObjectError, blob_store, check_storage
 from distribution.storage.stored_content import Content
@@ -178,7 +179,7 @@ def source_of(digest: Digest, rules: IdentityRules) -> RepositoryName | None:
     return None
 
 
-def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
+def mount(name: RepositoryName, digest: Digest, source: RepositoryName, *, version: str | None = None) -> bool:
     """Link the blob of `source` into `name`; False when `source` has no such sound blob.
 
     Raises DENIED when the disk of the database is full.
@@ -195,31 +196,34 @@ def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
         # Marked corrupt, the blob is healed by the upload that follows.
         _broken(found, loss)
         return False
-    is_mounted = transactions.run(_mount, name, digest, source)
+    is_mounted = transactions.run(_mount, name, digest, source, Room.of(name, version))
     failpoint("mount.after_commit")
     return is_mounted
 
 
-def _mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
+def _mount(name: RepositoryName, digest: Digest, source: RepositoryName, room: Room) -> bool:
+    room.lock()
     repository = repositories.ensure_row(name)
     # The lock of the blob's row orders all changes of its links.
     blob = Blob.objects.select_for_update().filter(digest=str(digest), is_corrupt=False).first()
     if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():
         return False
-    link_into(repository.pk, blob.pk)
+    if link_into(repository.pk, blob.pk):
+        room.require_bytes()
     failpoint("mount.before_commit")
     return True
 
 
-def publish(repository_pk: int, content: Content) -> None:
+def publish(repository_pk: int, content: Content, room: Room) -> None:
     """Make the content a blob of the repository; if the blob exists, heal it or discard the content.
 
     Most are new, so the insertion comes first: on PostgreSQL it waits for another one of the same digest.
-    Raises LostRaceError.
+    Raises LostRaceError; DENIED when `room`, which is locked, has none for a new link.
     """
     blob_pk = _INSERT.value(str(content.digest), content.size, content.key)
     if blob_pk is not None:
         link_into(repository_pk, blob_pk, is_new=True)
+        room.require_bytes()
         return
     row = _LOCK.row(str(content.digest))
     if row is None:
@@ -228,11 +232,12 @@ def publish(repository_pk: int, content: Content) -> None:
     if is_corrupt:
         _HEAL.run(content.key, content.size, blob_pk)
     trash.put([key if is_corrupt else content.key])
-    link_into(repository_pk, blob_pk)
+    if link_into(repository_pk, blob_pk):
+        room.require_bytes()
 
 
-def link_into(repository_pk: int, blob_pk: int, *, is_new: bool = False) -> None:
-    """Link a blob, whose row the caller has locked, into the repository, or touch the link that exists.
+def link_into(repository_pk: int, blob_pk: int, *, is_new: bool = False) -> bool:
+    """Link a blob, whose row the caller has locked, into the repository, or touch the link; return whether it is new.
 
     Nothing links a blob that `is_new` in this transaction.
     """
@@ -241,6 +246,7 @@ def link_into(repository_pk: int, blob_pk: int, *, is_new: bool = False) -> None
         _INSERT_LINK.run(repository_pk, blob_pk)
     else:
         _TOUCH_LINK.run(link_pk)
+    return link_pk is None
 
 
 def delete(name: RepositoryName, digest: Digest) -> None:

@@ -13,6 +13,7 @@ from distribution.models import Manifest, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.pagination import Page, names_of
 from distribution.protocol.references import Tag as TagName
+from distribution.quotas import Room
 from distribution.storage import disk_reserve
 from policies.immutability import Immutability
 
@@ -77,7 +78,7 @@ def point(
     not `is_overridden`.
     """
     try:
-        return transactions.run(_point, name, tag, str(digest), account, expected, is_overridden)
+        return transactions.run(_point, name, tag, str(digest), account, expected, is_overridden=is_overridden)
     except _GoneError as error:
         raise store.unknown(name, str(digest)) from error
 
@@ -88,9 +89,11 @@ def _point(
     digest: str,
     account: str,
     expected: Callable[[str | None], bool],
+    *,
     is_overridden: bool,
 ) -> bool:
     immutability = Immutability.of_push(name, None)
+    Room.of(name).lock()
     repository = repositories.existing_row(name)
     if repository is None:
         raise _GoneError
@@ -112,6 +115,7 @@ def _point(
         _MOVE.run(wanted, account, row[0])
     else:
         _INSERT.run(repository.pk, tag, wanted, account)
+        Room.of(name).require_tags()
     _MARK_REFERENCED.run(wanted)
     references.release_manifests([now] if now else [])
     history.record_moves(name, [(tag, digests[now] if now else "")], digest, account)

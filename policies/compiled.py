@@ -31,8 +31,7 @@ def of(kind: type[Kind], name: str, version: str) -> tuple[Kind, ...]:
     rows = all_of(kind, version)
     if not rows:
         return ()
-    found = _of_repository.get(version, (kind, name), lambda: tuple(row for row in rows if row.holds_for(name)))
-    return found  # type: ignore[return-value]  # rows of that kind
+    return _of_repository.get(version, (kind, name), lambda: tuple(row for row in rows if row.holds_for(name)))  # type: ignore[return-value]
 
 
 def _compile(kind: type[Policy]) -> tuple[Policy, ...]:

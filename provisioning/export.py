@@ -16,6 +16,7 @@ from configuration.element import Reading, Refused
 from policies.globs import GlobsField
 from policies.kinds import KINDS
 from policies.models import Policy
+from policies.models.quota import SizeField
 
 BATCH = 1000
 _READING = Reading(None, Path(), {})
@@ -23,7 +24,7 @@ _BCRYPT = stored_form("")
 
 
 def yaml_text(*, with_hashes: bool) -> str:
-    """Return the sections `users`, `acl` and `policies`; without hashes nobody can log in by the file until a password is set.
+    """Return the sections `users`, `acl` and `policies`; without hashes nobody can log in by the file.
 
     The file knows groups by their members only, and gives no permissions: comments name what it leaves out.
     """
@@ -86,7 +87,7 @@ def _policies(kind: type[Policy]) -> Iterator[dict[str, Any]]:
         for field in fields:
             value = getattr(policy, field.name)
             if value != field.get_default():  # type: ignore[union-attr]  # no relation
-                entry[field.name] = field.in_file(value) if isinstance(field, GlobsField) else value
+                entry[field.name] = field.in_file(value) if isinstance(field, GlobsField | SizeField) else value
         yield entry
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from django.db import transaction

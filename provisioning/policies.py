@@ -8,7 +8,7 @@ from configuration import Configuration
 from configuration.policies import PolicyEntry
 from policies.models import Policy
 from provisioning.models import ImportedEntry, Section
-from provisioning.section_import import SectionImport, batches, fingerprint
+from provisioning.section_import import SectionImport, batches
 
 
 class Policies(SectionImport[PolicyEntry, Policy]):

@@ -7,7 +7,7 @@ from acl.models import Rule
 from configuration import Configuration
 from configuration.values import RuleEntry
 from provisioning.models import ImportedEntry, Section
-from provisioning.section_import import SectionImport, batches, fingerprint
+from provisioning.section_import import SectionImport, batches
 
 Names = tuple[str, str, str]
 """Subject kind, subject, pattern."""

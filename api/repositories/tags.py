@@ -11,8 +11,8 @@ from acl.actions import DELETE, PUSH
 from acl.names import RepositoryName
 from api import change_log, etags
 from api.paging import page, page_of, parameters
-from api.problems import PreconditionFailedError
 from api.policies.override import NOTE, OVERRIDE, is_overridden
+from api.problems import PreconditionFailedError
 from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
 from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
@@ -83,7 +83,7 @@ class TagView(VisitorView):
             parsed, wanted, digest, account=visitor.identity.name, expected=is_expected, is_overridden=overridden
         )
         if before != str(digest):
-            _record_move(request, parsed, wanted, str(digest), before, NOTE if overridden else "")
+            _record_move(request, parsed, wanted, str(digest), before, note=NOTE if overridden else "")
         response = _answer(request, repository, wanted)
         response.status_code = 200 if before else 201
         return response
@@ -103,7 +103,7 @@ class TagView(VisitorView):
 
 
 def _record_move(
-    request: Request, name: RepositoryName, tag: TagName, digest: str, before: str | None, note: str
+    request: Request, name: RepositoryName, tag: TagName, digest: str, before: str | None, *, note: str
 ) -> None:
     """Record a move, which is a roll back if the tag was at this digest already."""
     was_there = TagMove.objects.filter(repository=name, tag=tag, old_digest=digest).exists()

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 from typing_extensions import TypedDict
 
 from configuration.element import REFUSED, Items, Members, Refused
-from configuration.policies import immutable_tags, read_only
+from configuration.policies import immutable_tags, quotas, read_only
 from configuration.section import Key, Section
 
 
@@ -28,6 +28,11 @@ class PoliciesFile(TypedDict, total=False):
         list[Annotated[immutable_tags.ImmutableTags, Section(immutable_tags.check)]],
         _list_of("policies"),
         Key("Tags that never move, and repositories in which nothing is deleted."),
+    ]
+    quotas: Annotated[
+        list[Annotated[quotas.Quotas, Section(quotas.check)]],
+        _list_of("quotas"),
+        Key("How many bytes and tags repositories may have."),
     ]
     read_only: Annotated[
         list[Annotated[read_only.ReadOnly, Section()]],

@@ -22,6 +22,7 @@ from distribution.protocol.digest import Digest
 from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, parse_manifest
 from distribution.protocol.references import Tag as TagName
 from distribution.queries import FoundManifest
+from distribution.quotas import Room
 from distribution.repositories import RepositoryRow
 from distribution.storage import disk_reserve
 from policies.immutability import Immutability
@@ -110,6 +111,7 @@ class Put:
     blobs: frozenset[str]
     optional_blobs: frozenset[str]
     immutability: Immutability
+    room: Room
 
 
 def find(name: RepositoryName, reference: Digest | TagName, *, with_payload: bool) -> FoundManifest:
@@ -153,6 +155,7 @@ def put(
         blobs=_digests(parsed.blobs),
         optional_blobs=_digests(parsed.optional_blobs),
         immutability=Immutability.of_push(name, version),
+        room=Room.of(name, version),
     )
     try:
         transactions.run(_put, incoming)
@@ -173,6 +176,8 @@ def _digests(descriptors: Iterable[Descriptor]) -> frozenset[str]:
 def _put(incoming: Put) -> None:
     # Otherwise concurrent puts of a referrer and its subject miss each other, and the referrer looks unreferenced.
     related = [incoming.digest, incoming.subject] if incoming.subject else [incoming.digest]
+    room = incoming.room
+    room.lock()
     transactions.take_advisory_locks(*(f"{incoming.name} {digest}" for digest in related))
     repository = repositories.ensure_row(incoming.name)
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
@@ -193,6 +198,8 @@ def _put(incoming: Put) -> None:
     if referenced := (incoming.children | referrers) - {incoming.digest}:
         _MARK_MANIFESTS_REFERENCED.run([affected[digest].pk for digest in referenced])
     _move_tags(incoming, repository, own, tags, digests)
+    if len(tags) < len(incoming.tags):
+        room.require_tags()
     if not repository.is_listed:
         _LIST.run(repository.pk)
     failpoint("manifest.before_put_commit")

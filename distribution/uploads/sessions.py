@@ -28,6 +28,7 @@ from core.failpoints import failpoint
 from distribution import blobs, repositories
 from distribution.models import Link, Repository, Upload
 from distribution.protocol.digest import Digest, new_hash
+from distribution.quotas import Room
 from distribution.storage import disk_reserve, trash
 from distribution.storage.blob_store import blob_store
 from distribution.storage.cloud import UnfinishedWrite
@@ -145,8 +146,16 @@ def append(upload: Upload, body: Body, start: int | None = None, expected: int |
     upload.offset += received.size
 
 
-def complete(upload: Upload, body: Body, digest: Digest, start: int | None = None, expected: int | None = None) -> None:
-    """Append the body, if any, and publish the blob under `digest`.
+def complete(
+    upload: Upload,
+    body: Body,
+    digest: Digest,
+    start: int | None = None,
+    expected: int | None = None,
+    *,
+    version: str | None = None,
+) -> None:
+    """Append the body, if any, and publish the blob under `digest`; quotas are those of the permissions `version`.
 
     Raises what `append` raises; DIGEST_INVALID when the bytes have another digest. That ends the session: no client
     can remove bytes from it, and its objects would take space for a day.
@@ -155,7 +164,8 @@ def complete(upload: Upload, body: Body, digest: Digest, start: int | None = Non
         with _ended_when_refused(upload, body):
             content = _content(upload, claim, body, digest, start=start, expected=expected)
         blobs.mark_if_lost(digest)
-        transactions.run(_publish, upload, content)
+        with _ended_when_refused(upload, body):
+            transactions.run(_publish, upload, content, Room.of(upload.repository.name, version))
     failpoint("upload.after_publish_commit")
 
 
@@ -174,14 +184,16 @@ def _ended_when_refused(upload: Upload, body: Body) -> Iterator[None]:
         raise
 
 
-def receive_whole(name: RepositoryName, owner: Identity, body: Body, digest: Digest, network: str = "") -> None:
+def receive_whole(
+    name: RepositoryName, owner: Identity, body: Body, digest: Digest, network: str = "", *, version: str | None = None
+) -> None:
     """Publish the body under `digest`; an error leaves no session, which the client could not know of.
 
     Raises what `complete` raises.
     """
     upload = start(name, owner, digest.algorithm, network)
     try:
-        complete(upload, body, digest)
+        complete(upload, body, digest, version=version)
     except Exception:
         with suppress(RegistryError, Error):
             cancel(upload)
@@ -250,12 +262,13 @@ def _completed(upload: Upload, claim: Claim, body: Body, digest: Digest, expecte
     return assemble(upload, claim, digest)
 
 
-def _publish(upload: Upload, content: Content) -> None:
+def _publish(upload: Upload, content: Content, room: Room) -> None:
     # By name: a repository that was deleted and created again meanwhile gets the blob.
+    room.lock()
     repository = repositories.ensure_row(RepositoryName(upload.repository.name))
     if not _close(upload, repository.pk, content):
         return
-    blobs.publish(repository.pk, content)
+    blobs.publish(repository.pk, content, room)
     failpoint("upload.before_publish_commit")
 
 

@@ -53,6 +53,8 @@ class ManifestView(PullView):
             CONTENT_DIGEST_HEADER: stored.digest,
             "Content-Length": "0",
         }
+        if warning := stored.room.warning():
+            headers["Warning"] = warning
         if stored.subject:
             headers[SUBJECT_HEADER] = stored.subject
         if tag_names:

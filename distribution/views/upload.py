@@ -13,6 +13,7 @@ from distribution.models import Upload
 from distribution.protocol.byte_ranges import parse_content_range
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, UPLOAD_UUID_HEADER
+from distribution.quotas import Room
 from distribution.uploads import sessions
 from distribution.views.repository import PULL, PULL_PUSH, PUSH, RepositoryView, empty
 from tokens.verify import LEEWAY_SECONDS, Bearer
@@ -31,7 +32,9 @@ class UploadView(RepositoryView):
         upload = self._find(session)
         try:
             start, expected = _chunk(request)
-            sessions.append(upload, Body(request), start, expected)
+            body = Body(request)
+            Room.of(self.name, self.bearer.version).require_some_bytes(upload.offset + (body.length or 0))
+            sessions.append(upload, body, start, expected)
         except RegistryError as error:
             raise _with_session(error, upload) from error
         return session_accepted(upload, 202)
@@ -49,7 +52,10 @@ class UploadView(RepositoryView):
         digest = parse_digest(request.GET.get("digest", ""))
         try:
             start, expected = _chunk(request)
-            sessions.complete(upload, Body(request), digest, start, expected)
+            body = Body(request)
+            if body.length:
+                Room.of(self.name, self.bearer.version).require_some_bytes(upload.offset + body.length)
+            sessions.complete(upload, body, digest, start, expected, version=self.bearer.version)
         except RegistryError as error:
             raise _with_session(error, upload) from error
         return created(self.name, digest)

@@ -10,6 +10,7 @@ from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution import blobs
 from distribution.protocol.digest import ALGORITHMS, Digest, parse_digest
+from distribution.quotas import Room
 from distribution.uploads import sessions
 from distribution.views.repository import PULL, PULL_PUSH, RepositoryView
 from distribution.views.upload import created, session_accepted
@@ -23,13 +24,15 @@ class UploadsView(RepositoryView):
         mounted = self._mounted(request)
         if mounted is not None:
             return created(self.name, mounted)
+        body = Body(request)
+        Room.of(self.name, self.bearer.version).require_some_bytes(body.length or 0)
         digest = request.GET.get("digest")
         identity = self.bearer.identity
         # An account's sessions count together wherever it is, anonymous ones by network.
         network = network_of(request) if identity.is_anonymous else ""
         if digest is not None:
             parsed = parse_digest(digest)
-            sessions.receive_whole(self.name, identity, Body(request), parsed, network)
+            sessions.receive_whole(self.name, identity, body, parsed, network, version=self.bearer.version)
             return created(self.name, parsed)
         algorithm = request.GET.get("digest-algorithm", ALGORITHMS[0])
         if algorithm not in ALGORITHMS:
@@ -57,7 +60,7 @@ class UploadsView(RepositoryView):
             source = _named_source(request)
             if source is not None and not self.bearer.may(source, PULL):
                 return None
-        if source is None or not blobs.mount(self.name, digest, source):
+        if source is None or not blobs.mount(self.name, digest, source, version=self.bearer.version):
             return None
         self.log_change(request, Kind.BLOB_MOUNTED, digest=str(digest), detail=f"from {source}")
         return digest

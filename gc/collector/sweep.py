@@ -58,9 +58,9 @@ Removed = tuple[int, Counts]
 def sweep(policy: Policy, due_before: datetime, report: Report, throttle: Throttle) -> None:
     """Remove links, and manifests if `policy` says so, unreferenced and unused since before `due_before`; their blobs.
 
-    Repositories with `keeps_untagged`, and those that a policy protects, keep their manifests. Busy rows are tried once more at the end, then left for
-    the next run. A plan only narrows what is visited: each row is checked again. Raises StopError when `throttle`
-    does, and while nothing may be removed.
+    Repositories with `keeps_untagged`, and protected ones, keep their manifests. Busy rows are tried once more at the
+    end, then left for the next run. A plan only narrows what is visited: each row is checked again. Raises StopError
+    when `throttle` does, and while nothing may be removed.
     """
     for scope in policy.scopes():
         _sweep(policy, due_before, scope, report, throttle)

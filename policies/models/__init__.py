@@ -2,6 +2,7 @@
 
 from policies.models.immutable_tags import ImmutableTags
 from policies.models.policy import Policy
+from policies.models.quota import Quota
 from policies.models.read_only import ReadOnly
 
-__all__ = ["ImmutableTags", "Policy", "ReadOnly"]
+__all__ = ["ImmutableTags", "Policy", "Quota", "ReadOnly"]

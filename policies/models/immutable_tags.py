@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models

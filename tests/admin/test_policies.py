@@ -12,6 +12,7 @@ from tests.admin.browser import Browser, staff
 from tests.images import Image
 
 FORMS: dict[str, dict[str, Any]] = {
+    "quotas": {"repositories": "alice/*", "each": "whole", "max_size": "10GiB"},
     "read_only": {"repositories": "alice/*", "message": "until noon"},
     "immutable_tags": {"repositories": "alice/*", "tags": "v*  release-*", "protected": "on"},
 }

@@ -10,6 +10,7 @@ from tests.api.test_administration import permit
 from tests.caller import Caller
 
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "quotas": {"repositories": ["alice/*"], "each": "namespace", "max_size": 2**30, "max_tags": 9},
     "read_only": {"repositories": ["alice/*"], "message": "until noon"},
     "immutable_tags": {"repositories": ["alice/*"], "tags": ["v*"], "except_tags": ["*-rc"], "protected": True},
 }

@@ -1,0 +1,32 @@
+"""What clients print of a policy."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.clients.layouts import image
+from tests.clients.program import podman_in, skopeo_in
+from tests.clients.server import Server, password_of
+
+
+@pytest.mark.client("skopeo")
+@pytest.mark.client("podman")
+def test_clients_print_why_a_push_is_refused(server: Server, tmp_path: Path, podman_storage: Path) -> None:
+    skopeo, podman = skopeo_in(tmp_path, server.host), podman_in(tmp_path, server.host, podman_storage)
+    for client in (skopeo, podman):
+        client.run("login", "--username", "alice", "--password-stdin", client.host, stdin=password_of("alice"))
+    source, name = image(tmp_path / "image").reference("v1"), "alice/policies:v1"
+    skopeo.run("copy", source, skopeo.docker(name))
+    podman.run("pull", f"{server.host}/{name}")
+    podman.run("tag", f"{server.host}/{name}", f"{server.host}/alice/policies:v2")
+    server.does("readonly", "on", "--repositories", "alice/policies", "--message", "until noon")
+
+    for refused in (
+        skopeo.refused("copy", source, skopeo.docker(name)),
+        skopeo.refused("delete", skopeo.docker(name)),
+        podman.refused("push", f"{server.host}/alice/policies:v2"),
+    ):
+        assert "alice/policies is read-only: until noon" in refused
+
+    server.does("readonly", "off", "--repositories", "alice/policies")
+    skopeo.run("copy", source, skopeo.docker(name))

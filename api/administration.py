@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -10,6 +12,12 @@ from rest_framework.views import APIView
 from accounts import second_factor
 from accounts.identity import Identity
 from core.api.notes import ADMIN_IS_OPEN
+
+OVERRIDE = OpenApiParameter(
+    "override", str, enum=["immutable"], description="Set immutability aside; for superusers, and audited."
+)
+NOTE = "immutability overridden"
+"""What the audit says of such a request."""
 
 
 class Administers(BasePermission):
@@ -70,3 +78,18 @@ def permissions_on(model: str) -> dict[str, tuple[str, ...]]:
     app, name = model.split(".")
     verbs: dict[str, Any] = {"GET": "view", "POST": "add", "PATCH": "change", "DELETE": "delete"}
     return {method: (f"{app}.{verb}_{name}",) for method, verb in verbs.items()}
+
+
+def is_overridden(request: Request) -> bool:
+    """Tell whether `?override=immutable` sets immutability aside for this request. Raises PermissionDenied for anybody but superusers."""
+    given = request.query_params.get("override")
+    if given is None:
+        return False
+    if given != "immutable":
+        raise ValidationError({"override": ["It is `immutable`, or missing."]})
+    rule = Administers()
+    if not rule.has_permission(request, None):  # type: ignore[arg-type]  # of no view: it needs no permissions
+        raise PermissionDenied(rule.message)
+    if not request.user.is_superuser:
+        raise PermissionDenied("Only a superuser may override immutability.")
+    return True

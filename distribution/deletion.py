@@ -144,7 +144,7 @@ def _hide(name: RepositoryName, is_overridden: bool) -> int:
     if pk is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
     if immutability.policies:
-        immutability.require_deletable(Tag.objects.filter(repository=pk).values_list("name", flat=True).iterator())
+        immutability.require_deletable(Tag.objects.filter(repository=pk).values_list("name", flat=True))
     _HIDE.run(f"{_MARK}{pk} {name}"[:NAME_MAX_CHARACTERS], pk)
     failpoint("repository.before_hide_commit")
     return int(pk)

@@ -10,8 +10,8 @@ from rest_framework.response import Response
 
 from acl.actions import DELETE
 from api import change_log, etags
+from api.administration import NOTE, OVERRIDE, is_overridden
 from api.paging import page_of, parameters, rows_page
-from api.policies.override import NOTE, OVERRIDE, is_overridden
 from api.repositories.serializers import ListedManifestSerializer, ManifestSerializer, ManifestsQuery
 from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind

@@ -10,8 +10,8 @@ from rest_framework.response import Response
 
 from acl.actions import DELETE
 from api import change_log, etags
+from api.administration import NOTE, OVERRIDE, is_overridden
 from api.paging import page, page_of, parameters
-from api.policies.override import NOTE, OVERRIDE, is_overridden
 from api.repositories.serializers import (
     DeletedRepositorySerializer,
     ListedRepositorySerializer,

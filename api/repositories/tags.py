@@ -10,8 +10,8 @@ from rest_framework.response import Response
 from acl.actions import DELETE, PUSH
 from acl.names import RepositoryName
 from api import change_log, etags
+from api.administration import NOTE, OVERRIDE, is_overridden
 from api.paging import page, page_of, parameters
-from api.policies.override import NOTE, OVERRIDE, is_overridden
 from api.problems import PreconditionFailedError
 from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
 from api.visitor import VisitorView, visitor_of

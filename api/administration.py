@@ -81,7 +81,7 @@ def permissions_on(model: str) -> dict[str, tuple[str, ...]]:
 
 
 def is_overridden(request: Request) -> bool:
-    """Tell whether `?override=immutable` sets immutability aside for this request. Raises PermissionDenied for anybody but superusers."""
+    """Tell whether `?override=immutable` sets immutability aside. Raises PermissionDenied for all but superusers."""
     given = request.query_params.get("override")
     if given is None:
         return False

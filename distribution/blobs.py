@@ -19,10 +19,10 @@ from distribution import deferred_writes, queries, repositories
 from distribution.models import Blob, Link, ManifestBlob
 from distribution.protocol.digest import Digest
 from distribution.queries import FoundBlob
-from distribution.quotas import Room
 from distribution.storage import disk_reserve, trash
 from distribution.storage.blob_store import MissingObjectError, blob_store, check_storage
 from distribution.storage.stored_content import Content
+from distribution.usage.quotas import Room
 from policies.immutability import Immutability
 
 logger = logging.getLogger(__name__)

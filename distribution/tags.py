@@ -13,8 +13,8 @@ from distribution.models import Manifest, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.pagination import Page, names_of
 from distribution.protocol.references import Tag as TagName
-from distribution.quotas import Room
 from distribution.storage import disk_reserve
+from distribution.usage.quotas import Room
 from policies.immutability import Immutability
 
 # Byte order is the order of the index.

@@ -22,9 +22,9 @@ from distribution.protocol.digest import Digest
 from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, parse_manifest
 from distribution.protocol.references import Tag as TagName
 from distribution.queries import FoundManifest
-from distribution.quotas import Room
 from distribution.repositories import RepositoryRow
 from distribution.storage import disk_reserve
+from distribution.usage.quotas import Room
 from policies.immutability import Immutability
 
 _LOCK_TAGS = Statement("""

@@ -28,7 +28,6 @@ from core.failpoints import failpoint
 from distribution import blobs, repositories
 from distribution.models import Link, Repository, Upload
 from distribution.protocol.digest import Digest, new_hash
-from distribution.quotas import Room
 from distribution.storage import disk_reserve, trash
 from distribution.storage.blob_store import blob_store
 from distribution.storage.cloud import UnfinishedWrite
@@ -37,6 +36,7 @@ from distribution.uploads import chunks, small_blob
 from distribution.uploads.assembly import assemble
 from distribution.uploads.hashing_reader import read_to_end
 from distribution.uploads.leases import Claim
+from distribution.usage.quotas import Room
 
 RETRY_AFTER_SECONDS = 60
 # From the last activity on: a session with bytes may be a push over a bad line that continues tomorrow.

@@ -13,8 +13,8 @@ from distribution.models import Upload
 from distribution.protocol.byte_ranges import parse_content_range
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, UPLOAD_UUID_HEADER
-from distribution.quotas import Room
 from distribution.uploads import sessions
+from distribution.usage.quotas import Room
 from distribution.views.repository import PULL, PULL_PUSH, PUSH, RepositoryView, empty
 from tokens.verify import LEEWAY_SECONDS, Bearer
 

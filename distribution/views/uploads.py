@@ -10,8 +10,8 @@ from core.api.body import Body
 from core.api.errors import ErrorCode, RegistryError, quoted
 from distribution import blobs
 from distribution.protocol.digest import ALGORITHMS, Digest, parse_digest
-from distribution.quotas import Room
 from distribution.uploads import sessions
+from distribution.usage.quotas import Room
 from distribution.views.repository import PULL, PULL_PUSH, RepositoryView
 from distribution.views.upload import created, session_accepted
 

@@ -86,6 +86,11 @@ def _actor(request: Request) -> dict[str, Any]:
     return {"account": name, "client": request.META.get("REMOTE_ADDR")}
 
 
+def credential_of(request: Request) -> str:
+    """Return what proves the account, "" for nobody."""
+    return _proof(request)["credential"]
+
+
 def _proof(request: Request) -> dict[str, str]:
     """Return the account and what proves it: session, password, or an access token with its name."""
     identity = cast("Identity | None", request.auth)

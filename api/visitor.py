@@ -1,5 +1,6 @@
 """Who asks, and what the rules allow: the same rights as at `/v2/`."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,7 +15,8 @@ from acl import grants
 from acl.actions import PULL
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from acl.rules import IdentityRules
-from distribution import queries
+from api import change_log
+from distribution import queries, tag_rights
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,17 @@ class Visitor:
         return name, pk
 
 
+def denials_recorded(request: Request, visitor: Visitor, name: RepositoryName) -> AbstractContextManager[None]:
+    """Return a context that records what the rules about tags refuse in it."""
+    return tag_rights.recorded(request._request, visitor.identity.name, change_log.credential_of(request), name)
+
+
 def visitor_of(request: Request) -> Visitor:
     """Return who asks; nobody's rules are those of everybody."""
-    identity = cast("Identity | None", request.auth) or ANONYMOUS
-    return Visitor(identity, grants.rules_of(identity, permissions_version.current()))
+    version = permissions_version.current()
+    known = cast("Identity | None", request.auth) or ANONYMOUS
+    identity = grants.located(known, request.META.get("REMOTE_ADDR", ""), version)
+    return Visitor(identity, grants.rules_of(identity, version))
 
 
 class VisitorView(APIView):

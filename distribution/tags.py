@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 
+from acl.actions import DELETE, PUSH
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import repositories
+from distribution import repositories, tag_rights
 from distribution.manifests import history, references, store
 from distribution.models import Manifest, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.pagination import Page, names_of
 from distribution.protocol.references import Tag as TagName
 from distribution.storage import disk_reserve
+from distribution.tag_rights import WhoMay
 
 # Byte order is the order of the index.
 _PAGE = Statement("""
@@ -64,6 +66,7 @@ def point(
     digest: Digest,
     *,
     account: str,
+    rules: WhoMay,
     expected: Callable[[str | None], bool] = _any_state,
 ) -> bool:
     """Move the tag, created if missing, to a manifest of the repository, an earlier one to roll back.
@@ -71,8 +74,10 @@ def point(
     Return whether it moved: False when it names the manifest already.
 
     `expected` tells whether it may be moved from the digest that it names now, None: a new tag.
-    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 412, when its state is not `expected`.
+    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED if `rules` do not allow it, and, 412, when its state is not
+    `expected`.
     """
+    tag_rights.require(rules, account, name, PUSH, [tag])
     try:
         return transactions.run(_point, name, tag, str(digest), account, expected)
     except _GoneError as error:
@@ -121,8 +126,9 @@ def _delete_rows(pks: list[int], account: str) -> None:
     references.release_manifests(manifests)
 
 
-def delete(name: RepositoryName, tag: str, *, account: str) -> None:
-    """Remove the tag; its manifest stays. Raises MANIFEST_UNKNOWN."""
+def delete(name: RepositoryName, tag: str, *, account: str, rules: WhoMay) -> None:
+    """Remove the tag; its manifest stays. Raises MANIFEST_UNKNOWN, and DENIED if `rules` do not allow it."""
+    tag_rights.require(rules, account, name, DELETE, [tag])
     transactions.run_removal(_delete, name, tag, account)
     failpoint("tag.after_delete_commit")
 

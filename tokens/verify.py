@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jwt
@@ -69,6 +69,11 @@ class Bearer:
         return actions <= self.claims.actions.get(name, frozenset()) and actions <= grants.actions_on(
             self.identity, name, self.version
         )
+
+    def at(self, address: str) -> "Bearer":
+        """Return the bearer with the rules that count for a client at `address`."""
+        identity = grants.located(self.identity, address, self.version)
+        return self if identity is self.identity else replace(self, identity=identity)
 
     @property
     def rules(self) -> IdentityRules:

@@ -17,9 +17,9 @@ from api.repositories.serializers import (
     RepositoriesQuery,
     RepositorySerializer,
 )
-from api.visitor import Visitor, VisitorView, visitor_of
+from api.visitor import Visitor, VisitorView, denials_recorded, visitor_of
 from audit.kinds import Kind
-from distribution import deletion, repositories
+from distribution import deletion, repositories, tag_rights
 from distribution.models import Repository
 
 
@@ -55,6 +55,8 @@ class RepositoryView(VisitorView):
         parsed = visitor.repository(name, DELETE)
         body = _represented(visitor, name)
         etags.require_match(request, etags.etag_of(body))
+        with denials_recorded(request, visitor, parsed):
+            tag_rights.require_whole(visitor.rules, visitor.identity.name, parsed)
         deletion.begin(parsed)
         change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed)
         counts = {key: body[key] for key in ("name", "tags", "manifests", "blobs", "uploads")}

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from acl.actions import PUSH
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError, in_use
 from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
-from distribution import queries, repositories
+from distribution import queries, repositories, tag_rights
 from distribution.manifests import history, references, removal
 from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
@@ -24,6 +25,7 @@ from distribution.protocol.references import Tag as TagName
 from distribution.queries import FoundManifest
 from distribution.repositories import RepositoryRow
 from distribution.storage import disk_reserve
+from distribution.tag_rights import WhoMay
 
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id FROM distribution_tag
@@ -126,12 +128,14 @@ def put(
     tags: Sequence[TagName] = (),
     *,
     account: str,
+    rules: WhoMay,
 ) -> Put:
     """Store the manifest and move `tags` to it; `digest` is the client's, None means the sha256 of the payload.
 
     Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs);
-    DENIED when the disk of the database, which has the payloads, is full.
+    DENIED for a tag that `rules` do not allow, and when the disk of the database, which has the payloads, is full.
     """
+    tag_rights.require(rules, account, name, PUSH, tags)
     disk_reserve.check_rows()
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
     if digest is not None and digest != actual:
@@ -249,16 +253,17 @@ def _move_tags(
     history.record_moves(incoming.name, before, incoming.digest, incoming.account)
 
 
-def delete(name: RepositoryName, digest: Digest, *, account: str) -> None:
+def delete(name: RepositoryName, digest: Digest, *, account: str, rules: WhoMay) -> None:
     """Remove the manifest and all its tags at once.
 
-    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it.
+    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED if `rules` do not allow it for each of the tags, and 409, with the
+    parents' digests, while an index lists it.
     """
-    transactions.run_removal(_delete, name, digest, account)
+    transactions.run_removal(_delete, name, digest, account, rules)
     failpoint("manifest.after_delete_commit")
 
 
-def _delete(name: RepositoryName, digest: Digest, account: str) -> None:
+def _delete(name: RepositoryName, digest: Digest, account: str, rules: WhoMay) -> None:
     row = (
         Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
     )
@@ -271,6 +276,8 @@ def _delete(name: RepositoryName, digest: Digest, account: str) -> None:
         raise unknown(name, str(digest))
     if not removal_set.is_complete or set(tags.values_list("pk", flat=True)) - locked:
         raise LostRaceError("a tag, child or referrer came in between")
+    # After the lock: the tags stay these.
+    tag_rights.require_deletion(rules, account, name, lambda: tags.order_by("name").values_list("name", flat=True))
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
         raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))

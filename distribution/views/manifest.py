@@ -3,11 +3,12 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from acl.actions import PUSH
 from audit.kinds import Kind
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError
 from core.sizes import size_text
-from distribution import pull, tags
+from distribution import pull, tag_rights, tags
 from distribution.manifests import store
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import parse_reference, parse_tag
@@ -29,13 +30,17 @@ class ManifestView(PullView):
         digest = parsed if isinstance(parsed, Digest) else None
         tag_names = [parse_tag(tag) for tag in dict.fromkeys(query_of(request).getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
+        identity, rules = self.bearer.identity, self.bearer.rules
+        with self.denials_recorded(request):
+            # Before the body, and once more where the tags are moved.
+            tag_rights.require(rules, identity.name, self.name, PUSH, named)
         limit = settings.REGISTRY.server.limits.manifest_size
         payload = read_whole(request, limit)
         if payload is None:
             message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
             raise RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
         stored = store.put(
-            self.name, payload, request.META.get("CONTENT_TYPE"), digest, named, account=self.bearer.identity.name
+            self.name, payload, request.META.get("CONTENT_TYPE"), digest, named, account=identity.name, rules=rules
         )
         counter.pushed(self.name)
         for tag in stored.tags:
@@ -56,10 +61,13 @@ class ManifestView(PullView):
     def delete(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Remove a tag, or a manifest with all its tags."""
         parsed = pull.manifest_reference(self.name, reference)
+        account, rules = self.bearer.identity.name, self.bearer.rules
         if isinstance(parsed, Digest):
-            store.delete(self.name, parsed, account=self.bearer.identity.name)
+            with self.denials_recorded(request):
+                store.delete(self.name, parsed, account=account, rules=rules)
             self.log_change(request, Kind.MANIFEST_DELETED, digest=str(parsed))
         else:
-            tags.delete(self.name, parsed, account=self.bearer.identity.name)
+            with self.denials_recorded(request):
+                tags.delete(self.name, parsed, account=account, rules=rules)
             self.log_change(request, Kind.TAG_DELETED, tag=parsed)
         return empty(202, {"Content-Length": "0"})

@@ -157,7 +157,7 @@ def test_the_verb_is_in_no_transaction_but_its_own(
 
     def watched(name: RepositoryName, digest: Digest, *, account: str) -> None:
         was_in_one.append(connection.in_atomic_block)
-        delete(name, digest, account=account)
+        delete(name, digest, account=account, rules=None)
 
     monkeypatch.setattr(store, "delete", watched)
     if path == "one":

@@ -361,7 +361,7 @@ PASSWORD_EXPECTED = f"a bcrypt hash ($2a$, $2b$ or $2y$, 60 characters); {_HOW}"
 ACTIONS_EXPECTED = f"a list of {', '.join(ALL)}"
 NAME_EXPECTED = (
     'the name of a repository, in lower case and without a host, or a pattern of names as "myorg/*", "*" or '
-    f'"{ACCOUNT}/*" or "{GROUPS_OF_ACCOUNT}/*"'
+    f'"{ACCOUNT}/*"'
 )
 
 _LOG = choice("off", "text", "json")

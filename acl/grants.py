@@ -47,8 +47,12 @@ def rules_of(identity: Identity, version: str) -> IdentityRules:
 
 def actions_on(identity: Identity, name: str, version: str) -> frozenset[str]:
     """Return the concrete actions of `identity` on the repository `name` at `version`."""
+    # A pull asks here: most rules have no end, and a call takes a tenth of it.
+    found = _compiled
+    if found.version != version or found.ends_at is not None:
+        found = _current(version)
     return _actions.get(
-        _current(version).key,
+        found.key,
         (identity, name),
         lambda: action_list.interned(rules_of(identity, version).actions_on(name)),
     )
@@ -64,6 +68,11 @@ def located(identity: Identity, address: str, version: str) -> Identity:
         return identity
     networks = _networks.get(current.key, address, lambda: current.rules.networks_of(address))
     return replace(identity, networks=networks)
+
+
+def has_networks(version: str) -> bool:
+    """Tell whether a rule has networks, so that `located` changes identities."""
+    return bool(_current(version).rules.networks)
 
 
 def cache_key(version: str) -> str:

@@ -64,7 +64,7 @@ def _noted(meta: dict[str, Any], bearer: Bearer) -> Bearer:
     """Note the bearer for the access log, and return it with the rules that count for the client's address."""
     meta[ACCOUNT] = bearer.identity.name or ANONYMOUS_NAME
     meta[JTI] = bearer.claims.token_id
-    return bearer.at(meta.get("REMOTE_ADDR", ""))
+    return bearer.at(meta.get("REMOTE_ADDR", "")) if bearer.has_networks else bearer
 
 
 def unauthorized(

@@ -63,6 +63,8 @@ class Bearer:
     identity: Identity
     claims: Claims
     version: str
+    has_networks: bool = False
+    """Whether a rule has networks, so that the address of the client counts."""
 
     def may(self, name: str, actions: frozenset[str]) -> bool:
         """Tell whether token and rules both allow all of `actions` on the repository `name`."""
@@ -135,7 +137,7 @@ def _bearer_of(claims: Claims, keys: ring.KeyRing, version: str) -> Bearer:
         raise InvalidTokenError("the account is another one of the same name")
     if claims.credential is not None and claims.credential != identity.credential_hash[:CREDENTIAL_CHARACTERS]:
         raise InvalidTokenError("the password was changed after the token was issued")
-    return Bearer(identity, claims, version)
+    return Bearer(identity, claims, version, grants.has_networks(version))
 
 
 def _decode(token: str) -> Claims:

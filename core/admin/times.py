@@ -26,7 +26,7 @@ def moment(at: datetime) -> SafeString:
 
 
 def with_moments(opts: Options[Any], names: Iterable[Any], left: Collection[str] = ()) -> list[Any]:
-    """Return the columns of a list, or the fields of a page, with functions in place of the model's times but `left`."""
+    """Return the columns of a list, or the fields of a page, with functions for the model's times but `left`."""
     times = {field.name for field in opts.get_fields() if isinstance(field, DateTimeField)} - set(left)
     return [_column(opts, name) if isinstance(name, str) and name in times else name for name in names]
 

@@ -1,6 +1,7 @@
 """Rules that deny, and rules by tag, network and time: compared with a naive model, and what each does alone."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 
@@ -18,34 +19,40 @@ from tests.acl.test_rules import Row
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 NETWORKS = ("10.0.0.0/8", "10.1.0.0/16", "192.0.2.7/32", "2001:db8::/32")
 
+
+def _row(
+    subject: tuple[str, str], name: str, actions: set[str], tags: str, networks: list[str], until: datetime | None
+) -> Row:
+    kind, about = subject
+    # Signed in, `x/*` is `${group}/*`.
+    name = "${group}/*" if name == "x/*" and kind != "anonymous" else name
+    return Row(kind, about, name, ",".join(sorted(actions)), False, tags, ",".join(networks), until)
+
+
+def _made_valid(row: Row, *, is_deny: bool) -> Row:
+    # A rule about pulls alone has no tags, and one that denies a pull neither.
+    has_tags = row.actions != "pull" and not (is_deny and "pull" in row.actions)
+    return replace(row, is_deny=is_deny, tags=row.tags if has_tags else "")
+
+
 rows = st.builds(
-    lambda subject, name, actions, tags, networks, until, is_deny: Row(
-        *subject,
-        name,
-        ",".join(sorted(actions)),
-        is_deny,
-        tags if actions - {"pull"} else "",
-        ",".join(networks),
-        until,
+    lambda row, is_deny: _made_valid(row, is_deny=is_deny),
+    st.builds(
+        _row,
+        st.sampled_from([("anonymous", ""), ("account", "*"), ("account", "a*"), ("group", "x"), ("group", "y")]),
+        st.sampled_from(["*", "a/*", "a/b", "x/*", "[ab]/?"]),
+        st.sets(st.sampled_from(sorted(CONCRETE)), min_size=1),
+        st.sampled_from(["", "", "v*", "v1", "dev"]),
+        st.lists(st.sampled_from(NETWORKS), max_size=2, unique=True),
+        st.sampled_from([None, None, NOON, NOON + timedelta(hours=1)]),
     ),
-    st.sampled_from([("anonymous", ""), ("account", "*"), ("account", "a*"), ("group", "x"), ("group", "y")]),
-    st.sampled_from(["*", "a/*", "a/b", "x/*", "[ab]/?"]),
-    st.sets(st.sampled_from(sorted(CONCRETE)), min_size=1),
-    st.sampled_from(["", "", "v*", "v1", "dev"]),
-    st.lists(st.sampled_from(NETWORKS), max_size=2, unique=True),
-    st.sampled_from([None, None, datetime(2026, 11, 30, 12, tzinfo=UTC), datetime(2026, 11, 30, 13, tzinfo=UTC)]),
     st.booleans(),
-).map(lambda row: Row(row.subject_kind, row.subject, *_with_group(row)))
+)
 
 
-def _with_group(row: Row) -> tuple[str, str, bool, str, str, datetime | None]:
-    # Signed in, `x/*` is often `${group}/*`. A rule that denies a pull has no tags.
-    name = "${group}/*" if row.name == "x/*" and row.subject_kind != "anonymous" else row.name
-    tags = "" if row.is_deny and "pull" in row.actions else row.tags
-    return name, row.actions, row.is_deny, tags, row.networks, row.until
-
-
-def model(rules: list[Row], who: Identity, address: str, now: datetime, name: str, action: str, tag: str) -> bool:
+def model(  # noqa: PLR0917 - as many as decide
+    rules: list[Row], who: Identity, address: str, now: datetime, name: str, action: str, tag: str
+) -> bool:
     """Decide as slowly as it can be said."""
 
     def matches(row: Row) -> bool:
@@ -86,7 +93,7 @@ def rules_for(rules: list[Row], who: Identity, address: str, now: datetime) -> I
     st.sampled_from(["v1", "v2", "dev", "latest"]),
     st.sampled_from([NOON, datetime(2026, 11, 30, 12, 30, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)]),
 )
-def test_random_rules_decide_as_a_naive_model(
+def test_random_rules_decide_as_a_naive_model(  # noqa: PLR0917 - as many as decide
     found: list[Row], who: Identity, address: str, name: str, action: str, tag: str, now: datetime
 ) -> None:
     rules = rules_for(found, who, address, now)
@@ -121,7 +128,8 @@ def test_without_an_address_a_network_allows_nothing_and_denies() -> None:
 
     unknown = rules.of(Identity("alice", networks=rules.networks_of("")))
 
-    assert (unknown.actions_on("a/x"), unknown.actions_on("b/x")) == (frozenset(), frozenset())
+    assert not unknown.actions_on("a/x")
+    assert not unknown.actions_on("b/x")
 
 
 @pytest.mark.parametrize(
@@ -163,7 +171,8 @@ def test_in_a_rule_for_a_group_it_is_that_group() -> None:
     both = Identity("alice", frozenset({"x", "y"}))
     rules = compile_rules([Row("group", "x", "${group}/*", "pull")]).of(both)
 
-    assert (rules.actions_on("x/a"), rules.actions_on("y/a")) == ({"pull"}, frozenset())
+    assert rules.actions_on("x/a") == {"pull"}
+    assert not rules.actions_on("y/a")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Who asks, and what the rules allow: the same rights as at `/v2/`."""
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,8 +14,7 @@ from acl import grants
 from acl.actions import PULL
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from acl.rules import IdentityRules
-from api import change_log
-from distribution import queries, tag_rights
+from distribution import queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +52,6 @@ class Visitor:
         if pk is None:
             raise NotFound
         return name, pk
-
-
-def denials_recorded(request: Request, visitor: Visitor, name: RepositoryName) -> AbstractContextManager[None]:
-    """Return a context that records what the rules about tags refuse in it."""
-    return tag_rights.recorded(request._request, visitor.identity.name, change_log.credential_of(request), name)
 
 
 def visitor_of(request: Request) -> Visitor:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from acl.actions import PUSH
 from api import change_log, etags
 from api.json_body import TextField
-from api.visitor import VisitorView, denials_recorded, visitor_of
+from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
 from distribution import tag_rights
 from distribution.models import Repository
@@ -51,7 +51,7 @@ class DescriptionView(VisitorView):
         given.is_valid(raise_exception=True)
         visitor = visitor_of(request)
         parsed = visitor.repository(name, PUSH)
-        with denials_recorded(request, visitor, parsed):
+        with change_log.denials_recorded(request, parsed):
             tag_rights.require_whole(visitor.rules, visitor.identity.name, parsed, PUSH)
         with transaction.atomic():
             row = Repository.objects.select_for_update().filter(name=parsed).first()

@@ -12,7 +12,7 @@ from acl.actions import DELETE
 from api import change_log, etags
 from api.paging import page_of, parameters, rows_page
 from api.repositories.serializers import ListedManifestSerializer, ManifestSerializer, ManifestsQuery
-from api.visitor import VisitorView, denials_recorded, visitor_of
+from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
 from core.api.errors import RegistryError
 from distribution.manifests import store
@@ -64,7 +64,7 @@ class ManifestView(VisitorView):
             raise NotFound("A manifest is deleted by its digest; a tag alone at /-/tags/.")
         row = _found(repository, reference)
         etags.require_match(request, etags.etag_of(_represented(row)))
-        with denials_recorded(request, visitor, parsed):
+        with change_log.denials_recorded(request, parsed):
             store.delete(parsed, parse_digest(row.digest), account=visitor.identity.name, rules=visitor.rules)
         change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=row.digest)
         return Response(status=204)

@@ -17,7 +17,7 @@ from api.repositories.serializers import (
     RepositoriesQuery,
     RepositorySerializer,
 )
-from api.visitor import Visitor, VisitorView, denials_recorded, visitor_of
+from api.visitor import Visitor, VisitorView, visitor_of
 from audit.kinds import Kind
 from distribution import deletion, repositories, tag_rights
 from distribution.models import Repository
@@ -55,7 +55,7 @@ class RepositoryView(VisitorView):
         parsed = visitor.repository(name, DELETE)
         body = _represented(visitor, name)
         etags.require_match(request, etags.etag_of(body))
-        with denials_recorded(request, visitor, parsed):
+        with change_log.denials_recorded(request, parsed):
             tag_rights.require_whole(visitor.rules, visitor.identity.name, parsed)
         deletion.begin(parsed)
         change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed)

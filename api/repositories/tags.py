@@ -13,7 +13,7 @@ from api import change_log, etags
 from api.paging import page, page_of, parameters
 from api.problems import PreconditionFailedError
 from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
-from api.visitor import VisitorView, denials_recorded, visitor_of
+from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
 from core.api.errors import RegistryError
 from distribution import tags
@@ -75,7 +75,7 @@ class TagView(VisitorView):
             return True
 
         account, rules = visitor.identity.name, visitor.rules
-        with denials_recorded(request, visitor, parsed):
+        with change_log.denials_recorded(request, parsed):
             tags.point(parsed, wanted, digest, account=account, rules=rules, expected=is_expected)
         if before != str(digest):
             _record_move(request, parsed, wanted, str(digest), before)
@@ -90,7 +90,7 @@ class TagView(VisitorView):
         parsed, repository = visitor.repository_pk(name, DELETE)
         row = _found(repository, tag)
         etags.require_match(request, f'"{row.manifest.digest}"')
-        with denials_recorded(request, visitor, parsed):
+        with change_log.denials_recorded(request, parsed):
             tags.delete(parsed, row.name, account=visitor.identity.name, rules=visitor.rules)
         change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=row.name)
         return Response(status=204)

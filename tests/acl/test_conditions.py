@@ -20,7 +20,7 @@ NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 NETWORKS = ("10.0.0.0/8", "10.1.0.0/16", "192.0.2.7/32", "2001:db8::/32")
 
 
-def _row(
+def _row(  # noqa: PLR0917 - what hypothesis draws
     subject: tuple[str, str], name: str, actions: set[str], tags: str, networks: list[str], until: datetime | None
 ) -> Row:
     kind, about = subject

@@ -104,25 +104,25 @@ def allow_and_deny(**denial: Any) -> None:
 @pytest.mark.parametrize(
     ("broken", "allowed_on_app", "allowed_on_other"),
     [
-        ({}, {"pull", "delete"}, {"pull", "push", "delete"}),
-        ({"name": "["}, {"pull", "delete"}, {"pull", "delete"}),
-        ({"subject": "["}, {"pull", "delete"}, {"pull", "push", "delete"}),
-        ({"subject_kind": "robots"}, {"pull", "delete"}, {"pull", "push", "delete"}),
-        ({"actions": "fly"}, set(), {"pull", "push", "delete"}),
-        ({"tags": "["}, {"pull", "delete"}, {"pull", "push", "delete"}),
-        ({"tags": "v*", "actions": "pull,push"}, {"delete"}, {"pull", "push", "delete"}),
-        ({"networks": "10.0.0.1/8"}, {"pull", "delete"}, {"pull", "push", "delete"}),
-        ({"subject_kind": "anonymous", "subject": "", "name": "${group}"}, {"pull", "delete"}, {"pull", "delete"}),
+        ({}, "pull delete", "pull push delete"),
+        ({"name": "["}, "pull delete", "pull delete"),
+        ({"subject": "["}, "pull delete", "pull push delete"),
+        ({"subject_kind": "robots"}, "pull delete", "pull push delete"),
+        ({"actions": "fly"}, "", "pull push delete"),
+        ({"tags": "["}, "pull delete", "pull push delete"),
+        ({"tags": "v*", "actions": "pull,push"}, "delete", "pull push delete"),
+        ({"networks": "10.0.0.1/8"}, "pull delete", "pull push delete"),
+        ({"subject_kind": "anonymous", "subject": "", "name": "${group}"}, "pull delete", "pull delete"),
     ],
     ids=str,
 )
 def test_a_broken_row_that_denies_denies_more(
-    broken: dict[str, str], allowed_on_app: set[str], allowed_on_other: set[str], caplog: pytest.LogCaptureFixture
+    broken: dict[str, str], allowed_on_app: str, allowed_on_other: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     allow_and_deny(**broken)
 
-    assert actions_on("app") == allowed_on_app
-    assert actions_on("other") == allowed_on_other
+    assert actions_on("app") == set(allowed_on_app.split())
+    assert actions_on("other") == set(allowed_on_other.split())
     assert ("denies all" in caplog.text) == bool(broken)
 
 

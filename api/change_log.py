@@ -18,7 +18,7 @@ from audit.changes import difference
 from audit.kinds import Kind
 from audit.recording import record as record_event
 from core.api.notes import ANONYMOUS_NAME
-from distribution import tag_rights
+from distribution.manifests import tag_rights
 
 REPR_CHARACTERS = 200
 _VERBS = {ADDITION: "added", CHANGE: "changed", DELETION: "deleted"}

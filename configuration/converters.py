@@ -17,7 +17,6 @@ from acl.actions import ALL
 from acl.glob import ACCOUNT, PATTERN_MAX_CHARACTERS, InvalidPatternError, check_glob
 from acl.glob import GROUP as GROUPS_OF_ACCOUNT
 from acl.networks import MAX_NETWORKS, InvalidNetworkError, Network, in_order, parse_network
-from acl.until import EXPECTED as UNTIL_EXPECTED
 from acl.until import InvalidUntilError, parse_until
 from configuration.element import REFUSED, Items, Members, Odd, Reading, Refused
 from core.durations import MAX_DURATION, InvalidDurationError, parse_duration
@@ -283,19 +282,15 @@ def _rule_networks(given: Any, reading: Reading) -> tuple[Network, ...]:
         raise Refused("at least one network, or no such key for every address", "an empty list")
     if isinstance(given, Items) and len(given) > MAX_NETWORKS:
         raise Refused(f"at most {MAX_NETWORKS} networks", f"{len(given)}")
-    networks: tuple[Network, ...] = items(text(_PROXY, convert=_rule_network), _NETWORKS).convert(given, reading)
-    return in_order(networks)
+    return in_order(items(text(_PROXY, convert=_rule_network), _NETWORKS).convert(given, reading))
 
 
 def _until(given: Any, _reading: Reading) -> datetime:
-    # Without quotes YAML reads a date; its text is meant.
-    written = given.written if isinstance(given, Odd) else given
-    if not isinstance(written, str):
-        raise Refused(UNTIL_EXPECTED)
     try:
-        return parse_until(written)
-    except InvalidUntilError:
-        raise Refused(UNTIL_EXPECTED) from None
+        # Without quotes YAML reads a date; its text is meant.
+        return parse_until(str(given.written if isinstance(given, Odd) else given))
+    except InvalidUntilError as error:
+        raise Refused(str(error)) from None
 
 
 def _actions(given: Any, _reading: Reading) -> tuple[str, ...]:

@@ -8,14 +8,14 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import repositories, tag_rights
-from distribution.manifests import history, references, store
+from distribution import repositories
+from distribution.manifests import history, references, store, tag_rights
+from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Manifest, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.pagination import Page, names_of
 from distribution.protocol.references import Tag as TagName
 from distribution.storage import disk_reserve
-from distribution.tag_rights import WhoMay
 
 # Byte order is the order of the index.
 _PAGE = Statement("""

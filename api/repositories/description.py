@@ -14,7 +14,7 @@ from api import change_log, etags
 from api.json_body import TextField
 from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
-from distribution import tag_rights
+from distribution.manifests import tag_rights
 from distribution.models import Repository
 from web.description import MAX_BYTES
 

@@ -19,7 +19,8 @@ from api.repositories.serializers import (
 )
 from api.visitor import Visitor, VisitorView, visitor_of
 from audit.kinds import Kind
-from distribution import deletion, repositories, tag_rights
+from distribution import deletion, repositories
+from distribution.manifests import tag_rights
 from distribution.models import Repository
 
 

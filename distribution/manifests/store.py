@@ -16,8 +16,9 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
-from distribution import queries, repositories, tag_rights
-from distribution.manifests import history, references, removal
+from distribution import queries, repositories
+from distribution.manifests import history, references, removal, tag_rights
+from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, parse_manifest
@@ -25,7 +26,6 @@ from distribution.protocol.references import Tag as TagName
 from distribution.queries import FoundManifest
 from distribution.repositories import RepositoryRow
 from distribution.storage import disk_reserve
-from distribution.tag_rights import WhoMay
 
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id FROM distribution_tag

@@ -3,7 +3,8 @@
 from django.http import HttpRequest, HttpResponse
 
 from audit.kinds import Kind
-from distribution import blobs, pull, tag_rights
+from distribution import blobs, pull
+from distribution.manifests import tag_rights
 from distribution.protocol.digest import parse_digest
 from distribution.views.pull import PullView
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty

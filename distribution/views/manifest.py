@@ -8,8 +8,8 @@ from audit.kinds import Kind
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError
 from core.sizes import size_text
-from distribution import pull, tag_rights, tags
-from distribution.manifests import store
+from distribution import pull, tags
+from distribution.manifests import store, tag_rights
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import parse_reference, parse_tag
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER

@@ -17,7 +17,7 @@ from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import ANONYMOUS_NAME
 from core.api.view import RegistryView
 from core.metrics.catalog import DENIALS
-from distribution import tag_rights
+from distribution.manifests import tag_rights
 from tokens.bearer import bearer_of, unauthorized
 from tokens.verify import Bearer
 

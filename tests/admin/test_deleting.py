@@ -10,9 +10,9 @@ from accounts.models import Account
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
 from distribution.manifests import store
+from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Link, Manifest, Tag, TagMove
 from distribution.protocol.digest import Digest
-from distribution.tag_rights import WhoMay
 from tests.admin.browser import Browser, messages_of, staff
 from tests.admin.test_looking import list_of
 from tests.caller import Caller

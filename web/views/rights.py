@@ -13,7 +13,7 @@ from audit.kinds import Kind
 from audit.recording import record, record_alike
 from core.api.errors import RegistryError
 from core.api.notes import ANONYMOUS_NAME
-from distribution import tag_rights
+from distribution.manifests import tag_rights
 from distribution.models import Repository
 from web.visitor import Visitor, visitor_of
 

@@ -27,7 +27,8 @@ class Identity:
     """An active account, or the anonymous identity with an empty `name`.
 
     `account_pk` tells a later account of the same name apart. `credential_hash` changes with account and password.
-    `limit` is that of the access token by which it is known; None: by its password.
+    `limit` is that of the access token by which it is known; None: by its password. `networks` are those of rules that
+    contain its address; None: the address is not known.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Identity:
     account_pk: int = field(default=0, compare=False)
     credential_hash: str = field(default="", compare=False, repr=False)
     limit: AccessLimit | None = None
+    networks: frozenset[str] | None = None
 
     @property
     def is_anonymous(self) -> bool:

@@ -38,3 +38,11 @@ def expand(actions: Iterable[str]) -> frozenset[str]:
     """Return the concrete actions: `*` stands for each."""
     wanted = frozenset(actions)
     return CONCRETE if EVERY in wanted else wanted & CONCRETE
+
+
+def wrong_tags(actions: Iterable[str], *, is_deny: bool) -> str:
+    """Return why a rule with these actions can't have tags, "" if it can: a pull is never limited by tags."""
+    wanted = expand(actions)
+    if PULL in wanted and is_deny:
+        return "a pull can't be denied by tag, since a digest has none: deny push and delete, or leave the tags out"
+    return "" if wanted - {PULL} else "tags limit push and delete only, and this rule allows neither"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import string
 from functools import lru_cache
 
-from acl.glob import ACCOUNT, covers, literal_prefix, places
+from acl.glob import ACCOUNT, GROUP, covers, literal_prefix, places
 from acl.names import NAME_MAX_CHARACTERS, InvalidNameError, parse_name
 
 _ALPHANUMERIC = string.ascii_lowercase + string.digits
 _NAME_CHARACTERS = f"{_ALPHANUMERIC}._-/"
 _ACCOUNT_CHARACTERS = f"{string.ascii_letters}{string.digits}._@+$-"
+_TAG_CHARACTERS = f"{string.ascii_letters}{string.digits}._-"
 
 # The grammar of `acl.names` as an automaton over kinds of characters; `name` is the only accepting state.
 _NEXT = {
@@ -28,8 +29,8 @@ _places = lru_cache(maxsize=20_000)(places)
 
 
 def matches_some_name(pattern: str) -> bool:
-    """Tell whether any repository name matches `pattern`, with `a` in place of `${account}`."""
-    example = pattern.replace(ACCOUNT, "a")
+    """Tell whether any repository name matches `pattern`, with `a` in place of `${account}` and `${group}`."""
+    example = pattern.replace(ACCOUNT, "a").replace(GROUP, "a")
     try:
         parse_name(example.replace("*", "a").replace("?", "a"))
     except InvalidNameError:
@@ -70,14 +71,20 @@ def name_covers(wide: str, narrow: str) -> bool:
     """Tell whether the repository pattern `wide` covers `narrow`; True is exact, False may be wrong."""
     if not narrow.startswith(literal_prefix(wide)):
         return False
-    # A private character stands for `${account}`, which has any length and is equal in two patterns.
-    wide, narrow = wide.replace(ACCOUNT, "\ue000"), narrow.replace(ACCOUNT, "\ue000")
+    # A private character stands for `${account}`, which has any length and is equal in two patterns; another one for
+    # `${group}`.
+    wide, narrow = (one.replace(ACCOUNT, "\ue000").replace(GROUP, "\ue001") for one in (wide, narrow))
     return covers(_places(wide, _NAME_CHARACTERS), _places(narrow, _NAME_CHARACTERS))
 
 
 def account_covers(wide: str, narrow: str) -> bool:
     """Tell whether the account pattern `wide` covers `narrow`; True is exact, False may be wrong."""
     return covers(_places(wide, _ACCOUNT_CHARACTERS), _places(narrow, _ACCOUNT_CHARACTERS))
+
+
+def tag_covers(wide: str, narrow: str) -> bool:
+    """Tell whether the pattern of tags `wide` covers `narrow`; True is exact, False may be wrong."""
+    return covers(_places(wide, _TAG_CHARACTERS), _places(narrow, _TAG_CHARACTERS))
 
 
 def work_of(wide: str, narrow: str) -> int:

@@ -13,9 +13,13 @@ PATTERN_MAX_CHARACTERS = 255
 ACCOUNT = "${account}"
 """In the name of a rule: the name of the requesting account."""
 
+GROUP = "${group}"
+"""In the name of a rule: a group of the requesting account, each in turn; in a rule for a group, that one."""
+
 _METACHARACTERS = frozenset("*?[")
 # A `]` right after the opening stands for itself, as in a shell.
 _TOKEN = re.compile(r"\*+|\[!?\]?[^\]]*\]|[^\[]", re.DOTALL)
+_PLACEHOLDER = re.compile("|".join(map(re.escape, (ACCOUNT, GROUP))))
 _RANGE = re.compile(r"(.)-(.)|.", re.DOTALL)
 
 
@@ -27,7 +31,7 @@ def check_glob(pattern: str) -> None:
     """Raise InvalidPatternError unless `pattern` is valid.
 
     It has 1 to 255 characters. A set is closed and not empty, has no reversed range, does not start with ^ (the shell's
-    other negation) and does not contain `${account}`.
+    other negation) and does not contain `${account}` or `${group}`.
     """
     if not pattern:
         raise InvalidPatternError("a pattern is empty; * matches every name")
@@ -41,8 +45,11 @@ def check_glob(pattern: str) -> None:
 def _check_set(members: str) -> None:
     if not members:
         raise InvalidPatternError("a set [] or [!] has no characters")
-    if ACCOUNT in members:
-        raise InvalidPatternError(f"the set [{members}] contains {ACCOUNT}, which is a name and no set of characters")
+    for placeholder in (ACCOUNT, GROUP):
+        if placeholder in members:
+            raise InvalidPatternError(
+                f"the set [{members}] contains {placeholder}, which is a name and no set of characters"
+            )
     if members.startswith("^"):
         raise InvalidPatternError(f"the set [{members}] starts with ^: a negated set is [!…]")
     for first, last in _RANGE.findall(members):
@@ -50,15 +57,14 @@ def _check_set(members: str) -> None:
             raise InvalidPatternError(f"the range {first}-{last} runs backwards")
 
 
-def compile_glob(pattern: str, account: str | None = None) -> Callable[[str], bool]:
+def compile_glob(pattern: str, account: str | None = None, group: str | None = None) -> Callable[[str], bool]:
     """Return a function that tells whether a whole string matches `pattern`, by case.
 
-    With `account`, `${account}` stands for that name. The time is bounded by the product of both lengths, whatever the
-    pattern. Raises InvalidPatternError.
+    With `account`, `${account}` stands for that name, with `group` `${group}`. The time is bounded by the product of
+    both lengths, whatever the pattern. Raises InvalidPatternError.
     """
     check_glob(pattern)
-    if account is not None:
-        pattern = for_account(pattern, account)
+    pattern = for_requester(pattern, account, group)
     if is_literal(pattern):
         return partial(operator.eq, pattern)
     # Atomic groups between the stars: a plain `.*` there takes minutes for six stars.
@@ -77,9 +83,13 @@ def literal_prefix(pattern: str) -> str:
     return pattern[: next(ends, len(pattern))]
 
 
-def for_account(pattern: str, account: str) -> str:
-    """Replace `${account}` by the escaped name."""
-    return pattern.replace(ACCOUNT, escape(account))
+def for_requester(pattern: str, account: str | None = None, group: str | None = None) -> str:
+    """Replace `${account}` and `${group}` by escaped names, each unless it is None.
+
+    In one pass: a group may be called `${account}`.
+    """
+    names = {ACCOUNT: account, GROUP: group}
+    return _PLACEHOLDER.sub(lambda found: found[0] if (n := names[found[0]]) is None else escape(n), pattern)
 
 
 def places(pattern: str, alphabet: str) -> list[frozenset[str] | None]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 
-from acl.coverage import account_covers, matches_some_name, name_covers, work_of
-from acl.glob import ACCOUNT, compile_glob, for_account, is_literal, literal_prefix
+from acl import networks
+from acl.actions import PULL
+from acl.coverage import account_covers, matches_some_name, name_covers, tag_covers, work_of
+from acl.glob import compile_glob, for_requester, is_literal, literal_prefix
+from acl.networks import Network
+from acl.until import until_text
 
 # A rule is compared with at most so many rules of each prefix, and so many account patterns.
 _MAX_COMPARED = 20
@@ -24,6 +30,10 @@ class Candidate:
     name: str
     actions: frozenset[str]
     label: str
+    is_deny: bool = False
+    tags: str = ""
+    networks: tuple[Network, ...] = ()
+    until: datetime | None = None
 
     @property
     def has_account_pattern(self) -> bool:
@@ -46,6 +56,7 @@ class Rules:
         self._accounts = accounts
         self._groups = groups
         self._work_left = MAX_WORK
+        self._now = datetime.fromtimestamp(time.time(), UTC)
         account_patterns = dict.fromkeys(rule.subject for rule in rules if rule.has_account_pattern)
         self._account_patterns = list(islice(account_patterns, _MAX_COMPARED))
         self._by_prefix: dict[tuple[Subject, str], list[int]] = {}
@@ -68,6 +79,8 @@ class Rules:
     def reason(self, position: int) -> str | None:
         """Return why the rule at `position` has no effect, None if it has one or MAX_WORK is used up."""
         rule = self._rules[position]
+        if rule.until is not None and rule.until <= self._now:
+            return f"it has ended ({until_text(rule.until)})"
         try:
             return self._unknown(rule) or self._impossible(rule) or self._contained(position, rule)
         except _TooMuchWorkError:
@@ -97,13 +110,15 @@ class Rules:
     def _contained(self, position: int, rule: Candidate) -> str | None:
         for other in self._with_same_prefix(rule):
             wider = self._rules[other]
-            if other == position or not self._allows_all_of(wider, rule):
+            if other == position or (rule.is_deny and not wider.is_deny) or not self._covers_all_of(wider, rule):
                 continue
+            if wider.is_deny and not rule.is_deny:
+                return f"{wider.label} denies all of it"
             subject = rule.subject_kind, rule.subject
-            if other > position and subject in self._subjects_around(wider) and self._allows_all_of(rule, wider):
+            if other > position and subject in self._subjects_around(wider) and self._covers_all_of(rule, wider):
                 # Of two equal rules, the later one is redundant.
                 continue
-            return f"{wider.label} allows all of it"
+            return f"{wider.label} {'denies' if rule.is_deny else 'allows'} all of it"
         return None
 
     def _with_same_prefix(self, rule: Candidate) -> Iterator[int]:
@@ -128,18 +143,39 @@ class Rules:
         self._wider[subject] = found
         return found
 
-    def _allows_all_of(self, wider: Candidate, rule: Candidate) -> bool:
-        if not wider.actions >= rule.actions:
+    def _covers_all_of(self, wider: Candidate, rule: Candidate) -> bool:
+        """Tell whether `wider`, for the same or more accounts, is about all that `rule` is about."""
+        if not wider.actions >= rule.actions or not _lasts(wider, rule, self._now):
+            return False
+        if not networks.covers(wider.networks, rule.networks) or not self._covers_tags(wider, rule):
             return False
         self._spend(work_of(wider.name, rule.name))
         return name_covers(wider.name, rule.name)
 
+    def _covers_tags(self, wider: Candidate, rule: Candidate) -> bool:
+        # A pull is never limited by tags. Whoever may push some tags only may push blobs, too: denied tags are not all.
+        if not wider.tags or rule.actions == {PULL}:
+            return True
+        if not rule.tags or wider.is_deny is not rule.is_deny:
+            return False
+        self._spend(work_of(wider.tags, rule.tags))
+        return tag_covers(wider.tags, rule.tags)
+
     def _impossible(self, rule: Candidate) -> str | None:
         name = rule.name
-        if ACCOUNT in name and rule.subject_kind == "account" and not rule.has_account_pattern:
-            name = for_account(name, rule.subject)
+        if rule.subject_kind == "account" and not rule.has_account_pattern:
+            name = for_requester(name, rule.subject)
+        elif rule.subject_kind == "group":
+            name = for_requester(name, group=rule.subject)
         self._spend(len(name))
         if matches_some_name(name):
             return None
         hint = "; ! means something within [ ] only" if "!" in name and "[!" not in name else ""
         return f"no repository can be called {name}{hint}"
+
+
+def _lasts(wider: Candidate, rule: Candidate, now: datetime) -> bool:
+    """Tell whether `wider` is in force as long as `rule` is."""
+    if wider.until is None:
+        return True
+    return now < wider.until and rule.until is not None and rule.until <= wider.until

@@ -12,6 +12,7 @@ NAME_MAX_CHARACTERS = 255
 # Separators and alphanumerics are disjoint, so every string matches in one way and linear time.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_PART = re.compile(r"[a-z0-9._/-]+")
 
 
 class InvalidNameError(ValueError):
@@ -32,3 +33,8 @@ def parse_name(text: str) -> RepositoryName:
             "one of . _ __ or dashes, levels separated by /"
         )
     return RepositoryName(text)
+
+
+def could_be_part(text: str) -> bool:
+    """Tell whether `text` has only characters of names, so that a name may contain it."""
+    return _PART.fullmatch(text) is not None

@@ -14,6 +14,7 @@ from accounts.models import Account
 from acl import actions, grants
 from acl.explanation import Explanation
 from acl.names import InvalidNameError, RepositoryName, parse_name
+from acl.networks import is_address
 
 _ACTIONS = (actions.PULL, actions.PUSH, actions.DELETE)
 
@@ -32,6 +33,19 @@ class ExplainForm(forms.Form):
         max_length=255,
         widget=UnfoldAdminTextInputWidget,
         help_text="A name as myorg/app, without the host and the tag.",
+    )
+
+    tag = forms.CharField(
+        required=False,
+        max_length=128,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="To push or delete; empty: any.",
+    )
+    address = forms.CharField(
+        required=False,
+        max_length=64,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="The client's IP address; empty: unknown, so no rule for a network allows anything, and each denies.",
     )
 
     def __init__(self, *args: Any, may_view_accounts: bool, **kwargs: Any) -> None:
@@ -57,7 +71,16 @@ class ExplainForm(forms.Form):
         except InvalidNameError as error:
             raise ValidationError(f"No repository can be called so: {error}.") from error
 
+    def clean_address(self) -> str:
+        """Return the address. Raises ValidationError unless it is one."""
+        address: str = self.cleaned_data["address"]
+        if address and not is_address(address):
+            raise ValidationError("This is no IP address.")
+        return address
+
     def explanation(self) -> Explanation:
         """Explain the decision; the form is valid."""
         asked: dict[str, Any] = self.cleaned_data
-        return grants.explain(asked["account"], asked["repository"], asked["action"], permissions_version.current())
+        about: dict[str, Any] = {"tag": asked["tag"] or None, "address": asked["address"]}
+        version = permissions_version.current()
+        return grants.explain(asked["account"], asked["repository"], asked["action"], version, **about)

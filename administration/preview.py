@@ -12,12 +12,15 @@ from django.db.models import QuerySet
 from accounts.models import Account
 from acl import actions as action_list
 from acl import idle
-from acl.glob import ACCOUNT, compile_glob, is_literal, literal_prefix
+from acl.glob import ACCOUNT, GROUP, compile_glob, is_literal, literal_prefix
 from acl.models import Rule, SubjectKind
+from acl.networks import InvalidNetworkError, parse_networks
 from distribution import deletion
 from distribution.models import Repository
 
 LISTED = 20
+
+MAX_OWNERS = 200
 
 MAX_READ = 10_000
 """How many names are compared with a pattern; a count beyond it is a lower bound."""
@@ -60,7 +63,7 @@ class Preview:
             accounts,
             _repositories(rule, accounts),
             rule.subject_kind == SubjectKind.ANONYMOUS,
-            ACCOUNT in rule.name,
+            ACCOUNT in rule.name or GROUP in rule.name,
         )
 
 
@@ -87,7 +90,13 @@ def _compared(rules: list[Rule]) -> idle.Rules:
 
 def _candidate(rule: Rule) -> idle.Candidate:
     actions = action_list.expand(rule.actions.split(","))
-    return idle.Candidate(rule.subject_kind, rule.subject, rule.name, actions, f'the rule "{rule}"')
+    try:
+        networks = parse_networks(rule.networks)
+    except InvalidNetworkError:
+        # Such a rule allows nothing, and denies everywhere.
+        networks = ()
+    label, conditions = f'the rule "{rule}"', (rule.is_deny, rule.tags, networks, rule.until)
+    return idle.Candidate(rule.subject_kind, rule.subject, rule.name, actions, label, *conditions)
 
 
 def _accounts(rule: Rule) -> Matches:
@@ -103,10 +112,10 @@ def _accounts(rule: Rule) -> Matches:
 
 def _repositories(rule: Rule, accounts: Matches) -> Matches:
     rows = deletion.without_hidden(Repository.objects.all()).order_by("name")
-    if ACCOUNT in rule.name:
+    if ACCOUNT in rule.name or GROUP in rule.name:
         # Each account has its own: those of the accounts that are shown.
-        globs = [compile_glob(rule.name, name) for name in accounts.names]
-        prefix = literal_prefix(rule.name.partition(ACCOUNT)[0])
+        globs = [compile_glob(rule.name, name, group) for name, group in _owners(rule, accounts)]
+        prefix = literal_prefix(rule.name.partition("${")[0])
         return _matching(rows.filter(name__startswith=prefix), lambda name: any(matches(name) for matches in globs))
     if rule.name == "*":
         return _all(rows)
@@ -120,6 +129,16 @@ def repositories_of(globs: str, holds_for: Callable[[str], bool]) -> Matches:
     rows = deletion.without_hidden(Repository.objects.all()).order_by("name")
     prefix = "" if " " in globs else literal_prefix(globs)
     return _matching(rows.filter(name__startswith=prefix), holds_for)
+
+
+def _owners(rule: Rule, accounts: Matches) -> list[tuple[str, str | None]]:
+    """Return the accounts that are shown, with each of their groups if the rule is about these."""
+    if GROUP not in rule.name:
+        return [(name, None) for name in accounts.names]
+    if rule.subject_kind == SubjectKind.GROUP:
+        return [(name, rule.subject) for name in accounts.names]
+    rows = Account.objects.filter(name__in=accounts.names, groups__isnull=False)
+    return list(rows.order_by("name").values_list("name", "groups__name")[:MAX_OWNERS])
 
 
 def _all(rows: QuerySet[Account] | QuerySet[Repository]) -> Matches:

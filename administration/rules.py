@@ -16,7 +16,7 @@ from django.urls import URLPattern, path
 from django.utils.http import urlencode
 
 from acl import actions as action_list
-from acl.forms import RuleForm
+from acl.forms import FIELDS, RuleForm
 from acl.models import Rule, SubjectKind
 from administration.explain import ExplainForm
 from administration.origin import OriginAdmin, OriginFilter, OriginList
@@ -68,8 +68,7 @@ class RuleAdmin(OriginAdmin):
         js = ("administration/rule_preview.js",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        entered = ("subject_kind", "subject", "actions", "name", "comment")
-        return entered if obj is None else (*entered, "origin", "created_at")
+        return FIELDS if obj is None else (*FIELDS, "origin", "created_at")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return _RuleList

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, cast
 
@@ -12,10 +13,12 @@ from django.db.models import Model
 from rest_framework.request import Request
 
 from accounts.identity import Identity
+from acl.names import RepositoryName
 from audit.changes import difference
 from audit.kinds import Kind
 from audit.recording import record as record_event
 from core.api.notes import ANONYMOUS_NAME
+from distribution.manifests import tag_rights
 
 REPR_CHARACTERS = 200
 _VERBS = {ADDITION: "added", CHANGE: "changed", DELETION: "deleted"}
@@ -84,6 +87,11 @@ def _actor(request: Request) -> dict[str, Any]:
     identity = cast("Identity | None", request.auth)
     name = identity.name if identity is not None else ANONYMOUS_NAME
     return {"account": name, "client": request.META.get("REMOTE_ADDR")}
+
+
+def denials_recorded(request: Request, name: RepositoryName) -> AbstractContextManager[None]:
+    """Return a context that records what the rules about tags refuse in it."""
+    return tag_rights.recorded(request._request, **_proof(request), name=name)
 
 
 def _proof(request: Request) -> dict[str, str]:

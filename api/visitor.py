@@ -56,8 +56,10 @@ class Visitor:
 
 def visitor_of(request: Request) -> Visitor:
     """Return who asks; nobody's rules are those of everybody."""
-    identity = cast("Identity | None", request.auth) or ANONYMOUS
-    return Visitor(identity, grants.rules_of(identity, permissions_version.current()))
+    version = permissions_version.current()
+    known = cast("Identity | None", request.auth) or ANONYMOUS
+    identity = grants.located(known, request.META.get("REMOTE_ADDR", ""), version)
+    return Visitor(identity, grants.rules_of(identity, version))
 
 
 class VisitorView(APIView):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
@@ -15,6 +15,9 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from acl.actions import ALL
 from acl.glob import ACCOUNT, PATTERN_MAX_CHARACTERS, InvalidPatternError, check_glob
+from acl.glob import GROUP as GROUPS_OF_ACCOUNT
+from acl.networks import MAX_NETWORKS, InvalidNetworkError, Network, in_order, parse_network
+from acl.until import InvalidUntilError, parse_until
 from configuration.element import REFUSED, Items, Members, Odd, Reading, Refused
 from core.durations import MAX_DURATION, InvalidDurationError, parse_duration
 
@@ -266,6 +269,30 @@ def _password(value: str, _reading: Reading) -> str:
     return value
 
 
+def _rule_network(value: str, _reading: Reading) -> Network:
+    try:
+        return parse_network(value)
+    except InvalidNetworkError as error:
+        raise Refused(f"{_PROXY} ({error})") from None
+
+
+def _rule_networks(given: Any, reading: Reading) -> tuple[Network, ...]:
+    """Return the networks in their order; an empty list may be meant as nobody or as everybody."""
+    if isinstance(given, Items) and not given:
+        raise Refused("at least one network, or no such key for every address", "an empty list")
+    if isinstance(given, Items) and len(given) > MAX_NETWORKS:
+        raise Refused(f"at most {MAX_NETWORKS} networks", f"{len(given)}")
+    return in_order(items(text(_PROXY, convert=_rule_network), _NETWORKS).convert(given, reading))
+
+
+def _until(given: Any, _reading: Reading) -> datetime:
+    try:
+        # Without quotes YAML reads a date; its text is meant.
+        return parse_until(str(given.written if isinstance(given, Odd) else given))
+    except InvalidUntilError as error:
+        raise Refused(str(error)) from None
+
+
 def _actions(given: Any, _reading: Reading) -> tuple[str, ...]:
     """Return the actions in the order of `acl.actions.ALL`."""
     if not isinstance(given, Items):
@@ -309,6 +336,8 @@ _HOST_AND_PORT = r"(?:\[[0-9A-Fa-f:.]+\]|[0-9.]*|localhost):[1-9][0-9]{0,4}"
 _PUBLIC_URL = 'a URL as "https://registry.example.org", without path or query'
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]+")
+_NETWORKS = 'a list of IP addresses and networks, as ["10.0.0.0/8"]'
+_TAGS = 'a tag or a pattern of tags as "v*", for push and delete'
 _PROXY = 'an IP address or a network as "10.0.0.0/8"'
 _URL = 'a URL as "postgresql://user:password@host:5432/name" or "sqlite:////data/registry.sqlite3"'
 _RESERVE = 'a size as "1GiB" or "500MiB", a share of the disk as "5%", or "0"'
@@ -337,7 +366,7 @@ PATH = text("a path", max_characters=4096, convert=lambda value, reading: readin
 HOST = text(_ADDRESS, _HOST_AND_PORT, convert=lambda value, reading: _address(value, reading)[0])
 PORT = text(_ADDRESS, _HOST_AND_PORT, convert=lambda value, reading: _address(value, reading)[1])
 PUBLIC_URL = text(_PUBLIC_URL, r" *[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/? *", convert=_public_url)
-NETWORKS = items(text(_PROXY, convert=_network), 'a list of IP addresses and networks, as ["10.0.0.0/8"]')
+NETWORKS = items(text(_PROXY, convert=_network), _NETWORKS)
 # Realm and service are quoted strings of the header WWW-Authenticate.
 QUOTED_STRING = text('printable ASCII characters, without " and \\', r"[ !#-\[\]-~]+")
 SECRET_KEY = text(_SECRET_KEY, f".{{{MIN_SECRET_KEY_CHARACTERS},}}", 4096)
@@ -354,7 +383,10 @@ GROUP = text("the name of a group", r"\S(?:.*\S)?", 150)
 GROUPS = items(GROUP, "a list of names of groups")
 ACTIONS = Value(_actions, {"type": "array", "items": {"enum": list(ALL)}, "minItems": 1})
 ACCOUNT_PATTERN = pattern(r"A-Za-z0-9._@+$-", _ACCOUNT)
-NAME_PATTERN = pattern(r"a-z0-9._/-", NAME_EXPECTED, re.escape(ACCOUNT))
+NAME_PATTERN = pattern(r"a-z0-9._/-", NAME_EXPECTED, f"{re.escape(ACCOUNT)}|{re.escape(GROUPS_OF_ACCOUNT)}")
+TAG_PATTERN = pattern(r"A-Za-z0-9._-", _TAGS)
+RULE_NETWORKS = Value(_rule_networks, NETWORKS.json | {"minItems": 1, "maxItems": MAX_NETWORKS})
+UNTIL = Value(_until, {"type": "string"})
 ACCESS_LOG = Value(
     # Without quotes YAML reads a boolean; "off" is meant.
     lambda value, reading: _LOG.convert(

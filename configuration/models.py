@@ -1,7 +1,7 @@
 """The file as pydantic reads it: sections that differ from their values, and problems of several keys together."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,9 @@ from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
 from accounts.names import ACCOUNT_NAME
-from acl.glob import ACCOUNT
+from acl.actions import wrong_tags
+from acl.glob import ACCOUNT, GROUP
+from acl.networks import Network
 from configuration import converters as read
 from configuration.element import REFUSED, Element, Items, Members, Refused, quoted
 from configuration.policies import PoliciesFile, entries
@@ -144,6 +146,10 @@ class Rule(TypedDict, total=False):
     anonymous: Annotated[bool, read.constant(only=True, expected="true, or no such key"), Key("Everybody.")]
     name: Annotated[str, read.NAME_PATTERN, Key("The repository, or a pattern.", required=read.NAME_EXPECTED)]
     actions: Annotated[tuple[str, ...], read.ACTIONS, Key("What is allowed.", required=read.ACTIONS_EXPECTED)]
+    deny: Annotated[bool, read.BOOLEAN, Key("true: the actions are denied, whatever other rules allow.")]
+    tags: Annotated[str, read.TAG_PATTERN, Key("The tags that may be pushed and deleted: one, or a pattern.")]
+    networks: Annotated[tuple[Network, ...], read.RULE_NETWORKS, Key("The networks of clients for which it counts.")]
+    until: Annotated[datetime, read.UNTIL, Key("The last day, or the time in UTC, at which it counts.")]
     comment: Annotated[str, read.COMMENT, Key("For you.")]
 
 
@@ -188,9 +194,15 @@ def _check_rule(rule: Members) -> None:
     if len(given) != 1:
         found = " and ".join(given) or "none of account, group, anonymous"
         rule.element.report("one of account, group or `anonymous: true`", found)
-    if "anonymous" in rule and ACCOUNT in str(rule.get("name")):
-        found = quoted(rule["name"])
-        rule.element.below("name").report(f"no {ACCOUNT}: anonymous has no account", found)
+    for placeholder, lacking in ((ACCOUNT, "account"), (GROUP, "groups")):
+        if "anonymous" in rule and placeholder in str(rule.get("name")):
+            found = quoted(rule["name"])
+            rule.element.below("name").report(f"no {placeholder}: anonymous has no {lacking}", found)
+    actions = rule.get("actions")
+    if "tags" in rule and isinstance(actions, Items):
+        given_actions = [action for action in actions if isinstance(action, str)]
+        if wrong := wrong_tags(given_actions, is_deny=rule.get("deny") is True):
+            rule.elements["tags"].report(f"no tags: {wrong}")
 
 
 def _check_server(server: Members) -> None:
@@ -347,11 +359,12 @@ def _rules(rules: list[Rule], items: Items) -> tuple[RuleEntry, ...]:
     for rule, element in zip(rules, items.elements, strict=True):
         kind = next(subject for subject in _SUBJECTS if subject in rule)
         key = (kind, "" if kind == "anonymous" else str(rule[kind]), rule["name"], rule["actions"])
-        first = entries.get(key)
+        conditions = (rule.get("deny", False), rule.get("tags", ""), rule.get("networks", ()), rule.get("until"))
+        first = entries.get((*key, *conditions))
         if first is not None:
             element.warn(f"the same as the rule of line {first.line}, and not needed")
         else:
-            entries[key] = RuleEntry(*key, comment=rule.get("comment", ""), line=element.line)
+            entries[*key, *conditions] = RuleEntry(*key, rule.get("comment", ""), element.line, *conditions)
     return tuple(entries.values())
 
 

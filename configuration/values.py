@@ -6,7 +6,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -182,6 +182,10 @@ class RuleEntry:
     actions: tuple[str, ...]
     comment: str = ""
     line: int = 0
+    is_deny: bool = False
+    tags: str = ""
+    networks: tuple[Network, ...] = ()
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 
+from acl.actions import DELETE, PUSH
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
 from distribution import repositories
-from distribution.manifests import history, references, store
+from distribution.manifests import history, references, store, tag_rights
+from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Manifest, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.pagination import Page, names_of
@@ -66,6 +68,7 @@ def point(
     digest: Digest,
     *,
     account: str,
+    rules: WhoMay,
     expected: Callable[[str | None], bool] = _any_state,
     is_overridden: bool = False,
 ) -> bool:
@@ -74,9 +77,10 @@ def point(
     Return whether it moved: False when it names the manifest already.
 
     `expected` tells whether it may be moved from the digest that it names now, None: a new tag.
-    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 412, when its state is not `expected`; 409, when it is immutable and
-    not `is_overridden`.
+    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED if `rules` do not allow it, 412, when its state is not `expected`, and
+    409, when it is immutable and not `is_overridden`.
     """
+    tag_rights.require(rules, account, name, PUSH, [tag])
     try:
         return transactions.run(_point, name, tag, str(digest), account, expected, is_overridden=is_overridden)
     except _GoneError as error:
@@ -141,8 +145,12 @@ def _delete_rows(pks: list[int], account: str) -> None:
     references.release_manifests(manifests)
 
 
-def delete(name: RepositoryName, tag: str, *, account: str, is_overridden: bool = False) -> None:
-    """Remove the tag; its manifest stays. Raises MANIFEST_UNKNOWN; DENIED, 409, unless `is_overridden`."""
+def delete(name: RepositoryName, tag: str, *, account: str, rules: WhoMay, is_overridden: bool = False) -> None:
+    """Remove the tag; its manifest stays.
+
+    Raises MANIFEST_UNKNOWN; DENIED if `rules` do not allow it, and, 409, when it is immutable, unless `is_overridden`.
+    """
+    tag_rights.require(rules, account, name, DELETE, [tag])
     transactions.run_removal(_delete, name, tag, account, is_overridden)
     failpoint("tag.after_delete_commit")
 

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from accounts.hashers import NO_PASSWORD, stored_form
 from accounts.models import Account
 from acl.models import Rule, SubjectKind
+from acl.until import until_text
 from configuration.converters import ACCOUNT_PATTERN, GROUP, NAME_PATTERN, Value
 from configuration.element import Reading, Refused
 from policies.globs import GlobsField
@@ -65,7 +66,7 @@ def _user(account: Account, *, with_hashes: bool) -> dict[str, Any]:
 
 def _rules() -> tuple[list[dict[str, Any]], list[Rule]]:
     """Return the rules without duplicates, and those that are not valid."""
-    found: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+    found: dict[tuple[object, ...], dict[str, Any]] = {}
     invalid = []
     for rule in Rule.objects.order_by("pk").iterator(BATCH):
         if not _is_valid(rule):
@@ -73,7 +74,8 @@ def _rules() -> tuple[list[dict[str, Any]], list[Rule]]:
             continue
         subject = True if rule.subject_kind == SubjectKind.ANONYMOUS else rule.subject
         entry = {str(rule.subject_kind): subject, "name": rule.name, "actions": rule.actions.split(",")}
-        key = (rule.subject_kind, rule.subject, rule.name, rule.actions)
+        entry |= {key: value for key, value in _conditions(rule).items() if value}
+        key = (rule.subject_kind, rule.subject, rule.name, rule.actions, *_conditions(rule).values())
         comment = "".join(character if character.isprintable() else " " for character in rule.comment)
         found.setdefault(key, entry | ({"comment": comment} if comment else {}))
     return list(found.values()), invalid
@@ -89,6 +91,12 @@ def _policies(kind: type[Policy]) -> Iterator[dict[str, Any]]:
             if value != field.get_default():  # type: ignore[union-attr]  # no relation
                 entry[field.name] = field.in_file(value) if isinstance(field, GlobsField | SizeField) else value
         yield entry
+
+
+def _conditions(rule: Rule) -> dict[str, Any]:
+    networks = tuple(rule.networks.split(",")) if rule.networks else ()
+    until = until_text(rule.until) if rule.until else ""
+    return {"deny": rule.is_deny, "tags": rule.tags, "networks": networks, "until": until}
 
 
 def _is_valid(rule: Rule) -> bool:

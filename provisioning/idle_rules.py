@@ -18,7 +18,17 @@ def idle_rules(configuration: Configuration) -> tuple[str, ...]:
     accounts = {*Account.objects.values_list("name", flat=True), *(user.name for user in users)}
     groups = {*Group.objects.values_list("name", flat=True), *(group for user in users for group in user.groups)}
     candidates = [
-        idle.Candidate(e.subject_kind, e.subject, e.name, actions.expand(e.actions), f"the rule of line {e.line}")
+        idle.Candidate(
+            e.subject_kind,
+            e.subject,
+            e.name,
+            actions.expand(e.actions),
+            f"the rule of line {e.line}",
+            e.is_deny,
+            e.tags,
+            e.networks,
+            e.until,
+        )
         for e in entries
     ]
     rules = idle.Rules(candidates, accounts, groups)

@@ -16,6 +16,8 @@ from typing import Self
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from acl.networks import canonical
+from acl.until import until_text
 from configuration import Configuration
 from configuration.values import RuleEntry, UserEntry
 from provisioning.models import ImportedFile
@@ -95,5 +97,17 @@ def _entries(entries: Iterable[UserEntry | RuleEntry] | None) -> list[str] | Non
     """Return the fingerprint of each entry, in any order of the file; None without the section."""
     if entries is None:
         return None
-    contents = ({name: value for name, value in asdict(entry).items() if name != "line"} for entry in entries)
-    return sorted(map(fingerprint, contents))
+    return sorted(fingerprint(_content(entry)) for entry in entries)
+
+
+def _content(entry: UserEntry | RuleEntry) -> dict[str, object]:
+    """Return the entry as JSON values, without its line and without conditions that it does not have.
+
+    So the fingerprint of a file from before the conditions stays.
+    """
+    content = {name: value for name, value in asdict(entry).items() if name != "line"}
+    if isinstance(entry, RuleEntry):
+        given = {"is_deny": entry.is_deny, "tags": entry.tags, "networks": canonical(entry.networks)}
+        given["until"] = until_text(entry.until) if entry.until else ""
+        content = {name: value for name, value in (content | given).items() if value or name not in given}
+    return content

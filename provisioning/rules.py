@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from acl.models import Rule
+from acl.networks import canonical
+from acl.until import until_text
 from configuration import Configuration
 from configuration.values import RuleEntry
 from provisioning.models import ImportedEntry, Section
@@ -18,13 +21,14 @@ class Rules(SectionImport[RuleEntry, Rule]):
 
     section = Section.ACL
     rows = Rule.objects.all()
-    fields = ("subject_kind", "subject", "name", "actions", "comment")
+    fields = ("subject_kind", "subject", "name", "actions", "comment", "is_deny", "tags", "networks", "until")
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(dict(self._keyed(configuration.acl or ())))
 
     def content(self, entry: RuleEntry) -> object:
-        return [",".join(entry.actions), entry.comment]
+        conditions = (entry.is_deny, entry.tags, canonical(entry.networks), entry.until)
+        return [",".join(entry.actions), entry.comment, *_conditions(*conditions)]
 
     def row_content(self, row: Rule) -> object:
         return rule_content(row)
@@ -37,6 +41,8 @@ class Rules(SectionImport[RuleEntry, Rule]):
         rule = row or Rule()
         rule.subject_kind, rule.subject, rule.name = entry.subject_kind, entry.subject, entry.name
         rule.actions, rule.comment = ",".join(entry.actions), entry.comment
+        rule.is_deny, rule.tags, rule.networks = entry.is_deny, entry.tags, canonical(entry.networks)
+        rule.until = entry.until
         return rule
 
     def revoke(self, dropped: Sequence[tuple[ImportedEntry, Rule | None]]) -> None:
@@ -60,4 +66,12 @@ class Rules(SectionImport[RuleEntry, Rule]):
 
 def rule_content(row: Rule) -> object:
     """Return the fields of a rule that an administrator can edit, as JSON values."""
-    return [row.subject_kind, row.subject, row.name, row.actions, row.comment]
+    conditions = _conditions(row.is_deny, row.tags, row.networks, row.until)
+    return [row.subject_kind, row.subject, row.name, row.actions, row.comment, *conditions]
+
+
+def _conditions(is_deny: bool, tags: str, networks: str, until: datetime | None) -> list[object]:
+    """Return what a rule has besides, in a mapping; nothing of a rule without, as in ledgers of earlier versions."""
+    given = {"deny": is_deny, "tags": tags, "networks": networks, "until": until_text(until) if until else ""}
+    found = {name: value for name, value in given.items() if value}
+    return [found] if found else []

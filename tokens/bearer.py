@@ -37,8 +37,7 @@ def bearer_of(
         TOKENS_REFUSED.add()
         logger.info("token refused", extra={"reason": str(error), "client": request.META.get("REMOTE_ADDR")})
         raise unauthorized(request, wanted, "invalid_token") from error
-    _note(request.META, bearer)
-    return bearer
+    return _noted(request.META, bearer)
 
 
 def bearer_at(meta: dict[str, Any], version: str) -> Bearer | None:
@@ -53,8 +52,7 @@ def bearer_at(meta: dict[str, Any], version: str) -> Bearer | None:
         bearer = verify(token, version)
     except InvalidTokenError:
         return None
-    _note(meta, bearer)
-    return bearer
+    return _noted(meta, bearer)
 
 
 def _token_of(meta: dict[str, Any]) -> str | None:
@@ -62,9 +60,11 @@ def _token_of(meta: dict[str, Any]) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _note(meta: dict[str, Any], bearer: Bearer) -> None:
+def _noted(meta: dict[str, Any], bearer: Bearer) -> Bearer:
+    """Note the bearer for the access log, and return it with the rules that count for the client's address."""
     meta[ACCOUNT] = bearer.identity.name or ANONYMOUS_NAME
     meta[JTI] = bearer.claims.token_id
+    return bearer.at(meta.get("REMOTE_ADDR", "")) if bearer.has_networks else bearer
 
 
 def unauthorized(

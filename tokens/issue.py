@@ -73,12 +73,14 @@ class _Grant(NamedTuple):
 _grants: VersionedCache[_Grant] = VersionedCache(limit=2_000)
 
 
-def issue(identity: Identity, requested: Iterable[Access], version: str | None = None) -> IssuedToken:
+def issue(
+    identity: Identity, requested: Iterable[Access], version: str | None = None, *, address: str = ""
+) -> IssuedToken:
     """Return a token for `identity` with the intersection of requested and allowed access.
 
-    `version` is the permissions version if the caller has just read it. An unknown type or name is granted no actions
-    and is no error (Docker token specification). Raises RegistryError, status 400, for a token that does not fit into a
-    header.
+    `version` is the permissions version if the caller has just read it, `address` the client's, for rules by network.
+    An unknown type or name is granted no actions and is no error (Docker token specification). Raises RegistryError,
+    status 400, for a token that does not fit into a header.
     """
     wanted = tuple(requested)
     # The size without any action, in base64: a request with thousands of short names is refused before the rules are
@@ -86,10 +88,11 @@ def issue(identity: Identity, requested: Iterable[Access], version: str | None =
     size = sum(len(a.type) + len(a.name) + ENTRY_BYTES for a in wanted)
     _refuse_above(size * 4 // 3, "at least ")
     version = version or permissions_version.current()
+    identity = grants.located(identity, address, version)
     if size <= REMEMBERED_BYTES:
         # Equal identities may be of two accounts, or of two passwords.
         key = identity, identity.account_pk, identity.credential_hash, wanted
-        grant = _grants.get(version, key, lambda: _grant_of(identity, wanted, version))
+        grant = _grants.get(grants.cache_key(version), key, lambda: _grant_of(identity, wanted, version))
     else:
         grant = _grant_of(identity, wanted, version)
     auth, issued_at = settings.REGISTRY.auth, int(time.time())
@@ -110,7 +113,7 @@ def issue_recorded(
     request: HasMeta, identity: Identity, requested: Iterable[Access], credential: str, version: str | None = None
 ) -> IssuedToken:
     """Do what `issue` does, and record the scope; clients take many, and alike ones are one event."""
-    issued = issue(identity, requested, version)
+    issued = issue(identity, requested, version, address=request.META.get("REMOTE_ADDR", ""))
     scope = issued.scope or "no access"
     if identity.limit is not None:
         credential = f"access token {identity.limit.name}"

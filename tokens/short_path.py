@@ -56,7 +56,7 @@ def answer(meta: dict[str, Any], query: str) -> TokenAnswer | None:
     version = permissions_version.current()
     if credentials is None or not (credentials.name or credentials.password):
         login_rate.count(request)
-        return _token(issue(ANONYMOUS, asked.access, version).json())
+        return _token(issue(ANONYMOUS, asked.access, version, address=meta.get("REMOTE_ADDR", "")).json())
     if asked.account and asked.account != credentials.name:
         return None
     identity = remembered(credentials.name, credentials.password, request, version)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jwt
@@ -63,12 +63,19 @@ class Bearer:
     identity: Identity
     claims: Claims
     version: str
+    has_networks: bool = False
+    """Whether a rule has networks, so that the address of the client counts."""
 
     def may(self, name: str, actions: frozenset[str]) -> bool:
         """Tell whether token and rules both allow all of `actions` on the repository `name`."""
         return actions <= self.claims.actions.get(name, frozenset()) and actions <= grants.actions_on(
             self.identity, name, self.version
         )
+
+    def at(self, address: str) -> "Bearer":
+        """Return the bearer with the rules that count for a client at `address`."""
+        identity = grants.located(self.identity, address, self.version)
+        return self if identity is self.identity else replace(self, identity=identity)
 
     @property
     def rules(self) -> IdentityRules:
@@ -130,7 +137,7 @@ def _bearer_of(claims: Claims, keys: ring.KeyRing, version: str) -> Bearer:
         raise InvalidTokenError("the account is another one of the same name")
     if claims.credential is not None and claims.credential != identity.credential_hash[:CREDENTIAL_CHARACTERS]:
         raise InvalidTokenError("the password was changed after the token was issued")
-    return Bearer(identity, claims, version)
+    return Bearer(identity, claims, version, grants.has_networks(version))
 
 
 def _decode(token: str) -> Claims:

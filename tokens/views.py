@@ -58,7 +58,7 @@ class TokenView(RegistryView):
         asked = TokenQuery.of(request.GET)
         credentials = _basic(request, asked.account)
         if credentials is None:
-            return _token_response(issue(ANONYMOUS, asked.access), None)
+            return _token_response(issue(ANONYMOUS, asked.access, address=request.META.get("REMOTE_ADDR", "")), None)
         identity, refresh_token = _logged_in(request, credentials, request.GET, is_offline=asked.is_offline)
         return _token_response(issue_recorded(request, identity, asked.access, "password"), refresh_token)
 

@@ -20,6 +20,10 @@ class Visitor:
     identity: Identity
     rules: IdentityRules
 
+    def may(self, name: RepositoryName, action: str, tag: str) -> bool:
+        """Return whether the rules allow `action` on a tag."""
+        return action in self.rules.actions_on(name) and self.rules.tag_refusal(name, action, [tag]) is None
+
     def pullable(self, text: str) -> RepositoryName:
         """Return the name of a repository that the visitor may pull.
 
@@ -41,5 +45,5 @@ def visitor_of(request: HttpRequest) -> Visitor:
     if isinstance(account, Account) and second_factor.is_passed(request):
         # None: deactivated since the login.
         identity = identity_of(account.name, version)
-    identity = identity or ANONYMOUS
+    identity = grants.located(identity or ANONYMOUS, request.META.get("REMOTE_ADDR", ""), version)
     return Visitor(identity, grants.rules_of(identity, version))

@@ -84,6 +84,10 @@ class ConnectionView(APIView):
 class ExplainQuery(serializers.Serializer[Any]):
     repository = serializers.CharField(max_length=255)
     action = serializers.ChoiceField(sorted(CONCRETE))
+    tag = serializers.CharField(max_length=128, default=None, allow_null=True, help_text="To push or delete.")
+    address = serializers.IPAddressField(
+        default=None, allow_null=True, help_text="Of the client; that of the request if it is left out."
+    )
     account = serializers.CharField(
         max_length=128, default=None, allow_null=True, help_text="`anonymous`, or another account: for superusers."
     )
@@ -123,7 +127,10 @@ class ExplainView(APIView):
         identity = identity_named(account, version)
         if identity is None:
             raise NotFound(f"There is no active account {account!a}.")
-        found = grants.explain(identity, name, query["action"], version, with_others=is_superuser)
+        address = query["address"] or request.META.get("REMOTE_ADDR", "")
+        about: dict[str, Any] = {"tag": query["tag"], "address": address, "with_others": is_superuser}
+        found = grants.explain(identity, name, query["action"], version, **about)
+        own = grants.located(own, address, version)
         body = {"allowed": found.is_allowed, "decision": found.decision, "rules": found.rules}
         if found.is_allowed and account == own.name and query["action"] not in grants.actions_on(own, name, version):
             lacking = f"{found.decision}, but the scopes of this access token lack it"

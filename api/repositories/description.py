@@ -14,6 +14,7 @@ from api import change_log, etags
 from api.json_body import TextField
 from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
+from distribution.manifests import tag_rights
 from distribution.models import Repository
 from web.description import MAX_BYTES
 
@@ -48,7 +49,10 @@ class DescriptionView(VisitorView):
         """Write the description; it needs the right to push."""
         given = DescriptionSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        parsed = visitor_of(request).repository(name, PUSH)
+        visitor = visitor_of(request)
+        parsed = visitor.repository(name, PUSH)
+        with change_log.denials_recorded(request, parsed):
+            tag_rights.require_whole(visitor.rules, visitor.identity.name, parsed, PUSH)
         with transaction.atomic():
             row = Repository.objects.select_for_update().filter(name=parsed).first()
             before = _represented(row)

@@ -66,7 +66,9 @@ class ManifestView(VisitorView):
         row = _found(repository, reference)
         etags.require_match(request, etags.etag_of(_represented(row)))
         overridden = is_overridden(request)
-        store.delete(parsed, parse_digest(row.digest), account=visitor.identity.name, is_overridden=overridden)
+        account, digest = visitor.identity.name, parse_digest(row.digest)
+        with change_log.denials_recorded(request, parsed):
+            store.delete(parsed, digest, account=account, rules=visitor.rules, is_overridden=overridden)
         detail = NOTE if overridden else ""
         change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=row.digest, detail=detail)
         return Response(status=204)

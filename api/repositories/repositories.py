@@ -21,6 +21,7 @@ from api.repositories.serializers import (
 from api.visitor import Visitor, VisitorView, visitor_of
 from audit.kinds import Kind
 from distribution import deletion, repositories
+from distribution.manifests import tag_rights
 from distribution.models import Repository
 
 
@@ -58,6 +59,8 @@ class RepositoryView(VisitorView):
         parsed = visitor.repository(name, DELETE)
         body = _represented(visitor, name)
         etags.require_match(request, etags.etag_of(body))
+        with change_log.denials_recorded(request, parsed):
+            tag_rights.require_whole(visitor.rules, visitor.identity.name, parsed)
         overridden = is_overridden(request)
         deletion.begin(parsed, is_overridden=overridden)
         change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed, detail=NOTE if overridden else "")

@@ -79,9 +79,17 @@ class TagView(VisitorView):
                 return False
             return True
 
-        tags.point(
-            parsed, wanted, digest, account=visitor.identity.name, expected=is_expected, is_overridden=overridden
-        )
+        account, rules = visitor.identity.name, visitor.rules
+        with change_log.denials_recorded(request, parsed):
+            tags.point(
+                parsed,
+                wanted,
+                digest,
+                account=account,
+                rules=rules,
+                expected=is_expected,
+                is_overridden=overridden,
+            )
         if before != str(digest):
             _record_move(request, parsed, wanted, str(digest), before, note=NOTE if overridden else "")
         response = _answer(request, repository, wanted)
@@ -96,7 +104,9 @@ class TagView(VisitorView):
         row = _found(repository, tag)
         etags.require_match(request, f'"{row.manifest.digest}"')
         overridden = is_overridden(request)
-        tags.delete(parsed, row.name, account=visitor.identity.name, is_overridden=overridden)
+        account, rules = visitor.identity.name, visitor.rules
+        with change_log.denials_recorded(request, parsed):
+            tags.delete(parsed, row.name, account=account, rules=rules, is_overridden=overridden)
         detail = NOTE if overridden else ""
         change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=row.name, detail=detail)
         return Response(status=204)

@@ -89,7 +89,7 @@ def _found(rule_id: int, *, is_locked: bool = False) -> Rule:
 
 def _saved(rule: Rule, values: Mapping[str, Any]) -> Rule:
     """Save the rule as the admin does. Raises ValidationError with what is wrong with each field."""
-    form = RuleForm(dict(values), instance=rule)
+    form = RuleForm({**values, "networks": ",".join(values["networks"])}, instance=rule)
     if not form.is_valid():
         raise ValidationError({field: [str(text) for text in texts] for field, texts in form.errors.items()})
     saved: Rule = form.save()

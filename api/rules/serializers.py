@@ -6,7 +6,9 @@ from rest_framework import serializers
 
 from acl import actions as action_list
 from acl.models import Rule, SubjectKind
+from acl.networks import MAX_NETWORKS
 from acl.rules import sentence
+from acl.until import until_text
 from api.json_body import TextField
 from api.paging import NumberedQuery
 
@@ -28,6 +30,20 @@ class ActionsField(serializers.ListField):
         return str(data).split(",")
 
 
+class NetworksField(serializers.ListField):
+    """Networks, which a rule stores joined by commas."""
+
+    def to_representation(self, data: Any) -> list[str]:
+        return str(data).split(",") if data else []
+
+
+class UntilField(TextField):
+    """When a rule ends, as the configuration file has it."""
+
+    def to_representation(self, value: Any) -> str:
+        return until_text(value)
+
+
 class RuleSerializer(serializers.Serializer[Rule]):
     """An access rule: a subject may do actions on the repositories that a pattern matches."""
 
@@ -42,6 +58,26 @@ class RuleSerializer(serializers.Serializer[Rule]):
     )
     name = TextField(max_length=255, help_text="A repository, or a pattern as `team/*`.")
     actions = ActionsField(child=serializers.ChoiceField(action_list.ALL), allow_empty=False, max_length=10)
+    is_deny = serializers.BooleanField(
+        required=False, default=False, help_text="Denies the actions, whatever other rules allow."
+    )
+    tags = TextField(
+        max_length=255,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="A tag or a pattern as `v*`, for push and delete; empty: all.",
+    )
+    networks = NetworksField(
+        child=TextField(max_length=50), required=False, default=list, max_length=MAX_NETWORKS, help_text="Empty: all."
+    )
+    until = UntilField(
+        max_length=50,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="The last day as `2026-12-31`, or a time as `2026-12-31T18:00Z`; null: for good.",
+    )
     comment = TextField(max_length=255, required=False, allow_blank=True, default="")
     sentence = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField(read_only=True)

@@ -33,8 +33,11 @@ class DeclaredFiltersAdmin(ModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
+        # A time that the form asks for stays a field.
+        asked: Any = getattr(self.form, "declared_fields", {})
         return [
-            (name, {**options, "fields": with_moments(self.opts, options["fields"])}) for name, options in fieldsets
+            (name, {**options, "fields": with_moments(self.opts, options["fields"], asked)})
+            for name, options in fieldsets
         ]
 
 

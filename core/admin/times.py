@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -25,9 +25,9 @@ def moment(at: datetime) -> SafeString:
     return format_html(_MOMENT, at.isoformat(), written, naturaltime(at))
 
 
-def with_moments(opts: Options[Any], names: Iterable[Any]) -> list[Any]:
-    """Return the columns of a list, or the fields of a page, with functions in place of the model's times."""
-    times = {field.name for field in opts.get_fields() if isinstance(field, DateTimeField)}
+def with_moments(opts: Options[Any], names: Iterable[Any], left: Collection[str] = ()) -> list[Any]:
+    """Return the columns of a list, or the fields of a page, with functions for the model's times but `left`."""
+    times = {field.name for field in opts.get_fields() if isinstance(field, DateTimeField)} - set(left)
     return [_column(opts, name) if isinstance(name, str) and name in times else name for name in names]
 
 

@@ -129,7 +129,7 @@ class ManifestAdmin(DeletableAdmin):
         return cells.json_text(json.loads(bytes(manifest.payload)))
 
     def delete_row(self, row: Manifest, account: str) -> None:
-        store.delete(RepositoryName(row.repository.name), parse_digest(row.digest), account=account)
+        store.delete(RepositoryName(row.repository.name), parse_digest(row.digest), account=account, rules=None)
 
     def describe(self, row: Any) -> str:
         name = f"{row.repository.name}@{row.digest}"

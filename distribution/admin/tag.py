@@ -50,7 +50,7 @@ class TagAdmin(DeletableAdmin):
         return size_text(tag.manifest.size + tag.blob_bytes)
 
     def delete_row(self, row: Tag, account: str) -> None:
-        tags.delete(RepositoryName(row.repository.name), row.name, account=account)
+        tags.delete(RepositoryName(row.repository.name), row.name, account=account, rules=None)
 
     def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
         """Delete all of `rows` in one transaction: there may be thousands, and nothing protects a tag."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from acl.actions import PUSH
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError, in_use
 from core.db import transactions
@@ -16,7 +17,8 @@ from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
 from distribution import queries, repositories
-from distribution.manifests import history, references, removal
+from distribution.manifests import history, references, removal, tag_rights
+from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, parse_manifest
@@ -131,13 +133,16 @@ def put(
     *,
     account: str,
     version: str | None = None,
+    rules: WhoMay,
 ) -> Put:
     """Store the manifest and move `tags` to it; `digest` is the client's, None means the sha256 of the payload.
 
     The policies are those of the permissions `version`, None: the current one.
     Raises MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN (one for each of MISSING_LISTED missing blobs);
-    DENIED when the disk of the database, which has the payloads, is full, and 409 for an immutable tag that is set.
+    DENIED for a tag that `rules` do not allow, when the disk of the database, which has the payloads, is full, and 409
+    for an immutable tag that is set.
     """
+    tag_rights.require(rules, account, name, PUSH, tags)
     disk_reserve.check_rows()
     actual = Digest.of(payload, digest.algorithm if digest else "sha256")
     if digest is not None and digest != actual:
@@ -265,16 +270,17 @@ def _move_tags(
     history.record_moves(incoming.name, before, incoming.digest, incoming.account)
 
 
-def delete(name: RepositoryName, digest: Digest, *, account: str, is_overridden: bool = False) -> None:
+def delete(name: RepositoryName, digest: Digest, *, account: str, rules: WhoMay, is_overridden: bool = False) -> None:
     """Remove the manifest and all its tags at once; `is_overridden` sets immutability aside.
 
-    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it.
+    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED if `rules` do not allow it for each of the tags, and 409, with the
+    parents' digests, while an index lists it.
     """
-    transactions.run_removal(_delete, name, digest, account, is_overridden)
+    transactions.run_removal(_delete, name, digest, account, rules, is_overridden)
     failpoint("manifest.after_delete_commit")
 
 
-def _delete(name: RepositoryName, digest: Digest, account: str, is_overridden: bool) -> None:
+def _delete(name: RepositoryName, digest: Digest, account: str, rules: WhoMay, is_overridden: bool) -> None:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     row = (
         Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
@@ -288,6 +294,8 @@ def _delete(name: RepositoryName, digest: Digest, account: str, is_overridden: b
         raise unknown(name, str(digest))
     if not removal_set.is_complete or set(tags.values_list("pk", flat=True)) - locked:
         raise LostRaceError("a tag, child or referrer came in between")
+    # After the lock: the tags stay these.
+    tag_rights.require_deletion(rules, account, name, lambda: tags.order_by("name").values_list("name", flat=True))
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
         raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))

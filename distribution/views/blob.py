@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 
 from audit.kinds import Kind
 from distribution import blobs, pull
+from distribution.manifests import tag_rights
 from distribution.protocol.digest import parse_digest
 from distribution.views.pull import PullView
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty
@@ -17,6 +18,8 @@ class BlobView(PullView):
 
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
         parsed = parse_digest(digest)
+        with self.denials_recorded(request):
+            tag_rights.require_whole(self.bearer.rules, self.bearer.identity.name, self.name)
         blobs.delete(self.name, parsed)
         self.log_change(request, Kind.BLOB_DELETED, digest=str(parsed))
         return empty(202, {"Content-Length": "0"})

@@ -3,12 +3,13 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from acl.actions import PUSH
 from audit.kinds import Kind
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError
 from core.sizes import size_text
 from distribution import pull, tags
-from distribution.manifests import store
+from distribution.manifests import store, tag_rights
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import parse_reference, parse_tag
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
@@ -29,6 +30,10 @@ class ManifestView(PullView):
         digest = parsed if isinstance(parsed, Digest) else None
         tag_names = [parse_tag(tag) for tag in dict.fromkeys(query_of(request).getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
+        identity, rules = self.bearer.identity, self.bearer.rules
+        with self.denials_recorded(request):
+            # Before the body, and once more where the tags are moved.
+            tag_rights.require(rules, identity.name, self.name, PUSH, named)
         limit = settings.REGISTRY.server.limits.manifest_size
         payload = read_whole(request, limit)
         if payload is None:
@@ -40,7 +45,8 @@ class ManifestView(PullView):
             request.META.get("CONTENT_TYPE"),
             digest,
             named,
-            account=self.bearer.identity.name,
+            account=identity.name,
+            rules=rules,
             version=self.bearer.version,
         )
         counter.pushed(self.name)
@@ -64,10 +70,13 @@ class ManifestView(PullView):
     def delete(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Remove a tag, or a manifest with all its tags."""
         parsed = pull.manifest_reference(self.name, reference)
+        account, rules = self.bearer.identity.name, self.bearer.rules
         if isinstance(parsed, Digest):
-            store.delete(self.name, parsed, account=self.bearer.identity.name)
+            with self.denials_recorded(request):
+                store.delete(self.name, parsed, account=account, rules=rules)
             self.log_change(request, Kind.MANIFEST_DELETED, digest=str(parsed))
         else:
-            tags.delete(self.name, parsed, account=self.bearer.identity.name)
+            with self.denials_recorded(request):
+                tags.delete(self.name, parsed, account=account, rules=rules)
             self.log_change(request, Kind.TAG_DELETED, tag=parsed)
         return empty(202, {"Content-Length": "0"})

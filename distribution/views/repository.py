@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
@@ -16,6 +17,7 @@ from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import ANONYMOUS_NAME
 from core.api.view import RegistryView
 from core.metrics.catalog import DENIALS
+from distribution.manifests import tag_rights
 from policies import read_only
 from tokens.bearer import bearer_of, unauthorized
 from tokens.verify import Bearer
@@ -82,6 +84,11 @@ class RepositoryView(RegistryView):
             detail=detail,
         )
 
+    def denials_recorded(self, request: HttpRequest) -> AbstractContextManager[None]:
+        """Return a context that records what the rules about tags refuse in it."""
+        credential = f"token {self.bearer.claims.token_id}"
+        return tag_rights.recorded(request, self.bearer.identity.name, credential, self.name)
+
     def _require(self, request: HttpRequest, method: str) -> Bearer:
         """Return the bearer if token and rules allow the method. Raises UNAUTHORIZED, never DENIED.
 
@@ -104,6 +111,9 @@ class RepositoryView(RegistryView):
             reason = f"the access token {limit.name!r} is limited to {scopes}"
             # The rules allow it: none comes close.
             lacking, said = frozenset(), f"{said}: {reason}".replace('"', "'")
+        elif lacking and (denying := bearer.rules.denying(self.name, lacking)):
+            reason = f"denied by the rule {denying[0]!r}"
+            lacking = frozenset()
         elif lacking:
             reason = f"no rule allows {account} to {listed(lacking, 'or')} {self.name}"
         else:
@@ -116,14 +126,15 @@ class RepositoryView(RegistryView):
             credential=f"token {bearer.claims.token_id}",
             repository=self.name,
             alike=reason,
-            detail=lambda: f"{reason}{_near(bearer, self.name, min(lacking))}" if lacking else reason,
+            detail=lambda: f"{reason}{_near(request, bearer, self.name, min(lacking))}" if lacking else reason,
         )
         raise unauthorized(request, wanted, "insufficient_scope", said)
 
 
-def _near(bearer: Bearer, name: RepositoryName, action: str) -> str:
+def _near(request: HttpRequest, bearer: Bearer, name: RepositoryName, action: str) -> str:
     """Return the rules that come close, also those for others: administrators read them."""
-    rules = grants.explain(bearer.identity, name, action, bearer.version).rules
+    address = request.META.get("REMOTE_ADDR", "")
+    rules = grants.explain(bearer.identity, name, action, bearer.version, address=address).rules
     return f"; these come close: {'; '.join(rules)}" if rules else "; no rule comes close"
 
 

@@ -1,6 +1,8 @@
 """Why somebody may do something, or not: the rules that allow it, and those that come close."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -159,3 +161,61 @@ def test_the_example_of_the_document_is_what_the_command_prints(capsys: pytest.C
         call_command(*arguments)
 
     assert capsys.readouterr().out == documents.block("docs/troubleshooting.md", "explained")
+
+
+def test_a_denial_is_explained_by_its_rules() -> None:
+    rows = (Row("account", "dora", "app/*", "pull,push"), Row("anonymous", "", "app/web", "push", is_deny=True))
+
+    found = explained(DORA, "app/web", "push", *rows)
+
+    assert not found.is_allowed
+    assert str(found) == (
+        "dora may not push app/web: denied, whatever else is allowed, by\n  everybody may not push app/web"
+    )
+
+
+def test_a_tag_is_explained() -> None:
+    rules = compile_rules(
+        [Row("account", "alice", "app", "push", tags="v*"), Row("account", "*", "app", "push", True, "v1")]
+    )
+
+    assert explain(rules, ALICE, "app", "push", tag="v2").rules == ("alice may push app, but push only tags v*",)
+    assert explain(rules, ALICE, "app", "push", tag="v1").is_denied
+    assert explain(rules, ALICE, "app", "push", tag="w").rules == (
+        "alice may push app, but push only tags v*, but not this tag",
+    )
+    assert explain(rules, ALICE, "app", "push").rules == (
+        "alice may push app, but push only tags v*",
+        "everyone signed in may not push tags v1 of app",
+    )
+
+
+def test_a_rule_for_elsewhere_or_the_past_comes_close() -> None:
+    ended = datetime(2020, 1, 1, tzinfo=UTC)
+    rows = [
+        Row("account", "alice", "app", "pull", networks="10.0.0.0/8"),
+        Row("account", "alice", "app", "pull", until=ended),
+    ]
+    rules = compile_rules(rows).at(datetime(2030, 1, 1, tzinfo=UTC).timestamp())
+    there = replace(ALICE, networks=rules.networks_of("192.0.2.1"))
+
+    assert explain(rules, there, "app", "pull", address="192.0.2.1").rules == (
+        "alice may pull app from 10.0.0.0/8, but this is 192.0.2.1",
+        "alice may pull app until 2019-12-31, which has ended",
+    )
+    assert explain(rules, ALICE, "app", "pull").rules[0].endswith("but the address is not known")
+
+
+@pytest.mark.django_db
+def test_the_command_takes_a_tag_and_an_address(capsys: pytest.CaptureFixture[str]) -> None:
+    Account.objects.create(name="alice")
+    conditions = {"tags": "v*", "networks": "10.0.0.0/8"}
+    Rule.objects.create(subject_kind="account", subject="alice", name="app", actions="push", **conditions)
+
+    call_command("explain", "alice", "app", "push", "--tag", "v1", "--address", "10.1.2.3")
+
+    assert capsys.readouterr().out.startswith("alice may push app:v1 from 10.1.2.3: by\n")
+    with pytest.raises(SystemExit):
+        call_command("explain", "alice", "app", "push", "--tag", "v1")
+    with pytest.raises(CommandError, match="no IP address"):
+        call_command("explain", "alice", "app", "push", "--address", "here")

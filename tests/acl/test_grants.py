@@ -1,6 +1,8 @@
 """Rules of the database, compiled once per permissions version; a broken row allows nothing and breaks nothing."""
 
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -91,3 +93,78 @@ def test_more_names_than_are_remembered_are_judged_all_the_same() -> None:
     for number in range(60_000):
         kind = "even" if number % 2 == 0 else "odd"
         assert bool(grants.actions_on(ALICE, f"{kind}{number}", now)) == (kind == "even")
+
+
+def allow_and_deny(**denial: Any) -> None:
+    Rule.objects.create(subject_kind="account", subject="*", name="*", actions="*")
+    given = {"subject_kind": "account", "subject": "alice", "name": "app", "actions": "push", "is_deny": True}
+    Rule.objects.bulk_create([Rule(**given | denial)])
+
+
+@pytest.mark.parametrize(
+    ("broken", "allowed_on_app", "allowed_on_other"),
+    [
+        ({}, "pull delete", "pull push delete"),
+        ({"name": "["}, "pull delete", "pull delete"),
+        ({"subject": "["}, "pull delete", "pull push delete"),
+        ({"subject_kind": "robots"}, "pull delete", "pull push delete"),
+        ({"actions": "fly"}, "", "pull push delete"),
+        ({"tags": "["}, "pull delete", "pull push delete"),
+        ({"tags": "v*", "actions": "pull,push"}, "delete", "pull push delete"),
+        ({"networks": "10.0.0.1/8"}, "pull delete", "pull push delete"),
+        ({"subject_kind": "anonymous", "subject": "", "name": "${group}"}, "pull delete", "pull delete"),
+    ],
+    ids=str,
+)
+def test_a_broken_row_that_denies_denies_more(
+    broken: dict[str, str], allowed_on_app: str, allowed_on_other: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    allow_and_deny(**broken)
+
+    assert actions_on("app") == set(allowed_on_app.split())
+    assert actions_on("other") == set(allowed_on_other.split())
+    assert ("denies all" in caplog.text) == bool(broken)
+
+
+def test_a_broken_subject_denies_everybody() -> None:
+    allow_and_deny(subject="[")
+
+    assert actions_on("app", Identity("bob")) == {"pull", "delete"}
+
+
+def test_a_rule_ends_without_a_statement(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Callable[[int], Any]
+) -> None:
+    ends = datetime(2030, 1, 1, tzinfo=UTC)
+    Rule.objects.create(subject_kind="account", subject="alice", name="app", actions="pull", until=ends)
+    Rule.objects.create(
+        subject_kind="account", subject="alice", name="app", actions="push", until=ends + timedelta(days=1)
+    )
+    now = permissions_version.current()
+    monkeypatch.setattr(time, "time", lambda: ends.timestamp() - 1)
+    assert grants.actions_on(ALICE, "app", now) == {"pull", "push"}
+
+    with django_assert_num_queries(0):
+        monkeypatch.setattr(time, "time", ends.timestamp)
+        assert grants.actions_on(ALICE, "app", now) == {"push"}
+        assert not grants.rules_of(ALICE, now).allows("pull")("app")
+        monkeypatch.setattr(time, "time", lambda: ends.timestamp() + 86_400)
+        assert grants.actions_on(ALICE, "app", now) == set()
+
+
+def test_without_networks_in_the_rules_an_identity_stays_the_same() -> None:
+    now = permissions_version.current()
+
+    assert grants.located(ALICE, "10.1.2.3", now) is ALICE
+
+
+def test_identities_differ_by_networks_alone() -> None:
+    Rule.objects.create(subject_kind="account", subject="*", name="*", actions="pull", networks="10.0.0.0/8")
+    now = permissions_version.current()
+
+    inside = {grants.located(ALICE, f"10.1.2.{number}", now) for number in range(200)}
+    outside = {grants.located(ALICE, f"192.0.2.{number}", now) for number in range(200)}
+
+    assert (len(inside), len(outside)) == (1, 1)
+    assert grants.actions_on(inside.pop(), "app", now) == {"pull"}
+    assert grants.actions_on(outside.pop(), "app", now) == set()

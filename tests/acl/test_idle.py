@@ -1,5 +1,10 @@
 """Rules that can do nothing."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Any
+
 import pytest
 
 from acl.actions import expand
@@ -118,3 +123,60 @@ def test_thousands_of_common_rules_are_all_compared() -> None:
 
     assert list(found.reasons()) == []
     assert not found.is_exhausted
+
+
+CONDITIONS = {"tags": "v*", "networks": (ip_network("10.0.0.0/8"),), "until": datetime(2090, 1, 1, tzinfo=UTC)}
+
+
+def conditioned(*rules: tuple[str, dict[str, Any]]) -> dict[int, str]:
+    """Return the reasons of rules with conditions."""
+    found = candidates(*(text for text, _ in rules))
+    given = [replace(one, **more) for one, (_, more) in zip(found, rules, strict=True)]
+    return dict(Rules(given, ACCOUNTS, GROUPS).reasons())
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_rule_with_a_condition_is_contained_in_one_without(condition: str) -> None:
+    narrow = ("account alice a/* push", {condition: CONDITIONS[condition]})
+
+    assert conditioned(("account alice a/* push", {}), narrow) == {1: "rule 0 allows all of it"}
+    assert conditioned(narrow, ("account alice a/* push", {})) == {0: "rule 1 allows all of it"}
+    assert conditioned(narrow, ("account alice a/b push", {})) == {}
+    assert conditioned(narrow, narrow) == {1: "rule 0 allows all of it"}
+
+
+def test_a_denied_rule_has_no_effect() -> None:
+    deny = ("anonymous - a/* pull,push", {"is_deny": True})
+
+    assert conditioned(("account alice a/b pull", {}), deny) == {0: "rule 1 denies all of it"}
+    assert conditioned(("account alice a/b pull,delete", {}), deny) == {}
+    assert conditioned(("account alice * pull", {}), deny) == {}
+    assert conditioned(deny, ("account alice a/b push", {"is_deny": True})) == {1: "rule 0 denies all of it"}
+
+
+def test_a_rule_that_denies_is_not_contained_in_one_that_allows() -> None:
+    assert conditioned(("account * * *", {}), ("account alice a/* push", {"is_deny": True})) == {}
+
+
+def test_a_rule_that_has_ended() -> None:
+    ended = {"until": datetime(2020, 1, 1, tzinfo=UTC)}
+
+    assert conditioned(("account alice a/* pull", ended)) == {0: "it has ended (2019-12-31)"}
+    assert conditioned(("account alice a/* pull", ended), ("account alice a/b pull", {})) == {
+        0: "it has ended (2019-12-31)"
+    }
+
+
+def test_a_pull_is_contained_whatever_the_tags() -> None:
+    wide = ("account alice a/* pull,push", {"tags": "v*"})
+
+    assert conditioned(wide, ("account alice a/b pull", {})) == {1: "rule 0 allows all of it"}
+    assert conditioned(wide, ("account alice a/b push", {"tags": "v1"})) == {1: "rule 0 allows all of it"}
+    assert conditioned(wide, ("account alice a/b push", {"tags": "w*"})) == {}
+
+
+def test_groups_in_names() -> None:
+    assert reasons("account * ${group}/* pull") == {}
+    assert reasons("group [x ${group}/* pull") == {0: "no repository can be called [[]x/*"}
+    assert reasons("account * ${group}/* pull", "account * ${group}/x pull") == {1: "rule 0 allows all of it"}
+    assert reasons("account * ${account}/* pull", "account * ${group}/* pull") == {}

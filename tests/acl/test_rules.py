@@ -1,6 +1,7 @@
 """Which rules apply to whom, and what they allow together."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,10 @@ class Row:
     subject: str
     name: str
     actions: str
+    is_deny: bool = False
+    tags: str = ""
+    networks: str = ""
+    until: datetime | None = None
 
 
 def actions_on(name: str, identity: Identity, *rows: Row) -> str:

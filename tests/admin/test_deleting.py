@@ -10,6 +10,7 @@ from accounts.models import Account
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
 from distribution.manifests import store
+from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Link, Manifest, Tag, TagMove
 from distribution.protocol.digest import Digest
 from tests.admin.browser import Browser, messages_of, staff
@@ -155,9 +156,9 @@ def test_the_verb_is_in_no_transaction_but_its_own(
     was_in_one: list[bool] = []
     delete = store.delete
 
-    def watched(name: RepositoryName, digest: Digest, *, account: str) -> None:
+    def watched(name: RepositoryName, digest: Digest, *, account: str, rules: WhoMay) -> None:
         was_in_one.append(connection.in_atomic_block)
-        delete(name, digest, account=account)
+        delete(name, digest, account=account, rules=rules)
 
     monkeypatch.setattr(store, "delete", watched)
     if path == "one":

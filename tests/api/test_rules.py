@@ -21,9 +21,44 @@ def test_a_rule_is_created_and_counts_at_once(root: Caller, bob: Caller) -> None
         "id": made["id"],
         "created_at": made["created_at"],
         "sentence": "bob may pull and push alice/*",
+        "is_deny": False,
+        "tags": "",
+        "networks": [],
+        "until": None,
     }
     assert response["Location"] == f"/api/v1/rules/{made['id']}"
     assert answered(bob, "explain?repository=alice/app&action=push")["allowed"]
+
+
+CONDITIONS = {"tags": "v*", "networks": ["10.0.0.0/8", "2001:db8::/32"], "until": "2030-12-31"}
+
+
+def test_a_rule_has_conditions(root: Caller) -> None:
+    made = ask(root, "POST", "rules", BOB | CONDITIONS).json()
+
+    assert CONDITIONS.items() <= made.items()
+    assert made["sentence"] == (
+        "bob may pull and push alice/* from 10.0.0.0/8 or 2001:db8::/32 until 2030-12-31, but push only tags v*"
+    )
+    changed = ask(root, "PATCH", f"rules/{made['id']}", {"comment": "x", "until": None}).json()
+    assert (changed["tags"], changed["networks"], changed["until"]) == ("v*", CONDITIONS["networks"], None)
+
+
+def test_a_rule_that_denies_counts_at_once(root: Caller, alice: Caller) -> None:
+    ask(root, "POST", "rules", BOB | {"subject": "*", "actions": ["push"], "is_deny": True})
+
+    found = answered(alice, "explain?repository=alice/app&action=push")
+    assert not found["allowed"]
+    assert found["rules"] == ["everyone signed in may not push alice/*"]
+
+
+def test_a_tag_and_an_address_are_explained(root: Caller, bob: Caller) -> None:
+    ask(root, "POST", "rules", BOB | CONDITIONS)
+
+    asked = "explain?repository=alice/app&action=push&address=10.1.2.3&tag="
+    assert answered(bob, f"{asked}v1")["decision"] == "bob may push alice/app:v1 from 10.1.2.3"
+    assert not answered(bob, f"{asked}latest")["allowed"]
+    assert not answered(bob, "explain?repository=alice/app&action=push&tag=v1&address=192.0.2.1")["allowed"]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +75,18 @@ def test_a_rule_is_created_and_counts_at_once(root: Caller, bob: Caller) -> None
         ({"actions": ["fly"]}, ["actions.0"]),
         ({"comment": "x" * 256}, ["comment"]),
         ({"comment": ["x"]}, ["comment"]),
+        ({"tags": "v1,v2"}, ["tags"]),
+        ({"tags": "${account}"}, ["tags"]),
+        ({"tags": "v*", "actions": ["pull"]}, ["tags"]),
+        ({"tags": "v*", "is_deny": True}, ["tags"]),
+        ({"networks": ["10.0.0.1/8"]}, ["networks"]),
+        ({"networks": ["::ffff:10.0.0.0/104"]}, ["networks"]),
+        ({"networks": ["fe80::1%eth0"]}, ["networks"]),
+        ({"networks": [f"10.0.0.{n}" for n in range(21)]}, ["networks"]),
+        ({"until": "tomorrow"}, ["until"]),
+        ({"until": "9999-12-31"}, ["until"]),
+        ({"until": "2030-12-31T18:00+01:00:00"}, ["until"]),
+        ({"subject_kind": "anonymous", "subject": "", "name": "${group}/*"}, ["name"]),
     ],
 )
 def test_what_is_wrong_with_a_rule_is_told_by_field(root: Caller, body: dict[str, Any], fields: list[str]) -> None:

@@ -38,6 +38,8 @@ RULES: list[dict[str, object]] = [
     {"account": "bob", "name": "alice/*", "actions": ["pull"]},
     {"account": "developer", "name": "myorg/backend-*", "actions": ["pull", "push"]},
     {"account": "developer", "name": "myorg/frontend", "actions": ["pull"]},
+    {"account": "developer", "name": "tagged/*", "actions": ["pull", "push", "delete"], "tags": "dev-*"},
+    {"account": "alice", "name": "alice/frozen", "actions": ["push"], "tags": "v*", "deny": True},
     {"anonymous": True, "name": "public/*", "actions": ["pull"]},
 ]
 

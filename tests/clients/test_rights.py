@@ -132,3 +132,25 @@ def test_a_blob_is_not_mounted_from_a_repository_that_may_not_be_read(server: Se
     answer = server.request("POST", path, authorization=f"Bearer {token}", body=b"")
 
     assert answer.status == 202
+
+
+@pytest.mark.client("skopeo")
+def test_a_tag_that_no_rule_allows_is_named_with_the_rule(skopeo: LogIn, tmp_path: Path) -> None:
+    developer, source = skopeo("developer"), image(tmp_path / "image").reference("v1")
+
+    developer.run("copy", source, developer.docker("tagged/app:dev-1"))
+    message = developer.refused("copy", source, developer.docker("tagged/app:v1"))
+
+    assert "denied: developer may not push tagged/app:v1: the rule is 'developer may pull, push and delete" in message
+    assert "but push and delete only tags dev-*" in message
+    developer.run("delete", developer.docker("tagged/app:dev-1"))
+
+
+@pytest.mark.client("skopeo")
+def test_a_denied_tag_is_named_with_the_rule(skopeo: LogIn, tmp_path: Path) -> None:
+    alice, source = skopeo("alice"), image(tmp_path / "image").reference("v1")
+
+    alice.run("copy", source, alice.docker("alice/frozen:latest"))
+    message = alice.refused("copy", source, alice.docker("alice/frozen:v1"))
+
+    assert "alice may not push alice/frozen:v1: denied by the rule 'alice may not push tags v* of" in message

@@ -51,7 +51,7 @@ class Graph:
             payloads.append(self._put(name, contents[:5], payloads, number))
         for number in range(12):
             if self.chance.random() < self.untagged:
-                tags.delete(name, f"v{number}", account="")
+                tags.delete(name, f"v{number}", account="", rules=None)
         sessions.start(name, Identity("alice"))
 
     def _link(self, name: RepositoryName, content: bytes) -> None:
@@ -72,6 +72,12 @@ class Graph:
         else:
             payload = manifest(*self.chance.sample(contents, 2), **more)
         store.put(
-            name, payload, json.loads(payload)["mediaType"], Digest.of(payload), [parse_tag(f"v{number}")], account=""
+            name,
+            payload,
+            json.loads(payload)["mediaType"],
+            Digest.of(payload),
+            [parse_tag(f"v{number}")],
+            account="",
+            rules=None,
         )
         return payload

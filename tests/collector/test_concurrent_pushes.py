@@ -53,7 +53,7 @@ class Pusher:
                 payload = manifest(*contents, annotations={"of": self.tag})
                 self.until_nothing_is_missing(lambda: self.push(name, contents, payload))  # noqa: B023 - called at once
                 self.check(name, contents)
-                tags.delete(name, self.tag, account="")
+                tags.delete(name, self.tag, account="", rules=None)
         finally:
             connection.close()
 
@@ -73,8 +73,8 @@ class Pusher:
         for content in contents:
             request = RequestFactory().post("/", content, content_type="application/octet-stream")
             sessions.receive_whole(name, Identity("alice"), Body(request), Digest.of(content))
-        store.put(name, payload, None, account="")
-        store.put(name, index(payload), None, tags=[self.tag], account="")
+        store.put(name, payload, None, account="", rules=None)
+        store.put(name, index(payload), None, tags=[self.tag], account="", rules=None)
 
     def check(self, name: RepositoryName, contents: list[bytes]) -> None:
         assert store.find(name, self.tag, with_payload=True).payload

@@ -1,13 +1,20 @@
 """Rules with the same subject and pattern, which their keys tell apart by a number alone."""
 
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from acl.models import Rule
 from configuration import load
-from provisioning import importing
+from configuration.values import RuleEntry
+from provisioning import importing, precedence
+from provisioning.export import yaml_text
+from provisioning.models import ImportedEntry
+from provisioning.section_import import fingerprint
 
 pytestmark = pytest.mark.django_db
 
@@ -51,3 +58,64 @@ def test_one_that_is_new_is_added_beside_the_one_that_stayed(imported: Import) -
 
     assert imported(PULL + PUSH) == ["+ rule developer may pull myorg/*"]
     assert sorted(Rule.objects.values_list("actions", flat=True)) == ["pull", "push"]
+
+
+WITH_ALL = (
+    '  - {account: developer, name: "${group}/*", actions: [push], deny: true, tags: "v*", '
+    'networks: ["2001:db8::/32", "10.0.0.0/8"], until: 2030-12-31, comment: why}\n'
+)
+
+
+def test_conditions_are_imported_exported_and_imported_again(imported: Import) -> None:
+    imported(PULL + WITH_ALL)
+    rule = Rule.objects.get(is_deny=True)
+
+    exported = yaml.safe_load(yaml_text(with_hashes=False))["acl"]
+
+    assert (rule.tags, rule.networks, rule.until) == (
+        "v*",
+        "10.0.0.0/8,2001:db8::/32",
+        datetime(2031, 1, 1, tzinfo=UTC),
+    )
+    assert exported[1] == {
+        "account": "developer",
+        "name": "${group}/*",
+        "actions": ["push"],
+        "deny": True,
+        "tags": "v*",
+        "networks": ["10.0.0.0/8", "2001:db8::/32"],
+        "until": "2030-12-31",
+        "comment": "why",
+    }
+    assert imported("".join(f"  - {json.dumps(entry)}\n" for entry in exported)) == []
+
+
+def test_each_condition_is_a_change(imported: Import) -> None:
+    imported(PUSH)
+    for condition in ("deny: true", 'tags: "v*"', "networks: [10.0.0.0/8]", "until: 2030-12-31"):
+        done = imported(PUSH.replace("}", f", {condition}}}"))
+
+        assert len(done) == 1
+        assert done[0].startswith("~ rule"), condition
+    assert imported(PUSH.replace("}", ", until: 2030-12-31}")) == []
+
+
+def test_rules_that_differ_in_a_condition_are_two(imported: Import) -> None:
+    imported(PUSH + PUSH.replace("}", ", deny: true}"))
+
+    assert Rule.objects.count() == 2
+
+
+def test_a_rule_without_conditions_has_the_fingerprint_of_earlier_versions(imported: Import) -> None:
+    imported(PULL)
+
+    record = ImportedEntry.objects.get()
+    assert record.fingerprint == fingerprint(["pull", ""])
+    assert record.row_fingerprint == fingerprint(["account", "developer", "myorg/*", "pull", ""])
+
+
+def test_a_file_without_conditions_has_the_fingerprint_of_earlier_versions() -> None:
+    entry = RuleEntry("account", "developer", "myorg/*", ("pull",), line=3)
+    before = {"subject_kind": "account", "subject": "developer", "name": "myorg/*", "actions": ["pull"], "comment": ""}
+
+    assert precedence._entries([entry]) == [fingerprint(before)]

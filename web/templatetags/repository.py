@@ -39,6 +39,6 @@ def folder_count(number: int) -> str:
 
 
 @register.simple_tag
-def may(visitor: Visitor, name: RepositoryName, action: str) -> bool:
-    """Return whether the visitor may do `action` with the repository."""
-    return action in visitor.rules.actions_on(name)
+def may(visitor: Visitor, name: RepositoryName, action: str, reference: str) -> bool:
+    """Return whether the visitor may do `action` with a tag; of a digest, with some tag."""
+    return action in visitor.rules.actions_on(name) if ":" in reference else visitor.may(name, action, reference)

@@ -38,7 +38,7 @@ def own_account(request: HttpRequest) -> HttpResponse:
     revoked = request.GET.get("revoked", "")
     shown = {
         "form": form,
-        "rules": [rule.text for rule in visitor.rules.rules],
+        "rules": [rule.text for rule in (*visitor.rules.rules, *visitor.rules.denials)],
         "has_changed": "changed" in request.GET,
         # A number and nothing else: a link must not put words on the page.
         "revoked": revoked if revoked == str(row_key(revoked)) else "",

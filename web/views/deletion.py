@@ -19,7 +19,7 @@ from distribution.protocol.references import parse_reference
 from web import contents
 from web.freed import sentences, sentences_of_repository
 from web.views.page import page
-from web.views.rights import log_change, permitted, refused, repository_of, told
+from web.views.rights import denials_recorded, log_change, permitted, refused, repository_of, told
 from web.visitor import Visitor
 
 TAGS_NAMED = 20
@@ -75,13 +75,15 @@ def _of_manifest(repository: Repository, digest: Digest, *, sees_others: bool) -
 
 
 def _delete(request: HttpRequest, visitor: Visitor, name: RepositoryName, wanted: Digest | TagName) -> HttpResponse:
-    account = visitor.identity.name
+    account, rules = visitor.identity.name, visitor.rules
     try:
         if isinstance(wanted, Digest):
-            store.delete(name, wanted, account=account)
+            with denials_recorded(request, visitor, name):
+                store.delete(name, wanted, account=account, rules=rules)
             log_change(request, visitor, Kind.MANIFEST_DELETED, name, digest=str(wanted))
         else:
-            tags.delete(name, wanted, account=account)
+            with denials_recorded(request, visitor, name):
+                tags.delete(name, wanted, account=account, rules=rules)
             log_change(request, visitor, Kind.TAG_DELETED, name, tag=wanted)
     except RegistryError as error:
         return refused(request, error, "repository", name)
@@ -91,7 +93,7 @@ def _delete(request: HttpRequest, visitor: Visitor, name: RepositoryName, wanted
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete_repository(request: HttpRequest, name: str) -> HttpResponse:
     """Ask for the name once more, then delete the repository."""
-    visitor, parsed = permitted(request, name, DELETE)
+    visitor, parsed = permitted(request, name, DELETE, is_whole=True)
     repository = repository_of(parsed)
     is_wrong = request.method == "POST" and request.POST.get("name") != parsed
     if request.method != "POST" or is_wrong:

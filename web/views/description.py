@@ -15,7 +15,7 @@ from web.views.rights import log_change, permitted, repository_of, told
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit_description(request: HttpRequest, name: str) -> HttpResponse:
     """Show the form with a preview; store the description, which is empty to show that of the image again."""
-    visitor, parsed = permitted(request, name, PUSH)
+    visitor, parsed = permitted(request, name, PUSH, is_whole=True)
     repository = repository_of(parsed)
     text, error, preview = repository.description or "", "", None
     if request.method == "POST":

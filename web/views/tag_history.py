@@ -15,7 +15,7 @@ from distribution.protocol.references import Tag as TagName
 from distribution.protocol.references import parse_tag
 from web import contents
 from web.views.page import page, searched
-from web.views.rights import log_change, permitted, refused, repository_of, told
+from web.views.rights import denials_recorded, log_change, permitted, refused, repository_of, told
 from web.visitor import visitor_of
 
 # Tags with a history that are looked at for a page of deleted ones.
@@ -45,7 +45,7 @@ def one_tag(request: HttpRequest, name: str, tag: str) -> HttpResponse:
         moves=moves,
         now=now,
         last_key=moves.rows[-1].pk if moves.rows else 0,
-        may_push=PUSH in visitor.rules.actions_on(parsed),
+        may_push=visitor.may(parsed, PUSH, wanted),
     )
 
 
@@ -63,7 +63,8 @@ def roll_back(request: HttpRequest, name: str, tag: str) -> HttpResponse:
     wanted = _tag(tag)
     try:
         digest = parse_digest(request.POST.get("digest", ""))
-        has_moved = tags.point(parsed, wanted, digest, account=visitor.identity.name)
+        with denials_recorded(request, visitor, parsed):
+            has_moved = tags.point(parsed, wanted, digest, account=visitor.identity.name, rules=visitor.rules)
     except RegistryError as error:
         return refused(request, error, "history", parsed, wanted)
     if not has_moved:

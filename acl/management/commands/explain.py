@@ -12,6 +12,7 @@ from accounts.identity import Identity, identity_named
 from accounts.models import Account
 from acl import actions, grants
 from acl.names import InvalidNameError, parse_name
+from acl.networks import is_address
 
 
 class Command(BaseCommand):
@@ -20,7 +21,7 @@ class Command(BaseCommand):
     requires_migrations_checks = True
     help = (
         "Explain whether an account may pull, push or delete in a repository: by which rule, or which rules come "
-        "close. Exit status 1: it may not."
+        "close. Without an address, no rule for a network allows anything, and each denies. Exit status 1: it may not."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,6 +29,8 @@ class Command(BaseCommand):
         parser.add_argument("account", metavar="ACCOUNT", help="The account's name; anonymous: who is not signed in.")
         parser.add_argument("repository", metavar="REPOSITORY", help="The repository, as myorg/app.")
         parser.add_argument("action", metavar="ACTION", choices=sorted(actions.CONCRETE), help="pull, push or delete.")
+        parser.add_argument("--tag", metavar="TAG", help="The tag to push or delete; default: any.")
+        parser.add_argument("--address", default="", metavar="ADDRESS", help="The client's address; default: unknown.")
         parser.add_argument("--config", metavar="FILE", help="The configuration file of the registry.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,7 +40,10 @@ class Command(BaseCommand):
             name = parse_name(options["repository"])
         except InvalidNameError as error:
             raise CommandError(str(error)) from error
-        explanation = grants.explain(_identity(options["account"], version), name, options["action"], version)
+        if (address := options["address"]) and not is_address(address):
+            raise CommandError(f"{address!a} is no IP address")
+        identity, tag = _identity(options["account"], version), options["tag"]
+        explanation = grants.explain(identity, name, options["action"], version, tag=tag, address=address)
         self.stdout.write(str(explanation))
         if not explanation.is_allowed:
             sys.exit(1)

@@ -11,7 +11,7 @@ document.addEventListener("DOMContentLoaded", () => {
   async function show() {
     const sent = new FormData(form);
     const fields = new URLSearchParams({ pk: part.dataset.pk });
-    for (const name of ["subject_kind", "subject", "actions", "name"]) {
+    for (const name of ["subject_kind", "subject", "is_deny", "actions", "name", "tags", "networks", "until"]) {
       sent.getAll(name).forEach((value) => fields.append(name, value));
     }
     const own = ++asked;

@@ -24,7 +24,7 @@ REFERRER = manifest(CONFIG, subject=descriptor(SUBJECT))
 def put(payload: bytes) -> None:
     """Put a manifest by its digest, in a thread with a connection of its own."""
     try:
-        store.put(NAME, payload, None, account="")
+        store.put(NAME, payload, None, account="", rules=None)
     finally:
         connection.close()
 
@@ -52,7 +52,7 @@ def uncommitted(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], tuple[Even
 def delete(payload: bytes) -> None:
     """Delete a manifest, in a thread with a connection of its own."""
     try:
-        store.delete(NAME, Digest.of(payload), account="")
+        store.delete(NAME, Digest.of(payload), account="", rules=None)
     finally:
         connection.close()
 

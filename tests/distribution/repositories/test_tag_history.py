@@ -143,7 +143,7 @@ def test_deleted_tags_are_found_a_few_at_a_time(alice: Caller, push: Push) -> No
 def test_a_tag_is_rolled_back_and_can_be_pulled(alice: Caller, push: Push) -> None:
     first, second = push("alice/app", "v1", b"one"), push("alice/app", "v1", b"two")
 
-    assert tags.point(NAME, V1, parse_digest(first.digest), account="bob")
+    assert tags.point(NAME, V1, parse_digest(first.digest), account="bob", rules=None)
 
     assert alice.get("/v2/alice/app/manifests/v1").content == first.payload
     assert moves()[-1] == ("v1", second.digest, first.digest, "bob")
@@ -156,7 +156,7 @@ def test_a_deleted_tag_comes_back(alice: Caller, push: Push) -> None:
     image = push()
     alice.delete("/v2/alice/app/manifests/v1")
 
-    tags.point(NAME, V1, parse_digest(image.digest), account="alice")
+    tags.point(NAME, V1, parse_digest(image.digest), account="alice", rules=None)
 
     assert alice.get("/v2/alice/app/manifests/v1").content == image.payload
     assert moves()[-1] == ("v1", "", image.digest, "alice")
@@ -166,7 +166,7 @@ def test_a_deleted_tag_comes_back(alice: Caller, push: Push) -> None:
 def test_a_roll_back_to_what_the_tag_has_changes_nothing(push: Push) -> None:
     image = push()
 
-    assert not tags.point(NAME, V1, parse_digest(image.digest), account="bob")
+    assert not tags.point(NAME, V1, parse_digest(image.digest), account="bob", rules=None)
 
     assert len(moves()) == 1
     assert Tag.objects.get().pushed_by == "alice"
@@ -179,7 +179,7 @@ def test_a_manifest_that_is_not_in_the_repository_is_refused(push: Push, name: s
     gone = Digest.of(b"never pushed")
 
     with pytest.raises(RegistryError) as caught:
-        tags.point(RepositoryName(name), V1, gone, account="alice")
+        tags.point(RepositoryName(name), V1, gone, account="alice", rules=None)
 
     assert caught.value.code.name == ("NAME_UNKNOWN" if "missing" in name else "MANIFEST_UNKNOWN")
     assert not Repository.objects.filter(name="alice/missing").exists()

@@ -35,6 +35,7 @@ class Identity:
     account_pk: int = field(default=0, compare=False)
     credential_hash: str = field(default="", compare=False, repr=False)
     limit: AccessLimit | None = None
+    is_robot: bool = field(default=False, compare=False)
 
     @property
     def is_anonymous(self) -> bool:
@@ -66,10 +67,12 @@ def _read(name: str) -> Identity | None:
     if not ACCOUNT_NAME.fullmatch(name):
         return None
     account = Account.objects.filter(name=name, is_active=True).first()
-    if account is None:
+    # Nobody answers for a robot whose owner was deleted.
+    if account is None or (account.is_robot and account.owner_id is None):
         return None
     groups = frozenset(account.groups.values_list("name", flat=True))
-    return Identity(account.name, groups, account.pk, _credential_hash(account.pk, account.password))
+    credential_hash = _credential_hash(account.pk, account.password)
+    return Identity(account.name, groups, account.pk, credential_hash, is_robot=account.is_robot)
 
 
 def credential_hash_of(name: str) -> str:

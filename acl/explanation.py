@@ -44,7 +44,7 @@ def explain(
 
     Rules for others name accounts and groups: without `with_others` they do not come close.
     """
-    who = identity.name or ANONYMOUS_NAME
+    who = f"the robot {identity.name}" if identity.is_robot else identity.name or ANONYMOUS_NAME
     own = rules.of(identity)
     allowing = [rule.text for rule in own.rules if action in rule.actions and rule.matches(name)]
     if allowing:

@@ -160,14 +160,18 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class UserEntry:
-    """One entry of `users`; `password` is a bcrypt hash as written in the file."""
+    """One entry of `users`; `password` is a bcrypt hash as written in the file.
+
+    `owner` is the group that manages the tokens of a robot, which has no password; None means no robot.
+    """
 
     name: str
-    password: str = field(repr=False)
+    password: str = field(default="", repr=False)
     is_superuser: bool = False
     is_staff: bool = False
     groups: tuple[str, ...] = ()
     is_active: bool = True
+    owner: str | None = None
     line: int = 0
 
 

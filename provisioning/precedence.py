@@ -91,5 +91,7 @@ def _entries(entries: Iterable[UserEntry | RuleEntry] | None) -> list[str] | Non
     """Return the fingerprint of each entry, in any order of the file; None without the section."""
     if entries is None:
         return None
-    contents = ({name: value for name, value in asdict(entry).items() if name != "line"} for entry in entries)
+    # Without what is None: a key of a later version leaves the fingerprint of a file without it.
+    given = ({name: value for name, value in asdict(entry).items() if value is not None} for entry in entries)
+    contents = ({name: value for name, value in entry.items() if name != "line"} for entry in given)
     return sorted(map(fingerprint, contents))

@@ -5,6 +5,8 @@ from typing import Any
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
+from accounts.models import Account
+from api.accounts.serializers import GroupNamesField
 from api.json_body import TextField
 from core.durations import InvalidDurationError, parse_duration
 from tokens.access import store
@@ -56,3 +58,19 @@ class NewAccessTokenSerializer(AccessTokenSerializer):
     """A token that was just made."""
 
     token = serializers.CharField(read_only=True, help_text="The secret; this answer alone has it.")
+
+
+class RobotTokenSerializer(AccessTokenSerializer):
+    """An access token of a robot, with the account that has made it."""
+
+    created_by = serializers.CharField(read_only=True, help_text="Empty: a command.")
+
+
+class RobotSerializer(serializers.Serializer[Account]):
+    """A robot of an own group."""
+
+    name = serializers.CharField()
+    owner = serializers.CharField(source="owner.name")
+    groups = GroupNamesField(child=serializers.CharField())
+    is_active = serializers.BooleanField()
+    created_at = serializers.DateTimeField()

@@ -41,6 +41,7 @@ PAGES = (
     Page("chart", "/repositories/alice/charts/app/-/1.2.0", "alice"),
     Page("account", "/account", "bob"),
     Page("tokens", "/account/tokens", "bob"),
+    Page("robots", "/account/robots", "bob"),
     Page("admin-login", "/admin/login/", ""),
     Page("admin-overview", "/admin/", "admin"),
     Page("admin-repositories", "/admin/distribution/repository/", "admin"),

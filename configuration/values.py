@@ -34,6 +34,7 @@ from configuration.converters import (
     integer,
     size,
 )
+from configuration.identities import TrustedIssuers
 from configuration.section import Key, Section
 
 Network = IPv4Network | IPv6Network
@@ -294,6 +295,7 @@ class Auth:
         duration(timedelta(hours=1), "of at least 1h"),
         Key("Maximum lifetime of an access token."),
     ] = None
+    trusted_issuers: Annotated[TrustedIssuers, Key("Issuers of OIDC whose tokens are logins.")] = ()
 
 
 @dataclass(frozen=True, slots=True)

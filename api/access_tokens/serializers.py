@@ -6,7 +6,6 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
 from accounts.models import Account
-from api.accounts.serializers import GroupNamesField
 from api.json_body import TextField
 from core.durations import InvalidDurationError, parse_duration
 from tokens.access import store
@@ -71,6 +70,9 @@ class RobotSerializer(serializers.Serializer[Account]):
 
     name = serializers.CharField()
     owner = serializers.CharField(source="owner.name")
-    groups = GroupNamesField(child=serializers.CharField())
+    groups = serializers.SerializerMethodField()
     is_active = serializers.BooleanField()
     created_at = serializers.DateTimeField()
+
+    def get_groups(self, robot: Account) -> list[str]:
+        return sorted(group.name for group in robot.groups.all())

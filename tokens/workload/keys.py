@@ -1,7 +1,7 @@
 """The public keys of an issuer (RFC 7517): from a file, or by HTTPS from the hosts that the configuration names.
 
-Each process keeps them: they are fresh for ten minutes, and count for an hour more while the issuer can't be reached.
-An unknown kid has them fetched again, at most once in RETRY_SECONDS.
+Each process keeps them, and the database those that were fetched last: they are fresh for ten minutes, and count for an
+hour more while the issuer can't be reached. An unknown kid has them fetched again, at most once in RETRY_SECONDS.
 """
 
 import json
@@ -11,25 +11,32 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from django.db import DatabaseError
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from configuration.identities import TrustedIssuer, is_https
 from core.blocking import blocking_io
+from core.db.database_fault import report
+from core.db.short_transaction import short_transaction
+from tokens.models import IssuerKeys as StoredKeys
 
 FRESH_SECONDS = 600
 STALE_SECONDS = 3600
 RETRY_SECONDS = 10
 TIMEOUT_SECONDS = 5
 DEADLINE_SECONDS = 10
+PATIENCE_SECONDS = 0.2
 MAX_BYTES = 256 * 1024
 MAX_KEYS = 100
 MIN_RSA_BITS = 2048
 
+_PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "n", "e", "crv", "x", "y")
 _EC_ALGORITHMS = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 _RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 
@@ -52,6 +59,10 @@ class _KeySet(NamedTuple):
     fetched_at: float
     """By the monotonic clock."""
 
+    @property
+    def age_seconds(self) -> float:
+        return time.monotonic() - self.fetched_at
+
 
 class IssuerKeys:
     """The cached keys of one issuer."""
@@ -67,34 +78,64 @@ class IssuerKeys:
         """Return the key, None when the issuer has none of this kid. Raises KeysUnavailableError."""
         keys = self._keys
         is_known = keys is not None and kid in keys.by_kid
-        if keys is None or not is_known or time.monotonic() - keys.fetched_at > FRESH_SECONDS:
+        if keys is None or not is_known or keys.age_seconds > FRESH_SECONDS:
             # With a cached key no thread waits for another that fetches.
-            self._fetch(may_wait=not is_known)
+            self._fetch(kid, may_wait=not is_known)
         keys = self._keys
-        if keys is None or time.monotonic() - keys.fetched_at > FRESH_SECONDS + STALE_SECONDS:
+        if keys is None or keys.age_seconds > FRESH_SECONDS + STALE_SECONDS:
             raise KeysUnavailableError(self._problem)
         return keys.by_kid.get(kid)
 
-    def _fetch(self, *, may_wait: bool) -> None:
+    def _fetch(self, kid: str, *, may_wait: bool) -> None:
         with blocking_io():
             if not self._lock.acquire(blocking=may_wait):
                 return
             try:
                 # Another thread may have fetched meanwhile.
                 if time.monotonic() - self._tried_at >= RETRY_SECONDS:
-                    self._try()
+                    self._try(kid)
             finally:
                 self._lock.release()
 
-    def _try(self) -> None:
+    def _try(self, kid: str) -> None:
+        """Take the keys of the database while they are fresh and have `kid`; otherwise fetch them."""
+        stored = self._stored()
+        if stored is not None and (self._keys is None or stored.age_seconds < self._keys.age_seconds):
+            self._keys = stored
+            if kid in stored.by_kid and stored.age_seconds <= FRESH_SECONDS:
+                return
         try:
-            self._keys = _KeySet(parsed(_read(self._issuer), self._issuer.algorithms), time.monotonic())
+            document = _read(self._issuer)
+            self._keys = _KeySet(parsed(document, self._issuer.algorithms), time.monotonic())
+            self._store(document)
         except (OSError, ValueError, HTTPException) as error:
             self._problem = f"{type(error).__name__}: {error}"
             about = {"issuer": self._issuer.issuer, "reason": self._problem}
             logger.warning("the keys of a trusted issuer can't be fetched", extra=about)
         finally:
             self._tried_at = time.monotonic()
+
+    @property
+    def _source(self) -> str:
+        return self._issuer.jwks_url or self._issuer.issuer
+
+    def _stored(self) -> _KeySet | None:
+        row = None if self._issuer.jwks_file else StoredKeys.objects.filter(source=self._source).first()
+        if row is None:
+            return None
+        age = max(0.0, time.time() - row.fetched_at.timestamp())
+        return _KeySet(parsed(row.document, self._issuer.algorithms), time.monotonic() - age)
+
+    def _store(self, document: Any) -> None:
+        if self._issuer.jwks_file:
+            return
+        now = datetime.fromtimestamp(time.time(), UTC)
+        try:
+            with short_transaction(PATIENCE_SECONDS):
+                values = {"document": _without_private(document), "fetched_at": now}
+                StoredKeys.objects.update_or_create(source=self._source, defaults=values)
+        except DatabaseError as error:
+            logger.warning("the keys of an issuer can't be stored", extra={"reason": report(error).reason})
 
 
 @cache
@@ -120,6 +161,12 @@ def parsed(document: Any, allowed: tuple[str, ...]) -> dict[str, PublicKey]:
         if of_key:
             found[entry["kid"]] = PublicKey(key, of_key)
     return found
+
+
+def _without_private(document: Any) -> dict[str, Any]:
+    """Return the members of its keys that are public, of a careless issuer too."""
+    entries = [entry for entry in document["keys"] if isinstance(entry, dict)]
+    return {"keys": [{name: entry[name] for name in _PUBLIC_MEMBERS if name in entry} for entry in entries]}
 
 
 def _public(entry: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:

@@ -65,6 +65,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         def monotonic() -> float:
             return time.monotonic() + ahead[0]
 
+        @staticmethod
+        def time() -> float:
+            return time.time() + ahead[0]
+
     monkeypatch.setattr(keys, "time", Time)
 
     def advance(seconds: float) -> None:
@@ -289,6 +293,22 @@ def test_cached_keys_count_for_an_hour_after_their_time(issuer: Issuer, clock: C
 
     assert (within, after.status_code) == (200, 503)
     assert login(issuer.token()).status_code == 200
+
+
+def test_another_process_has_the_keys_while_the_issuer_is_down(issuer: Issuer, clock: Callable[[float], None]) -> None:
+    login(issuer.token())
+    issuer.is_down = True
+    asked = issuer.asked
+
+    keys.keys_of.cache_clear()
+    fresh = login(issuer.token()).status_code, issuer.asked - asked
+    keys.keys_of.cache_clear()
+    clock(keys.FRESH_SECONDS + keys.STALE_SECONDS - 30)
+    stale = login(issuer.token()).status_code
+    keys.keys_of.cache_clear()
+    clock(60)
+
+    assert (fresh, stale, login(issuer.token()).status_code) == ((200, 0), 200, 503)
 
 
 @pytest.mark.parametrize("how", ["another host", "a redirect", "http", "another issuer"])

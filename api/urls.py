@@ -9,6 +9,7 @@ from api.access_tokens.access_tokens import (
     RobotsView,
     RobotTokensView,
     RobotTokenView,
+    TrustedIssuersView,
 )
 from api.accounts.accounts import AccountsView, AccountView
 from api.accounts.groups import GroupsView, GroupView
@@ -50,6 +51,7 @@ urlpatterns = [
     path("robots", RobotsView.as_view()),
     path("robots/<str:name>/tokens", RobotTokensView.as_view()),
     path("robots/<str:name>/tokens/<int:token_id>", RobotTokenView.as_view()),
+    path("trusted-issuers", TrustedIssuersView.as_view()),
     path("accounts", AccountsView.as_view()),
     path("accounts/<str:name>", AccountView.as_view(), name="account"),
     path("groups", GroupsView.as_view()),

@@ -17,10 +17,12 @@ from api.access_tokens.serializers import (
     NewAccessTokenSerializer,
     RobotSerializer,
     RobotTokenSerializer,
+    TrustedIssuersSerializer,
 )
-from api.administration import IsOwner
+from api.administration import AdministrationView, IsOwner
 from api.paging import NumberedQuery, PageQuery, page_of, parameters, rows_page
 from tokens.access import store
+from tokens.workload.listing import trusted_issuers
 
 
 class AccessTokensView(APIView):
@@ -98,6 +100,15 @@ class RobotTokenView(APIView):
     def delete(self, request: Request, name: str, token_id: int) -> Response:
         """Revoke an access token of a robot of an own group: the next request with it is refused."""
         return _revoked(request, _robot(request, name), token_id)
+
+
+class TrustedIssuersView(AdministrationView):
+    permissions = {"GET": ("tokens.view_accesstoken",)}
+
+    @extend_schema(operation_id="list_trusted_issuers", responses=TrustedIssuersSerializer)
+    def get(self, request: Request) -> Response:
+        """Return the issuers of the configuration whose tokens are logins at `/v2/token`."""
+        return Response(TrustedIssuersSerializer({"items": trusted_issuers()}).data)
 
 
 def _robot(request: Request, name: str) -> Account:

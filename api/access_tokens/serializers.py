@@ -76,3 +76,24 @@ class RobotSerializer(serializers.Serializer[Account]):
 
     def get_groups(self, robot: Account) -> list[str]:
         return sorted(group.name for group in robot.groups.all())
+
+
+class ClaimMappingSerializer(serializers.Serializer[Any]):
+    when = serializers.DictField(child=serializers.CharField(), help_text="Patterns by claim; all of them match.")
+    account = serializers.CharField(allow_null=True)
+    group = serializers.CharField(allow_null=True, help_text="Of a workload without an account.")
+
+
+class TrustedIssuerSerializer(serializers.Serializer[Any]):
+    """An OIDC issuer of the configuration."""
+
+    issuer = serializers.CharField()
+    audience = serializers.CharField()
+    algorithms = serializers.ListField(child=serializers.CharField())
+    keys = serializers.CharField(help_text="Where they are from.")
+    keys_fetched_at = serializers.DateTimeField(allow_null=True)
+    mapping = ClaimMappingSerializer(many=True, help_text="The first that matches counts.")
+
+
+class TrustedIssuersSerializer(serializers.Serializer[Any]):
+    items = TrustedIssuerSerializer(many=True)

@@ -59,6 +59,7 @@ PAGES = (
     Page("admin-rules", "/admin/acl/rule/", "admin"),
     Page("admin-rule", "/admin/acl/rule/", "admin", "bob may pull alice/*"),
     Page("admin-rule-new", "/admin/acl/rule/add/", "admin"),
+    Page("admin-issuers", "/admin/tokens/accesstoken/issuers/", "admin"),
     Page("admin-explain", "/admin/acl/rule/explain/?account=bob&action=push&repository=alice/app", "admin"),
     Page("admin-access-tokens", "/admin/tokens/accesstoken/", "admin"),
     Page("admin-docker-logins", "/admin/tokens/refreshtoken/", "admin"),

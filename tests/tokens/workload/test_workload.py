@@ -19,11 +19,14 @@ from accounts.throttling import throttle
 from acl.models import Rule
 from configuration.identities import ClaimMapping, TrustedIssuer
 from distribution.models import Upload
+from tests.api.asking import answered
 from tests.audit.conftest import Written, queue, written  # noqa: F401 - fixtures
 from tests.caller import Caller
+from tests.conftest import PASSWORDS
 from tests.images import push_image
 from tests.tokens.test_oauth import with_password
 from tests.tokens.workload.issuer import AUDIENCE, Issuer, running
+from tests.web.test_pages import signed_in
 from tokens.models import RefreshToken
 from tokens.workload import keys
 
@@ -221,6 +224,21 @@ def test_a_refused_token_is_a_plain_401_and_the_log_says_why(
     (record,) = [each for each in caplog.records if hasattr(each, "reason") and each.name == "accounts.login_log"]
     assert any(part in record.reason for part in reason.split("|")), record.reason
     assert all(part not in answer.content.decode() for part in (*token.split("."), *reason.split("|")) if part)
+
+
+def test_administrators_see_the_issuers_of_the_file(issuer: Issuer) -> None:
+    login(issuer.token())
+    Account.objects.filter(name="charlie").update(is_staff=True, is_superuser=True)
+
+    (found,) = answered(Caller(Client(), "charlie", PASSWORDS["charlie"]), "trusted-issuers")["items"]
+    page = signed_in("charlie").get("/admin/tokens/accesstoken/issuers/").content.decode()
+
+    assert (found["issuer"], found["mapping"][1]) == (
+        issuer.url,
+        {"when": dict(ORG.when), "account": None, "group": "org-ci"},
+    )
+    assert found["keys_fetched_at"] is not None
+    assert "a member of the group org-ci" in page
 
 
 def test_no_token_is_in_a_log(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:

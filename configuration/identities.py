@@ -118,6 +118,8 @@ class ClaimMapping:
 def _check_issuer(issuer: Members) -> None:
     if "jwks_file" in issuer and "jwks_url" in issuer:
         issuer.elements["jwks_url"].report("no such key: jwks_file has the keys")
+    elif isinstance(issuer.get("jwks_url"), str) and not is_https(issuer["jwks_url"]):
+        issuer.elements["jwks_url"].report(_KEYS_URL)
     if "jwks_file" in issuer or "jwks_url" in issuer or not isinstance(issuer.get("issuer"), str):
         return
     if not is_https(issuer["issuer"]):
@@ -135,12 +137,6 @@ def is_https(url: str) -> bool:
     return is_complete and not set("?#@").intersection(url)
 
 
-def _url(value: str, _reading: Reading) -> str:
-    if not is_https(value):
-        raise Refused(_KEYS_URL)
-    return value
-
-
 @dataclass(frozen=True, slots=True)
 class TrustedIssuer:
     """An OIDC issuer whose tokens are logins, by the first of its mappings that matches.
@@ -156,7 +152,7 @@ class TrustedIssuer:
         Key("What its tokens become.", required=_MAPPING),
     ]
     jwks_file: Annotated[Path | None, read.PATH, Key("A file with its keys, a JSON Web Key Set.")] = None
-    jwks_url: Annotated[str | None, read.text(_KEYS_URL, convert=_url), Key("The URL of its keys.")] = None
+    jwks_url: Annotated[str | None, read.text(_KEYS_URL), Key("The URL of its keys.")] = None
     ca_file: Annotated[Path | None, read.PATH, Key("PEM file of the authority that its certificate is of.")] = None
     algorithms: Annotated[
         tuple[str, ...],

@@ -25,7 +25,11 @@ def yaml_text(*, with_hashes: bool) -> str:
     The file knows groups by their members only, and gives no permissions: comments name what it leaves out.
     """
     accounts = list(_accounts())
-    left_out = [account.name for account in accounts if account.is_robot and not _has_owner(account)]
+    left_out = [
+        account.name
+        for account in accounts
+        if account.is_robot and not (account.owner and _fits(GROUP, account.owner.name))
+    ]
     users = {
         account.name: _user(account, with_hashes=with_hashes) for account in accounts if account.name not in left_out
     }
@@ -64,10 +68,6 @@ def _user(account: Account, *, with_hashes: bool) -> dict[str, Any]:
     if groups := sorted(group.name for group in account.groups.all() if _fits(GROUP, group.name)):
         user["groups"] = groups
     return user if account.is_active else user | {"active": False}
-
-
-def _has_owner(robot: Account) -> bool:
-    return robot.owner is not None and _fits(GROUP, robot.owner.name)
 
 
 def _rules() -> tuple[list[dict[str, Any]], list[Rule]]:

@@ -69,6 +69,7 @@ class IssuerKeys:
 
     def __init__(self, issuer: TrustedIssuer) -> None:
         self._issuer = issuer
+        self._source = issuer.jwks_url or issuer.issuer
         self._lock = threading.Lock()
         self._keys: _KeySet | None = None
         self._tried_at = float("-inf")
@@ -115,10 +116,6 @@ class IssuerKeys:
         finally:
             self._tried_at = time.monotonic()
 
-    @property
-    def _source(self) -> str:
-        return self._issuer.jwks_url or self._issuer.issuer
-
     def _stored(self) -> _KeySet | None:
         row = None if self._issuer.jwks_file else StoredKeys.objects.filter(source=self._source).first()
         if row is None:
@@ -129,10 +126,12 @@ class IssuerKeys:
     def _store(self, document: Any) -> None:
         if self._issuer.jwks_file:
             return
-        now = datetime.fromtimestamp(time.time(), UTC)
+        # Without the private members of a careless issuer.
+        entries = [entry for entry in document["keys"] if isinstance(entry, dict)]
+        public = [{name: entry[name] for name in _PUBLIC_MEMBERS if name in entry} for entry in entries]
+        values = {"document": {"keys": public}, "fetched_at": datetime.fromtimestamp(time.time(), UTC)}
         try:
             with short_transaction(PATIENCE_SECONDS):
-                values = {"document": _without_private(document), "fetched_at": now}
                 StoredKeys.objects.update_or_create(source=self._source, defaults=values)
         except DatabaseError as error:
             logger.warning("the keys of an issuer can't be stored", extra={"reason": report(error).reason})
@@ -161,12 +160,6 @@ def parsed(document: Any, allowed: tuple[str, ...]) -> dict[str, PublicKey]:
         if of_key:
             found[entry["kid"]] = PublicKey(key, of_key)
     return found
-
-
-def _without_private(document: Any) -> dict[str, Any]:
-    """Return the members of its keys that are public, of a careless issuer too."""
-    entries = [entry for entry in document["keys"] if isinstance(entry, dict)]
-    return {"keys": [{name: entry[name] for name in _PUBLIC_MEMBERS if name in entry} for entry in entries]}
 
 
 def _public(entry: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:

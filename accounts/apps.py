@@ -25,6 +25,7 @@ def _watch(**kwargs: Any) -> None:
 
     using = kwargs["using"]
     permissions_version.ensure(using)
-    permissions_version.watch(using, "accounts_account", ("name", "password", "is_active", "is_staff", "is_superuser"))
+    columns = ("name", "password", "is_active", "is_staff", "is_superuser", "is_robot", "owner_id")
+    permissions_version.watch(using, "accounts_account", columns)
     permissions_version.watch(using, "accounts_account_groups")
     permissions_version.watch(using, "auth_group", ("name",))

@@ -94,7 +94,8 @@ def _fingerprint(name: str, password: str, version: str) -> tuple[str, bytes]:
 def _logged_in(verified: str, credential_hash: str, version: str, request: HasMeta | None) -> Identity | None:
     """Return the identity of the `verified` name, and record its network; None if it changed during the check."""
     identity = identity_of(verified, version)
-    if identity is None or (credential_hash and identity.credential_hash != credential_hash):
+    # A directory may know a password for the name of a robot.
+    if identity is None or identity.is_robot or (credential_hash and identity.credential_hash != credential_hash):
         return None
     known_networks.record(identity.name, throttle.network_of(request))
     return identity

@@ -56,9 +56,11 @@ class ImportedBCryptHasher(BCryptPasswordHasher):
 
 
 class BcryptPasswordValidator:
-    """Refuse a password that bcrypt would truncate or can't hash; imported hashes are not validated."""
+    """Refuse a password that bcrypt would truncate or can't hash, and any of a robot; no hash is validated."""
 
     def validate(self, password: str, user: object = None) -> None:
+        if getattr(user, "is_robot", False):
+            raise ValidationError(f"{user} is a robot: it has access tokens, and no password.", code="robot")
         try:
             password_bytes(password)
         except UnusablePasswordError as error:

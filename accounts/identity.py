@@ -8,18 +8,23 @@ from accounts.names import ACCOUNT_NAME
 from core.api.notes import ANONYMOUS_NAME
 from core.caches import VersionedCache
 
+WORKLOAD_SEPARATOR = ":"
+"""In the name of a workload without an account, between issuer and subject; no account's name has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class AccessLimit:
     """An access token with its scopes, pairs of a pattern and actions; without any it limits nothing.
 
-    `expires_at` is in seconds since 1970.
+    `expires_at` is in seconds since 1970. With an `issuer` it is a token of that issuer in place of an access token:
+    `name` is its subject, and `pk` is 0.
     """
 
     pk: int
     name: str
     scopes: tuple[tuple[str, frozenset[str]], ...]
-    expires_at: int
+    expires_at: int = field(compare=False)
+    issuer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,16 @@ class Identity:
     credential_hash: str = field(default="", compare=False, repr=False)
     limit: AccessLimit | None = None
     networks: frozenset[str] | None = None
+    is_robot: bool = field(default=False, compare=False)
 
     @property
     def is_anonymous(self) -> bool:
         return not self.name
+
+    @property
+    def has_account(self) -> bool:
+        """Tell whether rules about accounts apply; the name of a workload that is of a group alone has a colon."""
+        return bool(self.name) and WORKLOAD_SEPARATOR not in self.name
 
     def limited(self, limit: AccessLimit) -> "Identity":
         """Return the identity as an access token has it."""
@@ -68,10 +79,12 @@ def _read(name: str) -> Identity | None:
     if not ACCOUNT_NAME.fullmatch(name):
         return None
     account = Account.objects.filter(name=name, is_active=True).first()
-    if account is None:
+    # Nobody answers for a robot whose owner was deleted.
+    if account is None or (account.is_robot and account.owner_id is None):
         return None
     groups = frozenset(account.groups.values_list("name", flat=True))
-    return Identity(account.name, groups, account.pk, _credential_hash(account.pk, account.password))
+    credential_hash = _credential_hash(account.pk, account.password)
+    return Identity(account.name, groups, account.pk, credential_hash, is_robot=account.is_robot)
 
 
 def credential_hash_of(name: str) -> str:

@@ -34,21 +34,28 @@ _PROOFS = {
     "page code": ("second factor", "to the pages"),
     "api": ("password", "to the API"),
     "access_token": ("access token", "by an access token"),
+    "workload": ("workload identity", "by a workload"),
 }
 PATIENCE_SECONDS = 1.0
 
 
-def log_login(request: HasMeta | None, account: str, grant: str) -> None:
-    """Log the login of `account` by `grant`: basic, password, refresh_token, or admin for a session."""
+def log_login(request: HasMeta | None, account: str, grant: str, of: str = "") -> None:
+    """Log the login of `account` by `grant`: basic, password, refresh_token, or admin for a session.
+
+    `of` is what a workload has proved.
+    """
     LOGINS.labels(grant).add()
-    logger.info("login", extra=_about(request, account, grant))
-    _record(Kind.LOGIN, request, account, grant, f"login {_PROOFS.get(grant, ('', grant))[1]}")
+    logger.info("login", extra=_about(request, account, grant) | ({"workload": of} if of else {}))
+    detail = f"login {_PROOFS.get(grant, ('', grant))[1]}"
+    _record(Kind.LOGIN, request, account, grant, f"{detail}: {of}" if of else detail)
 
 
-def log_refusal(request: HasMeta | None, account: str | None, grant: str, message: str = _REFUSED) -> None:
-    """Log a refused login; `account` is None when the request names none."""
+def log_refusal(
+    request: HasMeta | None, account: str | None, grant: str, message: str = _REFUSED, reason: str = ""
+) -> None:
+    """Log a refused login, with a `reason` for the log alone; `account` is None when the request names none."""
     LOGIN_FAILURES.labels(grant, _REASONS.get(message, "other")).add()
-    logger.warning(message, extra=_about(request, account, grant))
+    logger.warning(message, extra=_about(request, account, grant) | ({"reason": reason} if reason else {}))
     _record(Kind.LOGIN_REFUSED, request, account or "", grant, f"{message}, {_PROOFS.get(grant, ('', grant))[1]}")
 
 

@@ -5,9 +5,10 @@ from datetime import UTC
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.models import PermissionsMixin
+from django.contrib.auth.models import Group, PermissionsMixin
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
 from accounts.names import ACCOUNT_NAME
@@ -39,7 +40,7 @@ class AccountManager(BaseUserManager["Account"]):
 
 
 class Account(AbstractBaseUser, PermissionsMixin):
-    """A person or a machine that logs in."""
+    """A person or a machine that logs in; a robot has no password, and access tokens alone."""
 
     name = models.CharField(max_length=128, unique=True, validators=[validate_account_name])
     is_active = models.BooleanField(
@@ -48,6 +49,15 @@ class Account(AbstractBaseUser, PermissionsMixin):
         help_text="An account that is not active can't log in, and its tokens stop counting.",
     )
     is_staff = models.BooleanField("staff", default=False, help_text="May open this admin.")
+    is_robot = models.BooleanField("robot", default=False, db_default=False, editable=False)
+    owner = models.ForeignKey(
+        Group,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="robots",
+        help_text="The group whose members make and revoke the tokens of this robot; without one it can't log in.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     second_factor_changed_at = models.DateTimeField(null=True, editable=False)
     """When a second factor was set up or removed; earlier sessions are invalid."""
@@ -58,6 +68,16 @@ class Account(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["name"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            # Whatever writes the row: nobody signs in as a robot, and none administers.
+            models.CheckConstraint(
+                condition=Q(is_robot=False) | Q(is_staff=False, is_superuser=False, password__startswith="!"),  # noqa: S106 - how unusable ones begin
+                name="accounts_robot_has_no_password",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_robot=True) | Q(owner__isnull=True), name="accounts_owner_is_of_a_robot"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

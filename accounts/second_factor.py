@@ -69,7 +69,8 @@ def is_verified(request: HttpRequest) -> bool:
 def is_passed(request: HttpRequest) -> bool:
     """Tell whether the session of `request` has passed the second factor of its account, if it has one."""
     account = request.user
-    if not isinstance(account, Account):
+    # No session is a robot's, whatever backend has begun it.
+    if not isinstance(account, Account) or account.is_robot:
         return False
     factor = factor_of(account)
     return factor is None or bool(request.session.get(_SESSION_KEY) == factor.pk)

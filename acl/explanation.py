@@ -67,7 +67,7 @@ def explain(
     Rules for others name accounts and groups: without `with_others` they do not come close. `address` is that from
     which `identity` has its networks.
     """
-    who = identity.name or ANONYMOUS_NAME
+    who = f"the robot {identity.name}" if identity.is_robot else identity.name or ANONYMOUS_NAME
     # A pull is never limited by tags.
     asked = None if action == PULL else tag
     shown = f"{name}:{tag}" if tag is not None else name

@@ -321,5 +321,5 @@ def _subject_test(row: RuleRow) -> Callable[[Identity], bool]:
         group = row.subject
         return lambda identity: group in identity.groups
     matches = compile_glob(row.subject)
-    # `*` means everyone signed in, but would match the empty name of the anonymous identity.
-    return lambda identity: not identity.is_anonymous and matches(identity.name)
+    # `*` means every account, but would match the empty name of the anonymous identity, and those of workloads.
+    return lambda identity: identity.has_account and matches(identity.name)

@@ -11,7 +11,9 @@ from django.contrib.auth.models import Group
 from django.db.models import ManyToManyField, QuerySet
 from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.forms import AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -57,17 +59,18 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
         "is_active",
         "is_staff",
         "is_superuser",
+        "robot_of",
         "has_second_factor",
         "group_names",
         "origin",
         "last_login",
         "created_at",
     )
-    list_filter = ("is_active", "is_staff", "is_superuser", SecondFactorFilter, OriginFilter, "groups")
+    list_filter = ("is_active", "is_staff", "is_superuser", "is_robot", SecondFactorFilter, OriginFilter, "groups")
     actions = ("restore", "remove_second_factor")
     search_fields = ("name",)
     ordering = ("name",)
-    readonly_fields = ("second_factor_state", "origin", "last_login", "created_at")
+    readonly_fields = ("tokens", "second_factor_state", "origin", "last_login", "created_at")
     # Checkboxes instead, which need no script and no modifier key.
     filter_horizontal = ()
     fieldsets = (
@@ -81,7 +84,23 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
         ),
         ("History", {"fields": ("origin", "last_login", "created_at")}),
     )
-    add_fieldsets: Any = ((None, {"fields": ("name", "has_no_password", "password1", "password2", "groups")}),)
+    add_fieldsets: Any = ((None, {"fields": ("name", "owner", "has_no_password", "password1", "password2", "groups")}),)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave out what a robot has not."""
+        if obj is None or not obj.is_robot:
+            return super().get_fieldsets(request, obj)
+        fields = ("name", "owner", "is_active", "groups", "tokens")
+        return ((None, {"fields": fields}), ("History", {"fields": ("origin", "created_at")}))
+
+    @admin.display(description="access tokens")
+    def tokens(self, robot: Account) -> SafeString:
+        url = reverse("admin:tokens_accesstoken_changelist")
+        return format_html('<a class="text-link" href="{}?q={}">its access tokens</a>', url, robot.name)
+
+    @admin.display(description="robot of")
+    def robot_of(self, account: Account) -> str:
+        return str(account.owner or "nobody") if account.is_robot else ""
 
     @admin.display(description="groups")
     def group_names(self, account: Account) -> str:
@@ -124,7 +143,7 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
         return bool(request.user.is_superuser)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
-        return super().get_queryset(request).select_related("second_factor").prefetch_related("groups")
+        return super().get_queryset(request).select_related("second_factor", "owner").prefetch_related("groups")
 
     def has_restore_permission(self, request: HttpRequest) -> bool:
         # It may set passwords and permissions.

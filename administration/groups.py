@@ -125,12 +125,16 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
-        """Add the rules that name these groups."""
+        """Add the robots that these groups own, and the rules that name them."""
         _, _, lacking, protected = super().get_deleted_objects(objs, request)
         named = [f"{group}, with {counted(group.user_set.count(), 'member')}" for group in objs]
         may_view = request.user.has_perm("acl.view_rule")
         orphaned = naming.orphaned(SubjectKind.GROUP, [group.name for group in objs], may_view=may_view)
-        return [*named, *orphaned], {"groups": len(objs)}, lacking, protected
+        robots = [
+            f"the robot {robot}, which can't log in without an owner"
+            for robot in Account.objects.filter(owner__in=objs).order_by("name")[:LISTED]
+        ]
+        return [*named, *robots, *orphaned], {"groups": len(objs)}, lacking, protected
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return super().has_change_permission(request, obj) and may_govern_group(request.user, obj)

@@ -46,6 +46,7 @@ MENU = (
             Entry("Access rules", "rule", "admin:acl_rule_changelist", "acl.view_rule"),
             Entry("Explain", "help", "admin:acl_rule_explain", "acl.view_rule"),
             Entry("Access tokens", "vpn_key", "admin:tokens_accesstoken_changelist", "tokens.view_accesstoken"),
+            Entry("Trusted issuers", "badge", "admin:tokens_accesstoken_issuers", "tokens.view_accesstoken"),
             Entry("Docker logins", "key", "admin:tokens_refreshtoken_changelist", "tokens.view_refreshtoken"),
         ),
     ),

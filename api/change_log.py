@@ -23,7 +23,7 @@ from distribution.manifests import tag_rights
 REPR_CHARACTERS = 200
 _VERBS = {ADDITION: "added", CHANGE: "changed", DELETION: "deleted"}
 # What the registry sets by itself, and what is made of other fields.
-_DERIVED = ("id", "created_at", "last_login", "sentence", "members")
+_DERIVED = ("id", "created_at", "last_login", "sentence", "members", "robots", "is_robot")
 
 logger = logging.getLogger(__name__)
 
@@ -76,10 +76,10 @@ def record_content(
     record_event(kind, request._request, **_proof(request), **about)
 
 
-def record_access_token(request: Request, message: str) -> None:
-    """Log and record that an access token of the caller was made or revoked."""
-    logger.info(message, extra=_actor(request))
-    subject = f"account {cast(Identity, request.auth).name}"
+def record_access_token(request: Request, account: str, message: str) -> None:
+    """Log and record that the caller has made or revoked an access token of `account`."""
+    logger.info(message, extra={"of": account, **_actor(request)})
+    subject = f"account {account}"
     record_event(Kind.ACCESS_TOKEN, request._request, **_proof(request), reference=subject, detail=message)
 
 

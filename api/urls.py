@@ -3,7 +3,14 @@
 from django.urls import path, re_path
 
 from api.about.about import ConnectionView, ExplainView, VersionView, WhoamiView
-from api.access_tokens.access_tokens import AccessTokensView, AccessTokenView
+from api.access_tokens.access_tokens import (
+    AccessTokensView,
+    AccessTokenView,
+    RobotsView,
+    RobotTokensView,
+    RobotTokenView,
+    TrustedIssuersView,
+)
 from api.accounts.accounts import AccountsView, AccountView
 from api.accounts.groups import GroupsView, GroupView
 from api.audit.events import EventsView
@@ -42,6 +49,10 @@ urlpatterns = [
     path("repositories/<path:name>", RepositoryView.as_view()),
     path("tokens", AccessTokensView.as_view()),
     path("tokens/<int:token_id>", AccessTokenView.as_view()),
+    path("robots", RobotsView.as_view()),
+    path("robots/<str:name>/tokens", RobotTokensView.as_view()),
+    path("robots/<str:name>/tokens/<int:token_id>", RobotTokenView.as_view()),
+    path("trusted-issuers", TrustedIssuersView.as_view()),
     path("accounts", AccountsView.as_view()),
     path("accounts/<str:name>", AccountView.as_view(), name="account"),
     path("groups", GroupsView.as_view()),

@@ -11,12 +11,12 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
-from accounts.names import ACCOUNT_NAME
 from acl.actions import wrong_tags
 from acl.glob import ACCOUNT, GROUP
 from acl.networks import Network
 from configuration import converters as read
 from configuration.element import REFUSED, Element, Items, Members, Refused, quoted
+from configuration.identities import User, check_user, check_users
 from configuration.policies import PoliciesFile, entries
 from configuration.section import Key, Section, keys
 from configuration.values import (
@@ -37,8 +37,6 @@ from configuration.values import (
 )
 from core.durations import format_duration
 
-_USERS = "a mapping of names to users, {} for no users, or no key `users` to keep them in the admin only"
-_USER_NAME = "a name of at most 128 letters, digits and . _ @ + $ -, with a letter or digit first"
 _RULES = "a list of rules, [] for no rules, or no key `acl` to keep them in the admin only"
 _SUBJECTS: tuple[SubjectKind, ...] = ("account", "group", "anonymous")
 _BACKENDS: tuple[StorageBackend, ...] = ("filesystem", "s3")
@@ -126,16 +124,6 @@ class StorageFile(TypedDict, total=False):
     scrub: Annotated[
         timedelta, read.duration(timedelta(hours=1), "of at least 1h"), Key("The time in which each blob is read once.")
     ]
-
-
-class User(TypedDict, total=False):
-    """An account."""
-
-    password: Annotated[str, read.PASSWORD, Key("A bcrypt hash.", is_secret=True, required=read.PASSWORD_EXPECTED)]
-    superuser: Annotated[bool, read.BOOLEAN, Key("Whether everything in the admin is allowed.")]
-    staff: Annotated[bool, read.BOOLEAN, Key("Whether the admin may be opened.")]
-    groups: Annotated[tuple[str, ...], read.GROUPS, Key("Groups, for rules about a group.")]
-    active: Annotated[bool, read.BOOLEAN, Key("Whether the account may log in.")]
 
 
 class Rule(TypedDict, total=False):
@@ -241,15 +229,6 @@ def _check_file(file: Members) -> None:
             admin.elements["addr"].report("another port than that of server.addr")
 
 
-def _check_users(given: Any) -> Any:
-    if given is not REFUSED and not isinstance(given, Members):
-        raise Refused(_USERS, kind="mapping")
-    for name, element in given.elements.items() if isinstance(given, Members) else ():
-        if ACCOUNT_NAME.fullmatch(name) is None:
-            element.report(_USER_NAME, quoted(name))
-    return given
-
-
 def _check_rules(given: Any) -> Any:
     if given is not REFUSED and not isinstance(given, Items):
         raise Refused(_RULES)
@@ -262,7 +241,11 @@ class File(TypedDict, total=False):
     server: Annotated[Server, Section(_check_server), Key("Where and how the server listens.", is_always=True)]
     admin: Annotated[Admin, Section(_check_admin), Key("The pages at /admin/.")]
     pages: Annotated[Pages, Section(), Key("The pages for everybody.")]
-    users: Annotated[dict[str, Annotated[User, Section()]], BeforeValidator(_check_users), Key("Who may log in.")]
+    users: Annotated[
+        dict[str, Annotated[User, Section(check_user, one_of=("password", "password_file", "robot"))]],
+        BeforeValidator(check_users),
+        Key("Who may log in."),
+    ]
     acl: Annotated[
         list[Annotated[Rule, Section(_check_rule, one_of=_SUBJECTS)]],
         BeforeValidator(_check_rules),
@@ -334,7 +317,8 @@ def _report(error: ValidationError, root: Element, values: Any) -> None:
 def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
     entries = []
     for name, user in users.items():
-        cost = int(user["password"][4:6])
+        password = user.get("password", "")
+        cost = int(password[4:6]) if password else read.WARNED_BELOW_COST
         if cost < read.WARNED_BELOW_COST:
             warning = f"a bcrypt cost of {cost} makes guesses fast; use at least {read.WARNED_BELOW_COST}"
             members[name].elements["password"].warn(warning)
@@ -342,11 +326,12 @@ def _users(users: dict[str, User], members: Members) -> tuple[UserEntry, ...]:
         entries.append(
             UserEntry(
                 name=name,
-                password=user["password"],
+                password=password,
                 is_superuser=is_superuser,
                 is_staff=is_superuser or user.get("staff", False),
                 groups=user.get("groups", ()),
                 is_active=user.get("active", True),
+                owner=user.get("owner"),
                 line=members.elements[name].line,
             )
         )

@@ -34,6 +34,7 @@ from configuration.converters import (
     integer,
     size,
 )
+from configuration.identities import TrustedIssuers
 from configuration.policies import PolicyEntry
 from configuration.section import Key, Section
 
@@ -161,14 +162,18 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class UserEntry:
-    """One entry of `users`; `password` is a bcrypt hash as written in the file."""
+    """One entry of `users`; `password` is a bcrypt hash as written in the file.
+
+    `owner` is the group that manages the tokens of a robot, which has no password; None means no robot.
+    """
 
     name: str
-    password: str = field(repr=False)
+    password: str = field(default="", repr=False)
     is_superuser: bool = False
     is_staff: bool = False
     groups: tuple[str, ...] = ()
     is_active: bool = True
+    owner: str | None = None
     line: int = 0
 
 
@@ -297,6 +302,7 @@ class Auth:
         duration(timedelta(hours=1), "of at least 1h"),
         Key("Maximum lifetime of an access token."),
     ] = None
+    trusted_issuers: Annotated[TrustedIssuers, Key("Issuers of OIDC whose tokens are logins.")] = ()
 
 
 @dataclass(frozen=True, slots=True)

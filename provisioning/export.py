@@ -29,12 +29,24 @@ def yaml_text(*, with_hashes: bool) -> str:
 
     The file knows groups by their members only, and gives no permissions: comments name what it leaves out.
     """
-    users = {account.name: _user(account, with_hashes=with_hashes) for account in _accounts()}
+    accounts = list(_accounts())
+    left_out = [
+        account.name
+        for account in accounts
+        if account.is_robot and not (account.owner and _fits(GROUP, account.owner.name))
+    ]
+    users = {
+        account.name: _user(account, with_hashes=with_hashes) for account in accounts if account.name not in left_out
+    }
     rules, invalid = _rules()
     unnamed = sorted({name for name in Group.objects.values_list("name", flat=True) if not _fits(GROUP, name)})
     empty = Group.objects.filter(user__isnull=True).order_by("name").values_list("name", flat=True)
     comments = [
         *([] if with_hashes else ["Without the hashes of passwords: nobody can log in until one is set."]),
+        *(
+            f"Without the robot {name!a}, whose owner was deleted or has a name that the file can't have."
+            for name in left_out
+        ),
         *(f"Without the group {name!a}, which has no members." for name in empty),
         *(f"Without the group {name!a}: the file can't have this name." for name in unnamed),
         *(f"Without the rule {rule.pk}, which is not valid." for rule in invalid),
@@ -47,7 +59,7 @@ def yaml_text(*, with_hashes: bool) -> str:
 
 
 def _accounts() -> Iterator[Account]:
-    return Account.objects.prefetch_related("groups").order_by("name").iterator(BATCH)
+    return Account.objects.select_related("owner").prefetch_related("groups").order_by("name").iterator(BATCH)
 
 
 def _user(account: Account, *, with_hashes: bool) -> dict[str, Any]:
@@ -55,6 +67,8 @@ def _user(account: Account, *, with_hashes: bool) -> dict[str, Any]:
     user: dict[str, Any] = {
         "password": account.password.removeprefix(_BCRYPT) if with_hashes and is_bcrypt else NO_PASSWORD
     }
+    if account.owner is not None:
+        user = {"robot": True, "owner": account.owner.name}
     if account.is_superuser:
         user["superuser"] = True
     elif account.is_staff:

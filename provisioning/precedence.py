@@ -101,11 +101,11 @@ def _entries(entries: Iterable[UserEntry | RuleEntry] | None) -> list[str] | Non
 
 
 def _content(entry: UserEntry | RuleEntry) -> dict[str, object]:
-    """Return the entry as JSON values, without its line and without conditions that it does not have.
+    """Return the entry as JSON values, without its line and without keys of later versions that it does not have.
 
-    So the fingerprint of a file from before the conditions stays.
+    So the fingerprint of a file from before those keys stays.
     """
-    content = {name: value for name, value in asdict(entry).items() if name != "line"}
+    content = {name: value for name, value in asdict(entry).items() if name != "line" and value is not None}
     if isinstance(entry, RuleEntry):
         given = {"is_deny": entry.is_deny, "tags": entry.tags, "networks": canonical(entry.networks)}
         given["until"] = until_text(entry.until) if entry.until else ""

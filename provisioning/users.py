@@ -1,7 +1,8 @@
 """The section `users`: each entry is an account."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 
 from accounts.hashers import stored_form
@@ -20,11 +21,12 @@ class Users(SectionImport[UserEntry, Account]):
     """Accounts by name; a removed entry deactivates its account."""
 
     section = Section.USERS
-    rows = Account.objects.prefetch_related("groups")
-    fields = ("name", "password", "is_superuser", "is_staff", "is_active")
+    rows = Account.objects.select_related("owner").prefetch_related("groups")
+    fields = ("name", "password", "is_superuser", "is_staff", "is_active", "is_robot", "owner")
 
     def __init__(self, configuration: Configuration) -> None:
         self._path = configuration.path
+        self._owners: dict[str, Group] = {}
         super().__init__({entry.name: entry for entry in configuration.users or ()})
 
     def content(self, entry: UserEntry) -> object:
@@ -34,6 +36,8 @@ class Users(SectionImport[UserEntry, Account]):
             entry.is_staff,
             sorted(set(entry.groups)),
             entry.is_active,
+            # Entries of persons keep the fingerprint of earlier versions.
+            *([entry.owner] if entry.owner is not None else []),
         ]
 
     def row_content(self, row: Account) -> object:
@@ -45,7 +49,13 @@ class Users(SectionImport[UserEntry, Account]):
     def filled(self, row: Account | None, entry: UserEntry) -> Account:
         account = row or Account()
         account.name = entry.name
-        account.password = stored_form(entry.password)
+        if entry.owner is None:
+            account.password, account.is_robot, account.owner = stored_form(entry.password), False, None
+        else:
+            if not account.is_robot:
+                # Another value would end the tokens of a robot that there is.
+                account.password = make_password(None)
+            account.is_robot, account.owner = True, self._owners.get(entry.owner)
         account.is_superuser, account.is_staff = entry.is_superuser, entry.is_staff
         account.is_active = entry.is_active
         return account
@@ -65,6 +75,9 @@ class Users(SectionImport[UserEntry, Account]):
         return problems
 
     def write(self, entries: Sequence[tuple[Account | None, UserEntry]]) -> list[Account]:
+        owners = {entry.owner for _, entry in entries if entry.owner is not None}
+        _make_groups(owners)
+        self._owners = {group.name: group for group in Group.objects.filter(name__in=owners)}
         accounts = super().write(entries)
         _write_memberships({account.pk: entry.groups for account, (_, entry) in zip(accounts, entries, strict=True)})
         # Read again: the prefetched groups are stale.
@@ -90,15 +103,13 @@ class Users(SectionImport[UserEntry, Account]):
 def account_content(row: Account) -> object:
     """Return the fields of an account that an administrator can edit, as JSON values."""
     groups = sorted(group.name for group in row.groups.all())
-    return [row.name, row.password, row.is_superuser, row.is_staff, groups, row.is_active]
+    owner = [row.owner.name if row.owner is not None else None] if row.is_robot else []
+    return [row.name, row.password, row.is_superuser, row.is_staff, groups, row.is_active, *owner]
 
 
 def _write_memberships(wanted: Mapping[int, Sequence[str]]) -> None:
     """Set the groups of each account by name, and create missing groups."""
-    names = {name for listed in wanted.values() for name in listed}
-    groups = dict(Group.objects.values_list("name", "pk"))
-    new_groups = [Group(name=name) for name in sorted(names) if name not in groups]
-    groups |= {group.name: group.pk for group in Group.objects.bulk_create(new_groups, batch_size=BATCH)}
+    groups = _make_groups({name for listed in wanted.values() for name in listed})
     for accounts in batches(list(wanted)):
         pairs = {(account, groups[name]) for account in accounts for name in wanted[account]}
         rows = _Membership.objects.filter(account_id__in=accounts).values_list("pk", "account_id", "group_id")
@@ -107,3 +118,10 @@ def _write_memberships(wanted: Mapping[int, Sequence[str]]) -> None:
             _Membership.objects.filter(pk__in=pks).delete()
         new = [_Membership(account_id=account, group_id=group) for account, group in sorted(pairs - found.keys())]
         _Membership.objects.bulk_create(new, batch_size=BATCH)
+
+
+def _make_groups(names: Collection[str]) -> dict[str, int]:
+    """Create the groups that are missing; return the primary keys of all groups by name."""
+    groups = dict(Group.objects.values_list("name", "pk"))
+    new_groups = [Group(name=name) for name in sorted(names) if name not in groups]
+    return groups | {group.name: group.pk for group in Group.objects.bulk_create(new_groups, batch_size=BATCH)}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 
 from accounts.login_log import log_event
 from audit.kinds import Kind
@@ -15,6 +18,7 @@ from core.db import clock
 from tokens import refresh
 from tokens.access import store
 from tokens.models import AccessToken, RefreshToken
+from tokens.workload.listing import trusted_issuers
 
 
 class GoodFilter(FlagFilter):
@@ -65,6 +69,18 @@ class AccessTokenAdmin(BulkDeletionAdmin):
     readonly_fields = fields
     list_select_related = ("account",)
     actions = ("revoke",)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.issuers_view)
+        return [path("issuers/", view, name="tokens_accesstoken_issuers"), *super().get_urls()]
+
+    def issuers_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the trusted issuers of the configuration."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        shown = {"title": "Trusted issuers", "issuers": trusted_issuers()}
+        context = self.admin_site.each_context(request) | shown
+        return TemplateResponse(request, "admin/tokens/accesstoken/issuers.html", context)
 
     @admin.display(description="limited to")
     def limited_to(self, row: AccessToken) -> str:

@@ -116,7 +116,8 @@ def issue_recorded(
     issued = issue(identity, requested, version, address=request.META.get("REMOTE_ADDR", ""))
     scope = issued.scope or "no access"
     if identity.limit is not None:
-        credential = f"access token {identity.limit.name}"
+        limit = identity.limit
+        credential = f"workload of {limit.issuer}"[:128] if limit.issuer else f"access token {limit.name}"
     about = {"account": identity.name, "credential": credential, "alike": f"{credential} {scope}"}
     record_alike(Kind.TOKEN, request, **about, detail=lambda: scope)
     return issued
@@ -136,7 +137,10 @@ def _grant_of(identity: Identity, wanted: Iterable[Access], version: str) -> _Gr
         "credential": identity.credential_hash[:CREDENTIAL_CHARACTERS],
         "access": [{"type": a.type, "name": a.name, "actions": sorted(a.actions)} for a in granted],
     }
-    if identity.limit is not None:
+    if identity.limit is not None and identity.limit.issuer:
+        group = "" if identity.has_account else min(identity.groups)
+        claims["workload"] = [identity.limit.issuer, identity.limit.name, group]
+    elif identity.limit is not None:
         claims["access_token"] = identity.limit.pk
     members = json.dumps(claims, separators=(",", ":"))[1:-1]
     return _Grant(members, " ".join(format_access(access) for access in granted if access.actions))

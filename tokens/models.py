@@ -75,6 +75,20 @@ class KeyFingerprint(models.Model):
         return self.purpose
 
 
+class IssuerKeys(models.Model):
+    """The keys of a trusted issuer as they were fetched last, for processes that have none; see `tokens.workload`."""
+
+    source = models.CharField(max_length=255, primary_key=True, help_text="the issuer, or the URL of its keys")
+    document = models.JSONField(help_text="a JSON Web Key Set: public keys alone")
+    fetched_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.source
+
+
 class Role(models.TextChoices):
     """What a signing key is for."""
 

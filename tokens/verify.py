@@ -18,6 +18,7 @@ from core.hourly import Hourly
 from tokens.access import store as access
 from tokens.issue import CREDENTIAL_CHARACTERS, MAX_TOKEN_BYTES
 from tokens.keys import ring
+from tokens.workload import identities as workload
 
 LEEWAY_SECONDS = 60
 CACHE_SECONDS = 300
@@ -54,6 +55,9 @@ class Claims:
     token_id: str
     access_token: int | None = None
     """The primary key of the access token that it was issued for."""
+
+    workload: tuple[str, str, str] | None = None
+    """Issuer, subject and group, if it was issued for a token of a trusted issuer; "" for an account's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,10 @@ def _bearer_of(claims: Claims, keys: ring.KeyRing, version: str) -> Bearer:
         identity = access.identity_by(claims.access_token, version)
         if identity is None or identity.name != claims.subject:
             raise InvalidTokenError("the access token that it was issued for is revoked or has expired")
+    elif claims.workload is not None:
+        identity = workload.identity_again(claims.subject, claims.workload, claims.expires_at, version)
+        if identity is None:
+            raise InvalidTokenError("its issuer, or the mapping of its workload, is no longer in the configuration")
     else:
         identity = identity_of(claims.subject, version)
     if identity is None:
@@ -195,8 +203,14 @@ def _checked(kid: str, claims: dict[str, Any]) -> Claims:
     access_token = claims.get("access_token")
     if access_token is not None and type(access_token) is not int:
         raise InvalidTokenError("the claim access_token is not of type int")
+    found = claims.get("workload")
+    if found is not None and not (isinstance(found, list) and [type(part) for part in found] == [str, str, str]):
+        raise InvalidTokenError("the claim workload is not a list of three strings")
     actions = _actions(claims.get("access", []))
-    return Claims(kid, claims["sub"], account_pk, credential, claims["exp"], actions, claims["jti"], access_token)
+    parts = (found[0], found[1], found[2]) if found else None
+    return Claims(
+        kid, claims["sub"], account_pk, credential, claims["exp"], actions, claims["jti"], access_token, parts
+    )
 
 
 def _actions(entries: object) -> dict[str, frozenset[str]]:

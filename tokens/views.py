@@ -25,6 +25,7 @@ from tokens.credentials import Credentials, MalformedCredentialsError, basic_cre
 from tokens.issue import IssuedToken, issue, issue_recorded, response_headers
 from tokens.keys import ring
 from tokens.query import TokenQuery, requested
+from tokens.workload import login as workload
 
 # RFC 6749, section 5.2; the code for an unavailable server is from section 4.1.2.1.
 _OAUTH_CODES = {
@@ -153,6 +154,8 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
 
     Raises RegistryError: UNAUTHORIZED, UNAVAILABLE, or TOOMANYREQUESTS after too many wrong passwords.
     """
+    if workload.is_presented(credentials.password):
+        return workload.log_in(request, credentials)
     grant = "access_token" if secret.has_checksum(credentials.password) else grant
     try:
         identity = identify(credentials.name, credentials.password, request)

@@ -4,12 +4,13 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.forms import AuthenticationForm as PlainAuthenticationForm
 from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.forms import BooleanField
+from django.forms import BooleanField, ModelChoiceField
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm, UserCreationForm
-from unfold.widgets import UnfoldBooleanSwitchWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from accounts.authentication import BusyError, TooManyFailuresError, place
 from accounts.login_log import BUSY, THROTTLED, log_event, log_login, log_refusal
@@ -48,6 +49,12 @@ class _Throttled:
             log_login(self.request, name, self.grant)
             known_networks.record(name, throttle.network_of(self.request))
         return cleaned
+
+    def confirm_login_allowed(self: Any, user: Account) -> None:
+        """Refuse robots, which another backend may know by a password."""
+        super().confirm_login_allowed(user)  # type: ignore[misc]  # as above
+        if user.is_robot:
+            raise self.get_invalid_login_error()
 
 
 class AdminLoginForm(_Throttled, AuthenticationForm):
@@ -113,13 +120,23 @@ class AccountCreationForm(DistinctName, UserCreationForm):
         help_text="The account cannot log in until a password is set on its page. Leave both passwords empty then.",
     )
 
+    owner = ModelChoiceField(
+        Group.objects.order_by("name"),
+        required=False,
+        label="Robot of the group",
+        empty_label="no robot",
+        widget=UnfoldAdminSelectWidget,
+        help_text="Makes it a robot: no password, and members of this group make and revoke its access tokens.",
+    )
+
     class Meta:
         model = Account
-        fields: ClassVar[tuple[str, ...]] = ("name",)
+        fields: ClassVar[tuple[str, ...]] = ("name", "owner")
 
     def clean(self) -> dict[str, Any] | None:
         """Refuse a password for an account without one."""
-        if self.cleaned_data.get("has_no_password"):
+        self.instance.is_robot = self.cleaned_data.get("owner") is not None
+        if self.cleaned_data.get("has_no_password") or self.instance.is_robot:
             if self.cleaned_data.get("password1") or self.cleaned_data.get("password2"):
                 self.add_error("has_no_password", "Either a password or none.")
             # Of Django's own field, which its form reads here.
@@ -138,6 +155,11 @@ class AccountChangeForm(DistinctName, UserChangeForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "owner" in self.fields:
+            # Without one, it can't log in: is_active says that.
+            self.fields["owner"].required = True
+        if "password" not in self.fields:
+            return
         self.fields["password"].help_text = SafeString(
             'Only a hash is stored. <a class="text-link" href="../password/">Set another password</a>'
         )

@@ -4,6 +4,7 @@
     an account, an address       10  30 s                no password of the account is checked from this address
     any account, an address      50   6 s                no password is checked from this address
     an account's codes           10  30 s                no code of the account is checked: `accounts.second_factor`
+    workloads, an address        50   6 s                a refused token of a trusted issuer is 429; a valid one passes
     an account, any address      50  30 s                a warning in the log, at most once an hour; no refusal
 
 A refusal does not reveal whether the password is right. The owner can still log in from other addresses, or with a
@@ -66,6 +67,8 @@ WARNING_INTERVAL = timedelta(hours=1)
 
 # Stand for all accounts and all addresses; neither is a valid name or network.
 ANY_ACCOUNT, ANYWHERE = "", "*"
+# Stands for tokens of trusted issuers in place of a name: nobody guesses those, so they count apart from passwords.
+WORKLOADS = "workload identity"
 
 PURGE_BATCH = 100
 # Prefix of the network in rows that count wrong codes.
@@ -114,6 +117,8 @@ def refusal(name: str, request: HttpRequest | None, credential: str = "") -> Ref
 
 def _reason(key: Key) -> str:
     account, network = key
+    if account == WORKLOADS:
+        return "too many refused workload identities from this address"
     if account == ANY_ACCOUNT:
         return "too many wrong passwords from this address"
     if network.startswith(CODES):
@@ -143,6 +148,8 @@ def count_failure(name: str, request: HttpRequest | None, credential: str = "") 
 def _keys(name: str, request: HttpRequest | None, credential: str) -> list[Key]:
     """Return the keys that limit a login, in lock order."""
     network = network_of(request)
+    if name == WORKLOADS:
+        return [(WORKLOADS, network)] if network else []
     keys = [(name, network)] if ACCOUNT_NAME.fullmatch(name) else []
     if credential:
         keys.append((name, f"{CODES}{credential[:32]}"))
@@ -150,7 +157,7 @@ def _keys(name: str, request: HttpRequest | None, credential: str) -> list[Key]:
 
 
 def _limit(key: Key) -> Limit:
-    return OF_ADDRESS if key[0] == ANY_ACCOUNT else OF_ACCOUNT
+    return OF_ADDRESS if key[0] in (ANY_ACCOUNT, WORKLOADS) else OF_ACCOUNT
 
 
 @contextmanager
@@ -174,7 +181,7 @@ def _is_stored(keys: Sequence[Key]) -> bool:
         with short_transaction(PATIENCE_SECONDS):
             for key in keys:
                 _store(key)
-            should_warn = keys[0][0] != ANY_ACCOUNT and _should_warn(keys[0][0])
+            should_warn = keys[0][0] not in (ANY_ACCOUNT, WORKLOADS) and _should_warn(keys[0][0])
     except DatabaseError as error:
         reason = report(error).reason
         logger.warning("a wrong password is counted in memory: it can't be stored", extra={"reason": reason})

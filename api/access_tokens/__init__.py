@@ -1,1 +1,1 @@
-"""The own access tokens: made, listed, revoked."""
+"""Access tokens, the own and those of robots: made, listed, revoked."""

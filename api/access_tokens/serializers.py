@@ -5,6 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework import serializers
 
+from accounts.models import Account
 from api.json_body import TextField
 from core.durations import InvalidDurationError, parse_duration
 from tokens.access import store
@@ -56,3 +57,43 @@ class NewAccessTokenSerializer(AccessTokenSerializer):
     """A token that was just made."""
 
     token = serializers.CharField(read_only=True, help_text="The secret; this answer alone has it.")
+
+
+class RobotTokenSerializer(AccessTokenSerializer):
+    """An access token of a robot, with the account that has made it."""
+
+    created_by = serializers.CharField(read_only=True, help_text="Empty: a command.")
+
+
+class RobotSerializer(serializers.Serializer[Account]):
+    """A robot of an own group."""
+
+    name = serializers.CharField()
+    owner = serializers.CharField(source="owner.name")
+    groups = serializers.SerializerMethodField()
+    is_active = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+
+    def get_groups(self, robot: Account) -> list[str]:
+        return sorted(group.name for group in robot.groups.all())
+
+
+class ClaimMappingSerializer(serializers.Serializer[Any]):
+    when = serializers.DictField(child=serializers.CharField(), help_text="Patterns by claim; all of them match.")
+    account = serializers.CharField(allow_null=True)
+    group = serializers.CharField(allow_null=True, help_text="Of a workload without an account.")
+
+
+class TrustedIssuerSerializer(serializers.Serializer[Any]):
+    """An OIDC issuer of the configuration."""
+
+    issuer = serializers.CharField()
+    audience = serializers.CharField()
+    algorithms = serializers.ListField(child=serializers.CharField())
+    keys = serializers.CharField(help_text="Where they are from.")
+    keys_fetched_at = serializers.DateTimeField(allow_null=True)
+    mapping = ClaimMappingSerializer(many=True, help_text="The first that matches counts.")
+
+
+class TrustedIssuersSerializer(serializers.Serializer[Any]):
+    items = TrustedIssuerSerializer(many=True)

@@ -41,7 +41,7 @@ class AccountsView(AdministrationView):
 
     @extend_schema(operation_id="create_account", request=AccountSerializer, responses={201: AccountSerializer})
     def post(self, request: Request) -> Response:
-        """Create an account; without a password it can't log in."""
+        """Create an account; without a password it can't log in. With an `owner` it is a robot."""
         given = AccountSerializer(data=request.data, context={"request": request})
         with transaction.atomic():
             given.is_valid(raise_exception=True)
@@ -104,7 +104,7 @@ class AccountView(AdministrationView):
 
 
 def _with_groups() -> QuerySet[Account]:
-    return Account.objects.select_related("second_factor").prefetch_related("groups")
+    return Account.objects.select_related("second_factor", "owner").prefetch_related("groups")
 
 
 def _found(name: str) -> Account:

@@ -71,7 +71,7 @@ class GroupView(AdministrationView):
 
     @extend_schema(operation_id="delete_group", responses={204: None, 412: None})
     def delete(self, request: Request, group_id: int) -> Response:
-        """Delete a group; its members stay, and rules for it then have no effect."""
+        """Delete a group; its members stay, rules for it then have no effect, and its robots can't log in."""
         with transaction.atomic():
             group = self._governed(request, group_id)
             change_log.record(request, group, DELETION, "Deleted by the API.")
@@ -89,7 +89,7 @@ class GroupView(AdministrationView):
 
 
 def _counted() -> QuerySet[Any]:
-    return Group.objects.annotate(members=Count("user", distinct=True))
+    return Group.objects.annotate(members=Count("user", distinct=True), robot_count=Count("robots", distinct=True))
 
 
 def _found(group_id: int) -> Any:

@@ -30,6 +30,13 @@ class GroupNamesField(serializers.ListField):
         return sorted(group.name for group in data.all())
 
 
+class OwnerField(TextField):
+    """The name of a group."""
+
+    def to_representation(self, data: Any) -> str:
+        return str(data.name)
+
+
 class AccountSerializer(serializers.Serializer[Account]):
     """An account; a password is never read back."""
 
@@ -46,6 +53,13 @@ class AccountSerializer(serializers.Serializer[Account]):
     is_staff = serializers.BooleanField(required=False, default=False, help_text="Set by superusers only.")
     is_superuser = serializers.BooleanField(required=False, default=False, help_text="Set by superusers only.")
     groups = GroupNamesField(child=TextField(max_length=150), required=False, max_length=MAX_GROUPS)
+    is_robot = serializers.BooleanField(read_only=True, help_text="An account with an owner: it has no password.")
+    owner = OwnerField(
+        required=False,
+        allow_null=True,
+        max_length=150,
+        help_text="The group whose members manage the tokens of the robot. Given to a new account, it makes a robot.",
+    )
     has_second_factor = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField(read_only=True)
     last_login = serializers.DateTimeField(read_only=True, allow_null=True)
@@ -82,8 +96,26 @@ class AccountSerializer(serializers.Serializer[Account]):
                 raise serializers.ValidationError([f"Only a superuser may use the group {name!a}." for name in given])
         return list(found.values())
 
+    def validate_owner(self, name: str | None) -> Group | None:
+        """Return the group. A robot keeps an owner, and no other account has one."""
+        is_robot = self.instance is None or self.instance.is_robot
+        if name is None:
+            if self.instance is not None and is_robot:
+                raise serializers.ValidationError("A robot without an owner could not log in: deactivate it instead.")
+            return None
+        if not is_robot:
+            raise serializers.ValidationError("This account is no robot, and becomes none.")
+        group = Group.objects.filter(name=name).first()
+        if group is None:
+            raise serializers.ValidationError(f"There is no group {name!a}.")
+        return group
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Let only superusers give powers, and nobody change its own."""
+        """Let only superusers give powers, and nobody change its own; a robot has neither powers nor a password."""
+        if self.instance.is_robot if self.instance is not None else attrs.get("owner") is not None:
+            given = [name for name in ("password", *POWERS) if attrs.get(name)]
+            if given:
+                raise serializers.ValidationError(dict.fromkeys(given, "A robot has no password and no powers."))
         actor, account = self.context["request"].user, self.instance
         is_own = account is not None and account.pk == actor.pk
         fields = (*POWERS, "is_active") if is_own else POWERS
@@ -107,7 +139,10 @@ class AccountSerializer(serializers.Serializer[Account]):
         for name in ("name", "is_active", *POWERS):
             if name in values:
                 setattr(account, name, values[name])
-        if "password" in values:
+        if values.get("owner") is not None:
+            account.owner, account.is_robot = values["owner"], True
+        # Another unusable password would end the tokens of a robot.
+        if "password" in values and not (account.pk and account.is_robot):
             account.set_password(values["password"])
         account.save()
         if "groups" in values:
@@ -133,6 +168,9 @@ class GroupSerializer(serializers.Serializer[Group]):
     id = serializers.IntegerField(read_only=True)
     name = TextField(max_length=150)
     members = serializers.IntegerField(read_only=True)
+    robots = serializers.IntegerField(
+        source="robot_count", read_only=True, help_text="Which it owns: without it, they can't log in."
+    )
     permissions = PermissionsField(
         child=TextField(), read_only=True, help_text="For administration; given in the admin."
     )

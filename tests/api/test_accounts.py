@@ -151,7 +151,7 @@ def test_a_group_is_created_renamed_and_deleted(root: Caller) -> None:
 
     renamed = ask(root, "PATCH", path, {"name": "team b"}, {"If-Match": made["ETag"]})
 
-    assert renamed.json() == {"id": made.json()["id"], "name": "team b", "members": 0, "permissions": []}
+    assert renamed.json() == {"id": made.json()["id"], "name": "team b", "members": 0, "robots": 0, "permissions": []}
     assert ask(root, "PATCH", path, {"name": "c"}, {"If-Match": made["ETag"]}).status_code == 412
     assert ask(root, "DELETE", path, headers={"If-Match": made["ETag"]}).status_code == 412
     assert ask(root, "DELETE", path).status_code == 204

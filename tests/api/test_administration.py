@@ -12,7 +12,7 @@ from configuration.values import Admin
 from tests.api.asking import ask, promote
 from tests.caller import Caller
 
-PATHS = ["accounts", "groups", "rules", "collection/runs", "configuration", "accounts/alice"]
+PATHS = ["accounts", "groups", "rules", "collection/runs", "configuration", "accounts/alice", "trusted-issuers"]
 
 
 def restrict(settings: Settings, **values: object) -> None:

@@ -18,7 +18,9 @@ from tests.configuration.test_refused import cases
 # What is said of a document that a schema accepts: of several keys at once, of a value whose grammar is no pattern,
 # and of what YAML 1.1 takes for a number or a boolean.
 BEYOND_A_SCHEMA = re.compile(
-    r"at most (server|the connections)|old name|another port|no such key: without|signing_method is hmac"
+    r"a robot has no|beside it, or|is not only \*|an https URL, where|at least one mapping"
+    r"|issuer.example.org|jwks_file has"
+    r"|at most (server|the connections)|old name|another port|no such key: without|signing_method is hmac"
     r"|since public_key|cloudfront_key_id and|belongs to|without a user|at least one network"
     r"|above 0|of at least (1h|1m|60s)|share is below|of cost 17|32 bytes"
     r"|no \$\{(account|group)\}|no tags: |to the end of that day"

@@ -49,6 +49,8 @@ def create(
     Each of `scopes` is `GLOB:actions`, as `alice/*:pull,push`; without any, the token may do what its account may.
     A `lifetime` of None is `auth.access_token_lifetime`. Raises ValidationError.
     """
+    if account.is_robot and account.owner_id is None:
+        raise ValidationError(f"{account} is a robot without an owner: give it one first.")
     if len(scopes) > MAX_SCOPES:
         raise ValidationError(f"A token has at most {MAX_SCOPES} scopes.")
     token = secret.generate()

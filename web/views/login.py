@@ -20,6 +20,7 @@ from accounts.login.following import following
 from accounts.login.forms import LoginForm
 from accounts.login.refusal import refused
 from accounts.login_log import log_login
+from accounts.providers import ProviderUnavailableError
 from web.views.page import needs_code, page
 from web.visitor import visitor_of
 
@@ -36,7 +37,7 @@ class LoginPage(LoginView):
         """Answer, or refuse as the login of the admin does."""
         try:
             return super().dispatch(request, *args, **kwargs)
-        except (BusyError, TooManyFailuresError) as error:
+        except (BusyError, TooManyFailuresError, ProviderUnavailableError) as error:
             return refused(error)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

@@ -75,7 +75,12 @@ def identify(name: str, password: str, request: HttpRequest | None = None) -> Id
             else:
                 _refused.put((version, fingerprint), True)
             return None
-        (_provider_caches().verified if is_provided else _verified).put(fingerprint, verified)
+        if is_provided:
+            _provider_caches().verified.put(fingerprint, verified)
+            # The login itself may change it: the account is new, or its password was changed elsewhere.
+            credential_hash = ""
+        else:
+            _verified.put(fingerprint, verified)
     return _logged_in(verified, credential_hash, permissions_version.current(), request)
 
 

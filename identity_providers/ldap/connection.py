@@ -6,7 +6,7 @@ server that the configuration does not name.
 
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -132,10 +132,18 @@ def connected(ldap: Ldap) -> Iterator[Directory]:
                 raise DirectoryError(f"it refuses the bind as {who}: {_outcome(connection.result)}")
             yield Directory(connection, ldap.bind_dn)
         finally:
-            # An unbind is not answered, so it does not wait.
-            connection.unbind()
+            _close(connection)
     except LDAPException as error:
         raise DirectoryError(f"{ldap.url}: {_words(error)}") from error
+
+
+def _close(connection: Any) -> None:
+    # An unbind is not answered, so it does not wait.
+    with suppress(LDAPException):
+        connection.unbind()
+    # One that could not be opened leaves its socket.
+    if connection.socket is not None:
+        connection.socket.close()
 
 
 def _outcome(result: dict[str, Any]) -> str:

@@ -1,10 +1,11 @@
 """A real slapd with a few people and groups; its entries are changed through ldap3."""
 
 import datetime
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,10 @@ class Slapd:
         )
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
-            try:
-                self.connection().unbind()
-            except ldap3.core.exceptions.LDAPException:
-                time.sleep(0.02)
-            else:
-                return
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.tls_port)) == 0:
+                    return
+            time.sleep(0.02)
         raise AssertionError("slapd does not answer")
 
     def stop(self) -> None:
@@ -81,16 +80,22 @@ class Slapd:
         finally:
             self.start()
 
-    def connection(self) -> Any:
-        """Return a connection that may change everything."""
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        """Open a connection that may change everything."""
         server = ldap3.Server("127.0.0.1", self.port, get_info=ldap3.NONE)
-        return ldap3.Connection(server, ADMIN, ADMIN_PASSWORD, auto_bind=True, raise_exceptions=True)
+        connection = ldap3.Connection(server, ADMIN, ADMIN_PASSWORD, auto_bind=True, raise_exceptions=True)
+        try:
+            yield connection
+        finally:
+            connection.unbind()
 
     def fill(self) -> None:
         """Put the entries of every test there, in place of those of the last one."""
         with self.connection() as connection:
-            connection.search(SUFFIX, "(objectClass=*)")
-            for dn in sorted((entry["dn"] for entry in connection.response), key=len, reverse=True):
+            with suppress(ldap3.core.exceptions.LDAPNoSuchObjectResult):
+                connection.search(SUFFIX, "(objectClass=*)")
+            for dn in sorted((entry["dn"] for entry in connection.response or ()), key=len, reverse=True):
                 connection.delete(dn)
             connection.add(SUFFIX, ["dcObject", "organization"], {"dc": "example", "o": "Example"})
             for base in (PEOPLE, GROUPS):

@@ -249,7 +249,7 @@ def test_a_directory_that_is_away_is_503_with_the_reason_and_local_accounts_go_o
     with slapd.stopped():
         answer = docker_login("lara", LARA)
         page = Client().post("/login", {"username": "lara", "password": LARA})
-        api = Client().get("/api/v1/account", headers={"Authorization": Caller(Client(), "lara", LARA).basic})
+        api = Client().get("/api/v1/repositories", headers={"Authorization": Caller(Client(), "lara", LARA).basic})
         local = docker_login("alice", PASSWORDS["alice"])
         by_token = docker_login("lara", token)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -43,6 +44,8 @@ class LoginPage(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add what every page has."""
         common = {"title": "Sign in", "visitor": visitor_of(self.request), "needs_code": needs_code(self.request)}
+        oidc = settings.REGISTRY.auth.oidc
+        common["company_login"] = oidc.button if oidc is not None else ""
         return {**super().get_context_data(**kwargs), **common}
 
     def get_success_url(self) -> str:

@@ -25,11 +25,13 @@ def yaml_text(*, with_hashes: bool) -> str:
     The file knows groups by their members only, and gives no permissions: comments name what it leaves out.
     """
     users = {account.name: _user(account, with_hashes=with_hashes) for account in _accounts()}
+    provided = Account.objects.exclude(provider="").order_by("name").values_list("name", "provider")
     rules, invalid = _rules()
     unnamed = sorted({name for name in Group.objects.values_list("name", flat=True) if not _fits(GROUP, name)})
     empty = Group.objects.filter(user__isnull=True).order_by("name").values_list("name", flat=True)
     comments = [
         *([] if with_hashes else ["Without the hashes of passwords: nobody can log in until one is set."]),
+        *(f"Without the account {name!a}, which is of {provider}." for name, provider in provided),
         *(f"Without the group {name!a}, which has no members." for name in empty),
         *(f"Without the group {name!a}: the file can't have this name." for name in unnamed),
         *(f"Without the rule {rule.pk}, which is not valid." for rule in invalid),
@@ -39,7 +41,8 @@ def yaml_text(*, with_hashes: bool) -> str:
 
 
 def _accounts() -> Iterator[Account]:
-    return Account.objects.prefetch_related("groups").order_by("name").iterator(BATCH)
+    # The file would give those of a provider a password here.
+    return Account.objects.filter(provider="").prefetch_related("groups").order_by("name").iterator(BATCH)
 
 
 def _user(account: Account, *, with_hashes: bool) -> dict[str, Any]:

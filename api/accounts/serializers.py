@@ -47,6 +47,7 @@ class AccountSerializer(serializers.Serializer[Account]):
     is_superuser = serializers.BooleanField(required=False, default=False, help_text="Set by superusers only.")
     groups = GroupNamesField(child=TextField(max_length=150), required=False, max_length=MAX_GROUPS)
     has_second_factor = serializers.SerializerMethodField()
+    provider = TextField(read_only=True, help_text="What checks its logins: ldap, oidc or a backend; empty: a password.")
     created_at = serializers.DateTimeField(read_only=True)
     last_login = serializers.DateTimeField(read_only=True, allow_null=True)
 
@@ -64,6 +65,8 @@ class AccountSerializer(serializers.Serializer[Account]):
 
     def validate_password(self, password: str | None) -> str | None:
         """Apply the configured validators, of which one refuses what bcrypt would cut off."""
+        if self.instance is not None and self.instance.provider:
+            raise serializers.ValidationError(f"The account has no password here: it is of {self.instance.provider}.")
         if password is not None:
             try:
                 validate_password(password)

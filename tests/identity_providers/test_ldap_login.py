@@ -4,7 +4,6 @@ import json
 import logging
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +12,13 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from accounts.models import Account
+from configuration.company_login import LdapGroups
 from identity_providers.ldap.connection import DirectoryError, connected
 from identity_providers.ldap.refresher import Refresher
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.identity_providers.conftest import Configure
-from tests.identity_providers.slapd import Slapd, add_group, add_person, group, person
+from tests.identity_providers.slapd import GROUPS, Slapd, add_group, add_person, group, person
 from tests.ports import free_port
 from tests.web.test_pages import signed_in, text_of
 from tokens.access import store
@@ -91,7 +91,7 @@ def test_groups_and_groups_of_groups_are_taken_over_if_a_pattern_names_them() ->
 
 
 def test_without_nested_only_the_own_groups_count(configured: Configure) -> None:
-    configured(groups=replace(configured().groups or pytest.fail(), nested=False))
+    configured(groups=LdapGroups(GROUPS, mirror=("registry-*",), nested=False))
 
     docker_login("lara", LARA)
 
@@ -130,12 +130,11 @@ def test_a_membership_given_by_hand_stays(slapd: Slapd) -> None:
 
 
 def test_a_group_with_permissions_is_taken_over_only_by_its_own_name(configured: Configure) -> None:
-    Group.objects.create(name="registry-team").permissions.add(Permission.objects.first() or pytest.fail())
+    Group.objects.create(name="registry-team").permissions.add(Permission.objects.all()[0])
     docker_login("lara", LARA)
     assert groups_of("lara") == {"registry-all"}
 
-    groups = configured().groups or pytest.fail()
-    configured(groups=replace(groups, mirror=("registry-team",)))
+    configured(groups=LdapGroups(GROUPS, mirror=("registry-team",)))
     docker_login("lara", LARA)
 
     assert groups_of("lara") == {"registry-team"}

@@ -47,7 +47,9 @@ class AccountSerializer(serializers.Serializer[Account]):
     is_superuser = serializers.BooleanField(required=False, default=False, help_text="Set by superusers only.")
     groups = GroupNamesField(child=TextField(max_length=150), required=False, max_length=MAX_GROUPS)
     has_second_factor = serializers.SerializerMethodField()
-    provider = TextField(read_only=True, help_text="What checks its logins: ldap, oidc or a backend; empty: a password.")
+    provider = TextField(
+        read_only=True, help_text="What checks its logins: ldap, oidc or a backend; empty: a password."
+    )
     created_at = serializers.DateTimeField(read_only=True)
     last_login = serializers.DateTimeField(read_only=True, allow_null=True)
 

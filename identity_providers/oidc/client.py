@@ -56,14 +56,26 @@ def claims_of(request: HttpRequest) -> dict[str, Any]:
     try:
         with blocking_io():
             token = app.authorize_access_token(request, claims_options=options, leeway=SKEW_SECONDS)
+            return _with_user_info(app, token, oidc)
     except (OAuthError, JoseError, ValueError, KeyError, TypeError) as error:
         raise SignInError(" ".join(f"{type(error).__name__}: {error}".split())) from error
     except RequestException as error:
         raise ProviderUnavailableError(UNAVAILABLE) from error
-    claims = token.get("userinfo")
+
+
+def _with_user_info(app: Any, token: dict[str, Any], oidc: Oidc) -> dict[str, Any]:
+    """Return the claims of the ID token, with those that the provider has at its UserInfo endpoint alone."""
+    claims = dict(token.get("userinfo") or {})
     if not claims:
         raise SignInError("the provider sent no ID token")
-    return dict(claims)
+    wanted = {oidc.name_claim, oidc.groups_claim} - {""}
+    if wanted <= claims.keys() or not app.server_metadata.get("userinfo_endpoint"):
+        return claims
+    more = dict(app.userinfo(token=token))
+    if more.get("sub") != claims.get("sub"):
+        # OpenID Connect Core 1.0, section 5.3.2: it may be about somebody else.
+        raise SignInError("the UserInfo of the provider is about another sub than the ID token")
+    return {**more, **claims}
 
 
 def provider() -> Any:
@@ -112,7 +124,8 @@ def _check(metadata: dict[str, Any], oidc: Oidc) -> None:
     if metadata.get("issuer") != oidc.issuer:
         found = metadata.get("issuer")
         raise ProviderError(f"auth.oidc.issuer is {oidc.issuer}, and the provider calls itself {found}: write that")
-    for name in _ENDPOINTS:
+    optional = ("userinfo_endpoint",) if metadata.get("userinfo_endpoint") else ()
+    for name in (*_ENDPOINTS, *optional):
         url = urlsplit(str(metadata.get(name, "")))
         if url.scheme != "https" and url.hostname not in LOOPBACK:
             raise ProviderError(f"{oidc.issuer}: its {name} is missing or has no TLS")

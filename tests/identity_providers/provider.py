@@ -29,6 +29,7 @@ class Provider(ThreadingHTTPServer):
         self.claims: dict[str, Any] = {}
         self.key: Any = KEY
         self.algorithm = "RS256"
+        self.user_info: dict[str, Any] = {}
         self.forms: list[dict[str, list[str]]] = []
 
     def id_token(self) -> str:
@@ -65,12 +66,16 @@ class _Handler(BaseHTTPRequestHandler):
             key = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
             self._send({"keys": [key | {"kid": "1", "use": "sig", "alg": "RS256"}]})
             return
+        if self.path == "/userinfo":
+            self._send(provider.user_info)
+            return
         self._send(
             {
                 "issuer": provider.issuer,
                 "authorization_endpoint": f"{provider.issuer}/authorize",
                 "token_endpoint": f"{provider.issuer}/token",
                 "jwks_uri": f"{provider.issuer}/keys",
+                "userinfo_endpoint": f"{provider.issuer}/userinfo",
                 "id_token_signing_alg_values_supported": ["RS256", "HS256", "none"],
                 **provider.metadata,
             }

@@ -1,14 +1,16 @@
 """Sign in to the pages by an OpenID provider: one from a package, and one that misbehaves."""
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import oidc_provider_mock
 import pytest
 import requests
 from django.contrib.auth.models import Group
@@ -21,6 +23,7 @@ from configuration.company_login import Oidc
 from identity_providers.oidc import client as oidc_client
 from tests.caller import Caller
 from tests.identity_providers.provider import KEY, OTHER_KEY, Provider
+from tests.ports import free_port
 from tests.web.test_pages import text_of
 from tokens.access import store
 
@@ -46,6 +49,7 @@ def configure(settings: Settings) -> Iterator[Configure]:
 def provider(configure: Configure) -> Iterator[Provider]:
     with Provider().running() as running:
         running.claims = {"preferred_username": "nora"}
+        running.user_info = {"sub": "1"}
         configure(running.issuer)
         yield running
 
@@ -67,18 +71,38 @@ def is_signed_in(client: Client) -> bool:
     return "Sign out" in text_of(client, "/")
 
 
-def test_a_real_provider_signs_somebody_in_who_then_pulls_by_an_access_token(configure: Configure) -> None:
+@pytest.fixture(scope="session")
+def packaged_provider() -> Iterator[str]:
+    """Run the provider of a package, and return its issuer."""
+    port = free_port()
+    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    issuer = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with suppress(requests.ConnectionError):
+                requests.get(f"{issuer}/.well-known/openid-configuration", timeout=5)
+                break
+            time.sleep(0.05)
+        yield issuer
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_a_real_provider_signs_somebody_in_who_then_pulls_by_an_access_token(
+    configure: Configure, packaged_provider: str
+) -> None:
     claims = {"preferred_username": "nora", "groups": ["registry-team", "chess"]}
-    people = [oidc_provider_mock.User(sub="4711", claims=claims)]
-    with oidc_provider_mock.run_server_in_thread(user_claims=people) as server:
-        configure(f"http://localhost:{server.server_port}")
-        client = Client()
-        assert "Sign in with your company" in text_of(client, "/login")
-        there = client.get("/login/company", {"next": "/account"}).headers["Location"]
-        answer = requests.post(there, data={"sub": "4711"}, allow_redirects=False, timeout=5)
-        assert answer.status_code == 302, answer.text
-        back = answer.headers["Location"]
-        done = client.get(back.partition("testserver")[2])
+    assert requests.put(f"{packaged_provider}/users/4711", json=claims, timeout=5).ok
+    configure(packaged_provider)
+    client = Client()
+    assert "Sign in with your company" in text_of(client, "/login")
+
+    there = client.get("/login/company", {"next": "/account"}).headers["Location"]
+    back = requests.post(there, data={"sub": "4711"}, allow_redirects=False, timeout=5).headers["Location"]
+    done = client.get(back.partition("testserver")[2])
 
     assert done.headers["Location"] == "/account"
     account = Account.objects.get(name="nora")
@@ -90,6 +114,19 @@ def test_a_real_provider_signs_somebody_in_who_then_pulls_by_an_access_token(con
     _, token = store.create(account, "docker")
     assert Caller(Client(), "nora", token).ask_token().status_code == 200
     assert Caller(Client(), "nora", "any password").ask_token().status_code == 401
+
+
+@pytest.mark.parametrize(("subject", "is_in"), [("1", True), ("2", False), (None, False)])
+def test_claims_of_the_user_info_count_for_the_same_subject_only(
+    provider: Provider, subject: str | None, is_in: bool
+) -> None:
+    provider.claims = {}
+    provider.user_info = {"sub": subject, "preferred_username": "nora", "groups": ["registry-a"]}
+    client = Client()
+
+    sign_in(provider, client)
+
+    assert is_signed_in(client) is is_in
 
 
 def test_the_request_has_state_nonce_and_pkce_and_the_code_its_verifier(provider: Provider) -> None:

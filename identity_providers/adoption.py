@@ -54,7 +54,7 @@ def adopt(person: Person, patterns: tuple[str, ...]) -> Account | None:
         # Another process has made the account meanwhile.
         return adopt(person, patterns)
     except DatabaseError as error:
-        if account is None or account.pk is None or account.subject != person.subject:
+        if account is None or account.subject != person.subject:
             raise
         logger.warning("an account stays as it was: it can't be stored", extra={"reason": report(error).reason})
     return account if account.is_active else None

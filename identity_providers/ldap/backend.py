@@ -3,7 +3,7 @@
 import logging
 import secrets
 import time
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -40,7 +40,7 @@ class DirectoryBackend:
         # The grammar has no character that means something in a filter; the filter escapes all the same.
         if not username or not password or not ACCOUNT_NAME.fullmatch(username):
             return None
-        ldap: Ldap = settings.REGISTRY.auth.ldap
+        ldap = cast(Ldap, settings.REGISTRY.auth.ldap)
         if (seconds := self._is_away_until - time.monotonic()) > 0:
             raise ProviderUnavailableError(UNAVAILABLE, max(1, round(seconds)))
         try:

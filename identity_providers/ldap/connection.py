@@ -55,7 +55,7 @@ def _text(value: bytes) -> str:
     return text if text.isprintable() else value.hex()
 
 
-class _Tls(ldap3.Tls):  # type: ignore[misc]  # its stubs have no types
+class _Tls(ldap3.Tls):
     """TLS by Python's defaults, in place of ldap3's own check of the name."""
 
     def wrap_socket(self, connection: Any, do_handshake: bool = False) -> None:
@@ -108,7 +108,7 @@ def connected(ldap: Ldap) -> Iterator[Directory]:
     seconds = max(1, round(ldap.timeout.total_seconds()))
     try:
         server = ldap3.Server(
-            parts.hostname,
+            parts.hostname or "",
             parts.port or _DEFAULT_PORTS[parts.scheme],
             use_ssl=parts.scheme == "ldaps",
             tls=_Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(ldap.ca_file) if ldap.ca_file else None),

@@ -10,6 +10,7 @@ away, all stays as it is.
 import logging
 import threading
 from datetime import timedelta
+from typing import cast
 
 from django.conf import settings
 from django.db import Error, connections, transaction
@@ -33,7 +34,7 @@ class Refresher:
     """The thread of a worker that looks accounts up."""
 
     def __init__(self) -> None:
-        self._ldap: Ldap = settings.REGISTRY.auth.ldap
+        self._ldap = cast(Ldap, settings.REGISTRY.auth.ldap)
         self._interval = self._ldap.cache.total_seconds() / 4
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="directory", daemon=True)

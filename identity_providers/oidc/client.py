@@ -6,7 +6,7 @@ asymmetric signatures alone, this client as the only audience, the issuer of the
 
 import time
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from authlib.integrations.base_client import OAuthError
@@ -50,7 +50,7 @@ def claims_of(request: HttpRequest) -> dict[str, Any]:
 
     The state is in the session of the browser, once. Raises SignInError and ProviderUnavailableError.
     """
-    oidc: Oidc = settings.REGISTRY.auth.oidc
+    oidc = cast(Oidc, settings.REGISTRY.auth.oidc)
     app = provider()
     options = {"iss": {"essential": True, "value": oidc.issuer}, "aud": {"essential": True, "value": oidc.client_id}}
     try:
@@ -89,7 +89,7 @@ def provider() -> Any:
 
 @cache
 def _provider(_hour: int) -> Any:
-    return read_provider(settings.REGISTRY.auth.oidc)
+    return read_provider(cast(Oidc, settings.REGISTRY.auth.oidc))
 
 
 def read_provider(oidc: Oidc) -> Any:

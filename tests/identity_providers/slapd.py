@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from ldap3.core.exceptions import LDAPNoSuchObjectResult
 
 from tests.ports import free_port
 
@@ -93,7 +94,7 @@ class Slapd:
     def fill(self) -> None:
         """Put the entries of every test there, in place of those of the last one."""
         with self.connection() as connection:
-            with suppress(ldap3.core.exceptions.LDAPNoSuchObjectResult):
+            with suppress(LDAPNoSuchObjectResult):
                 connection.search(SUFFIX, "(objectClass=*)")
             for dn in sorted((entry["dn"] for entry in connection.response or ()), key=len, reverse=True):
                 connection.delete(dn)

@@ -39,7 +39,7 @@ class CompanyServer(Server):
                 "timeout": "2s",
             }
         }
-        return configuration
+        return dict(configuration)
 
 
 @pytest.fixture

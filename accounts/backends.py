@@ -7,7 +7,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from accounts import hashers
+from accounts import hashers, providers
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
 from accounts.throttling import throttle
@@ -33,7 +33,8 @@ class AccountBackend(ModelBackend):
     ) -> Account | None:
         """Return the active account with this name and password.
 
-        Raises PermissionDenied while the throttle refuses: Django then asks no other backend.
+        Names that have no password here are those of providers. Raises PermissionDenied while the throttle refuses:
+        Django then asks no other backend; and providers.ProviderUnavailableError.
         """
         name = username if username is not None else kwargs.get(Account.USERNAME_FIELD)
         if name is None or password is None:
@@ -43,7 +44,9 @@ class AccountBackend(ModelBackend):
             if throttle.refusal(name, request):
                 raise PermissionDenied
             account = Account.objects.filter(name=name).first()
-        if account is None or not account.has_usable_password():
+            if providers.backends() and (account is None or account.provider):
+                return providers.authenticate(account, name, password, request)
+        if account is None or account.provider or not account.has_usable_password():
             hashers.equalize_timing(password)
             return None
         if len(password.encode("utf-8", "surrogatepass")) > hashers.MAX_PASSWORD_BYTES:

@@ -20,8 +20,15 @@ logger = logging.getLogger(__name__)
 THROTTLED = "login refused after too many wrong passwords"
 MALFORMED = "login refused: the credentials are not Basic with a name and a password"
 BUSY = "login refused: too many passwords are being checked"
+UNAVAILABLE = "login refused: the company login can't be asked"
 _REFUSED = "login refused"
-_REASONS = {_REFUSED: "credentials", THROTTLED: "throttled", MALFORMED: "malformed", BUSY: "busy"}
+_REASONS = {
+    _REFUSED: "credentials",
+    THROTTLED: "throttled",
+    MALFORMED: "malformed",
+    BUSY: "busy",
+    UNAVAILABLE: "unavailable",
+}
 MAX_NAME_CHARACTERS = 128
 # What each grant is in the audit: what proves the account, and for what.
 _PROOFS = {
@@ -31,6 +38,7 @@ _PROOFS = {
     "admin": ("password", "to the admin"),
     "admin code": ("second factor", "to the admin"),
     "page": ("password", "to the pages"),
+    "oidc": ("identity provider", "to the pages"),
     "page code": ("second factor", "to the pages"),
     "api": ("password", "to the API"),
     "access_token": ("access token", "by an access token"),

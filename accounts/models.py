@@ -62,6 +62,18 @@ class Account(AbstractBaseUser, PermissionsMixin):
     second_factor_changed_at = models.DateTimeField(null=True, editable=False)
     """When a second factor was set up or removed; earlier sessions are invalid."""
 
+    provider = models.CharField("login by", max_length=255, blank=True, editable=False)
+    """What checks its logins: "" a password here, otherwise `accounts.providers`."""
+
+    subject = models.CharField(max_length=255, blank=True, editable=False)
+    """The provider's own key of the person, which tells a later one of the same name apart."""
+
+    checked_at = models.DateTimeField(null=True, editable=False)
+    """When the provider was last asked about the account."""
+
+    missing_since = models.DateTimeField(null=True, editable=False)
+    """Since when the provider does not know it; it is not active meanwhile."""
+
     USERNAME_FIELD = "name"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects: ClassVar[AccountManager] = AccountManager()
@@ -89,6 +101,19 @@ class Account(AbstractBaseUser, PermissionsMixin):
             return by_password
         changed_at = self.second_factor_changed_at.astimezone(UTC).isoformat()
         return salted_hmac("accounts.session", f"{by_password} {changed_at}", secret, algorithm="sha256").hexdigest()
+
+
+class ProvidedMembership(models.Model):
+    """A membership that an identity provider gave, which it may take away; others were given by hand."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="provided_memberships")
+    group = models.ForeignKey("auth.Group", models.CASCADE, related_name="+")
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["account", "group"], name="accounts_one_provided_membership")
+        ]
 
 
 class RightsEpoch(models.Model):

@@ -66,11 +66,28 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
         "last_login",
         "created_at",
     )
-    list_filter = ("is_active", "is_staff", "is_superuser", "is_robot", SecondFactorFilter, OriginFilter, "groups")
+    list_filter = (
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "is_robot",
+        SecondFactorFilter,
+        OriginFilter,
+        "provider",
+        "groups",
+    )
     actions = ("restore", "remove_second_factor")
     search_fields = ("name",)
     ordering = ("name",)
-    readonly_fields = ("tokens", "second_factor_state", "origin", "last_login", "created_at")
+    readonly_fields = (
+        "tokens",
+        "second_factor_state",
+        "origin",
+        "login_by",
+        "missing_since",
+        "last_login",
+        "created_at",
+    )
     # Checkboxes instead, which need no script and no modifier key.
     filter_horizontal = ()
     fieldsets = (
@@ -82,7 +99,7 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
                 "description": "What the account may do here. Pulling and pushing are allowed by access rules alone.",
             },
         ),
-        ("History", {"fields": ("origin", "last_login", "created_at")}),
+        ("History", {"fields": ("origin", "login_by", "missing_since", "last_login", "created_at")}),
     )
     add_fieldsets: Any = ((None, {"fields": ("name", "owner", "has_no_password", "password1", "password2", "groups")}),)
 
@@ -109,6 +126,10 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
     @admin.display(description="second factor", boolean=True)
     def has_second_factor(self, account: Account) -> bool:
         return second_factor.factor_of(account) is not None
+
+    @admin.display(description="login by")
+    def login_by(self, account: Account) -> str:
+        return account.provider or "password"
 
     @admin.display(description="second factor")
     def second_factor_state(self, account: Account) -> str:

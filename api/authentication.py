@@ -9,8 +9,9 @@ from rest_framework.request import Request
 
 from accounts.authentication import BusyError, TooManyFailuresError
 from accounts.identity import Identity
-from accounts.login_log import BUSY, MALFORMED, THROTTLED, log_refusal
+from accounts.login_log import BUSY, MALFORMED, THROTTLED, UNAVAILABLE, log_refusal
 from accounts.models import Account
+from accounts.providers import ProviderUnavailableError
 from core.api.notes import ACCOUNT
 from tokens.access import secret, store
 from tokens.credentials import MalformedCredentialsError, basic_credentials
@@ -26,6 +27,15 @@ class BusyAPIError(APIException):
     default_code = "busy"
     wait = 5
     """Seconds in the Retry-After header."""
+
+
+class ProviderUnavailableAPIError(APIException):
+    status_code = 503
+    default_code = "unavailable"
+
+    def __init__(self, error: ProviderUnavailableError) -> None:
+        super().__init__(f"{error.reason.capitalize()}.")
+        self.wait = error.retry_after_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,9 @@ def _identified(presented: _Presented, request: HttpRequest) -> Identity | None:
     except BusyError as error:
         log_refusal(request, presented.name, "api", BUSY)
         raise BusyAPIError from error
+    except ProviderUnavailableError as error:
+        log_refusal(request, presented.name, "api", UNAVAILABLE)
+        raise ProviderUnavailableAPIError(error) from error
     except TooManyFailuresError as error:
         log_refusal(request, presented.name, "api", THROTTLED)
         raise Throttled(error.retry_after_seconds, f"{error.reason.capitalize()}.") from error

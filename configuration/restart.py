@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields, is_dataclass
 
 from configuration.values import Configuration
 
@@ -32,7 +32,9 @@ def marks(configuration: Configuration) -> dict[str, str]:
         values |= {f"{name}.{field.name}": getattr(section, field.name) for field in fields(section)}
     # Without a URL, the database is in that folder.
     values[DATABASE] = configuration.database.url or configuration.server.data_directory
-    return {name: hashlib.sha256(repr(value).encode()).hexdigest() for name, value in values.items()}
+    # The text of a section below has no secrets, its fields have.
+    texts = {name: repr(asdict(value) if is_dataclass(value) else value) for name, value in values.items()}  # type: ignore[arg-type]  # of instances
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
 
 def changed_keys(before: Mapping[str, str], configuration: Configuration) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from configuration.company_login import BACKENDS, LDAP_SECTION, OIDC_SECTION, Ldap, Oidc
 from configuration.converters import (
     ACCESS_LOG,
     BOOLEAN,
@@ -303,6 +304,9 @@ class Auth:
         Key("Maximum lifetime of an access token."),
     ] = None
     trusted_issuers: Annotated[TrustedIssuers, Key("Issuers of OIDC whose tokens are logins.")] = ()
+    ldap: Annotated[Annotated[Ldap, LDAP_SECTION] | None, Key("A directory whose people may log in.")] = None
+    oidc: Annotated[Annotated[Oidc, OIDC_SECTION] | None, Key("A provider to sign in to the pages with.")] = None
+    backends: Annotated[tuple[str, ...], BACKENDS, Key("Other authentication backends of Django.")] = ()
 
 
 @dataclass(frozen=True, slots=True)

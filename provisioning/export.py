@@ -38,6 +38,7 @@ def yaml_text(*, with_hashes: bool) -> str:
     users = {
         account.name: _user(account, with_hashes=with_hashes) for account in accounts if account.name not in left_out
     }
+    provided = Account.objects.exclude(provider="").order_by("name").values_list("name", "provider")
     rules, invalid = _rules()
     unnamed = sorted({name for name in Group.objects.values_list("name", flat=True) if not _fits(GROUP, name)})
     empty = Group.objects.filter(user__isnull=True).order_by("name").values_list("name", flat=True)
@@ -47,6 +48,7 @@ def yaml_text(*, with_hashes: bool) -> str:
             f"Without the robot {name!a}, whose owner was deleted or has a name that the file can't have."
             for name in left_out
         ),
+        *(f"Without the account {name!a}, which is of {provider}." for name, provider in provided),
         *(f"Without the group {name!a}, which has no members." for name in empty),
         *(f"Without the group {name!a}: the file can't have this name." for name in unnamed),
         *(f"Without the rule {rule.pk}, which is not valid." for rule in invalid),
@@ -59,7 +61,9 @@ def yaml_text(*, with_hashes: bool) -> str:
 
 
 def _accounts() -> Iterator[Account]:
-    return Account.objects.select_related("owner").prefetch_related("groups").order_by("name").iterator(BATCH)
+    # The file would give those of a provider a password here.
+    rows = Account.objects.filter(provider="").select_related("owner").prefetch_related("groups")
+    return rows.order_by("name").iterator(BATCH)
 
 
 def _user(account: Account, *, with_hashes: bool) -> dict[str, Any]:

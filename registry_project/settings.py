@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "acl",
     "tokens",
     "policies",
+    "identity_providers",
     "distribution",
     "collector",
     "provisioning",
@@ -146,6 +147,10 @@ WHITENOISE_AUTOREFRESH = False
 # --- accounts ----------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.Account"
 AUTHENTICATION_BACKENDS = ["accounts.backends.AccountBackend"]
+# Which it asks about names that have no password here: `accounts.providers`.
+PASSWORD_PROVIDERS = {path: path for path in REGISTRY.auth.backends}
+if REGISTRY.auth.ldap is not None:
+    PASSWORD_PROVIDERS = {"ldap": "identity_providers.ldap.backend.DirectoryBackend", **PASSWORD_PROVIDERS}
 PASSWORD_HASHERS = ["accounts.hashers.ImportedBCryptHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

@@ -120,6 +120,7 @@ def _prepare(cfg: Config) -> tuple[str, ...]:
         raise StartError(_NO_TRACES.format(python=sys.executable))
     folders.check(loaded)
     _set_up_django()
+    _load_backends()
     from startup import old_database
     from tokens.keys.ring import ensure_keys, is_stored
 
@@ -159,6 +160,17 @@ def _set_up_django() -> None:
             _say_error(" ".join(str(message).removeprefix("?: ").split()))
     if any(message.is_serious() and not message.is_silenced() for message in messages):
         raise StartError("The registry does not start with the errors above.")
+
+
+def _load_backends() -> None:
+    from accounts.providers import backends
+
+    try:
+        backends()
+    except Exception as error:  # any class may be configured
+        reason = " ".join(str(error).split()) or type(error).__name__
+        where = in_force().path or "auth"
+        raise StartError(f"{where}: auth.backends: {reason}; is its folder in PYTHONPATH?") from error
 
 
 def _prepare_storage(*, has_blobs: bool) -> None:

@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 
 from accounts.authentication import BusyError, TooManyFailuresError
 from accounts.identity import ANONYMOUS, Identity, credential_hash_of
-from accounts.login_log import BUSY, MALFORMED, THROTTLED, log_login, log_refusal
+from accounts.login_log import BUSY, MALFORMED, THROTTLED, UNAVAILABLE, log_login, log_refusal
+from accounts.providers import ProviderUnavailableError
 from accounts.throttling.login_rate import login_rate
 from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError, quoted, unavailable
@@ -162,6 +163,10 @@ def log_in(request: HttpRequest, credentials: Credentials, grant: str) -> Identi
     except BusyError as error:
         log_refusal(request, credentials.name, grant, BUSY)
         raise unavailable("too many logins at once") from error
+    except ProviderUnavailableError as error:
+        log_refusal(request, credentials.name, grant, UNAVAILABLE)
+        headers = {"Retry-After": str(error.retry_after_seconds)}
+        raise RegistryError(ErrorCode.UNAVAILABLE, error.reason, headers=headers, message=error.reason) from error
     except TooManyFailuresError as error:
         log_refusal(request, credentials.name, grant, THROTTLED)
         seconds = str(error.retry_after_seconds)

@@ -8,6 +8,7 @@ from django.urls import path
 from web.views import (
     access_tokens,
     account,
+    company_login,
     compare,
     contents,
     deletion,
@@ -23,6 +24,8 @@ urlpatterns = [
     path("", repositories.all_repositories, name="repositories"),
     path("login", login.LoginPage.as_view(), name="login"),
     path("login/code", login.code, name="code"),
+    path("login/company", company_login.start, name="company_login"),
+    path("login/company/callback", company_login.finish, name="company_login_finish"),
     path("logout", login.sign_out, name="logout"),
     path("account", account.own_account, name="account"),
     path("account/logins/revoke", account.revoke_logins, name="revoke_logins"),

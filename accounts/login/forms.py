@@ -13,8 +13,9 @@ from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm, UserCre
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from accounts.authentication import BusyError, TooManyFailuresError, place
-from accounts.login_log import BUSY, THROTTLED, log_event, log_login, log_refusal
+from accounts.login_log import BUSY, THROTTLED, UNAVAILABLE, log_event, log_login, log_refusal
 from accounts.models import Account
+from accounts.providers import ProviderUnavailableError
 from accounts.throttling import known_networks, throttle
 from audit.kinds import Kind
 
@@ -27,17 +28,23 @@ class _Throttled:
     grant: ClassVar[str]
 
     def clean(self: Any) -> dict[str, Any]:
-        """Check name and password. Raises BusyError and TooManyFailuresError, which are answered without a form."""
+        """Check name and password.
+
+        Raises BusyError, TooManyFailuresError and ProviderUnavailableError, which are answered without a form.
+        """
         name: str = self.cleaned_data.get("username", "")
         # The backend asks too, but its refusal is indistinguishable from a wrong password.
         if refusal := throttle.refusal(name, self.request):
             log_refusal(self.request, name, self.grant, THROTTLED)
             raise TooManyFailuresError(refusal)
         try:
-            with place(self.request):
+            with place(self.request, name):
                 cleaned: dict[str, Any] = super().clean()  # type: ignore[misc]  # Django's form comes next
         except BusyError:
             log_refusal(self.request, name, self.grant, BUSY)
+            raise
+        except ProviderUnavailableError:
+            log_refusal(self.request, name, self.grant, UNAVAILABLE)
             raise
         except ValidationError:
             # With a user the password was right, but the account may not log in here.
@@ -46,8 +53,10 @@ class _Throttled:
             log_refusal(self.request, name, self.grant)
             raise
         if self.get_user() is not None:
-            log_login(self.request, name, self.grant)
-            known_networks.record(name, throttle.network_of(self.request))
+            # A provider may know the name in another spelling.
+            account = self.get_user().get_username()
+            log_login(self.request, account, self.grant)
+            known_networks.record(account, throttle.network_of(self.request))
         return cleaned
 
     def confirm_login_allowed(self: Any, user: Account) -> None:

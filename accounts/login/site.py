@@ -27,6 +27,7 @@ from accounts.login.forms import OwnPasswordForm
 from accounts.login.refusal import refused
 from accounts.login_log import log_event, log_login
 from accounts.models import SecondFactor
+from accounts.providers import ProviderUnavailableError
 from audit.changes import recorded
 from audit.kinds import Kind
 
@@ -59,7 +60,7 @@ class RegistryAdminSite(UnfoldAdminSite):
             return _redirect(following, request)
         try:
             return super().login(request, extra_context)
-        except (BusyError, TooManyFailuresError) as error:
+        except (BusyError, TooManyFailuresError, ProviderUnavailableError) as error:
             return refused(error)
 
     def password_change(  # type: ignore[override]  # the stubs leave the redirect out that comes after the page

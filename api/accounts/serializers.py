@@ -61,6 +61,9 @@ class AccountSerializer(serializers.Serializer[Account]):
         help_text="The group whose members manage the tokens of the robot. Given to a new account, it makes a robot.",
     )
     has_second_factor = serializers.SerializerMethodField()
+    provider = TextField(
+        read_only=True, help_text="What checks its logins: ldap, oidc or a backend; empty: a password."
+    )
     created_at = serializers.DateTimeField(read_only=True)
     last_login = serializers.DateTimeField(read_only=True, allow_null=True)
 
@@ -78,6 +81,8 @@ class AccountSerializer(serializers.Serializer[Account]):
 
     def validate_password(self, password: str | None) -> str | None:
         """Apply the configured validators, of which one refuses what bcrypt would cut off."""
+        if self.instance is not None and self.instance.provider:
+            raise serializers.ValidationError(f"The account has no password here: it is of {self.instance.provider}.")
         if password is not None:
             try:
                 validate_password(password)

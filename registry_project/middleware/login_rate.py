@@ -7,6 +7,8 @@ from api.problems import problem_response
 from registry_project.front_door import GetResponse
 
 _LOGINS = ("/admin/login/", "/login")
+# Each asks the OpenID provider.
+_COMPANY_LOGIN = "/login/company"
 _API = "/api/"
 
 
@@ -16,7 +18,8 @@ def limited_logins(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponseBase:
         path = request.path_info
         is_api = path.startswith(_API)
-        if not is_api and (path not in _LOGINS or request.method != "POST"):
+        is_login = path.startswith(_COMPANY_LOGIN) or (path in _LOGINS and request.method == "POST")
+        if not is_api and not is_login:
             return get_response(request)
         if seconds := login_rate.wait_seconds(request):
             detail = f"Too many logins from this address; try again in {seconds} s."

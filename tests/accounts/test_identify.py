@@ -256,10 +256,10 @@ def test_who_waited_finds_what_another_checked_meanwhile(checks: list[bytes], mo
     place = authentication.place
 
     @contextmanager
-    def after_another(request: HttpRequest | None) -> Iterator[None]:
+    def after_another(request: HttpRequest | None, name: str = "") -> Iterator[None]:
         monkeypatch.setattr(authentication, "place", place)
         identify("alice", RIGHT)
-        with place(request):
+        with place(request, name):
             yield
 
     monkeypatch.setattr(authentication, "place", after_another)

@@ -14,6 +14,7 @@ from tests.configuration.keys import key_paths
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "config.example.yaml").read_text()
 DOCUMENT = (ROOT / "docs" / "configuration.md").read_text()
+LOGIN = (ROOT / "docs" / "login.md").read_text()
 HASH = "$2y$10$" + "a" * 53
 
 
@@ -93,7 +94,7 @@ def test_the_errors_in_the_document_are_what_is_printed(problems: Refuser) -> No
 
 
 def test_the_examples_in_the_document_load(read: Reader) -> None:
-    examples = re.findall(r"(?s)<!-- loads -->\n```yaml\n(.*?)```", DOCUMENT)
+    examples = re.findall(r"(?s)<!-- loads -->\n```yaml\n(.*?)```", DOCUMENT + LOGIN)
 
     assert len(examples) >= 3
     for example in examples:

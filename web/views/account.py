@@ -30,7 +30,8 @@ def own_account(request: HttpRequest) -> HttpResponse:
     if visitor.identity.is_anonymous or not isinstance(account, Account):
         return to_login(request)
     form = OwnPasswordForm(request, account, request.POST or None)
-    if form.is_valid():
+    # The password of a provider's account is not here.
+    if not account.provider and form.is_valid():
         form.save()
         update_session_auth_hash(request, account)
         return redirect(f"{request.path}?changed=1")
@@ -38,6 +39,7 @@ def own_account(request: HttpRequest) -> HttpResponse:
     revoked = request.GET.get("revoked", "")
     shown = {
         "form": form,
+        "provider": account.provider,
         "rules": [rule.text for rule in (*visitor.rules.rules, *visitor.rules.denials)],
         "has_changed": "changed" in request.GET,
         # A number and nothing else: a link must not put words on the page.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -20,6 +21,7 @@ from accounts.login.following import following
 from accounts.login.forms import LoginForm
 from accounts.login.refusal import refused
 from accounts.login_log import log_login
+from accounts.providers import ProviderUnavailableError
 from web.views.page import needs_code, page
 from web.visitor import visitor_of
 
@@ -36,12 +38,14 @@ class LoginPage(LoginView):
         """Answer, or refuse as the login of the admin does."""
         try:
             return super().dispatch(request, *args, **kwargs)
-        except (BusyError, TooManyFailuresError) as error:
+        except (BusyError, TooManyFailuresError, ProviderUnavailableError) as error:
             return refused(error)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add what every page has."""
         common = {"title": "Sign in", "visitor": visitor_of(self.request), "needs_code": needs_code(self.request)}
+        oidc = settings.REGISTRY.auth.oidc
+        common["company_login"] = oidc.button if oidc is not None else ""
         return {**super().get_context_data(**kwargs), **common}
 
     def get_success_url(self) -> str:

@@ -9,7 +9,7 @@ Nothing is added to a hidden repository: a verb that adds has found the row by i
 renaming. Verbs that remove lock rows in the same order as here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -127,17 +127,23 @@ def contents(pk: int) -> Contents:
     return Contents(tags, manifests, links, uploads, int(own), int(shared))
 
 
-def begin(name: RepositoryName) -> int:
-    """Hide the repository from clients, and return its primary key for `steps`. Raises NAME_UNKNOWN."""
-    pk = transactions.run_removal(_hide, name)
+def begin(name: RepositoryName, expected: Callable[[], bool] | None = None) -> int:
+    """Hide the repository from clients, and return its primary key for `steps`.
+
+    `expected` tells, once its row is locked, whether it is in the state that the client has seen. Raises NAME_UNKNOWN;
+    DENIED, 412, when its state is not `expected`.
+    """
+    pk = transactions.run_removal(_hide, name, expected)
     failpoint("repository.after_hide_commit")
     return pk
 
 
-def _hide(name: RepositoryName) -> int:
+def _hide(name: RepositoryName, expected: Callable[[], bool] | None) -> int:
     pk = _LOCK_NAMED.value(name)
     if pk is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
+    if expected is not None and not expected():
+        raise RegistryError(ErrorCode.DENIED, status=412, message="the repository has changed meanwhile")
     _HIDE.run(f"{_MARK}{pk} {name}"[:NAME_MAX_CHARACTERS], pk)
     failpoint("repository.before_hide_commit")
     return int(pk)

@@ -16,11 +16,12 @@ from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
 from core.api.errors import RegistryError
 from distribution.manifests import store
+from distribution.manifests.sizes import sizes_of
 from distribution.models import Manifest, Tag
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import parse_reference
 from distribution.protocol.spec import INDEX_TYPES
-from web.contents import MAX_PAYLOAD_BYTES, platforms_in, sizes_of
+from web.contents import MAX_PAYLOAD_BYTES, platforms_in
 from web.document import document_of
 
 MAX_TAGS = 200
@@ -62,10 +63,10 @@ class ManifestView(VisitorView):
         parsed, repository = visitor.repository_pk(name, DELETE)
         if ":" not in reference:
             raise NotFound("A manifest is deleted by its digest; a tag alone at /-/tags/.")
-        row = _found(repository, reference)
-        etags.require_match(request, etags.etag_of(_represented(row)))
-        store.delete(parsed, parse_digest(row.digest), account=visitor.identity.name)
-        change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=row.digest)
+        digest = _found(repository, reference).digest
+        expected = etags.expectation(request, lambda: etags.etag_of(_represented(_found(repository, digest))))
+        store.delete(parsed, parse_digest(digest), account=visitor.identity.name, expected=expected)
+        change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=digest)
         return Response(status=204)
 
 

@@ -54,8 +54,7 @@ class RepositoryView(VisitorView):
         visitor = visitor_of(request)
         parsed = visitor.repository(name, DELETE)
         body = _represented(visitor, name)
-        etags.require_match(request, etags.etag_of(body))
-        deletion.begin(parsed)
+        deletion.begin(parsed, etags.expectation(request, lambda: etags.etag_of(_represented(visitor, name))))
         change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed)
         counts = {key: body[key] for key in ("name", "tags", "manifests", "blobs", "uploads")}
         return Response(counts | {"freed_bytes": body["own_bytes"], "kept_bytes": body["shared_bytes"]})

@@ -1,5 +1,6 @@
 """The tags of a repository."""
 
+from functools import partial
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -11,17 +12,16 @@ from acl.actions import DELETE, PUSH
 from acl.names import RepositoryName
 from api import change_log, etags
 from api.paging import page, page_of, parameters
-from api.problems import PreconditionFailedError
 from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
 from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
 from core.api.errors import RegistryError
 from distribution import tags
+from distribution.manifests.sizes import sizes_of
 from distribution.models import Manifest, Tag, TagMove
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import Tag as TagName
 from distribution.protocol.references import parse_tag
-from web.contents import sizes_of
 
 
 class TagsView(VisitorView):
@@ -68,11 +68,7 @@ class TagView(VisitorView):
         def is_expected(now: str | None) -> bool:
             nonlocal before
             before = now
-            try:
-                etags.require_match(request, f'"{now}"' if now else None)
-            except PreconditionFailedError:
-                return False
-            return True
+            return _is_expected(request, now)
 
         tags.point(parsed, wanted, digest, account=visitor.identity.name, expected=is_expected)
         if before != str(digest):
@@ -86,11 +82,15 @@ class TagView(VisitorView):
         """Delete a tag; its manifest stays. It needs the right to delete."""
         visitor = visitor_of(request)
         parsed, repository = visitor.repository_pk(name, DELETE)
-        row = _found(repository, tag)
-        etags.require_match(request, f'"{row.manifest.digest}"')
-        tags.delete(parsed, row.name, account=visitor.identity.name)
-        change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=row.name)
+        wanted = _found(repository, tag).name
+        tags.delete(parsed, wanted, account=visitor.identity.name, expected=partial(_is_expected, request))
+        change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=wanted)
         return Response(status=204)
+
+
+def _is_expected(request: Request, digest: str | None) -> bool:
+    """Return whether the client asks for a change of the tag with this digest, None: a new one."""
+    return etags.is_match(request, f'"{digest}"' if digest else None)
 
 
 def _record_move(request: Request, name: RepositoryName, tag: TagName, digest: str, before: str | None) -> None:

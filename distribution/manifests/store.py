@@ -5,7 +5,7 @@ write, in the order Repository → Tag → Manifest → Link, each kind by prima
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -249,16 +249,20 @@ def _move_tags(
     history.record_moves(incoming.name, before, incoming.digest, incoming.account)
 
 
-def delete(name: RepositoryName, digest: Digest, *, account: str) -> None:
+def delete(
+    name: RepositoryName, digest: Digest, *, account: str, expected: Callable[[], bool] | None = None
+) -> None:
     """Remove the manifest and all its tags at once.
 
-    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it.
+    `expected` tells, once they are locked, whether they are in the state that the client has seen. Raises
+    MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it, 412 when its state
+    is not `expected`.
     """
-    transactions.run_removal(_delete, name, digest, account)
+    transactions.run_removal(_delete, name, digest, account, expected)
     failpoint("manifest.after_delete_commit")
 
 
-def _delete(name: RepositoryName, digest: Digest, account: str) -> None:
+def _delete(name: RepositoryName, digest: Digest, account: str, expected: Callable[[], bool] | None) -> None:
     row = (
         Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
     )
@@ -271,6 +275,8 @@ def _delete(name: RepositoryName, digest: Digest, account: str) -> None:
         raise unknown(name, str(digest))
     if not removal_set.is_complete or set(tags.values_list("pk", flat=True)) - locked:
         raise LostRaceError("a tag, child or referrer came in between")
+    if expected is not None and not expected():
+        raise RegistryError(ErrorCode.DENIED, status=412, message="the manifest or its tags have changed meanwhile")
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
         raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))

@@ -7,6 +7,7 @@ from django.contrib.auth.models import update_last_login
 from django.db import DatabaseError
 from django.http import HttpRequest
 
+from accounts import known_names
 from accounts.models import Account
 from audit.kinds import Kind
 from audit.recording import record, record_alike
@@ -22,7 +23,6 @@ MALFORMED = "login refused: the credentials are not Basic with a name and a pass
 BUSY = "login refused: too many passwords are being checked"
 _REFUSED = "login refused"
 _REASONS = {_REFUSED: "credentials", THROTTLED: "throttled", MALFORMED: "malformed", BUSY: "busy"}
-MAX_NAME_CHARACTERS = 128
 # What each grant is in the audit: what proves the account, and for what.
 _PROOFS = {
     "basic": ("password", "for a token"),
@@ -46,7 +46,11 @@ def log_login(request: HasMeta | None, account: str, grant: str) -> None:
 
 
 def log_refusal(request: HasMeta | None, account: str | None, grant: str, message: str = _REFUSED) -> None:
-    """Log a refused login; `account` is None when the request names none."""
+    """Log a refused login; `account` is the name that was entered, None when the request has none.
+
+    Only the name of an account is stored; the address tells who it was.
+    """
+    account = account and known_names.shown(account)
     LOGIN_FAILURES.labels(grant, _REASONS.get(message, "other")).add()
     logger.warning(message, extra=_about(request, account, grant))
     _record(Kind.LOGIN_REFUSED, request, account or "", grant, f"{message}, {_PROOFS.get(grant, ('', grant))[1]}")
@@ -76,6 +80,5 @@ def _record(kind: Kind, request: HasMeta | None, account: str, grant: str, detai
 
 
 def _about(request: HasMeta | None, account: str | None, grant: str) -> dict[str, str | None]:
-    name = account[:MAX_NAME_CHARACTERS] if account is not None else None
     client = request.META.get("REMOTE_ADDR") if request is not None else None
-    return {"account": name, "client": client, "grant": grant}
+    return {"account": account, "client": client, "grant": grant}

@@ -153,12 +153,12 @@ def test_a_name_of_control_characters_forges_no_line(cast: None, lines: Callable
     name = '\nmallory\r\x1b[2J\x00\u2028\u202e","level"="error'
     Caller(Client(), name, "x").ask_token()
 
-    written = lines()
+    logged = lines()
 
-    for line in written:
+    for line in logged:
         assert line.isascii()
         assert line.isprintable()
-    (event,) = [json.loads(line) for line in written if "login refused" in line]
+    (event,) = [json.loads(line) for line in logged if "login refused" in line]
     assert event["account"] == UNKNOWN_NAME
     assert event["level"] != "error"
 

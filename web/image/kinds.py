@@ -62,6 +62,7 @@ _PREDICATES = (
     ("https://slsa.dev/verification_summary/", "SLSA verification summary"),
     ("https://spdx.dev/", "SPDX SBOM"),
     ("https://cyclonedx.org/", "CycloneDX SBOM"),
+    ("https://syft.dev/bom", "Syft SBOM"),
     ("https://cosign.sigstore.dev/attestation/vuln/", "vulnerability scan"),
     ("https://in-toto.io/attestation/vulns/", "vulnerability scan"),
     ("https://openvex.dev/", "OpenVEX"),
@@ -89,6 +90,7 @@ def kind_of(media_type: str, artifact_type: str, document: Mapping[str, Any]) ->
 _DOCUMENTS = (
     ("application/spdx", "SPDX SBOM"),
     ("application/vnd.cyclonedx", "CycloneDX SBOM"),
+    ("application/vnd.syft", "Syft SBOM"),
     ("application/vnd.dev.cosign.simplesigning", "what is signed"),
     ("application/jose", "signature envelope"),
     ("application/vnd.dev.sigstore.bundle", "Sigstore bundle"),

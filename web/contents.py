@@ -12,14 +12,11 @@ from core.db.statement import Statement
 from distribution import repositories
 from distribution.manifests.sizes import MAX_CHILDREN, sizes_of
 from distribution.models import Manifest, Repository, Tag
-from distribution.protocol.spec import INDEX_TYPES
-from web.document import document_of, list_of, object_of, text_of
+from web.platforms import platforms_of
 
 PAGE = 50
 # Tags are counted up to here: a count reads each of them.
 MOST_COUNTED = 1000
-# Larger payloads are not looked into for a list.
-MAX_PAYLOAD_BYTES = 64 * 1024
 # Tags of a repository that are sorted by time: there is no index for it.
 MAX_SORTED = 100_000
 
@@ -129,7 +126,7 @@ def _tag_rows(repository: int, pks: Sequence[int]) -> list[TagRow]:
     found = [by_pk[pk] for pk in pks if pk in by_pk]
     rows = [TagRow(*row[:8]) for row in found]
     sizes = sizes_of([row.manifest for row in rows])
-    platforms = _platforms_of([row.manifest for row in rows if row.media_type in INDEX_TYPES])
+    platforms = platforms_of(repository, [row.manifest for row in rows])
     signed = _signed(repository, [row.digest for row in rows])
     for row in rows:
         row.size, row.platforms = sizes.get(row.manifest), platforms.get(row.manifest, [])
@@ -141,23 +138,6 @@ def tag_named(repository: int, name: str) -> TagRow | None:
     """Return one tag, None when it is missing."""
     pk = Tag.objects.filter(repository=repository, name=name).values_list("pk", flat=True).first()
     return next(iter(_tag_rows(repository, [pk])), None) if pk else None
-
-
-def _platforms_of(indexes: Sequence[int]) -> Mapping[int, list[str]]:
-    rows = Manifest.objects.filter(pk__in=indexes, size__lte=MAX_PAYLOAD_BYTES).values_list("pk", "payload")
-    return {pk: platforms_in(document_of(bytes(payload))) for pk, payload in rows}
-
-
-def platforms_in(index: Mapping[str, object]) -> list[str]:
-    """Return the platforms of an index's images, as `linux/arm64/v8`; attestations have `unknown`, and none here."""
-    found = (platform_of(object_of(entry).get("platform")) for entry in list_of(index.get("manifests"))[:MAX_CHILDREN])
-    return list(dict.fromkeys(platform for platform in found if platform))
-
-
-def platform_of(value: object) -> str:
-    """Return a platform as text; "" for none, or an unknown one."""
-    parts = [text_of(object_of(value).get(key)) for key in ("os", "architecture", "variant")]
-    return "" if "unknown" in parts else "/".join(filter(None, parts))
 
 
 def _signed(repository: int, digests: Sequence[str]) -> set[str]:

@@ -21,8 +21,8 @@ from distribution.models import Manifest, Tag
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import parse_reference
 from distribution.protocol.spec import INDEX_TYPES
-from web.contents import MAX_PAYLOAD_BYTES, platforms_in
 from web.document import document_of
+from web.platforms import MAX_PAYLOAD_BYTES, platforms_in
 
 MAX_TAGS = 200
 

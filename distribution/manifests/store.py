@@ -249,9 +249,7 @@ def _move_tags(
     history.record_moves(incoming.name, before, incoming.digest, incoming.account)
 
 
-def delete(
-    name: RepositoryName, digest: Digest, *, account: str, expected: Callable[[], bool] | None = None
-) -> None:
+def delete(name: RepositoryName, digest: Digest, *, account: str, expected: Callable[[], bool] | None = None) -> None:
     """Remove the manifest and all its tags at once.
 
     `expected` tells, once they are locked, whether they are in the state that the client has seen. Raises

@@ -127,7 +127,10 @@ def test_a_refused_login_names_account_and_client(cast: None, lines: Callable[[]
 
 @pytest.mark.parametrize("path", ["/v2/token", "/api/v1/whoami", "/login", "/admin/login/"])
 def test_a_password_in_the_place_of_a_name_is_stored_nowhere(
-    cast: None, lines: Callable[[], list[str]], written: Written, path: str  # noqa: F811
+    cast: None,
+    lines: Callable[[], list[str]],
+    written: Written,
+    path: str,  # noqa: F811
 ) -> None:
     typed, client = "correct-horse-battery", Client(REMOTE_ADDR="192.0.2.5")
     if path.endswith(("login", "login/")):

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from distribution.protocol.spec import DOCKER_CONFIG, INDEX_TYPES, OCI_CONFIG
-from web.contents import is_signature, platform_of
+from distribution.protocol.spec import INDEX_TYPES
+from web.contents import is_signature
 from web.document import list_of, object_of, text_of
+from web.platforms import IMAGE_CONFIGS, platform_of
 
 # Layers and children that are looked at.
 MAX_EXAMINED = 100
 HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
-IMAGE_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 _COSIGN_STATEMENT = "https://sigstore.dev/cosign/sign/v1"
 BUNDLE_PREDICATE = "dev.sigstore.bundle.predicateType"
 

@@ -129,8 +129,8 @@ def test_a_refused_login_names_account_and_client(cast: None, lines: Callable[[]
 def test_a_password_in_the_place_of_a_name_is_stored_nowhere(
     cast: None,
     lines: Callable[[], list[str]],
-    written: Written,
-    path: str,  # noqa: F811
+    written: Written,  # noqa: F811
+    path: str,
 ) -> None:
     typed, client = "correct-horse-battery", Client(REMOTE_ADDR="192.0.2.5")
     if path.endswith(("login", "login/")):

@@ -12,8 +12,8 @@ from core.caches import TTLCache
 from distribution.manifests.sizes import MAX_CHILDREN
 from distribution.models import Blob, Manifest
 from distribution.protocol.spec import DOCKER_CONFIG, INDEX_TYPES, OCI_CONFIG
+from web import stored
 from web.document import document_of, list_of, object_of, text_of
-from web.image import stored
 
 # Larger payloads and configs are not looked into for a list.
 MAX_PAYLOAD_BYTES = 64 * 1024

@@ -11,9 +11,8 @@ from tests.caller import Caller
 from tests.images import put_manifest
 from tests.web.image.artifacts import blob, image
 from tests.web.test_pages import signed_in, text_of
-from web import platforms
-from web.image import stored
-from web.image.stored import UnreadableError
+from web import platforms, stored
+from web.stored import UnreadableError
 
 APP = "/repositories/alice/app"
 CELL = 'data-label="Platforms">'

@@ -8,8 +8,8 @@ from distribution.models import Manifest
 from web.document import document_of, list_of, object_of, size_of, text_of
 from web.image.config import LISTED, environment_of, masked, settings_of
 from web.image.manifest import config_of
-from web.image.stored import UnreadableError
 from web.platforms import platform_of
+from web.stored import UnreadableError
 
 Difference = tuple[str, str, str]
 

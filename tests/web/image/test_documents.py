@@ -22,8 +22,8 @@ from tests.web.test_pages import signed_in, text_of
 from web.image import readable
 from web.image.readable import readable_of
 from web.image.sbom import MAX_CHARACTERS, MAX_PACKAGES
-from web.image.stored import UnreadableError
-from web.image.stored import content as stored_content
+from web.stored import UnreadableError
+from web.stored import content as stored_content
 
 SPDX = "application/spdx+json"
 DSSE = "application/vnd.dsse.envelope.v1+json"
@@ -324,8 +324,8 @@ def test_a_byte_order_mark_is_no_part_of_a_document(alice: Caller) -> None:
 
 def test_a_larger_document_is_not_read(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     path = document(alice, spdx(package("curl")), SPDX)
-    monkeypatch.setattr("web.image.stored.MAX_BYTES", 10)
-    monkeypatch.setattr("web.image.stored.blob_store", None)
+    monkeypatch.setattr("web.stored.MAX_BYTES", 10)
+    monkeypatch.setattr("web.stored.blob_store", None)
 
     page = text_of(signed_in("alice"), path)
 
@@ -365,7 +365,7 @@ def test_the_pages_of_an_sbom_read_the_storage_once(alice: Caller, monkeypatch: 
         read.append(blob.digest)
         return stored_content(blob)
 
-    monkeypatch.setattr("web.image.stored.content", counted)
+    monkeypatch.setattr("web.stored.content", counted)
     found = [text_of(browser, path) for path in (paths[0], f"{paths[0]}?q=c", paths[1], paths[0])]
 
     assert len(read) == 3

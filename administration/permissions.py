@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import Permission
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
 from django.utils.text import capfirst
@@ -27,7 +27,7 @@ class PermissionsField(ModelMultipleChoiceField):  # type: ignore[type-arg]  # g
         model = obj.content_type.model_class()
         if model is None:
             return str(obj.name)
-        heading = getattr(_pages().get(model), "heading", "") or model._meta.verbose_name_plural  # noqa: SLF001 - documented
+        heading = getattr(admin.site._registry.get(model), "heading", "") or model._meta.verbose_name_plural  # noqa: SLF001 - documented
         return f"{capfirst(str(heading))}: {obj.codename.partition('_')[0]}"
 
 
@@ -36,17 +36,13 @@ def offered() -> QuerySet[Permission]:
     everything = HttpRequest()
     everything.user = Account(is_superuser=True)
     wanted = Q()
-    for model, page in _pages().items():
+    for model, page in admin.site._registry.items():  # noqa: SLF001 - Django has no other way to ask
         may = page.get_model_perms(everything)
         options: Any = model._meta  # noqa: SLF001 - documented
         names = [f"{verb}_{options.model_name}" for verb in VERBS if may.get(verb)]
         wanted |= Q(content_type__app_label=options.app_label, codename__in=names)
     rows = Permission.objects.filter(wanted).select_related("content_type")
     return rows.order_by("content_type__app_label", "content_type__model", "codename")
-
-
-def _pages() -> dict[type[Model], Any]:
-    return admin.site._registry  # noqa: SLF001 - Django has no other way to ask which pages there are
 
 
 def field_options() -> dict[str, Any]:

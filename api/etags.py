@@ -44,11 +44,7 @@ def expectation(request: Request, etag_now: Callable[[], str]) -> Callable[[], b
     """
     if not {"If-Match", "If-None-Match"} & request.headers.keys():
         return None
-
-    def is_expected() -> bool:
-        return is_match(request, etag_now())
-
-    return is_expected
+    return lambda: is_match(request, etag_now())
 
 
 def is_match(request: Request, etag: str | None) -> bool:

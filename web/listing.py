@@ -223,23 +223,18 @@ def _split(text: str) -> tuple[str, str]:
 
 def _with_digest(rules: IdentityRules, name: str, digest: str) -> list[Found]:
     """Return the repositories with a manifest of this digest, otherwise those with the blob."""
-
-    def visible(having: dict[bool, Statement], *wanted: object) -> list[str]:
-        return list(islice(_having(having, wanted, rules, name), contents.PAGE))
-
-    if found := visible(_HAVING_MANIFEST, digest):
+    if found := list(islice(_having(_HAVING_MANIFEST, digest, rules, name), contents.PAGE)):
         return [Found(one, digest) for one in found]
     blob = Blob.objects.filter(digest=digest).values_list("pk", flat=True).first()
-    return [Found(one, "") for one in visible(_HAVING_BLOB, blob)] if blob is not None else []
+    linked = _having(_HAVING_BLOB, blob, rules, name) if blob is not None else iter(())
+    return [Found(one, "") for one in islice(linked, contents.PAGE)]
 
 
-def _having(
-    having: Mapping[bool, Statement], wanted: Sequence[object], rules: IdentityRules, containing: str
-) -> Iterator[str]:
+def _having(having: Mapping[bool, Statement], wanted: object, rules: IdentityRules, containing: str) -> Iterator[str]:
     """Yield the names, in byte order, of repositories that may be pulled; MAX_SEARCHED of a range are looked at."""
     may_pull = rules.allows(PULL)
     for one in _ranges(rules):
         ends = () if one.high is None else (one.high,)
         statement = having[one.high is None]
-        names = names_of(statement.value(one.low, *ends, repositories.MAX_SEARCHED, *wanted))
+        names = names_of(statement.value(one.low, *ends, repositories.MAX_SEARCHED, wanted))
         yield from (name for name in names if containing in name and (one.is_whole or may_pull(name)))

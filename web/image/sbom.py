@@ -54,7 +54,9 @@ def sbom_of(document: Mapping[str, Any]) -> Sbom | None:
     if spdx3.is_spdx3(document):
         version, facts, rows = spdx3.packages_of(document)
         return _sbom(version, facts, (_package(*columns[:3], _type_of(columns[3]) or columns[4]) for columns in rows))
-    if _is_syft(document):
+    schema = text_of(object_of(document.get("schema")).get("url"))
+    made_by = text_of(object_of(document.get("descriptor")).get("name"))
+    if isinstance(document.get("artifacts"), list) and (made_by == "syft" or "anchore/syft" in schema):
         return _syft(document)
     return None
 
@@ -130,12 +132,6 @@ def _component(entry: Mapping[str, Any]) -> Package:
     )
 
 
-def _is_syft(document: Mapping[str, Any]) -> bool:
-    schema = text_of(object_of(document.get("schema")).get("url"))
-    name = text_of(object_of(document.get("descriptor")).get("name"))
-    return isinstance(document.get("artifacts"), list) and (name == "syft" or "anchore/syft" in schema)
-
-
 def _syft(document: Mapping[str, Any]) -> Sbom:
     source, descriptor = object_of(document.get("source")), object_of(document.get("descriptor"))
     facts = {
@@ -148,17 +144,15 @@ def _syft(document: Mapping[str, Any]) -> Sbom:
 
 def _artifact(entry: Mapping[str, Any]) -> Package:
     # Strings, or objects since schema 6.
-    licences = (text_of(one) or text_of(object_of(one).get("value")) for one in _first(entry.get("licenses")))
+    licences = (
+        text_of(one) or text_of(object_of(one).get("value")) for one in list_of(entry.get("licenses"))[:MAX_LICENCES]
+    )
     return _package(
         text_of(entry.get("name")),
         text_of(entry.get("version")),
         ", ".join(filter(None, licences)),
         text_of(entry.get("type")) or _type_of(text_of(entry.get("purl"))),
     )
-
-
-def _first(value: object) -> list[Any]:
-    return list_of(value)[:MAX_LICENCES]
 
 
 def _type_of(purl: str) -> str:

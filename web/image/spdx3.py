@@ -62,7 +62,7 @@ def _graph(document: Mapping[str, Any]) -> Graph:
     creation: Mapping[str, Any] = {}
     relations: list[Mapping[str, Any]] = []
     for element in map(object_of, document["@graph"]):
-        kind, key = text_of(element.get("type")) or text_of(element.get("@type")), _id_of(element)
+        kind = text_of(element.get("type")) or text_of(element.get("@type"))
         if kind in _PACKAGES:
             graph.packages.append(element)
         elif kind == "Relationship" and element.get("relationshipType") in (_CONCLUDED, _DECLARED):
@@ -73,21 +73,14 @@ def _graph(document: Mapping[str, Any]) -> Graph:
             creation = creation or element
         else:
             licence = text_of(element.get("simplelicensing_licenseExpression"))
-            graph.names[key] = licence or text_of(element.get("name"))
+            graph.names[text_of(element.get("spdxId"))] = licence or text_of(element.get("name"))
     # Only the ids: thousands of relationships may name one long licence.
     for relation in relations:
         of_package = graph.licences.setdefault(text_of(relation.get("from")), {})
         of_package.setdefault(text_of(relation.get("relationshipType")), relation.get("to"))
-    return graph._replace(creation=creation or _inline(graph.documents))
-
-
-def _id_of(element: Mapping[str, Any]) -> str:
-    return text_of(element.get("spdxId")) or text_of(element.get("@id"))
-
-
-def _inline(documents: list[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the information that a document has as a member, not as an element."""
-    return next((found for one in documents if (found := object_of(one.get("creationInfo")))), {})
+    # A document may have it as a member, not as an element.
+    inline = (found for one in graph.documents if (found := object_of(one.get("creationInfo"))))
+    return graph._replace(creation=creation or next(inline, {}))
 
 
 def _licences(targets: object, graph: Graph) -> str:
@@ -105,7 +98,7 @@ def _licence(target: object, names: Mapping[str, str]) -> str:
 
 
 def _columns(package: Mapping[str, Any], graph: Graph) -> Columns:
-    licences = graph.licences.get(_id_of(package), {})
+    licences = graph.licences.get(text_of(package.get("spdxId")), {})
     return (
         text_of(package.get("name")),
         text_of(package.get("software_packageVersion")),

@@ -115,3 +115,22 @@ def test_the_keyboard_signs_in_and_opens_a_repository(browser: Browser, demo: De
         page.wait_for_url("**/repositories/alice/app")
 
         assert page.get_by_role("heading", level=1).inner_text() == "alice/app"
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_keyboard_shows_and_hides_the_menu_of_the_admin(
+    browser: Browser, demo: DemoServer, size: tuple[int, int]
+) -> None:
+    with tab(browser, demo, size) as opened:
+        opened.sign_in("admin")
+        opened.page.goto("/admin/acl/rule/")
+        entry = opened.page.get_by_role("link", name="Access rules").first
+        opened.page.get_by_role("button", name="Show or hide the menu").focus()
+        seen = [entry.is_visible()]
+        for _ in range(2):
+            opened.page.keyboard.press("Enter")
+            entry.wait_for(state="hidden" if seen[-1] else "visible", timeout=20_000)
+            seen.append(entry.is_visible())
+
+        assert seen == ([False, True, False] if size == PHONE else [True, False, True])
+        assert opened.complaints == []

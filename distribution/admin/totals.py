@@ -1,24 +1,72 @@
-"""Counts and sums for a list's columns, as subqueries: computed only for the rows of one page."""
+"""Counts and sums for a list's columns: by a few statements for the rows of one page, each with a bound."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import BigIntegerField, Count, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.core.paginator import Paginator
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 
 from core.admin.declared_filters import DeclaredFiltersList
+from core.db.statement import Statement
 from core.sizes import size_text
 from distribution.manifests.sizes import sizes_of
 from distribution.models import Tag
 
+# More rows of a repository are not counted, and more rows of a list not either: PostgreSQL would read all of them.
+MOST_COUNTED = 10_000
+MOST_LISTED = 100_000
 
-def count(rows: QuerySet[Any]) -> Coalesce:
-    """Return the number of the outer repository's `rows`."""
-    of_one = rows.filter(repository=OuterRef("pk")).order_by().values("repository")
-    total = of_one.annotate(total=Count("pk")).values("total")
-    return Coalesce(Subquery(total), 0, output_field=BigIntegerField())
+# The order has PostgreSQL read the index: if few repositories have most tags, it expects each to have many.
+_COUNTS = Statement("""
+SELECT id, (
+    SELECT count(*) FROM (
+        SELECT 1 FROM distribution_tag WHERE repository_id = repository.id ORDER BY repository_id, name LIMIT %s
+    ) found
+), (
+    SELECT count(*) FROM (
+        SELECT 1 FROM distribution_manifest WHERE repository_id = repository.id
+        ORDER BY repository_id, digest LIMIT %s
+    ) found
+) FROM distribution_repository repository WHERE id = ANY(%s)
+""")
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stubs only
+    """Pages of the first MOST_LISTED rows; a search or a filter finds what is behind them."""
+
+    is_cut = False
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        found = int(rows.order_by().values("pk")[: MOST_LISTED + 1].count())
+        self.is_cut = found > MOST_LISTED
+        return min(found, MOST_LISTED)
+
+
+class CountedList(DeclaredFiltersList):
+    """A list of repositories that knows the numbers of their tags and manifests."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = list(self.result_list)
+        counts = counts_of([row.pk for row in rows])
+        for row in rows:
+            row.counts = counts.get(row.pk)
+        self.result_list: Any = rows
+
+
+def counts_of(repositories: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Return the numbers of tags and manifests by repository; more than MOST_COUNTED are "over 10,000"."""
+    found = _COUNTS.rows(MOST_COUNTED + 1, MOST_COUNTED + 1, list(repositories))
+    return {pk: (_counted(tags), _counted(manifests)) for pk, tags, manifests in found}
+
+
+def _counted(count: int) -> str:
+    return f"over {MOST_COUNTED:,}" if count > MOST_COUNTED else str(count)
 
 
 class SizedList(DeclaredFiltersList):

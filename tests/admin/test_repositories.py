@@ -8,6 +8,7 @@ from django.contrib.admin.models import LogEntry
 
 from distribution import deletion
 from distribution.admin import repository as repository_admin
+from distribution.admin import totals
 from distribution.admin.repository import RepositoryAdmin
 from distribution.models import Blob, Repository, Tag
 from tests.admin.browser import Browser, messages_of, staff
@@ -168,3 +169,15 @@ def test_who_may_not_delete_repositories_does_not(push: Callable[..., Image]) ->
 
     assert response.status_code == 403
     assert Repository.objects.get().name == "alice/app"
+
+
+def test_a_long_list_is_counted_up_to_a_bound(
+    admin: Browser, push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        push("alice/app", f"v{number}", b"layer %d" % number)
+    monkeypatch.setattr(totals, "MOST_LISTED", 3)
+    monkeypatch.setattr(totals, "MOST_COUNTED", 3)
+
+    assert "more than 3 tags" in " ".join(admin.text("/admin/distribution/tag/").split())
+    assert "over 3" in admin.text("/admin/distribution/repository/")

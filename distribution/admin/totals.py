@@ -16,8 +16,8 @@ from distribution.manifests.sizes import sizes_of
 from distribution.models import Tag
 
 # More rows of a repository are not counted, and more rows of a list not either: PostgreSQL would read all of them.
-MOST_COUNTED = 10_000
-MOST_LISTED = 100_000
+MOST_COUNTED = 1000
+MOST_LISTED = 20_000
 
 # The order has PostgreSQL read the index: if few repositories have most tags, it expects each to have many.
 _COUNTS = Statement("""
@@ -60,7 +60,7 @@ class CountedList(DeclaredFiltersList):
 
 
 def counts_of(repositories: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """Return the numbers of tags and manifests by repository; more than MOST_COUNTED are "over 10,000"."""
+    """Return the numbers of tags and manifests by repository; more than MOST_COUNTED are "over 1,000"."""
     found = _COUNTS.rows(MOST_COUNTED + 1, MOST_COUNTED + 1, list(repositories))
     return {pk: (_counted(tags), _counted(manifests)) for pk, tags, manifests in found}
 

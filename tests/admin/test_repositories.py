@@ -13,6 +13,7 @@ from distribution.admin.repository import RepositoryAdmin
 from distribution.models import Blob, Repository, Tag
 from tests.admin.browser import Browser, messages_of, staff
 from tests.caller import Caller
+from tests.distribution.test_statements import statements
 from tests.images import Image
 
 REPOSITORIES = "/admin/distribution/repository/"
@@ -181,3 +182,12 @@ def test_a_long_list_is_counted_up_to_a_bound(
 
     assert "more than 3 tags" in " ".join(admin.text("/admin/distribution/tag/").split())
     assert "over 3" in admin.text("/admin/distribution/repository/")
+
+
+def test_more_rows_of_the_list_need_no_more_statements(admin: Browser, push: Callable[..., Image]) -> None:
+    push("alice/app", "v1")
+    few = len(statements(lambda: admin.get(REPOSITORIES)))
+    for number in range(5):
+        push(f"alice/r{number}", "v1")
+
+    assert len(statements(lambda: admin.get(REPOSITORIES))) <= few

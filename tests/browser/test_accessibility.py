@@ -23,6 +23,13 @@ _UNREACHABLE = """
 [...document.querySelectorAll("#content :is(a[href], button, input, select, textarea)")]
     .filter(one => one.checkVisibility() && !one.disabled && one.tabIndex < 0).map(one => one.outerHTML.slice(0, 200))
 """
+# Parts that scroll sideways by themselves, as a table wider than its frame; preformatted text may.
+_SCROLLING = """
+[...document.querySelectorAll("#content *, main *")]
+    .filter(one => !one.matches("pre, textarea, input, select, option") && one.checkVisibility()
+        && ["auto", "scroll"].includes(getComputedStyle(one).overflowX) && one.scrollWidth > one.clientWidth + 1)
+    .map(one => `${one.scrollWidth - one.clientWidth} pixels wider than its frame: ${one.outerHTML.slice(0, 100)}`)
+"""
 _FOCUSED = "document.activeElement.outerHTML.slice(0, 200)"
 
 
@@ -39,6 +46,7 @@ def serious(found: Any) -> list[str]:
 def barriers(opened: Tab) -> list[str]:
     """Return what keeps somebody from using the open page."""
     found: list[str] = serious(Axe().run(opened.page)) + opened.page.evaluate(_UNREACHABLE)
+    found += opened.page.evaluate(_SCROLLING)
     wider = opened.page.evaluate(_WIDER)
     return [*found, f"{wider} pixels wider than the window"] if wider else found
 

@@ -19,7 +19,8 @@ from distribution.models import Tag
 MOST_COUNTED = 1000
 MOST_LISTED = 20_000
 
-# The order has PostgreSQL read the index: if few repositories have most tags, it expects each to have many.
+# The order has PostgreSQL read the index: if few repositories have most tags, it expects each to have many. Of manifests
+# it would sort all of a large repository.
 _COUNTS = Statement("""
 SELECT id, (
     SELECT count(*) FROM (
@@ -27,8 +28,7 @@ SELECT id, (
     ) found
 ), (
     SELECT count(*) FROM (
-        SELECT 1 FROM distribution_manifest WHERE repository_id = repository.id
-        ORDER BY repository_id, digest LIMIT %s
+        SELECT 1 FROM distribution_manifest WHERE repository_id = repository.id LIMIT %s
     ) found
 ) FROM distribution_repository repository WHERE id = ANY(%s)
 """)

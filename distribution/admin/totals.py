@@ -19,8 +19,8 @@ from distribution.models import Tag
 MOST_COUNTED = 1000
 MOST_LISTED = 20_000
 
-# The order has PostgreSQL read the index: if few repositories have most tags, it expects each to have many. Of manifests
-# it would sort all of a large repository.
+# The order has PostgreSQL read the index: if few repositories have most tags, it expects each to have many. Ordered
+# manifests it would sort, all of a large repository.
 _COUNTS = Statement("""
 SELECT id, (
     SELECT count(*) FROM (

@@ -7,6 +7,7 @@ from django.contrib.auth.models import update_last_login
 from django.db import DatabaseError
 from django.http import HttpRequest
 
+from accounts import known_names
 from accounts.models import Account
 from audit.kinds import Kind
 from audit.recording import record, record_alike
@@ -29,7 +30,6 @@ _REASONS = {
     BUSY: "busy",
     UNAVAILABLE: "unavailable",
 }
-MAX_NAME_CHARACTERS = 128
 # What each grant is in the audit: what proves the account, and for what.
 _PROOFS = {
     "basic": ("password", "for a token"),
@@ -61,7 +61,12 @@ def log_login(request: HasMeta | None, account: str, grant: str, of: str = "") -
 def log_refusal(
     request: HasMeta | None, account: str | None, grant: str, message: str = _REFUSED, reason: str = ""
 ) -> None:
-    """Log a refused login, with a `reason` for the log alone; `account` is None when the request names none."""
+    """Log a refused login, with a `reason` for the log alone.
+
+    `account` is the name that was entered, None when the request has none. Only the name of an account is stored; the
+    address tells who it was.
+    """
+    account = account and known_names.shown(account)
     LOGIN_FAILURES.labels(grant, _REASONS.get(message, "other")).add()
     logger.warning(message, extra=_about(request, account, grant) | ({"reason": reason} if reason else {}))
     _record(Kind.LOGIN_REFUSED, request, account or "", grant, f"{message}, {_PROOFS.get(grant, ('', grant))[1]}")
@@ -91,6 +96,5 @@ def _record(kind: Kind, request: HasMeta | None, account: str, grant: str, detai
 
 
 def _about(request: HasMeta | None, account: str | None, grant: str) -> dict[str, str | None]:
-    name = account[:MAX_NAME_CHARACTERS] if account is not None else None
     client = request.META.get("REMOTE_ADDR") if request is not None else None
-    return {"account": name, "client": client, "grant": grant}
+    return {"account": account, "client": client, "grant": grant}

@@ -15,7 +15,6 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.forms import AdminPasswordChangeForm
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import second_factor
 from accounts.governing import may_govern
@@ -23,7 +22,7 @@ from accounts.login.forms import AccountChangeForm, AccountCreationForm
 from accounts.login_log import log_event
 from accounts.models import Account
 from acl.models import SubjectKind
-from administration import naming
+from administration import naming, permissions
 from administration.origin import OriginAdmin, OriginFilter
 from audit.kinds import Kind
 from core.admin.times import moment
@@ -53,6 +52,8 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
     section = Section.USERS
     form = AccountChangeForm
     add_form = AccountCreationForm
+    # Django's says that more options follow, of a user.
+    add_form_template = "admin/change_form.html"
     change_password_form = AdminPasswordChangeForm
     list_display = (
         "name",
@@ -199,7 +200,9 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
     ) -> ModelMultipleChoiceField[Any]:
         """Offer groups that hold permissions to superusers only."""
         if db_field.name == "user_permissions":
-            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
+            kwargs |= {"help_text": "Beyond those of its groups."} | permissions.field_options()
+        if db_field.name == "groups":
+            kwargs["help_text"] = "Access rules may name a group in place of its members."
         if db_field.name == "groups" and not request.user.is_superuser:
             kwargs["queryset"] = Group.objects.filter(permissions__isnull=True)
         return super().formfield_for_manytomany(db_field, request, **kwargs)

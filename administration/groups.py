@@ -13,12 +13,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.governing import may_govern_group
 from accounts.models import Account
 from acl.models import SubjectKind
-from administration import naming
+from administration import naming, permissions
 from core.admin.bulk_deletion import BulkDeletionAdmin
 from core.sizes import counted
 
@@ -50,9 +49,8 @@ class AccountGroupAdmin(GroupAdmin, BulkDeletionAdmin):  # type: ignore[misc]  #
     filter_horizontal = ()
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
-        """Offer permissions as checkboxes, which need no script and no modifier key."""
-        kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        """Offer permissions in words."""
+        return super().formfield_for_manytomany(db_field, request, **kwargs | permissions.field_options())
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
         counts: dict[str, Any] = {

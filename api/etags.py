@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -35,6 +35,25 @@ def created(request: Request, body: Mapping[str, Any], location: str) -> Respons
     response.status_code = 201
     response.headers["Location"] = location
     return response
+
+
+def expectation(request: Request, etag_now: Callable[[], str]) -> Callable[[], bool] | None:
+    """Return what a domain verb calls in its transaction for a change of the state that the client has seen.
+
+    `etag_now` reads the state there. None: the request has no condition.
+    """
+    if not {"If-Match", "If-None-Match"} & request.headers.keys():
+        return None
+    return lambda: is_match(request, etag_now())
+
+
+def is_match(request: Request, etag: str | None) -> bool:
+    """Return whether `require_match` would let it pass."""
+    try:
+        require_match(request, etag)
+    except PreconditionFailedError:
+        return False
+    return True
 
 
 def require_match(request: Request, etag: str | None) -> None:

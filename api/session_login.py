@@ -1,11 +1,13 @@
 """The session of a page as credentials, with Django's check against cross-site request forgery."""
 
+from typing import cast
+
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
-from accounts import permissions_version, second_factor
-from accounts.identity import Identity, identity_of
+from accounts.identity import Identity
 from accounts.models import Account
+from web.visitor import identity_of_session
 
 
 class SessionLogin(SessionAuthentication):
@@ -17,11 +19,8 @@ class SessionLogin(SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[Account, Identity] | None:
         """Return the account and its identity, None without a session. Raises PermissionDenied without a CSRF token."""
         http = request._request
-        account = getattr(http, "user", None)
-        if not isinstance(account, Account) or not account.is_active or not second_factor.is_passed(http):
-            return None
-        identity = identity_of(account.name, permissions_version.current())
+        identity = identity_of_session(http)
         if identity is None:
             return None
         self.enforce_csrf(request)
-        return account, identity
+        return cast(Account, http.user), identity

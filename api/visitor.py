@@ -1,6 +1,5 @@
 """Who asks, and what the rules allow: the same rights as at `/v2/`."""
 
-from dataclasses import dataclass
 from typing import cast
 
 from rest_framework.exceptions import NotAuthenticated, NotFound, PermissionDenied
@@ -8,38 +7,31 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+import web.visitor
 from accounts import permissions_version
 from accounts.identity import ANONYMOUS, Identity
 from acl import grants
 from acl.actions import PULL
-from acl.names import InvalidNameError, RepositoryName, parse_name
-from acl.rules import IdentityRules
+from acl.names import RepositoryName
 from distribution import queries
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """An identity with its rules at the moment of the request."""
+class Visitor(web.visitor.Visitor):
+    """A visitor to whom errors say what is missing, as far as it may know."""
 
-    identity: Identity
-    rules: IdentityRules
+    __slots__ = ()
 
     def repository(self, text: str, action: str = PULL) -> RepositoryName:
-        """Return the name of a repository on which the action is allowed.
+        """Return the name of a visible repository on which the action is allowed.
 
-        Raises NotFound: a repository that is private, and one that does not exist, look alike. Without an account
-        NotAuthenticated for both, and PermissionDenied if only the action is missing.
+        Raises NotFound; without an account NotAuthenticated, and PermissionDenied if only the action is missing.
         """
-        try:
-            name = parse_name(text)
-        except InvalidNameError as error:
-            raise NotFound from error
-        actions = self.rules.actions_on(name)
-        if action in actions and PULL in actions:
+        name = self.visible(text)
+        if name is not None and action in self.rules.actions_on(name):
             return name
         if self.identity.is_anonymous:
             raise NotAuthenticated
-        if PULL not in actions:
+        if name is None:
             raise NotFound
         if self.identity.limit is not None and action in self.rules.unlimited_actions_on(name):
             raise PermissionDenied(f"The scopes of the access token {self.identity.limit.name!a} lack this.")

@@ -27,6 +27,7 @@ from core.api.row_key import row_key
 from core.db import clock
 
 _BEFORE = "before"
+_TWO_LINES = '<span class="two-lines"><span>{}</span><span>{}</span></span>'
 _DIGEST = re.compile(r"sha(?:256|512):[0-9a-f]{7,}|[0-9a-f]{7,}")
 _FORMATS: dict[str, tuple[Callable[[Iterable[Event]], Iterator[str]], str]] = {
     "csv": (export.csv_lines, "text/csv; charset=utf-8"),
@@ -94,7 +95,9 @@ class _EventList(DeclaredFiltersList):
 class EventAdmin(DeclaredFiltersAdmin):
     """Events, which nobody changes."""
 
-    list_display = ("at", "kind", "who", "from_address", "about", "what", "happened")
+    heading = "Audit"
+    empty_text = "No event has been recorded yet"
+    list_display = ("at", "kind", "who", "about", "happened")
     list_filter = ("kind", DayFilter)
     linked_filters = ("account__exact", "repository__exact", "address__exact")
     # Not the columns that are searched, see below; without any there is no box.
@@ -128,23 +131,17 @@ class EventAdmin(DeclaredFiltersAdmin):
         is_account = "/" not in term and Event.objects.filter(account=term).exists()
         return queryset.filter(**{"account" if is_account else "repository": term}), False
 
-    @admin.display(description="account")
-    def who(self, event: Event) -> SafeString | str:
-        if not event.account:
-            return "" if event.credential == "command" or event.kind == "import" else ANONYMOUS_NAME
-        return _filter_link("account", event.account)
+    @admin.display(description="account and address")
+    def who(self, event: Event) -> SafeString:
+        account: SafeString | str = _filter_link("account", event.account)
+        if not event.account and event.credential != "command" and event.kind != "import":
+            account = ANONYMOUS_NAME
+        return format_html(_TWO_LINES, account, _filter_link("address", event.address))
 
-    @admin.display(description="address")
-    def from_address(self, event: Event) -> SafeString | str:
-        return _filter_link("address", event.address)
-
-    @admin.display(description="repository")
-    def about(self, event: Event) -> SafeString | str:
-        return _filter_link("repository", event.repository)
-
-    @admin.display(description="reference")
-    def what(self, event: Event) -> str:
-        return event.reference if len(event.reference) < 40 else f"{event.reference[:19]}…"
+    @admin.display(description="repository and reference")
+    def about(self, event: Event) -> SafeString:
+        what = event.reference if len(event.reference) < 40 else f"{event.reference[:19]}…"
+        return format_html(_TWO_LINES, _filter_link("repository", event.repository), what)
 
     @admin.display(description="detail")
     def happened(self, event: Event) -> str:

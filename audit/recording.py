@@ -15,6 +15,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 from django.conf import settings
@@ -136,16 +137,18 @@ class EventQueue:
         if len(self._pending) >= MAX_PENDING:
             self._drop(1, "the database is not written, or too slow")
             return
-        if not event.key:
-            # Two events of one process never have the same key, whatever the clock does.
-            self._last_microsecond = max(self._last_microsecond + 1, time.time_ns() // 1000)
-            event.key = self._last_microsecond * PROCESSES + self._process
+        event.key = event.key or self._next_key()
         event.is_queued = True
         self._pending.append(event)
         self._start()
         if self._is_idle or len(self._pending) == BATCH:
             self._is_idle = False
             self._changed.notify_all()
+
+    def _next_key(self) -> int:
+        """Return a key that no other event of this process has, whatever the clock does."""
+        self._last_microsecond = max(self._last_microsecond + 1, time.time_ns() // 1000)
+        return self._last_microsecond * PROCESSES + self._process
 
     def _start(self) -> None:
         """Start the thread unless it runs; if the system can start none, the next event tries again."""
@@ -217,19 +220,37 @@ class EventQueue:
         return True
 
     def _write(self, batch: list[Pending]) -> None:
-        # An event whose count grew meanwhile may be in the queue twice.
-        events = {event.key: (event.key, event.values, event.count) for event in batch}
+        left = batch
+        while left:
+            # An event whose count grew meanwhile may be in the queue twice.
+            events = {event.key: event for event in left}
+            taken = self._written([(event.key, event.values, event.count) for event in events.values()])
+            left = [events[key] for key in taken]
+            if left:
+                self._redraw(left)
+        transactions.release_connection()
+
+    def _written(self, events: list[tuple[int, rows.Values, int]]) -> set[int]:
+        """Write events, and return the keys that events of another process have."""
         try:
-            transactions.run_once(lambda: rows.insert(events.values()), PATIENCE_SECONDS)
+            return transactions.run_once(lambda: rows.insert(events), PATIENCE_SECONDS)
         except DataError as error:
             report(error)
-            for event in events.values():
-                try:
-                    transactions.run_once(lambda event=event: rows.insert([event]), PATIENCE_SECONDS)  # type: ignore[misc]  # bound now
-                except DataError:
-                    with self._lock:
-                        self._drop(1, "the database refuses a value")
-        transactions.release_connection()
+        taken: set[int] = set()
+        for event in events:
+            try:
+                taken |= transactions.run_once(partial(rows.insert, [event]), PATIENCE_SECONDS)
+            except DataError:
+                with self._lock:
+                    self._drop(1, "the database refuses a value")
+        return taken
+
+    def _redraw(self, events: list[Pending]) -> None:
+        """Give events other keys, and this process another number: a second one has drawn the same."""
+        with self._lock:
+            self._process = secrets.randbelow(PROCESSES)
+            for event in events:
+                event.key = self._next_key()
 
 
 _queue = EventQueue()
@@ -285,9 +306,9 @@ def record_alike(
 def record_now(kind: Kind, *, credential: str, detail: str, account: str = "", reference: str = "") -> None:
     """Record an event without a client in the transaction of the caller. Raises django.db.Error."""
     if settings.REGISTRY.audit.is_enabled:
-        key = time.time_ns() // 1000 * PROCESSES + secrets.randbelow(PROCESSES)
         values = _values(kind, None, account=account, credential=credential, reference=reference, detail=detail)
-        rows.insert([(key, values, 1)])
+        while rows.insert([(time.time_ns() // 1000 * PROCESSES + secrets.randbelow(PROCESSES), values, 1)]):
+            pass
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> None:

@@ -12,8 +12,10 @@ _COLUMNS = (
     *("repository", "reference", "digest", "detail", "request_id"),
 )
 _INSERT = f"INSERT INTO audit_event ({', '.join(_COLUMNS)}) VALUES "  # noqa: S608 - constants
-# The same event again: it has counted more meanwhile, or its COMMIT was not acknowledged.
-_AGAIN = " ON CONFLICT (id) DO UPDATE SET count = excluded.count"
+# The same event again has counted more meanwhile, or its COMMIT was not acknowledged. Another event, of a process that
+# drew the same number, is left alone.
+_IS_SAME = " AND ".join(f"audit_event.{name} = excluded.{name}" for name in _COLUMNS[3:])
+_AGAIN = f" ON CONFLICT (id) DO UPDATE SET count = excluded.count WHERE {_IS_SAME} RETURNING id"
 _ROW = f"({', '.join(['%s'] * len(_COLUMNS))})"
 
 MAX_DETAIL = 2000
@@ -40,18 +42,22 @@ class Values(NamedTuple):
         return Values(self.kind, address=self.address if with_address else "")
 
 
-def insert(events: Iterable[tuple[int, Values, int]]) -> None:
+def insert(events: Iterable[tuple[int, Values, int]]) -> set[int]:
     """Insert events of key, values and count in one statement, in the transaction of the caller.
 
-    An event that exists gets the new count. Raises django.db.Error.
+    An event that exists gets the new count. Return the keys that another event has: theirs are not inserted.
+    Raises django.db.Error.
     """
     parameters: list[Any] = []
+    keys: set[int] = set()
     for key, values, count in events:
+        keys.add(key)
         at = connection.ops.adapt_datetimefield_value(time_of(key))
         parameters += (key, at, count, *map(_fitting, values, _LIMITS))
     rows = ", ".join([_ROW] * (len(parameters) // len(_COLUMNS)))
     with connection.cursor() as cursor:
         cursor.execute(_INSERT + rows + _AGAIN, parameters)
+        return keys - {key for (key,) in cursor.fetchall()}
 
 
 def _fitting(text: str, limit: int) -> str:

@@ -9,7 +9,7 @@ Nothing is added to a hidden repository: a verb that adds has found the row by i
 renaming. Verbs that remove lock rows in the same order as here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -128,21 +128,25 @@ def contents(pk: int) -> Contents:
     return Contents(tags, manifests, links, uploads, int(own), int(shared))
 
 
-def begin(name: RepositoryName, *, is_overridden: bool = False) -> int:
+def begin(name: RepositoryName, expected: Callable[[], bool] | None = None, *, is_overridden: bool = False) -> int:
     """Hide the repository from clients, and return its primary key for `steps`.
 
-    Raises NAME_UNKNOWN; DENIED, 409, when it is protected or has an immutable tag, unless `is_overridden`.
+    `expected` tells, once its row is locked, whether it is in the state that the client has seen. Raises NAME_UNKNOWN;
+    DENIED, 412, when its state is not `expected`, and 409, when it is protected or has an immutable tag, unless
+    `is_overridden`.
     """
-    pk = transactions.run_removal(_hide, name, is_overridden)
+    pk = transactions.run_removal(_hide, name, expected, is_overridden)
     failpoint("repository.after_hide_commit")
     return pk
 
 
-def _hide(name: RepositoryName, is_overridden: bool) -> int:
+def _hide(name: RepositoryName, expected: Callable[[], bool] | None, is_overridden: bool) -> int:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     pk = _LOCK_NAMED.value(name)
     if pk is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
+    if expected is not None and not expected():
+        raise RegistryError(ErrorCode.DENIED, status=412, message="the repository has changed meanwhile")
     if immutability.policies:
         immutability.require_deletable(Tag.objects.filter(repository=pk).values_list("name", flat=True))
     _HIDE.run(f"{_MARK}{pk} {name}"[:NAME_MAX_CHARACTERS], pk)

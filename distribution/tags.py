@@ -107,7 +107,7 @@ def _point(
     digests: dict[int, str] = dict(_LOCK_TARGETS.rows(repository.pk, digest, now or 0))
     wanted = next((pk for pk, found in digests.items() if found == digest), None)
     if not expected(digests[now] if now else None):
-        raise RegistryError(ErrorCode.DENIED, status=412, message="the tag has been moved meanwhile")
+        raise _moved()
     if wanted is None:
         raise _GoneError
     if wanted == now:
@@ -124,6 +124,10 @@ def _point(
     references.release_manifests([now] if now else [])
     history.record_moves(name, [(tag, digests[now] if now else "")], digest, account)
     return True
+
+
+def _moved() -> RegistryError:
+    return RegistryError(ErrorCode.DENIED, status=412, message="the tag has been moved meanwhile")
 
 
 def delete_rows(pks: list[int], *, account: str) -> None:
@@ -145,24 +149,37 @@ def _delete_rows(pks: list[int], account: str) -> None:
     references.release_manifests(manifests)
 
 
-def delete(name: RepositoryName, tag: str, *, account: str, rules: WhoMay, is_overridden: bool = False) -> None:
-    """Remove the tag; its manifest stays.
+def delete(
+    name: RepositoryName,
+    tag: str,
+    *,
+    account: str,
+    rules: WhoMay,
+    expected: Callable[[str | None], bool] = _any_state,
+    is_overridden: bool = False,
+) -> None:
+    """Remove the tag; its manifest stays. `expected` tells whether it may be removed from the digest that it names.
 
-    Raises MANIFEST_UNKNOWN; DENIED if `rules` do not allow it, and, 409, when it is immutable, unless `is_overridden`.
+    Raises MANIFEST_UNKNOWN; DENIED if `rules` do not allow it, 412, when its state is not `expected`, and 409, when it
+    is immutable, unless `is_overridden`.
     """
     tag_rights.require(rules, account, name, DELETE, [tag])
-    transactions.run_removal(_delete, name, tag, account, is_overridden)
+    transactions.run_removal(_delete, name, tag, account, expected, is_overridden)
     failpoint("tag.after_delete_commit")
 
 
-def _delete(name: RepositoryName, tag: str, account: str, is_overridden: bool) -> None:
+def _delete(
+    name: RepositoryName, tag: str, account: str, expected: Callable[[str | None], bool], is_overridden: bool
+) -> None:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     row = Tag.objects.select_for_update(of=("self",)).filter(repository__name=name, name=tag).first()
     if row is None:
         raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, {"name": name, "tag": tag})
     immutability.require_deletable([tag])
     # Locked before the tag is removed, in the one order of locks: a concurrent put of the manifest waits.
-    list(Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("pk", flat=True))
+    digest = Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("digest", flat=True).get()
+    if not expected(digest):
+        raise _moved()
     history.record_deletions([row.pk], account)
     remove(Tag.objects.filter(pk=row.pk))
     references.release_manifests([row.manifest_id])

@@ -6,6 +6,8 @@ visitor   who looks at a page, and what they may see
 listing   repositories by name, size, time, tag or digest, and as a tree
 description, usage, freed   Markdown, the picture of 30 days, and what a deletion frees
 contents  rows of repositories and tags, a page at a time
+platforms what images run on, of the rows of a page
+stored    JSON of a blob, read within bounds and never from anywhere but the own storage
 image     a manifest with its config, referrers and readable documents, as far as pages show them
 views     one module for each page
 

@@ -10,20 +10,15 @@ from django.db.models import Q
 from acl.rules import IdentityRules, listed
 from core.db.statement import Statement
 from distribution import repositories
+from distribution.manifests.sizes import MAX_CHILDREN, sizes_of
 from distribution.models import Manifest, Repository, Tag
-from distribution.protocol.spec import INDEX_TYPES
-from web.document import document_of, list_of, object_of, text_of
+from web.platforms import platforms_of
 
 PAGE = 50
 # Tags are counted up to here: a count reads each of them.
 MOST_COUNTED = 1000
-# Larger payloads, and indexes with more children, are not looked into for a list.
-MAX_PAYLOAD_BYTES = 64 * 1024
-MAX_CHILDREN = 50
 # Tags of a repository that are sorted by time: there is no index for it.
 MAX_SORTED = 100_000
-# Blobs of all manifests of a page: more are not added up.
-MAX_USES = 50_000
 
 # The order has PostgreSQL read the index: if few repositories have most tags, it expects each to have many.
 _TAGS = Statement("""
@@ -32,29 +27,6 @@ SELECT id, (
         SELECT 1 FROM distribution_tag WHERE repository_id = repository.id ORDER BY repository_id, name LIMIT %s
     ) found
 ) FROM distribution_repository repository WHERE id = ANY(%s)
-""")
-_CHILDREN = Statement("""
-SELECT parent_id, count(*) FROM distribution_manifestchild WHERE parent_id = ANY(%s) GROUP BY parent_id
-""")
-_USES = Statement("""
-SELECT count(*) FROM (
-    SELECT 1 FROM (
-        SELECT id FROM distribution_manifest WHERE id = ANY(%s)
-        UNION ALL SELECT child_id FROM distribution_manifestchild WHERE parent_id = ANY(%s)
-    ) part JOIN distribution_manifestblob uses ON uses.manifest_id = part.id LIMIT %s
-) found
-""")
-_SIZES = Statement("""
-SELECT root, sum(size) FROM (
-    SELECT DISTINCT part.root AS root, blob.id AS id, blob.size AS size
-    FROM (
-        SELECT id AS root, id FROM distribution_manifest WHERE id = ANY(%s)
-        UNION ALL SELECT parent_id, child_id FROM distribution_manifestchild WHERE parent_id = ANY(%s)
-    ) part
-    JOIN distribution_manifestblob uses ON uses.manifest_id = part.id
-    JOIN distribution_link link ON link.id = uses.link_id
-    JOIN distribution_blob blob ON blob.id = link.blob_id
-) found GROUP BY root
 """)
 
 
@@ -154,7 +126,7 @@ def _tag_rows(repository: int, pks: Sequence[int]) -> list[TagRow]:
     found = [by_pk[pk] for pk in pks if pk in by_pk]
     rows = [TagRow(*row[:8]) for row in found]
     sizes = sizes_of([row.manifest for row in rows])
-    platforms = _platforms_of([row.manifest for row in rows if row.media_type in INDEX_TYPES])
+    platforms = platforms_of(repository, [row.manifest for row in rows])
     signed = _signed(repository, [row.digest for row in rows])
     for row in rows:
         row.size, row.platforms = sizes.get(row.manifest), platforms.get(row.manifest, [])
@@ -166,35 +138,6 @@ def tag_named(repository: int, name: str) -> TagRow | None:
     """Return one tag, None when it is missing."""
     pk = Tag.objects.filter(repository=repository, name=name).values_list("pk", flat=True).first()
     return next(iter(_tag_rows(repository, [pk])), None) if pk else None
-
-
-def sizes_of(manifests: Sequence[int]) -> Mapping[int, int]:
-    """Return the bytes of all blobs of these manifests and of their children, each blob once, by primary key.
-
-    An index with more than MAX_CHILDREN is missing, and all of them are if they have more than MAX_USES blobs.
-    """
-    crowded = {pk for pk, count in _CHILDREN.rows(list(manifests)) if count > MAX_CHILDREN}
-    wanted = [pk for pk in manifests if pk not in crowded]
-    if not wanted or _USES.value(wanted, wanted, MAX_USES + 1) > MAX_USES:
-        return {}
-    return {pk: int(size) for pk, size in _SIZES.rows(wanted, wanted)}
-
-
-def _platforms_of(indexes: Sequence[int]) -> Mapping[int, list[str]]:
-    rows = Manifest.objects.filter(pk__in=indexes, size__lte=MAX_PAYLOAD_BYTES).values_list("pk", "payload")
-    return {pk: platforms_in(document_of(bytes(payload))) for pk, payload in rows}
-
-
-def platforms_in(index: Mapping[str, object]) -> list[str]:
-    """Return the platforms of an index's images, as `linux/arm64/v8`; attestations have `unknown`, and none here."""
-    found = (platform_of(object_of(entry).get("platform")) for entry in list_of(index.get("manifests"))[:MAX_CHILDREN])
-    return list(dict.fromkeys(platform for platform in found if platform))
-
-
-def platform_of(value: object) -> str:
-    """Return a platform as text; "" for none, or an unknown one."""
-    parts = [text_of(object_of(value).get(key)) for key in ("os", "architecture", "variant")]
-    return "" if "unknown" in parts else "/".join(filter(None, parts))
 
 
 def _signed(repository: int, digests: Sequence[str]) -> set[str]:

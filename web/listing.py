@@ -18,24 +18,48 @@ from django.db.models.functions import Coalesce
 from django.db.models.lookups import IsNull
 
 from acl.actions import PULL
-from acl.name_range import BEHIND
+from acl.name_range import BEHIND, NameRange
 from acl.rules import IdentityRules
 from core.api.errors import RegistryError
+from core.db.statement import Statement
 from distribution import repositories
-from distribution.models import Blob, Link, Manifest, Repository, Tag
+from distribution.models import Blob, Manifest, Repository, Tag
 from distribution.protocol.digest import Digest
+from distribution.protocol.pagination import names_of
 from distribution.protocol.references import parse_reference
 from web import contents
 from web.contents import RepositoryRow
 
 # Repositories that are sorted by anything but their name: there is no index for it.
 MAX_SORTED = 20_000
-# Repositories of one look for a digest.
-BATCH = 1000
 # Repositories of a folder are counted up to here.
 MOST_COUNTED = 1000
 # More ranges become one, from the first to the last.
 MAX_RANGES = 50
+
+# An index has each pair of a repository and a digest. A scalar subquery looks into it once for each repository, and the
+# database answers with those that have it: an index by digest alone would cost each push.
+_HAVING_SQL = """
+SELECT string_agg(name, ' ') FROM (
+    SELECT name FROM (
+        SELECT id, name FROM distribution_repository WHERE is_listed AND name >= %s AND name < %s ORDER BY name LIMIT %s
+    ) searched
+    WHERE (SELECT 1 FROM {rows} LIMIT 1) IS NOT NULL ORDER BY name
+) found
+"""
+
+
+def _statements(rows: str) -> dict[bool, Statement]:
+    """Return the statement for a range of names with an end, and for one without."""
+    sql = _HAVING_SQL.replace("{rows}", rows)
+    return {False: Statement(sql), True: Statement(sql.replace(" AND name < %s", ""))}
+
+
+_HAVING_MANIFEST = _statements("distribution_manifest WHERE repository_id = searched.id AND digest = %s")
+_HAVING_BLOB = _statements(
+    "distribution_link link WHERE repository_id = searched.id AND blob_id = %s"
+    " AND EXISTS (SELECT 1 FROM distribution_manifest WHERE repository_id = link.repository_id)"
+)
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS: dict[str, Coalesce] = {
@@ -121,13 +145,17 @@ def _text(name: str, key: int | datetime) -> str:
     return f"{key.replace(tzinfo=None).isoformat() if isinstance(key, datetime) else key} {name}"
 
 
+def _ranges(rules: IdentityRules) -> Sequence[NameRange]:
+    """Return ranges with the names that may be pulled, MAX_RANGES at most."""
+    ranges = rules.ranges(PULL)
+    return ranges if len(ranges) <= MAX_RANGES else (NameRange(ranges[0].low, ranges[-1].high),)
+
+
 def _pullable(rules: IdentityRules) -> QuerySet[Repository]:
     """Return the repositories with a manifest in the ranges of names that may be pulled, and others."""
-    ranges = rules.ranges(PULL)
+    ranges = _ranges(rules)
     if not ranges:
         return Repository.objects.none()
-    if len(ranges) > MAX_RANGES:
-        ranges = (type(ranges[0])(ranges[0].low, ranges[-1].high),)
     within = [Q(name__gte=one.low) & (Q() if one.high is None else Q(name__lt=one.high)) for one in ranges]
     # By a subquery for each repository: a join might read all manifests.
     manifest = Subquery(Manifest.objects.filter(repository=OuterRef("pk")).values("pk")[:1])
@@ -195,31 +223,18 @@ def _split(text: str) -> tuple[str, str]:
 
 def _with_digest(rules: IdentityRules, name: str, digest: str) -> list[Found]:
     """Return the repositories with a manifest of this digest, otherwise those with the blob."""
+    if found := list(islice(_having(_HAVING_MANIFEST, digest, rules, name), contents.PAGE)):
+        return [Found(one, digest) for one in found]
     blob = Blob.objects.filter(digest=digest).values_list("pk", flat=True).first()
-    found: list[str] = []
-    linked: list[str] = []
-    for names in _batches(rules, name):
-        # An index has each pair: the look costs as much as the batch.
-        manifests = Manifest.objects.filter(digest=digest, repository__in=list(names))
-        found += (names[pk] for pk in manifests.values_list("repository", flat=True))
-        if blob is not None and not found and len(linked) < contents.PAGE:
-            links = Link.objects.filter(blob=blob, repository__in=list(names))
-            linked += (names[pk] for pk in links.values_list("repository", flat=True))
-        if len(found) >= contents.PAGE:
-            break
-    if found:
-        return [Found(one, digest) for one in sorted(found)[: contents.PAGE]]
-    return [Found(one, "") for one in sorted(linked)[: contents.PAGE]]
+    linked = _having(_HAVING_BLOB, blob, rules, name) if blob is not None else iter(())
+    return [Found(one, "") for one in islice(linked, contents.PAGE)]
 
 
-def _batches(rules: IdentityRules, containing: str) -> Iterator[Mapping[int, str]]:
-    """Yield the repositories that may be pulled, in byte order; up to MAX_SEARCHED are looked at."""
-    rows, last = _pullable(rules).order_by("name"), ""
-    for _ in range(0, repositories.MAX_SEARCHED, BATCH):
-        batch = list(rows.filter(name__gt=last).values_list("pk", "name")[:BATCH])
-        names = {pk: name for pk, name in batch if containing in name and PULL in rules.actions_on(name)}
-        if names:
-            yield names
-        if len(batch) < BATCH:
-            return
-        last = batch[-1][1]
+def _having(having: Mapping[bool, Statement], wanted: object, rules: IdentityRules, containing: str) -> Iterator[str]:
+    """Yield the names, in byte order, of repositories that may be pulled; MAX_SEARCHED of a range are looked at."""
+    may_pull = rules.allows(PULL)
+    for one in _ranges(rules):
+        ends = () if one.high is None else (one.high,)
+        statement = having[one.high is None]
+        names = names_of(statement.value(one.low, *ends, repositories.MAX_SEARCHED, wanted))
+        yield from (name for name in names if containing in name and (one.is_whole or may_pull(name)))

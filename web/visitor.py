@@ -1,4 +1,4 @@
-"""Who looks at a page: the account of the session, or anonymous."""
+"""Who looks at a page or asks the API: an identity with its rules, which tell what there is for it to see."""
 
 from dataclasses import dataclass
 
@@ -24,26 +24,36 @@ class Visitor:
         """Return whether the rules allow `action` on a tag."""
         return action in self.rules.actions_on(name) and self.rules.tag_refusal(name, action, [tag]) is None
 
-    def pullable(self, text: str) -> RepositoryName:
-        """Return the name of a repository that the visitor may pull.
+    def visible(self, text: str) -> RepositoryName | None:
+        """Return the name of a repository that may be pulled.
 
-        Raises Http404: a repository that is private, and one that does not exist, look alike.
+        None for any other: one that is private, one that does not exist and a name outside the grammar look alike.
         """
         try:
             name = parse_name(text)
-        except InvalidNameError as error:
-            raise Http404 from error
-        if PULL not in self.rules.actions_on(name):
+        except InvalidNameError:
+            return None
+        return name if PULL in self.rules.actions_on(name) else None
+
+    def pullable(self, text: str) -> RepositoryName:
+        """Return what `visible` returns. Raises Http404."""
+        name = self.visible(text)
+        if name is None:
             raise Http404
         return name
 
 
 def visitor_of(request: HttpRequest) -> Visitor:
-    """Return the visitor; a session that lacks its second factor is anonymous."""
-    account, version = request.user, permissions_version.current()
-    identity = None
-    if isinstance(account, Account) and second_factor.is_passed(request):
-        # None: deactivated since the login.
-        identity = identity_of(account.name, version)
-    identity = grants.located(identity or ANONYMOUS, request.META.get("REMOTE_ADDR", ""), version)
+    """Return the visitor of a page: the account of its session, or anonymous."""
+    version = permissions_version.current()
+    identity = identity_of_session(request) or ANONYMOUS
+    identity = grants.located(identity, request.META.get("REMOTE_ADDR", ""), version)
     return Visitor(identity, grants.rules_of(identity, version))
+
+
+def identity_of_session(request: HttpRequest) -> Identity | None:
+    """Return the active account of a session; None without one, and while its second factor has not been passed."""
+    account = getattr(request, "user", None)
+    if not isinstance(account, Account) or not account.is_active or not second_factor.is_passed(request):
+        return None
+    return identity_of(account.name, permissions_version.current())

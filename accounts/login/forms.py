@@ -172,3 +172,6 @@ class AccountChangeForm(DistinctName, UserChangeForm):  # type: ignore[type-arg]
         self.fields["password"].help_text = SafeString(
             'Only a hash is stored. <a class="text-link" href="../password/">Set another password</a>'
         )
+        # Read-only fields are not here.
+        if (superuser := self.fields.get("is_superuser")) is not None:
+            superuser.label, superuser.help_text = "Superuser", "May do everything here, and change every account."

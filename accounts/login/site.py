@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import segno
+from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME, logout, update_session_auth_hash
 from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -58,6 +59,8 @@ class RegistryAdminSite(UnfoldAdminSite):
         if request.method == "GET" and super().has_permission(request) and not second_factor.is_verified(request):
             following = "second_factor" if second_factor.factor_of(request.user) is None else "code"
             return _redirect(following, request)
+        if request.method == "GET" and request.user.is_authenticated and not super().has_permission(request):
+            messages.warning(request, f"{request.user} may not open this admin. Log in with another account.")
         try:
             return super().login(request, extra_context)
         except (BusyError, TooManyFailuresError, ProviderUnavailableError) as error:

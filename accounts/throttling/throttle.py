@@ -35,6 +35,7 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts import known_names
 from accounts.models import FailedLogin
 from accounts.names import ACCOUNT_NAME
 from accounts.throttling import known_networks
@@ -196,7 +197,7 @@ def _is_stored(keys: Sequence[Key]) -> bool:
     if should_warn:
         logger.warning(
             "many wrong passwords for one account, from several addresses: somebody may be guessing it",
-            extra={"account": keys[0][0]},
+            extra={"account": known_names.shown(keys[0][0])},
         )
     return True
 

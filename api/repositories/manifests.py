@@ -17,12 +17,13 @@ from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
 from core.api.errors import RegistryError
 from distribution.manifests import store
+from distribution.manifests.sizes import sizes_of
 from distribution.models import Manifest, Tag
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import parse_reference
 from distribution.protocol.spec import INDEX_TYPES
-from web.contents import MAX_PAYLOAD_BYTES, platforms_in, sizes_of
 from web.document import document_of
+from web.platforms import MAX_PAYLOAD_BYTES, platforms_in
 
 MAX_TAGS = 200
 
@@ -63,14 +64,20 @@ class ManifestView(VisitorView):
         parsed, repository = visitor.repository_pk(name, DELETE)
         if ":" not in reference:
             raise NotFound("A manifest is deleted by its digest; a tag alone at /-/tags/.")
-        row = _found(repository, reference)
-        etags.require_match(request, etags.etag_of(_represented(row)))
+        digest = _found(repository, reference).digest
+        expected = etags.expectation(request, lambda: etags.etag_of(_represented(_found(repository, digest))))
         overridden = is_overridden(request)
-        account, digest = visitor.identity.name, parse_digest(row.digest)
         with change_log.denials_recorded(request, parsed):
-            store.delete(parsed, digest, account=account, rules=visitor.rules, is_overridden=overridden)
+            store.delete(
+                parsed,
+                parse_digest(digest),
+                account=visitor.identity.name,
+                rules=visitor.rules,
+                expected=expected,
+                is_overridden=overridden,
+            )
         detail = NOTE if overridden else ""
-        change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=row.digest, detail=detail)
+        change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=digest, detail=detail)
         return Response(status=204)
 
 

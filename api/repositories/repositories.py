@@ -58,11 +58,11 @@ class RepositoryView(VisitorView):
         visitor = visitor_of(request)
         parsed = visitor.repository(name, DELETE)
         body = _represented(visitor, name)
-        etags.require_match(request, etags.etag_of(body))
         with change_log.denials_recorded(request, parsed):
             tag_rights.require_whole(visitor.rules, visitor.identity.name, parsed)
         overridden = is_overridden(request)
-        deletion.begin(parsed, is_overridden=overridden)
+        expected = etags.expectation(request, lambda: etags.etag_of(_represented(visitor, name)))
+        deletion.begin(parsed, expected, is_overridden=overridden)
         change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed, detail=NOTE if overridden else "")
         counts = {key: body[key] for key in ("name", "tags", "manifests", "blobs", "uploads")}
         return Response(counts | {"freed_bytes": body["own_bytes"], "kept_bytes": body["shared_bytes"]})

@@ -1,5 +1,6 @@
 """The tags of a repository."""
 
+from functools import partial
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -12,17 +13,16 @@ from acl.names import RepositoryName
 from api import change_log, etags
 from api.administration import NOTE, OVERRIDE, is_overridden
 from api.paging import page, page_of, parameters
-from api.problems import PreconditionFailedError
 from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
 from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
 from core.api.errors import RegistryError
 from distribution import tags
+from distribution.manifests.sizes import sizes_of
 from distribution.models import Manifest, Tag, TagMove
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import Tag as TagName
 from distribution.protocol.references import parse_tag
-from web.contents import sizes_of
 
 
 class TagsView(VisitorView):
@@ -73,11 +73,7 @@ class TagView(VisitorView):
         def is_expected(now: str | None) -> bool:
             nonlocal before
             before = now
-            try:
-                etags.require_match(request, f'"{now}"' if now else None)
-            except PreconditionFailedError:
-                return False
-            return True
+            return _is_expected(request, now)
 
         account, rules = visitor.identity.name, visitor.rules
         with change_log.denials_recorded(request, parsed):
@@ -101,15 +97,26 @@ class TagView(VisitorView):
         """Delete a tag; its manifest stays. It needs the right to delete."""
         visitor = visitor_of(request)
         parsed, repository = visitor.repository_pk(name, DELETE)
-        row = _found(repository, tag)
-        etags.require_match(request, f'"{row.manifest.digest}"')
+        wanted = _found(repository, tag).name
         overridden = is_overridden(request)
         account, rules = visitor.identity.name, visitor.rules
         with change_log.denials_recorded(request, parsed):
-            tags.delete(parsed, row.name, account=account, rules=rules, is_overridden=overridden)
+            tags.delete(
+                parsed,
+                wanted,
+                account=account,
+                rules=rules,
+                expected=partial(_is_expected, request),
+                is_overridden=overridden,
+            )
         detail = NOTE if overridden else ""
-        change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=row.name, detail=detail)
+        change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=wanted, detail=detail)
         return Response(status=204)
+
+
+def _is_expected(request: Request, digest: str | None) -> bool:
+    """Return whether the client asks for a change of the tag with this digest, None: a new one."""
+    return etags.is_match(request, f'"{digest}"' if digest else None)
 
 
 def _record_move(

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
@@ -21,6 +22,16 @@ class DeclaredFiltersAdmin(ModelAdmin):
 
     linked_filters: tuple[str, ...] = ()
     """Lookups in the links of other pages, as `repository__id__exact`."""
+
+    heading = ""
+    """The title of the list; empty: the plural of its rows."""
+
+    empty_text = ""
+    """What a list without rows says; empty: "Nothing here yet"."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        heading = self.heading or capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": heading, "heading": heading} | (extra_context or {}))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return DeclaredFiltersList

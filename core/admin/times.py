@@ -16,12 +16,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 _MOMENT = '<time class="moment" datetime="{}">{} <span>{}</span></time>'
 
 
 def moment(at: datetime) -> SafeString:
     """Return a time as HTML: `2026-11-30 10:00:00 UTC`, and `3 hours ago`."""
-    written = date_format(localtime(at), "DATETIME_FORMAT")
+    date, _, clock = date_format(localtime(at), "DATETIME_FORMAT").partition(" ")
+    # Lines break between the date and the clock.
+    written = f"{date} {clock.replace(' ', NO_BREAK)}"
     return format_html(_MOMENT, at.isoformat(), written, naturaltime(at))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.db.models import Q
+from django.utils.html import format_html
 
 from core.admin.flag_filter import FlagFilter
 from core.sizes import size_text
@@ -35,10 +36,10 @@ class BlobAdmin(ReadOnlyAdmin):
     def human_size(self, blob: Blob) -> str:
         return size_text(blob.size)
 
-    @admin.display(description="sound", boolean=True)
-    def is_sound(self, blob: Blob) -> bool:
-        """Return whether the object is intact; a corrupt blob answers 404 until the next push heals it."""
-        return not blob.is_corrupt
+    @admin.display(description="sound")
+    def is_sound(self, blob: Blob) -> str:
+        """Say whether the object is intact; a corrupt blob answers 404 until the next push heals it."""
+        return format_html('<strong class="bad">{}</strong>', "no, it is corrupt") if blob.is_corrupt else "yes"
 
     @admin.display(description="repositories")
     def repositories(self, blob: Blob) -> str:

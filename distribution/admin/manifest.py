@@ -80,7 +80,7 @@ class ManifestAdmin(DeletableAdmin):
         """Return manifests with repository and first tags, without their bytes."""
         first = Prefetch("tags", Tag.objects.order_by("name")[: TAGS_SHOWN + 1], to_attr="first_tags")
         rows: QuerySet[Manifest] = super().get_queryset(request).select_related("repository").prefetch_related(first)
-        return deletion.in_sight(rows).annotate(blob_bytes=totals.blob_bytes("pk")).defer("payload", "annotations")
+        return deletion.in_sight(rows).defer("payload", "annotations")
 
     @admin.display(description="tags")
     def tag_names(self, manifest: Any) -> str:
@@ -93,7 +93,10 @@ class ManifestAdmin(DeletableAdmin):
 
     @admin.display(description="size")
     def human_size(self, manifest: Any) -> str:
-        return size_text(manifest.size + manifest.blob_bytes)
+        return totals.size_of(manifest)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return totals.SizedList
 
     @admin.display(description="in use", boolean=True)
     def is_in_use(self, manifest: Manifest) -> bool:

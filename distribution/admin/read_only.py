@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from core.admin.bulk_deletion import BulkDeletionAdmin
-from distribution.admin import cells
+from distribution.admin import cells, totals
 
 
 class ReadOnlyAdmin(BulkDeletionAdmin):
@@ -18,6 +18,7 @@ class ReadOnlyAdmin(BulkDeletionAdmin):
     """
 
     list_per_page = 50
+    paginator = totals.BoundedPaginator
     show_full_result_count = False
     # Facets count the whole table once for each choice of each filter.
     show_facets = admin.ShowFacets.NEVER

@@ -40,10 +40,11 @@ class RepositoryAdmin(DeletableAdmin):
     readonly_fields = ("name", "tag_count", "manifest_count", "stored", "created_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Repository]:
-        rows: QuerySet[Repository] = deletion.without_hidden(super().get_queryset(request))
-        return rows.annotate(
-            tag_total=totals.count(Tag.objects.all()), manifest_total=totals.count(Manifest.objects.all())
-        )
+        rows: QuerySet[Repository] = super().get_queryset(request)
+        return deletion.without_hidden(rows)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return totals.CountedList
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return DjangoModelAdmin.has_change_permission(self, request, obj)
@@ -83,17 +84,23 @@ class RepositoryAdmin(DeletableAdmin):
 
     @admin.display(description="tags")
     def tag_count(self, repository: Any) -> str:
-        return cells.list_link(Tag, repository.pk, str(repository.tag_total))
+        return cells.list_link(Tag, repository.pk, _counts_of(repository)[0])
 
     @admin.display(description="manifests")
     def manifest_count(self, repository: Any) -> str:
-        return cells.list_link(Manifest, repository.pk, str(repository.manifest_total))
+        return cells.list_link(Manifest, repository.pk, _counts_of(repository)[1])
 
     @admin.display(description="blobs")
     def stored(self, repository: Repository) -> str:
         """Count the blobs and their bytes; a shared blob counts in each of its repositories."""
         found = Link.objects.filter(repository=repository).aggregate(count=Count("pk"), size=Sum("blob__size"))
         return f"{found['count']}, {size_text(found['size'] or 0)}"
+
+
+def _counts_of(repository: Any) -> tuple[str, str]:
+    """Return the numbers of tags and manifests, which a list has read for all its rows."""
+    known = getattr(repository, "counts", None) or totals.counts_of([repository.pk]).get(repository.pk)
+    return known or ("0", "0")
 
 
 def _remove_contents_briefly() -> None:

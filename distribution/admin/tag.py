@@ -10,7 +10,6 @@ from django.http import HttpRequest
 
 from acl.names import RepositoryName
 from core.api.errors import RegistryError
-from core.sizes import size_text
 from distribution import deletion, tags
 from distribution.admin import cells, totals
 from distribution.admin.deletable import DeletableAdmin, reason_of
@@ -33,9 +32,7 @@ class TagAdmin(DeletableAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
         """Return tags with repository and manifest, without the manifest's bytes."""
         rows: QuerySet[Tag] = super().get_queryset(request).select_related("repository", "manifest")
-        rows = deletion.in_sight(rows)
-        rows = rows.annotate(blob_bytes=totals.blob_bytes("manifest"))
-        return rows.defer("manifest__payload", "manifest__annotations")
+        return deletion.in_sight(rows).defer("manifest__payload", "manifest__annotations")
 
     @admin.display(description="manifest")
     def digest(self, tag: Tag) -> str:
@@ -47,7 +44,10 @@ class TagAdmin(DeletableAdmin):
 
     @admin.display(description="size")
     def size(self, tag: Any) -> str:
-        return size_text(tag.manifest.size + tag.blob_bytes)
+        return totals.size_of(tag)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return totals.SizedList
 
     def delete_row(self, row: Tag, account: str) -> None:
         tags.delete(RepositoryName(row.repository.name), row.name, account=account, rules=None)

@@ -5,7 +5,7 @@ write, in the order Repository → Tag → Manifest → Link, each kind by prima
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -270,17 +270,33 @@ def _move_tags(
     history.record_moves(incoming.name, before, incoming.digest, incoming.account)
 
 
-def delete(name: RepositoryName, digest: Digest, *, account: str, rules: WhoMay, is_overridden: bool = False) -> None:
+def delete(
+    name: RepositoryName,
+    digest: Digest,
+    *,
+    account: str,
+    rules: WhoMay,
+    expected: Callable[[], bool] | None = None,
+    is_overridden: bool = False,
+) -> None:
     """Remove the manifest and all its tags at once; `is_overridden` sets immutability aside.
 
-    Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED if `rules` do not allow it for each of the tags, and 409, with the
-    parents' digests, while an index lists it.
+    `expected` tells, once they are locked, whether they are in the state that the client has seen. Raises
+    MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED if `rules` do not allow it for each of the tags, 409, with the parents'
+    digests, while an index lists it, 412 when its state is not `expected`.
     """
-    transactions.run_removal(_delete, name, digest, account, rules, is_overridden)
+    transactions.run_removal(_delete, name, digest, account, rules, expected, is_overridden)
     failpoint("manifest.after_delete_commit")
 
 
-def _delete(name: RepositoryName, digest: Digest, account: str, rules: WhoMay, is_overridden: bool) -> None:
+def _delete(
+    name: RepositoryName,
+    digest: Digest,
+    account: str,
+    rules: WhoMay,
+    expected: Callable[[], bool] | None,
+    is_overridden: bool,
+) -> None:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     row = (
         Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
@@ -296,6 +312,8 @@ def _delete(name: RepositoryName, digest: Digest, account: str, rules: WhoMay, i
         raise LostRaceError("a tag, child or referrer came in between")
     # After the lock: the tags stay these.
     tag_rights.require_deletion(rules, account, name, lambda: tags.order_by("name").values_list("name", flat=True))
+    if expected is not None and not expected():
+        raise RegistryError(ErrorCode.DENIED, status=412, message="the manifest or its tags have changed meanwhile")
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
         raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))

@@ -1,5 +1,6 @@
 """One run of the collector under its lease, with a row that records it; old rows are pruned."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,7 +19,7 @@ from collector.throttle import StopError, Throttle
 from core.db import clock, transactions
 from core.failpoints import failpoint
 from core.metrics.catalog import FREED_BYTES, REMOVED
-from core.sizes import size_text
+from core.sizes import counted, size_text
 from distribution.models import remove
 
 Watch = Callable[[], None]
@@ -37,6 +38,10 @@ _COUNTS = (
     *("manifests", "links", "blobs", "uploads", "objects_deleted"),
     *("freed_bytes", "later_bytes", "busy", "failures"),
 )
+
+
+PROGRESS_SECONDS = 2.0
+"""Between two writes of a run's counts, which its page shows."""
 
 
 class WithdrawnError(Exception):
@@ -64,15 +69,15 @@ def collect_if_due(report: Report, watch: Watch | None = None) -> Run | None:
 
 
 def perform(own_lease: OwnLease, run: Run, policy: Policy, report: Report, watch: Watch | None) -> Run:
-    """Perform the run, or the dry run, and record its progress with each heartbeat of the lease.
+    """Perform the run, or the dry run, and record its progress every PROGRESS_SECONDS.
 
     Raises WithdrawnError when a requested run was withdrawn, and whatever makes the run fail.
     """
+    progress = _Progress(run, report)
 
     def watch_all() -> None:
-        if own_lease.renew():
-            _count(run, report)
-            transactions.run_volatile(run.save, update_fields=_COUNTS)
+        own_lease.renew()
+        progress.record()
         if watch is not None:
             watch()
 
@@ -87,6 +92,24 @@ def perform(own_lease: OwnLease, run: Run, policy: Policy, report: Report, watch
             collection.collect(policy, report, throttle)
             collection.count_later_bytes(policy, report, throttle)
     return run
+
+
+class _Progress:
+    """The counts of a running run: written only if they have changed, and not durably."""
+
+    def __init__(self, run: Run, report: Report) -> None:
+        self._run, self._report = run, report
+        self._recorded_at = time.monotonic()
+
+    def record(self) -> None:
+        """Write the counts, at most once in PROGRESS_SECONDS."""
+        if time.monotonic() - self._recorded_at < PROGRESS_SECONDS:
+            return
+        self._recorded_at = time.monotonic()
+        before = [getattr(self._run, name) for name in _COUNTS]
+        _count(self._run, self._report)
+        if before != [getattr(self._run, name) for name in _COUNTS]:
+            transactions.run_volatile(self._run.save, update_fields=_COUNTS)
 
 
 def is_any_open() -> bool:
@@ -153,7 +176,8 @@ def _recorded(run: Run, report: Report) -> Iterator[None]:
 
 def _record(run: Run) -> None:
     """Record how the run ended, in the name of its account; that of a command has the user of the system."""
-    removed = f"{run.manifests} manifests, {run.links} links, {run.blobs} blobs, {run.uploads} uploads"
+    counts = {"manifest": run.manifests, "link": run.links, "blob": run.blobs, "upload": run.uploads}
+    removed = ", ".join(counted(count, noun) for noun, count in counts.items())
     verb = "would remove" if run.is_dry_run else "removed"
     detail = f"{run.state}: {verb} {removed}; {size_text(run.freed_bytes)} freed"
     applies = f"; applies the plan of run {run.plan_id}" if run.plan_id else ""

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.test import Client
 
 from accounts import authentication
 from accounts.models import Account
@@ -111,3 +112,12 @@ def test_a_changed_password_ends_the_session(admin: Browser, root: Account) -> N
     root.save()
 
     assert admin.get("/admin/").status_code == 302
+
+
+def test_somebody_who_is_no_staff_is_told_so(cast: None) -> None:
+    client = Client()
+    client.force_login(Account.objects.get(name="bob"))
+
+    page = client.get("/admin/", follow=True).content.decode()
+
+    assert "bob may not open this admin" in page

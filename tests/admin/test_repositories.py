@@ -8,10 +8,12 @@ from django.contrib.admin.models import LogEntry
 
 from distribution import deletion
 from distribution.admin import repository as repository_admin
+from distribution.admin import totals
 from distribution.admin.repository import RepositoryAdmin
 from distribution.models import Blob, Repository, Tag
 from tests.admin.browser import Browser, messages_of, staff
 from tests.caller import Caller
+from tests.distribution.test_statements import statements
 from tests.images import Image
 
 REPOSITORIES = "/admin/distribution/repository/"
@@ -168,3 +170,24 @@ def test_who_may_not_delete_repositories_does_not(push: Callable[..., Image]) ->
 
     assert response.status_code == 403
     assert Repository.objects.get().name == "alice/app"
+
+
+def test_a_long_list_is_counted_up_to_a_bound(
+    admin: Browser, push: Callable[..., Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        push("alice/app", f"v{number}", b"layer %d" % number)
+    monkeypatch.setattr(totals, "MOST_LISTED", 3)
+    monkeypatch.setattr(totals, "MOST_COUNTED", 3)
+
+    assert "more than 3 tags" in " ".join(admin.text("/admin/distribution/tag/").split())
+    assert "over 3" in admin.text("/admin/distribution/repository/")
+
+
+def test_more_rows_of_the_list_need_no_more_statements(admin: Browser, push: Callable[..., Image]) -> None:
+    push("alice/app", "v1")
+    few = len(statements(lambda: admin.get(REPOSITORIES)))
+    for number in range(5):
+        push(f"alice/r{number}", "v1")
+
+    assert len(statements(lambda: admin.get(REPOSITORIES))) <= few

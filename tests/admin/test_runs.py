@@ -301,5 +301,5 @@ def test_the_page_of_a_run_reloads_until_it_has_ended(admin: Browser) -> None:
     waiting = admin.text(page_of(run))
     due.run_due()
 
-    assert '<meta http-equiv="refresh" content="5">' in waiting
+    assert '<meta http-equiv="refresh" content="3">' in waiting
     assert 'http-equiv="refresh"' not in admin.text(page_of(run))

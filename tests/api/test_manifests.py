@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from distribution.manifests import store
 from tests.api.asking import answered, ask, items
 from tests.caller import Caller
 from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
@@ -109,3 +111,20 @@ def test_referrers_need_a_digest_and_the_right_to_pull(alice: Caller, charlie: C
     assert ask(alice, "GET", f"{REFERRERS}/v1").status_code == 404
     assert ask(charlie, "GET", f"{REFERRERS}/{image.digest}").status_code == 404
     assert items(alice, f"{REFERRERS}/sha256:{'0' * 64}") == []
+
+
+def test_a_manifest_that_gets_a_tag_before_it_is_deleted_stays(
+    push: Callable[..., Image], alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = push("alice/app", "v1")
+    seen = ask(alice, "GET", f"{MANIFESTS}/{image.digest}")["ETag"]
+
+    def delete_late(*args: Any, **kwargs: Any) -> None:
+        ask(alice, "PUT", "repositories/alice/app/-/tags/stable", {"digest": image.digest})
+        delete(*args, **kwargs)
+
+    delete = store.delete
+    monkeypatch.setattr(store, "delete", delete_late)
+
+    assert ask(alice, "DELETE", f"{MANIFESTS}/{image.digest}", headers={"If-Match": seen}).status_code == 412
+    assert answered(alice, f"{MANIFESTS}/{image.digest}")["tags"] == ["stable", "v1"]

@@ -1,10 +1,12 @@
 """`/api/v1/repositories/{name}`: counts and sizes, and its deletion."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from acl.models import Rule
+from distribution import deletion
 from distribution.models import Repository
 from tests.api.asking import answered, ask
 from tests.caller import Caller
@@ -104,3 +106,20 @@ def test_it_is_not_deleted_when_it_has_changed(alice: Caller) -> None:
     for expected in (etag, '"x"', f"W/{etag}"):
         assert ask(alice, "DELETE", "repositories/alice/app", headers={"If-Match": expected}).status_code == 412
     assert ask(alice, "DELETE", "repositories/alice/app", headers={"If-Match": "*"}).status_code == 200
+
+
+def test_a_repository_that_is_pushed_to_before_it_is_deleted_stays(
+    push: Callable[..., Image], alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push("alice/app", "v1")
+    seen = ask(alice, "GET", "repositories/alice/app")["ETag"]
+
+    def begin_late(*args: Any) -> int:
+        push("alice/app", "v2", b"another layer")
+        return begin(*args)
+
+    begin = deletion.begin
+    monkeypatch.setattr(deletion, "begin", begin_late)
+
+    assert ask(alice, "DELETE", "repositories/alice/app", headers={"If-Match": seen}).status_code == 412
+    assert answered(alice, "repositories/alice/app")["tags"] == 2

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils.timezone import now
 
 from acl.models import Rule
+from distribution import tags
 from distribution.models import Repository, TagMove
 from tests.api.asking import answered, ask, items
 from tests.caller import Caller
@@ -158,3 +160,20 @@ def test_strangers_read_no_account_and_nothing_of_an_earlier_repository(
     path = "repositories/public/app/-/tags/v1/history"
     assert [(move["to"], move["account"]) for move in items(anonymous, path)] == [(image.digest, None)]
     assert [move["account"] for move in items(alice, path)] == ["alice"]
+
+
+def test_a_tag_that_moves_before_it_is_deleted_stays(
+    push: Callable[..., Image], alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = push("alice/app", "v1", b"one"), push("alice/app", "v2", b"two")
+
+    def delete_late(*args: Any, **kwargs: Any) -> None:
+        ask(alice, "PUT", f"{TAGS}/v1", {"digest": second.digest})
+        delete(*args, **kwargs)
+
+    delete = tags.delete
+    monkeypatch.setattr(tags, "delete", delete_late)
+    refused = ask(alice, "DELETE", f"{TAGS}/v1", headers={"If-Match": f'"{first.digest}"'})
+
+    assert (refused.status_code, refused["Content-Type"]) == (412, "application/problem+json")
+    assert answered(alice, f"{TAGS}/v1")["digest"] == second.digest

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from audit import recording, rows
 from audit.kinds import Kind
 from audit.models import Event, first_key, time_of
-from audit.recording import EventQueue, record, record_alike
+from audit.recording import EventQueue, record, record_alike, record_now
 from configuration.values import Audit
 from core.db import clock
 from core.metrics.catalog import AUDIT_DROPPED
@@ -166,3 +166,39 @@ def test_a_locked_database_delays_no_caller_and_loses_no_event(
 def test_flush_without_events_needs_no_thread(threaded: EventQueue) -> None:
     assert threaded.flush(0)
     assert threaded._thread is None
+
+
+def test_an_event_whose_key_another_process_has_drawn_is_written_with_another(
+    queue: EventQueue, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(Kind.LOGIN, None, account="alice")
+    record(Kind.LOGIN, None, account="bob")
+    taken = queue._pending[0].key
+    rows.insert([(taken, rows.Values(Kind.TOKEN, account="charlie"), 7)])
+
+    found = {event.account: event for event in written()}
+
+    assert set(found) == {"alice", "bob", "charlie"}
+    assert (found["charlie"].pk, found["charlie"].count) == (taken, 7)
+    assert found["alice"].pk != taken
+
+
+def test_a_count_that_grew_is_written_to_the_row_of_its_event(written: Written) -> None:
+    refuse("a")
+    written()
+    refuse("a")
+
+    assert [event.count for event in written()] == [2]
+
+
+def test_an_event_of_a_transaction_gets_another_key_too(
+    written: Written, queue: EventQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter([7, 7, 8])
+    monkeypatch.setattr("secrets.randbelow", lambda _limit: next(drawn))
+    monkeypatch.setattr("time.time_ns", lambda: 1_800_000_000_000_000_000)
+
+    for account in ("alice", "bob"):
+        record_now(Kind.CHANGE, credential="command", detail="", account=account)
+
+    assert [event.account for event in written()] == ["alice", "bob"]

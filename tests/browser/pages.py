@@ -18,6 +18,13 @@ class Page(NamedTuple):
     link: str = ""
 
 
+# Pages of errors, whose status the browser's console reports.
+ERRORS = (
+    Page("not-found", "/repositories/alice/nowhere", "alice"),
+    Page("not-found-anonymous", "/nowhere", ""),
+    Page("not-allowed", "/repositories/alice/app/~/delete", "bob"),
+    Page("admin-not-found", "/admin/nowhere/", "admin"),
+)
 PAGES = (
     Page("login", "/login", ""),
     Page("repositories-anonymous", "/", ""),
@@ -42,6 +49,7 @@ PAGES = (
     Page("account", "/account", "bob"),
     Page("tokens", "/account/tokens", "bob"),
     Page("robots", "/account/robots", "bob"),
+    Page("admin-not-staff", "/admin/", "bob"),
     Page("admin-login", "/admin/login/", ""),
     Page("admin-overview", "/admin/", "admin"),
     Page("admin-repositories", "/admin/distribution/repository/", "admin"),

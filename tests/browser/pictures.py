@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from tests.browser.chromium import DESKTOP, PHONE, Scheme, Tab, chromium, tab
 from tests.browser.demo import DemoServer, age, fill
-from tests.browser.pages import PAGES, Page
+from tests.browser.pages import ERRORS, PAGES, Page
 from tests.clients.server import ROOT, started
 
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
@@ -48,7 +48,7 @@ def main() -> None:
         fill(server)
         age(server)
         for scheme, device in KINDS:
-            wanted = [page for page in PAGES if options.all or page.name in KEPT[scheme, device]]
+            wanted = [page for page in (*PAGES, *ERRORS) if options.all or page.name in KEPT[scheme, device]]
             for account in sorted({page.account for page in wanted}):
                 with tab(browser, server, SIZES[device], scheme) as opened:
                     if account:

@@ -7,9 +7,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from tests.browser.chromium import DESKTOP, PHONE, Scheme, tab
+from tests.browser.chromium import DESKTOP, PHONE, Scheme, Tab, tab
 from tests.browser.demo import DemoServer
-from tests.browser.pages import PAGES
+from tests.browser.pages import ERRORS, PAGES
 
 pytestmark = pytest.mark.client("chromium")
 
@@ -22,6 +22,13 @@ _WIDER = "document.documentElement.scrollWidth - document.documentElement.client
 _UNREACHABLE = """
 [...document.querySelectorAll("#content :is(a[href], button, input, select, textarea)")]
     .filter(one => one.checkVisibility() && !one.disabled && one.tabIndex < 0).map(one => one.outerHTML.slice(0, 200))
+"""
+# Parts that scroll sideways by themselves, as a table wider than its frame; preformatted text may.
+_SCROLLING = """
+[...document.querySelectorAll("#content *, main *")]
+    .filter(one => !one.matches("pre, textarea, input, select, option") && one.checkVisibility()
+        && ["auto", "scroll"].includes(getComputedStyle(one).overflowX) && one.scrollWidth > one.clientWidth + 1)
+    .map(one => `${one.scrollWidth - one.clientWidth} pixels wider than its frame: ${one.outerHTML.slice(0, 100)}`)
 """
 _FOCUSED = "document.activeElement.outerHTML.slice(0, 200)"
 
@@ -36,27 +43,67 @@ def serious(found: Any) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
+def barriers(opened: Tab) -> list[str]:
+    """Return what keeps somebody from using the open page."""
+    found: list[str] = serious(Axe().run(opened.page)) + opened.page.evaluate(_UNREACHABLE)
+    found += opened.page.evaluate(_SCROLLING)
+    wider = opened.page.evaluate(_WIDER)
+    return [*found, f"{wider} pixels wider than the window"] if wider else found
+
+
+WAYS = pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
+
+
+@WAYS
 @pytest.mark.parametrize("account", sorted(BY_ACCOUNT))
 def test_each_page_is_for_anybody(
     browser: Browser, demo: DemoServer, account: str, scheme: Scheme, size: tuple[int, int]
 ) -> None:
-    axe, found = Axe(), {}
+    found = {}
     with tab(browser, demo, size, scheme) as opened:
         if account:
             opened.sign_in(account)
         for page in BY_ACCOUNT[account]:
             opened.open(page)
-            complaints = serious(axe.run(opened.page)) + opened.page.evaluate(_UNREACHABLE)
-            if wider := opened.page.evaluate(_WIDER):
-                complaints.append(f"{wider} pixels wider than the window")
-            if complaints:
+            if complaints := barriers(opened):
                 found[page.name] = complaints
 
     assert found == {}
     assert opened.complaints == []
     own = f"http://{demo.host}/"
     assert [url for url in opened.requested if not url.startswith((own, "data:", "blob:"))] == []
+
+
+@WAYS
+def test_each_page_of_an_error_is_for_anybody(
+    browser: Browser, demo: DemoServer, scheme: Scheme, size: tuple[int, int]
+) -> None:
+    found = {}
+    for page in ERRORS:
+        with tab(browser, demo, size, scheme) as opened:
+            if page.account:
+                opened.sign_in(page.account)
+            opened.open(page)
+            assert opened.page.get_by_role("heading", level=1).inner_text() in ("Not found", "Not allowed")
+            if complaints := barriers(opened):
+                found[page.name] = complaints
+
+    assert found == {}
+
+
+@WAYS
+def test_a_form_without_its_cookie_says_so_to_anybody(
+    browser: Browser, demo: DemoServer, scheme: Scheme, size: tuple[int, int]
+) -> None:
+    with tab(browser, demo, size, scheme) as opened:
+        opened.page.goto("/login")
+        opened.page.get_by_label("Name").fill("alice")
+        opened.page.get_by_label("Password").fill("alice-password")
+        opened.page.context.clear_cookies()
+        opened.page.get_by_role("button", name="Sign in").click()
+
+        assert opened.page.get_by_role("heading", level=1).inner_text() == "The form was refused"
+        assert barriers(opened) == []
 
 
 def test_the_keyboard_signs_in_and_opens_a_repository(browser: Browser, demo: DemoServer) -> None:
@@ -76,3 +123,22 @@ def test_the_keyboard_signs_in_and_opens_a_repository(browser: Browser, demo: De
         page.wait_for_url("**/repositories/alice/app")
 
         assert page.get_by_role("heading", level=1).inner_text() == "alice/app"
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_keyboard_shows_and_hides_the_menu_of_the_admin(
+    browser: Browser, demo: DemoServer, size: tuple[int, int]
+) -> None:
+    with tab(browser, demo, size) as opened:
+        opened.sign_in("admin")
+        opened.page.goto("/admin/acl/rule/")
+        entry = opened.page.get_by_role("link", name="Access rules").first
+        opened.page.get_by_role("button", name="Show or hide the menu").focus()
+        seen = [entry.is_visible()]
+        for _ in range(2):
+            opened.page.keyboard.press("Enter")
+            entry.wait_for(state="hidden" if seen[-1] else "visible", timeout=20_000)
+            seen.append(entry.is_visible())
+
+        assert seen == ([False, True, False] if size == PHONE else [True, False, True])
+        assert opened.complaints == []

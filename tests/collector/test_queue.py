@@ -231,7 +231,7 @@ def test_the_row_of_a_run_tells_how_far_it_is(alice: Caller, monkeypatch: pytest
     for number in range(3):
         push_blob(alice, "alice/app", b"%d" % number)
     pass_time()
-    monkeypatch.setattr(lease, "RENEW_SECONDS", 0)
+    monkeypatch.setattr(runs, "PROGRESS_SECONDS", 0)
     ask()
     seen: list[tuple[str, int]] = []
 

@@ -12,9 +12,11 @@ from django.db import OperationalError
 from django.test import Client
 
 from accounts import permissions_version
+from accounts.known_names import UNKNOWN_NAME
 from accounts.models import Account
 from acl.models import Rule
 from core.json_log import JsonFormatter
+from tests.audit.conftest import Written, queue, written  # noqa: F401 - fixtures
 from tests.caller import Caller
 from tests.conftest import PASSWORDS
 from tests.images import Image
@@ -123,6 +125,26 @@ def test_a_refused_login_names_account_and_client(cast: None, lines: Callable[[]
     assert (line["account"], line["client"]) == ("alice", "192.0.2.5")
 
 
+@pytest.mark.parametrize("path", ["/v2/token", "/api/v1/whoami", "/login", "/admin/login/"])
+def test_a_password_in_the_place_of_a_name_is_stored_nowhere(
+    cast: None,
+    lines: Callable[[], list[str]],
+    written: Written,  # noqa: F811
+    path: str,
+) -> None:
+    typed, client = "correct-horse-battery", Client(REMOTE_ADDR="192.0.2.5")
+    if path.endswith(("login", "login/")):
+        client.post(path, {"username": typed, "password": "x"})
+    else:
+        client.get(path, headers={"Authorization": Caller(client, typed, "x").basic})
+
+    (line,) = [json.loads(line) for line in lines() if "login refused" in line]
+    assert (line["account"], line["client"]) == (UNKNOWN_NAME, "192.0.2.5")
+    (event,) = [event for event in written() if event.kind == "login_refused"]
+    assert (event.account, event.address) == (UNKNOWN_NAME, "192.0.2.5")
+    assert typed not in "\n".join(lines())
+
+
 def test_a_refused_token_says_why(alice: Caller, lines: Callable[[], list[str]]) -> None:
     alice.get("/v2/", token=forge.signed(forge.claims(), forge.header(kid="x")))
 
@@ -134,13 +156,13 @@ def test_a_name_of_control_characters_forges_no_line(cast: None, lines: Callable
     name = '\nmallory\r\x1b[2J\x00\u2028\u202e","level"="error'
     Caller(Client(), name, "x").ask_token()
 
-    written = lines()
+    logged = lines()
 
-    for line in written:
+    for line in logged:
         assert line.isascii()
         assert line.isprintable()
-    (event,) = [json.loads(line) for line in written if "login refused" in line]
-    assert event["account"] == name
+    (event,) = [json.loads(line) for line in logged if "login refused" in line]
+    assert event["account"] == UNKNOWN_NAME
     assert event["level"] != "error"
 
 

@@ -223,7 +223,7 @@ def test_a_large_manifest_is_not_shown_as_json(alice: Caller) -> None:
 
 def test_more_blobs_than_a_page_adds_up_have_no_size(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     push_image(alice, "alice/app", "v1")
-    monkeypatch.setattr("web.contents.MAX_USES", 1)
+    monkeypatch.setattr("distribution.manifests.sizes.MAX_USES", 1)
 
     assert "<dt>Size</dt><dd>—" in text_of(signed_in("alice"), "/repositories/alice/app/-/v1")
 

@@ -263,13 +263,22 @@ def test_a_sorted_list_is_read_once(several: list[str]) -> None:
     assert len(read) == 1
 
 
-def test_a_digest_is_looked_for_in_bounded_batches(push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_digest_is_looked_for_in_a_bounded_number_of_repositories(
+    push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digests = {push(f"alice/r{number}", "v1", b"the same").digest for number in range(5)}
     (digest,) = digests
     bob = signed_in("bob")
-    monkeypatch.setattr(listing, "BATCH", 2)
     assert text_of(bob, f"/?q={digest}").count('href="/repositories/alice/r') == 5
 
     monkeypatch.setattr("distribution.repositories.MAX_SEARCHED", 4)
 
     assert text_of(bob, f"/?q={digest}").count('href="/repositories/alice/r') == 4
+
+
+def test_a_digest_of_others_is_not_found(push: Push, alice: Caller) -> None:
+    image = push("alice/app", "v1")
+
+    for digest in (image.digest, image.layers[0]):
+        assert "No repository" in text_of(signed_in("charlie"), f"/?q={digest}")
+        assert 'href="/repositories/alice/app' in text_of(signed_in("bob"), f"/?q={digest}")

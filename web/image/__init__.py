@@ -7,7 +7,7 @@
 
 kinds           what a manifest is: container image, Helm chart, signature, …
 pull_commands   the command of each client that fetches it
-stored          JSON of a blob, read within bounds and never from anywhere but the own storage
+spdx3           the graph of an SPDX 3 document, for its SBOM
 
 All of it comes from pushers: values have any type, strings any content, lists any length.
 """

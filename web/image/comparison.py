@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distribution.models import Manifest
-from web.contents import platform_of
 from web.document import document_of, list_of, object_of, size_of, text_of
 from web.image.config import LISTED, environment_of, masked, settings_of
 from web.image.manifest import config_of
-from web.image.stored import UnreadableError
+from web.platforms import platform_of
+from web.stored import UnreadableError
 
 Difference = tuple[str, str, str]
 

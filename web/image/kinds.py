@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from distribution.protocol.spec import DOCKER_CONFIG, INDEX_TYPES, OCI_CONFIG
-from web.contents import is_signature, platform_of
+from distribution.protocol.spec import INDEX_TYPES
+from web.contents import is_signature
 from web.document import list_of, object_of, text_of
+from web.platforms import IMAGE_CONFIGS, platform_of
 
 # Layers and children that are looked at.
 MAX_EXAMINED = 100
 HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
-IMAGE_CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 _COSIGN_STATEMENT = "https://sigstore.dev/cosign/sign/v1"
 BUNDLE_PREDICATE = "dev.sigstore.bundle.predicateType"
 
@@ -62,6 +62,7 @@ _PREDICATES = (
     ("https://slsa.dev/verification_summary/", "SLSA verification summary"),
     ("https://spdx.dev/", "SPDX SBOM"),
     ("https://cyclonedx.org/", "CycloneDX SBOM"),
+    ("https://syft.dev/bom", "Syft SBOM"),
     ("https://cosign.sigstore.dev/attestation/vuln/", "vulnerability scan"),
     ("https://in-toto.io/attestation/vulns/", "vulnerability scan"),
     ("https://openvex.dev/", "OpenVEX"),
@@ -89,6 +90,7 @@ def kind_of(media_type: str, artifact_type: str, document: Mapping[str, Any]) ->
 _DOCUMENTS = (
     ("application/spdx", "SPDX SBOM"),
     ("application/vnd.cyclonedx", "CycloneDX SBOM"),
+    ("application/vnd.syft", "Syft SBOM"),
     ("application/vnd.dev.cosign.simplesigning", "what is signed"),
     ("application/jose", "signature envelope"),
     ("application/vnd.dev.sigstore.bundle", "Sigstore bundle"),

@@ -10,12 +10,12 @@ from typing import Any
 from core.sizes import size_text
 from distribution.models import Manifest, Tag
 from distribution.protocol.spec import INDEX_TYPES
-from web.contents import platform_of
+from web import stored
 from web.document import document_of, list_of, object_of, size_of, text_of
-from web.image import stored
 from web.image.config import LISTED, pairs_of, settings_of
-from web.image.kinds import HELM_CONFIG, IMAGE_CONFIGS, Kind, kind_of
+from web.image.kinds import HELM_CONFIG, Kind, kind_of
 from web.image.steps import Layer, Step, layers_of, steps_of
+from web.platforms import IMAGE_CONFIGS, platform_of
 
 MAX_CONFIG_BYTES = 1024 * 1024
 # A larger manifest is not shown as JSON: indented, deeply nested JSON takes sixty times its bytes.

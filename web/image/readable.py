@@ -13,12 +13,12 @@ from http import HTTPStatus
 from threading import Lock
 
 from core.blocking import blocking_io
+from web import stored
 from web.document import list_of, object_of
-from web.image import stored
 from web.image.manifest import MAX_RAW_BYTES
 from web.image.sbom import Sbom, sbom_of
 from web.image.statement import Statement, statement_of
-from web.image.stored import UnreadableError
+from web.stored import UnreadableError
 
 # A parsed document takes up to 20 times its bytes: a process parses one at a time. The last SBOM is cached, as visitors
 # page through it and search it.

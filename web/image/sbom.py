@@ -1,6 +1,6 @@
-"""The packages of an SBOM: SPDX 2 and CycloneDX, as JSON.
+"""The packages of an SBOM: SPDX 2, CycloneDX and Syft's own, as JSON; SPDX 3 is in `spdx3`.
 
-Sources: SPDX 2.3, sections 6 and 7; CycloneDX 1.6, "components".
+Sources: SPDX 2.3, sections 6 and 7; CycloneDX 1.6, "components"; Syft's JSON schema 16, "artifacts".
 """
 
 from collections import deque
@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from web.document import list_of, object_of, text_of
+from web.image import spdx3
 
 # More packages are not looked at.
 MAX_PACKAGES = 20_000
@@ -50,6 +51,13 @@ def sbom_of(document: Mapping[str, Any]) -> Sbom | None:
         return _spdx(document)
     if document.get("bomFormat") == "CycloneDX":
         return _cyclonedx(document)
+    if spdx3.is_spdx3(document):
+        version, facts, rows = spdx3.packages_of(document)
+        return _sbom(version, facts, (_package(*columns[:3], _type_of(columns[3]) or columns[4]) for columns in rows))
+    schema = text_of(object_of(document.get("schema")).get("url"))
+    made_by = text_of(object_of(document.get("descriptor")).get("name"))
+    if isinstance(document.get("artifacts"), list) and (made_by == "syft" or "anchore/syft" in schema):
+        return _syft(document)
     return None
 
 
@@ -121,6 +129,29 @@ def _component(entry: Mapping[str, Any]) -> Package:
         text_of(entry.get("version")),
         ", ".join(filter(None, names)),
         _type_of(text_of(entry.get("purl"))) or text_of(entry.get("type")),
+    )
+
+
+def _syft(document: Mapping[str, Any]) -> Sbom:
+    source, descriptor = object_of(document.get("source")), object_of(document.get("descriptor"))
+    facts = {
+        "Document": " ".join(filter(None, (text_of(source.get("name")), text_of(source.get("version"))))),
+        "Made by": " ".join(filter(None, (text_of(descriptor.get("name")), text_of(descriptor.get("version"))))),
+    }
+    version = text_of(object_of(document.get("schema")).get("version"))
+    return _sbom(f"Syft {version}".strip(), facts, (_artifact(object_of(entry)) for entry in document["artifacts"]))
+
+
+def _artifact(entry: Mapping[str, Any]) -> Package:
+    # Strings, or objects since schema 6.
+    licences = (
+        text_of(one) or text_of(object_of(one).get("value")) for one in list_of(entry.get("licenses"))[:MAX_LICENCES]
+    )
+    return _package(
+        text_of(entry.get("name")),
+        text_of(entry.get("version")),
+        ", ".join(filter(None, licences)),
+        text_of(entry.get("type")) or _type_of(text_of(entry.get("purl"))),
     )
 
 

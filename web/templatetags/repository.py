@@ -7,9 +7,10 @@ from core.api.notes import ANONYMOUS_NAME
 from distribution.protocol.references import parse_tag
 from distribution.protocol.spec import INDEX_TYPES
 from web.contents import TagRow
-from web.image.kinds import ARTIFACT, CHART, HELM_CONFIG, IMAGE, IMAGE_CONFIGS
+from web.image.kinds import ARTIFACT, CHART, HELM_CONFIG, IMAGE
 from web.image.pull_commands import commands_for
 from web.listing import MOST_COUNTED
+from web.platforms import IMAGE_CONFIGS
 from web.visitor import Visitor
 
 register = template.Library()

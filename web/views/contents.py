@@ -7,7 +7,7 @@ from core.api.host import host_of
 from web.document import document_of
 from web.image import readable, sbom
 from web.image.kinds import documents_of
-from web.image.stored import UnreadableError
+from web.stored import UnreadableError
 from web.views.found import find
 from web.views.page import page, searched
 from web.visitor import visitor_of

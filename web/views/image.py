@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from core.api.host import host_of
-from web import contents
+from distribution.manifests.sizes import sizes_of
 from web.image.manifest import add_config, child_row, chosen_child, image_of
 from web.image.pull_commands import commands_for
 from web.image.referrers import tree_of
@@ -30,7 +30,7 @@ def one_image(request: HttpRequest, name: str, reference: str) -> HttpResponse:
         "image": image,
         "child": child,
         "part": part,
-        "total": contents.sizes_of([found.row.pk]).get(found.row.pk),
+        "total": sizes_of([found.row.pk]).get(found.row.pk),
         "tree": tree_of(found.row.repository_id, list(roots), image.attestations),
         "suggested": found.suggested,
     }

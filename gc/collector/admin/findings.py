@@ -69,6 +69,7 @@ class RunFindingAdmin(ReadOnlyAdmin):
     linked_filters = ("run__id__exact",)
     search_fields = ("name__contains", "repository__contains")
     search_help_text = "part of a digest or repository"
+    heading = "Plans of dry runs"
     ordering = ("pk",)
     actions = ("exclude_rows", "include_rows")
     list_before_template: Any = "admin/gc/runfinding/plan.html"
@@ -135,8 +136,10 @@ class RunFindingAdmin(ReadOnlyAdmin):
         run = Run.objects.filter(pk=row_key(request.GET.get("run__id__exact", ""))).first()
         context: dict[str, Any] = {}
         if run is not None:
+            heading = f"Plan of {run}"
             applications = list(run.applications.all()[:3])
             context = {"run": run, "plan": plan.Summary.of(run), "applications": applications}
+            context |= {"title": heading, "heading": heading}
             context["may_apply"] = self.has_plan_permission(request) and not plan.why_not_applicable(run)
         return super().changelist_view(request, context | (extra_context or {}))
 

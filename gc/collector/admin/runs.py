@@ -52,6 +52,8 @@ class RunAdmin(ReadOnlyAdmin):
     A process beside the server performs them.
     """
 
+    heading = "Collection runs"
+    empty_text = "No collection has run yet"
     form = RunForm
     has_add_permission = ModelAdmin.has_add_permission
     actions_list = ("start_dry_run", "start")  # type: ignore[assignment]  # unfold's own is an empty tuple

@@ -19,6 +19,7 @@ from distribution.models import Blob
 class ScrubAdmin(ReadOnlyAdmin):
     """The progress of the scrub."""
 
+    empty_text = "No round has begun yet"
     list_display = ("__str__", "began_at", "reached_at", "checked", "corrupt", "failures", "rounds")
     list_before_template: Any = "admin/gc/scrub/words.html"
 
@@ -29,5 +30,5 @@ class ScrubAdmin(ReadOnlyAdmin):
         reached = min(100, 100 * row.position // last) if row is not None and last else 0
         shown = {"row": row, "percent": reached, "period": None if period is None else format_duration(period)}
         shown["corrupt"] = Blob.objects.filter(is_corrupt=True).count()
-        context = {"title": "Scrub", "scrub": shown}
+        context = {"scrub": shown}
         return super().changelist_view(request, context | (extra_context or {}))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 from threading import Lock
 from typing import Any
 
@@ -20,9 +21,9 @@ from tests.web.image.artifacts import HOSTILE, IN_TOTO, PAGE, artifact, blob, do
 from tests.web.test_pages import signed_in, text_of
 from web.image import readable
 from web.image.readable import readable_of
-from web.image.sbom import MAX_PACKAGES
-from web.image.stored import UnreadableError
-from web.image.stored import content as stored_content
+from web.image.sbom import MAX_CHARACTERS, MAX_PACKAGES
+from web.stored import UnreadableError
+from web.stored import content as stored_content
 
 SPDX = "application/spdx+json"
 DSSE = "application/vnd.dsse.envelope.v1+json"
@@ -90,6 +91,101 @@ def test_the_packages_of_cyclonedx_are_listed_with_those_within_them(alice: Call
         ">inner<",
         ">MIT OR Apache-2.0<",
     ):
+        assert cell in page
+
+
+def spdx3(*elements: object) -> dict[str, Any]:
+    created = {"type": "CreationInfo", "@id": "_:c", "specVersion": "3.0.1", "createdBy": ["urn:tool", "urn:gone"]}
+    about = [created, {"type": "SpdxDocument", "spdxId": "urn:doc", "name": "app"}]
+    tool = {"type": "Tool", "spdxId": "urn:tool", "name": "a generator"}
+    context = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld"
+    return {"@context": context, "@graph": [*about, tool, *elements]}
+
+
+def package3(key: str, **more: object) -> dict[str, Any]:
+    return {"type": "software_Package", "spdxId": key, "name": "curl", "software_packageVersion": "7.88"} | more
+
+
+def licensed(package: str, kind: str, *targets: object) -> dict[str, Any]:
+    return {"type": "Relationship", "from": package, "relationshipType": kind, "to": list(targets)}
+
+
+def test_the_packages_of_spdx_3_have_name_version_licence_and_type(alice: Caller) -> None:
+    expression = {
+        "type": "simplelicensing_LicenseExpression",
+        "spdxId": "urn:mit",
+        "simplelicensing_licenseExpression": "MIT OR curl",
+    }
+    elements = (
+        package3("urn:1", software_packageUrl="pkg:deb/debian/curl@7.88"),
+        licensed("urn:1", "hasDeclaredLicense", "https://spdx.org/licenses/ISC"),
+        licensed("urn:1", "hasConcludedLicense", "urn:mit"),
+        expression,
+    )
+
+    page = text_of(signed_in("alice"), document(alice, spdx3(*elements), SPDX))
+
+    assert '<h1 class="wrap">SPDX 3.0.1</h1>' in page
+    for cell in ('<th scope="row">curl<', ">7.88</td>", ">MIT OR curl</td>", ">deb</td>", ">a generator</dd>"):
+        assert cell in page
+
+
+@pytest.mark.parametrize(
+    ("elements", "licence"),
+    [
+        ([licensed("urn:1", "hasDeclaredLicense", "https://spdx.org/licenses/ISC")], "ISC"),
+        ([licensed("urn:1", "hasConcludedLicense", "NOASSERTION"), licensed("urn:1", "hasDeclaredLicense", "X")], "X"),
+        ([licensed("urn:1", "hasDeclaredLicense", "urn:1", {}, None, 7)], "urn:1"),
+        ([licensed("urn:2", "hasDeclaredLicense", "MIT")], ""),
+        ([{"type": ["Relationship"]}, 7, None, [], {"type": "Relationship", "to": "x", "from": {}}], ""),
+    ],
+)
+def test_a_licence_of_spdx_3_is_one_step_away(elements: list[object], licence: str) -> None:
+    sbom = readable_of(json.dumps(spdx3(package3("urn:1"), *elements)).encode()).sbom
+
+    assert sbom is not None
+    assert [found.licence for found in sbom.packages] == [licence]
+
+
+def test_many_packages_with_one_long_licence_take_no_memory_for_each() -> None:
+    long = {"type": "x", "spdxId": "urn:long", "simplelicensing_licenseExpression": "x" * 4096}
+    elements = [licensed(f"urn:{number}", "hasDeclaredLicense", *["urn:long"] * 10) for number in range(10_000)]
+    content = json.dumps(spdx3(*(package3(f"urn:{number}") for number in range(10_000)), *elements, long)).encode()
+
+    tracemalloc.start()
+    sbom = readable_of(content).sbom
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert sbom is not None
+    assert len(sbom.packages[0].licence) == MAX_CHARACTERS
+    assert peak < 100 * 2**20
+
+
+@pytest.mark.parametrize("graph", [{}, "x", None, [[[]]], [{"type": "software_Package", "name": ["x"]}]])
+def test_a_graph_of_another_shape_breaks_nothing(alice: Caller, graph: object) -> None:
+    content = {"@context": ["https://spdx.org/rdf/3.0.1/spdx-context.jsonld"], "@graph": graph}
+
+    assert signed_in("alice").get(document(alice, content, SPDX)).status_code == 200
+
+
+def test_the_packages_of_syft_have_name_version_licence_and_type(alice: Caller) -> None:
+    artifacts = [
+        {"name": "curl", "version": "7.88", "type": "deb", "licenses": [{"value": "curl"}, "MIT", 7, None]},
+        {"name": "left-pad", "purl": "pkg:npm/left-pad@1", "licenses": "none"},
+        "no object",
+    ]
+    content = {
+        "artifacts": artifacts,
+        "source": {"name": "alice/app", "version": "v1"},
+        "descriptor": {"name": "syft", "version": "1.18.0"},
+        "schema": {"version": "16.0.18", "url": "https://raw.githubusercontent.com/anchore/syft/main/schema.json"},
+    }
+
+    page = text_of(signed_in("alice"), document(alice, content, "application/vnd.syft+json"))
+
+    assert '<h1 class="wrap">Syft 16.0.18</h1>' in page
+    for cell in (">curl, MIT</td>", ">deb</td>", ">npm</td>", ">syft 1.18.0</dd>", ">alice/app v1</dd>"):
         assert cell in page
 
 
@@ -228,8 +324,8 @@ def test_a_byte_order_mark_is_no_part_of_a_document(alice: Caller) -> None:
 
 def test_a_larger_document_is_not_read(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     path = document(alice, spdx(package("curl")), SPDX)
-    monkeypatch.setattr("web.image.stored.MAX_BYTES", 10)
-    monkeypatch.setattr("web.image.stored.blob_store", None)
+    monkeypatch.setattr("web.stored.MAX_BYTES", 10)
+    monkeypatch.setattr("web.stored.blob_store", None)
 
     page = text_of(signed_in("alice"), path)
 
@@ -269,7 +365,7 @@ def test_the_pages_of_an_sbom_read_the_storage_once(alice: Caller, monkeypatch: 
         read.append(blob.digest)
         return stored_content(blob)
 
-    monkeypatch.setattr("web.image.stored.content", counted)
+    monkeypatch.setattr("web.stored.content", counted)
     found = [text_of(browser, path) for path in (paths[0], f"{paths[0]}?q=c", paths[1], paths[0])]
 
     assert len(read) == 3

@@ -187,7 +187,7 @@ def test_the_time_of_a_build_is_what_its_pusher_says(alice: Caller, created: str
 def test_the_connection_is_released_before_the_storage_is_read(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     image(alice, {"os": "linux"}, b"x", reference="v1")
     order: list[str] = []
-    monkeypatch.setattr("web.image.stored.release_connection", lambda: order.append("release"))
+    monkeypatch.setattr("web.stored.release_connection", lambda: order.append("release"))
     opened = "distribution.storage.blob_store.BlobStore.open_at"
     browser = signed_in("alice")
 

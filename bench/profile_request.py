@@ -22,13 +22,25 @@ from pathlib import Path
 from bench import peers, prepare, profiled_server
 from bench.load import Run
 from bench.peers import Ours
-from bench.profiled_push import PUSHES, Push
-from bench.profiled_server import CALIBRATION, CALIBRATIONS, LIBRARY, POOL, REQUESTS, ROOT, START, WARM_UP
+from bench.profiled_push import IMAGE_REQUESTS, PUSHES, Push
+from bench.profiled_server import (
+    CALIBRATION,
+    CALIBRATIONS,
+    LIBRARY,
+    POOL,
+    REQUESTS,
+    ROOT,
+    START,
+    STATEMENT,
+    STATEMENTS,
+    WARM_UP,
+)
 from bench.request import Operation
 from bench.rows import ROWS, Row, Stock
 from bench.target import Target
 
-SMALL = ("manifest-get-tag", "blob-head", "tokens", "tags", "catalog")
+SMALL = ("manifest-get-tag", "blob-head", "image-push", "tokens", "tags", "catalog")
+IMAGE = next(row for row in ROWS if row.name == "image-push")
 STAGES = [
     POOL,
     "head: receive",
@@ -51,7 +63,8 @@ STAGES = [
     "storage",
     "transaction",
     "begin, commit",
-    "statement",
+    STATEMENT,
+    *STATEMENTS,
     "response: build",
     "send",
     "access log",
@@ -195,7 +208,11 @@ def main() -> None:
     found = {}
     for row in (rows[name] for name in options.only.split(",")):
         with tempfile.TemporaryDirectory(prefix="registry-profile-") as folder:
-            found[row.name] = instructions(counted(row, options.requests, Path(folder)), options.requests)
+            # Any so many requests in a row are those of whole images.
+            each = IMAGE_REQUESTS if row.name == IMAGE.name else 1
+            requests = options.requests * each
+            counts = instructions(counted(row, requests, Path(folder)), requests)
+            found[row.name] = {stage: count * each for stage, count in counts.items()}
     print(table(found))
 
 

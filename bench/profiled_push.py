@@ -9,6 +9,9 @@ from bench.load import Begin
 from bench.request import Operation
 from bench.target import PUSH, PUSHED, Target, location, with_digest
 
+IMAGE_REQUESTS = 7
+"""Those of one image: two missing blobs, each by HEAD, POST and PUT, and the manifest."""
+
 Send = Callable[[Iterable[Operation]], None]
 """Sends every request of the operations over one connection."""
 
@@ -47,6 +50,16 @@ def _blob_put(target: Target, number: int, send: Send) -> Begin:
     return operation
 
 
+def _blob_missing(target: Target, _number: int, _send: Send) -> Begin:
+    authorization = target.peer.authorization(PUSH)
+    layers = Series(LAYER_BYTES, 2)
+
+    def operation() -> Operation:
+        yield target.request("HEAD", f"/v2/{PUSHED}/blobs/{layers.next().digest}", authorization, status=404)
+
+    return operation
+
+
 def _manifest_put(target: Target, number: int, send: Send) -> Begin:
     """Each manifest is new and has a new tag; each names a config and a layer that no other names together."""
     authorization = target.peer.authorization(PUSH)
@@ -63,4 +76,9 @@ def _manifest_put(target: Target, number: int, send: Send) -> Begin:
     return operation
 
 
-PUSHES = (Push("blob-post", _blob_post), Push("blob-put", _blob_put), Push("manifest-put", _manifest_put))
+PUSHES = (
+    Push("blob-missing", _blob_missing),
+    Push("blob-post", _blob_post),
+    Push("blob-put", _blob_put),
+    Push("manifest-put", _manifest_put),
+)

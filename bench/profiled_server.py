@@ -6,6 +6,7 @@ counts of those C functions tell what each stage took, whatever Python code and 
 
 import ctypes
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -22,7 +23,12 @@ CALIBRATIONS = 200
 ROOT = "worker"
 CALIBRATION = "calibration"
 POOL = "pool, epoll"
+STATEMENT = "statement"
+_TABLES = ("upload", "segment", "repository", "blob", "link", "manifest", "manifestblob", "tag", "tagmove", "rightsepoch")
+STATEMENTS = [f"{verb} {table}" for table in _TABLES for verb in ("SELECT", "INSERT", "UPDATE", "DELETE")]
+"""Statements by verb and first table; others are of the stage STATEMENT."""
 
+_TABLE = re.compile(r"(?:distribution|accounts)_(\w+)")
 _here = threading.local()
 
 
@@ -36,14 +42,16 @@ class Stages:
         self._start = os.environ[START]
         self._served = 0
         self._functions: dict[tuple[int, int], Any] = {}
+        self._by_sql: dict[str, int] = {}
 
     def wrap(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function` as a part of `stage`."""
-        number = self._numbers[stage]
+        """Return `function` as a part of `stage`; that of a statement depends on its SQL."""
+        of_stage = self._numbers[stage]
 
         @wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             caller: int | None = getattr(_here, "stage", None)
+            number = self._of_statement(args[0]) if stage == STATEMENT else of_stage
             if caller is None or caller == number:
                 return function(*args, **kwargs)
             _here.stage = number
@@ -53,6 +61,13 @@ class Stages:
                 _here.stage = caller
 
         return wrapper
+
+    def _of_statement(self, statement: Any) -> int:
+        sql = statement._sql  # noqa: SLF001 - no other name tells it
+        if sql not in self._by_sql:
+            verb, table = sql.split(maxsplit=1)[0], _TABLE.search(sql)
+            self._by_sql[sql] = self._numbers.get(f"{verb} {table and table[1]}", self._numbers[STATEMENT])
+        return self._by_sql[sql]
 
     def root(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return `function`, each call of which is a request, and count for so many of them."""
@@ -144,7 +159,7 @@ def install(stages: Stages, worker: Any) -> None:
         "body": [(Body, "__init__"), (Body, "read_all")],
         "storage": [(BlobStore, "write")],
         "begin, commit": [(DatabaseWrapper, "_start_transaction_under_autocommit"), (DatabaseWrapper, "_commit")],
-        "statement": [(Statement, "row"), (Statement, "rows"), (Statement, "run")],
+        STATEMENT: [(Statement, "row"), (Statement, "rows"), (Statement, "run")],
         "response: build": [
             (HttpResponse, "__init__"),
             (wsgi.Response, "start_response"),

@@ -24,7 +24,18 @@ ROOT = "worker"
 CALIBRATION = "calibration"
 POOL = "pool, epoll"
 STATEMENT = "statement"
-_TABLES = ("upload", "segment", "repository", "blob", "link", "manifest", "manifestblob", "tag", "tagmove", "rightsepoch")
+_TABLES = (
+    "upload",
+    "segment",
+    "repository",
+    "blob",
+    "link",
+    "manifest",
+    "manifestblob",
+    "tag",
+    "tagmove",
+    "rightsepoch",
+)
 STATEMENTS = [f"{verb} {table}" for table in _TABLES for verb in ("SELECT", "INSERT", "UPDATE", "DELETE")]
 """Statements by verb and first table; others are of the stage STATEMENT."""
 

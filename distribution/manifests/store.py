@@ -285,13 +285,16 @@ def delete(
     MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED if `rules` do not allow it for each of the tags, 409, with the parents'
     digests, while an index lists it, 412 when its state is not `expected`.
     """
-    transactions.run_removal(_delete, name, digest, account, rules, expected, is_overridden)
+    transactions.run_removal(
+        _delete, name, digest, account=account, rules=rules, expected=expected, is_overridden=is_overridden
+    )
     failpoint("manifest.after_delete_commit")
 
 
 def _delete(
     name: RepositoryName,
     digest: Digest,
+    *,
     account: str,
     rules: WhoMay,
     expected: Callable[[], bool] | None,

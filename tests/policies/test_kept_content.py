@@ -167,7 +167,7 @@ def test_of_two_pushes_at_once_one_sets_the_tag(alice: Caller, immutable: Immuta
     def put(payload: bytes) -> bool:
         try:
             barrier.wait(30)
-            store.put(NAME, payload, None, tags=[parse_tag("v1")], account="alice")
+            store.put(NAME, payload, None, tags=[parse_tag("v1")], rules=None, account="alice")
         except RegistryError as error:
             return error.status != 409
         else:

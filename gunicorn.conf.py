@@ -132,6 +132,10 @@ def post_worker_init(worker: Worker) -> None:
 
     worker.usage = Recorder()  # type: ignore[attr-defined]
     worker.usage.start()  # type: ignore[attr-defined]
+    from webhooks.deliverer import Deliverer
+
+    worker.webhooks = Deliverer()  # type: ignore[attr-defined]
+    worker.webhooks.start()  # type: ignore[attr-defined]
     if _server.traces_endpoint is not None:
         from monitoring.traces import Traces
         from registry_project.version import VERSION
@@ -145,6 +149,8 @@ def worker_exit(_arbiter: Arbiter, worker: Worker) -> None:
     """Stop a running job, whose next run continues; store the last counts and events, and send the last spans."""
     if hasattr(worker, "jobs"):
         worker.jobs.stop()
+    if hasattr(worker, "webhooks"):
+        worker.webhooks.close()
     if hasattr(worker, "usage"):
         worker.usage.close()
         from audit import recording

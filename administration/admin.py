@@ -1,5 +1,5 @@
 """The pages that Django's admin discovers."""
 
-from administration import accounts, groups, rules
+from administration import accounts, groups, rules, webhooks
 
-__all__ = ["accounts", "groups", "rules"]
+__all__ = ["accounts", "groups", "rules", "webhooks"]

@@ -15,13 +15,14 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError, release_connection
 from core.failpoints import failpoint
-from distribution import deferred_writes, queries, repositories
+from distribution import announcements, deferred_writes, queries, repositories
 from distribution.models import Blob, Link, ManifestBlob
 from distribution.protocol.digest import Digest
 from distribution.queries import FoundBlob
 from distribution.storage import disk_reserve, trash
 from distribution.storage.blob_store import MissingObjectError, blob_store, check_storage
 from distribution.storage.stored_content import Content
+from webhooks.origin import COMMAND, Origin
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +178,9 @@ def source_of(digest: Digest, rules: IdentityRules) -> RepositoryName | None:
     return None
 
 
-def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
+def mount(
+    name: RepositoryName, digest: Digest, source: RepositoryName, *, account: str = "", origin: Origin = COMMAND
+) -> bool:
     """Link the blob of `source` into `name`; False when `source` has no such sound blob.
 
     Raises DENIED when the disk of the database is full.
@@ -194,18 +197,19 @@ def mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
         # Marked corrupt, the blob is healed by the upload that follows.
         _broken(found, loss)
         return False
-    is_mounted = transactions.run(_mount, name, digest, source)
+    is_mounted = transactions.run(_mount, name, digest, source, account, origin)
     failpoint("mount.after_commit")
     return is_mounted
 
 
-def _mount(name: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
+def _mount(name: RepositoryName, digest: Digest, source: RepositoryName, account: str, origin: Origin) -> bool:
     repository = repositories.ensure_row(name)
     # The lock of the blob's row orders all changes of its links.
     blob = Blob.objects.select_for_update().filter(digest=str(digest), is_corrupt=False).first()
     if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():
         return False
     link_into(repository.pk, blob.pk)
+    announcements.blob_mounted(name, account, origin, str(digest), source)
     failpoint("mount.before_commit")
     return True
 
@@ -242,13 +246,13 @@ def link_into(repository_pk: int, blob_pk: int, *, is_new: bool = False) -> None
         _TOUCH_LINK.run(link_pk)
 
 
-def delete(name: RepositoryName, digest: Digest) -> None:
+def delete(name: RepositoryName, digest: Digest, *, account: str = "", origin: Origin = COMMAND) -> None:
     """Unlink the blob from the repository. Raises BLOB_UNKNOWN; DENIED, 409, while a manifest there uses it."""
-    transactions.run_removal(_delete, name, digest)
+    transactions.run_removal(_delete, name, digest, account, origin)
     failpoint("blob.after_delete_commit")
 
 
-def _delete(name: RepositoryName, digest: Digest) -> None:
+def _delete(name: RepositoryName, digest: Digest, account: str, origin: Origin) -> None:
     blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
     link = (
         Link.objects.select_for_update(of=("self",)).filter(repository__name=name, blob=blob).first() if blob else None
@@ -259,6 +263,7 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
     if users:
         raise in_use("a manifest names this blob: delete the manifest first", "manifests", list(users))
     unlink(link.pk, blob.pk, blob.key)
+    announcements.blob_deleted(name, account, origin, str(digest))
     failpoint("blob.before_delete_commit")
 
 

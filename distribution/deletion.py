@@ -20,9 +20,10 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import blobs
+from distribution import announcements, blobs
 from distribution.models import Repository, Upload
 from distribution.uploads import sessions
+from webhooks.origin import COMMAND, Origin
 
 UPLOADS = 50
 TAGS = 1000
@@ -127,18 +128,19 @@ def contents(pk: int) -> Contents:
     return Contents(tags, manifests, links, uploads, int(own), int(shared))
 
 
-def begin(name: RepositoryName) -> int:
+def begin(name: RepositoryName, *, account: str = "", origin: Origin = COMMAND) -> int:
     """Hide the repository from clients, and return its primary key for `steps`. Raises NAME_UNKNOWN."""
-    pk = transactions.run_removal(_hide, name)
+    pk = transactions.run_removal(_hide, name, account, origin)
     failpoint("repository.after_hide_commit")
     return pk
 
 
-def _hide(name: RepositoryName) -> int:
+def _hide(name: RepositoryName, account: str, origin: Origin) -> int:
     pk = _LOCK_NAMED.value(name)
     if pk is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
     _HIDE.run(f"{_MARK}{pk} {name}"[:NAME_MAX_CHARACTERS], pk)
+    announcements.repository_deleted(name, account, origin)
     failpoint("repository.before_hide_commit")
     return int(pk)
 

@@ -7,13 +7,14 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import repositories
+from distribution import announcements, repositories
 from distribution.manifests import history, references, store
 from distribution.models import Manifest, Tag, remove
 from distribution.protocol.digest import Digest
 from distribution.protocol.pagination import Page, names_of
 from distribution.protocol.references import Tag as TagName
 from distribution.storage import disk_reserve
+from webhooks.origin import COMMAND, Origin
 
 # Byte order is the order of the index.
 _PAGE = Statement("""
@@ -65,6 +66,7 @@ def point(
     *,
     account: str,
     expected: Callable[[str | None], bool] = _any_state,
+    origin: Origin = COMMAND,
 ) -> bool:
     """Move the tag, created if missing, to a manifest of the repository, an earlier one to roll back.
 
@@ -74,13 +76,19 @@ def point(
     Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 412, when its state is not `expected`.
     """
     try:
-        return transactions.run(_point, name, tag, str(digest), account, expected)
+        return transactions.run(_point, name, tag, str(digest), account=account, expected=expected, origin=origin)
     except _GoneError as error:
         raise store.unknown(name, str(digest)) from error
 
 
 def _point(
-    name: RepositoryName, tag: TagName, digest: str, account: str, expected: Callable[[str | None], bool]
+    name: RepositoryName,
+    tag: TagName,
+    digest: str,
+    *,
+    account: str,
+    expected: Callable[[str | None], bool],
+    origin: Origin,
 ) -> bool:
     repository = repositories.existing_row(name)
     if repository is None:
@@ -104,36 +112,41 @@ def _point(
     _MARK_REFERENCED.run(wanted)
     references.release_manifests([now] if now else [])
     history.record_moves(name, [(tag, digests[now] if now else "")], digest, account)
+    announcements.tag_moved(name, account, origin, digest, tag)
     return True
 
 
-def delete_rows(pks: list[int], *, account: str) -> None:
+def delete_rows(pks: list[int], *, account: str, origin: Origin = COMMAND) -> None:
     """Remove the tags with these primary keys in one transaction; a missing one is no error."""
-    transactions.run(_delete_rows, pks, account)
+    transactions.run(_delete_rows, pks, account, origin)
 
 
-def _delete_rows(pks: list[int], account: str) -> None:
+def _delete_rows(pks: list[int], account: str, origin: Origin) -> None:
     rows = _LOCK.rows(pks)
     manifests = list({manifest_pk for _, manifest_pk in rows})
     _LOCK_MANIFESTS.rows(manifests)
+    deleted = announcements.tags_before_deletion([pk for pk, _ in rows], origin)
     history.record_deletions([pk for pk, _ in rows], account)
     remove(Tag.objects.filter(pk__in=[pk for pk, _ in rows]))
     references.release_manifests(manifests)
+    announcements.tags_deleted(deleted, account, origin)
 
 
-def delete(name: RepositoryName, tag: str, *, account: str) -> None:
+def delete(name: RepositoryName, tag: str, *, account: str, origin: Origin = COMMAND) -> None:
     """Remove the tag; its manifest stays. Raises MANIFEST_UNKNOWN."""
-    transactions.run_removal(_delete, name, tag, account)
+    transactions.run_removal(_delete, name, tag, account, origin)
     failpoint("tag.after_delete_commit")
 
 
-def _delete(name: RepositoryName, tag: str, account: str) -> None:
+def _delete(name: RepositoryName, tag: str, account: str, origin: Origin) -> None:
     row = Tag.objects.select_for_update(of=("self",)).filter(repository__name=name, name=tag).first()
     if row is None:
         raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, {"name": name, "tag": tag})
     # Locked before the tag is removed, in the one order of locks: a concurrent put of the manifest waits.
     list(Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("pk", flat=True))
+    deleted = announcements.tags_before_deletion([row.pk], origin)
     history.record_deletions([row.pk], account)
     remove(Tag.objects.filter(pk=row.pk))
     references.release_manifests([row.manifest_id])
+    announcements.tags_deleted(deleted, account, origin)
     failpoint("tag.before_delete_commit")

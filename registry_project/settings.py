@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "accounts",
     "acl",
     "tokens",
+    "webhooks",
     "distribution",
     "collector",
     "provisioning",

@@ -22,6 +22,7 @@ from distribution.protocol.references import parse_reference
 from distribution.protocol.spec import INDEX_TYPES
 from web.contents import MAX_PAYLOAD_BYTES, platforms_in, sizes_of
 from web.document import document_of
+from webhooks.origin import Origin
 
 MAX_TAGS = 200
 
@@ -64,7 +65,8 @@ class ManifestView(VisitorView):
             raise NotFound("A manifest is deleted by its digest; a tag alone at /-/tags/.")
         row = _found(repository, reference)
         etags.require_match(request, etags.etag_of(_represented(row)))
-        store.delete(parsed, parse_digest(row.digest), account=visitor.identity.name)
+        origin = Origin(request._request)
+        store.delete(parsed, parse_digest(row.digest), account=visitor.identity.name, origin=origin)
         change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=row.digest)
         return Response(status=204)
 

@@ -21,6 +21,7 @@ from api.visitor import Visitor, VisitorView, visitor_of
 from audit.kinds import Kind
 from distribution import deletion, repositories
 from distribution.models import Repository
+from webhooks.origin import Origin
 
 
 class RepositoriesView(VisitorView):
@@ -55,7 +56,7 @@ class RepositoryView(VisitorView):
         parsed = visitor.repository(name, DELETE)
         body = _represented(visitor, name)
         etags.require_match(request, etags.etag_of(body))
-        deletion.begin(parsed)
+        deletion.begin(parsed, account=visitor.identity.name, origin=Origin(request._request))
         change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed)
         counts = {key: body[key] for key in ("name", "tags", "manifests", "blobs", "uploads")}
         return Response(counts | {"freed_bytes": body["own_bytes"], "kept_bytes": body["shared_bytes"]})

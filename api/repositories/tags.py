@@ -22,6 +22,7 @@ from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import Tag as TagName
 from distribution.protocol.references import parse_tag
 from web.contents import sizes_of
+from webhooks.origin import Origin
 
 
 class TagsView(VisitorView):
@@ -74,7 +75,8 @@ class TagView(VisitorView):
                 return False
             return True
 
-        tags.point(parsed, wanted, digest, account=visitor.identity.name, expected=is_expected)
+        by: Any = {"account": visitor.identity.name, "origin": Origin(request._request)}
+        tags.point(parsed, wanted, digest, expected=is_expected, **by)
         if before != str(digest):
             _record_move(request, parsed, wanted, str(digest), before)
         response = _answer(request, repository, wanted)
@@ -88,7 +90,7 @@ class TagView(VisitorView):
         parsed, repository = visitor.repository_pk(name, DELETE)
         row = _found(repository, tag)
         etags.require_match(request, f'"{row.manifest.digest}"')
-        tags.delete(parsed, row.name, account=visitor.identity.name)
+        tags.delete(parsed, row.name, account=visitor.identity.name, origin=Origin(request._request))
         change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=row.name)
         return Response(status=204)
 

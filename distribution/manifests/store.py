@@ -15,7 +15,7 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
-from distribution import queries, repositories
+from distribution import announcements, queries, repositories
 from distribution.manifests import history, references, removal
 from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
@@ -24,6 +24,7 @@ from distribution.protocol.references import Tag as TagName
 from distribution.queries import FoundManifest
 from distribution.repositories import RepositoryRow
 from distribution.storage import disk_reserve
+from webhooks.origin import COMMAND, Origin
 
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id FROM distribution_tag
@@ -100,6 +101,7 @@ class Put:
 
     name: RepositoryName
     account: str
+    origin: Origin
     digest: str
     payload: bytes
     parsed: ParsedManifest
@@ -126,6 +128,7 @@ def put(
     tags: Sequence[TagName] = (),
     *,
     account: str,
+    origin: Origin = COMMAND,
 ) -> Put:
     """Store the manifest and move `tags` to it; `digest` is the client's, None means the sha256 of the payload.
 
@@ -140,6 +143,7 @@ def put(
     incoming = Put(
         name,
         account,
+        origin,
         str(actual),
         payload,
         parsed,
@@ -186,6 +190,15 @@ def _put(incoming: Put) -> None:
     _move_tags(incoming, repository, own, tags, {row.pk: row.digest for row in affected.values()})
     if not repository.is_listed:
         _LIST.run(repository.pk)
+    announcements.manifest_pushed(
+        incoming.name,
+        incoming.account,
+        incoming.origin,
+        digest=incoming.digest,
+        tags=incoming.tags,
+        media_type=incoming.parsed.media_type,
+        size=len(incoming.payload),
+    )
     failpoint("manifest.before_put_commit")
 
 
@@ -249,16 +262,16 @@ def _move_tags(
     history.record_moves(incoming.name, before, incoming.digest, incoming.account)
 
 
-def delete(name: RepositoryName, digest: Digest, *, account: str) -> None:
+def delete(name: RepositoryName, digest: Digest, *, account: str, origin: Origin = COMMAND) -> None:
     """Remove the manifest and all its tags at once.
 
     Raises MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED, 409, with the parents' digests while an index lists it.
     """
-    transactions.run_removal(_delete, name, digest, account)
+    transactions.run_removal(_delete, name, digest, account, origin)
     failpoint("manifest.after_delete_commit")
 
 
-def _delete(name: RepositoryName, digest: Digest, account: str) -> None:
+def _delete(name: RepositoryName, digest: Digest, account: str, origin: Origin) -> None:
     row = (
         Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
     )
@@ -274,9 +287,12 @@ def _delete(name: RepositoryName, digest: Digest, account: str) -> None:
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
         raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))
+    deleted = announcements.tags_before_deletion(list(locked), origin)
     history.record_deletions(list(locked), account)
     remove(Tag.objects.filter(pk__in=locked))
     removal.remove(removal_set, ended_at=None)
+    announcements.tags_deleted(deleted, account, origin)
+    announcements.manifest_deleted(name, account, origin, row.digest)
     failpoint("manifest.before_delete_commit")
 
 

@@ -25,7 +25,7 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import release_connection
 from core.failpoints import failpoint
-from distribution import blobs, repositories
+from distribution import announcements, blobs, repositories
 from distribution.models import Link, Repository, Upload
 from distribution.protocol.digest import Digest, new_hash
 from distribution.storage import disk_reserve, trash
@@ -36,6 +36,7 @@ from distribution.uploads import chunks, small_blob
 from distribution.uploads.assembly import assemble
 from distribution.uploads.hashing_reader import read_to_end
 from distribution.uploads.leases import Claim
+from webhooks.origin import COMMAND, Origin
 
 RETRY_AFTER_SECONDS = 60
 # From the last activity on: a session with bytes may be a push over a bad line that continues tomorrow.
@@ -145,7 +146,15 @@ def append(upload: Upload, body: Body, start: int | None = None, expected: int |
     upload.offset += received.size
 
 
-def complete(upload: Upload, body: Body, digest: Digest, start: int | None = None, expected: int | None = None) -> None:
+def complete(
+    upload: Upload,
+    body: Body,
+    digest: Digest,
+    start: int | None = None,
+    expected: int | None = None,
+    *,
+    origin: Origin = COMMAND,
+) -> None:
     """Append the body, if any, and publish the blob under `digest`.
 
     Raises what `append` raises; DIGEST_INVALID when the bytes have another digest. That ends the session: no client
@@ -155,7 +164,7 @@ def complete(upload: Upload, body: Body, digest: Digest, start: int | None = Non
         with _ended_when_refused(upload, body):
             content = _content(upload, claim, body, digest, start=start, expected=expected)
         blobs.mark_if_lost(digest)
-        transactions.run(_publish, upload, content)
+        transactions.run(_publish, upload, content, origin)
     failpoint("upload.after_publish_commit")
 
 
@@ -174,14 +183,22 @@ def _ended_when_refused(upload: Upload, body: Body) -> Iterator[None]:
         raise
 
 
-def receive_whole(name: RepositoryName, owner: Identity, body: Body, digest: Digest, network: str = "") -> None:
+def receive_whole(
+    name: RepositoryName,
+    owner: Identity,
+    body: Body,
+    digest: Digest,
+    network: str = "",
+    *,
+    origin: Origin = COMMAND,
+) -> None:
     """Publish the body under `digest`; an error leaves no session, which the client could not know of.
 
     Raises what `complete` raises.
     """
     upload = start(name, owner, digest.algorithm, network)
     try:
-        complete(upload, body, digest)
+        complete(upload, body, digest, origin=origin)
     except Exception:
         with suppress(RegistryError, Error):
             cancel(upload)
@@ -250,12 +267,14 @@ def _completed(upload: Upload, claim: Claim, body: Body, digest: Digest, expecte
     return assemble(upload, claim, digest)
 
 
-def _publish(upload: Upload, content: Content) -> None:
+def _publish(upload: Upload, content: Content, origin: Origin) -> None:
     # By name: a repository that was deleted and created again meanwhile gets the blob.
     repository = repositories.ensure_row(RepositoryName(upload.repository.name))
     if not _close(upload, repository.pk, content):
         return
     blobs.publish(repository.pk, content)
+    name = RepositoryName(upload.repository.name)
+    announcements.blob_pushed(name, upload.account, origin, str(content.digest), content.size)
     failpoint("upload.before_publish_commit")
 
 

@@ -17,6 +17,6 @@ class BlobView(PullView):
 
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
         parsed = parse_digest(digest)
-        blobs.delete(self.name, parsed)
+        blobs.delete(self.name, parsed, account=self.bearer.identity.name, origin=self.origin(request))
         self.log_change(request, Kind.BLOB_DELETED, digest=str(parsed))
         return empty(202, {"Content-Length": "0"})

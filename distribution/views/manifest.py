@@ -1,5 +1,7 @@
 """`/v2/<name>/manifests/<reference>`: a manifest, by tag or digest."""
 
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
@@ -34,9 +36,8 @@ class ManifestView(PullView):
         if payload is None:
             message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
             raise RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
-        stored = store.put(
-            self.name, payload, request.META.get("CONTENT_TYPE"), digest, named, account=self.bearer.identity.name
-        )
+        by: Any = {"account": self.bearer.identity.name, "origin": self.origin(request)}
+        stored = store.put(self.name, payload, request.META.get("CONTENT_TYPE"), digest, named, **by)
         counter.pushed(self.name)
         for tag in stored.tags:
             self.log_change(request, Kind.TAG_PUSHED, tag=tag, digest=stored.digest)
@@ -57,9 +58,9 @@ class ManifestView(PullView):
         """Remove a tag, or a manifest with all its tags."""
         parsed = pull.manifest_reference(self.name, reference)
         if isinstance(parsed, Digest):
-            store.delete(self.name, parsed, account=self.bearer.identity.name)
+            store.delete(self.name, parsed, account=self.bearer.identity.name, origin=self.origin(request))
             self.log_change(request, Kind.MANIFEST_DELETED, digest=str(parsed))
         else:
-            tags.delete(self.name, parsed, account=self.bearer.identity.name)
+            tags.delete(self.name, parsed, account=self.bearer.identity.name, origin=self.origin(request))
             self.log_change(request, Kind.TAG_DELETED, tag=parsed)
         return empty(202, {"Content-Length": "0"})

@@ -49,7 +49,7 @@ class UploadView(RepositoryView):
         digest = parse_digest(request.GET.get("digest", ""))
         try:
             start, expected = _chunk(request)
-            sessions.complete(upload, Body(request), digest, start, expected)
+            sessions.complete(upload, Body(request), digest, start, expected, origin=self.origin(request))
         except RegistryError as error:
             raise _with_session(error, upload) from error
         return created(self.name, digest)

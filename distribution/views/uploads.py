@@ -1,5 +1,7 @@
 """`POST /v2/<name>/blobs/uploads/`: open an upload session, mount a blob, or send one whole."""
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 
 from accounts.throttling.throttle import network_of
@@ -29,7 +31,7 @@ class UploadsView(RepositoryView):
         network = network_of(request) if identity.is_anonymous else ""
         if digest is not None:
             parsed = parse_digest(digest)
-            sessions.receive_whole(self.name, identity, Body(request), parsed, network)
+            sessions.receive_whole(self.name, identity, Body(request), parsed, network, origin=self.origin(request))
             return created(self.name, parsed)
         algorithm = request.GET.get("digest-algorithm", ALGORITHMS[0])
         if algorithm not in ALGORITHMS:
@@ -57,7 +59,8 @@ class UploadsView(RepositoryView):
             source = _named_source(request)
             if source is not None and not self.bearer.may(source, PULL):
                 return None
-        if source is None or not blobs.mount(self.name, digest, source):
+        by: Any = {"account": self.bearer.identity.name, "origin": self.origin(request)}
+        if source is None or not blobs.mount(self.name, digest, source, **by):
             return None
         self.log_change(request, Kind.BLOB_MOUNTED, digest=str(digest), detail=f"from {source}")
         return digest

@@ -21,6 +21,7 @@ from web.freed import sentences, sentences_of_repository
 from web.views.page import page
 from web.views.rights import log_change, permitted, refused, repository_of, told
 from web.visitor import Visitor
+from webhooks.origin import Origin
 
 TAGS_NAMED = 20
 
@@ -78,10 +79,10 @@ def _delete(request: HttpRequest, visitor: Visitor, name: RepositoryName, wanted
     account = visitor.identity.name
     try:
         if isinstance(wanted, Digest):
-            store.delete(name, wanted, account=account)
+            store.delete(name, wanted, account=account, origin=Origin(request))
             log_change(request, visitor, Kind.MANIFEST_DELETED, name, digest=str(wanted))
         else:
-            tags.delete(name, wanted, account=account)
+            tags.delete(name, wanted, account=account, origin=Origin(request))
             log_change(request, visitor, Kind.TAG_DELETED, name, tag=wanted)
     except RegistryError as error:
         return refused(request, error, "repository", name)
@@ -104,7 +105,7 @@ def delete_repository(request: HttpRequest, name: str) -> HttpResponse:
         shown = {"what": f"repository {parsed}", "lines": lines, "back": back, "is_wrong": is_wrong, "typed": True}
         return page(request, "delete.html", f"Delete {parsed}", visitor, name=parsed, **shown)
     try:
-        deletion.begin(parsed)
+        deletion.begin(parsed, account=visitor.identity.name, origin=Origin(request))
     except RegistryError as error:
         return refused(request, error, "repository", parsed)
     log_change(request, visitor, Kind.REPOSITORY_DELETED, parsed)

@@ -17,6 +17,7 @@ from web import contents
 from web.views.page import page, searched
 from web.views.rights import log_change, permitted, refused, repository_of, told
 from web.visitor import visitor_of
+from webhooks.origin import Origin
 
 # Tags with a history that are looked at for a page of deleted ones.
 LOOKED_AT = 1000
@@ -63,7 +64,7 @@ def roll_back(request: HttpRequest, name: str, tag: str) -> HttpResponse:
     wanted = _tag(tag)
     try:
         digest = parse_digest(request.POST.get("digest", ""))
-        has_moved = tags.point(parsed, wanted, digest, account=visitor.identity.name)
+        has_moved = tags.point(parsed, wanted, digest, account=visitor.identity.name, origin=Origin(request))
     except RegistryError as error:
         return refused(request, error, "history", parsed, wanted)
     if not has_moved:

@@ -15,7 +15,8 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError, release_connection
 from core.failpoints import failpoint
-from distribution import announcements, deferred_writes, queries, repositories
+from distribution import deferred_writes, queries, repositories
+from distribution.announcements import changes
 from distribution.models import Blob, Link, ManifestBlob
 from distribution.protocol.digest import Digest
 from distribution.queries import FoundBlob
@@ -209,7 +210,7 @@ def _mount(name: RepositoryName, digest: Digest, source: RepositoryName, account
     if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():
         return False
     link_into(repository.pk, blob.pk)
-    announcements.blob_mounted(name, account, origin, str(digest), source)
+    changes.blob_mounted(name, account, origin, str(digest), source)
     failpoint("mount.before_commit")
     return True
 
@@ -263,7 +264,7 @@ def _delete(name: RepositoryName, digest: Digest, account: str, origin: Origin) 
     if users:
         raise in_use("a manifest names this blob: delete the manifest first", "manifests", list(users))
     unlink(link.pk, blob.pk, blob.key)
-    announcements.blob_deleted(name, account, origin, str(digest))
+    changes.blob_deleted(name, account, origin, str(digest))
     failpoint("blob.before_delete_commit")
 
 

@@ -20,7 +20,8 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import announcements, blobs
+from distribution import blobs
+from distribution.announcements import changes
 from distribution.models import Repository, Upload
 from distribution.uploads import sessions
 from webhooks.origin import COMMAND, Origin
@@ -140,7 +141,7 @@ def _hide(name: RepositoryName, account: str, origin: Origin) -> int:
     if pk is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
     _HIDE.run(f"{_MARK}{pk} {name}"[:NAME_MAX_CHARACTERS], pk)
-    announcements.repository_deleted(name, account, origin)
+    changes.repository_deleted(name, account, origin)
     failpoint("repository.before_hide_commit")
     return int(pk)
 

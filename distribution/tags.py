@@ -7,7 +7,8 @@ from core.api.errors import ErrorCode, RegistryError
 from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
-from distribution import announcements, repositories
+from distribution import repositories
+from distribution.announcements import changes
 from distribution.manifests import history, references, store
 from distribution.models import Manifest, Tag, remove
 from distribution.protocol.digest import Digest
@@ -112,7 +113,7 @@ def _point(
     _MARK_REFERENCED.run(wanted)
     references.release_manifests([now] if now else [])
     history.record_moves(name, [(tag, digests[now] if now else "")], digest, account)
-    announcements.tag_moved(name, account, origin, digest, tag)
+    changes.tag_moved(name, account, origin, digest, tag)
     return True
 
 
@@ -125,11 +126,11 @@ def _delete_rows(pks: list[int], account: str, origin: Origin) -> None:
     rows = _LOCK.rows(pks)
     manifests = list({manifest_pk for _, manifest_pk in rows})
     _LOCK_MANIFESTS.rows(manifests)
-    deleted = announcements.tags_before_deletion([pk for pk, _ in rows], origin)
+    deleted = changes.tags_before_deletion([pk for pk, _ in rows], origin)
     history.record_deletions([pk for pk, _ in rows], account)
     remove(Tag.objects.filter(pk__in=[pk for pk, _ in rows]))
     references.release_manifests(manifests)
-    announcements.tags_deleted(deleted, account, origin)
+    changes.tags_deleted(deleted, account, origin)
 
 
 def delete(name: RepositoryName, tag: str, *, account: str, origin: Origin = COMMAND) -> None:
@@ -144,9 +145,9 @@ def _delete(name: RepositoryName, tag: str, account: str, origin: Origin) -> Non
         raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, {"name": name, "tag": tag})
     # Locked before the tag is removed, in the one order of locks: a concurrent put of the manifest waits.
     list(Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("pk", flat=True))
-    deleted = announcements.tags_before_deletion([row.pk], origin)
+    deleted = changes.tags_before_deletion([row.pk], origin)
     history.record_deletions([row.pk], account)
     remove(Tag.objects.filter(pk=row.pk))
     references.release_manifests([row.manifest_id])
-    announcements.tags_deleted(deleted, account, origin)
+    changes.tags_deleted(deleted, account, origin)
     failpoint("tag.before_delete_commit")

@@ -108,6 +108,7 @@ class Deliverer:
         transactions.release_connection()
         for attempt in list(self._attempts.values()):
             attempt.abort_if_late()
+        # With the lease, `_ready` has an entry for each webhook.
         self._collect(POLL_SECONDS if self._attempts or self._ready else IDLE_SECONDS)
         return bool(begun)
 

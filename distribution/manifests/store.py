@@ -15,7 +15,8 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
-from distribution import announcements, queries, repositories
+from distribution import queries, repositories
+from distribution.announcements import changes
 from distribution.manifests import history, references, removal
 from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
@@ -190,7 +191,7 @@ def _put(incoming: Put) -> None:
     _move_tags(incoming, repository, own, tags, {row.pk: row.digest for row in affected.values()})
     if not repository.is_listed:
         _LIST.run(repository.pk)
-    announcements.manifest_pushed(
+    changes.manifest_pushed(
         incoming.name,
         incoming.account,
         incoming.origin,
@@ -287,12 +288,12 @@ def _delete(name: RepositoryName, digest: Digest, account: str, origin: Origin) 
     parents = list(ManifestChild.objects.filter(child=row).values_list("parent__digest", flat=True)[:100])
     if parents:
         raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))
-    deleted = announcements.tags_before_deletion(list(locked), origin)
+    deleted = changes.tags_before_deletion(list(locked), origin)
     history.record_deletions(list(locked), account)
     remove(Tag.objects.filter(pk__in=locked))
     removal.remove(removal_set, ended_at=None)
-    announcements.tags_deleted(deleted, account, origin)
-    announcements.manifest_deleted(name, account, origin, row.digest)
+    changes.tags_deleted(deleted, account, origin)
+    changes.manifest_deleted(name, account, origin, row.digest)
     failpoint("manifest.before_delete_commit")
 
 

@@ -25,7 +25,8 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.db.transactions import release_connection
 from core.failpoints import failpoint
-from distribution import announcements, blobs, repositories
+from distribution import blobs, repositories
+from distribution.announcements import changes
 from distribution.models import Link, Repository, Upload
 from distribution.protocol.digest import Digest, new_hash
 from distribution.storage import disk_reserve, trash
@@ -274,7 +275,7 @@ def _publish(upload: Upload, content: Content, origin: Origin) -> None:
         return
     blobs.publish(repository.pk, content)
     name = RepositoryName(upload.repository.name)
-    announcements.blob_pushed(name, upload.account, origin, str(content.digest), content.size)
+    changes.blob_pushed(name, upload.account, origin, str(content.digest), content.size)
     failpoint("upload.before_publish_commit")
 
 

@@ -23,7 +23,8 @@ class Request:
     def event(self) -> dict[str, Any]:
         """The event of distribution's envelope, or the CloudEvent."""
         found = json.loads(self.body)
-        return found["events"][0] if "events" in found else found
+        event: dict[str, Any] = found["events"][0] if "events" in found else found
+        return event
 
     @property
     def repository(self) -> str:

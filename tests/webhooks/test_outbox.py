@@ -9,11 +9,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from acl.names import RepositoryName
-from distribution import announcements, deletion
+from distribution import deletion
 from tests.caller import Caller
 from tests.images import Image, push_blob
+from webhooks import outbox
 from webhooks.kinds import CHOSEN, EventKind
 from webhooks.models import Delivery, Webhook
+from webhooks.origin import Origin
+from webhooks.outbox import Subject
 
 ALL = [kind.value for kind in CHOSEN]
 Push = Callable[..., Image]
@@ -120,15 +123,18 @@ def _statements(act: Callable[[], object]) -> list[str]:
 
 def test_a_webhook_costs_a_push_one_insert_and_none_costs_nothing(make_hook: Any, alice: Caller, push: Push) -> None:
     image = push()
-    put = lambda tag: lambda: alice.put(f"/v2/alice/app/manifests/{tag}", image.payload)  # noqa: E731
-    put("warm")()
-    without = _statements(put("a"))
+
+    def put(tag: str) -> list[str]:
+        return _statements(lambda: alice.put(f"/v2/alice/app/manifests/{tag}", image.payload))
+
+    put("warm")
+    without = put("a")
     hook = make_hook()
-    put("warm")()
-    with_one = _statements(put("b"))
+    put("warm")
+    with_one = put("b")
     hook.delete()
-    put("warm")()
-    without_again = _statements(put("c"))
+    put("warm")
+    without_again = put("c")
 
     assert len(with_one) == len(without) + 1
     assert sum("INSERT INTO webhooks_delivery" in sql for sql in with_one) == 1
@@ -155,15 +161,15 @@ def test_audit_and_outbox_tell_the_same(
 
 def test_more_rows_than_one_statement_takes_are_written(make_hook: Any, push: Push, alice: Caller) -> None:
     hook = make_hook()
-    subjects = [announcements.Subject(tag=str(number)) for number in range(1200)]
+    subjects = [Subject(tag=str(number)) for number in range(1200)]
 
-    announcements.outbox.add(
+    outbox.add(
         [hook.pk],
         EventKind.TAG_DELETE,
         "alice/app",
         subjects,
         account="alice",
-        origin=announcements.Origin(),
+        origin=Origin(),
     )
 
     assert [facts["tag"] for _, _, facts in rows()] == [str(number) for number in range(1200)]

@@ -22,7 +22,7 @@ def _place() -> str:
     """Return what processes have in common that see each other's ids: boot of the machine and PID namespace."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     return str(uuid.uuid4())
 
 

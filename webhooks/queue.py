@@ -146,6 +146,17 @@ def pending_count(pk: int, most: int = MAX_PENDING) -> int:
     return Delivery.objects.filter(webhook=pk, state=State.PENDING).order_by()[:most].count()
 
 
+def oldest(pk: int) -> datetime | None:
+    """Return when the oldest pending event of a webhook was written, None without one."""
+    return Delivery.objects.filter(webhook=pk, state=State.PENDING).aggregate(at=Min("created_at"))["at"]
+
+
+def failing() -> list[str]:
+    """Return the names of enabled webhooks whose last deliveries all failed."""
+    rows = Webhook.objects.filter(is_active=True, delivery_state__failing_since__isnull=False)
+    return list(rows.values_list("name", flat=True))
+
+
 def tidy() -> None:
     """Drop what was not delivered in time, and remove what ended long ago. Raises RegistryError."""
     transactions.run_volatile(_drop_old)

@@ -82,13 +82,13 @@ class Trial:
                     time.sleep(0.1)
 
     def _send(self, name: str, token: str, number: int, payload: bytes) -> bool:
-        bearer = {"authorization": f"Bearer {token}"}
+        bearer = f"Bearer {token}"
         if number < 0:
             path = f"/v2/{name}/blobs/uploads/?digest={digest_of(CONFIG)}"
-            return self.server.request("POST", path, body=CONFIG, **bearer).status == 201
+            return self.server.request("POST", path, body=CONFIG, authorization=bearer).status == 201
         path = f"/v2/{name}/manifests/t{number}"
         more = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
-        return self.server.request("PUT", path, body=payload, more=more, **bearer).status == 201
+        return self.server.request("PUT", path, body=payload, more=more, authorization=bearer).status == 201
 
     def kill(self, seconds: float) -> None:
         """Kill a worker now and then; every other time the one that delivers."""

@@ -7,7 +7,7 @@ are in the order of the commits, which is the order of delivery. It is the last 
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from django.conf import settings
 
 from accounts import permissions_version
 from acl.glob import InvalidPatternError, compile_glob
-from core.api.notes import REQUEST_ID, HasMeta
+from core.api.notes import REQUEST_ID
 from core.caches import VersionedCache
 from core.db.statement import Statement, database_of_thread
 from webhooks.kinds import EventKind
@@ -86,7 +86,7 @@ def add(
     rows = []
     for subject in subjects:
         event_id = str(uuid.uuid4())
-        described = facts(account, origin.request, subject)
+        described = facts(account, None if origin.request is None else origin.request.META, subject)
         rows += [(hook, repository, kind.value, event_id, described) for hook in hooks]
     insert(repository, rows)
 
@@ -114,15 +114,14 @@ def _insert(count: int, is_postgresql: bool) -> Statement:
     )
 
 
-def facts(account: str, request: HasMeta | None, subject: Subject) -> str:
-    """Return what an envelope is made of later, as JSON."""
+def facts(account: str, meta: Mapping[str, Any] | None, subject: Subject) -> str:
+    """Return what an envelope is made of later, as JSON; `meta` is the environment of a request, if there was one."""
     found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")}
     found |= {name: value for name, value in subject._asdict().items() if value not in ("", None)}
     if account:
         found["account"] = account
     base = settings.REGISTRY.server.public_url
-    if request is not None:
-        meta = request.META
+    if meta is not None:
         host = meta.get("HTTP_HOST", "")
         found["request"] = {
             "id": meta.get(REQUEST_ID, ""),

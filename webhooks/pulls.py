@@ -7,8 +7,9 @@ of the last second, and beyond MAX_EVENTS further ones are forgotten.
 import logging
 import uuid
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
-from core.api.notes import HasMeta
 from core.db import transactions
 from webhooks import outbox
 from webhooks.kinds import EventKind
@@ -21,11 +22,21 @@ _Row = tuple[int, str, str, str, str]
 _events: deque[tuple[str, list[_Row]]] = deque(maxlen=MAX_EVENTS)
 
 
-def add(kind: EventKind, repository: str, subject: Subject, *, account: str, request: HasMeta, version: str) -> None:
-    """Queue an event if a webhook wants it."""
+def add(
+    kind: EventKind,
+    repository: str,
+    reference: str,
+    *,
+    digest: str,
+    account: str,
+    meta: Mapping[str, Any],
+    version: str,
+) -> None:
+    """Queue an event if a webhook wants it; `meta` is the environment of the request."""
     hooks = outbox.subscribers(kind, repository, version)
     if hooks:
-        event_id, described = str(uuid.uuid4()), outbox.facts(account, request, subject)
+        subject = Subject(digest, "" if ":" in reference else reference)
+        event_id, described = str(uuid.uuid4()), outbox.facts(account, meta, subject)
         _events.append((repository, [(hook, repository, kind.value, event_id, described) for hook in hooks]))
 
 

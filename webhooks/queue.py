@@ -148,7 +148,10 @@ def pending_count(pk: int, most: int = MAX_PENDING) -> int:
 
 def oldest(pk: int) -> datetime | None:
     """Return when the oldest pending event of a webhook was written, None without one."""
-    return Delivery.objects.filter(webhook=pk, state=State.PENDING).aggregate(at=Min("created_at"))["at"]
+    found: datetime | None = Delivery.objects.filter(webhook=pk, state=State.PENDING).aggregate(at=Min("created_at"))[
+        "at"
+    ]
+    return found
 
 
 def failing() -> list[str]:

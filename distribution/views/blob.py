@@ -7,6 +7,7 @@ from distribution import blobs, pull
 from distribution.protocol.digest import parse_digest
 from distribution.views.pull import PullView
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty
+from webhooks.kinds import EventKind
 
 
 class BlobView(PullView):
@@ -14,6 +15,7 @@ class BlobView(PullView):
     # oras-py keeps the token of its first challenge, which is this HEAD, for the push that follows.
     challenged = {"HEAD": PULL_PUSH}
     pull = staticmethod(pull.blob)
+    pull_event = EventKind.BLOB_PULL
 
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
         parsed = parse_digest(digest)

@@ -17,6 +17,7 @@ from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TA
 from distribution.usage import counter
 from distribution.views.pull import PullView
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty, query_of
+from webhooks.kinds import EventKind
 
 
 class ManifestView(PullView):
@@ -24,6 +25,7 @@ class ManifestView(PullView):
 
     actions = {"GET": PULL, "HEAD": PULL, "PUT": PULL_PUSH, "DELETE": DELETE}
     pull = staticmethod(pull.manifest)
+    pull_event = EventKind.MANIFEST_PULL
 
     def put(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Store the manifest under a tag, or a digest and the tags of `?tag=`."""

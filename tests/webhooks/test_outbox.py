@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 
 from acl.names import RepositoryName
 from distribution import deletion
-from tests.caller import Caller
+from tests.caller import Caller, content
 from tests.images import Image, push_blob
-from webhooks import outbox
+from webhooks import outbox, pulls
 from webhooks.kinds import CHOSEN, EventKind
 from webhooks.models import Delivery, Webhook
 from webhooks.origin import Origin
@@ -173,3 +173,20 @@ def test_more_rows_than_one_statement_takes_are_written(make_hook: Any, push: Pu
     )
 
     assert [facts["tag"] for _, _, facts in rows()] == [str(number) for number in range(1200)]
+
+
+def test_a_pull_is_queued_and_stored_when_a_webhook_asks(make_hook: Any, alice: Caller, push: Push) -> None:
+    image = push()
+    alice.get("/v2/alice/app/manifests/v1")
+    make_hook(events=["manifest.pull", "blob.pull"])
+
+    alice.get("/v2/alice/app/manifests/v1")
+    alice.head("/v2/alice/app/manifests/v1")
+    content(alice.get(f"/v2/alice/app/blobs/{image.config}"))
+    assert not Delivery.objects.exists()
+    pulls.store()
+
+    assert [(kind, facts["digest"], facts.get("tag"), facts["account"]) for kind, _, facts in rows()] == [
+        ("manifest.pull", image.digest, "v1", "alice"),
+        ("blob.pull", image.config, None, "alice"),
+    ]

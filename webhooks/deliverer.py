@@ -45,6 +45,9 @@ class Deliverer:
         self._hooks: dict[int, Webhook] = {}
         self._ready: dict[int, deque[Delivery]] = {}
         self._attempts: dict[tuple[int, str], Attempt] = {}
+        self._left: set[tuple[int, str]] | None = None
+        """What failed in the one round that `run_once` makes, which doesn't try it again."""
+
         self._results: SimpleQueue[Result | None] = SimpleQueue()
         self._is_closed = False
         self._looks_at = self._tidies_at = 0.0
@@ -62,11 +65,15 @@ class Deliverer:
             self._thread.join(seconds)
 
     def run_once(self) -> bool:
-        """Deliver until nothing is due; False if another process delivers. Raises RegistryError, Error."""
+        """Deliver what is due; False if another process delivers. Raises RegistryError, Error.
+
+        A failure leaves its repository for the next round, however soon it is due: so the round ends.
+        """
         if not self._lease.holds(TOTAL_SECONDS):
             return False
+        self._left = set()
         try:
-            while self._step() or self._attempts:
+            while self._step():
                 pass
         finally:
             self._lease.release()
@@ -101,16 +108,20 @@ class Deliverer:
         self._lease.release()
 
     def _step(self) -> bool:
-        """Write results and begin what is due; tell whether anything was begun. Raises RegistryError, Error."""
+        """Begin what is due and write results; tell whether anything was on its way. Raises RegistryError, Error."""
         pulls.store()
         self._look()
-        begun = sum(self._begin(hook) for hook in self._hooks.values()) if self._may_begin() else 0
+        if self._may_begin():
+            for hook in self._hooks.values():
+                self._begin(hook)
+        # Asked before results come, which may have made the next ones ready.
+        is_busy = bool(self._attempts)
         transactions.release_connection()
         for attempt in list(self._attempts.values()):
             attempt.abort_if_late()
         # With the lease, `_ready` has an entry for each webhook.
         self._collect(POLL_SECONDS if self._attempts or self._ready else IDLE_SECONDS)
-        return bool(begun)
+        return is_busy
 
     def _may_begin(self) -> bool:
         # Without a webhook nobody needs the lease.
@@ -123,18 +134,19 @@ class Deliverer:
             return
         self._looks_at = now + POLL_SECONDS
         self._hooks = queue.active()
-        self._ready = {pk: self._due(hook) for pk, hook in self._hooks.items()} if self._may_begin() else {}
+        self._ready = {}
+        if self._may_begin():
+            # What is on its way would otherwise be begun again once it has ended.
+            out = self._attempts.keys() | (self._left or set())
+            for pk, hook in self._hooks.items():
+                found = queue.due(hook, READY + PER_WEBHOOK)
+                self._ready[pk] = deque(row for row in found if (pk, row.repository) not in out)
         if now >= self._tidies_at and self._ready:
             self._tidies_at = now + TIDY_SECONDS
             queue.tidy()
 
-    def _due(self, hook: Webhook) -> deque[Delivery]:
-        # What is on its way would otherwise be begun again once it has ended.
-        found = queue.due(hook, READY + PER_WEBHOOK)
-        return deque(delivery for delivery in found if (hook.pk, delivery.repository) not in self._attempts)
-
-    def _begin(self, hook: Webhook) -> int:
-        """Begin deliveries of a webhook; return how many."""
+    def _begin(self, hook: Webhook) -> None:
+        """Begin deliveries of a webhook."""
         of_hook = Counter(pk for pk, _ in self._attempts)[hook.pk]
         state = queue.state_of(hook)
         most = 1 if state is not None and state.failing_since is not None else PER_WEBHOOK
@@ -150,7 +162,6 @@ class Deliverer:
             attempt = self._attempts[place] = Attempt(hook, delivery, clock.now())
             threading.Thread(target=self._send, args=(attempt,), name="webhook", daemon=True).start()
             begun += 1
-        return begun
 
     def _send(self, attempt: Attempt) -> None:
         result = attempt.run()
@@ -176,8 +187,11 @@ class Deliverer:
             for result in ended:
                 self._attempts.pop((result.delivery.webhook_id, result.delivery.repository), None)
         failpoint("webhook.after_record")
-        if any(not result.is_delivered for result in ended):
+        failed = {(row.delivery.webhook_id, row.delivery.repository) for row in ended if not row.is_delivered}
+        if failed:
             self._hooks = queue.active()
+        if self._left is not None:
+            self._left |= failed
         for result in ended:
             following = queue.following(result.delivery) if result.is_delivered else None
             if following is not None:

@@ -80,6 +80,21 @@ def test_a_poison_event_does_not_keep_other_repositories_waiting(make_hook: Make
     assert Delivery.objects.filter(repository="poison", state="pending").count() == 2
 
 
+def test_a_round_ends_although_what_failed_is_due_at_once(
+    make_hook: Make, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "LAST_RETRY", timedelta())
+    hook = make_hook()
+    announce(hook, 2, "poison")
+    announce(hook, 30, "other")
+    receiver.answer = lambda handler, body: Receiver.say(handler, 400 if b"poison" in body else 200)
+
+    deliver()
+
+    assert len(receiver.requests) == 31
+    assert len(receiver.accepted) == 30
+
+
 @pytest.mark.parametrize("answer", [hang, drip, close_early, answer_a_gigabyte], ids=lambda a: a.__name__)
 def test_a_bad_receiver_costs_a_bounded_time(
     make_hook: Make, receiver: Receiver, answer: Any, monkeypatch: pytest.MonkeyPatch

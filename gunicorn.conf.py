@@ -137,6 +137,10 @@ def post_worker_init(worker: Worker) -> None:
 
         worker.directory = Refresher()  # type: ignore[attr-defined]
         worker.directory.start()  # type: ignore[attr-defined]
+    from webhooks.deliverer import Deliverer
+
+    worker.webhooks = Deliverer()  # type: ignore[attr-defined]
+    worker.webhooks.start()  # type: ignore[attr-defined]
     if _server.traces_endpoint is not None:
         from monitoring.traces import Traces
         from registry_project.version import VERSION
@@ -152,6 +156,8 @@ def worker_exit(_arbiter: Arbiter, worker: Worker) -> None:
         worker.jobs.stop()
     if hasattr(worker, "directory"):
         worker.directory.close()
+    if hasattr(worker, "webhooks"):
+        worker.webhooks.close()
     if hasattr(worker, "usage"):
         worker.usage.close()
         from audit import recording

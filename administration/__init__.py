@@ -1,6 +1,6 @@
 """Administrators' pages that need several apps: accounts, groups, rules, policies and the menu.
 
-`accounts`, `groups`, `rules`, `policies`   the pages
+`accounts`, `groups`, `rules`, `policies`, `webhooks`   the pages
 `preview`    what a rule does now: its sentence, warnings, accounts and repositories
 `explain`    why an account may do something, or not
 `origin`     whether a row is of the configuration file, and the way back to it

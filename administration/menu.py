@@ -79,6 +79,13 @@ MENU = (
     (
         "System",
         (
+            Entry(
+                "Webhooks",
+                "webhook",
+                "admin:webhooks_webhook_changelist",
+                "webhooks.view_webhook",
+                ("admin:webhooks_delivery_changelist",),
+            ),
             Entry("Audit", "history", "admin:audit_event_changelist", "audit.view_event"),
             Entry("My password", "password", "admin:password_change"),
             Entry("My second factor", "phonelink_lock", "admin:second_factor"),

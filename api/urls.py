@@ -28,6 +28,14 @@ from api.repositories.tags import TagsView, TagView
 from api.repositories.usage import UsageView
 from api.rules.rules import RulesView, RuleView
 from api.schema import SchemaView
+from api.webhooks.webhooks import (
+    DeliveriesView,
+    ReplayView,
+    WebhookStateView,
+    WebhooksView,
+    WebhookTestView,
+    WebhookView,
+)
 
 app_name = "api"
 urlpatterns = [
@@ -60,6 +68,12 @@ urlpatterns = [
     path("rules", RulesView.as_view()),
     path("rules/<int:rule_id>", RuleView.as_view(), name="rule"),
     *policies.paths(),
+    path("webhooks", WebhooksView.as_view()),
+    path("webhooks/<int:webhook_id>", WebhookView.as_view(), name="webhook"),
+    path("webhooks/<int:webhook_id>/state", WebhookStateView.as_view()),
+    path("webhooks/<int:webhook_id>/deliveries", DeliveriesView.as_view()),
+    path("webhooks/<int:webhook_id>/replay", ReplayView.as_view()),
+    path("webhooks/<int:webhook_id>/test", WebhookTestView.as_view()),
     path("collection/runs", RunsView.as_view()),
     path("collection/runs/<int:run_id>", RunView.as_view(), name="run"),
     path("collection/runs/<int:run_id>/findings", FindingsView.as_view()),

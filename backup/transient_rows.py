@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 # Open uploads, the trash, leases: a backup has none of their objects.
-TABLES = ("distribution_segment", "distribution_upload", "distribution_trash", "gc_lease")
+TABLES = ("distribution_segment", "distribution_upload", "distribution_trash", "gc_lease", "webhooks_deliverylease")
 # `migrate` itself fills these: a database with rows only in them counts as empty.
 FILLED_BY_MIGRATE = {"django_migrations", "django_content_type", "auth_permission", "accounts_rightsepoch"}
 
@@ -13,6 +13,7 @@ _STATEMENTS = (
     "DELETE FROM distribution_upload",
     "DELETE FROM distribution_trash",
     "DELETE FROM gc_lease",
+    "DELETE FROM webhooks_deliverylease",
     "DELETE FROM gc_runfinding WHERE run_id IN (SELECT id FROM gc_run WHERE state = 'requested')",
     "DELETE FROM gc_run WHERE state = 'requested'",
     "UPDATE gc_run SET state = 'stopped', error = 'a backup was made meanwhile', ended_at = started_at "

@@ -1,4 +1,4 @@
-"""Failpoints: named steps of a push, a collection and a backup, at which a test kills, delays or fails the process.
+"""Failpoints: named steps of a push, a collection or a backup, at which a test kills, delays or fails the process.
 
     REG_FAILPOINTS="upload.after_fsync=kill; upload.write=error:EIO@2; collect.before_link_commit=sleep:5"
 
@@ -80,6 +80,8 @@ NAMES = {
     "trash.before_delete": "an object in the trash is about to be deleted",
     "trash.after_delete": "the object is deleted, its row is not",
     "trash.after_row": "the object and its row are removed, more may be due",
+    "webhook.after_response": "a receiver has taken an event, no row says so",
+    "webhook.after_record": "the row of an event says that it is delivered, the next one is not sent yet",
     "backup.after_database": "the database is copied, none of its objects is",
     "backup.after_object": "an object is in the backup, more may be missing",
     "backup.before_manifest": "everything is in the backup, but the previous one is still valid",

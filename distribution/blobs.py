@@ -16,6 +16,7 @@ from core.db.statement import Statement
 from core.db.transactions import LostRaceError, release_connection
 from core.failpoints import failpoint
 from distribution import deferred_writes, queries, repositories
+from distribution.announcements import changes
 from distribution.models import Blob, Link, ManifestBlob
 from distribution.protocol.digest import Digest
 from distribution.queries import FoundBlob
@@ -24,6 +25,7 @@ from distribution.storage.blob_store import MissingObjectError, blob_store, chec
 from distribution.storage.stored_content import Content
 from distribution.usage.quotas import Room
 from policies.immutability import Immutability
+from webhooks.origin import COMMAND, Origin
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +181,15 @@ def source_of(digest: Digest, rules: IdentityRules) -> RepositoryName | None:
     return None
 
 
-def mount(name: RepositoryName, digest: Digest, source: RepositoryName, *, version: str | None = None) -> bool:
+def mount(
+    name: RepositoryName,
+    digest: Digest,
+    source: RepositoryName,
+    *,
+    account: str = "",
+    version: str | None = None,
+    origin: Origin = COMMAND,
+) -> bool:
     """Link the blob of `source` into `name`; False when `source` has no such sound blob.
 
     Raises DENIED when the disk of the database is full.
@@ -196,12 +206,16 @@ def mount(name: RepositoryName, digest: Digest, source: RepositoryName, *, versi
         # Marked corrupt, the blob is healed by the upload that follows.
         _broken(found, loss)
         return False
-    is_mounted = transactions.run(_mount, name, digest, source, Room.of(name, version))
+    is_mounted = transactions.run(
+        _mount, name, digest, source, room=Room.of(name, version), account=account, origin=origin
+    )
     failpoint("mount.after_commit")
     return is_mounted
 
 
-def _mount(name: RepositoryName, digest: Digest, source: RepositoryName, room: Room) -> bool:
+def _mount(
+    name: RepositoryName, digest: Digest, source: RepositoryName, *, room: Room, account: str, origin: Origin
+) -> bool:
     room.lock()
     repository = repositories.ensure_row(name)
     # The lock of the blob's row orders all changes of its links.
@@ -210,6 +224,7 @@ def _mount(name: RepositoryName, digest: Digest, source: RepositoryName, room: R
         return False
     if link_into(repository.pk, blob.pk):
         room.require_bytes()
+    changes.blob_mounted(name, account, origin, str(digest), source)
     failpoint("mount.before_commit")
     return True
 
@@ -249,13 +264,13 @@ def link_into(repository_pk: int, blob_pk: int, *, is_new: bool = False) -> bool
     return link_pk is None
 
 
-def delete(name: RepositoryName, digest: Digest) -> None:
+def delete(name: RepositoryName, digest: Digest, *, account: str = "", origin: Origin = COMMAND) -> None:
     """Unlink the blob from the repository. Raises BLOB_UNKNOWN; DENIED, 409, while a manifest there uses it."""
-    transactions.run_removal(_delete, name, digest)
+    transactions.run_removal(_delete, name, digest, account, origin)
     failpoint("blob.after_delete_commit")
 
 
-def _delete(name: RepositoryName, digest: Digest) -> None:
+def _delete(name: RepositoryName, digest: Digest, account: str, origin: Origin) -> None:
     Immutability.of_removal(name).require_deletable()
     blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
     link = (
@@ -267,6 +282,7 @@ def _delete(name: RepositoryName, digest: Digest) -> None:
     if users:
         raise in_use("a manifest names this blob: delete the manifest first", "manifests", list(users))
     unlink(link.pk, blob.pk, blob.key)
+    changes.blob_deleted(name, account, origin, str(digest))
     failpoint("blob.before_delete_commit")
 
 

@@ -21,9 +21,11 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
 from distribution import blobs
+from distribution.announcements import changes
 from distribution.models import Repository, Tag, Upload
 from distribution.uploads import sessions
 from policies.immutability import Immutability
+from webhooks.origin import COMMAND, Origin
 
 UPLOADS = 50
 TAGS = 1000
@@ -128,19 +130,28 @@ def contents(pk: int) -> Contents:
     return Contents(tags, manifests, links, uploads, int(own), int(shared))
 
 
-def begin(name: RepositoryName, expected: Callable[[], bool] | None = None, *, is_overridden: bool = False) -> int:
+def begin(
+    name: RepositoryName,
+    expected: Callable[[], bool] | None = None,
+    *,
+    account: str = "",
+    is_overridden: bool = False,
+    origin: Origin = COMMAND,
+) -> int:
     """Hide the repository from clients, and return its primary key for `steps`.
 
     `expected` tells, once its row is locked, whether it is in the state that the client has seen. Raises NAME_UNKNOWN;
     DENIED, 412, when its state is not `expected`, and 409, when it is protected or has an immutable tag, unless
     `is_overridden`.
     """
-    pk = transactions.run_removal(_hide, name, expected, is_overridden)
+    pk = transactions.run_removal(_hide, name, expected, account=account, is_overridden=is_overridden, origin=origin)
     failpoint("repository.after_hide_commit")
     return pk
 
 
-def _hide(name: RepositoryName, expected: Callable[[], bool] | None, is_overridden: bool) -> int:
+def _hide(
+    name: RepositoryName, expected: Callable[[], bool] | None, *, account: str, is_overridden: bool, origin: Origin
+) -> int:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     pk = _LOCK_NAMED.value(name)
     if pk is None:
@@ -150,6 +161,7 @@ def _hide(name: RepositoryName, expected: Callable[[], bool] | None, is_overridd
     if immutability.policies:
         immutability.require_deletable(Tag.objects.filter(repository=pk).values_list("name", flat=True))
     _HIDE.run(f"{_MARK}{pk} {name}"[:NAME_MAX_CHARACTERS], pk)
+    changes.repository_deleted(name, account, origin)
     failpoint("repository.before_hide_commit")
     return int(pk)
 

@@ -1,6 +1,7 @@
 """Tags: list, roll back, delete. `manifests.put` moves them to what it stores."""
 
 from collections.abc import Callable
+from typing import Any
 
 from acl.actions import DELETE, PUSH
 from acl.names import RepositoryName
@@ -9,6 +10,7 @@ from core.db import transactions
 from core.db.statement import Statement
 from core.failpoints import failpoint
 from distribution import repositories
+from distribution.announcements import changes
 from distribution.manifests import history, references, store, tag_rights
 from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Manifest, Tag, remove
@@ -18,6 +20,7 @@ from distribution.protocol.references import Tag as TagName
 from distribution.storage import disk_reserve
 from distribution.usage.quotas import Room
 from policies.immutability import Immutability
+from webhooks.origin import COMMAND, Origin
 
 # Byte order is the order of the index.
 _PAGE = Statement("""
@@ -71,6 +74,7 @@ def point(
     rules: WhoMay,
     expected: Callable[[str | None], bool] = _any_state,
     is_overridden: bool = False,
+    origin: Origin = COMMAND,
 ) -> bool:
     """Move the tag, created if missing, to a manifest of the repository, an earlier one to roll back.
 
@@ -82,7 +86,16 @@ def point(
     """
     tag_rights.require(rules, account, name, PUSH, [tag])
     try:
-        return transactions.run(_point, name, tag, str(digest), account, expected, is_overridden=is_overridden)
+        return transactions.run(
+            _point,
+            name,
+            tag,
+            str(digest),
+            account=account,
+            expected=expected,
+            is_overridden=is_overridden,
+            origin=origin,
+        )
     except _GoneError as error:
         raise store.unknown(name, str(digest)) from error
 
@@ -91,10 +104,11 @@ def _point(
     name: RepositoryName,
     tag: TagName,
     digest: str,
+    *,
     account: str,
     expected: Callable[[str | None], bool],
-    *,
     is_overridden: bool,
+    origin: Origin,
 ) -> bool:
     immutability = Immutability.of_push(name, None)
     Room.of(name).lock()
@@ -123,6 +137,7 @@ def _point(
     _MARK_REFERENCED.run(wanted)
     references.release_manifests([now] if now else [])
     history.record_moves(name, [(tag, digests[now] if now else "")], digest, account)
+    changes.tag_moved(name, account, origin, digest, tag)
     return True
 
 
@@ -130,12 +145,12 @@ def _moved() -> RegistryError:
     return RegistryError(ErrorCode.DENIED, status=412, message="the tag has been moved meanwhile")
 
 
-def delete_rows(pks: list[int], *, account: str) -> None:
+def delete_rows(pks: list[int], *, account: str, origin: Origin = COMMAND) -> None:
     """Remove the tags with these primary keys in one transaction; a missing one is no error."""
-    transactions.run(_delete_rows, pks, account)
+    transactions.run(_delete_rows, pks, account, origin)
 
 
-def _delete_rows(pks: list[int], account: str) -> None:
+def _delete_rows(pks: list[int], account: str, origin: Origin) -> None:
     rows = _LOCK.rows(pks)
     named: dict[str, list[str]] = {}
     for name, tag in Tag.objects.filter(pk__in=[pk for pk, _ in rows]).values_list("repository__name", "name"):
@@ -144,9 +159,11 @@ def _delete_rows(pks: list[int], account: str) -> None:
         Immutability.of_removal(name).require_deletable(tags)
     manifests = list({manifest_pk for _, manifest_pk in rows})
     _LOCK_MANIFESTS.rows(manifests)
+    deleted = changes.tags_before_deletion([pk for pk, _ in rows], origin)
     history.record_deletions([pk for pk, _ in rows], account)
     remove(Tag.objects.filter(pk__in=[pk for pk, _ in rows]))
     references.release_manifests(manifests)
+    changes.tags_deleted(deleted, account, origin)
 
 
 def delete(
@@ -157,6 +174,7 @@ def delete(
     rules: WhoMay,
     expected: Callable[[str | None], bool] = _any_state,
     is_overridden: bool = False,
+    origin: Origin = COMMAND,
 ) -> None:
     """Remove the tag; its manifest stays. `expected` tells whether it may be removed from the digest that it names.
 
@@ -164,12 +182,19 @@ def delete(
     is immutable, unless `is_overridden`.
     """
     tag_rights.require(rules, account, name, DELETE, [tag])
-    transactions.run_removal(_delete, name, tag, account, expected, is_overridden)
+    by: Any = {"account": account, "is_overridden": is_overridden, "origin": origin}
+    transactions.run_removal(_delete, name, tag, expected=expected, **by)
     failpoint("tag.after_delete_commit")
 
 
 def _delete(
-    name: RepositoryName, tag: str, account: str, expected: Callable[[str | None], bool], is_overridden: bool
+    name: RepositoryName,
+    tag: str,
+    *,
+    account: str,
+    expected: Callable[[str | None], bool],
+    is_overridden: bool,
+    origin: Origin,
 ) -> None:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     row = Tag.objects.select_for_update(of=("self",)).filter(repository__name=name, name=tag).first()
@@ -180,7 +205,9 @@ def _delete(
     digest = Manifest.objects.select_for_update().filter(pk=row.manifest_id).values_list("digest", flat=True).get()
     if not expected(digest):
         raise _moved()
+    deleted = changes.tags_before_deletion([row.pk], origin)
     history.record_deletions([row.pk], account)
     remove(Tag.objects.filter(pk=row.pk))
     references.release_manifests([row.manifest_id])
+    changes.tags_deleted(deleted, account, origin)
     failpoint("tag.before_delete_commit")

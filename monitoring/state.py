@@ -17,11 +17,14 @@ from django.db.models import Max
 
 from collector import schedule
 from collector.models import Run, Scrub, State
+from core.db import clock
 from core.db.ballast import database_file
 from core.db.statement import Statement
 from core.shared_check import SharedCheck
 from distribution.models import Blob
 from distribution.storage.blob_store import blob_store
+from webhooks import queue
+from webhooks.models import Webhook
 
 # A scrape every 15 seconds reads anew; two Prometheus servers share what one of them read.
 FRESH_SECONDS = 5.0
@@ -69,6 +72,13 @@ DESCRIBED = {
     "registry_scrub_corrupt_blobs": Described("Blobs found corrupt in this round."),
     "registry_scrub_failed_blobs": Described("Blobs that could not be read to the end in this round."),
     "registry_scrub_rounds_total": Described("Rounds of the scrub that ended."),
+    "registry_webhook_deliveries_total": Described(
+        "Attempts at deliveries of a webhook, by outcome: delivered or failed; dropped: events given up.",
+        ("webhook", "outcome"),
+    ),
+    "registry_webhook_pending": Described(f"Events that wait for a webhook, at most {MOST}.", ("webhook",)),
+    "registry_webhook_oldest_seconds": Described("Age of the oldest event that waits for a webhook.", ("webhook",)),
+    "registry_webhook_failing": Described("Whether the last deliveries of a webhook all failed.", ("webhook",)),
     "registry_disk_size_bytes": Described("Size of the disk of the storage or of SQLite.", ("disk",)),
     "registry_disk_used_bytes": Described("Bytes in use on that disk, by anybody.", ("disk",)),
     "registry_disk_free_bytes": Described("Bytes free on that disk for this user.", ("disk",)),
@@ -89,7 +99,7 @@ def shared() -> tuple[SharedCheck[tuple[Sample, ...]], SharedCheck[tuple[Sample,
 def of_database() -> tuple[Sample, ...]:
     """Return the state that the database knows."""
     try:
-        return (*_collection(), *_scrub(), Sample("registry_database_up", 1.0))
+        return (*_collection(), *_scrub(), *_webhooks(), Sample("registry_database_up", 1.0))
     except Exception:
         logger.warning("the database does not answer /metrics", exc_info=True)
         return (Sample("registry_database_up", 0.0),)
@@ -122,6 +132,20 @@ def _scrub() -> Iterator[Sample]:
     yield Sample("registry_scrub_corrupt_blobs", row.corrupt)
     yield Sample("registry_scrub_failed_blobs", row.failures)
     yield Sample("registry_scrub_rounds_total", row.rounds)
+
+
+def _webhooks() -> Iterator[Sample]:
+    now = clock.now()
+    for hook in Webhook.objects.select_related("delivery_state"):
+        label = (hook.name,)
+        yield Sample("registry_webhook_pending", queue.pending_count(hook.pk, MOST), label)
+        oldest = queue.oldest(hook.pk)
+        yield Sample("registry_webhook_oldest_seconds", (now - oldest).total_seconds() if oldest else 0.0, label)
+        state = queue.state_of(hook)
+        if state is not None:
+            yield Sample("registry_webhook_failing", state.failing_since is not None, label)
+            for outcome in ("delivered", "failed", "dropped"):
+                yield Sample("registry_webhook_deliveries_total", getattr(state, outcome), (hook.name, outcome))
 
 
 def of_disks() -> tuple[Sample, ...]:

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "tokens",
     "policies",
     "identity_providers",
+    "webhooks",
     "distribution",
     "collector",
     "provisioning",

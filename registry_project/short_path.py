@@ -133,6 +133,7 @@ def _pulled(view: type[PullView], method: str, environ: dict[str, Any], name: st
             return None
         raise
     if pulled.permissions_version == version:
+        view.announce(pulled, parsed, text, method, bearer=bearer, meta=environ)
         return pulled
     permissions_version.current()
     if pulled.file is not None:

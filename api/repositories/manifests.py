@@ -24,6 +24,7 @@ from distribution.protocol.references import parse_reference
 from distribution.protocol.spec import INDEX_TYPES
 from web.document import document_of
 from web.platforms import MAX_PAYLOAD_BYTES, platforms_in
+from webhooks.origin import Origin
 
 MAX_TAGS = 200
 
@@ -75,6 +76,7 @@ class ManifestView(VisitorView):
                 rules=visitor.rules,
                 expected=expected,
                 is_overridden=overridden,
+                origin=Origin(request._request),
             )
         detail = NOTE if overridden else ""
         change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=digest, detail=detail)

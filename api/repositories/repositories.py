@@ -23,6 +23,7 @@ from audit.kinds import Kind
 from distribution import deletion, repositories
 from distribution.manifests import tag_rights
 from distribution.models import Repository
+from webhooks.origin import Origin
 
 
 class RepositoriesView(VisitorView):
@@ -60,9 +61,9 @@ class RepositoryView(VisitorView):
         body = _represented(visitor, name)
         with change_log.denials_recorded(request, parsed):
             tag_rights.require_whole(visitor.rules, visitor.identity.name, parsed)
-        overridden = is_overridden(request)
+        overridden, origin = is_overridden(request), Origin(request._request)
         expected = etags.expectation(request, lambda: etags.etag_of(_represented(visitor, name)))
-        deletion.begin(parsed, expected, is_overridden=overridden)
+        deletion.begin(parsed, expected, is_overridden=overridden, account=visitor.identity.name, origin=origin)
         change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed, detail=NOTE if overridden else "")
         counts = {key: body[key] for key in ("name", "tags", "manifests", "blobs", "uploads")}
         return Response(counts | {"freed_bytes": body["own_bytes"], "kept_bytes": body["shared_bytes"]})

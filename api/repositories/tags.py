@@ -23,6 +23,7 @@ from distribution.models import Manifest, Tag, TagMove
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import Tag as TagName
 from distribution.protocol.references import parse_tag
+from webhooks.origin import Origin
 
 
 class TagsView(VisitorView):
@@ -85,6 +86,7 @@ class TagView(VisitorView):
                 rules=rules,
                 expected=is_expected,
                 is_overridden=overridden,
+                origin=Origin(request._request),
             )
         if before != str(digest):
             _record_move(request, parsed, wanted, str(digest), before, note=NOTE if overridden else "")
@@ -108,6 +110,7 @@ class TagView(VisitorView):
                 rules=rules,
                 expected=partial(_is_expected, request),
                 is_overridden=overridden,
+                origin=Origin(request._request),
             )
         detail = NOTE if overridden else ""
         change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=wanted, detail=detail)

@@ -56,7 +56,7 @@ class RepositoryAdmin(DeletableAdmin):
 
     def delete_row(self, row: Repository, account: str) -> None:
         """Hide the repository from clients."""
-        deletion.begin(RepositoryName(row.name))
+        deletion.begin(RepositoryName(row.name), account=account)
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         super().delete_model(request, obj)

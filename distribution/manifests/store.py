@@ -7,7 +7,7 @@ write, in the order Repository → Tag → Manifest → Link, each kind by prima
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from acl.actions import PUSH
 from acl.names import RepositoryName
@@ -17,6 +17,7 @@ from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
 from distribution import queries, repositories
+from distribution.announcements import changes
 from distribution.manifests import history, references, removal, tag_rights
 from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Manifest, ManifestChild, Tag, remove
@@ -28,6 +29,7 @@ from distribution.repositories import RepositoryRow
 from distribution.storage import disk_reserve
 from distribution.usage.quotas import Room
 from policies.immutability import Immutability
+from webhooks.origin import COMMAND, Origin
 
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id FROM distribution_tag
@@ -104,6 +106,7 @@ class Put:
 
     name: RepositoryName
     account: str
+    origin: Origin
     digest: str
     payload: bytes
     parsed: ParsedManifest
@@ -134,6 +137,7 @@ def put(
     account: str,
     version: str | None = None,
     rules: WhoMay,
+    origin: Origin = COMMAND,
 ) -> Put:
     """Store the manifest and move `tags` to it; `digest` is the client's, None means the sha256 of the payload.
 
@@ -151,6 +155,7 @@ def put(
     incoming = Put(
         name,
         account,
+        origin,
         str(actual),
         payload,
         parsed,
@@ -207,6 +212,15 @@ def _put(incoming: Put) -> None:
         room.require_tags()
     if not repository.is_listed:
         _LIST.run(repository.pk)
+    changes.manifest_pushed(
+        incoming.name,
+        incoming.account,
+        incoming.origin,
+        digest=incoming.digest,
+        tags=incoming.tags,
+        media_type=incoming.parsed.media_type,
+        size=len(incoming.payload),
+    )
     failpoint("manifest.before_put_commit")
 
 
@@ -278,6 +292,7 @@ def delete(
     rules: WhoMay,
     expected: Callable[[], bool] | None = None,
     is_overridden: bool = False,
+    origin: Origin = COMMAND,
 ) -> None:
     """Remove the manifest and all its tags at once; `is_overridden` sets immutability aside.
 
@@ -285,9 +300,8 @@ def delete(
     MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED if `rules` do not allow it for each of the tags, 409, with the parents'
     digests, while an index lists it, 412 when its state is not `expected`.
     """
-    transactions.run_removal(
-        _delete, name, digest, account=account, rules=rules, expected=expected, is_overridden=is_overridden
-    )
+    by: Any = {"account": account, "rules": rules, "is_overridden": is_overridden, "origin": origin}
+    transactions.run_removal(_delete, name, digest, expected=expected, **by)
     failpoint("manifest.after_delete_commit")
 
 
@@ -299,6 +313,7 @@ def _delete(
     rules: WhoMay,
     expected: Callable[[], bool] | None,
     is_overridden: bool,
+    origin: Origin,
 ) -> None:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     row = (
@@ -321,9 +336,12 @@ def _delete(
     if parents:
         raise in_use("an index lists this manifest: delete the index first", "parents", sorted(parents))
     immutability.require_deletable(tags.values_list("name", flat=True))
+    deleted = changes.tags_before_deletion(list(locked), origin)
     history.record_deletions(list(locked), account)
     remove(Tag.objects.filter(pk__in=locked))
     removal.remove(removal_set, ended_at=None)
+    changes.tags_deleted(deleted, account, origin)
+    changes.manifest_deleted(name, account, origin, row.digest)
     failpoint("manifest.before_delete_commit")
 
 

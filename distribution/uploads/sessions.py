@@ -26,6 +26,7 @@ from core.db.statement import Statement
 from core.db.transactions import release_connection
 from core.failpoints import failpoint
 from distribution import blobs, repositories
+from distribution.announcements import changes
 from distribution.models import Link, Repository, Upload
 from distribution.protocol.digest import Digest, new_hash
 from distribution.storage import disk_reserve, trash
@@ -37,6 +38,7 @@ from distribution.uploads.assembly import assemble
 from distribution.uploads.hashing_reader import read_to_end
 from distribution.uploads.leases import Claim
 from distribution.usage.quotas import Room
+from webhooks.origin import COMMAND, Origin
 
 RETRY_AFTER_SECONDS = 60
 # From the last activity on: a session with bytes may be a push over a bad line that continues tomorrow.
@@ -154,6 +156,7 @@ def complete(
     expected: int | None = None,
     *,
     version: str | None = None,
+    origin: Origin = COMMAND,
 ) -> None:
     """Append the body, if any, and publish the blob under `digest`; quotas are those of the permissions `version`.
 
@@ -165,7 +168,7 @@ def complete(
             content = _content(upload, claim, body, digest, start=start, expected=expected)
         blobs.mark_if_lost(digest)
         with _ended_when_refused(upload, body):
-            transactions.run(_publish, upload, content, Room.of(upload.repository.name, version))
+            transactions.run(_publish, upload, content, Room.of(upload.repository.name, version), origin)
     failpoint("upload.after_publish_commit")
 
 
@@ -185,7 +188,14 @@ def _ended_when_refused(upload: Upload, body: Body) -> Iterator[None]:
 
 
 def receive_whole(
-    name: RepositoryName, owner: Identity, body: Body, digest: Digest, network: str = "", *, version: str | None = None
+    name: RepositoryName,
+    owner: Identity,
+    body: Body,
+    digest: Digest,
+    network: str = "",
+    *,
+    version: str | None = None,
+    origin: Origin = COMMAND,
 ) -> None:
     """Publish the body under `digest`; an error leaves no session, which the client could not know of.
 
@@ -193,7 +203,7 @@ def receive_whole(
     """
     upload = start(name, owner, digest.algorithm, network)
     try:
-        complete(upload, body, digest, version=version)
+        complete(upload, body, digest, version=version, origin=origin)
     except Exception:
         with suppress(RegistryError, Error):
             cancel(upload)
@@ -262,13 +272,15 @@ def _completed(upload: Upload, claim: Claim, body: Body, digest: Digest, expecte
     return assemble(upload, claim, digest)
 
 
-def _publish(upload: Upload, content: Content, room: Room) -> None:
+def _publish(upload: Upload, content: Content, room: Room, origin: Origin) -> None:
     # By name: a repository that was deleted and created again meanwhile gets the blob.
     room.lock()
     repository = repositories.ensure_row(RepositoryName(upload.repository.name))
     if not _close(upload, repository.pk, content):
         return
     blobs.publish(repository.pk, content, room)
+    name = RepositoryName(upload.repository.name)
+    changes.blob_pushed(name, upload.account, origin, str(content.digest), content.size)
     failpoint("upload.before_publish_commit")
 
 

@@ -8,6 +8,7 @@ from distribution.manifests import tag_rights
 from distribution.protocol.digest import parse_digest
 from distribution.views.pull import PullView
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty
+from webhooks.kinds import EventKind
 
 
 class BlobView(PullView):
@@ -15,11 +16,12 @@ class BlobView(PullView):
     # oras-py keeps the token of its first challenge, which is this HEAD, for the push that follows.
     challenged = {"HEAD": PULL_PUSH}
     pull = staticmethod(pull.blob)
+    pull_event = EventKind.BLOB_PULL
 
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
         parsed = parse_digest(digest)
         with self.denials_recorded(request):
             tag_rights.require_whole(self.bearer.rules, self.bearer.identity.name, self.name)
-        blobs.delete(self.name, parsed)
+        blobs.delete(self.name, parsed, account=self.bearer.identity.name, origin=self.origin(request))
         self.log_change(request, Kind.BLOB_DELETED, digest=str(parsed))
         return empty(202, {"Content-Length": "0"})

@@ -1,5 +1,7 @@
 """`/v2/<name>/manifests/<reference>`: a manifest, by tag or digest."""
 
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
@@ -16,6 +18,7 @@ from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TA
 from distribution.usage import counter
 from distribution.views.pull import PullView
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty, query_of
+from webhooks.kinds import EventKind
 
 
 class ManifestView(PullView):
@@ -23,6 +26,7 @@ class ManifestView(PullView):
 
     actions = {"GET": PULL, "HEAD": PULL, "PUT": PULL_PUSH, "DELETE": DELETE}
     pull = staticmethod(pull.manifest)
+    pull_event = EventKind.MANIFEST_PULL
 
     def put(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Store the manifest under a tag, or a digest and the tags of `?tag=`."""
@@ -39,16 +43,9 @@ class ManifestView(PullView):
         if payload is None:
             message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
             raise RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
-        stored = store.put(
-            self.name,
-            payload,
-            request.META.get("CONTENT_TYPE"),
-            digest,
-            named,
-            account=identity.name,
-            rules=rules,
-            version=self.bearer.version,
-        )
+        by: Any = {"account": identity.name, "rules": rules, "version": self.bearer.version}
+        content_type, origin = request.META.get("CONTENT_TYPE"), self.origin(request)
+        stored = store.put(self.name, payload, content_type, digest, named, origin=origin, **by)
         counter.pushed(self.name)
         for tag in stored.tags:
             self.log_change(request, Kind.TAG_PUSHED, tag=tag, digest=stored.digest)
@@ -73,10 +70,10 @@ class ManifestView(PullView):
         account, rules = self.bearer.identity.name, self.bearer.rules
         if isinstance(parsed, Digest):
             with self.denials_recorded(request):
-                store.delete(self.name, parsed, account=account, rules=rules)
+                store.delete(self.name, parsed, account=account, rules=rules, origin=self.origin(request))
             self.log_change(request, Kind.MANIFEST_DELETED, digest=str(parsed))
         else:
             with self.denials_recorded(request):
-                tags.delete(self.name, parsed, account=account, rules=rules)
+                tags.delete(self.name, parsed, account=account, rules=rules, origin=self.origin(request))
             self.log_change(request, Kind.TAG_DELETED, tag=parsed)
         return empty(202, {"Content-Length": "0"})

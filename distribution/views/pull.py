@@ -1,13 +1,17 @@
 """The base view of what can be pulled: GET and HEAD as `distribution.pull` answers them."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 
 from acl.names import RepositoryName
+from distribution.protocol.spec import CONTENT_DIGEST_HEADER
 from distribution.pull import Pulled
 from distribution.views.repository import RepositoryView, empty
+from tokens.verify import Bearer
+from webhooks import pulls
+from webhooks.kinds import EventKind
 
 
 class BlobResponse(FileResponse):
@@ -26,6 +30,18 @@ class BlobResponse(FileResponse):
 class PullView(RepositoryView):
     """Serve a manifest or a blob, for requests that `registry_project.short_path` leaves to Django."""
 
+    pull_event: ClassVar[EventKind]
+
+    @classmethod
+    def announce(
+        cls, pulled: Pulled, name: RepositoryName, text: str, method: str, *, bearer: Bearer, meta: Mapping[str, Any]
+    ) -> None:
+        """Tell webhooks of a GET that was answered with content."""
+        if method == "GET" and pulled.status != 304:
+            about = {"account": bearer.identity.name, "version": bearer.version}
+            digest = pulled.headers.get(CONTENT_DIGEST_HEADER, "")
+            pulls.add(cls.pull_event, name, text, digest=digest, meta=meta, **about)
+
     @staticmethod
     def pull(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:
         """Return the response to GET or HEAD of the reference or digest `text`. Raises RegistryError."""
@@ -35,6 +51,7 @@ class PullView(RepositoryView):
         """Answer with what `pull` returns for the reference or digest, the only argument."""
         (text,) = reference.values()
         pulled = self.pull(self.name, text, request.method or "", request.META)
+        self.announce(pulled, self.name, text, request.method or "", bearer=self.bearer, meta=request.META)
         if pulled.file is not None:
             return BlobResponse(pulled.file, status=pulled.status, headers=pulled.headers)
         if pulled.status == 304:

@@ -21,6 +21,7 @@ from distribution.manifests import tag_rights
 from policies import read_only
 from tokens.bearer import bearer_of, unauthorized
 from tokens.verify import Bearer
+from webhooks.origin import Origin
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,9 @@ class RepositoryView(RegistryView):
     def also_wanted(self, request: HttpRequest) -> tuple[Access, ...]:
         """Return further access for the challenge, besides that to this repository."""
         return ()
+
+    def origin(self, request: HttpRequest) -> Origin:
+        return Origin(request, self.bearer.version)
 
     def log_change(self, request: HttpRequest, kind: Kind, *, detail: str = "", **what: str) -> None:
         """Log and record a push or deletion with account and address; `what` are a tag, a digest, or both."""

@@ -3,6 +3,7 @@
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
@@ -55,7 +56,8 @@ class UploadView(RepositoryView):
             body = Body(request)
             if body.length:
                 Room.of(self.name, self.bearer.version).require_some_bytes(upload.offset + body.length)
-            sessions.complete(upload, body, digest, start, expected, version=self.bearer.version)
+            by: Any = {"version": self.bearer.version, "origin": self.origin(request)}
+            sessions.complete(upload, body, digest, start, expected, **by)
         except RegistryError as error:
             raise _with_session(error, upload) from error
         return created(self.name, digest)

@@ -1,5 +1,7 @@
 """`POST /v2/<name>/blobs/uploads/`: open an upload session, mount a blob, or send one whole."""
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 
 from accounts.throttling.throttle import network_of
@@ -32,7 +34,8 @@ class UploadsView(RepositoryView):
         network = network_of(request) if identity.is_anonymous else ""
         if digest is not None:
             parsed = parse_digest(digest)
-            sessions.receive_whole(self.name, identity, body, parsed, network, version=self.bearer.version)
+            by: Any = {"version": self.bearer.version, "origin": self.origin(request)}
+            sessions.receive_whole(self.name, identity, body, parsed, network, **by)
             return created(self.name, parsed)
         algorithm = request.GET.get("digest-algorithm", ALGORITHMS[0])
         if algorithm not in ALGORITHMS:
@@ -60,7 +63,8 @@ class UploadsView(RepositoryView):
             source = _named_source(request)
             if source is not None and not self.bearer.may(source, PULL):
                 return None
-        if source is None or not blobs.mount(self.name, digest, source, version=self.bearer.version):
+        by: Any = {"account": self.bearer.identity.name, "version": self.bearer.version}
+        if source is None or not blobs.mount(self.name, digest, source, origin=self.origin(request), **by):
             return None
         self.log_change(request, Kind.BLOB_MOUNTED, digest=str(digest), detail=f"from {source}")
         return digest

@@ -18,6 +18,7 @@ from distribution.models import DailyStorage, Manifest, Repository
 from distribution.storage import disk_reserve
 from distribution.usage import storage
 from registry_project import probes
+from webhooks import queue
 
 DAYS = 30
 LARGEST = 10
@@ -109,4 +110,7 @@ def health() -> list[Card]:
     cards = [Card(name, state, is_bad=state not in (probes.OK, "disabled")) for name, state in states]
     scrub = Scrub.objects.first()
     corrupt = scrub.corrupt if scrub is not None else 0
-    return [*cards, Card("Scrub", counted(corrupt, "corrupt blob") if corrupt else probes.OK, is_bad=bool(corrupt))]
+    cards.append(Card("Scrub", counted(corrupt, "corrupt blob") if corrupt else probes.OK, is_bad=bool(corrupt)))
+    if failing := queue.failing():
+        cards.append(Card("Webhooks", f"failing: {', '.join(failing)}", is_bad=True))
+    return cards

@@ -21,6 +21,7 @@ from web.freed import sentences, sentences_of_repository
 from web.views.page import page
 from web.views.rights import denials_recorded, log_change, permitted, refused, repository_of, told
 from web.visitor import Visitor
+from webhooks.origin import Origin
 
 TAGS_NAMED = 20
 
@@ -79,11 +80,11 @@ def _delete(request: HttpRequest, visitor: Visitor, name: RepositoryName, wanted
     try:
         if isinstance(wanted, Digest):
             with denials_recorded(request, visitor, name):
-                store.delete(name, wanted, account=account, rules=rules)
+                store.delete(name, wanted, account=account, rules=rules, origin=Origin(request))
             log_change(request, visitor, Kind.MANIFEST_DELETED, name, digest=str(wanted))
         else:
             with denials_recorded(request, visitor, name):
-                tags.delete(name, wanted, account=account, rules=rules)
+                tags.delete(name, wanted, account=account, rules=rules, origin=Origin(request))
             log_change(request, visitor, Kind.TAG_DELETED, name, tag=wanted)
     except RegistryError as error:
         return refused(request, error, "repository", name)
@@ -106,7 +107,7 @@ def delete_repository(request: HttpRequest, name: str) -> HttpResponse:
         shown = {"what": f"repository {parsed}", "lines": lines, "back": back, "is_wrong": is_wrong, "typed": True}
         return page(request, "delete.html", f"Delete {parsed}", visitor, name=parsed, **shown)
     try:
-        deletion.begin(parsed)
+        deletion.begin(parsed, account=visitor.identity.name, origin=Origin(request))
     except RegistryError as error:
         return refused(request, error, "repository", parsed)
     log_change(request, visitor, Kind.REPOSITORY_DELETED, parsed)

@@ -17,6 +17,7 @@ from web import contents
 from web.views.page import page, searched
 from web.views.rights import denials_recorded, log_change, permitted, refused, repository_of, told
 from web.visitor import visitor_of
+from webhooks.origin import Origin
 
 # Tags with a history that are looked at for a page of deleted ones.
 LOOKED_AT = 1000
@@ -63,8 +64,9 @@ def roll_back(request: HttpRequest, name: str, tag: str) -> HttpResponse:
     wanted = _tag(tag)
     try:
         digest = parse_digest(request.POST.get("digest", ""))
+        account, origin = visitor.identity.name, Origin(request)
         with denials_recorded(request, visitor, parsed):
-            has_moved = tags.point(parsed, wanted, digest, account=visitor.identity.name, rules=visitor.rules)
+            has_moved = tags.point(parsed, wanted, digest, account=account, rules=visitor.rules, origin=origin)
     except RegistryError as error:
         return refused(request, error, "history", parsed, wanted)
     if not has_moved:

@@ -1,0 +1,1 @@
+"""Webhooks: checked by the admin's form; their deliveries, replay and test."""

@@ -1,0 +1,1 @@
+"""Tell webhooks of changes: `changes` has a function for each kind."""

@@ -1,0 +1,107 @@
+"""The addresses that events may be sent to.
+
+A name is resolved once; every address is checked, and the connection is made to a checked one: a name that resolves
+otherwise a moment later (DNS rebinding) changes nothing.
+"""
+
+import re
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]+")
+# Printable ASCII without a space: nothing that ends a request line or a header.
+_URL = re.compile(r"[!-~]+")
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+Address = IPv4Address | IPv6Address
+
+
+class RefusedAddressError(Exception):
+    """Nothing is sent to this URL or address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The parts of a URL: `path` has the query, `host` is without brackets."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def host_header(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def check_url(url: str, *, allow_http: bool, allow_private: bool) -> Target:
+    """Return the parts of a URL. Raises RefusedAddressError; the address of a name is checked when it is resolved."""
+    example = 'a URL as "https://ci.example.org/hooks/registry", without user, password and fragment'
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise RefusedAddressError(f"This is not {example}.") from None
+    if parts.scheme not in _PORTS or _URL.fullmatch(url) is None or set("@#\\").intersection(parts.netloc + url[-1:]):
+        raise RefusedAddressError(f"This is not {example}.")
+    if parts.fragment or _HOST.fullmatch(host) is None or port == 0:
+        raise RefusedAddressError(f"This is not {example}.")
+    if parts.scheme == "http" and not allow_http:
+        raise RefusedAddressError("The URL is without TLS: use https://, or allow http:// for this webhook.")
+    target = Target(
+        parts.scheme,
+        host,
+        _PORTS[parts.scheme] if port is None else port,
+        (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+    )
+    try:
+        literal = ip_address(host)
+    except ValueError:
+        return target
+    if reason := refusal_of(literal, allow_private=allow_private):
+        raise RefusedAddressError(f"{host} is {reason}.")
+    return target
+
+
+def resolve(target: Target, *, allow_private: bool) -> str:
+    """Return an address of the host that may be used. Raises RefusedAddressError, OSError."""
+    found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    reasons = []
+    for *_, place in found:
+        # Without the zone of an IPv6 address, which only link-local ones have.
+        text = str(place[0]).partition("%")[0]
+        reason = refusal_of(ip_address(text), allow_private=allow_private)
+        if not reason:
+            return text
+        reasons.append(f"{target.host} is at {text}, {reason}")
+    raise RefusedAddressError(reasons[0] if reasons else f"{target.host} has no address")
+
+
+def refusal_of(address: Address, *, allow_private: bool) -> str:
+    """Return why nothing is sent to the address, "" if it may be used."""
+    for inner in (address, *_embedded(address)):
+        if inner.is_link_local or inner.is_multicast or inner.is_unspecified:
+            return "a link-local, multicast or unspecified address, which is never allowed"
+        is_private = inner.is_private or inner.is_loopback or not inner.is_global
+        if is_private and inner is address and _embedded(address):
+            # The form is reserved; the address in it decides.
+            continue
+        if is_private and not allow_private:
+            return "a private address: allow private addresses for this webhook, if you trust who may change it"
+    return ""
+
+
+def _embedded(address: Address) -> list[Address]:
+    """Return the IPv4 addresses that an IPv6 address leads to: mapped, 6to4, Teredo, NAT64."""
+    if isinstance(address, IPv4Address):
+        return []
+    found: list[Address] = [inner for inner in (address.ipv4_mapped, address.sixtofour) if inner is not None]
+    if address.teredo is not None:
+        found.extend(address.teredo)
+    if address in _NAT64:
+        found.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    return found

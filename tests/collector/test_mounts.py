@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from distribution import blobs
-from distribution.models import Repository
 from tests.caller import Caller, Response, content
 from tests.collector.runs import collect, pass_time
 from tests.distribution.sessions import finish
@@ -28,9 +28,9 @@ def collected_between(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], 
     def come(grace: timedelta) -> None:
         mount = blobs._mount
 
-        def collect_and_mount(repository: Repository, *args: str) -> bool:
+        def collect_and_mount(*args: Any, **kwargs: Any) -> bool:
             collect(grace=grace)
-            return mount(repository, *args)  # type: ignore[arg-type]
+            return mount(*args, **kwargs)
 
         monkeypatch.setattr(blobs, "_mount", collect_and_mount)
 

@@ -6,6 +6,7 @@ from supply.structure import LEAST_MEDIAN, LINES_A_FILE, MODULES_A_FOLDER, fault
 
 GOOD = "def f():\n" + "    pass\n" * 10
 TINY = "def f():\n    pass\n"
+DECORATED = "@property\ndef f():\n    pass\ndef __str__():\n    pass\n"
 LONG = "def f():\n" + "    pass\n" * 40
 
 
@@ -16,6 +17,10 @@ def modules(count: int) -> dict[str, str]:
 
 def test_what_keeps_every_bound_is_no_fault() -> None:
     assert list(faults(modules(MODULES_A_FOLDER) | {"app/__init__.py": ""})) == []
+
+
+def test_short_functions_that_a_framework_asks_for_are_not_counted() -> None:
+    assert not list(faults({"a.py": DECORATED, "b.py": DECORATED, "c.py": GOOD, "d.py": GOOD}))
 
 
 @pytest.mark.parametrize(

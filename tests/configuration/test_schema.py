@@ -78,7 +78,7 @@ def _defaults(schema: dict[str, Any], section: dict[str, Any]) -> dict[str, str]
     for name, key in _resolved(schema, section)["properties"].items():
         if not name.endswith("_file") and not key.get("deprecated"):
             defaults[name] = json.dumps(key["default"]) if "default" in key else ""
-            if name in {"limits", "filesystem"} or "$ref" in key.get("items", {}):
+            if name in {"limits", "filesystem"} or f"### `{name}`" in DOCUMENT:
                 defaults |= _defaults(schema, key)
     return defaults
 

@@ -320,6 +320,9 @@ def _subject_test(row: RuleRow) -> Callable[[Identity], bool]:
     if row.subject_kind == "group":
         group = row.subject
         return lambda identity: group in identity.groups
+    if row.is_deny and row.subject == "*":
+        # Workloads without an account are signed in too.
+        return lambda identity: not identity.is_anonymous
     matches = compile_glob(row.subject)
     # `*` means every account, but would match the empty name of the anonymous identity, and those of workloads.
     return lambda identity: identity.has_account and matches(identity.name)

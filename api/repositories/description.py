@@ -9,6 +9,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import permissions_version
 from acl.actions import PUSH
 from api import change_log, etags
 from api.json_body import TextField
@@ -16,6 +17,7 @@ from api.visitor import VisitorView, visitor_of
 from audit.kinds import Kind
 from distribution.manifests import tag_rights
 from distribution.models import Repository
+from policies import read_only
 from web.description import MAX_BYTES
 
 
@@ -53,6 +55,7 @@ class DescriptionView(VisitorView):
         parsed = visitor.repository(name, PUSH)
         with change_log.denials_recorded(request, parsed):
             tag_rights.require_whole(visitor.rules, visitor.identity.name, parsed, PUSH)
+        read_only.require_writable(parsed, permissions_version.current())
         with transaction.atomic():
             row = Repository.objects.select_for_update().filter(name=parsed).first()
             before = _represented(row)

@@ -211,3 +211,13 @@ def test_when_a_rule_ends(text: str, instant: str, shown: str) -> None:
 def test_what_is_no_end(text: str) -> None:
     with pytest.raises(InvalidUntilError):
         parse_until(text)
+
+
+def test_a_workload_without_an_account_is_denied_what_everyone_signed_in_is() -> None:
+    workload = Identity("ci.example.com:app", frozenset({"ci"}))
+    rules = [Row("group", "ci", "*", "pull"), Row("account", "*", "a/*", "pull", True)]
+
+    compiled = compile_rules(rules).of(workload)
+
+    assert not workload.has_account
+    assert (compiled.actions_on("b/app"), compiled.actions_on("a/app")) == (frozenset({"pull"}), frozenset())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from policies.models import ReadOnly
 from tests.api.asking import answered, ask
 from tests.caller import Caller
 from tests.images import Image
@@ -51,3 +52,12 @@ def test_a_repository_that_is_none_has_none(alice: Caller) -> None:
     path = "repositories/alice/none/-/description"
 
     assert ask(alice, "GET", path).status_code == ask(alice, "PUT", path, {"description": "x"}).status_code == 404
+
+
+def test_nobody_writes_one_while_the_repository_is_read_only(alice: Caller) -> None:
+    ReadOnly.objects.create(repositories="alice/*", message="we move on Monday")
+
+    refused = ask(alice, "PUT", PATH, {"description": "new"})
+
+    assert (refused.status_code, refused.json()["detail"]) == (403, "alice/app is read-only: we move on Monday")
+    assert answered(alice, PATH) == {"description": ""}

@@ -1,5 +1,6 @@
 """The description of a repository: who edits it, and what becomes of Markdown from strangers."""
 
+import html
 from collections.abc import Callable
 from html.parser import HTMLParser
 
@@ -7,6 +8,7 @@ import pytest
 
 from acl.models import Rule
 from distribution.models import Repository
+from policies.models import ReadOnly
 from tests.caller import Caller
 from tests.images import Image
 from tests.web.test_pages import push_config, signed_in, text_of
@@ -192,3 +194,13 @@ def test_a_repository_that_was_deleted_meanwhile_is_404(
     monkeypatch.setattr("web.views.description.repository_of", lambda _name: Repository(pk=0))
 
     assert alice.post(EDIT, {"description": "x"}).status_code == 404
+
+
+def test_nobody_writes_one_while_the_repository_is_read_only(push: Callable[..., Image]) -> None:
+    push()
+    ReadOnly.objects.create(repositories="alice/*", message="we move on Monday")
+
+    answer = signed_in("alice").post(EDIT, {"description": "new"}, follow=True)
+
+    assert "Nothing was changed: alice/app is read-only: we move on Monday." in html.unescape(answer.content.decode())
+    assert Repository.objects.get().description is None

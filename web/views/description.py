@@ -3,13 +3,16 @@
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
 
+from accounts import permissions_version
 from acl.actions import PUSH
 from audit.kinds import Kind
+from core.api.errors import RegistryError
 from core.db import transactions
 from distribution.models import Repository
+from policies import read_only
 from web.description import MAX_BYTES, rendered
 from web.views.page import page
-from web.views.rights import log_change, permitted, repository_of, told
+from web.views.rights import log_change, permitted, refused, repository_of, told
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -26,6 +29,10 @@ def edit_description(request: HttpRequest, name: str) -> HttpResponse:
         elif "preview" in request.POST:
             preview = rendered(text)
         else:
+            try:
+                read_only.require_writable(parsed, permissions_version.current())
+            except RegistryError as refusal:
+                return refused(request, refusal, "repository", parsed)
             rows = Repository.objects.filter(pk=repository.pk)
             if not transactions.run(rows.update, description=text.strip() or None):
                 raise Http404

@@ -40,8 +40,24 @@ REAL_DECOY, hashers._DECOY = hashers._DECOY, hashers._DECOY.replace("$10$", "$04
 
 NOT_INSTALLED = "not installed"
 IN_CHECK_ALONE = "make check runs it"
-# Beginnings of paths: two builds of the image, each by a docker engine of its own.
-CHECKED_ALONE = ("image",)
+# Beginnings of paths: trials of whole programs, which take a third of the time of all tests.
+CHECKED_ALONE = (
+    "bench/test_growth.py",
+    "bench/test_siege.py",
+    "bench/test_smoke.py",
+    "bench/test_soak.py",
+    "bench/test_walk.py",
+    "browser",
+    "cases",
+    "distribution/storage/test_bucket_owner.py",
+    "distribution/storage/test_s3_registry.py",
+    "faults/test_kill_s3.py",
+    "image",
+    "storage_copy/test_s3.py",
+    "stress",
+)
+# Whether nothing is named on the command line. The processes that share the tests inherit it.
+_IS_WHOLE = "REGISTRY_TESTS_ARE_ALL"
 # Beginnings of paths: what has nothing to do with the database, or starts one of its own choice, runs on SQLite alone.
 ON_ANY_DATABASE = (
     "acl/test_coverage.py",
@@ -122,6 +138,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in gone]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Remember in the first process whether the command line names tests."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_IS_WHOLE] = "" if config.args_source is pytest.Config.ArgsSource.ARGS else "1"
+
+
 def _below_tests(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"tests/{name}" for name in names)
 
@@ -134,12 +156,12 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Leave a test out when its program is missing or `make check` alone runs it.
+    """Leave a test out when its program is missing, or when all run and `make check` alone runs it.
 
     With REGISTRY_REQUIRE_CLIENTS a missing program is a failure, and every test runs.
     """
     is_complete = bool(os.environ.get("REGISTRY_REQUIRE_CLIENTS"))
-    if not is_complete and item.nodeid.startswith(_below_tests(CHECKED_ALONE)):
+    if not is_complete and os.environ[_IS_WHOLE] and item.nodeid.startswith(_below_tests(CHECKED_ALONE)):
         item.user_properties.append((IN_CHECK_ALONE, item.nodeid))
         pytest.skip(IN_CHECK_ALONE)
     named = [program for marker in item.iter_markers("client") for program in marker.args]
@@ -163,8 +185,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were left out, so that a green run does not promise what it did not try."""
     properties = [dict(report.user_properties) for report in terminalreporter.stats.get("skipped", [])]
     if in_check := sum(IN_CHECK_ALONE in found for found in properties):
-        folders = ", ".join(f"tests/{name}" for name in CHECKED_ALONE)
-        terminalreporter.write_line(f"{in_check} tests of {folders} left out (make check runs them)", yellow=True)
+        line = f"{in_check} tests left out (make check runs them): {', '.join(CHECKED_ALONE)}"
+        terminalreporter.write_line(line, yellow=True)
     left_out = [found[NOT_INSTALLED].split(", ") for found in properties if NOT_INSTALLED in found]
     if not left_out:
         return

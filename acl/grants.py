@@ -119,20 +119,25 @@ def _compile() -> CompiledRules:
 
 
 def _valid() -> Iterator[Rule]:
-    """Yield the valid rules. One that allows is skipped otherwise, and one that denies denies more."""
     for rule in Rule.objects.all():
-        try:
-            rule.full_clean()
-        except ValidationError as error:
-            if not rule.is_deny:
-                logger.exception("access rule %s is not valid and allows nothing", rule.pk)
-                continue
-            logger.exception("access rule %s is not valid and denies all that it may be meant to", rule.pk)
-            _widen(rule, set(error.message_dict))
-        yield rule
+        if (known := in_force(rule)) is not None:
+            yield known
 
 
-def _widen(rule: Rule, wrong: set[str]) -> None:
+def in_force(rule: Rule) -> Rule | None:
+    """Return the rule as it counts: None for an invalid one that allows; an invalid one that denies, made to deny more."""
+    try:
+        rule.full_clean()
+    except ValidationError as error:
+        if not rule.is_deny:
+            logger.exception("access rule %s is not valid and allows nothing", rule.pk)
+            return None
+        logger.exception("access rule %s is not valid and denies all that it may be meant to", rule.pk)
+        widen(rule, set(error.message_dict))
+    return rule
+
+
+def widen(rule: Rule, wrong: set[str]) -> None:
     """Put the widest value in place of each that is `wrong`: nobody knows what it was to be."""
     if wrong & {"subject_kind", "subject"}:
         rule.subject_kind, rule.subject = SubjectKind.ANONYMOUS, ""

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 
 from accounts.hashers import NO_PASSWORD, stored_form
 from accounts.models import Account
+from acl import grants
 from acl.models import Rule, SubjectKind
 from acl.until import until_text
 from configuration.converters import ACCOUNT_PATTERN, GROUP, NAME_PATTERN, Value
@@ -51,7 +52,12 @@ def yaml_text(*, with_hashes: bool) -> str:
         *(f"Without the account {name!a}, which is of {provider}." for name, provider in provided),
         *(f"Without the group {name!a}, which has no members." for name in empty),
         *(f"Without the group {name!a}: the file can't have this name." for name in unnamed),
-        *(f"Without the rule {rule.pk}, which is not valid." for rule in invalid),
+        *(
+            f"The rule {rule.pk} is not valid, and denies more here than it was to."
+            if rule.is_deny
+            else f"Without the rule {rule.pk}, which is not valid."
+            for rule in invalid
+        ),
     ]
     lines = "".join(f"# {comment}\n" for comment in comments)
     found: dict[str, Any] = {"users": users, "acl": rules}
@@ -89,7 +95,9 @@ def _rules() -> tuple[list[dict[str, Any]], list[Rule]]:
     for rule in Rule.objects.order_by("pk").iterator(BATCH):
         if not _is_valid(rule):
             invalid.append(rule)
-            continue
+            if not rule.is_deny:
+                continue
+            _widen(rule)
         subject = True if rule.subject_kind == SubjectKind.ANONYMOUS else rule.subject
         entry = {str(rule.subject_kind): subject, "name": rule.name, "actions": rule.actions.split(",")}
         entry |= {key: value for key, value in _conditions(rule).items() if value}
@@ -122,9 +130,21 @@ def _is_valid(rule: Rule) -> bool:
         rule.full_clean()
     except ValidationError:
         return False
+    return not _misfits(rule)
+
+
+def _misfits(rule: Rule) -> set[str]:
+    """Return the columns whose value the file can't have."""
     subjects = {SubjectKind.ACCOUNT: ACCOUNT_PATTERN, SubjectKind.GROUP: GROUP}
     subject = subjects.get(SubjectKind(rule.subject_kind))
-    return _fits(NAME_PATTERN, rule.name) and (subject is None or _fits(subject, rule.subject))
+    found = set() if _fits(NAME_PATTERN, rule.name) else {"name"}
+    return found if subject is None or _fits(subject, rule.subject) else found | {"subject"}
+
+
+def _widen(rule: Rule) -> None:
+    """Have the file deny at least what the rule denies: without it, the file would allow more."""
+    grants.in_force(rule)
+    grants.widen(rule, _misfits(rule))
 
 
 def _fits(value: Value, text: str) -> bool:

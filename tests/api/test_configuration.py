@@ -88,6 +88,25 @@ def test_only_superusers_get_hashes(root: Caller, bob: Caller) -> None:
     assert list(answered(root, "configuration?with=everything", 400)["errors"]) == ["with"]
 
 
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ({"subject": "bob", "name": "["}, {"account": "bob", "name": "*"}),
+        ({"subject": "bob", "name": "UPPER"}, {"account": "bob", "name": "*"}),
+        ({"subject": "[", "name": "a/*"}, {"anonymous": True, "name": "a/*"}),
+    ],
+)
+def test_the_file_denies_at_least_what_an_invalid_rule_does(
+    root: Caller, values: dict[str, str], written: dict[str, object]
+) -> None:
+    rule = Rule.objects.create(subject_kind="account", actions="pull", is_deny=True, **values)
+
+    text = ask(root, "GET", "configuration").content.decode()
+
+    assert f"# The rule {rule.pk} is not valid, and denies more here than it was to.\n" in text
+    assert {**written, "actions": ["pull"], "deny": True} in yaml.safe_load(text)["acl"]
+
+
 def test_what_the_file_can_not_have_is_named_in_comments(root: Caller) -> None:
     Group.objects.create(name="empty\n- evil: true")
     rule = Rule.objects.create(subject_kind="account", subject="bob", name="[", actions="pull")

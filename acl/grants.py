@@ -125,7 +125,7 @@ def _valid() -> Iterator[Rule]:
 
 
 def in_force(rule: Rule) -> Rule | None:
-    """Return the rule as it counts: None for an invalid one that allows; an invalid one that denies, made to deny more."""
+    """Return the rule as it counts: None for an invalid one that allows, one that denies more for one that denies."""
     try:
         rule.full_clean()
     except ValidationError as error:

@@ -61,7 +61,7 @@ class Room:
             if quota.max_tags is not None:
                 used = int(_TAGS.value(self._pks(quota)))
                 if used > quota.max_tags:
-                    raise self._refusal(quota, f"{used - 1} tags", f"{quota.max_tags}", 0)
+                    raise self._refusal(quota, f"{used - 1}", f"{quota.max_tags} tags", 0)
 
     def warning(self) -> str:
         """Return the value of a header Warning from WARNED_FROM on, otherwise ""."""

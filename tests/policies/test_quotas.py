@@ -138,7 +138,7 @@ def test_tags_are_counted(alice: Caller, push: Callable[..., Image], quota: Call
 
     message = refused_with(put_manifest(alice, "alice/app", "v3", image.payload))
 
-    assert "2 tags of 2 used" in message
+    assert "2 of 2 tags used" in message
     assert put_manifest(alice, "alice/app", "v1", image.payload).status_code == 201
     assert Tag.objects.count() == 2
 

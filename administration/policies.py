@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.helpers import AdminErrorList
@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from administration.origin import OriginAdmin, OriginFilter
 from administration.preview import Matches, repositories_of
@@ -19,6 +20,7 @@ from core.api.row_key import row_key
 from policies.forms import form_of
 from policies.kinds import KINDS
 from policies.models import Policy
+from policies.models.quota import SizeField
 from provisioning.models import Section
 
 
@@ -44,6 +46,8 @@ class PolicyAdmin(OriginAdmin):
     search_fields = ("repositories", "comment")
     search_help_text = "a repository or a comment"
     readonly_fields = ("origin", "created_at")
+    # A field for numbers shows nothing for 10GiB, and a save would drop the limit.
+    formfield_overrides: ClassVar[dict[Any, Any]] = {SizeField: {"widget": UnfoldAdminTextInputWidget}}
     change_form_after_template: Any = "admin/policies/preview_part.html"
 
     class Media:

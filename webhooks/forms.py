@@ -10,7 +10,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminP
 
 from webhooks import sealing
 from webhooks.kinds import CHOSEN
-from webhooks.models import Webhook
+from webhooks.models import Webhook, default_events
 
 FIELDS = ("name", "url", "envelope", "events", "repositories", "is_active", "allow_http", "allow_private")
 
@@ -31,6 +31,7 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
 
     events = forms.MultipleChoiceField(
         choices=[(kind.value, kind.label) for kind in CHOSEN],
+        initial=default_events,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="Pulls are many, and may be lost when a process is killed.",
     )
@@ -45,6 +46,10 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
     class Meta:
         model = Webhook
         fields: ClassVar[tuple[str, ...]] = FIELDS
+        labels: ClassVar[dict[str, str]] = {
+            "allow_http": "Allow http://",
+            "allow_private": "Allow private addresses",
+        }
 
     def clean_events(self) -> list[str]:
         """Return the kinds in their own order."""

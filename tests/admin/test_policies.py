@@ -1,5 +1,6 @@
 """Policies in the admin: sentence, preview, form."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from policies.kinds import BY_NAME, KINDS
-from policies.models import Policy
+from policies.models import Policy, Quota
 from tests.admin.browser import Browser, staff
 from tests.images import Image
 
@@ -65,3 +66,13 @@ def test_errors_are_shown_in_the_preview(admin: Browser) -> None:
     page = admin.client.get(address(BY_NAME["immutable_tags"], "preview"), {"repositories": "alice/["}).content.decode()
 
     assert "has no ]" in page
+
+
+def test_the_form_shows_the_size_that_a_save_keeps(admin: Browser) -> None:
+    admin.post(address(Quota, "add"), FORMS["quotas"])
+    quota = Quota.objects.get()
+
+    page = admin.client.get(address(Quota, "change", quota.pk)).content.decode()
+
+    # A browser shows nothing in a field for numbers.
+    assert re.search(r'<input type="text" name="max_size" value="10GiB"', page)

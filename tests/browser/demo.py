@@ -42,7 +42,13 @@ class DemoServer(Server):
             {"account": "alice", "name": "public/*", "actions": ["*"]},
             {"group": "developers", "name": "myorg/*", "actions": ["pull"]},
         ]
-        found |= {"acl": rules, "garbage_collector": {"enabled": False, "grace_period": "0s"}}
+        policies = {
+            "immutable_tags": [{"repositories": "public/*", "tags": "v*", "except_tags": "*-rc*"}],
+            "quotas": [{"repositories": "bob/*", "each": "namespace", "max_size": "10GiB", "max_tags": 100}],
+            "read_only": [{"repositories": "archive/*", "message": "moved to the new registry"}],
+        }
+        found |= {"acl": rules, "policies": policies}
+        found |= {"garbage_collector": {"enabled": False, "grace_period": "0s"}}
         return dict(found)
 
 

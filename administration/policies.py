@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.helpers import AdminErrorList
@@ -47,7 +47,7 @@ class PolicyAdmin(OriginAdmin):
     search_help_text = "a repository or a comment"
     readonly_fields = ("origin", "created_at")
     # A field for numbers shows nothing for 10GiB, and a save would drop the limit.
-    formfield_overrides: ClassVar[dict[Any, Any]] = {SizeField: {"widget": UnfoldAdminTextInputWidget}}
+    formfield_overrides: Any = {SizeField: {"widget": UnfoldAdminTextInputWidget}}
     change_form_after_template: Any = "admin/policies/preview_part.html"
 
     class Media:

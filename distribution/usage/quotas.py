@@ -81,10 +81,15 @@ class Room:
         """Return the primary keys of the repositories that count together with this one."""
         counted = quota.glob_of(self.name)
         # Every valid name sorts between these.
-        low, high = (counted, f"{counted}~") if counted.endswith("/") else (counted, f"{counted} ")
+        low, high = counted.removesuffix("/"), f"{counted}~" if counted.endswith("/") else f"{counted} "
         if not counted:
             low, high = '"', "~"
-        return [pk for pk, name in _NAMES.rows(low, high) if quota.holds_for(name)]
+        # Between a namespace and what is below it are other names, as ab-c.
+        return [
+            pk
+            for pk, name in _NAMES.rows(low, high)
+            if quota.holds_for(name) and (not counted.endswith("/") or f"{name}/".startswith(counted))
+        ]
 
     def _refusal(self, quota: Quota, used: str, limit: str, more: int) -> RegistryError:
         needs = f"; this needs {size_text(more)}" if more > 1 else ""

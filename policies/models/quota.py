@@ -12,6 +12,9 @@ from django.db import models
 from core.sizes import counted, size_text
 from policies.models.policy import Policy
 
+MAX_TAGS = 10**9
+"""As in the configuration file."""
+
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
@@ -71,6 +74,8 @@ class Quota(Policy):
         """Raise ValidationError without a limit, and for a size that the file can't have."""
         if self.max_size is None and self.max_tags is None:
             raise ValidationError({"max_size": "Limit the size, the tags, or both."})
+        if self.max_tags is not None and self.max_tags > MAX_TAGS:
+            raise ValidationError({"max_tags": f"At most {MAX_TAGS}."})
         if self.max_size is not None and (self.max_size < 1024 or self.max_size % 1024):
             raise ValidationError({"max_size": "A number of KiB, at least 1."})
 

@@ -7,6 +7,7 @@ from threading import Barrier
 import pytest
 from django.db import connection
 
+from acl.models import Rule
 from acl.names import RepositoryName
 from core.api.errors import RegistryError
 from distribution import blobs
@@ -106,6 +107,17 @@ def test_it_counts_what_it_says(
 ) -> None:
     push_blob(alice, "alice/app", b"a" * KIB)
     quota("*", max_size=KIB, each=each)
+
+    assert whole(alice, b"b", repository).status_code == status  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("repository", "status"), [("ab", 403), ("ab/d", 403), ("ab-c", 201), ("abc/d", 201)])
+def test_a_namespace_is_a_name_and_what_is_below_it(
+    alice: Caller, quota: Callable[..., Quota], repository: str, status: int
+) -> None:
+    Rule.objects.create(subject_kind="account", subject="alice", name="ab*", actions="pull,push")
+    push_blob(alice, "ab", b"a" * KIB)
+    quota("*", max_size=KIB, each="namespace")
 
     assert whole(alice, b"b", repository).status_code == status  # type: ignore[attr-defined]
 

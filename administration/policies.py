@@ -47,7 +47,7 @@ class PolicyAdmin(OriginAdmin):
     search_help_text = "a repository or a comment"
     readonly_fields = ("origin", "created_at")
     # A field for numbers shows nothing for 10GiB, and a save would drop the limit.
-    formfield_overrides: Any = {SizeField: {"widget": UnfoldAdminTextInputWidget}}
+    formfield_overrides: Any = {SizeField: {"widget": UnfoldAdminTextInputWidget}}  # type: ignore[misc]  # stubs differ
     change_form_after_template: Any = "admin/policies/preview_part.html"
 
     class Media:

@@ -131,7 +131,7 @@ def test_a_token_of_a_superuser_explains_its_own_account_alone(root: Caller) -> 
     own = answered(holder, "explain?repository=team/app&action=pull")
 
     assert own["allowed"] is False
-    assert own["decision"] == "charlie may pull team/app, but the scopes of this access token lack it"
+    assert own["decision"] == "charlie may pull team/app from 127.0.0.1, but the scopes of this access token lack it"
     assert ask(holder, "GET", "explain?account=bob&repository=team/app&action=pull").status_code == 403
     assert answered(root, "explain?repository=team/app&action=pull")["allowed"]
 

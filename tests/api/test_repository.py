@@ -114,9 +114,9 @@ def test_a_repository_that_is_pushed_to_before_it_is_deleted_stays(
     push("alice/app", "v1")
     seen = ask(alice, "GET", "repositories/alice/app")["ETag"]
 
-    def begin_late(*args: Any) -> int:
+    def begin_late(*args: Any, **options: Any) -> int:
         push("alice/app", "v2", b"another layer")
-        return begin(*args)
+        return begin(*args, **options)
 
     begin = deletion.begin
     monkeypatch.setattr(deletion, "begin", begin_late)

@@ -116,7 +116,7 @@ def test_a_robot_keeps_its_tokens_under_another_owner(robot: Account, root: Call
 def test_explain_calls_a_robot_one(robot: Account, root: Caller) -> None:
     found = answered(root, "explain?account=ci&action=pull&repository=alice/app")
 
-    assert found["decision"] == "the robot ci may not pull alice/app"
+    assert found["decision"] == "the robot ci may not pull alice/app from 127.0.0.1"
 
 
 def test_the_pages_make_and_revoke_a_token_of_a_robot(robot: Account) -> None:

@@ -34,7 +34,7 @@ def test_a_server_that_stops_writes_its_events_and_commands_write_theirs(server:
     assert tuple(login) == ("login", "alice", "127.0.0.1", "password", "build-4711", 20)
     (imported,) = server.rows("SELECT credential, reference, detail FROM audit_event WHERE kind = 'import'")
     assert imported[:2] == ("file", str(server.folder / "config.yaml"))
-    assert imported[2].startswith("11 added, 0 changed, 0 removed; + user admin")
+    assert imported[2].startswith("13 added, 0 changed, 0 removed; + user admin")
     assert "$2b$" not in imported[2]
 
     command = [sys.executable, "manage.py", "rotatekey"]

@@ -36,7 +36,7 @@ class CompanyServer(Server):
                 "users": {"base": PEOPLE},
                 "groups": {"base": GROUPS, "mirror": ["registry-*"]},
                 "cache": "2s",
-                "timeout": "2s",
+                "timeout": "5s",
             }
         }
         return dict(configuration)

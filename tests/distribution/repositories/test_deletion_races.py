@@ -49,8 +49,8 @@ def uncommitted(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, 
     is_written, may_commit = Event(), Event()
     transact = getattr(module, name)
 
-    def transact_and_wait(*arguments: Any) -> Any:
-        result = transact(*arguments)
+    def transact_and_wait(*arguments: Any, **options: Any) -> Any:
+        result = transact(*arguments, **options)
         is_written.set()
         may_commit.wait(60)
         return result

@@ -15,7 +15,7 @@ from audit.recording import record
 from collector import repositories
 from collector.jobs.shutdown import Stopper, stopped_by_signal
 from collector.throttle import StopError, Throttle
-from core.api.errors import RegistryError
+from core.api.errors import ErrorCode, RegistryError
 from core.progress import Progress, bar
 from core.sizes import counted, size_text
 from distribution import deletion, queries
@@ -63,6 +63,9 @@ class Command(BaseCommand):
             self.stdout.write(f"Clients get 404 for {name} from now on.")
             _remove(pk, contents.rows)
         except RegistryError as error:
+            if error.code is ErrorCode.UNAVAILABLE:
+                # The command line names its cause.
+                raise
             raise CommandError(f"{error.message}.") from error
         except (StopError, KeyboardInterrupt) as error:
             rest = "the server removes the rest within a minute, or the next collection"

@@ -65,7 +65,6 @@ class AccountAdmin(UserAdmin, OriginAdmin):  # type: ignore[misc, type-arg]  # u
         "group_names",
         "origin",
         "last_login",
-        "created_at",
     )
     list_filter = (
         "is_active",

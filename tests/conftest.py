@@ -90,15 +90,19 @@ ON_ANY_DATABASE = (
     "distribution/uploads/test_resumable_hash.py",
     "image",
     "faults/test_kill_s3.py",
+    "identity_providers/test_server.py",
     "monitoring/test_deploy.py",
     "monitoring/test_documents.py",
     "server/test_fast_head.py",
     "startup/test_command_line.py",
+    "storage_copy/test_s3.py",
     "supply",
     "test_container.py",
     "test_preloaded.py",
     "test_upgrade.py",
     "tokens/test_scope.py",
+    "webhooks/test_addresses.py",
+    "webhooks/test_signature.py",
 )
 # Beginnings of paths: what waits or computes for more than ten seconds, so that no process does it while the others
 # have nothing left to do.

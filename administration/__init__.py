@@ -2,6 +2,7 @@
 
 `accounts`, `groups`, `rules`, `policies`, `webhooks`   the pages
 `preview`    what a rule does now: its sentence, warnings, accounts and repositories
+`previewed`  pages that show such a thing while somebody edits the row
 `explain`    why an account may do something, or not
 `origin`     whether a row is of the configuration file, and the way back to it
 `naming`     the rules that name an account or group

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import AdminErrorList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.forms import Form
@@ -19,9 +17,9 @@ from acl import actions as action_list
 from acl.forms import FIELDS, RuleForm
 from acl.models import Rule, SubjectKind
 from administration.explain import ExplainForm
-from administration.origin import OriginAdmin, OriginFilter, OriginList
+from administration.origin import OriginFilter, OriginList
 from administration.preview import Preview, idle_reason, idle_reasons
-from core.api.row_key import row_key
+from administration.previewed import PreviewedAdmin
 from provisioning.models import Section
 
 
@@ -52,20 +50,17 @@ class _RuleList(OriginList):
 
 
 @admin.register(Rule)
-class RuleAdmin(OriginAdmin):
+class RuleAdmin(PreviewedAdmin):
     """Access rules; a change applies to the next request in every process."""
 
     form = RuleForm
     section = Section.ACL
     list_display = ("sentence", "effect", "comment", "origin", "created_at")
     list_filter = ("subject_kind", AllowsFilter, OriginFilter)
-    change_form_after_template: Any = "admin/acl/rule/preview_part.html"
+    preview_template = "admin/acl/rule/preview.html"
     search_fields = ("subject", "name", "comment")
     search_help_text = "an account, a group, a repository or a comment"
     readonly_fields = ("origin", "created_at")
-
-    class Media:
-        js = ("administration/rule_preview.js",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return FIELDS if obj is None else (*FIELDS, "origin", "created_at")
@@ -74,9 +69,8 @@ class RuleAdmin(OriginAdmin):
         return _RuleList
 
     def get_urls(self) -> list[URLPattern]:
-        own = (("explain", self.explain_view), ("preview", self.preview_view))
-        paths = [path(f"{verb}/", self.admin_site.admin_view(view), name=f"acl_rule_{verb}") for verb, view in own]
-        return [*paths, *super().get_urls()]
+        view = self.admin_site.admin_view(self.explain_view)
+        return [path("explain/", view, name="acl_rule_explain"), *super().get_urls()]
 
     def explain_view(self, request: HttpRequest) -> HttpResponse:
         """Explain why an account may do something, or not."""
@@ -96,42 +90,11 @@ class RuleAdmin(OriginAdmin):
             shown["add_query"] = urlencode(values | {"name": asked["repository"], "actions": asked["action"]})
         return TemplateResponse(request, "admin/acl/rule/explain.html", self.admin_site.each_context(request) | shown)
 
-    def preview_view(self, request: HttpRequest) -> HttpResponse:
-        """Return the part of a rule's page that says what the rule of the query does now."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        rule = Rule.objects.filter(pk=row_key(request.GET.get("pk", ""))).first()
-        return TemplateResponse(
-            request, "admin/acl/rule/preview.html", _previewed(RuleForm(request.GET, instance=rule))
-        )
+    def form_of_preview(self) -> Any:
+        return RuleForm
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        """Answer the button "Preview" with the form as it was sent, and save nothing."""
-        if "_preview" not in request.POST:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        self._require_change(request, object_id)
-        sent = request.POST
-        request.method = "GET"
-        context = {"sent": sent} | (extra_context or {})
-        return super().changeform_view(request, object_id, form_url, context)
-
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Add the preview."""
-        rule, sent = context.get("original"), context.get("sent")
-        page = context["adminform"]
-        if sent is not None:
-            # The page shows what was sent, with errors at its fields; validation writes into the rule, here a copy.
-            page.form = type(page.form)(sent, instance=copy(rule))
-            preview = _previewed(page.form) | {"errors": AdminErrorList(page.form, [])}
-        else:
-            preview = {} if rule is None or page.form.is_bound else {"preview": Preview.of(rule)}
-        return super().render_change_form(request, context | preview, *args, **kwargs)
+    def preview_of(self, row: Rule) -> Preview:
+        return Preview.of(row)
 
     def save_model(self, request: HttpRequest, obj: Model, form: Form, change: bool) -> None:
         """Save the rule, and warn if it has no effect."""
@@ -146,16 +109,3 @@ class RuleAdmin(OriginAdmin):
     @admin.display(description="without effect")
     def effect(self, rule: Any) -> str | None:
         return rule.idle_reason or None
-
-    def _require_change(self, request: HttpRequest, object_id: str | None) -> None:
-        rule = None if object_id is None else self.get_object(request, object_id)
-        is_allowed = self.has_add_permission(request) if rule is None else self.has_change_permission(request, rule)
-        if not is_allowed:
-            raise PermissionDenied
-
-
-def _previewed(form: Any) -> dict[str, Any]:
-    """Return the preview of a form's rule, or its errors, for the template."""
-    if form.is_valid():
-        return {"preview": Preview.of(form.instance)}
-    return {"preview_errors": [error for errors in form.errors.values() for error in errors]}

@@ -1,8 +1,8 @@
-// Shows, while somebody edits a policy, what it would do.
+// Shows, while somebody edits a rule or policy, what it would do. Without this script the button "Preview" does.
 document.addEventListener("DOMContentLoaded", () => {
-  const part = document.getElementById("policy-preview");
-  const form = document.querySelector("#content-main form, #container form[id$=_form]");
-  if (!part || !form || !form.elements.repositories) {
+  const part = document.querySelector(".rule-preview[data-url]");
+  const form = part && document.getElementById(part.id.replace("-preview", "_form"));
+  if (!form) {
     return;
   }
   let timer;

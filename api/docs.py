@@ -8,6 +8,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from api.schema import document
 
@@ -69,3 +74,15 @@ def _named(schema: Mapping[str, Any]) -> str:
 
 def _pretty(shape: Mapping[str, Any]) -> str:
     return json.dumps(shape, indent=2, ensure_ascii=False)
+
+
+class UnknownPathView(APIView):
+    """Every other path below `/api/v1/`."""
+
+    authentication_classes = ()
+    permission_classes = [AllowAny]
+
+    @extend_schema(exclude=True)
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise NotFound whatever the method is."""
+        raise NotFound("There is no such path; /api/v1/ lists all.")

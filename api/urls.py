@@ -16,8 +16,7 @@ from api.accounts.groups import GroupsView, GroupView
 from api.audit.events import EventsView
 from api.collection.runs import FindingsView, RunsView, RunView, WithdrawalView
 from api.configuration.configuration import ConfigurationView
-from api.docs import docs
-from api.not_found import UnknownPathView
+from api.docs import UnknownPathView, docs
 from api.policies import policies
 from api.repositories.description import DescriptionView
 from api.repositories.manifests import ManifestsView, ManifestView

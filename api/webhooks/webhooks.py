@@ -3,17 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib.admin.models import ADDITION, CHANGE, DELETION
-from django.db import transaction
-from django.urls import reverse
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api import change_log, etags
 from api.administration import AdministrationView, permissions_on
 from api.paging import NumberedQuery, page_of, parameters, rows_page
+from api.rows import RowsView
 from api.webhooks.serializers import (
     DeliveriesQuery,
     DeliverySerializer,
@@ -31,37 +28,33 @@ from webhooks.models import Delivery, Webhook
 _CHANGES = {"GET": ("webhooks.view_delivery",), "POST": ("webhooks.change_webhook",)}
 
 
-class WebhooksView(AdministrationView):
+class _WebhookRowsView(RowsView):
     permissions = permissions_on("webhooks.webhook")
+    model, serializer, address = Webhook, WebhookSerializer, "webhook"
 
+    def form_of(self, row: Webhook, values: Mapping[str, Any]) -> WebhookForm:
+        return WebhookForm(dict(values), instance=row)
+
+
+class WebhooksView(_WebhookRowsView):
     @extend_schema(
         operation_id="list_webhooks", parameters=[NumberedQuery], responses=page_of(WebhookSerializer, "Webhooks")
     )
     def get(self, request: Request) -> Response:
         """List the webhooks, by id."""
-        query = parameters(NumberedQuery, request)
-        rows = Webhook.objects.filter(pk__gt=query["after"] or 0).order_by("pk")
-        return rows_page(request, rows, query["limit"], "pk", _represented)
+        return self.listed(request, parameters(NumberedQuery, request))
 
     @extend_schema(operation_id="create_webhook", request=WebhookSerializer, responses={201: WebhookSerializer})
     def post(self, request: Request) -> Response:
         """Create a webhook; its secret is never shown again."""
-        given = WebhookSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        with transaction.atomic():
-            hook = _saved(Webhook(), given.validated_data)
-            made = _represented(hook)
-            change_log.record(request, hook, ADDITION, "Added by the API.", after=made)
-        return etags.created(request, made, reverse("api:webhook", args=[hook.pk]))
+        return self.created(request)
 
 
-class WebhookView(AdministrationView):
-    permissions = permissions_on("webhooks.webhook")
-
+class WebhookView(_WebhookRowsView):
     @extend_schema(operation_id="get_webhook", responses={200: WebhookSerializer, 304: None})
     def get(self, request: Request, webhook_id: int) -> Response:
         """Return a webhook, without its secret."""
-        return etags.answer(request, _represented(_found(webhook_id)))
+        return self.shown(request, webhook_id)
 
     @extend_schema(
         operation_id="update_webhook",
@@ -70,27 +63,13 @@ class WebhookView(AdministrationView):
     )
     def patch(self, request: Request, webhook_id: int) -> Response:
         """Change a webhook; fields that are left out stay. A replaced secret signs too for 24 hours."""
-        given = WebhookSerializer(data=request.data, partial=True)
-        given.is_valid(raise_exception=True)
-        with transaction.atomic():
-            hook = _found(webhook_id, is_locked=True)
-            now = _represented(hook)
-            etags.require_match(request, etags.etag_of(now))
-            hook = _saved(hook, now | given.validated_data)
-            after = _represented(hook)
-            what = "Changed by the API, with a new secret." if "secret" in request.data else "Changed by the API."
-            change_log.record(request, hook, CHANGE, what, before=now, after=after)
-        return etags.answer(request, after)
+        what = "Changed by the API, with a new secret." if "secret" in request.data else "Changed by the API."
+        return self.changed(request, webhook_id, what)
 
     @extend_schema(operation_id="delete_webhook", responses={204: None, 412: None})
     def delete(self, request: Request, webhook_id: int) -> Response:
         """Delete a webhook with its deliveries, those that wait too."""
-        with transaction.atomic():
-            hook = _found(webhook_id, is_locked=True)
-            etags.require_match(request, etags.etag_of(_represented(hook)))
-            change_log.record(request, hook, DELETION, "Deleted by the API.")
-            hook.delete()
-        return Response(status=204)
+        return self.deleted(request, webhook_id)
 
 
 class WebhookStateView(AdministrationView):
@@ -144,25 +123,11 @@ class WebhookTestView(AdministrationView):
         return Response({"event_id": queue.test(hook, request.user.get_username())}, status=202)
 
 
-def _found(webhook_id: int, *, is_locked: bool = False) -> Webhook:
-    rows = Webhook.objects.select_for_update() if is_locked else Webhook.objects.all()
-    hook = rows.filter(pk=webhook_id).first()
+def _found(webhook_id: int) -> Webhook:
+    hook = Webhook.objects.filter(pk=webhook_id).first()
     if hook is None:
         raise NotFound
     return hook
-
-
-def _saved(hook: Webhook, values: Mapping[str, Any]) -> Webhook:
-    """Save the webhook as the admin does. Raises ValidationError with what is wrong with each field."""
-    form = WebhookForm(dict(values), instance=hook)
-    if not form.is_valid():
-        raise ValidationError({field: [str(text) for text in texts] for field, texts in form.errors.items()})
-    saved: Webhook = form.save()
-    return saved
-
-
-def _represented(hook: Webhook) -> dict[str, Any]:
-    return dict(WebhookSerializer(hook).data)
 
 
 def _delivery(row: Delivery) -> dict[str, Any]:

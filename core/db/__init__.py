@@ -8,6 +8,7 @@
 `database_fault`     classifies errors: lock conflict, full disk, lost connection
 `ballast`            a file that reserves disk space for SQLite
 `other_sessions`     finds other processes of the registry that use the database
+`sealing`            encrypts secrets that are stored in columns
 `setup`, `clock`     migrations at start; the database's time
 `sqlite3`, `postgresql`    subclasses of Django's backends
 """

@@ -5,18 +5,13 @@ rotation is one transaction; a process reads the table again after CACHE_SECONDS
 signs, so processes verify each other's tokens meanwhile.
 """
 
-import os
 from datetime import timedelta
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.db import transaction
 
-from core.db import clock
+from core.db import clock, sealing
 from core.db.setup import lock_until_commit
 from core.private_files import KeyFileError
 from tokens.keys.folder import KeyFolder
@@ -31,7 +26,7 @@ from tokens.keys.signing_key import (
 from tokens.models import Role, StoredKey
 
 CACHE_SECONDS = 5.0
-_NONCE_BYTES = 12
+_PURPOSE = b"tokens.keys.stored"
 _PLACE = Path("auth.keys")
 
 
@@ -98,30 +93,22 @@ def _new() -> SigningKey:
 
 def _store(role: Role, key: SigningKey) -> None:
     pem = public_pem(key) if role == Role.RETIRING else private_pem(key)
-    nonce = os.urandom(_NONCE_BYTES)
     StoredKey.objects.update_or_create(
         kid=key.kid,
         defaults={
             "role": role,
-            "content": nonce + _cipher().encrypt(nonce, pem, key.kid.encode()),
+            "content": sealing.seal(pem, _PURPOSE, key.kid.encode()),
             "retired_at": clock.now() if role == Role.RETIRING else None,
         },
     )
 
 
 def _opened(row: StoredKey) -> SigningKey:
-    content = bytes(row.content)
-    nonce, sealed = content[:_NONCE_BYTES], content[_NONCE_BYTES:]
     try:
-        pem = _cipher().decrypt(nonce, sealed, row.kid.encode())
-    except InvalidTag as error:
+        pem = sealing.unseal(bytes(row.content), _PURPOSE, row.kid.encode())
+    except sealing.OtherKeyError as error:
         raise KeyFileError(
             "auth.keys: another server.secret_key has encrypted the signing keys in the database; set that one again, "
             "or stop every server and run `manage.py acceptkeys`, which makes new keys"
         ) from error
     return (from_public_pem if row.role == Role.RETIRING else from_private_pem)(_PLACE, pem)
-
-
-def _cipher() -> AESGCM:
-    derived = HKDF(SHA256(), length=32, salt=None, info=b"tokens.keys.stored").derive(settings.SECRET_KEY.encode())
-    return AESGCM(derived)

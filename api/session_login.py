@@ -5,6 +5,7 @@ from typing import cast
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
+from accounts import permissions_version
 from accounts.identity import Identity
 from accounts.models import Account
 from web.visitor import identity_of_session
@@ -19,7 +20,7 @@ class SessionLogin(SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[Account, Identity] | None:
         """Return the account and its identity, None without a session. Raises PermissionDenied without a CSRF token."""
         http = request._request
-        identity = identity_of_session(http)
+        identity = identity_of_session(http, permissions_version.current())
         if identity is None:
             return None
         self.enforce_csrf(request)

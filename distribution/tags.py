@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from accounts import permissions_version
 from acl.actions import DELETE, PUSH
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
@@ -110,8 +111,9 @@ def _point(
     is_overridden: bool,
     origin: Origin,
 ) -> bool:
-    immutability = Immutability.of_push(name, None)
-    Room.of(name).lock()
+    version = permissions_version.current()
+    immutability, room = Immutability.of_push(name, version), Room.of(name, version)
+    room.lock()
     repository = repositories.existing_row(name)
     if repository is None:
         raise _GoneError
@@ -133,7 +135,7 @@ def _point(
         _MOVE.run(wanted, account, row[0])
     else:
         _INSERT.run(repository.pk, tag, wanted, account)
-        Room.of(name).require_tags()
+        room.require_tags()
     _MARK_REFERENCED.run(wanted)
     references.release_manifests([now] if now else [])
     history.record_moves(name, [(tag, digests[now] if now else "")], digest, account)

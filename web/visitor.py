@@ -46,14 +46,17 @@ class Visitor:
 def visitor_of(request: HttpRequest) -> Visitor:
     """Return the visitor of a page: the account of its session, or anonymous."""
     version = permissions_version.current()
-    identity = identity_of_session(request) or ANONYMOUS
+    identity = identity_of_session(request, version) or ANONYMOUS
     identity = grants.located(identity, request.META.get("REMOTE_ADDR", ""), version)
     return Visitor(identity, grants.rules_of(identity, version))
 
 
-def identity_of_session(request: HttpRequest) -> Identity | None:
-    """Return the active account of a session; None without one, and while its second factor has not been passed."""
+def identity_of_session(request: HttpRequest, version: str) -> Identity | None:
+    """Return the active account of a session at `version`.
+
+    None without one, and while its second factor has not been passed.
+    """
     account = getattr(request, "user", None)
     if not isinstance(account, Account) or not account.is_active or not second_factor.is_passed(request):
         return None
-    return identity_of(account.name, permissions_version.current())
+    return identity_of(account.name, version)

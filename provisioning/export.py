@@ -12,13 +12,13 @@ from accounts.hashers import NO_PASSWORD, stored_form
 from accounts.models import Account
 from acl import grants
 from acl.models import Rule, SubjectKind
-from acl.until import until_text
 from configuration.converters import ACCOUNT_PATTERN, GROUP, NAME_PATTERN, Value
 from configuration.element import Reading, Refused
 from policies.globs import GlobsField
 from policies.kinds import KINDS
 from policies.models import Policy
 from policies.models.quota import SizeField
+from provisioning.rules import conditions_of
 
 BATCH = 1000
 _READING = Reading(None, Path(), {})
@@ -99,9 +99,10 @@ def _rules() -> tuple[list[dict[str, Any]], list[Rule]]:
                 continue
             _widen(rule)
         subject = True if rule.subject_kind == SubjectKind.ANONYMOUS else rule.subject
-        entry = {str(rule.subject_kind): subject, "name": rule.name, "actions": rule.actions.split(",")}
-        entry |= {key: value for key, value in _conditions(rule).items() if value}
-        key = (rule.subject_kind, rule.subject, rule.name, rule.actions, *_conditions(rule).values())
+        entry: dict[str, Any] = {str(rule.subject_kind): subject, "name": rule.name, "actions": rule.actions.split(",")}
+        conditions = conditions_of(rule)
+        entry |= conditions | ({"networks": rule.networks.split(",")} if rule.networks else {})
+        key = (rule.subject_kind, rule.subject, rule.name, rule.actions, *conditions.items())
         comment = "".join(character if character.isprintable() else " " for character in rule.comment)
         found.setdefault(key, entry | ({"comment": comment} if comment else {}))
     return list(found.values()), invalid
@@ -117,12 +118,6 @@ def _policies(kind: type[Policy]) -> Iterator[dict[str, Any]]:
             if value != field.get_default():  # type: ignore[union-attr]  # no relation
                 entry[field.name] = field.in_file(value) if isinstance(field, GlobsField | SizeField) else value
         yield entry
-
-
-def _conditions(rule: Rule) -> dict[str, Any]:
-    networks = tuple(rule.networks.split(",")) if rule.networks else ()
-    until = until_text(rule.until) if rule.until else ""
-    return {"deny": rule.is_deny, "tags": rule.tags, "networks": networks, "until": until}
 
 
 def _is_valid(rule: Rule) -> bool:

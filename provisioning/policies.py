@@ -1,14 +1,13 @@
 """The section `policies`: each entry of a list is a policy of that kind."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from configuration import Configuration
 from configuration.policies import PolicyEntry
 from policies.models import Policy
-from provisioning.models import ImportedEntry, Section
-from provisioning.section_import import SectionImport, batches
+from provisioning.models import Section
+from provisioning.section_import import SectionImport
 
 
 class Policies(SectionImport[PolicyEntry, Policy]):
@@ -17,7 +16,8 @@ class Policies(SectionImport[PolicyEntry, Policy]):
     def __init__(self, configuration: Configuration, kind: type[Policy]) -> None:
         self.kind, self.section, self.fields = kind, Section(kind.kind), kind.entered
         self.rows = kind._default_manager.all()  # noqa: SLF001 - Django documents it
-        super().__init__(dict(self._keyed(configuration.policies.get(kind.kind, ()))))
+        entries = configuration.policies.get(kind.kind, ())
+        super().__init__(dict(self.keyed(entries, lambda entry: (entry.repositories,))))
 
     def content(self, entry: PolicyEntry) -> object:
         return entry.content
@@ -35,24 +35,6 @@ class Policies(SectionImport[PolicyEntry, Policy]):
             default = self.kind._meta.get_field(name).get_default()  # type: ignore[union-attr]  # noqa: SLF001
             setattr(policy, name, values.get(name, default))
         return policy
-
-    def revoke(self, dropped: Sequence[tuple[ImportedEntry, Policy | None]]) -> None:
-        for some in batches(dropped):
-            self.rows.filter(pk__in=[row.pk for _, row in some if row is not None]).delete()
-            ImportedEntry.objects.filter(pk__in=[record.pk for record, _ in some]).delete()
-
-    def _keyed(self, entries: Iterable[PolicyEntry]) -> Iterator[tuple[str, PolicyEntry]]:
-        # Numbers of the imported entries, by repositories, then by fingerprint.
-        known: dict[str, dict[str, int]] = {}
-        for key, digest in ImportedEntry.objects.filter(section=self.section).values_list("key", "fingerprint"):
-            repositories, number = json.loads(key)
-            known.setdefault(repositories, {})[digest] = number
-        alike: dict[str, list[PolicyEntry]] = {}
-        for entry in entries:
-            alike.setdefault(entry.repositories, []).append(entry)
-        for repositories, group in alike.items():
-            for number, entry in self.numbered(group, known.get(repositories, {})):
-                yield json.dumps([repositories, number]), entry
 
 
 def policy_content(row: Policy) -> object:

@@ -16,11 +16,10 @@ from typing import Self
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from acl.networks import canonical
-from acl.until import until_text
 from configuration import Configuration
 from configuration.values import RuleEntry, UserEntry
 from provisioning.models import ImportedFile
+from provisioning.rules import conditions_of
 from provisioning.section_import import fingerprint
 
 # Containers have a new host name whenever they are made.
@@ -107,7 +106,6 @@ def _content(entry: UserEntry | RuleEntry) -> dict[str, object]:
     """
     content = {name: value for name, value in asdict(entry).items() if name != "line" and value is not None}
     if isinstance(entry, RuleEntry):
-        given = {"is_deny": entry.is_deny, "tags": entry.tags, "networks": canonical(entry.networks)}
-        given["until"] = until_text(entry.until) if entry.until else ""
-        content = {name: value for name, value in (content | given).items() if value or name not in given}
+        of_rule = ("subject_kind", "subject", "name", "actions", "comment")
+        content = {name: content[name] for name in of_rule} | conditions_of(entry)
     return content

@@ -1,19 +1,14 @@
 """The section `acl`: each entry is a rule."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 
 from acl.models import Rule
 from acl.networks import canonical
 from acl.until import until_text
 from configuration import Configuration
 from configuration.values import RuleEntry
-from provisioning.models import ImportedEntry, Section
-from provisioning.section_import import SectionImport, batches
-
-Names = tuple[str, str, str]
-"""Subject kind, subject, pattern."""
+from provisioning.models import Section
+from provisioning.section_import import SectionImport
 
 
 class Rules(SectionImport[RuleEntry, Rule]):
@@ -24,11 +19,11 @@ class Rules(SectionImport[RuleEntry, Rule]):
     fields = ("subject_kind", "subject", "name", "actions", "comment", "is_deny", "tags", "networks", "until")
 
     def __init__(self, configuration: Configuration) -> None:
-        super().__init__(dict(self._keyed(configuration.acl or ())))
+        rules = configuration.acl or ()
+        super().__init__(dict(self.keyed(rules, lambda rule: (rule.subject_kind, rule.subject, rule.name))))
 
     def content(self, entry: RuleEntry) -> object:
-        conditions = (entry.is_deny, entry.tags, canonical(entry.networks), entry.until)
-        return [",".join(entry.actions), entry.comment, *_conditions(*conditions)]
+        return [",".join(entry.actions), entry.comment, *_listed(conditions_of(entry))]
 
     def row_content(self, row: Rule) -> object:
         return rule_content(row)
@@ -45,33 +40,20 @@ class Rules(SectionImport[RuleEntry, Rule]):
         rule.until = entry.until
         return rule
 
-    def revoke(self, dropped: Sequence[tuple[ImportedEntry, Rule | None]]) -> None:
-        for some in batches(dropped):
-            Rule.objects.filter(pk__in=[row.pk for _, row in some if row is not None]).delete()
-            ImportedEntry.objects.filter(pk__in=[record.pk for record, _ in some]).delete()
-
-    def _keyed(self, entries: Iterable[RuleEntry]) -> Iterator[tuple[str, RuleEntry]]:
-        # Numbers of the imported entries, by subject and pattern, then by fingerprint.
-        known: dict[Names, dict[str, int]] = {}
-        for key, digest in ImportedEntry.objects.filter(section=Section.ACL).values_list("key", "fingerprint"):
-            kind, subject, name, number = json.loads(key)
-            known.setdefault((kind, subject, name), {})[digest] = number
-        alike: dict[Names, list[RuleEntry]] = {}
-        for entry in entries:
-            alike.setdefault((entry.subject_kind, entry.subject, entry.name), []).append(entry)
-        for names, group in alike.items():
-            for number, entry in self.numbered(group, known.get(names, {})):
-                yield json.dumps([*names, number], ensure_ascii=False), entry
-
 
 def rule_content(row: Rule) -> object:
     """Return the fields of a rule that an administrator can edit, as JSON values."""
-    conditions = _conditions(row.is_deny, row.tags, row.networks, row.until)
-    return [row.subject_kind, row.subject, row.name, row.actions, row.comment, *conditions]
+    return [row.subject_kind, row.subject, row.name, row.actions, row.comment, *_listed(conditions_of(row))]
 
 
-def _conditions(is_deny: bool, tags: str, networks: str, until: datetime | None) -> list[object]:
-    """Return what a rule has besides, in a mapping; nothing of a rule without, as in ledgers of earlier versions."""
-    given = {"deny": is_deny, "tags": tags, "networks": networks, "until": until_text(until) if until else ""}
-    found = {name: value for name, value in given.items() if value}
-    return [found] if found else []
+def conditions_of(rule: Rule | RuleEntry) -> dict[str, object]:
+    """Return the conditions that a rule has, by their keys in the file, as JSON values."""
+    networks = rule.networks if isinstance(rule.networks, str) else canonical(rule.networks)
+    until = until_text(rule.until) if rule.until else ""
+    given = {"deny": rule.is_deny, "tags": rule.tags, "networks": networks, "until": until}
+    return {name: value for name, value in given.items() if value}
+
+
+def _listed(conditions: dict[str, object]) -> list[object]:
+    # Ledgers of earlier versions have no such item.
+    return [conditions] if conditions else []

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -74,18 +74,36 @@ class SectionImport(ABC, Generic[Entry, Row]):
     def filled(self, row: Row | None, entry: Entry) -> Row:
         """Return the row, a new one for None, with the values of the entry; it is not saved."""
 
-    @abstractmethod
     def revoke(self, dropped: Sequence[tuple[ImportedEntry, Row | None]]) -> None:
-        """Revoke what the entries granted that are no longer in the file, and update their records."""
+        """Revoke what the entries granted that are no longer in the file: delete the rows with their records."""
+        for some in batches(dropped):
+            self.rows.filter(pk__in=[row.pk for _, row in some if row is not None]).delete()
+            ImportedEntry.objects.filter(pk__in=[record.pk for record, _ in some]).delete()
 
-    def numbered(self, group: Iterable[Entry], known: Mapping[str, int]) -> Iterator[tuple[int, Entry]]:
-        """Assign numbers to entries alike in their key; an unchanged entry keeps its number.
+    def keyed(
+        self, entries: Iterable[Entry], names_of: Callable[[Entry], Sequence[str]]
+    ) -> Iterator[tuple[str, Entry]]:
+        """Yield each entry with its key: its names, and a number among entries alike in them.
 
-        With numbers by position, the removal of an entry would change the next one, and overwrite edits of the admin.
+        An unchanged entry keeps its number. With numbers by position, the removal of an entry would change the next
+        one, and overwrite edits of the admin.
         """
-        kept = {entry: known[digest] for entry in group if (digest := fingerprint(self.content(entry))) in known}
-        free = (number for number in count() if number not in kept.values())
-        return ((kept[entry] if entry in kept else next(free), entry) for entry in group)
+        # Numbers of the imported entries, by names, then by fingerprint.
+        known: dict[tuple[str, ...], dict[str, int]] = {}
+        for key, digest in ImportedEntry.objects.filter(section=self.section).values_list("key", "fingerprint"):
+            *names, number = json.loads(key)
+            known.setdefault(tuple(names), {})[digest] = number
+        alike: dict[tuple[str, ...], list[Entry]] = {}
+        for entry in entries:
+            alike.setdefault(tuple(names_of(entry)), []).append(entry)
+        for names_alike, group in alike.items():
+            numbers = known.get(names_alike, {})
+            digests = {entry: fingerprint(self.content(entry)) for entry in group}
+            kept = {entry: numbers[digest] for entry, digest in digests.items() if digest in numbers}
+            free = (number for number in count() if number not in kept.values())
+            for entry in group:
+                number = kept[entry] if entry in kept else next(free)
+                yield json.dumps([*names_alike, number], ensure_ascii=False), entry
 
     def is_in_effect(self, row: Row) -> bool:
         """Tell whether the row still grants anything."""

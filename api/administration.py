@@ -16,8 +16,6 @@ from core.api.notes import ADMIN_IS_OPEN
 OVERRIDE = OpenApiParameter(
     "override", str, enum=["immutable"], description="Set immutability aside; for superusers, and audited."
 )
-NOTE = "immutability overridden"
-"""What the audit says of such a request."""
 
 
 class Administers(BasePermission):
@@ -80,11 +78,14 @@ def permissions_on(model: str) -> dict[str, tuple[str, ...]]:
     return {method: (f"{app}.{verb}_{name}",) for method, verb in verbs.items()}
 
 
-def is_overridden(request: Request) -> bool:
-    """Tell whether `?override=immutable` sets immutability aside. Raises PermissionDenied for all but superusers."""
+def override_note(request: Request) -> str:
+    """Return what the audit says when `?override=immutable` sets immutability aside, otherwise "".
+
+    Raises PermissionDenied for all but superusers.
+    """
     given = request.query_params.get("override")
     if given is None:
-        return False
+        return ""
     if given != "immutable":
         raise ValidationError({"override": ["It is `immutable`, or missing."]})
     rule = Administers()
@@ -92,4 +93,4 @@ def is_overridden(request: Request) -> bool:
         raise PermissionDenied(rule.message)
     if not request.user.is_superuser:
         raise PermissionDenied("Only a superuser may override immutability.")
-    return True
+    return "immutability overridden"

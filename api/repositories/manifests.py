@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from acl.actions import DELETE
 from api import change_log, etags
-from api.administration import NOTE, OVERRIDE, is_overridden
+from api.administration import OVERRIDE, override_note
 from api.paging import page_of, parameters, rows_page
 from api.repositories.serializers import ListedManifestSerializer, ManifestSerializer, ManifestsQuery
 from api.visitor import VisitorView, visitor_of
@@ -67,7 +67,7 @@ class ManifestView(VisitorView):
             raise NotFound("A manifest is deleted by its digest; a tag alone at /-/tags/.")
         digest = _found(repository, reference).digest
         expected = etags.expectation(request, lambda: etags.etag_of(_represented(_found(repository, digest))))
-        overridden = is_overridden(request)
+        note = override_note(request)
         with change_log.denials_recorded(request, parsed):
             store.delete(
                 parsed,
@@ -75,11 +75,10 @@ class ManifestView(VisitorView):
                 account=visitor.identity.name,
                 rules=visitor.rules,
                 expected=expected,
-                is_overridden=overridden,
+                is_overridden=bool(note),
                 origin=Origin(request._request),
             )
-        detail = NOTE if overridden else ""
-        change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=digest, detail=detail)
+        change_log.record_content(request, Kind.MANIFEST_DELETED, parsed, digest=digest, detail=note)
         return Response(status=204)
 
 

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from acl.actions import DELETE
 from api import change_log, etags
-from api.administration import NOTE, OVERRIDE, is_overridden
+from api.administration import OVERRIDE, override_note
 from api.paging import page, page_of, parameters
 from api.repositories.serializers import (
     DeletedRepositorySerializer,
@@ -61,10 +61,10 @@ class RepositoryView(VisitorView):
         body = _represented(visitor, name)
         with change_log.denials_recorded(request, parsed):
             tag_rights.require_whole(visitor.rules, visitor.identity.name, parsed)
-        overridden, origin = is_overridden(request), Origin(request._request)
+        note, origin = override_note(request), Origin(request._request)
         expected = etags.expectation(request, lambda: etags.etag_of(_represented(visitor, name)))
-        deletion.begin(parsed, expected, is_overridden=overridden, account=visitor.identity.name, origin=origin)
-        change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed, detail=NOTE if overridden else "")
+        deletion.begin(parsed, expected, is_overridden=bool(note), account=visitor.identity.name, origin=origin)
+        change_log.record_content(request, Kind.REPOSITORY_DELETED, parsed, detail=note)
         counts = {key: body[key] for key in ("name", "tags", "manifests", "blobs", "uploads")}
         return Response(counts | {"freed_bytes": body["own_bytes"], "kept_bytes": body["shared_bytes"]})
 

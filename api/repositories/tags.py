@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from acl.actions import DELETE, PUSH
 from acl.names import RepositoryName
 from api import change_log, etags
-from api.administration import NOTE, OVERRIDE, is_overridden
+from api.administration import OVERRIDE, override_note
 from api.paging import page, page_of, parameters
 from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
 from api.visitor import VisitorView, visitor_of
@@ -68,7 +68,7 @@ class TagView(VisitorView):
         digest = _digest(target.validated_data["digest"])
         if not Manifest.objects.filter(repository=repository, digest=str(digest)).exists():
             raise ValidationError({"digest": ["The repository has no such manifest."]})
-        overridden = is_overridden(request)
+        note = override_note(request)
         before: str | None = None
 
         def is_expected(now: str | None) -> bool:
@@ -85,11 +85,11 @@ class TagView(VisitorView):
                 account=account,
                 rules=rules,
                 expected=is_expected,
-                is_overridden=overridden,
+                is_overridden=bool(note),
                 origin=Origin(request._request),
             )
         if before != str(digest):
-            _record_move(request, parsed, wanted, str(digest), before, note=NOTE if overridden else "")
+            _record_move(request, parsed, wanted, str(digest), before, note=note)
         response = _answer(request, repository, wanted)
         response.status_code = 200 if before else 201
         return response
@@ -100,7 +100,7 @@ class TagView(VisitorView):
         visitor = visitor_of(request)
         parsed, repository = visitor.repository_pk(name, DELETE)
         wanted = _found(repository, tag).name
-        overridden = is_overridden(request)
+        note = override_note(request)
         account, rules = visitor.identity.name, visitor.rules
         with change_log.denials_recorded(request, parsed):
             tags.delete(
@@ -109,11 +109,10 @@ class TagView(VisitorView):
                 account=account,
                 rules=rules,
                 expected=partial(_is_expected, request),
-                is_overridden=overridden,
+                is_overridden=bool(note),
                 origin=Origin(request._request),
             )
-        detail = NOTE if overridden else ""
-        change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=wanted, detail=detail)
+        change_log.record_content(request, Kind.TAG_DELETED, parsed, tag=wanted, detail=note)
         return Response(status=204)
 
 

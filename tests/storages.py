@@ -54,6 +54,12 @@ def object_file(key: str) -> Path:
     return objects_of(Path("/", storages["blobs"].location)) / key  # type: ignore[attr-defined]
 
 
+def copy_objects(source: Path, target: Path) -> None:
+    """Copy the objects of one registry in S3 into those of another."""
+    for found in objects_of(source).rglob("*"):
+        (objects_of(target) / str(found).removeprefix(_prefix(source))).write_bytes(found.read_bytes())
+
+
 def _prefix(folder: Path) -> str:
     return f"{folder}/".lstrip("/")
 

@@ -12,6 +12,7 @@ import pytest
 from tests.backup.place import Place, fill
 from tests.databases import FILE, drop_database, empty_database
 from tests.faults.pusher import Artifact
+from tests.storages import copy_objects, is_s3
 
 
 class SQLitePlace(Place):
@@ -68,6 +69,8 @@ def image(place: SQLitePlace, pushed: Pushed) -> Artifact:
     """Put a copy of the pushed image into the place."""
     shutil.copy(pushed.folder / FILE, place.file)
     shutil.copytree(pushed.folder / "data", place.data)
+    if is_s3():
+        copy_objects(pushed.folder / "data", place.data)
     return pushed.image
 
 

@@ -39,7 +39,6 @@ REAL_ROUNDS, ImportedBCryptHasher.rounds = ImportedBCryptHasher.rounds, 4
 REAL_DECOY, hashers._DECOY = hashers._DECOY, hashers._DECOY.replace("$10$", "$04$")
 
 NOT_INSTALLED = "not installed"
-IN_CHECK_ALONE = "make check runs it"
 # Beginnings of paths: trials of whole programs, which take a third of the time of all tests.
 CHECKED_ALONE = (
     "bench/test_growth.py",
@@ -158,22 +157,27 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def _is_complete() -> bool:
+    """Whether every test runs, and a missing program is a failure."""
+    return bool(os.environ.get("REGISTRY_REQUIRE_CLIENTS"))
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out what `make check` alone runs when the command line names no tests, without importing it."""
+    if not os.environ[_IS_WHOLE] or _is_complete():
+        return None
+    return str(collection_path.relative_to(Path(__file__).parent)).startswith(CHECKED_ALONE) or None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Leave a test out when its program is missing, or when all run and `make check` alone runs it.
-
-    With REGISTRY_REQUIRE_CLIENTS a missing program is a failure, and every test runs.
-    """
-    is_complete = bool(os.environ.get("REGISTRY_REQUIRE_CLIENTS"))
-    if not is_complete and os.environ[_IS_WHOLE] and item.nodeid.startswith(_below_tests(CHECKED_ALONE)):
-        item.user_properties.append((IN_CHECK_ALONE, item.nodeid))
-        pytest.skip(IN_CHECK_ALONE)
+    """Leave a test out when its program is missing; with REGISTRY_REQUIRE_CLIENTS that is a failure."""
     named = [program for marker in item.iter_markers("client") for program in marker.args]
     missing = ", ".join(program for program in named if where(program) is None)
     if not missing:
         return
     message = f"{NOT_INSTALLED}: {missing}"
-    if is_complete:
+    if _is_complete():
         pytest.fail(message, pytrace=False)
     item.user_properties.append((NOT_INSTALLED, missing))
     pytest.skip(message)
@@ -187,10 +191,9 @@ def where(program: str) -> str | None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were left out, so that a green run does not promise what it did not try."""
+    if os.environ[_IS_WHOLE] and not _is_complete():
+        terminalreporter.write_line(f"left out (make check runs them): {', '.join(CHECKED_ALONE)}", yellow=True)
     properties = [dict(report.user_properties) for report in terminalreporter.stats.get("skipped", [])]
-    if in_check := sum(IN_CHECK_ALONE in found for found in properties):
-        line = f"{in_check} tests left out (make check runs them): {', '.join(CHECKED_ALONE)}"
-        terminalreporter.write_line(line, yellow=True)
     left_out = [found[NOT_INSTALLED].split(", ") for found in properties if NOT_INSTALLED in found]
     if not left_out:
         return

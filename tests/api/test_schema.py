@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 from django.test import Client
-from drf_spectacular.validation import validate_schema
 
 from api import docs
 from api.schema import document
@@ -33,6 +32,9 @@ def test_everybody_gets_it_as_json_or_yaml(accept: str, media_type: str) -> None
 
 
 def test_it_is_an_openapi_schema_of_every_path() -> None:
+    # Its grammars take three seconds, which every process that collects tests would pay.
+    from drf_spectacular.validation import validate_schema
+
     schema = document()
 
     validate_schema(schema)  # type: ignore[no-untyped-call]

@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 # None of them reads folder, environment or Django's settings when it is imported, as those of gunicorn do.
 LIBRARIES = (
+    "authlib.integrations.django_client",
     "bcrypt",
     "boto3",
     "boto3.s3.transfer",
@@ -56,11 +57,13 @@ LIBRARIES = (
     "django.db.backends.postgresql.base",
     "django.db.backends.sqlite3.base",
     "django.db.migrations.executor",
+    "django.test",
     "django.views.defaults",
     "django.views.generic",
     "http.server",
     "inflection",
     "jwt",
+    "markdown_it",
     "multiprocessing.context",
     "prometheus_client.openmetrics.exposition",
     "psycopg.types.hstore",
@@ -76,6 +79,7 @@ LIBRARIES = (
     "unfold.dataclasses",
     "uritemplate",
     "whitenoise.base",
+    "xml.etree.ElementTree",
     "yaml",
 )
 # `clone` of Linux, and its flag for a child of the caller's parent.

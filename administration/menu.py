@@ -96,20 +96,20 @@ MENU = (
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the sections with at least one page that the account may see, as unfold wants them."""
+    current = _longest(request.path)
     sections: list[dict[str, Any]] = []
     for title, entries in MENU:
         shown = [entry for entry in entries if not entry.permission or request.user.has_perm(entry.permission)]
         if shown:
             sections.append(
-                {"title": title, "separator": bool(sections), "items": [_item(entry, request) for entry in shown]}
+                {"title": title, "separator": bool(sections), "items": [_item(entry, current) for entry in shown]}
             )
     return sections
 
 
-def _item(entry: Entry, request: HttpRequest) -> dict[str, Any]:
-    shown = (reverse(url_name) for url_name in (entry.url_name, *entry.also))
-    is_active = any(url == _longest(request.path) for url in shown)
-    return {"title": entry.title, "icon": entry.icon, "link": reverse(entry.url_name), "active": is_active}
+def _item(entry: Entry, current: str) -> dict[str, Any]:
+    link, *also = (reverse(url_name) for url_name in (entry.url_name, *entry.also))
+    return {"title": entry.title, "icon": entry.icon, "link": link, "active": current in (link, *also)}
 
 
 def _longest(path: str) -> str:

@@ -41,6 +41,9 @@ REAL_DECOY, hashers._DECOY = hashers._DECOY, hashers._DECOY.replace("$10$", "$04
 NOT_INSTALLED = "not installed"
 # Beginnings of paths: trials of whole programs, which take a third of the time of all tests.
 CHECKED_ALONE = (
+    "api/test_schema_fuzz.py",
+    "backup/test_concurrent_pushes.py",
+    "backup/test_documents.py",
     "bench/test_growth.py",
     "bench/test_siege.py",
     "bench/test_smoke.py",
@@ -48,8 +51,17 @@ CHECKED_ALONE = (
     "bench/test_walk.py",
     "browser",
     "cases",
+    "clients/test_chromium.py",
+    "clients/test_cluster.py",
+    "clients/test_crowd.py",
+    "clients/test_docker_engine.py",
+    "clients/test_rolling_restart.py",
+    "clients/test_slow_clients.py",
+    "clients/test_stalled_line.py",
+    "collector/test_two_servers.py",
     "distribution/storage/test_bucket_owner.py",
     "distribution/storage/test_s3_registry.py",
+    "faults/test_clock.py",
     "faults/test_kill_s3.py",
     "image",
     "storage_copy/test_s3.py",

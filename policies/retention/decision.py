@@ -1,23 +1,30 @@
 """Decide which tags of a repository stay: what no rule of a policy keeps goes.
 
 A tag goes only if every policy that is about it lets it go. Tags that cosign derives from a digest are signatures:
-they stay as long as the image does, whatever the policies keep.
+they stay as long as the image does, and longer unless a policy removes those of images that are gone.
 """
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from core.durations import format_duration
 from policies.retention.versions import Version, is_shortened, kept_of, version_of
+
+NOT_KEPT = "no rule keeps it"
+OF_GONE_IMAGE = "belongs to an image that is gone"
+
+PULLS_LAG = timedelta(minutes=2)
+"""How much later than it was stored a tag may have been pulled: pulls are stored in batches, those of a minute once."""
 
 _DERIVED = re.compile(r"(sha256|sha384|sha512)-([0-9a-f]{64,128})(\.sig|\.att|\.sbom)?")
 
 
 @dataclass(frozen=True, slots=True)
 class TagFacts:
-    """What a decision is about."""
+    """What a decision is about; `pulled_at` is that of the tag or of its image, whichever is later."""
 
     name: str
     digest: str
@@ -27,7 +34,10 @@ class TagFacts:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The rules of one policy; `is_about` tells whether it is about a tag, `matches` whether it keeps it by name."""
+    """The rules of one policy; `is_about` tells whether it is about a tag, `matches` whether it keeps it by name.
+
+    `number` names it in reasons.
+    """
 
     is_about: Callable[[str], bool]
     matches: Callable[[str], bool]
@@ -36,6 +46,8 @@ class Keep:
     pulled_within: timedelta | None = None
     minors: int | None = None
     patches: int | None = None
+    removes_signatures: bool = False
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +85,50 @@ def decide(
     """
     rows = list(tags)
     images = [row for row in rows if subject_of(row.name) is None]
-    kept: dict[str, str] = {}
-    about: set[str] = set()
+    kept: dict[str, Verdict] = {}
+    about: dict[str, tuple[int, ...]] = {}
     for policy in policies:
         of_policy = [row for row in images if policy.is_about(row.name)]
-        about.update(row.name for row in of_policy)
         for row, reason in _kept_by(policy, of_policy, moment):
-            kept.setdefault(row.name, reason)
-    return {row.name: _verdict(row, kept, about, present, moment) for row in rows}
+            if row.name not in kept:
+                kept[row.name] = Verdict(is_kept=True, reason=f"{reason} {_named([policy.number])}")
+        for row in of_policy:
+            about[row.name] = (*about.get(row.name, ()), policy.number)
+    verdicts: dict[str, Verdict] = {}
+    for row in rows:
+        subject = subject_of(row.name)
+        if subject is None:
+            verdicts[row.name] = kept.get(row.name) or _unkept(about.get(row.name, ()))
+        else:
+            verdicts[row.name] = _of_signature(row, policies, moment, is_here=subject in present)
+    return verdicts
 
 
-def _verdict(row: TagFacts, kept: dict[str, str], about: set[str], present: Collection[str], moment: Moment) -> Verdict:
-    subject = subject_of(row.name)
-    if subject is not None:
-        if subject in present:
-            return Verdict(is_kept=True, reason="belongs to an image that is here")
-        if row.pushed_at >= moment.settled_before:
-            return Verdict(is_kept=True, reason="belongs to an image that may still come")
-        return Verdict(is_kept=False, reason="belongs to an image that is gone")
-    if row.name in kept:
-        return Verdict(is_kept=True, reason=kept[row.name])
-    if row.name not in about:
+def _of_signature(row: TagFacts, policies: Sequence[Keep], moment: Moment, *, is_here: bool) -> Verdict:
+    removing = [policy.number for policy in policies if policy.removes_signatures]
+    keeping = [policy.number for policy in policies if policy.matches(row.name)]
+    if is_here:
+        return Verdict(is_kept=True, reason="belongs to an image that is here")
+    if keeping:
+        return Verdict(is_kept=True, reason=f"its name is kept {_named(keeping)}")
+    if not removing:
+        return Verdict(is_kept=True, reason="no policy removes signatures")
+    if row.pushed_at >= moment.settled_before:
+        return Verdict(is_kept=True, reason="belongs to an image that may still come")
+    return Verdict(is_kept=False, reason=f"{OF_GONE_IMAGE} {_named(removing)}")
+
+
+@lru_cache(maxsize=1000)
+def _unkept(policies: tuple[int, ...]) -> Verdict:
+    """Return the verdict for a tag that all these policies are about; of many tags it is one object."""
+    if not policies:
         return Verdict(is_kept=True, reason="no policy is about it")
-    return Verdict(is_kept=False, reason="no rule keeps it")
+    return Verdict(is_kept=False, reason=f"{NOT_KEPT} {_named(policies)}")
+
+
+def _named(policies: Sequence[int]) -> str:
+    *others, last = map(str, policies)
+    return f"(policies {', '.join(others)} and {last})" if others else f"(policy {last})"
 
 
 def _kept_by(policy: Keep, rows: Sequence[TagFacts], moment: Moment) -> Iterable[tuple[TagFacts, str]]:
@@ -119,7 +152,7 @@ def _kept_by(policy: Keep, rows: Sequence[TagFacts], moment: Moment) -> Iterable
 
 
 def _pulled(within: timedelta, rows: Sequence[TagFacts], moment: Moment) -> Iterable[tuple[TagFacts, str]]:
-    since = moment.now - within
+    since = moment.now - within - PULLS_LAG
     for row in rows:
         if row.pulled_at is not None and row.pulled_at > since:
             yield row, f"pulled within {format_duration(within)}"

@@ -86,8 +86,9 @@ def _remove_from(repository: Repository, policy: Policy, moment: Moment, report:
                 began_at = time.monotonic()
                 removed, busy = transactions.run(_remove, repository, found, some)
                 failpoint("retention.after_commit")
-                _record(found, removed)
-                report.count(repository.pk, Counts(tags=len(removed)))
+                if removed:
+                    _record(found, removed)
+                    report.count(repository.pk, Counts(tags=len(removed)))
                 report.busy += busy
                 throttle.pause(began_at)
         except _ChangedError:

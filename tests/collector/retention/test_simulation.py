@@ -36,9 +36,7 @@ _rules = {
     "keep_minors": st.integers(1, 2),
 }
 _policies = st.builds(
-    lambda rules, values: (
-        values | rules if rules else values | {"remove_untagged": True, "tags": "", "except_tags": ""}
-    ),
+    lambda rules, values: values | (rules or {"remove_untagged": True, "tags": "", "except_tags": ""}),
     st.fixed_dictionaries({}, optional=_rules),
     st.fixed_dictionaries(
         {
@@ -68,7 +66,7 @@ def _ago(days: float | None) -> Any:
     return None if days is None else Now() - days * DAY
 
 
-def _grow(found: dict[tuple[str, str], tuple[str, int, int | None]], children: bool) -> None:
+def _grow(found: dict[tuple[str, str], tuple[str, int, int | None]], *, children: bool) -> None:
     """Make the tags, each of one of a few images; an index in each repository lists the first."""
     for name in NAMES:
         first, listing = image(name, "1"), image(name, "index")
@@ -97,7 +95,7 @@ def _present() -> set[tuple[str, str, str]]:
 
 
 @settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -109,7 +107,7 @@ def _present() -> set[tuple[str, str, str]]:
     remove_untagged=st.booleans(),
     recorded=st.sampled_from([5, 400]),
 )
-def test_simulated_is_applied(
+def test_simulated_is_applied(  # noqa: PLR0917 - what hypothesis draws
     prepared: None,
     monkeypatch: pytest.MonkeyPatch,
     rules: list[dict[str, Any]],
@@ -125,7 +123,7 @@ def test_simulated_is_applied(
         valid(Retention(**values))
     for kind, values in others:
         valid(kind(**values))
-    _grow(found, children)
+    _grow(found, children=children)
     before = _present()
     simulated = set(forecast(remove_untagged=remove_untagged))
     said = {(line["repository"], line["tag"]) for line in _said() if not line["stays"]}

@@ -78,7 +78,9 @@ def _defaults(schema: dict[str, Any], section: dict[str, Any]) -> dict[str, str]
     for name, key in _resolved(schema, section)["properties"].items():
         if not name.endswith("_file") and not key.get("deprecated"):
             defaults[name] = json.dumps(key["default"]) if "default" in key else ""
-            if name in {"limits", "filesystem"} or f"### `{name}`" in DOCUMENT:
+            # A key of one section may be called as another section: `audit.retention`, `policies.retention`.
+            is_section = f"### `{name}`" in DOCUMENT and "properties" in _resolved(schema, key)
+            if name in {"limits", "filesystem"} or is_section:
                 defaults |= _defaults(schema, key)
     return defaults
 

@@ -11,7 +11,7 @@ from configuration.policies.globs import REPOSITORIES, TAGS
 from configuration.section import Key
 
 _NUMBER = integer(1, 10**6)
-_WITHIN = duration(timedelta(minutes=1), 'at least "1m"')
+_WITHIN = duration(timedelta(minutes=1), "of at least 1m")
 _RULES = ("keep_last", "keep_pushed_within", "keep_pulled_within", "keep_tags", "keep_minors")
 
 
@@ -37,7 +37,7 @@ def check(policy: Members) -> None:
     """Report what the model refuses too (`policies.models.retention`)."""
     has_rules = any(rule in policy for rule in _RULES)
     if not has_rules and not (policy.get("remove_untagged") or policy.get("remove_signatures")):
-        policy.element.report(f"one of {', '.join(_RULES)}, or what else to remove", "neither")
+        policy.element.report(f"one of {', '.join(_RULES)}, remove_untagged and remove_signatures", "none of them")
     for tags in ("tags", "except_tags"):
         if tags in policy and not has_rules:
             policy.elements[tags].report("no such key without a rule that keeps some of them")

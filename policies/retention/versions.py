@@ -60,14 +60,15 @@ def kept_of(versions: Iterable[Version], minors: int, patches: int | None) -> fr
     """
     found = set(versions)
     releases = sorted((one for one in found if one.is_release), reverse=True)
-    newest = list(dict.fromkeys(one.minor for one in releases))[:minors]
-    kept: set[Version] = set()
-    for minor in newest:
-        of_minor = [one for one in releases if one.minor == minor]
-        kept.update(of_minor if patches is None else of_minor[:patches])
+    by_minor: dict[tuple[int, int], list[Version]] = {}
+    for one in releases:
+        by_minor.setdefault(one.minor, []).append(one)
+    newest = list(by_minor)[:minors]
+    kept = {one for minor in newest for one in by_minor[minor][:patches]}
+    among_newest = frozenset(newest)
     released = {(one.minor, one.patch) for one in releases}
     for one in found - set(releases):
         is_ahead = not newest or one.minor > newest[0]
-        if (one.minor, one.patch) not in released and (is_ahead or one.minor in newest):
+        if (one.minor, one.patch) not in released and (is_ahead or one.minor in among_newest):
             kept.add(one)
     return frozenset(kept)

@@ -26,20 +26,23 @@ def pulls_since(now: datetime) -> datetime:
 
 def of_repository(pk: int, *, with_pulls: bool) -> Iterator[Facts]:
     """Yield the tags of a repository in byte order, in batches, with no statement open between them."""
-    rows, last = Tag.objects.filter(repository=pk).order_by("name").values_list("pk", "name"), ""
-    while page := list(rows.filter(name__gt=last)[:BATCH]):
-        yield of_tags([tag for tag, _ in page], with_pulls=with_pulls)
-        last = page[-1][1]
+    rows, last = Tag.objects.filter(repository=pk).order_by("name"), ""
+    is_last = False
+    while not is_last:
+        found = _read(rows.filter(name__gt=last)[:BATCH], with_pulls=with_pulls)
+        is_last = len(found) < BATCH
+        last = last if is_last else next(reversed(found.values())).name
+        yield found
 
 
 def of_tags(pks: Collection[int], *, with_pulls: bool) -> Facts:
     """Return the tags with these primary keys that are there."""
-    rows = Tag.objects.filter(pk__in=pks).order_by("name")
-    found = list(
-        rows.values_list(
-            "pk", "name", "manifest_id", "manifest__digest", "updated_at", "pulled_at", "manifest__pulled_at"
-        )
-    )
+    return _read(Tag.objects.filter(pk__in=pks), with_pulls=with_pulls)
+
+
+def _read(rows: QuerySet[Tag], *, with_pulls: bool) -> Facts:
+    columns = ("pk", "name", "manifest_id", "manifest__digest", "updated_at", "pulled_at", "manifest__pulled_at")
+    found = list(rows.values_list(*columns))
     of_children = _pulls_of_children({row[2] for row in found}) if with_pulls else {}
     return {
         pk: TagFacts(name, digest, pushed_at, _latest(*pulls, of_children.get(manifest)) if with_pulls else None)

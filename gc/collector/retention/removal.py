@@ -15,11 +15,13 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from itertools import islice
 
+from django.db.models import QuerySet
+
 from accounts import permissions_version
 from audit.kinds import Kind as EventKind
 from audit.recording import record
 from collector.dry_run.results import Kind
-from collector.models import Run, RunFinding
+from collector.models import RunFinding
 from collector.policy import Policy
 from collector.report import Counts, Report
 from collector.retention import facts
@@ -66,6 +68,8 @@ def remove_tags(policy: Policy, now: datetime, report: Report, throttle: Throttl
 
     Busy ones are left for the next run. Raises StopError when `throttle` does.
     """
+    if policy.plan is not None and not _of_plan(policy.plan).exists():
+        return
     moment = moment_at(now, policy.grace_period)
     for repository in repositories(policy):
         try:
@@ -107,10 +111,12 @@ def _batches(unkept: Facts, policy: Policy) -> Iterator[Facts]:
 
 def _planned(some: Facts, plan: int) -> Facts:
     """Return the tags that a plan lists, does not exclude, and that were not pushed since."""
-    run = Run.objects.filter(pk=plan).first()
-    findings = RunFinding.objects.filter(run=plan, kind=Kind.TAG, is_excluded=False, row_id__in=list(some))
-    listed = set(findings.values_list("row_id", flat=True)) if run is not None else set()
-    return {pk: tag for pk, tag in some.items() if pk in listed and run is not None and tag.pushed_at < run.started_at}
+    listed = dict(_of_plan(plan).filter(row_id__in=list(some)).values_list("row_id", "run__started_at"))
+    return {pk: tag for pk, tag in some.items() if pk in listed and tag.pushed_at < listed[pk]}
+
+
+def _of_plan(plan: int) -> QuerySet[RunFinding]:
+    return RunFinding.objects.filter(run=plan, kind=Kind.TAG, is_excluded=False)
 
 
 def _remove(repository: Repository, found: Simulation, some: Facts) -> tuple[list[int], int]:

@@ -48,7 +48,7 @@ def image(name: str, content: str, **values: Any) -> Manifest:
     return row
 
 
-def tagged(name: str = "alice/app", **days: float) -> Repository:
+def tagged(name: str = "alice/app", /, **days: float) -> Repository:
     """Make tags that were pushed so many days ago, each of an image of its own: `tagged(v1=3, v2=2)`."""
     for tag, ago in days.items():
         row = image(name, tag)

@@ -11,7 +11,7 @@ def _version(tag: str) -> Version:
     return found
 
 
-def test_versions_are_in_the_order_of_semver():
+def test_versions_are_in_the_order_of_semver() -> None:
     # The example of SemVer 2.0.0, section 11, between two releases.
     tags = [
         *("0.9.10", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2"),
@@ -23,12 +23,12 @@ def test_versions_are_in_the_order_of_semver():
 @pytest.mark.parametrize(
     "tag", ["1", "1.2", "latest", "1.2.3.4", "01.2.3", "1.2.3-", "1.2.3-a..b", "V1.2.3", "1.2.x", "9" * 20 + ".0.0", ""]
 )
-def test_another_tag_is_no_version(tag):
+def test_another_tag_is_no_version(tag: str) -> None:
     assert version_of(tag) is None
 
 
 @pytest.mark.parametrize(("tag", "expected"), [("1", True), ("v1.2", True), ("1.2.3", False), ("main", False)])
-def test_the_beginning_of_a_version_is_recognized(tag, expected):
+def test_the_beginning_of_a_version_is_recognized(tag: str, expected: bool) -> None:
     assert is_shortened(tag) is expected
 
 
@@ -41,13 +41,13 @@ def test_the_beginning_of_a_version_is_recognized(tag, expected):
         (9, None, "1.0.0 1.1.5 1.1.9 1.2.0 1.2.1 2.0.0-rc.1"),
     ],
 )
-def test_the_newest_minor_versions_are_kept_with_what_is_ahead_of_them(minors, patches, kept):
+def test_the_newest_minors_are_kept_with_what_is_ahead_of_them(minors: int, patches: int | None, kept: str) -> None:
     tags = ["1.0.0", "1.1.5", "1.1.9", "1.2.0", "1.2.0-rc.1", "1.2.1", "1.0.1-rc.1", "2.0.0-rc.1"]
     expected = kept.split() + (["1.0.1-rc.1"] if minors == 9 else [])
     found = kept_of([_version(tag) for tag in tags], minors, patches)
     assert {tag for tag in tags if _version(tag) in found} == set(expected)
 
 
-def test_without_a_release_every_pre_release_is_kept():
+def test_without_a_release_every_pre_release_is_kept() -> None:
     tags = [_version("1.0.0-rc.1"), _version("0.9.0-rc.1")]
     assert kept_of(tags, 1, None) == frozenset(tags)

@@ -60,6 +60,7 @@ MENU = (
                 "policies.view_immutabletags",
             ),
             Entry("Quotas", "data_usage", "admin:policies_quota_changelist", "policies.view_quota"),
+            Entry("Retention", "auto_delete", "admin:policies_retention_changelist", "policies.view_retention"),
             Entry("Read-only mode", "edit_off", "admin:policies_readonly_changelist", "policies.view_readonly"),
         ),
     ),

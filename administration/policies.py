@@ -12,6 +12,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from administration.origin import OriginFilter
 from administration.preview import Matches, repositories_of
 from administration.previewed import PreviewedAdmin
+from policies.durations import DurationField
 from policies.forms import form_of
 from policies.kinds import KINDS
 from policies.models import Policy
@@ -37,7 +38,10 @@ class PolicyAdmin(PreviewedAdmin):
     search_help_text = "a repository or a comment"
     readonly_fields = ("origin", "created_at")
     # A field for numbers shows nothing for 10GiB, and a save would drop the limit.
-    formfield_overrides: Any = {SizeField: {"widget": UnfoldAdminTextInputWidget}}  # type: ignore[misc]  # stubs differ
+    formfield_overrides: Any = {  # type: ignore[misc]  # stubs differ
+        SizeField: {"widget": UnfoldAdminTextInputWidget},
+        DurationField: {"widget": UnfoldAdminTextInputWidget},
+    }
     preview_template = "admin/policies/preview.html"
 
     @property

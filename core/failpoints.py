@@ -57,6 +57,8 @@ NAMES = {
     "mount.after_commit": "the blob is mounted, its client does not know it yet",
     "blob.before_delete_commit": "the link, and with the last one the blob, is removed, not committed",
     "blob.after_delete_commit": "the link is removed, its client does not know it yet",
+    "retention.before_commit": "tags that no policy keeps are removed, not committed",
+    "retention.after_commit": "tags that no policy keeps are removed, the audit does not know it yet",
     "manifest.before_put_commit": "the manifest, its references and its tags are written, not committed",
     "manifest.after_put_commit": "the manifest is committed, its client does not know it yet",
     "manifest.before_delete_commit": "the manifest and its tags are removed, not committed",

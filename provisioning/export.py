@@ -14,6 +14,7 @@ from acl import grants
 from acl.models import Rule, SubjectKind
 from configuration.converters import ACCOUNT_PATTERN, GROUP, NAME_PATTERN, Value
 from configuration.element import Reading, Refused
+from policies.durations import DurationField
 from policies.globs import GlobsField
 from policies.kinds import KINDS
 from policies.models import Policy
@@ -116,7 +117,9 @@ def _policies(kind: type[Policy]) -> Iterator[dict[str, Any]]:
         for field in fields:
             value = getattr(policy, field.name)
             if value != field.get_default():  # type: ignore[union-attr]  # no relation
-                entry[field.name] = field.in_file(value) if isinstance(field, GlobsField | SizeField) else value
+                entry[field.name] = (
+                    field.in_file(value) if isinstance(field, GlobsField | SizeField | DurationField) else value
+                )
         yield entry
 
 

@@ -6,6 +6,8 @@ from django.db import models
 from rest_framework import serializers
 
 from api.json_body import TextField
+from core.durations import MAX_CHARACTERS as DURATION_CHARACTERS
+from core.durations import format_duration
 from policies.globs import MAX_CHARACTERS, GlobsField
 from policies.models import Policy
 
@@ -17,6 +19,13 @@ class GlobsListField(serializers.ListField):
 
     def to_representation(self, data: Any) -> list[str]:
         return data.split() if isinstance(data, str) else list(data)
+
+
+class DurationTextField(TextField):
+    """A duration as the configuration file has it."""
+
+    def to_representation(self, value: Any) -> str:
+        return value if isinstance(value, str) else format_duration(value)
 
 
 def serializer_of(kind: type[Policy]) -> type[serializers.Serializer[Policy]]:
@@ -33,7 +42,7 @@ def serializer_of(kind: type[Policy]) -> type[serializers.Serializer[Policy]]:
 
 
 def _field(column: Any) -> serializers.Field[Any, Any, Any, Any]:
-    """Return the field of a column: a list of globs, a boolean, a number or a string."""
+    """Return the field of a column: a list of globs, a boolean, a number, a duration or a string."""
     is_required = not column.has_default() and not column.blank
     shared: dict[str, Any] = {"required": is_required, "help_text": str(column.help_text)}
     if not is_required:
@@ -47,4 +56,6 @@ def _field(column: Any) -> serializers.Field[Any, Any, Any, Any]:
         return serializers.ChoiceField(column.choices, **shared)
     if isinstance(column, models.IntegerField):
         return serializers.IntegerField(**shared, min_value=0, allow_null=column.null)
+    if isinstance(column, models.DurationField):
+        return DurationTextField(**shared, max_length=DURATION_CHARACTERS, allow_null=column.null)
     return TextField(**shared, max_length=column.max_length, allow_blank=column.blank)

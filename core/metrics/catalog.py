@@ -97,4 +97,4 @@ JOB_TIMES = Time(
 )
 FREED_BYTES = Counter("registry_collection_freed_bytes_total", "Bytes of the blobs that collection removed.")
 DELETED_OBJECTS = Counter("registry_collection_deleted_objects_total", "Stored objects deleted.")
-REMOVED = Counter("registry_collection_removed_total", "Rows removed, by kind: manifest, link or blob.", ("kind",))
+REMOVED = Counter("registry_collection_removed_total", "Rows removed, by kind: tag, manifest, link or blob.", ("kind",))

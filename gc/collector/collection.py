@@ -1,4 +1,4 @@
-"""The steps of one run: sweep, expire uploads, remove empty repositories, empty the trash; and their forecast."""
+"""The steps of one run: retention, sweep, uploads, empty repositories, the trash; and their forecast."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,6 +9,8 @@ from collector.dry_run.forecast import Forecast
 from collector.dry_run.results import Finding, Kind
 from collector.policy import Policy
 from collector.report import Counts, Report
+from collector.retention.removal import remove_tags
+from collector.retention.simulation import find_tags
 from collector.sweep import sweep
 from collector.throttle import Throttle
 from core.db import clock
@@ -22,11 +24,14 @@ def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
     """
     if policy.plan is not None:
         # Uploads, empty repositories and the trash are the periodic jobs' and the next run's.
-        sweep(policy, clock.now() - policy.grace_period, report, throttle)
+        now = clock.now()
+        remove_tags(policy, now, report, throttle)
+        sweep(policy, now - policy.grace_period, report, throttle)
         repositories.measure(report, throttle)
         return
     repositories.finish_deletions(report, throttle)
     now = clock.now()
+    remove_tags(policy, now, report, throttle)
     sweep(policy, now - policy.grace_period, report, throttle)
     for scope in policy.scopes():
         expiry.expire_uploads(now, scope, report, throttle)
@@ -45,7 +50,7 @@ def forecast(policy: Policy, report: Report, throttle: Throttle | None = None) -
     due_before = now - policy.grace_period
     swept = Forecast(policy, due_before, throttle).find()
     uploads = (expiry.find_uploads(now, scope, throttle) for scope in policy.scopes())
-    for finding in chain(swept, *uploads, expiry.find_objects(now, throttle)):
+    for finding in chain(find_tags(policy, now, throttle), swept, *uploads, expiry.find_objects(now, throttle)):
         finding.add_to(report)
         yield finding
     later = Report()

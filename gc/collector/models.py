@@ -70,6 +70,7 @@ class Run(models.Model):
         related_name="applications",
         help_text="the dry run whose findings alone are removed",
     )
+    tags = models.BigIntegerField(default=0, db_default=0, help_text="that no retention policy keeps")
     manifests = models.BigIntegerField(default=0)
     links = models.BigIntegerField(default=0)
     blobs = models.BigIntegerField(default=0)
@@ -97,10 +98,10 @@ class RunFinding(models.Model):
     run = models.ForeignKey(Run, models.CASCADE, related_name="findings")
     kind = models.CharField(max_length=16)
     repository = models.CharField(max_length=255, blank=True)
-    name = models.CharField(max_length=255, help_text="a digest, the id of an upload or the key of an object")
+    name = models.CharField(max_length=255, help_text="a tag, a digest, the id of an upload or the key of an object")
     size = models.BigIntegerField(help_text="bytes of a blob")
     reason = models.TextField()
-    row_id = models.BigIntegerField(null=True, help_text="primary key of the manifest, or of the link")
+    row_id = models.BigIntegerField(null=True, help_text="primary key of the tag, the manifest or the link")
     is_excluded = models.BooleanField(
         "excluded", default=False, db_default=False, help_text="kept when the plan is applied"
     )

@@ -19,7 +19,7 @@ from core.db import transactions
 from core.sizes import counted, size_text
 from distribution.models import ManifestBlob
 
-EXCLUDABLE = (Kind.MANIFEST, Kind.LINK, Kind.BLOB)
+EXCLUDABLE = (Kind.TAG, Kind.MANIFEST, Kind.LINK, Kind.BLOB)
 """Expired uploads and the trash are removed by the jobs of each minute, whatever a plan says."""
 
 
@@ -61,7 +61,7 @@ class Summary:
         for row in rows.annotate(count=Count("pk"), size=Sum("size")):
             counts[row["is_excluded"]][row["kind"]] = row["count"]
             sizes[row["is_excluded"]] += row["size"] if row["kind"] == Kind.BLOB else 0
-        found = run.manifests + run.links + run.blobs
+        found = run.tags + run.manifests + run.links + run.blobs
         listed = sum(counts[False].values()) + sum(counts[True].values())
         return cls(counts[False], counts[True], sizes[False], sizes[True], max(0, found - listed))
 

@@ -20,6 +20,7 @@ class Counts:
     blobs: int = 0
     freed_bytes: int = 0
     later_bytes: int = 0
+    tags: int = 0
 
     def add(self, other: "Counts") -> None:
         """Add the counts of `other`."""
@@ -28,6 +29,7 @@ class Counts:
         self.blobs += other.blobs
         self.freed_bytes += other.freed_bytes
         self.later_bytes += other.later_bytes
+        self.tags += other.tags
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ def so_far(report: Report) -> str:
     """Return the progress of a run in one line."""
     total = report.total
     rows = f"{total.manifests} manifests, {total.links} links, {total.blobs} blobs"
+    rows = f"{total.tags} tags, {rows}" if total.tags else rows
     return f"so far: {rows}, {size_text(total.freed_bytes)}"
 
 

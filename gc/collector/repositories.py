@@ -63,8 +63,9 @@ def remove_empty(policy: Policy, report: Report, throttle: Throttle) -> None:
 
 
 def measure(report: Report, throttle: Throttle) -> None:
-    """Sum the sizes of the repositories that lost something, and forget old daily counts. Raises StopError."""
-    for pk in [*report.repositories, *sizes.unknown(MEASURED_AT_ONCE)]:
+    """Sum the sizes of the repositories that lost links, and forget old daily counts. Raises StopError."""
+    changed = [pk for pk, counts in report.repositories.items() if counts.links]
+    for pk in [*changed, *sizes.unknown(MEASURED_AT_ONCE)]:
         began_at = time.monotonic()
         sizes.refresh(pk)
         throttle.pause(began_at)

@@ -35,7 +35,7 @@ PRUNED = 100
 """How many are removed at once; each run adds one."""
 
 _COUNTS = (
-    *("manifests", "links", "blobs", "uploads", "objects_deleted"),
+    *("tags", "manifests", "links", "blobs", "uploads", "objects_deleted"),
     *("freed_bytes", "later_bytes", "busy", "failures"),
 )
 
@@ -177,6 +177,7 @@ def _recorded(run: Run, report: Report) -> Iterator[None]:
 def _record(run: Run) -> None:
     """Record how the run ended, in the name of its account; that of a command has the user of the system."""
     counts = {"manifest": run.manifests, "link": run.links, "blob": run.blobs, "upload": run.uploads}
+    counts = ({"tag": run.tags} if run.tags else {}) | counts
     removed = ", ".join(counted(count, noun) for noun, count in counts.items())
     verb = "would remove" if run.is_dry_run else "removed"
     detail = f"{run.state}: {verb} {removed}; {size_text(run.freed_bytes)} freed"
@@ -195,12 +196,13 @@ def _record(run: Run) -> None:
 def _count_removed(run: Run) -> None:
     if not run.is_dry_run:
         FREED_BYTES.add(run.freed_bytes)
-        for kind, removed in (("manifest", run.manifests), ("link", run.links), ("blob", run.blobs)):
+        for kind, removed in (("tag", run.tags), ("manifest", run.manifests), ("link", run.links), ("blob", run.blobs)):
             REMOVED.labels(kind).add(removed)
 
 
 def _count(run: Run, report: Report) -> None:
     total = report.total
+    run.tags = total.tags
     run.manifests, run.links, run.blobs = total.manifests, total.links, total.blobs
     run.freed_bytes, run.later_bytes = total.freed_bytes, total.later_bytes
     run.uploads, run.objects_deleted = report.uploads, report.objects

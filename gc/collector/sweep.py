@@ -12,13 +12,14 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from time import monotonic, sleep
+from typing import Any
 
 from django.db.models import Q
 
 from collector.batches import BusyError, DueRows
 from collector.dry_run.results import Kind
 from collector.plan import planned
-from collector.policy import Policy, keeps_untagged
+from collector.policy import Policy, anywhere, keeps_untagged
 from collector.report import Counts, Report
 from collector.throttle import StopError, Throttle
 from core.db import transactions
@@ -56,45 +57,58 @@ Removed = tuple[int, Counts]
 
 
 def sweep(policy: Policy, due_before: datetime, report: Report, throttle: Throttle) -> None:
-    """Remove links, and manifests if `policy` says so, unreferenced and unused since before `due_before`; their blobs.
+    """Remove links, and manifests that `policy` names, unreferenced and unused since before `due_before`; their blobs.
 
     Repositories with `keeps_untagged`, and protected ones, keep their manifests. Busy rows are tried once more at the
     end, then left for the next run. A plan only narrows what is visited: each row is checked again. Raises StopError
     when `throttle` does, and while nothing may be removed.
     """
-    for scope in policy.scopes():
-        _sweep(policy, due_before, scope, report, throttle)
-
-
-def _sweep(policy: Policy, due_before: datetime, scope: Q, report: Report, throttle: Throttle) -> None:
-    is_due = scope & Q(is_unreferenced=True, last_used_at__lt=due_before)
-    untagged = Manifest.objects.filter(is_due, ~keeps_untagged(), planned(policy, Kind.MANIFEST))
-    manifests = DueRows(untagged, "last_used_at", partial(remove_manifest, due_before=due_before, throttle=throttle))
-    links = DueRows(
-        Link.objects.filter(is_due, planned(policy, Kind.LINK)),
-        "last_used_at",
-        partial(remove_link, due_before=due_before, throttle=throttle),
-    )
-    tables = [manifests, links] if policy.remove_untagged else [links]
+    options: dict[str, Any] = {"due_before": due_before, "throttle": throttle}
+    is_due = Q(is_unreferenced=True, last_used_at__lt=due_before)
+    manifests = _due_manifests(policy, is_due, options)
+    of_links = Link.objects.filter(is_due, planned(policy, Kind.LINK))
+    step = partial(remove_link, **options)
+    links = [DueRows(of_links.filter(scope), "last_used_at", step) for scope in policy.scopes()]
     try:
-        for rows in tables:
-            _remove_all(rows, report, throttle, in_passes=rows is manifests)
-        if any(rows.busy for rows in tables):
-            for rows in tables:
+        _remove_all(manifests, links, report, throttle)
+        if any(rows.busy for rows in (*manifests, *links)):
+            for rows in (*manifests, *links):
                 rows.busy.clear()
-                _remove_all(rows, report, throttle, in_passes=rows is manifests)
+            _remove_all(manifests, links, report, throttle)
     finally:
-        report.busy += sum(len(rows.busy) for rows in tables)
-        report.failures += sum(len(rows.failed) for rows in tables)
+        report.busy += sum(len(rows.busy) for rows in (*manifests, *links))
+        report.failures += sum(len(rows.failed) for rows in (*manifests, *links))
 
 
-def _remove_all(rows: DueRows[Removed], report: Report, throttle: Throttle, *, in_passes: bool) -> None:
-    has_removed = True
-    while has_removed:
-        has_removed = False
+def _due_manifests(policy: Policy, is_due: Q, options: dict[str, Any]) -> list[DueRows[Removed]]:
+    scopes = list(policy.manifest_scopes())
+    if not scopes:
+        return []
+    rows = Manifest.objects.filter(is_due, ~keeps_untagged(), planned(policy, Kind.MANIFEST))
+    return [
+        DueRows(
+            rows.filter(scope.repositories, scope.members),
+            "last_used_at",
+            partial(remove_manifest, is_open=scope.is_open, **options),
+        )
+        for scope in scopes
+    ]
+
+
+def _remove_all(
+    manifests: list[DueRows[Removed]], links: list[DueRows[Removed]], report: Report, throttle: Throttle
+) -> None:
+    """Remove manifests in passes until none is due, then links."""
+    for rows in manifests:
+        has_removed = True
+        while has_removed:
+            has_removed = False
+            for repository_id, counts in rows.remove_all(throttle):
+                report.count(repository_id, counts)
+                has_removed = True
+    for rows in links:
         for repository_id, counts in rows.remove_all(throttle):
             report.count(repository_id, counts)
-            has_removed = in_passes
 
 
 class _FencedError(StopError):
@@ -135,21 +149,28 @@ def _is_open_before(deadline: float, throttle: Throttle) -> bool:
     return False
 
 
-def remove_manifest(pk: int, due_before: datetime, throttle: Throttle | None = None) -> Removed | None:
-    """Remove the manifest if it is still due. Raises BusyError, StopError, UNAVAILABLE."""
-    removed = _remove(_remove_manifest, pk, due_before, throttle)
+def remove_manifest(
+    pk: int,
+    due_before: datetime,
+    throttle: Throttle | None = None,
+    is_open: Callable[[str], bool] = anywhere,
+) -> Removed | None:
+    """Remove the manifest if it is still due where `is_open` says so. Raises BusyError, StopError, UNAVAILABLE."""
+    removed = _remove(partial(_remove_manifest, is_open=is_open), pk, due_before, throttle)
     failpoint("collect.after_manifest_commit")
     return removed
 
 
-def _remove_manifest(pk: int, due_before: datetime, may_pass: Callable[[], bool]) -> Removed | None:
+def _remove_manifest(
+    pk: int, due_before: datetime, may_pass: Callable[[], bool], *, is_open: Callable[[str], bool]
+) -> Removed | None:
     if not may_pass():
         raise _FencedError
     row = _FIND_MANIFEST.row(pk)
     if row is None:
         return None
     repository_pk, digest, name = row
-    if Immutability.of(name).is_protected:
+    if Immutability.of(name).is_protected or not is_open(name):
         return None
     removal_set = removal.lock(pk, repository_pk, digest, skip_locked=True)
     if pk not in removal_set.pks:

@@ -14,6 +14,7 @@ from tests.images import Image
 
 FORMS: dict[str, dict[str, Any]] = {
     "quotas": {"repositories": "alice/*", "each": "whole", "max_size": "10GiB"},
+    "retention": {"repositories": "alice/*", "keep_last": "10", "keep_pushed_within": "720h", "remove_untagged": "on"},
     "read_only": {"repositories": "alice/*", "message": "until noon"},
     "immutable_tags": {"repositories": "alice/*", "tags": "v*  release-*", "protected": "on"},
 }

@@ -11,6 +11,13 @@ from tests.caller import Caller
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "quotas": {"repositories": ["alice/*"], "each": "namespace", "max_size": 2**30, "max_tags": 9},
+    "retention": {
+        "repositories": ["alice/*"],
+        "tags": ["pr-*"],
+        "keep_last": 3,
+        "keep_pulled_within": "720h",
+        "remove_signatures": True,
+    },
     "read_only": {"repositories": ["alice/*"], "message": "until noon"},
     "immutable_tags": {"repositories": ["alice/*"], "tags": ["v*"], "except_tags": ["*-rc"], "protected": True},
 }

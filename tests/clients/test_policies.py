@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.conftest import LogIn
 from tests.clients.layouts import image
 from tests.clients.program import podman_in, skopeo_in
+from tests.clients.recipes import tags_of
 from tests.clients.server import Server, password_of
 
 
@@ -30,3 +32,23 @@ def test_clients_print_why_a_push_is_refused(server: Server, tmp_path: Path, pod
 
     server.does("readonly", "off", "--repositories", "alice/policies")
     skopeo.run("copy", source, skopeo.docker(name))
+
+
+@pytest.mark.client("skopeo")
+def test_of_six_tags_the_last_three_are_pulled_after_retention(skopeo: LogIn, server: Server, tmp_path: Path) -> None:
+    alice, repository = skopeo("alice"), "alice/retained"
+    tags = [f"build-{number}" for number in range(1, 7)]
+    for tag in tags:
+        alice.run("copy", image(tmp_path / tag).reference("v1"), alice.docker(f"{repository}:{tag}"))
+    make = f"Retention.objects.create(repositories={repository!r}, keep_last=3, remove_untagged=True)"
+    server.does("shell", "-c", f"from policies.models import Retention; {make}")
+
+    simulated = server.does("retention", "--repository", repository)
+    server.does("gc", "--repository", repository)
+
+    assert tags_of(server, repository) == tags[3:]
+    assert [line.split()[0].partition(":")[2] for line in simulated.splitlines() if " goes: " in line] == tags[:3]
+    for tag in tags[3:]:
+        alice.run("copy", alice.docker(f"{repository}:{tag}"), f"dir:{tmp_path / f'pulled-{tag}'}")
+    for tag in tags[:3]:
+        assert "manifest unknown" in alice.refused("inspect", "--raw", alice.docker(f"{repository}:{tag}"))

@@ -22,6 +22,7 @@ BEYOND_A_SCHEMA = re.compile(
     r"|issuer.example.org|jwks_file has"
     r"|at most (server|the connections)|old name|another port|no such key: without|signing_method is hmac"
     r"|since public_key|cloudfront_key_id and|belongs to|without a user|at least one network"
+    r"|no such key without|found none of them"
     r"|above 0|of at least (1h|1m|60s)|share is below|of cost 17|32 bytes"
     r"|no \$\{(account|group)\}|no tags: |to the end of that day"
     r"|an address as|registry.example.org|as .10.0.0.0/8|has no \]|is a name and no set"
@@ -78,7 +79,9 @@ def _defaults(schema: dict[str, Any], section: dict[str, Any]) -> dict[str, str]
     for name, key in _resolved(schema, section)["properties"].items():
         if not name.endswith("_file") and not key.get("deprecated"):
             defaults[name] = json.dumps(key["default"]) if "default" in key else ""
-            if name in {"limits", "filesystem"} or f"### `{name}`" in DOCUMENT:
+            # A key of one section may be called as another section: `audit.retention`, `policies.retention`.
+            is_section = f"### `{name}`" in DOCUMENT and "properties" in _resolved(schema, key)
+            if name in {"limits", "filesystem"} or is_section:
                 defaults |= _defaults(schema, key)
     return defaults
 

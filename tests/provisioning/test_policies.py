@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from configuration import Configuration, load
-from policies.models import ImmutableTags
+from policies.models import ImmutableTags, Retention
 from provisioning import export, importing, ledger
 from provisioning.ledger import Origin
 from provisioning.models import Section
@@ -87,6 +87,17 @@ def test_the_export_is_imported_as_the_same_rows(imported: Import) -> None:
     exported = yaml.safe_load(export.yaml_text(with_hashes=False))["policies"]
 
     assert exported == {"immutable_tags": [V_TAGS, ARCHIVE]}
+
+
+def test_durations_are_exported_as_they_are_entered(imported: Import) -> None:
+    entry = {"repositories": "ci/*", "tags": "pr-*", "keep_last": 3, "keep_pushed_within": "36h", "keep_tags": "pr-1"}
+    imported(retention=[entry])
+
+    assert yaml.safe_load(export.yaml_text(with_hashes=False))["policies"] == {"retention": [entry]}
+    assert str(Retention.objects.get()) == (
+        "of the tags pr-* of ci/* stay the last 3 pushed, those pushed within 36h and those named pr-1; all others go"
+    )
+    assert imported(retention=[entry]) == []
 
 
 def test_without_policies_the_export_does_not_manage_them() -> None:

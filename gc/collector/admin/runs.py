@@ -60,7 +60,7 @@ class RunAdmin(ReadOnlyAdmin):
     actions_list_hide_default = True
     list_display = (
         *("started_at", "state", "does", "trigger", "started_by"),
-        *("manifests", "blobs", "freed", "later", "failures"),
+        *("tags", "manifests", "blobs", "freed", "later", "failures"),
     )
     list_filter = ("state", DoesFilter, "trigger")
     date_hierarchy = "started_at"
@@ -69,7 +69,19 @@ class RunAdmin(ReadOnlyAdmin):
         ("Policy", {"fields": ("remove_untagged", "grace", "repository")}),
         (
             "Removed (dry run: would be removed)",
-            {"fields": ("manifests", "links", "blobs", "freed", "later", "uploads", "objects_deleted", "found")},
+            {
+                "fields": (
+                    "tags",
+                    "manifests",
+                    "links",
+                    "blobs",
+                    "freed",
+                    "later",
+                    "uploads",
+                    "objects_deleted",
+                    "found",
+                )
+            },
         ),
         ("Left for the next run", {"fields": ("busy", "failures")}),
     )
@@ -106,7 +118,7 @@ class RunAdmin(ReadOnlyAdmin):
         if not run.is_dry_run:
             return "only dry runs list what they find"
         count = run.findings.count()
-        more = run.manifests + run.links + run.blobs + run.uploads + run.objects_deleted - count
+        more = run.tags + run.manifests + run.links + run.blobs + run.uploads + run.objects_deleted - count
         if not count:
             return f"{more} findings, which are not kept" if more else "nothing"
         url = plan_url(run)

@@ -14,13 +14,13 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from collector.batches import BATCH
 from collector.dry_run.pk_set import PkSet
 from collector.dry_run.pk_times import PkTimes, microseconds
 from collector.dry_run.results import Finding, Kind, Reason
-from collector.policy import Policy, keeps_untagged
+from collector.policy import ManifestScope, Policy, keeps_untagged
 from collector.throttle import Throttle
 from distribution import deletion
 from distribution.models import Link, Manifest, ManifestBlob, ManifestChild, Tag
@@ -58,21 +58,23 @@ class Forecast:
 
         Raises StopError when `throttle` does.
         """
-        if self._policy.remove_untagged:
-            yield from self._find_manifests()
-        for pks in self._batches(self._due(Link.objects.all())):
+        scopes = list(self._policy.manifest_scopes())
+        unkept = Manifest.objects.exclude(keeps_untagged()) if scopes else Manifest.objects.none()
+        for scope in scopes:
+            yield from self._find_manifests(unkept.filter(scope.members), scope)
+        for pks in self._batches(self._due(Link.objects.all(), self._policy.scopes())):
             self._check_links(pks)
         for pks in self._batches(self._manifests):
             for links in self._batches(ManifestBlob.objects.filter(manifest__in=pks).values_list("link_id", flat=True)):
                 self._check_links([pk for pk in links if pk not in self._checked_links])
         yield from self._find_links()
 
-    def _find_manifests(self) -> Iterator[Finding]:
-        for pks in self._batches(self._due(Manifest.objects.exclude(keeps_untagged()))):
+    def _find_manifests(self, rows: QuerySet[Manifest], scope: ManifestScope) -> Iterator[Finding]:
+        for pks in self._batches(self._due(rows, [scope.repositories])):
             pending = deque(pks)
             while pending:
                 batch = [pending.popleft() for _ in range(min(BATCH, len(pending)))]
-                removed = list(self._check_manifests(batch))
+                removed = list(self._check_manifests(batch, scope.members))
                 pending.extend(referenced_by([row.pk for row, _ in removed]))
                 self._throttle.check()
                 for row, reason in removed:
@@ -80,10 +82,10 @@ class Forecast:
                         Kind.MANIFEST, row.digest, reason, row.repository_id, row.repository.name, row_id=row.pk
                     )
 
-    def _due(self, rows: QuerySet[Any]) -> PkSet:
+    def _due(self, rows: QuerySet[Any], scopes: Iterable[Q]) -> PkSet:
         """Return the primary keys of unreferenced rows that are due, read in one statement."""
         found = PkSet()
-        for scope in self._policy.scopes():
+        for scope in scopes:
             due = deletion.in_sight(rows).filter(scope, is_unreferenced=True, last_used_at__lt=self._due_before)
             for pk in due.values_list("pk", flat=True).iterator(BATCH):
                 found.add(pk)
@@ -95,12 +97,13 @@ class Forecast:
             yield batch
             self._throttle.check()
 
-    def _check_manifests(self, pks: list[int]) -> Iterator[tuple[Manifest, str]]:
-        """Record which of `pks` a run removes, and yield them with the reason."""
+    def _check_manifests(self, pks: list[int], members: Q) -> Iterator[tuple[Manifest, str]]:
+        """Record which of `pks` a run removes, all of them `members` of its scope, and yield them with the reason."""
         kept, parents = self._parents(pks)
         # A query of its own: in a join, PostgreSQL reads every tag.
         kept |= set(Tag.objects.filter(manifest__in=pks).values_list("manifest_id", flat=True))
-        rows = Manifest.objects.filter(pk__in=pks, last_used_at__lt=self._due_before).order_by("last_used_at", "pk")
+        rows = Manifest.objects.filter(members, pk__in=pks, last_used_at__lt=self._due_before)
+        rows = rows.order_by("last_used_at", "pk")
         rows = rows.annotate(subject_pk=Subquery(_SUBJECT.values("pk"))).select_related("repository")
         for row in rows.only("digest", "subject", "last_used_at", "repository__name"):
             is_referrer = row.subject_pk is not None

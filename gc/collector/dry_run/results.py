@@ -8,6 +8,7 @@ from collector.models import Run, RunFinding, State
 from collector.report import Counts, Report
 from core.db import transactions
 from distribution.models import remove
+from policies.retention import decision
 
 LISTED = 10_000
 """How many findings of one run are kept; all of them are counted."""
@@ -23,6 +24,7 @@ _KEPT = ("kind", "repository", "name", "size", "reason", "row_id")
 class Kind(StrEnum):
     """What a finding is about."""
 
+    TAG = "tag"
     MANIFEST = "manifest"
     LINK = "link"
     BLOB = "blob"
@@ -33,6 +35,8 @@ class Kind(StrEnum):
 class Reason(StrEnum):
     """The beginning of the sentence that says why a row is removed."""
 
+    NOT_KEPT = decision.NOT_KEPT
+    OF_GONE_IMAGE = decision.OF_GONE_IMAGE
     UNTAGGED = "no tag, index or subject keeps it"
     CHILD = "listed only by an index that is removed too"
     REFERRER = "its subject is removed too"
@@ -45,9 +49,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row to be removed; `name` is a digest, a session id or an object's key, `size` the bytes of a blob.
+    """A row to be removed; `name` is a tag, a digest, a session id or an object's key, `size` the bytes of a blob.
 
-    `row_id` is the primary key of a manifest or link; a blob has that of its last link.
+    `row_id` is the primary key of a tag, manifest or link; a blob has that of its last link.
     """
 
     kind: Kind
@@ -63,6 +67,7 @@ class Finding:
         report.uploads += self.kind is Kind.UPLOAD
         report.objects += self.kind is Kind.OBJECT
         counts = Counts(
+            tags=int(self.kind is Kind.TAG),
             manifests=int(self.kind is Kind.MANIFEST),
             links=int(self.kind is Kind.LINK),
             blobs=int(self.kind is Kind.BLOB),

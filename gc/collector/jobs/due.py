@@ -149,5 +149,5 @@ def _renewing(own_lease: OwnLease, watch: Callable[[], None] | None) -> Callable
 
 
 def _summary(run: Run) -> dict[str, object]:
-    names = ("state", "manifests", "links", "blobs", "uploads", "freed_bytes", "busy", "failures", "error")
+    names = ("state", "tags", "manifests", "links", "blobs", "uploads", "freed_bytes", "busy", "failures", "error")
     return {name: str(getattr(run, name)) if name == "state" else getattr(run, name) for name in names}

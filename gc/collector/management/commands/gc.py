@@ -121,6 +121,8 @@ class Command(BaseCommand):
 def _remarks(report: Report, stopped: str, *, is_dry_run: bool) -> list[str]:
     would = "would be " if is_dry_run else ""
     lines = [f"{report.uploads} uploads {would}ended, {report.objects} objects {would}deleted from the storage"]
+    if tags := report.total.tags:
+        lines.insert(0, f"{counted(tags, 'tag')} {would}removed by retention")
     if report.gone:
         gone = "1 repository" if len(report.gone) == 1 else f"{len(report.gone)} repositories"
         lines.append(f"{gone} removed, in which nothing was left")

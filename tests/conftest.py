@@ -53,6 +53,8 @@ CHECKED_ALONE = (
     "distribution/storage/test_s3_registry.py",
     "faults/test_kill_s3.py",
     "image",
+    "registry_copy/test_s3.py",
+    "registry_copy/test_trial.py",
     "storage_copy/test_s3.py",
     "stress",
 )

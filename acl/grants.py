@@ -125,16 +125,26 @@ def _valid() -> Iterator[Rule]:
 
 
 def in_force(rule: Rule) -> Rule | None:
-    """Return the rule as it counts: None for an invalid one that allows, one that denies more for one that denies."""
+    """Return the rule as it counts: None for an invalid one that allows, one that denies more for one that denies.
+
+    One with an order denies too: without it, those behind it might allow more.
+    """
     try:
         rule.full_clean()
     except ValidationError as error:
-        if not rule.is_deny:
+        if not rule.is_deny and rule.order is None:
             logger.exception("access rule %s is not valid and allows nothing", rule.pk)
             return None
         logger.exception("access rule %s is not valid and denies all that it may be meant to", rule.pk)
-        widen(rule, set(error.message_dict))
+        hold_back(rule)
+        widen(rule, set(error.message_dict) - {"order"})
     return rule
+
+
+def hold_back(rule: Rule) -> None:
+    """Have a rule with an order deny every action: it decides about all of them."""
+    if rule.order is not None:
+        rule.is_deny, rule.order, rule.actions, rule.tags = True, None, action_list.EVERY, ""
 
 
 def widen(rule: Rule, wrong: set[str]) -> None:

@@ -60,6 +60,12 @@ MENU = (
                 "policies.view_immutabletags",
             ),
             Entry("Quotas", "data_usage", "admin:policies_quota_changelist", "policies.view_quota"),
+            Entry(
+                "Required signatures",
+                "verified_user",
+                "admin:policies_requiredsignature_changelist",
+                "policies.view_requiredsignature",
+            ),
             Entry("Read-only mode", "edit_off", "admin:policies_readonly_changelist", "policies.view_readonly"),
         ),
     ),

@@ -1,6 +1,6 @@
 """The kinds of policies, in the order of the menu, the file and the export."""
 
-from policies.models import ImmutableTags, Policy, Quota, ReadOnly
+from policies.models import ImmutableTags, Policy, Quota, ReadOnly, RequiredSignature
 
-KINDS: tuple[type[Policy], ...] = (ImmutableTags, Quota, ReadOnly)
+KINDS: tuple[type[Policy], ...] = (ImmutableTags, Quota, RequiredSignature, ReadOnly)
 BY_NAME = {kind.kind: kind for kind in KINDS}

@@ -4,5 +4,6 @@ from policies.models.immutable_tags import ImmutableTags
 from policies.models.policy import Policy
 from policies.models.quota import Quota
 from policies.models.read_only import ReadOnly
+from policies.models.required_signature import RequiredSignature
 
-__all__ = ["ImmutableTags", "Policy", "Quota", "ReadOnly"]
+__all__ = ["ImmutableTags", "Policy", "Quota", "ReadOnly", "RequiredSignature"]

@@ -26,6 +26,10 @@ def public_pem(key: PrivateKey) -> str:
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
+KEY = ec.generate_private_key(ec.SECP256R1())
+KEY_PEM = public_pem(KEY).strip()
+
+
 def raw_signature(key: PrivateKey, content: bytes) -> bytes:
     """Sign as cosign does."""
     if isinstance(key, rsa.RSAPrivateKey):

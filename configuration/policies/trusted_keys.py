@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
 
 MAX_KEYS = 100
+MAX_CHARACTERS = 64 * 1024
 MIN_RSA_BITS = 2048
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
@@ -37,10 +38,15 @@ def parse_keys(pem: str) -> TrustedKeys:
     """Return the keys of blocks PUBLIC KEY and CERTIFICATE. Raises InvalidKeysError."""
     keys, certificates = [], []
     blocks = list(_BLOCK.finditer(pem))
+    if len(pem) > MAX_CHARACTERS:
+        raise InvalidKeysError(f"it has more than {MAX_CHARACTERS} characters")
     if not blocks:
         raise InvalidKeysError("it has no block -----BEGIN PUBLIC KEY----- or -----BEGIN CERTIFICATE-----")
     if len(blocks) > MAX_KEYS:
         raise InvalidKeysError(f"it has {len(blocks)} blocks; at most {MAX_KEYS} are read")
+    if pem.count("-----BEGIN ") > len(blocks):
+        # Otherwise a key that was cut off would be left out silently.
+        raise InvalidKeysError("it has a block without its end")
     for position, block in enumerate(blocks, start=1):
         place, label = f"block {position} ({block[1]})", block[1]
         if "PRIVATE" in label:
@@ -53,6 +59,13 @@ def parse_keys(pem: str) -> TrustedKeys:
         else:
             certificates.append(certificate)
     return TrustedKeys(tuple(keys), tuple(certificates), hashlib.sha256(pem.encode()).hexdigest())
+
+
+def normalized(pem: str) -> str:
+    """Return the blocks of a text without what is between them; a text without any is returned as it is."""
+    unix = pem.replace("\r\n", "\n")
+    is_whole = unix.count("-----BEGIN ") == len(blocks := [block[0] for block in _BLOCK.finditer(unix)])
+    return "\n".join(blocks) if blocks and is_whole else unix.strip()
 
 
 def _loaded(label: str, pem: bytes, place: str) -> tuple[PublicKey, x509.Certificate | None]:

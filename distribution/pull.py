@@ -54,7 +54,7 @@ def manifest(name: RepositoryName, text: str, method: str, meta: Mapping[str, An
     return Pulled(200, headers, found.permissions_version, found.payload)
 
 
-def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], *_bearer: Bearer) -> Pulled:
+def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], _bearer: Bearer) -> Pulled:
     """Return the blob, a range of it, or a redirect to the storage.
 
     No signature is required of it: only who has read a manifest knows its digest.

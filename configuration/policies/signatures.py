@@ -23,19 +23,19 @@ def _pem(given: Any, reading: Reading) -> str:
     try:
         parse_keys(text)
     except InvalidKeysError as error:
-        raise Refused(_KEYS, f"{'a PEM' if is_pem else 'a file'} that does not do: {error}") from error
+        raise Refused(_KEYS, f"{'PEM' if is_pem else 'a file'} without usable keys ({error})") from error
     return normalized(text)
 
 
 def _keys(given: Any, reading: Reading) -> str:
     """Return the keys in one text: files are read again at each import."""
     if isinstance(given, Items) and not given:
-        raise Refused(_KEYS)
+        raise Refused(_KEYS, "an empty list")
     joined = "\n".join(_pem(one, reading) for one in (given if isinstance(given, Items) else [given]))
     try:
         parse_keys(joined)
     except InvalidKeysError as error:
-        raise Refused(_KEYS, f"keys that do not do together: {error}") from error
+        raise Refused(_KEYS, f"too many keys ({error})") from error
     return joined
 
 

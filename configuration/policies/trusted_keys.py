@@ -40,13 +40,13 @@ def parse_keys(pem: str) -> TrustedKeys:
     blocks = list(_BLOCK.finditer(pem))
     if len(pem) > MAX_CHARACTERS:
         raise InvalidKeysError(f"it has more than {MAX_CHARACTERS} characters")
+    if pem.count("-----BEGIN ") > len(blocks):
+        # Otherwise a key that was cut off would be left out silently.
+        raise InvalidKeysError("it has a block without its end")
     if not blocks:
         raise InvalidKeysError("it has no block -----BEGIN PUBLIC KEY----- or -----BEGIN CERTIFICATE-----")
     if len(blocks) > MAX_KEYS:
         raise InvalidKeysError(f"it has {len(blocks)} blocks; at most {MAX_KEYS} are read")
-    if pem.count("-----BEGIN ") > len(blocks):
-        # Otherwise a key that was cut off would be left out silently.
-        raise InvalidKeysError("it has a block without its end")
     for position, block in enumerate(blocks, start=1):
         place, label = f"block {position} ({block[1]})", block[1]
         if "PRIVATE" in label:

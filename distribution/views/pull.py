@@ -43,7 +43,7 @@ class PullView(RepositoryView):
             pulls.add(cls.pull_event, name, text, digest=digest, meta=meta, **about)
 
     @staticmethod
-    def pull(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], bearer: Bearer) -> Pulled:
+    def pull(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], bearer: Bearer, /) -> Pulled:
         """Return the response to GET or HEAD of the reference or digest `text`. Raises RegistryError."""
         raise NotImplementedError
 

@@ -31,7 +31,7 @@ class KeysField(models.TextField):  # type: ignore[type-arg]  # generic in the s
         try:
             parse_keys(value)
         except InvalidKeysError as error:
-            raise ValidationError(f"The PEM does not do: {error}.") from error
+            raise ValidationError(f"The PEM has no usable keys: {error}.") from error
 
     def clean(self, value: Any, model_instance: Any) -> Any:
         return super().clean(normalized(str(value or "")), model_instance)

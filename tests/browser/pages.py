@@ -75,6 +75,8 @@ PAGES = (
     Page("admin-immutable-tags-new", "/admin/policies/immutabletags/add/", "admin"),
     Page("admin-quotas", "/admin/policies/quota/", "admin"),
     Page("admin-quota", "/admin/policies/quota/1/change/", "admin"),
+    Page("admin-signatures", "/admin/policies/requiredsignature/", "admin"),
+    Page("admin-signature", "/admin/policies/requiredsignature/1/change/", "admin"),
     Page("admin-read-only", "/admin/policies/readonly/", "admin"),
     Page("admin-read-only-new", "/admin/policies/readonly/add/", "admin"),
     Page("admin-webhooks", "/admin/webhooks/webhook/", "admin"),

@@ -48,9 +48,13 @@ def test_a_signed_image_costs_one_statement_more(alice: Caller, bob: Caller, pus
 def test_a_refused_image_is_verified_again_for_new_candidates_only(
     alice: Caller, bob: Caller, push: Push, require: Require, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image, read = push(), list[str]()
-    whole = content.whole
-    monkeypatch.setattr(content, "whole", lambda name, digest, limit: read.append(digest) or whole(name, digest, limit))
+    image, read, whole = push(), list[str](), content.whole
+
+    def counted(name: str, digest: str, limit: int) -> bytes | None:
+        read.append(digest)
+        return whole(name, digest, limit)
+
+    monkeypatch.setattr(content, "whole", counted)
     require()
     bundled(KEY, image.payload, "sha256:" + "0" * 64).push(alice, "alice/app")
 

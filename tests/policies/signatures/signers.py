@@ -132,7 +132,7 @@ def envelope(
     digest: str,
     *,
     algorithm: str = "ES256",
-    content: bytes | None = None,
+    content: Any = None,
     **attributes: Any,
 ) -> bytes:
     """Return a JWS envelope as notation makes it; `attributes` of None are left out."""

@@ -46,7 +46,9 @@ def check(name: RepositoryName, text: str, found: FoundManifest, bearer: Bearer,
             continue
         message = f"{found.digest} of {name}: {lack}; {policy} (policy {policy.pk})"
         if is_enforced:
-            _record(name, message, bearer, meta)
+            if bearer.version == version:
+                # Otherwise the short path leaves the request to the view, which decides again.
+                _record(name, message, bearer, meta)
             detail = {"policy": policy.pk, "sentence": str(policy), "digest": found.digest, "reason": lack}
             raise RegistryError(ErrorCode.DENIED, detail, message=f"{message}; {_REMEDY}")
         warning = warning or f'299 - "{message}"'

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.conftest import LogIn
 from tests.clients.layouts import image
 from tests.clients.program import podman_in, skopeo_in
 from tests.clients.server import Server, password_of
+from tests.clients.signing import require_signatures, sign
 
 
 @pytest.mark.client("skopeo")
@@ -30,3 +32,25 @@ def test_clients_print_why_a_push_is_refused(server: Server, tmp_path: Path, pod
 
     server.does("readonly", "off", "--repositories", "alice/policies")
     skopeo.run("copy", source, skopeo.docker(name))
+
+
+@pytest.mark.client("skopeo")
+@pytest.mark.client("podman")
+def test_clients_pull_with_a_signature_only(server: Server, skopeo: LogIn, podman: LogIn, tmp_path: Path) -> None:
+    source, name = image(tmp_path / "image"), "alice/signed:v1"
+    alice, bob = skopeo("alice"), skopeo("bob")
+    alice.run("copy", "--preserve-digests", source.reference("v1"), alice.docker(name))
+    require_signatures(server, "alice/signed")
+    pulls = [
+        (bob, ("copy", bob.docker(name), f"oci:{tmp_path}/pulled:v1")),
+        (bob, ("inspect", bob.docker(name))),
+        (podman("bob"), ("pull", f"{server.host}/{name}")),
+    ]
+    for client, words in pulls:
+        refused = client.refused(*words)
+        assert "alice/signed: it has no signature in the repository; images of alice/signed need a signature" in refused
+
+    sign(alice, "alice/signed", source.manifest_digest(), tmp_path / "signature")
+
+    for client, words in pulls:
+        client.run(*words)

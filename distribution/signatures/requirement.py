@@ -1,7 +1,7 @@
 """Require a signature of what is pulled, in repositories whose policy says so."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,9 +38,24 @@ def check(name: RepositoryName, text: str, found: FoundManifest, bearer: Bearer,
     if not compiled.all_of(RequiredSignature, version):
         _none_at = version
         return ""
-    warning = ""
-    for policy in compiled.of(RequiredSignature, name, version):
-        is_enforced = policy.is_enforced and "push" not in grants.actions_on(bearer.identity, name, version)
+    policies = compiled.of(RequiredSignature, name, version)
+    lacking = [policy for policy in policies if not verdict.is_proven(found, policy.trusted)]
+    return _decide(name, text, found, bearer, meta, lacking) if lacking else ""
+
+
+def _decide(  # noqa: PLR0917 - what a pull has
+    name: RepositoryName,
+    text: str,
+    found: FoundManifest,
+    bearer: Bearer,
+    meta: Mapping[str, Any],
+    policies: Iterable[RequiredSignature],
+) -> str:
+    """Verify the signatures for `policies`, and return or raise what `check` does."""
+    version, warning = found.permissions_version, ""
+    may_push = "push" in grants.actions_on(bearer.identity, name, version)
+    for policy in policies:
+        is_enforced = policy.is_enforced and not may_push
         lack = _lack(name, text, found, policy, is_enforced=is_enforced)
         if not lack:
             continue
@@ -58,6 +73,7 @@ def check(name: RepositoryName, text: str, found: FoundManifest, bearer: Bearer,
 def _lack(
     name: RepositoryName, text: str, found: FoundManifest, policy: RequiredSignature, *, is_enforced: bool
 ) -> str:
+    """Return why the manifest may not be pulled, "" if it may. Raises UNAVAILABLE where that decides."""
     try:
         if attachment.is_attachment(name, text, found):
             return ""

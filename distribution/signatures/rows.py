@@ -12,19 +12,25 @@ MAX_CANDIDATES = 100
 MAX_INDEXES = 100
 MAX_INDEX_DEPTH = 3
 
-_REPOSITORY = Statement("SELECT repository_id FROM distribution_manifest WHERE id = %s")
-_INDEXES = Statement("""
-SELECT parent.id, parent.digest FROM distribution_manifestchild child
-JOIN distribution_manifest parent ON parent.id = child.parent_id
-WHERE child.child_id = ANY(%s) ORDER BY parent.id DESC LIMIT %s
+# What cosign's tag names, referrers that may be signatures, and indexes that list it. The innermost SELECT of referrers
+# is of the index alone.
+_ABOUT = Statement("""
+SELECT 0, manifest_id, '' FROM distribution_tag
+WHERE repository_id = (SELECT repository_id FROM distribution_manifest WHERE id = %s) AND name = %s
+UNION ALL SELECT 1, id, '' FROM (
+    SELECT id FROM distribution_manifest WHERE id IN (
+        SELECT id FROM distribution_manifest
+        WHERE repository_id = (SELECT repository_id FROM distribution_manifest WHERE id = %s) AND subject = %s
+        ORDER BY id DESC LIMIT %s
+    ) AND artifact_type = ANY(%s) ORDER BY id DESC LIMIT %s
+) referrer
+UNION ALL SELECT 2, id, digest FROM (
+    SELECT parent.id, parent.digest FROM distribution_manifestchild child
+    JOIN distribution_manifest parent ON parent.id = child.parent_id
+    WHERE child.child_id = %s ORDER BY parent.id DESC LIMIT %s
+) parent
 """)
-# The inner SELECT is of the index alone.
-_REFERRERS = Statement("""
-SELECT id FROM distribution_manifest WHERE id IN (
-    SELECT id FROM distribution_manifest WHERE repository_id = %s AND subject = %s ORDER BY id DESC LIMIT %s
-) AND artifact_type = ANY(%s) ORDER BY id DESC LIMIT %s
-""")
-_TAGGED = Statement("SELECT manifest_id FROM distribution_tag WHERE repository_id = %s AND name = %s")
+_INDEX = 2
 _PAYLOAD = Statement("SELECT payload FROM distribution_manifest WHERE id = %s AND size <= %s")
 _TAGS = Statement("SELECT name FROM distribution_tag WHERE manifest_id = %s ORDER BY id LIMIT %s")
 _STANDS = Statement("""
@@ -48,22 +54,20 @@ class Signed(NamedTuple):
     candidates: tuple[int, ...]
 
 
-def all_signed(pk: int, digest: str) -> tuple[Signed, ...]:
+def all_signed(pk: int, digest: str) -> list[Signed]:
     """Return the manifest and the indexes above it, with their candidates."""
-    repository = _REPOSITORY.value(pk)
-    found, level = {pk: digest}, [pk]
-    for _ in range(MAX_INDEX_DEPTH):
-        above: dict[int, str] = dict(_INDEXES.rows(level, MAX_INDEXES)) if level and len(found) <= MAX_INDEXES else {}
-        level = [one for one in above if one not in found]
-        found |= above
-    return tuple(Signed(one, of, tuple(_candidates(repository, of))) for one, of in found.items())
-
-
-def _candidates(repository: int, digest: str) -> list[int]:
-    """Return what cosign's tag names, and the referrers that may be signatures."""
-    referrers = _REFERRERS.rows(repository, digest, MAX_REFERRERS, list(ARTIFACT_TYPES), MAX_CANDIDATES)
-    found = [row[0] for row in (*_TAGGED.rows(repository, tag_of(digest)), *referrers)]
-    return list(dict.fromkeys(found))
+    found, waiting = list[Signed](), [(pk, digest, 0)]
+    for one, of, depth in waiting:
+        about = _ABOUT.rows(
+            one, tag_of(of), one, of, MAX_REFERRERS, list(ARTIFACT_TYPES), MAX_CANDIDATES, one, MAX_INDEXES
+        )
+        about.sort(key=lambda row: (row[0], -row[1]))
+        found.append(Signed(one, of, tuple(dict.fromkeys(row[1] for row in about if row[0] != _INDEX))))
+        known = {row[0] for row in waiting}
+        above = [(row[1], row[2], depth + 1) for row in about if row[0] == _INDEX and row[1] not in known]
+        if depth < MAX_INDEX_DEPTH:
+            waiting += above[: MAX_INDEXES + 1 - len(waiting)]
+    return found
 
 
 def payload(pk: int) -> bytes | None:

@@ -6,6 +6,7 @@ counts as long as the candidates are the same. So neither a deleted nor a new si
 
 import hashlib
 import logging
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -35,7 +36,7 @@ class _Proof(NamedTuple):
 
     signed: Signed
     signature: int
-    until: datetime
+    until: float
 
 
 # By the primary key of the manifest and the fingerprint of the keys.
@@ -43,19 +44,21 @@ _proofs: TTLCache[_Proof] = TTLCache(PROOF_SECONDS, name="signatures")
 _refusals: TTLCache[tuple[bytes, str]] = TTLCache(REFUSAL_SECONDS, name="signatures")
 
 
+def is_proven(found: FoundManifest, keys: TrustedKeys) -> bool:
+    """Tell whether a signature that was found before still counts."""
+    proof = _proofs.get((found.pk, keys.fingerprint))
+    return proof is not None and time.time() < proof.until and rows.stands(proof.signed, proof.signature)
+
+
 def lack_of(name: str, found: FoundManifest, keys: TrustedKeys) -> str:
-    """Return why no signature counts, "" when one does. Raises UNAVAILABLE."""
-    key, now = (found.pk, keys.fingerprint), datetime.now(UTC)
-    proof = _proofs.get(key)
-    if proof is not None and now < proof.until and rows.stands(proof.signed, proof.signature):
-        return ""
-    signed = rows.all_signed(found.pk, found.digest)
+    """Return why no signature counts, "" when one does, which is then proven. Raises UNAVAILABLE."""
+    key, signed = (found.pk, keys.fingerprint), rows.all_signed(found.pk, found.digest)
     # Certificates become valid with time, hence REFUSAL_SECONDS.
     state = hashlib.sha256(repr(signed).encode()).digest()
     refusal = _refusals.get(key)
     if refusal is not None and refusal[0] == state:
         return refusal[1]
-    result = _verify(name, signed, keys, now)
+    result = _verify(name, signed, keys)
     if isinstance(result, str):
         _refusals.put(key, (state, result))
         return result
@@ -82,18 +85,17 @@ class _Reader:
             return None
 
 
-def _verify(name: str, signed: Iterable[Signed], keys: TrustedKeys, now: datetime) -> _Proof | str:
+def _verify(name: str, signed: Iterable[Signed], keys: TrustedKeys) -> _Proof | str:
     """Return the first signature that counts, or what is wrong with the newest. Raises UNAVAILABLE."""
-    read, refusals = _Reader(name), list[str]()
+    read, now, refusals = _Reader(name), datetime.now(UTC), list[str]()
     for one in signed:
         for candidate in one.candidates:
             payload = rows.payload(candidate)
             if payload is None:
                 continue
             try:
-                return _Proof(
-                    one._replace(candidates=()), candidate, artifact.verify(payload, read, one.digest, keys, now)
-                )
+                until = artifact.verify(payload, read, one.digest, keys, now)
+                return _Proof(one._replace(candidates=()), candidate, until.timestamp())
             except RefusedError as error:
                 refusals.append(str(error))
             except Exception:

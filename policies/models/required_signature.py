@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,8 @@ from django.db import models
 from configuration.policies.trusted_keys import InvalidKeysError, TrustedKeys, normalized, parse_keys
 from core.sizes import counted
 from policies.models.policy import Policy
+
+logger = logging.getLogger(__name__)
 
 
 class _KeysFormField(forms.CharField):
@@ -49,6 +52,7 @@ class RequiredSignature(Policy):
 
     kind = "signatures"
     entered = ("repositories", "except_repositories", "keys", "mode", "comment")
+    kept_invalid = ("keys",)
 
     keys = KeysField(
         help_text="PEM of public keys, as cosign.pub, and of certificates, for notation; one signature by one of "
@@ -78,5 +82,9 @@ class RequiredSignature(Policy):
 
     @cached_property
     def trusted(self) -> TrustedKeys:
-        """The keys. Raises InvalidKeysError."""
-        return parse_keys(self.keys)
+        """The keys; none when they can't be read, so that nothing counts as signed."""
+        try:
+            return parse_keys(self.keys)
+        except InvalidKeysError:
+            logger.exception("the keys of the signature policy %s can't be read", self.pk)
+            return TrustedKeys((), (), "")

@@ -171,6 +171,15 @@ def test_changes_of_a_policy_count_at_once(alice: Caller, bob: Caller, push: Pus
     assert bob.get(f"{PLACE}v1").status_code == 200
 
 
+def test_keys_that_can_not_be_read_refuse_everything(alice: Caller, bob: Caller, push: Push, require: Require) -> None:
+    policy = require()
+    bundled(KEY, push().payload).push(alice, "alice/app")
+
+    RequiredSignature.objects.filter(pk=policy.pk).update(keys="-----BEGIN PUBLIC KEY-----")
+
+    assert "by a key that can't be read" in refusal(bob.get(f"{PLACE}v1"))
+
+
 def test_a_signature_ends_with_its_certificate(alice: Caller, bob: Caller, push: Push, require: Require) -> None:
     begins_at = datetime.now(UTC) - timedelta(days=2)
     ended = certificate(KEY, 'sig"\r\nner', begins_at=begins_at, days=1)

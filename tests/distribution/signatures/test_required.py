@@ -16,6 +16,7 @@ from tests.caller import Caller, Response, content, error_codes
 from tests.images import Image, descriptor, digest_of, index, put_manifest
 from tests.policies.signatures.artifacts import Artifact, bundled, by_tag, notarized, sbom
 from tests.policies.signatures.signers import KEY, certificate, certificate_pem, public_pem, signed_payload
+from tests.tokens.test_access_tokens import holder, made
 
 OTHER = ec.generate_private_key(ec.SECP256R1())
 CERTIFICATE = certificate(KEY, "signer")
@@ -76,7 +77,7 @@ def test_other_repositories_are_pulled(bob: Caller, push: Push, require: Require
 
 
 @pytest.mark.parametrize(
-    ("made", "reason"),
+    ("artifact", "reason"),
     [
         (lambda image: by_tag(OTHER, image.digest), "its signature is by another key"),
         (lambda image: bundled(OTHER, image.payload), "its signature is by another key"),
@@ -98,10 +99,10 @@ def test_other_repositories_are_pulled(bob: Caller, push: Push, require: Require
     ],
 )
 def test_what_is_no_signature_by_a_trusted_key_does_not_count(
-    alice: Caller, bob: Caller, push: Push, require: Require, *, made: Callable[[Image], Artifact], reason: str
+    alice: Caller, bob: Caller, push: Push, require: Require, *, artifact: Callable[[Image], Artifact], reason: str
 ) -> None:
     require()
-    made(push()).push(alice, "alice/app")
+    artifact(push()).push(alice, "alice/app")
 
     assert reason in refusal(bob.get(f"{PLACE}v1"))
 
@@ -220,6 +221,14 @@ def test_who_may_push_is_only_warned(alice: Caller, push: Push, require: Require
 
     assert response.status_code == 200
     assert response["Warning"].startswith('299 - "sha256:')
+
+
+def test_an_access_token_that_may_only_pull_is_refused(push: Push, require: Require) -> None:
+    require()
+    push()
+    pulls = holder(made("alice", "alice/*:pull"))
+
+    refusal(pulls.get(f"{PLACE}v1", scopes=["repository:alice/app:pull"]))
 
 
 def test_the_mode_warn_only_warns(alice: Caller, bob: Caller, push: Push, require: Require) -> None:

@@ -61,6 +61,12 @@ MENU = (
             ),
             Entry("Quotas", "data_usage", "admin:policies_quota_changelist", "policies.view_quota"),
             Entry("Retention", "auto_delete", "admin:policies_retention_changelist", "policies.view_retention"),
+            Entry(
+                "Required signatures",
+                "verified_user",
+                "admin:policies_requiredsignature_changelist",
+                "policies.view_requiredsignature",
+            ),
             Entry("Read-only mode", "edit_off", "admin:policies_readonly_changelist", "policies.view_readonly"),
         ),
     ),

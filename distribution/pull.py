@@ -18,7 +18,9 @@ from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import Tag, parse_reference
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, OCTET_STREAM
 from distribution.queries import FoundBlob
+from distribution.signatures import requirement
 from distribution.usage import counter
+from tokens.verify import Bearer
 
 
 class Pulled(NamedTuple):
@@ -34,23 +36,29 @@ class Pulled(NamedTuple):
     file: IO[bytes] | None = None
 
 
-def manifest(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:
+def manifest(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], bearer: Bearer) -> Pulled:
     """Return the manifest under its own media type, whatever `Accept` says; a HEAD reads no payload."""
     is_get = method == "GET"
     wanted = manifest_reference(name, text)
     found = store.find(name, wanted, with_payload=is_get)
+    warning = requirement.check(name, text, found, bearer, meta)
     is_tag = not isinstance(wanted, Digest)
     if is_get or is_tag:
         counter.pulled(name, found.pk, text if is_tag else "", is_get=is_get)
     headers = {"Content-Type": found.media_type, CONTENT_DIGEST_HEADER: found.digest, "ETag": f'"{found.digest}"'}
+    if warning:
+        headers["Warning"] = warning
     if _has_already(meta, found.digest):
         return _not_modified(headers, found.permissions_version)
     headers["Content-Length"] = str(found.size)
     return Pulled(200, headers, found.permissions_version, found.payload)
 
 
-def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:
-    """Return the blob, a range of it, or a redirect to the storage."""
+def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], _bearer: Bearer) -> Pulled:
+    """Return the blob, a range of it, or a redirect to the storage.
+
+    No signature is required of it: only who has read a manifest knows its digest.
+    """
     found = blobs.find(name, parse_digest(text))
     headers = {
         "Content-Type": OCTET_STREAM,

@@ -39,7 +39,7 @@ def _compile(kind: type[Policy]) -> tuple[Policy, ...]:
     valid = []
     for row in kind._default_manager.order_by("pk"):  # noqa: SLF001 - Django documents it
         try:
-            row.full_clean()
+            row.full_clean(exclude=row.kept_invalid)
         except ValidationError:
             logger.exception("the %s %s is not valid and has no effect", kind._meta.verbose_name, row.pk)  # noqa: SLF001
         else:

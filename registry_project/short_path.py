@@ -153,7 +153,7 @@ def _pulled(view: type[PullView], method: str, environ: dict[str, Any], name: st
         return None
     (text,) = reference.values()
     try:
-        pulled = view.pull(parsed, text, method, environ)
+        pulled = view.pull(parsed, text, method, environ, bearer)
     except Exception:
         if permissions_version.current() != version:
             return None

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 from typing_extensions import TypedDict
 
 from configuration.element import REFUSED, Items, Members, Refused
-from configuration.policies import immutable_tags, quotas, read_only, retention
+from configuration.policies import immutable_tags, quotas, read_only, retention, signatures
 from configuration.section import Key, Section
 
 
@@ -38,6 +38,11 @@ class PoliciesFile(TypedDict, total=False):
         list[Annotated[retention.Retention, Section(retention.check)]],
         _list_of("policies"),
         Key("Which tags stay."),
+    ]
+    signatures: Annotated[
+        list[Annotated[signatures.Signatures, Section()]],
+        _list_of("policies"),
+        Key("Repositories whose images need a signature by a trusted key."),
     ]
     read_only: Annotated[
         list[Annotated[read_only.ReadOnly, Section()]],

@@ -43,14 +43,14 @@ class PullView(RepositoryView):
             pulls.add(cls.pull_event, name, text, digest=digest, meta=meta, **about)
 
     @staticmethod
-    def pull(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:
+    def pull(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], bearer: Bearer, /) -> Pulled:
         """Return the response to GET or HEAD of the reference or digest `text`. Raises RegistryError."""
         raise NotImplementedError
 
     def get(self, request: HttpRequest, **reference: str) -> HttpResponseBase:
         """Answer with what `pull` returns for the reference or digest, the only argument."""
         (text,) = reference.values()
-        pulled = self.pull(self.name, text, request.method or "", request.META)
+        pulled = self.pull(self.name, text, request.method or "", request.META, self.bearer)
         self.announce(pulled, self.name, text, request.method or "", bearer=self.bearer, meta=request.META)
         if pulled.file is not None:
             return BlobResponse(pulled.file, status=pulled.status, headers=pulled.headers)

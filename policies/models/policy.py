@@ -25,6 +25,9 @@ class Policy(models.Model):
     entered: ClassVar[tuple[str, ...]]
     """The columns of a form, in this order; they are the keys of the file and of the API too."""
 
+    kept_invalid: ClassVar[tuple[str, ...]] = ()
+    """The columns whose faults leave a row in force, since without it more would be allowed."""
+
     repositories = RepositoryGlobsField(
         help_text="Names or globs, separated by spaces: * matches any run of characters, / included; ? one; [abc] one "
         "of these.",

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from configuration.policies.trusted_keys import TrustedKeys
 from policies.signatures import cosign, notation
 from policies.signatures.cosign import RefusedError
-from policies.signatures.keys import TrustedKeys
 
 ARTIFACT_TYPES = (
     notation.ARTIFACT_TYPE,
@@ -28,15 +28,18 @@ def tag_of(digest: str) -> str:
 
 
 def verify(manifest: bytes, read: Reader, digest: str, keys: TrustedKeys, now: datetime) -> datetime:
-    """Verify the signatures until one counts; return until when it does. Raises RefusedError with the last reason."""
+    """Verify the newest MAX_LAYERS signatures until one counts; return until when it does.
+
+    cosign appends to the layers. Raises RefusedError with what is wrong with the newest.
+    """
     layers = cosign.document(manifest).get("layers")
-    refused = RefusedError("it has no signature that is verified here")
-    for layer in layers[:MAX_LAYERS] if isinstance(layers, list) else ():
+    refused = None
+    for layer in reversed(layers[-MAX_LAYERS:]) if isinstance(layers, list) else ():
         try:
             return _verify(layer if isinstance(layer, dict) else {}, read, digest, keys, now)
         except RefusedError as error:
-            refused = error
-    raise refused
+            refused = refused or error
+    raise refused or RefusedError("it has no signature that is verified here")
 
 
 def _verify(layer: dict[str, Any], read: Reader, digest: str, keys: TrustedKeys, now: datetime) -> datetime:

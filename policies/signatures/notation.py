@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from jwt.algorithms import get_default_algorithms
 
+from configuration.policies.trusted_keys import TrustedKeys
 from policies.signatures.cosign import RefusedError, decoded, document
-from policies.signatures.keys import TrustedKeys
 
 ARTIFACT_TYPE = "application/vnd.cncf.notary.signature"
 JWS, COSE = "application/jose+json", "application/cose"

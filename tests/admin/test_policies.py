@@ -11,10 +11,12 @@ from policies.kinds import BY_NAME, KINDS
 from policies.models import Policy, Quota
 from tests.admin.browser import Browser, staff
 from tests.images import Image
+from tests.policies.signatures.signers import KEY_PEM
 
 FORMS: dict[str, dict[str, Any]] = {
     "quotas": {"repositories": "alice/*", "each": "whole", "max_size": "10GiB"},
     "retention": {"repositories": "alice/*", "keep_last": "10", "keep_pushed_within": "720h", "remove_untagged": "on"},
+    "signatures": {"repositories": "alice/*", "keys": KEY_PEM, "mode": "enforce"},
     "read_only": {"repositories": "alice/*", "message": "until noon"},
     "immutable_tags": {"repositories": "alice/*", "tags": "v*  release-*", "protected": "on"},
 }

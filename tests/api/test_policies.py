@@ -8,6 +8,7 @@ from policies.kinds import BY_NAME
 from tests.api.asking import answered, ask, items
 from tests.api.test_administration import permit
 from tests.caller import Caller
+from tests.policies.signatures.signers import KEY_PEM
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "quotas": {"repositories": ["alice/*"], "each": "namespace", "max_size": 2**30, "max_tags": 9},
@@ -18,6 +19,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "keep_pulled_within": "720h",
         "remove_signatures": True,
     },
+    "signatures": {"repositories": ["alice/*"], "keys": KEY_PEM, "mode": "warn"},
     "read_only": {"repositories": ["alice/*"], "message": "until noon"},
     "immutable_tags": {"repositories": ["alice/*"], "tags": ["v*"], "except_tags": ["*-rc"], "protected": True},
 }

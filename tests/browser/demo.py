@@ -10,6 +10,7 @@ from distribution.protocol import spec
 from tests.clients.browser import Browser
 from tests.clients.server import RULES, Server, basic
 from tests.images import descriptor, digest_of
+from tests.policies.signatures.signers import KEY_PEM
 
 SPDX = "application/spdx+json"
 HELM_CONFIG = "application/vnd.cncf.helm.config.v1+json"
@@ -45,6 +46,7 @@ class DemoServer(Server):
         policies = {
             "immutable_tags": [{"repositories": "public/*", "tags": "v*", "except_tags": "*-rc*"}],
             "quotas": [{"repositories": "bob/*", "each": "namespace", "max_size": "10GiB", "max_tags": 100}],
+            "signatures": [{"repositories": "carol/*", "keys": KEY_PEM, "mode": "warn"}],
             "read_only": [{"repositories": "archive/*", "message": "moved to the new registry"}],
         }
         found |= {"acl": rules, "policies": policies}

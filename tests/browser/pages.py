@@ -76,6 +76,8 @@ PAGES = (
     Page("admin-quotas", "/admin/policies/quota/", "admin"),
     Page("admin-quota", "/admin/policies/quota/1/change/", "admin"),
     Page("admin-retention-new", "/admin/policies/retention/add/", "admin"),
+    Page("admin-signatures", "/admin/policies/requiredsignature/", "admin"),
+    Page("admin-signature", "/admin/policies/requiredsignature/1/change/", "admin"),
     Page("admin-read-only", "/admin/policies/readonly/", "admin"),
     Page("admin-read-only-new", "/admin/policies/readonly/add/", "admin"),
     Page("admin-webhooks", "/admin/webhooks/webhook/", "admin"),

@@ -13,6 +13,7 @@ from tests.clients.layouts import image, multi_arch_image
 from tests.clients.program import Program
 from tests.clients.recipes import follow, recipe, tags_of
 from tests.clients.server import Server, password_of
+from tests.clients.signing import require_signatures, sign
 
 pytestmark = pytest.mark.client("containerd", "ctr", "skopeo")
 
@@ -116,3 +117,15 @@ def test_the_documented_recipe_works(socket: Path, server: Server, digest: str, 
     follow(recipe("containerd", server), tmp_path, {"CONTAINERD_ADDRESS": str(socket)})
 
     assert tags_of(server, "alice/from-ctr") == ["v1"]
+
+
+def test_an_image_is_pulled_with_a_signature_only(ctr: Program, server: Server, skopeo: LogIn, tmp_path: Path) -> None:
+    alice, source, name = skopeo("alice"), image(tmp_path / "image"), f"{ctr.host}/alice/signed-by-ctr:v1"
+    alice.run("copy", "--preserve-digests", source.reference("v1"), alice.docker("alice/signed-by-ctr:v1"))
+    require_signatures(server, "alice/signed-by-ctr")
+
+    # It asks by HEAD, whose answer has no message.
+    assert "403 Forbidden" in ctr.refused("images", "pull", *user("bob"), name)
+    sign(alice, "alice/signed-by-ctr", source.manifest_digest(), tmp_path / "signature")
+
+    ctr.run("images", "pull", *user("bob"), name)

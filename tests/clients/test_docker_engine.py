@@ -11,9 +11,11 @@ import pytest
 from tests.clients.background import skip_without_namespaces
 from tests.clients.conftest import LogIn
 from tests.clients.docker import docker_at, docker_settings, engine_in
+from tests.clients.layouts import image
 from tests.clients.program import Program
 from tests.clients.recipes import follow, recipe, tags_of
 from tests.clients.server import Server, password_of
+from tests.clients.signing import require_signatures, sign
 
 pytestmark = pytest.mark.client("docker", "dockerd", "containerd", "ctr", "busybox")
 
@@ -129,3 +131,16 @@ def test_the_documented_recipe_works(engine_address: str, server: Server, tmp_pa
     follow(recipe("docker", server), tmp_path, docker_settings(engine_address, tmp_path))
 
     assert tags_of(server, "alice/from-docker") == ["v1"]
+
+
+@pytest.mark.client("skopeo")
+def test_an_image_is_pulled_with_a_signature_only(docker: LogIn, skopeo: LogIn, server: Server, tmp_path: Path) -> None:
+    alice, bob, name = skopeo("alice"), docker("bob"), f"{server.host}/alice/signed-by-docker:v1"
+    source = image(tmp_path / "image")
+    alice.run("copy", "--preserve-digests", source.reference("v1"), alice.docker("alice/signed-by-docker:v1"))
+    require_signatures(server, "alice/signed-by-docker")
+
+    assert "it has no signature in the repository" in bob.refused("pull", name)
+    sign(alice, "alice/signed-by-docker", source.manifest_digest(), tmp_path / "signature")
+
+    bob.run("pull", name)

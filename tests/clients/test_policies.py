@@ -9,6 +9,7 @@ from tests.clients.layouts import image
 from tests.clients.program import podman_in, skopeo_in
 from tests.clients.recipes import tags_of
 from tests.clients.server import Server, password_of
+from tests.clients.signing import require_signatures, sign
 
 
 @pytest.mark.client("skopeo")
@@ -52,3 +53,25 @@ def test_of_six_tags_the_last_three_are_pulled_after_retention(skopeo: LogIn, se
         alice.run("copy", alice.docker(f"{repository}:{tag}"), f"dir:{tmp_path / f'pulled-{tag}'}")
     for tag in tags[:3]:
         assert "manifest unknown" in alice.refused("inspect", "--raw", alice.docker(f"{repository}:{tag}"))
+
+
+@pytest.mark.client("skopeo")
+@pytest.mark.client("podman")
+def test_clients_pull_with_a_signature_only(server: Server, skopeo: LogIn, podman: LogIn, tmp_path: Path) -> None:
+    source, name = image(tmp_path / "image"), "alice/signed:v1"
+    alice, bob = skopeo("alice"), skopeo("bob")
+    alice.run("copy", "--preserve-digests", source.reference("v1"), alice.docker(name))
+    require_signatures(server, "alice/signed")
+    pulls = [
+        (bob, ("copy", bob.docker(name), f"oci:{tmp_path}/pulled:v1")),
+        (bob, ("inspect", bob.docker(name))),
+        (podman("bob"), ("pull", f"{server.host}/{name}")),
+    ]
+    for client, words in pulls:
+        refused = client.refused(*words)
+        assert "alice/signed: it has no signature in the repository; images of alice/signed need a signature" in refused
+
+    sign(alice, "alice/signed", source.manifest_digest(), tmp_path / "signature")
+
+    for client, words in pulls:
+        client.run(*words)

@@ -15,6 +15,7 @@ import bcrypt
 import pytest
 
 from startup.reload import Reload
+from tests.policies.signatures.signers import KEY_PEM
 from tests.project.conftest import database_of
 from tests.project.starting import Running, serving
 from tests.project.talk import until
@@ -107,6 +108,23 @@ def test_a_broken_file_changes_nothing_and_is_told_with_line_and_key(server: Run
     assert said["level"] == "error"
     assert 'config.yaml:6: acl[0].actions: found "pul"' in said["message"]
     assert may_log_in(server, "late")
+
+
+def test_a_file_of_keys_is_read_again(server: Running, folder: Path) -> None:
+    keys, more = folder / "cosign.pub", 'policies: {signatures: [{repositories: "prod/*", keys: "cosign.pub"}]}\n'
+    keys.write_text(KEY_PEM)
+    write(folder, more=more)
+    reload(server, folder)
+
+    keys.write_text(f"{KEY_PEM}\n{KEY_PEM}")
+    changed = reload(server, folder)
+    keys.write_text("")
+    refused = reload(server, folder)
+
+    assert changed["changes"] == [
+        "~ signature policy images of prod/* need a signature by a trusted key, of 2 public keys"
+    ]
+    assert (refused["level"], "a file without usable keys" in refused["message"]) == ("error", True)
 
 
 def test_a_file_that_is_gone_changes_nothing(server: Running, folder: Path) -> None:

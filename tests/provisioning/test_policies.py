@@ -6,17 +6,21 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from configuration import Configuration, load
-from policies.models import ImmutableTags, Retention
+from accounts import permissions_version
+from configuration import Configuration, ConfigurationError, load
+from policies.models import ImmutableTags, RequiredSignature, Retention
 from provisioning import export, importing, ledger
 from provisioning.ledger import Origin
 from provisioning.models import Section
+from tests.policies.signatures.signers import KEY_PEM, public_pem
 
 pytestmark = pytest.mark.django_db
 
 V_TAGS: dict[str, Any] = {"repositories": ["prod/*", "release/*"], "tags": "v*", "except_tags": ["*-rc*", "v0*"]}
 ARCHIVE: dict[str, Any] = {"repositories": "archive/*", "protected": True, "comment": "the law"}
+OTHER_PEM = public_pem(ec.generate_private_key(ec.SECP256R1())).strip()
 
 Import = Callable[..., list[str]]
 
@@ -102,3 +106,40 @@ def test_durations_are_exported_as_they_are_entered(imported: Import) -> None:
 
 def test_without_policies_the_export_does_not_manage_them() -> None:
     assert "policies" not in yaml.safe_load(export.yaml_text(with_hashes=False))
+
+
+def test_keys_of_files_are_read_again_at_each_import(imported: Import, tmp_path: Path) -> None:
+    file = tmp_path / "cosign.pub"
+    file.write_text(f"a comment\n{KEY_PEM}\n")
+    entry = {"repositories": "prod/*", "keys": ["cosign.pub", OTHER_PEM], "mode": "warn"}
+    imported(signatures=[entry])
+    row = RequiredSignature.objects.get()
+    assert (row.keys, row.mode) == (f"{KEY_PEM}\n{OTHER_PEM}", "warn")
+    assert imported(signatures=[entry]) == []
+    version = permissions_version.current()
+
+    file.write_text(OTHER_PEM.replace("\n", "\r\n"))
+
+    assert len(imported(signatures=[entry])) == 1
+    assert RequiredSignature.objects.get().keys == f"{OTHER_PEM}\n{OTHER_PEM}"
+    assert permissions_version.current() != version
+
+
+def test_exported_keys_are_imported_as_the_same_row(imported: Import) -> None:
+    imported(signatures=[{"repositories": "prod/*", "keys": KEY_PEM}])
+
+    exported = yaml.safe_load(export.yaml_text(with_hashes=False))["policies"]
+
+    assert exported == {"signatures": [{"repositories": "prod/*", "keys": KEY_PEM}]}
+    assert imported(**exported) == []
+
+
+@pytest.mark.parametrize("lost", ["missing", "folder"])
+def test_a_key_file_that_is_lost_is_a_problem_of_its_line(tmp_path: Path, lost: str) -> None:
+    if lost == "folder":
+        (tmp_path / "cosign.pub").mkdir()
+
+    with pytest.raises(
+        ConfigurationError, match=r"config.yaml:3: policies.signatures\[0\].keys: found (no such|a folder)"
+    ):
+        loaded(tmp_path, {"signatures": [{"keys": "cosign.pub", "repositories": "prod/*"}]})

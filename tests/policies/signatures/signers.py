@@ -26,6 +26,10 @@ def public_pem(key: PrivateKey) -> str:
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
+KEY = ec.generate_private_key(ec.SECP256R1())
+KEY_PEM = public_pem(KEY).strip()
+
+
 def raw_signature(key: PrivateKey, content: bytes) -> bytes:
     """Sign as cosign does."""
     if isinstance(key, rsa.RSAPrivateKey):
@@ -128,7 +132,7 @@ def envelope(
     digest: str,
     *,
     algorithm: str = "ES256",
-    content: bytes | None = None,
+    content: Any = None,
     **attributes: Any,
 ) -> bytes:
     """Return a JWS envelope as notation makes it; `attributes` of None are left out."""

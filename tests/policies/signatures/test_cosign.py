@@ -2,13 +2,14 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from configuration.policies.trusted_keys import parse_keys
 from policies.signatures.cosign import RefusedError, verify_bundle, verify_payload
-from policies.signatures.keys import parse_keys
 from tests.policies.signatures.signers import (
     bundle,
     certificate,
@@ -37,11 +38,11 @@ REAL_PAYLOAD = (
 REAL_SIGNATURE = "MEUCIQD6q/COgzOyW0YH1Dk+CCYSt4uAhm3FDHUwvPI55zwnlwIgE0ZK58ZOWpZw8YVmBapJhBqCfdPekIknimuO0xH8Jh8="
 
 
-def test_a_signature_that_cosign_made_counts():
+def test_a_signature_that_cosign_made_counts() -> None:
     verify_payload(REAL_PAYLOAD, REAL_SIGNATURE, REAL_DIGEST, parse_keys(REAL_KEY))
 
 
-def test_one_that_cosign_made_is_not_by_another_key():
+def test_one_that_cosign_made_is_not_by_another_key() -> None:
     with pytest.raises(RefusedError, match="another key"):
         verify_payload(REAL_PAYLOAD, REAL_SIGNATURE, REAL_DIGEST, KEYS)
 
@@ -51,7 +52,7 @@ def test_one_that_cosign_made_is_not_by_another_key():
     [KEY, ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048), Ed25519PrivateKey.generate()],
     ids=["P-256", "P-384", "RSA", "Ed25519"],
 )
-def test_a_payload_and_a_bundle_by_a_trusted_key_count(key):
+def test_a_payload_and_a_bundle_by_a_trusted_key_count(key: Any) -> None:
     keys = parse_keys(public_pem(KEY) + public_pem(key))
     verify_payload(*signed_payload(key, DIGEST), DIGEST, keys)
     verify_bundle(bundle(key, DIGEST), DIGEST, keys)
@@ -76,7 +77,7 @@ def _signed(payload: bytes) -> tuple[bytes, str]:
         (*_signed(b'{"critical":{"type":"cosign container image signature","image":7}}'), "another digest"),
     ],
 )
-def test_a_payload_that_does_not_count_says_why(payload, signature, message):
+def test_a_payload_that_does_not_count_says_why(payload: bytes, signature: Any, message: str) -> None:
     with pytest.raises(RefusedError, match=message):
         verify_payload(payload, signature, DIGEST, KEYS)
 
@@ -102,17 +103,17 @@ def _changed(**members: object) -> bytes:
         (b"[" * 100_000, "no JSON"),
     ],
 )
-def test_a_bundle_that_does_not_count_says_why(content, message):
+def test_a_bundle_that_does_not_count_says_why(content: bytes, message: str) -> None:
     with pytest.raises(RefusedError, match=message):
         verify_bundle(content, DIGEST, KEYS)
 
 
-def test_a_bundle_by_another_key_does_not_count():
+def test_a_bundle_by_another_key_does_not_count() -> None:
     with pytest.raises(RefusedError, match="another key"):
         verify_bundle(bundle(KEY, DIGEST), DIGEST, OTHERS)
 
 
-def test_a_policy_with_certificates_alone_says_that_it_needs_a_public_key():
+def test_a_policy_with_certificates_alone_says_that_it_needs_a_public_key() -> None:
     keys = parse_keys(certificate_pem(certificate(KEY, "signer")))
     with pytest.raises(RefusedError, match="no public key"):
         verify_payload(*signed_payload(KEY, DIGEST), DIGEST, keys)

@@ -2,13 +2,14 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from configuration.policies.trusted_keys import parse_keys
 from policies.signatures.cosign import RefusedError
-from policies.signatures.keys import parse_keys
 from policies.signatures.notation import verify_envelope
 from tests.policies.signatures.signers import SCHEME, certificate, certificate_pem, envelope, public_pem
 
@@ -59,17 +60,17 @@ REAL_KEYS = parse_keys(
 )
 
 
-def test_an_envelope_that_notation_made_counts_until_its_certificate_ends():
+def test_an_envelope_that_notation_made_counts_until_its_certificate_ends() -> None:
     until = verify_envelope(REAL.encode(), REAL_DIGEST, REAL_KEYS, REAL_DAY)
     assert until == datetime(2025, 2, 9, 9, 39, 9, tzinfo=UTC)
 
 
-def test_it_does_not_count_a_day_later():
+def test_it_does_not_count_a_day_later() -> None:
     with pytest.raises(RefusedError, match="not valid now, but until 2025-02-09 09:39 UTC"):
         verify_envelope(REAL.encode(), REAL_DIGEST, REAL_KEYS, REAL_DAY + timedelta(days=1))
 
 
-def test_a_changed_letter_of_its_payload_or_header_is_noticed():
+def test_a_changed_letter_of_its_payload_or_header_is_noticed() -> None:
     for part in ("payload", "protected"):
         changed = json.loads(REAL)
         changed[part] = changed[part][:-2] + ("A" if changed[part][-2] != "A" else "B") + changed[part][-1]
@@ -78,7 +79,7 @@ def test_a_changed_letter_of_its_payload_or_header_is_noticed():
 
 
 @pytest.mark.parametrize("trusted", [ROOT, MIDDLE, LEAF], ids=["root", "intermediate", "leaf"])
-def test_a_chain_to_a_trusted_certificate_counts(trusted):
+def test_a_chain_to_a_trusted_certificate_counts(trusted: Any) -> None:
     verify_envelope(envelope(KEY, CHAIN, DIGEST), DIGEST, parse_keys(certificate_pem(trusted)), NOW)
 
 
@@ -91,13 +92,13 @@ def test_a_chain_to_a_trusted_certificate_counts(trusted):
     ],
     ids=["P-384", "P-521", "RSA 3072"],
 )
-def test_the_algorithm_follows_from_the_key(key, algorithm):
+def test_the_algorithm_follows_from_the_key(key: Any, algorithm: str) -> None:
     leaf = certificate(key, "leaf")
     made = envelope(key, [leaf], DIGEST, algorithm=algorithm)
     verify_envelope(made, DIGEST, parse_keys(certificate_pem(leaf)), NOW)
 
 
-def test_one_that_expires_counts_until_then():
+def test_one_that_expires_counts_until_then() -> None:
     expiry = {"io.cncf.notary.expiry": (NOW + timedelta(hours=1)).isoformat()}
     crit = [SCHEME, "io.cncf.notary.expiry"]
     until = verify_envelope(envelope(KEY, CHAIN, DIGEST, crit=crit, **expiry), DIGEST, KEYS, NOW)
@@ -141,11 +142,11 @@ FORGED = certificate(KEY, "forged", (ROOT, KEY))
         (b'{"header":{"x5c":[7]}}', "no base64"),
     ],
 )
-def test_an_envelope_that_does_not_count_says_why(made, message):
+def test_an_envelope_that_does_not_count_says_why(made: Any, message: str) -> None:
     with pytest.raises(RefusedError, match=message):
         verify_envelope(made, DIGEST, KEYS, NOW)
 
 
-def test_a_policy_with_public_keys_alone_says_that_it_needs_a_certificate():
+def test_a_policy_with_public_keys_alone_says_that_it_needs_a_certificate() -> None:
     with pytest.raises(RefusedError, match="no certificate"):
         verify_envelope(envelope(KEY, CHAIN, DIGEST), DIGEST, parse_keys(public_pem(KEY)), NOW)

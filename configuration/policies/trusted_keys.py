@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 PublicKey = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
 
 MAX_KEYS = 100
+MAX_CHARACTERS = 64 * 1024
 MIN_RSA_BITS = 2048
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
+_BEGIN = "-----BEGIN "
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
@@ -35,12 +37,13 @@ class TrustedKeys:
 
 def parse_keys(pem: str) -> TrustedKeys:
     """Return the keys of blocks PUBLIC KEY and CERTIFICATE. Raises InvalidKeysError."""
-    keys, certificates = [], []
-    blocks = list(_BLOCK.finditer(pem))
+    _check_size(pem)
+    keys, certificates, blocks = [], [], list(_BLOCK.finditer(pem))
+    if pem.count(_BEGIN) > len(blocks):
+        # Otherwise a key that was cut off would be left out silently.
+        raise InvalidKeysError("it has a block without its end")
     if not blocks:
         raise InvalidKeysError("it has no block -----BEGIN PUBLIC KEY----- or -----BEGIN CERTIFICATE-----")
-    if len(blocks) > MAX_KEYS:
-        raise InvalidKeysError(f"it has {len(blocks)} blocks; at most {MAX_KEYS} are read")
     for position, block in enumerate(blocks, start=1):
         place, label = f"block {position} ({block[1]})", block[1]
         if "PRIVATE" in label:
@@ -53,6 +56,26 @@ def parse_keys(pem: str) -> TrustedKeys:
         else:
             certificates.append(certificate)
     return TrustedKeys(tuple(keys), tuple(certificates), hashlib.sha256(pem.encode()).hexdigest())
+
+
+def normalized(pem: str) -> str:
+    """Return the blocks of a text without what is between them; a text that has none, or too many, as it is."""
+    try:
+        _check_size(pem)
+    except InvalidKeysError:
+        return pem
+    unix = pem.replace("\r\n", "\n")
+    blocks = [block[0] for block in _BLOCK.finditer(unix)]
+    return "\n".join(blocks) if blocks and unix.count(_BEGIN) == len(blocks) else unix.strip()
+
+
+def _check_size(pem: str) -> None:
+    """Raise InvalidKeysError for what takes long to search: each block without an end is looked for to the end."""
+    if len(pem) > MAX_CHARACTERS:
+        raise InvalidKeysError(f"it has more than {MAX_CHARACTERS} characters")
+    count = pem.count(_BEGIN)
+    if count > MAX_KEYS:
+        raise InvalidKeysError(f"it has {count} blocks; at most {MAX_KEYS} are read")
 
 
 def _loaded(label: str, pem: bytes, place: str) -> tuple[PublicKey, x509.Certificate | None]:

@@ -1,28 +1,30 @@
 """Keys to trust, from PEM."""
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from policies.signatures.keys import InvalidKeysError, parse_keys
+from configuration.policies.trusted_keys import InvalidKeysError, parse_keys
 from tests.policies.signatures.signers import certificate, certificate_pem, public_pem
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
 
-def test_public_keys_and_certificates_of_one_text_are_told_apart():
+def test_public_keys_and_certificates_of_one_text_are_told_apart() -> None:
     pem = public_pem(KEY) + "a comment\n" + certificate_pem(certificate(KEY, "signer")) + public_pem(KEY)
     keys = parse_keys(pem)
     assert (len(keys.public_keys), len(keys.certificates)) == (2, 1)
 
 
 @pytest.mark.parametrize("key", [Ed25519PrivateKey.generate(), rsa.generate_private_key(65537, 2048)])
-def test_other_kinds_of_keys_are_read(key):
+def test_other_kinds_of_keys_are_read(key: Any) -> None:
     assert len(parse_keys(public_pem(key)).public_keys) == 1
 
 
-def test_another_text_has_another_fingerprint():
+def test_another_text_has_another_fingerprint() -> None:
     other = public_pem(ec.generate_private_key(ec.SECP256R1()))
     assert parse_keys(public_pem(KEY)).fingerprint != parse_keys(other).fingerprint
 
@@ -46,6 +48,6 @@ _PRIVATE = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).
     ],
     ids=["empty", "ssh", "private", "no key", "no certificate", "list", "secp256k1", "brainpool", "short", "many"],
 )
-def test_what_is_no_key_to_trust_is_refused(pem, message):
+def test_what_is_no_key_to_trust_is_refused(pem: str, message: str) -> None:
     with pytest.raises(InvalidKeysError, match=message):
         parse_keys(pem)

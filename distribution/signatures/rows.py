@@ -1,0 +1,86 @@
+"""The statements about signatures; each is bounded, however many referrers somebody pushes."""
+
+from typing import NamedTuple
+
+from core.db.statement import Statement
+from policies.signatures.artifact import ARTIFACT_TYPES, MAX_BYTES, tag_of
+
+MAX_REFERRERS = 1000
+"""The newest referrers of a manifest, of which those of other kinds are skipped."""
+
+MAX_CANDIDATES = 100
+MAX_INDEXES = 100
+MAX_INDEX_DEPTH = 3
+
+# What cosign's tag names, referrers that may be signatures, and indexes that list it. The innermost SELECT of referrers
+# is of the index alone.
+_ABOUT = Statement("""
+SELECT 0, manifest_id, '' FROM distribution_tag
+WHERE repository_id = (SELECT repository_id FROM distribution_manifest WHERE id = %s) AND name = %s
+UNION ALL SELECT 1, id, '' FROM (
+    SELECT id FROM distribution_manifest WHERE id IN (
+        SELECT id FROM distribution_manifest
+        WHERE repository_id = (SELECT repository_id FROM distribution_manifest WHERE id = %s) AND subject = %s
+        ORDER BY id DESC LIMIT %s
+    ) AND artifact_type = ANY(%s) ORDER BY id DESC LIMIT %s
+) referrer
+UNION ALL SELECT 2, id, digest FROM (
+    SELECT parent.id, parent.digest FROM distribution_manifestchild child
+    JOIN distribution_manifest parent ON parent.id = child.parent_id
+    WHERE child.child_id = %s ORDER BY parent.id DESC LIMIT %s
+) parent
+""")
+_INDEX = 2
+_PAYLOAD = Statement("SELECT payload FROM distribution_manifest WHERE id = %s AND size <= %s")
+_TAGS = Statement("SELECT name FROM distribution_tag WHERE manifest_id = %s ORDER BY id LIMIT %s")
+_STANDS = Statement("""
+SELECT 1 FROM distribution_manifest signed WHERE signed.id = %s AND (
+    EXISTS (
+        SELECT 1 FROM distribution_manifest signature WHERE signature.id = %s
+        AND signature.repository_id = signed.repository_id AND signature.subject = signed.digest
+    ) OR EXISTS (
+        SELECT 1 FROM distribution_tag tag
+        WHERE tag.repository_id = signed.repository_id AND tag.name = %s AND tag.manifest_id = %s
+    )
+)
+""")
+
+
+class Signed(NamedTuple):
+    """A manifest, itself or an index that lists it, with the manifests that may have its signatures, newest first."""
+
+    pk: int
+    digest: str
+    candidates: tuple[int, ...]
+
+
+def all_signed(pk: int, digest: str) -> list[Signed]:
+    """Return the manifest and the indexes above it, with their candidates."""
+    found, waiting = list[Signed](), [(pk, digest, 0)]
+    for one, of, depth in waiting:
+        about = _ABOUT.rows(
+            one, tag_of(of), one, of, MAX_REFERRERS, list(ARTIFACT_TYPES), MAX_CANDIDATES, one, MAX_INDEXES
+        )
+        about.sort(key=lambda row: (row[0], -row[1]))
+        found.append(Signed(one, of, tuple(dict.fromkeys(row[1] for row in about if row[0] != _INDEX))))
+        known = {row[0] for row in waiting}
+        above = [(row[1], row[2], depth + 1) for row in about if row[0] == _INDEX and row[1] not in known]
+        if depth < MAX_INDEX_DEPTH:
+            waiting += above[: MAX_INDEXES + 1 - len(waiting)]
+    return found
+
+
+def payload(pk: int) -> bytes | None:
+    """Return the payload of a manifest, None when it is missing or too large for signatures."""
+    found = _PAYLOAD.value(pk, MAX_BYTES)
+    return None if found is None else bytes(found)
+
+
+def tags_of(pk: int) -> list[str]:
+    """Return some tags of a manifest, the oldest first."""
+    return [row[0] for row in _TAGS.rows(pk, MAX_CANDIDATES)]
+
+
+def stands(signed: Signed, signature: int) -> bool:
+    """Tell whether the manifest exists, and the signature is still its referrer or under its tag."""
+    return _STANDS.row(signed.pk, signature, tag_of(signed.digest), signature) is not None

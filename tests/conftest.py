@@ -68,6 +68,7 @@ CHECKED_ALONE = (
     "registry_copy/test_trial.py",
     "storage_copy/test_s3.py",
     "stress",
+    "webhooks/test_docker_registry.py",
 )
 # Whether nothing is named on the command line. The processes that share the tests inherit it.
 _IS_WHOLE = "REGISTRY_TESTS_ARE_ALL"
@@ -78,6 +79,7 @@ ON_ANY_DATABASE = (
     "acl/test_name_range.py",
     "attack/test_globs.py",
     "attack/test_names.py",
+    "attack/test_webhooks.py",
     "attack/test_wire.py",
     "bench",
     "browser",
@@ -115,6 +117,8 @@ ON_ANY_DATABASE = (
     "test_upgrade.py",
     "tokens/test_scope.py",
     "webhooks/test_addresses.py",
+    "webhooks/test_docker_registry.py",
+    "webhooks/test_header_rules.py",
     "webhooks/test_signature.py",
 )
 # Beginnings of paths: what waits or computes for more than ten seconds, so that no process does it while the others

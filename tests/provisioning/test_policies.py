@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from accounts import permissions_version
 from configuration import Configuration, ConfigurationError, load
-from policies.models import ImmutableTags, RequiredSignature, Retention
+from policies.models import ImmutableTags, ReadOnly, RequiredSignature, Retention
 from provisioning import export, importing, ledger
 from provisioning.ledger import Origin
 from provisioning.models import Section
@@ -143,3 +143,17 @@ def test_a_key_file_that_is_lost_is_a_problem_of_its_line(tmp_path: Path, lost: 
         ConfigurationError, match=r"config.yaml:3: policies.signatures\[0\].keys: found (no such|a folder)"
     ):
         loaded(tmp_path, {"signatures": [{"keys": "cosign.pub", "repositories": "prod/*"}]})
+
+
+def test_the_export_cleans_comments_and_messages(imported: Import) -> None:
+    ImmutableTags.objects.create(repositories="a/*", protected=True, comment="a\tb\u2028c\n# acl: []")
+    ReadOnly.objects.create(repositories="b/*", message="gone\x07\x1b[31m", comment="\x07")
+
+    text = export.yaml_text(with_hashes=False)
+
+    exported = yaml.safe_load(text)["policies"]
+    assert exported["immutable_tags"][0]["comment"] == "a b c # acl: []"
+    assert (exported["read_only"][0]["message"], exported["read_only"][0]["comment"]) == ("gone  [31m", " ")
+    ImmutableTags.objects.all().delete()
+    ReadOnly.objects.all().delete()
+    assert len(imported(**exported)) == 2

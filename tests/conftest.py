@@ -49,6 +49,7 @@ CHECKED_ALONE = (
     "bench/test_walk.py",
     "browser",
     "cases",
+    "clients/test_pull_through.py",
     "distribution/storage/test_bucket_owner.py",
     "distribution/storage/test_s3_registry.py",
     "faults/test_kill_s3.py",

@@ -67,6 +67,7 @@ MENU = (
                 "admin:policies_requiredsignature_changelist",
                 "policies.view_requiredsignature",
             ),
+            Entry("Proxies", "cloud_download", "admin:upstreams_proxy_changelist", "upstreams.view_proxy"),
             Entry("Read-only mode", "edit_off", "admin:policies_readonly_changelist", "policies.view_readonly"),
         ),
     ),

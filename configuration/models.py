@@ -18,6 +18,8 @@ from configuration import converters as read
 from configuration.element import REFUSED, Element, Items, Members, Refused, quoted
 from configuration.identities import User, check_user, check_users
 from configuration.policies import PoliciesFile, entries
+from configuration.proxies import PROXIES
+from configuration.proxies import entries as proxy_entries
 from configuration.section import Key, Section, keys
 from configuration.values import (
     Admin,
@@ -261,6 +263,7 @@ class File(TypedDict, total=False):
     ]
     policies: Annotated[PoliciesFile, Section(), Key("What holds for repositories, whoever asks.")]
     webhooks: Annotated[WebhooksFile, Key("Services that are told of events.")]
+    proxies: Annotated[PROXIES, Key("Repositories that are fetched from other registries.")]
     storage: Annotated[
         StorageFile,
         Section(_check_storage, unsupported=UNSUPPORTED_CLOUDS, one_of=_BACKENDS),
@@ -306,6 +309,7 @@ def configuration(element: Element, required: str = "") -> Configuration | None:
         acl=_rules(file["acl"], root["acl"]) if "acl" in file else None,
         policies=entries(file["policies"], root["policies"]) if "policies" in file else {},
         webhooks=webhook_entries(file["webhooks"], root["webhooks"]) if "webhooks" in file else None,
+        proxies=proxy_entries(list(file["proxies"]), root["proxies"]) if "proxies" in file else None,
         storage=storage,
         **others,
     )

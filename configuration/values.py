@@ -37,6 +37,7 @@ from configuration.converters import (
 )
 from configuration.identities import TrustedIssuers
 from configuration.policies import PolicyEntry
+from configuration.proxies import ProxyEntry
 from configuration.section import Key, Section
 from configuration.webhooks import WebhookEntry
 
@@ -313,7 +314,7 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The whole file. None for users, rules or webhooks: the file does not manage them; empty: it has none.
+    """The whole file. None for users, rules, webhooks or proxies: the file does not manage them; empty: it has none.
 
     `policies` has the lists that the file manages, by kind.
     """
@@ -326,6 +327,7 @@ class Configuration:
     acl: tuple[RuleEntry, ...] | None = None
     policies: Mapping[str, tuple[PolicyEntry, ...]] = field(default_factory=dict)
     webhooks: tuple[WebhookEntry, ...] | None = None
+    proxies: tuple[ProxyEntry, ...] | None = None
     storage: Storage = field(default_factory=Storage)
     database: Database = Database()
     garbage_collector: GarbageCollector = GarbageCollector()

@@ -1,4 +1,4 @@
-"""Accounts, groups, rules, policies and webhooks as a configuration file, for `loadconfig` into another database."""
+"""Accounts, groups, rules, policies, webhooks and proxies as a configuration file, for `loadconfig` into another database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +21,7 @@ from policies.kinds import KINDS
 from policies.models import Policy
 from policies.models.quota import SizeField
 from provisioning.rules import conditions_of
+from upstreams.models import Proxy
 from webhooks.kinds import Envelope
 from webhooks.models import Webhook, default_events
 
@@ -33,7 +34,7 @@ def yaml_text(*, with_hashes: bool, with_webhooks: bool = True) -> str:
     """Return the imported sections of a file; without hashes nobody can log in by it.
 
     The file knows groups by their members only, and gives no permissions: comments name what it leaves out. Secrets of
-    webhooks are never written: the file names files for them.
+    webhooks and proxies are never written: the file names files for those of webhooks.
     """
     accounts = list(_accounts())
     left_out = [
@@ -50,6 +51,10 @@ def yaml_text(*, with_hashes: bool, with_webhooks: bool = True) -> str:
     empty = Group.objects.filter(user__isnull=True).order_by("name").values_list("name", flat=True)
     comments = [
         *([] if with_hashes else ["Without the hashes of passwords: nobody can log in until one is set."]),
+        *(
+            f"Without the password of the proxy {proxy}."
+            for proxy in Proxy.objects.exclude(sealed_password=None).order_by("prefix")
+        ),
         *(
             f"Without the robot {name!a}, whose owner was deleted or has a name that the file can't have."
             for name in left_out
@@ -76,6 +81,8 @@ def yaml_text(*, with_hashes: bool, with_webhooks: bool = True) -> str:
         found["policies"] = policies
     if hooks:
         found["webhooks"] = hooks
+    if proxies := list(_proxies()):
+        found["proxies"] = proxies
     return lines + yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -159,6 +166,18 @@ def _webhook(hook: Webhook) -> dict[str, Any]:
 def _printable(text: str) -> str:
     """Return a string that the file may have: without control characters."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _proxies() -> Iterator[dict[str, Any]]:
+    """Yield the proxies, without their passwords: the columns that differ from their defaults."""
+    fields = [Proxy._meta.get_field(name) for name in Proxy.entered]  # noqa: SLF001 - Django documents it
+    for proxy in Proxy.objects.order_by("prefix"):
+        entry = {}
+        for field in fields:
+            value = getattr(proxy, field.name)
+            if value != field.get_default():  # type: ignore[union-attr]  # no relation
+                entry[field.name] = field.in_file(value) if isinstance(field, GlobsField) else value
+        yield entry
 
 
 def _is_valid(rule: Rule) -> bool:

@@ -17,10 +17,12 @@ from core.db import setup
 from policies.kinds import BY_NAME, KINDS
 from provisioning.models import ImportedEntry, Section
 from provisioning.policies import Policies, policy_content
+from provisioning.proxies import Proxies, proxy_content
 from provisioning.rules import Rules, rule_content
 from provisioning.section_import import SectionImport, batches, fingerprint
 from provisioning.users import Users, account_content
 from provisioning.webhooks import Webhooks, webhook_content
+from upstreams.models import Proxy
 from webhooks.models import Webhook
 
 
@@ -37,6 +39,7 @@ _SECTIONS: dict[str, Callable[[Configuration], SectionImport[Any, Any]]] = {
     Section.USERS: Users,
     Section.ACL: Rules,
     Section.WEBHOOKS: Webhooks,
+    Section.PROXIES: Proxies,
     **{Section(kind.kind): partial(Policies, kind=kind) for kind in KINDS},
 }
 
@@ -72,6 +75,7 @@ def restore(configuration: Configuration, section: Section, pks: Collection[int]
         Section.USERS: configuration.users,
         Section.ACL: configuration.acl,
         Section.WEBHOOKS: configuration.webhooks,
+        Section.PROXIES: configuration.proxies,
     }
     if (given | dict(configuration.policies)).get(section) is None:
         return []
@@ -88,5 +92,7 @@ def _contents(section: Section, pks: list[int]) -> dict[int, str]:
         return {pk: fingerprint(rule_content(row)) for pk, row in Rule.objects.in_bulk(pks).items()}
     if section is Section.WEBHOOKS:
         return {pk: fingerprint(webhook_content(row)) for pk, row in Webhook.objects.in_bulk(pks).items()}
+    if section is Section.PROXIES:
+        return {pk: fingerprint(proxy_content(row)) for pk, row in Proxy.objects.in_bulk(pks).items()}
     policies = BY_NAME[section]._default_manager.in_bulk(pks)  # noqa: SLF001 - Django documents it
     return {pk: fingerprint(policy_content(row)) for pk, row in policies.items()}

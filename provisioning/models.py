@@ -16,6 +16,7 @@ class Section(models.TextChoices):
     SIGNATURES = "signatures", "policies.signatures"
     READ_ONLY = "read_only", "policies.read_only"
     WEBHOOKS = "webhooks", "webhooks"
+    PROXIES = "proxies", "proxies"
 
 
 class ImportedEntry(models.Model):

@@ -38,8 +38,9 @@ class File:
     @classmethod
     def of(cls, configuration: Configuration) -> Self | None:
         """Return the file; None means that it manages no rows."""
-        managed = (configuration.users, configuration.acl, configuration.webhooks, configuration.policies or None)
-        if configuration.path is None or all(section is None for section in managed):
+        sections = (configuration.users, configuration.acl, configuration.webhooks, configuration.proxies)
+        has_rows = any(section is not None for section in sections) or configuration.policies
+        if configuration.path is None or not has_rows:
             return None
         # Not resolved: Kubernetes swaps a link whenever a ConfigMap changes.
         place = f"{socket.gethostname()}:{configuration.path.absolute()}"
@@ -49,6 +50,8 @@ class File:
             content.append({kind: sorted(fingerprint(entry.content) for entry in some) for kind, some in policies})
         if configuration.webhooks is not None:
             content.append(sorted(fingerprint([hook.name, entry_content(hook)]) for hook in configuration.webhooks))
+        if configuration.proxies is not None:
+            content.append(sorted(fingerprint([entry.values, entry.password]) for entry in configuration.proxies))
         return cls(place[-ImportedFile.MAX_PLACE :], fingerprint(content))
 
     def superseding(self) -> ImportedFile | None:

@@ -1,14 +1,20 @@
 """`/v2/<name>/manifests/<reference>`: a manifest, by tag or digest."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 
 from audit.kinds import Kind
 from distribution import pull, tags
+from distribution.caching import manifests as caching
 from distribution.manifests import store
 from distribution.protocol.digest import Digest
+from distribution.pull import Pulled
 from distribution.pushes import manifest
 from distribution.views.pull import PullView
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty, push_response, query_of
+from upstreams.models import Proxy
 from webhooks.kinds import EventKind
 
 
@@ -17,7 +23,11 @@ class ManifestView(PullView):
 
     actions = {"GET": PULL, "HEAD": PULL, "PUT": PULL_PUSH, "DELETE": DELETE}
     pull = staticmethod(pull.manifest)
+    is_due = staticmethod(caching.is_due)
     pull_event = EventKind.MANIFEST_PULL
+
+    def pull_through(self, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy) -> Pulled:
+        return caching.manifest(self.name, text, method, meta, proxy, self.bearer)
 
     def put(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Store the manifest under a tag, or a digest and the tags of `?tag=`."""

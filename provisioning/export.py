@@ -1,4 +1,4 @@
-"""Accounts, groups, rules, policies, webhooks and proxies as a configuration file, for `loadconfig` into another database."""
+"""Accounts, groups, rules, policies, webhooks and proxies as a configuration file for `loadconfig`."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -22,7 +22,9 @@ WAIT_SECONDS = 900.0
 """How long a client waits for a blob that another process fetches, or of which it wants a range."""
 
 
-def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy, bearer: Bearer) -> Pulled:
+def blob(
+    name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy, *, bearer: Bearer
+) -> Pulled:
     """Return the blob; one that is not here is fetched, and sent as it comes. Raises RegistryError."""
     try:
         return pull.blob(name, text, method, meta, bearer)

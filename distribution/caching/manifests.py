@@ -50,7 +50,7 @@ def forget() -> None:
 
 
 def manifest(
-    name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy, bearer: Bearer
+    name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy, *, bearer: Bearer
 ) -> Pulled:
     """Return the manifest, as current as the upstream tells. Raises RegistryError.
 

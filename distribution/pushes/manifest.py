@@ -14,7 +14,7 @@ from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError
 from core.sizes import size_text
 from distribution.manifests import store, tag_rights
-from distribution.manifests.store import Put
+from distribution.manifests.incoming import Put
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import parse_reference, parse_tag
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER

@@ -25,7 +25,7 @@ class BlobView(PullView):
     pull_event = EventKind.BLOB_PULL
 
     def pull_through(self, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy) -> Pulled:
-        return caching.blob(self.name, text, method, meta, proxy, self.bearer)
+        return caching.blob(self.name, text, method, meta, proxy, bearer=self.bearer)
 
     def delete(self, _request: HttpRequest, digest: str) -> HttpResponse:
         parsed = parse_digest(digest)

@@ -27,7 +27,7 @@ class ManifestView(PullView):
     pull_event = EventKind.MANIFEST_PULL
 
     def pull_through(self, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy) -> Pulled:
-        return caching.manifest(self.name, text, method, meta, proxy, self.bearer)
+        return caching.manifest(self.name, text, method, meta, proxy, bearer=self.bearer)
 
     def put(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Store the manifest under a tag, or a digest and the tags of `?tag=`."""

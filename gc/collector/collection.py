@@ -35,12 +35,9 @@ def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
         return
     repositories.finish_deletions(report, throttle)
     now = clock.now()
-<<<<<<< HEAD
     remove_tags(policy, now, report, throttle)
-=======
     for scope in policy.scopes():
         _expire_fetched(now, scope, report, throttle)
->>>>>>> proxy
     sweep(policy, now - policy.grace_period, report, throttle)
     for scope in policy.scopes():
         expiry.expire_uploads(now, scope, report, throttle)

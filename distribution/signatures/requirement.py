@@ -35,10 +35,9 @@ def check(name: RepositoryName, text: str, found: FoundManifest, bearer: Bearer,
     version = found.permissions_version
     if version == _none_at:
         return ""
-    if not compiled.all_of(RequiredSignature, version):
-        _none_at = version
-        return ""
     policies = compiled.of(RequiredSignature, name, version)
+    if not policies and not compiled.all_of(RequiredSignature, version):
+        _none_at = version
     lacking = [policy for policy in policies if not verdict.is_proven(found, policy.trusted)]
     return _decide(name, text, found, bearer, meta, lacking) if lacking else ""
 
@@ -59,12 +58,12 @@ def _decide(  # noqa: PLR0917 - what a pull has
         lack = _lack(name, text, found, policy, is_enforced=is_enforced)
         if not lack:
             continue
-        message = f"{found.digest} of {name}: {lack}; {policy} (policy {policy.pk})"
+        message = f"{found.digest} of {name}: {lack}; {policy.description} (policy {policy.pk})"
         if is_enforced:
             if bearer.version == version:
                 # Otherwise the short path leaves the request to the view, which decides again.
                 _record(name, message, bearer, meta)
-            detail = {"policy": policy.pk, "sentence": str(policy), "digest": found.digest, "reason": lack}
+            detail = {"policy": policy.pk, "sentence": policy.description, "digest": found.digest, "reason": lack}
             raise RegistryError(ErrorCode.DENIED, detail, message=f"{message}; {_REMEDY}")
         warning = warning or f'299 - "{message}"'
     return warning

@@ -15,16 +15,16 @@ MAX_INDEX_DEPTH = 3
 # What cosign's tag names, referrers that may be signatures, and indexes that list it. The innermost SELECT of referrers
 # is of the index alone.
 _ABOUT = Statement("""
-SELECT 0, manifest_id, '' FROM distribution_tag
+SELECT 0, manifest_id, '', id FROM distribution_tag
 WHERE repository_id = (SELECT repository_id FROM distribution_manifest WHERE id = %s) AND name = %s
-UNION ALL SELECT 1, id, '' FROM (
+UNION ALL SELECT 1, id, '', 0 FROM (
     SELECT id FROM distribution_manifest WHERE id IN (
         SELECT id FROM distribution_manifest
         WHERE repository_id = (SELECT repository_id FROM distribution_manifest WHERE id = %s) AND subject = %s
         ORDER BY id DESC LIMIT %s
     ) AND artifact_type = ANY(%s) ORDER BY id DESC LIMIT %s
 ) referrer
-UNION ALL SELECT 2, id, digest FROM (
+UNION ALL SELECT 2, id, digest, 0 FROM (
     SELECT parent.id, parent.digest FROM distribution_manifestchild child
     JOIN distribution_manifest parent ON parent.id = child.parent_id
     WHERE child.child_id = %s ORDER BY parent.id DESC LIMIT %s
@@ -33,41 +33,51 @@ UNION ALL SELECT 2, id, digest FROM (
 _INDEX = 2
 _PAYLOAD = Statement("SELECT payload FROM distribution_manifest WHERE id = %s AND size <= %s")
 _TAGS = Statement("SELECT name FROM distribution_tag WHERE manifest_id = %s ORDER BY id LIMIT %s")
-_STANDS = Statement("""
-SELECT 1 FROM distribution_manifest signed WHERE signed.id = %s AND (
-    EXISTS (
-        SELECT 1 FROM distribution_manifest signature WHERE signature.id = %s
-        AND signature.repository_id = signed.repository_id AND signature.subject = signed.digest
-    ) OR EXISTS (
-        SELECT 1 FROM distribution_tag tag
-        WHERE tag.repository_id = signed.repository_id AND tag.name = %s AND tag.manifest_id = %s
-    )
-)
+# By primary keys: neither the subject of a manifest nor the name of a tag changes, and no key is used again.
+_REFERRER_STANDS = Statement("""
+SELECT 1 FROM distribution_manifest signed, distribution_manifest signature WHERE signed.id = %s AND signature.id = %s
+""")
+_TAG_STANDS = Statement("""
+SELECT 1 FROM distribution_manifest signed, distribution_tag tag
+WHERE signed.id = %s AND tag.id = %s AND tag.manifest_id = %s
 """)
 
 
+class Candidate(NamedTuple):
+    """A manifest that may have signatures, and the tag through which it does; 0 for a referrer."""
+
+    pk: int
+    tag: int
+
+
 class Signed(NamedTuple):
-    """A manifest, itself or an index that lists it, with the manifests that may have its signatures, newest first."""
+    """A manifest, itself or an index that lists it, with its candidates: cosign's tag, then the newest first."""
 
     pk: int
     digest: str
-    candidates: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
 
 
 def all_signed(pk: int, digest: str) -> list[Signed]:
     """Return the manifest and the indexes above it, with their candidates."""
     found, waiting = list[Signed](), [(pk, digest, 0)]
     for one, of, depth in waiting:
-        about = _ABOUT.rows(
-            one, tag_of(of), one, of, MAX_REFERRERS, list(ARTIFACT_TYPES), MAX_CANDIDATES, one, MAX_INDEXES
-        )
+        bounds = (MAX_REFERRERS, list(ARTIFACT_TYPES), MAX_CANDIDATES)
+        about = _ABOUT.rows(one, tag_of(of), one, of, *bounds, one, MAX_INDEXES)
         about.sort(key=lambda row: (row[0], -row[1]))
-        found.append(Signed(one, of, tuple(dict.fromkeys(row[1] for row in about if row[0] != _INDEX))))
+        found.append(Signed(one, of, tuple(Candidate(row[1], row[3]) for row in about if row[0] != _INDEX)))
         known = {row[0] for row in waiting}
         above = [(row[1], row[2], depth + 1) for row in about if row[0] == _INDEX and row[1] not in known]
         if depth < MAX_INDEX_DEPTH:
             waiting += above[: MAX_INDEXES + 1 - len(waiting)]
     return found
+
+
+def stands(signed: int, candidate: Candidate) -> bool:
+    """Tell whether the manifest exists, and the candidate still is one: a referrer, or under the tag."""
+    if candidate.tag:
+        return _TAG_STANDS.row(signed, candidate.tag, candidate.pk) is not None
+    return _REFERRER_STANDS.row(signed, candidate.pk) is not None
 
 
 def payload(pk: int) -> bytes | None:
@@ -79,8 +89,3 @@ def payload(pk: int) -> bytes | None:
 def tags_of(pk: int) -> list[str]:
     """Return some tags of a manifest, the oldest first."""
     return [row[0] for row in _TAGS.rows(pk, MAX_CANDIDATES)]
-
-
-def stands(signed: Signed, signature: int) -> bool:
-    """Tell whether the manifest exists, and the signature is still its referrer or under its tag."""
-    return _STANDS.row(signed.pk, signature, tag_of(signed.digest), signature) is not None

@@ -16,7 +16,7 @@ from core.api.errors import RegistryError
 from core.caches import TTLCache
 from distribution.queries import FoundManifest
 from distribution.signatures import content, rows
-from distribution.signatures.rows import Signed
+from distribution.signatures.rows import Candidate, Signed
 from policies.signatures import artifact
 from policies.signatures.cosign import RefusedError
 
@@ -32,10 +32,10 @@ _SHOWN = 200
 
 
 class _Proof(NamedTuple):
-    """A signature that counts `until` a time."""
+    """A signature of a manifest, itself or an index that lists it; it counts `until` a time."""
 
-    signed: Signed
-    signature: int
+    signed: int
+    signature: Candidate
     until: float
 
 
@@ -90,12 +90,12 @@ def _verify(name: str, signed: Iterable[Signed], keys: TrustedKeys) -> _Proof | 
     read, now, refusals = _Reader(name), datetime.now(UTC), list[str]()
     for one in signed:
         for candidate in one.candidates:
-            payload = rows.payload(candidate)
+            payload = rows.payload(candidate.pk)
             if payload is None:
                 continue
             try:
                 until = artifact.verify(payload, read, one.digest, keys, now)
-                return _Proof(one._replace(candidates=()), candidate, until.timestamp())
+                return _Proof(one.pk, candidate, until.timestamp())
             except RefusedError as error:
                 refusals.append(str(error))
             except Exception:

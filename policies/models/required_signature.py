@@ -81,6 +81,11 @@ class RequiredSignature(Policy):
         return self.mode == Mode.ENFORCE
 
     @cached_property
+    def description(self) -> str:
+        """The sentence of a row that does not change: it takes longest to read the keys."""
+        return self.sentence()
+
+    @cached_property
     def trusted(self) -> TrustedKeys:
         """The keys; none when they can't be read, so that nothing counts as signed."""
         try:

@@ -92,6 +92,12 @@ NAMES = {
     "migratestorage.after_mark": "the target is marked as an unfinished copy, and has no new objects",
     "migratestorage.after_object": "an object is in the target, more may be missing",
     "migratestorage.before_complete": "all objects are in the target, which is still marked as unfinished",
+    "import.after_trash": "the new objects of a batch are named in the trash, none of them is there",
+    "import.after_object": "an object of a batch is there, more may be missing",
+    "import.after_objects": "all objects of a batch are durable, no row but those of the trash names them",
+    "import.before_commit": "the rows of a batch are written, not committed",
+    "import.after_commit": "a batch is committed, more may be missing",
+    "import.after_repository": "a repository is imported, more may be missing",
     "start.after_new_id": "the registry has a new id, the copy that it starts on has not",
     "backup.after_manifest": "the backup is valid, objects that only the previous one names still exist",
 }

@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "provisioning",
     "backup",
     "database_copy",
+    "registry_copy",
     "storage_copy",
     "diagnostics",
     "api",

@@ -32,7 +32,17 @@ def _placed(file: Path) -> Iterator[str]:
 
 
 def test_each_failpoint_of_the_table_is_in_one_module_and_steps_of_s3_have_the_names_of_the_disk() -> None:
-    folders = ("backup", "core", "database_copy", "distribution", "gc", "startup", "storage_copy", "webhooks")
+    folders = (
+        "backup",
+        "core",
+        "database_copy",
+        "distribution",
+        "gc",
+        "registry_copy",
+        "startup",
+        "storage_copy",
+        "webhooks",
+    )
     files = {file for folder in folders for file in ROOT.glob(f"{folder}/**/*.py")}
     of_s3 = set(ROOT.glob("distribution/storage/s3*.py"))
 

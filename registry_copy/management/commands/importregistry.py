@@ -1,0 +1,152 @@
+"""`manage.py importregistry FOLDER`: take over what registry:2 or 3 has stored."""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from acl.glob import InvalidPatternError, check_glob, compile_glob
+from audit.kinds import Kind
+from audit.recording import record
+from collector.jobs.shutdown import Stopper, stopped_by_signal
+from collector.throttle import StopError
+from core import progress as terminal
+from core.api.errors import RegistryError
+from core.sizes import counted, size_text
+from core.start_error import StartError
+from distribution import bucket_owner
+from distribution.storage import copy_mark
+from distribution.storage.blob_store import KeyTakenError, blob_store, check_storage
+from distribution.storage.cloud import CloudError
+from registry_copy import importing, places
+from registry_copy.errors import CopyError
+from registry_copy.objects import Placing
+from registry_copy.progress import Progress
+from registry_copy.repository_import import Source
+from registry_copy.tree import Tree
+
+
+class Command(BaseCommand):
+    """Import, and print what was left out and the next step."""
+
+    # Refuses a database without the migrations of this version, and says what to run.
+    requires_migrations_checks = True
+    help = (
+        "Take over the repositories, manifests, tags and blobs of a registry 2.x or 3.x (docker/distribution) from its "
+        "storage, beside a running server. The storage of the other registry is only read; its blobs are hard links "
+        "afterwards, unless --copy is given. Another run continues, and takes what came since. Exit status 1: "
+        "refused, interrupted, or something was left out, and said why."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options; `manage.py` has read --config already."""
+        parser.add_argument(
+            "source",
+            metavar="FOLDER",
+            help="The storage of the other registry, with docker/registry/v2 in it; or s3://BUCKET/PREFIX, copied by "
+            "S3 itself when the registry's own storage is at the same endpoint.",
+        )
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--copy", action="store_true", help="Copy the blobs instead of linking them.")
+        how.add_argument(
+            "--move",
+            action="store_true",
+            help="Delete the other registry's files of all blobs that are here, at the end, if nothing was left out.",
+        )
+        parser.add_argument(
+            "--verify", action="store_true", help="Hash each blob that is taken; without it sizes are compared."
+        )
+        parser.add_argument(
+            "--repository", metavar="GLOB", default="*", help="Only repositories with such a name, as 'myorg/*'."
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Change nothing; print what would be imported.")
+        parser.add_argument("--config", metavar="FILE", help="The configuration file of the registry.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Import, then print a summary; the exit status says whether something was left out."""
+        progress, stopper = Progress(self._say), Stopper()
+        self._line = line = terminal.Progress(progress.so_far, sys.stderr)
+
+        def watch() -> None:
+            line.step()
+            stopper.watch()
+
+        try:
+            with stopped_by_signal(stopper):
+                removed = _run(progress, watch, options)
+        except (CopyError, StartError) as error:
+            raise CommandError(str(error)) from error
+        except (StopError, DatabaseError, CloudError, KeyTakenError, OSError, RegistryError) as error:
+            reason = error.message if isinstance(error, RegistryError) else " ".join(str(error).split())
+            raise CommandError(f"The import ended early: {reason}; run it again, it continues") from error
+        finally:
+            line.end()
+        for text in _summary(progress, removed, options):
+            self.stdout.write(text)
+        if progress.left_out:
+            raise CommandError(f"left out, for the reasons above: {progress.summary()}")
+
+    def _say(self, text: str) -> None:
+        self._line.end()
+        self.stdout.write(text)
+
+
+def _run(progress: Progress, watch: Callable[[], None], options: dict[str, Any]) -> int | None:
+    """Import; return how many files were removed, None without --move."""
+    matches = _matching(options["repository"])
+    store, is_dry_run = blob_store(), options["dry_run"]
+    copy_mark.refuse_unfinished(store)
+    if not is_dry_run:
+        store.prepare()
+        if store.is_cloud:
+            bucket_owner.check(store, bucket_owner.name())
+    check_storage()
+    with Placing(watch, verifies=options["verify"]) as placing:
+        progress.moved_bytes = lambda: placing.moved_bytes
+        files = places.files_of(options["source"], store, placing.moved, copies=options["copy"])
+        source = Source(Tree(files), placing, progress, is_dry_run)
+        importing.run(source, matches, watch)
+        if options["repository"] == "*" and not is_dry_run:
+            importing.count_unlinked(source, watch)
+        if not is_dry_run:
+            done = f"{counted(progress.manifests, 'manifest')}, {counted(progress.blobs, 'blob')}"
+            record(Kind.CHANGE, None, credential="command", reference="importregistry", detail=f"imported {done}")
+        if not options["move"] or is_dry_run or progress.left_out:
+            return None
+        return importing.remove_moved(source.tree, watch)
+
+
+def _matching(pattern: str) -> Callable[[str], bool]:
+    try:
+        check_glob(pattern)
+    except InvalidPatternError as error:
+        raise CopyError(f"--repository: {error}") from error
+    return compile_glob(pattern)
+
+
+def _summary(progress: Progress, removed: int | None, options: dict[str, Any]) -> Iterator[str]:
+    verb = "would be imported" if options["dry_run"] else "imported"
+    yield (
+        f"{verb} from {counted(progress.repositories, 'repository', 'repositories')}: "
+        f"{counted(progress.manifests, 'manifest')}, {counted(progress.tags, 'new tag')}, "
+        f"{counted(progress.moved, 'moved tag')}, {counted(progress.blobs, 'blob')} with {size_text(progress.bytes)}, "
+        f"in {progress.seconds:.1f} seconds"
+    )
+    if progress.kept:
+        yield f"{counted(progress.kept, 'tag')} kept as here, for the reasons above"
+    if progress.unlinked:
+        yield (
+            f"{counted(progress.unlinked, 'blob')} of {options['source']} not taken: no repository links them, so no "
+            "client could pull them there either, or they are of something that was left out"
+        )
+    if removed is not None:
+        yield f"{counted(removed, 'file')} of {options['source']} deleted: the registry has these blobs"
+    elif options["move"] and progress.left_out:
+        yield f"nothing was deleted from {options['source']}, since something was left out"
+    if not options["verify"] and not options["dry_run"] and progress.blobs:
+        later = "the scrub" if settings.REGISTRY.storage.scrub else "`manage.py fsck --deep`"
+        yield f"the bytes of the blobs were not hashed (--verify does that): {later} reads and compares them later"

@@ -1,0 +1,25 @@
+"""Where a tree is: FOLDER or s3://BUCKET/PREFIX, as an operator names it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from distribution.storage.blob_store import BlobStore
+from registry_copy.errors import CopyError
+from registry_copy.files import Files
+from registry_copy.folder import Folder
+
+# The storage's root, the folder `docker` in it, and so on.
+_BELOW = ("docker/registry/v2", "registry/v2", "v2", "")
+
+
+def files_of(text: str, store: BlobStore, moved: Callable[[int], None], *, copies: bool) -> Files:
+    """Return the files of the tree at `text`, to be taken into `store`. Raises CopyError."""
+    root = Path(text).absolute()
+    for below in _BELOW:
+        folder = root / below
+        if (folder / "repositories").is_dir():
+            if not copies and store.folder() is None:
+                raise CopyError("the registry's storage is no folder, so nothing can be linked: run this with --copy")
+            return Folder(folder, store, moved, copies=copies)
+    reason = "no registry's storage: it has no docker/registry/v2/repositories" if root.is_dir() else "no folder"
+    raise CopyError(f"{text}: {reason}")

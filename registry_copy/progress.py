@@ -1,0 +1,88 @@
+"""The progress of an import or export, and its result."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from core.progress import bar
+from core.sizes import counted, size_text
+from registry_copy.rows import Stored
+
+# The rate is that of the last minute.
+_WINDOW_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts of a run; each thing that is left out or kept is said at once, so that memory does not grow with them."""
+
+    say: Callable[[str], None]
+    verb: str = "importing"
+    total: int = 0
+    done: int = 0
+    moved_bytes: Callable[[], int] = int
+    repositories: int = 0
+    blobs: int = 0
+    bytes: int = 0
+    links: int = 0
+    manifests: int = 0
+    tags: int = 0
+    moved: int = 0
+    kept: int = 0
+    present: int = 0
+    unlinked: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    began_at: float = field(default_factory=time.monotonic)
+    _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+    @property
+    def seconds(self) -> float:
+        """The time since the beginning."""
+        return time.monotonic() - self.began_at
+
+    def leave_out(self, kind: str, what: str, why: str) -> None:
+        """Count something of a kind as left out, and say why."""
+        self.left_out[kind] += 1
+        self.say(f"left out: {what}: {why}")
+
+    def keep(self, what: str, why: str) -> None:
+        """Count a tag as kept as it is here, and say why."""
+        self.kept += 1
+        self.say(f"kept as it is here: {what}: {why}")
+
+    def count(self, stored: Stored) -> None:
+        self.blobs += stored.blobs
+        self.bytes += stored.bytes
+        self.links += stored.links
+        self.manifests += stored.manifests
+        self.tags += stored.tags
+        self.moved += stored.moved
+
+    def so_far(self) -> str:
+        """Return the progress in one line."""
+        now, moved = time.monotonic(), self.moved_bytes()
+        self._samples.append((now, self.done, moved))
+        while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW_SECONDS:
+            self._samples.popleft()
+        since, before, bytes_before = self._samples[0] if len(self._samples) > 1 else (self.began_at, 0, 0)
+        seconds = max(now - since, 0.001)
+        rate = (self.done - before) / seconds
+        text = f"{self.verb} {bar(self.done, self.total)} manifests and blobs, {rate:,.0f}/s"
+        if moved:
+            text += f", {size_text(int((moved - bytes_before) / seconds))}/s"
+        if rate > 0 and self.total > self.done:
+            text += f", {_time((self.total - self.done) / rate)} left"
+        return text
+
+    def summary(self) -> str:
+        """Return what is left out, by kind."""
+        return ", ".join(counted(number, kind) for kind, number in sorted(self.left_out.items()))
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

@@ -308,5 +308,6 @@ def _fixed(immutability: Immutability, tag: SourceTag) -> str:
 
 
 def _moment(value: str | datetime) -> datetime:
-    """Return a time of the database, which SQLite gives as text in UTC."""
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
+    """Return a time of the database; from SQLite it comes without a zone, an aggregate as text."""
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -4,7 +4,7 @@ A manifest follows its children and its subject. Both come with it unless the re
 collector never finds the children of an index before the index refers to them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -89,29 +89,31 @@ class Batch:
             self._here |= self.present(others)
         return [digest for digest in others if digest not in self._here]
 
-    def fail(self, blob_faults: dict[str, str]) -> None:
-        """Move the manifests that lack a blob or a child to `failed`; `blob_faults` are by digest, as "size X": why."""
+    def fail(self, blob_faults: Mapping[str, str], sizes: Mapping[str, int]) -> None:
+        """Move the manifests that lack a blob or a child, or tell other `sizes` of their blobs, to `failed`."""
         for digest, manifest in list(self.manifests.items()):
-            reason = next(self._faults(manifest, blob_faults), None)
+            reason = next(self._faults(manifest, blob_faults, sizes), None)
             if reason is not None:
                 self.failed[digest] = reason
                 del self.manifests[digest]
 
-    def _faults(self, manifest: SourceManifest, blob_faults: dict[str, str]) -> Iterator[str]:
+    def _faults(
+        self, manifest: SourceManifest, blob_faults: Mapping[str, str], sizes: Mapping[str, int]
+    ) -> Iterator[str]:
         for descriptor, is_required in manifest.blobs():
-            if is_required and (fault := blob_faults.get(str(descriptor.digest))):
-                yield f"it needs blob {descriptor.digest}: {fault}"
+            digest = str(descriptor.digest)
+            if is_required and digest in blob_faults:
+                yield f"it needs blob {digest}: {blob_faults[digest]}"
+            size = sizes.get(digest, descriptor.size)
+            if descriptor.size not in {0, size}:
+                yield f"it needs blob {digest} with {descriptor.size} bytes, which has {size}"
         for child in manifest.children:
             if child in self.failed:
                 yield f"it lists manifest {child}: {self.failed[child]}"
 
-    def blobs(self) -> Iterable[tuple[str, int]]:
-        """Return each blob of the manifests with its size according to them, 0 for an unknown one."""
-        sizes: dict[str, int] = {}
-        for manifest in self.manifests.values():
-            for descriptor, _ in manifest.blobs():
-                sizes.setdefault(str(descriptor.digest), descriptor.size)
-        return sizes.items()
+    def blobs(self) -> set[str]:
+        """Return the digests of the blobs of all manifests."""
+        return {str(descriptor.digest) for one in self.manifests.values() for descriptor, _ in one.blobs()}
 
 
 def _references(manifest: SourceManifest) -> tuple[str, ...]:

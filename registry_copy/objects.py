@@ -5,7 +5,7 @@ when their time there is over.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,9 +38,9 @@ class NewObject:
 class Placing:
     """Places objects: one after the other, or in THREADS threads, of which none asks the database."""
 
-    def __init__(self, watch: Callable[[], None], *, verifies: bool) -> None:
-        """`watch` is called often, and what it raises ends the run."""
-        self._watch, self._verifies = watch, verifies
+    def __init__(self, watch: Callable[[], None]) -> None:
+        """Call `watch` often; what it raises ends the run."""
+        self._watch = watch
         self.moved_bytes = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -61,9 +61,9 @@ class Placing:
         with self._lock:
             self.moved_bytes += size
 
-    def each(self, files: Files, task: Callable[[str], str], digests: list[str]) -> Iterator[tuple[str, str]]:
+    def each(self, task: Callable[[str], str], digests: Iterable[str], *, is_slow: bool) -> Iterator[tuple[str, str]]:
         """Yield each digest with what `task` returns for it: why it fails, "" if it does not."""
-        if not (files.is_slow or self._verifies):
+        if not is_slow:
             for digest in digests:
                 yield digest, task(digest)
                 self._watch()
@@ -76,7 +76,9 @@ class Placing:
                 yield futures[future], future.result()
             self._watch()
 
-    def place(self, files: Files, sizes: Mapping[str, int]) -> tuple[dict[str, NewObject], dict[str, str]]:
+    def place(
+        self, files: Files, sizes: Mapping[str, int], *, verifies: bool
+    ) -> tuple[dict[str, NewObject], dict[str, str]]:
         """Return the new objects of the blobs `sizes`, by digest, and those that can't be placed, and why."""
         made = {digest: NewObject(new_key(), size) for digest, size in sizes.items()}
         if not made:
@@ -86,20 +88,20 @@ class Placing:
 
         def take(digest: str) -> str:
             try:
-                self._take(files, digest, made[digest])
+                self._take(files, digest, made[digest], verifies=verifies)
             except LeftOutError as error:
                 return str(error)
             return ""
 
-        faults = {digest: fault for digest, fault in self.each(files, take, list(made)) if fault}
+        faults = {digest: fault for digest, fault in self.each(take, made, is_slow=files.is_slow or verifies) if fault}
         placed = {digest: new for digest, new in made.items() if digest not in faults}
         files.sync([new.key for new in placed.values()])
         failpoint("import.after_objects")
         return placed, faults
 
-    def _take(self, files: Files, digest: str, new: NewObject) -> None:
+    def _take(self, files: Files, digest: str, new: NewObject, *, verifies: bool) -> None:
         parsed = parse_digest(digest)
-        if self._verifies:
+        if verifies:
             files.check_digest(data_of(parsed), parsed, self.moved)
         files.take(data_of(parsed), new.size, new.key)
         failpoint("import.after_object")

@@ -32,6 +32,7 @@ class Progress:
     kept: int = 0
     present: int = 0
     unlinked: int = 0
+    dangling: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     began_at: float = field(default_factory=time.monotonic)
     _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
@@ -77,7 +78,10 @@ class Progress:
 
     def summary(self) -> str:
         """Return what is left out, by kind."""
-        return ", ".join(counted(number, kind) for kind, number in sorted(self.left_out.items()))
+        return ", ".join(
+            counted(number, kind, "repositories" if kind == "repository" else "")
+            for kind, number in sorted(self.left_out.items())
+        )
 
 
 def _time(seconds: float) -> str:

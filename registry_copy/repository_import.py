@@ -36,6 +36,7 @@ class Source:
     tree: Tree
     placing: Placing
     progress: Progress
+    verifies: bool
     is_dry_run: bool
     pretended: set[str] = field(default_factory=set)
 
@@ -48,6 +49,7 @@ class _Blobs:
     missing: dict[str, int] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
     unlinked: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
 
 
 class RepositoryImport:
@@ -176,12 +178,13 @@ class RepositoryImport:
         raise AssertionError("the last attempt returns or raises")
 
     def _store(self, batch: Batch) -> None:
-        blobs = self._find_blobs(dict(batch.blobs()))
-        batch.fail(blobs.faults)
-        needed = {digest for digest, _ in batch.blobs()}
-        placed, faults = self._place({digest: size for digest, size in blobs.missing.items() if digest in needed})
-        batch.fail(faults)
-        needed = {digest for digest, _ in batch.blobs() if digest in blobs.sizes and digest not in faults}
+        blobs = self._find_blobs(batch.blobs())
+        batch.fail(blobs.faults, blobs.sizes)
+        needed = batch.blobs()
+        missing = {digest: size for digest, size in blobs.missing.items() if digest in needed}
+        placed, faults = self._place(missing, verifies=self._source.verifies)
+        batch.fail(faults, blobs.sizes)
+        needed = (batch.blobs() & blobs.sizes.keys()) - faults.keys()
         tags = [tag for tag in batch.tags if tag.digest not in batch.failed]
         if batch.manifests or tags:
             objects = {digest: new for digest, new in placed.items() if digest in needed}
@@ -194,20 +197,21 @@ class RepositoryImport:
 
         def attempt(_number: int) -> _Blobs:
             here = lookup.linked(self._name, names).keys() | self._pretended
-            blobs = self._find_blobs({name: 0 for name in names if name not in here})
-            placed, faults = self._place(blobs.missing)
+            blobs = self._find_blobs([name for name in names if name not in here])
+            # Nothing else tells whether such a blob is whole.
+            placed, faults = self._place(blobs.missing, verifies=True)
             blobs.faults.update(faults)
             if needed := sorted(blobs.sizes.keys() - faults.keys()):
                 self._insert(Insertion(self._name, [], [], needed, placed))
             return blobs
 
         blobs = self._retried(attempt)
+        self._progress.dangling += len(blobs.gone)
         for digest, why in blobs.faults.items():
-            if digest not in blobs.unlinked:
+            if digest not in blobs.unlinked | blobs.gone:
                 self._progress.leave_out("blob", f"{self._name}@{digest}", why)
 
-    def _find_blobs(self, wanted: Mapping[str, int]) -> _Blobs:
-        """Find the blobs `wanted`, whose sizes are expected unless they are 0."""
+    def _find_blobs(self, wanted: Collection[str]) -> _Blobs:
         sizes = lookup.linked(self._name, wanted)
         others = [digest for digest in wanted if digest not in sizes]
         blobs = _Blobs(sizes)
@@ -216,12 +220,8 @@ class RepositoryImport:
         def look(digest: str) -> str:
             return self._look(digest, stored.get(digest), blobs)
 
-        found = self._source.placing.each(self._tree.files, look, others)
+        found = self._source.placing.each(look, others, is_slow=self._tree.files.is_slow)
         blobs.faults.update((digest, fault) for digest, fault in found if fault)
-        for digest, size in wanted.items():
-            if size and sizes.get(digest, size) != size:
-                blobs.faults[digest] = f"it has {sizes.pop(digest)} bytes instead of {size}"
-                blobs.missing.pop(digest, None)
         return blobs
 
     def _look(self, digest: str, stored: int | None, blobs: _Blobs) -> str:
@@ -235,6 +235,7 @@ class RepositoryImport:
         except LeftOutError as error:
             return str(error)
         if size is None:
+            blobs.gone.add(digest)
             return "its bytes are missing"
         blobs.sizes[digest] = size
         if stored is None:
@@ -242,10 +243,10 @@ class RepositoryImport:
         return ""
 
     # --- storing ---------------------------------------------------------------------------------
-    def _place(self, missing: Mapping[str, int]) -> tuple[dict[str, NewObject], dict[str, str]]:
+    def _place(self, missing: Mapping[str, int], *, verifies: bool) -> tuple[dict[str, NewObject], dict[str, str]]:
         if self._source.is_dry_run:
             return {digest: NewObject("", size) for digest, size in missing.items()}, {}
-        return self._source.placing.place(self._tree.files, missing)
+        return self._source.placing.place(self._tree.files, missing, verifies=verifies)
 
     def _insert(self, insertion: Insertion) -> None:
         stored = self._pretend(insertion) if self._source.is_dry_run else rows.store(insertion)

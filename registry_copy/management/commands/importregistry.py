@@ -105,10 +105,10 @@ def _run(progress: Progress, watch: Callable[[], None], options: dict[str, Any])
         if store.is_cloud:
             bucket_owner.check(store, bucket_owner.name())
     check_storage()
-    with Placing(watch, verifies=options["verify"]) as placing:
+    with Placing(watch) as placing:
         progress.moved_bytes = lambda: placing.moved_bytes
         files = places.files_of(options["source"], store, placing.moved, copies=options["copy"])
-        source = Source(Tree(files), placing, progress, is_dry_run)
+        source = Source(Tree(files), placing, progress, verifies=options["verify"], is_dry_run=is_dry_run)
         importing.run(source, matches, watch)
         if options["repository"] == "*" and not is_dry_run:
             importing.count_unlinked(source, watch)
@@ -138,6 +138,11 @@ def _summary(progress: Progress, removed: int | None, options: dict[str, Any]) -
     )
     if progress.kept:
         yield f"{counted(progress.kept, 'tag')} kept as here, for the reasons above"
+    if progress.dangling:
+        yield (
+            f"{counted(progress.dangling, 'link')} to a layer whose bytes are gone there, as after its garbage "
+            "collection: no manifest needs them"
+        )
     if progress.unlinked:
         yield (
             f"{counted(progress.unlinked, 'blob')} of {options['source']} not taken: no repository links them, so no "

@@ -1,0 +1,97 @@
+"""`manage.py importregistry` and `exportregistry` of many blobs: `python -m bench.registry_copy --blobs 100000`.
+
+It writes the tree of a registry 2.x: images of a config, two layers of their own and a shared one, each with a tag.
+The runs: an import by hard links, another one that finds everything there, an export by hard links.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from bench.storage_copy import MEBIBYTE, _manage, _run
+from tests.ports import free_port
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+# New blobs of an image: its config and two layers.
+OF_AN_IMAGE = 3
+SHARED = b"a base that every image has"
+
+
+def main() -> None:
+    """Write a tree, import it twice, export it, and print a line for each run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--blobs", type=int, default=100_000, help="configs and layers; manifests come on top")
+    parser.add_argument("--repositories", type=int, default=200)
+    parser.add_argument("--size", type=int, default=1024, help="bytes of a layer")
+    parser.add_argument("--copy", action="store_true", help="import by copying")
+    parser.add_argument("--folder", type=Path, help="where to work; by default a temporary folder")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        images = options.blobs // OF_AN_IMAGE
+        fill(folder / "source", images, options.repositories, options.size)
+        server = {"addr": f"127.0.0.1:{free_port()}", "data_directory": str(folder / "own")}
+        url = os.environ.get("REGISTRY_DATABASE_URL")
+        database = {"database": {"url": url}} if url else {}
+        storage = {"filesystem": {"rootdirectory": str(folder / "data")}}
+        (folder / "config.yaml").write_text(yaml.safe_dump({"server": server, "storage": storage} | database))
+        _manage(folder, "migrate", "--verbosity=0")
+        how = ["--copy"] if options.copy else []
+        for words in (
+            ["importregistry", str(folder / "source"), *how],
+            ["importregistry", str(folder / "source"), *how],
+            ["exportregistry", str(folder / "exported")],
+        ):
+            seconds, cpu, pss, said = _run(folder, *words)
+            used = f"{seconds:.1f} s, CPU {cpu:.1f} s, PSS {pss / MEBIBYTE:.0f} MiB"
+            print(f"{options.blobs} blobs, {images} manifests, {words[0]}: {used}, load {os.getloadavg()[0]:.1f}")
+            print(f"  {said}", flush=True)
+
+
+def fill(root: Path, images: int, repositories: int, size: int) -> None:
+    """Write the tree."""
+    v2 = root / "docker/registry/v2"
+    for number in range(images):
+        name = f"bench/r{number % repositories:05}"
+        repository = v2 / "repositories" / name
+        layers = [SHARED, *(_content(f"{number} {layer}", size) for layer in range(2))]
+        config = json.dumps({"architecture": "amd64", "os": "linux", "number": number}).encode()
+        described = [_blob(v2, repository, layer, LAYER) for layer in layers]
+        body = {"schemaVersion": 2, "mediaType": MANIFEST, "config": _blob(v2, repository, config, CONFIG)}
+        payload = json.dumps(body | {"layers": described}).encode()
+        digest = hashlib.sha256(payload).hexdigest()
+        _write(v2 / "blobs/sha256" / digest[:2] / digest / "data", payload)
+        manifests = repository / "_manifests"
+        link = f"sha256:{digest}".encode()
+        for path in (f"revisions/sha256/{digest}", f"tags/t{number}/current", f"tags/t{number}/index/sha256/{digest}"):
+            _write(manifests / path / "link", link)
+
+
+def _content(seed: str, size: int) -> bytes:
+    once = hashlib.sha256(seed.encode()).digest()
+    return (once * (size // len(once) + 1))[:size]
+
+
+def _blob(v2: Path, repository: Path, content: bytes, media_type: str) -> dict[str, object]:
+    digest = hashlib.sha256(content).hexdigest()
+    data = v2 / "blobs/sha256" / digest[:2] / digest / "data"
+    if not data.exists():
+        _write(data, content)
+    _write(repository / "_layers/sha256" / digest / "link", f"sha256:{digest}".encode())
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

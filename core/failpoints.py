@@ -97,6 +97,8 @@ NAMES = {
     "import.after_objects": "all objects of a batch are durable, no row but those of the trash names them",
     "import.before_commit": "the rows of a batch are written, not committed",
     "import.after_commit": "a batch is committed, more may be missing",
+    "export.after_blob": "a blob is exported, more may be missing",
+    "export.after_repository": "a repository is exported, more may be missing",
     "import.after_repository": "a repository is imported, more may be missing",
     "start.after_new_id": "the registry has a new id, the copy that it starts on has not",
     "backup.after_manifest": "the backup is valid, objects that only the previous one names still exist",

@@ -40,7 +40,7 @@ class Placing:
 
     def __init__(self, watch: Callable[[], None]) -> None:
         """Call `watch` often; what it raises ends the run."""
-        self._watch = watch
+        self.watch = watch
         self.moved_bytes = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -66,7 +66,7 @@ class Placing:
         if not is_slow:
             for digest in digests:
                 yield digest, task(digest)
-                self._watch()
+                self.watch()
             return
         futures: dict[Future[str], str] = {self._pool.submit(task, digest): digest for digest in digests}
         waiting = set(futures)
@@ -74,7 +74,7 @@ class Placing:
             ended, waiting = wait(waiting, _WATCH_SECONDS, FIRST_COMPLETED)
             for future in ended:
                 yield futures[future], future.result()
-            self._watch()
+            self.watch()
 
     def place(
         self, files: Files, sizes: Mapping[str, int], *, verifies: bool

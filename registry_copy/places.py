@@ -3,10 +3,21 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from acl.glob import InvalidPatternError, check_glob, compile_glob
 from distribution.storage.blob_store import BlobStore
 from registry_copy.errors import CopyError
 from registry_copy.files import Files
 from registry_copy.folder import Folder
+
+
+def matching(pattern: str) -> Callable[[str], bool]:
+    """Return what tells whether a repository is wanted. Raises CopyError."""
+    try:
+        check_glob(pattern)
+    except InvalidPatternError as error:
+        raise CopyError(f"--repository: {error}") from error
+    return compile_glob(pattern)
+
 
 # The storage's root, the folder `docker` in it, and so on.
 _BELOW = ("docker/registry/v2", "registry/v2", "v2", "")

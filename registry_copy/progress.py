@@ -48,9 +48,9 @@ class Progress:
         self.say(f"left out: {what}: {why}")
 
     def keep(self, what: str, why: str) -> None:
-        """Count a tag as kept as it is here, and say why."""
+        """Count a tag as kept as it is, and say why."""
         self.kept += 1
-        self.say(f"kept as it is here: {what}: {why}")
+        self.say(f"kept: {what}: {why}")
 
     def count(self, stored: Stored) -> None:
         self.blobs += stored.blobs

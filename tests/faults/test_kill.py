@@ -134,7 +134,7 @@ BACKING_UP = [name for name in NAMES if name.startswith("backup.")]
 ELSEWHERE = [
     name
     for name in NAMES
-    if name.startswith(("import.", "migratedb.", "migratestorage.", "multipart.", "start.", "webhook."))
+    if name.startswith(("export.", "import.", "migratedb.", "migratestorage.", "multipart.", "start.", "webhook."))
 ]
 # What is done before the kill of a command that deletes the repository.
 DELETING: dict[str, Act] = {name: push for name in NAMES if name.startswith("repository.")}

@@ -16,6 +16,13 @@ class SourceTree:
         self.v2 = root / "docker/registry/v2"
         (self.v2 / "repositories").mkdir(parents=True)
 
+    @classmethod
+    def at(cls, root: Path) -> "SourceTree":
+        """Return a tree that is there already."""
+        tree = cls.__new__(cls)
+        tree.root, tree.v2 = root, root / "docker/registry/v2"
+        return tree
+
     def data(self, digest: str) -> Path:
         """Return the file with the bytes of a blob or manifest."""
         algorithm, _, encoded = digest.partition(":")

@@ -174,7 +174,7 @@ def test_a_tag_that_was_moved_here_later_stays_and_is_said(alice: Caller, source
     ran = imported()
 
     assert ran.status == 0, ran.output
-    assert f"kept as it is here: {NAME}:v1: it was moved here later" in ran.output
+    assert f"kept: {NAME}:v1: it was moved here later" in ran.output
     assert pulled(alice, "v1")[0] == here
 
 
@@ -196,7 +196,7 @@ def test_a_tag_that_was_deleted_here_later_stays_deleted(alice: Caller, source: 
     ran = imported()
 
     assert ran.status == 0, ran.output
-    assert f"kept as it is here: {NAME}:v1: it was deleted here later" in ran.output
+    assert f"kept: {NAME}:v1: it was deleted here later" in ran.output
     assert alice.get(f"/v2/{NAME}/manifests/v1").status_code == 404
 
 

@@ -231,7 +231,7 @@ def test_an_immutable_tag_stays(source: SourceTree, imported: Import) -> None:
     ran = imported()
 
     assert ran.status == 0, ran.output
-    assert f"kept as it is here: {NAME}:sound: the tag sound of {NAME} is immutable" in ran.output
+    assert f"kept: {NAME}:sound: the tag sound of {NAME} is immutable" in ran.output
 
 
 # --- what ends an import ---------------------------------------------------------------------------

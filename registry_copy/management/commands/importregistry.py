@@ -9,7 +9,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from acl.glob import InvalidPatternError, check_glob, compile_glob
 from audit.kinds import Kind
 from audit.recording import record
 from collector.jobs.shutdown import Stopper, stopped_by_signal
@@ -97,7 +96,7 @@ class Command(BaseCommand):
 
 def _run(progress: Progress, watch: Callable[[], None], options: dict[str, Any]) -> int | None:
     """Import; return how many files were removed, None without --move."""
-    matches = _matching(options["repository"])
+    matches = places.matching(options["repository"])
     store, is_dry_run = blob_store(), options["dry_run"]
     copy_mark.refuse_unfinished(store)
     if not is_dry_run:
@@ -118,14 +117,6 @@ def _run(progress: Progress, watch: Callable[[], None], options: dict[str, Any])
         if not options["move"] or is_dry_run or progress.left_out:
             return None
         return importing.remove_moved(source.tree, watch)
-
-
-def _matching(pattern: str) -> Callable[[str], bool]:
-    try:
-        check_glob(pattern)
-    except InvalidPatternError as error:
-        raise CopyError(f"--repository: {error}") from error
-    return compile_glob(pattern)
 
 
 def _summary(progress: Progress, removed: int | None, options: dict[str, Any]) -> Iterator[str]:

@@ -30,13 +30,16 @@ def main() -> None:
     parser.add_argument("--blobs", type=int, default=100_000, help="configs and layers; manifests come on top")
     parser.add_argument("--repositories", type=int, default=200)
     parser.add_argument("--size", type=int, default=1024, help="bytes of a layer")
+    parser.add_argument("--source", type=Path, help="a tree that is there already, of as many blobs")
     parser.add_argument("--copy", action="store_true", help="import by copying")
     parser.add_argument("--folder", type=Path, help="where to work; by default a temporary folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         images = options.blobs // OF_AN_IMAGE
-        fill(folder / "source", images, options.repositories, options.size)
+        source = options.source or folder / "source"
+        if not options.source:
+            fill(source, images, options.repositories, options.size)
         server = {"addr": f"127.0.0.1:{free_port()}", "data_directory": str(folder / "own")}
         url = os.environ.get("REGISTRY_DATABASE_URL")
         database = {"database": {"url": url}} if url else {}
@@ -45,8 +48,8 @@ def main() -> None:
         _manage(folder, "migrate", "--verbosity=0")
         how = ["--copy"] if options.copy else []
         for words in (
-            ["importregistry", str(folder / "source"), *how],
-            ["importregistry", str(folder / "source"), *how],
+            ["importregistry", str(source), *how],
+            ["importregistry", str(source), *how],
             ["exportregistry", str(folder / "exported")],
         ):
             seconds, cpu, pss, said = _run(folder, *words)

@@ -1,13 +1,10 @@
 """Take over the content of another registry, and give it back: `manage.py importregistry` and `exportregistry`.
 
-    tree        the layout of distribution (registry 2.x and 3.x): repositories, tags, links, blobs
-    files       where that tree is: a folder or a bucket; how a file of it becomes an object of ours
-    manifest    one manifest of the tree, checked
-    batch       manifests with all that they refer to, ready to be stored together
-    objects     the new objects of a batch: named in the trash, linked or copied, durable
-    rows        the one transaction of a batch
-    importing   the order: tags with their manifests, other manifests, other layers
-    exporting   the same tree, written from our rows and objects
+    importing   read what is missing, place its objects, store its rows
+    exporting   distribution's tree, or OCI image layouts
+    source      the storage of the other registry: a folder or a bucket
+    objects     new objects: named in the trash, linked or copied, durable; several at once
+    places      what an operator names: FOLDER, s3://BUCKET/PREFIX, GLOB
     progress    counts, rate, time left, and what was left out
 
 An import runs beside a server, and may be killed at any point. Until the transaction of a batch, each of its objects

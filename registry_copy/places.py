@@ -6,8 +6,8 @@ from pathlib import Path
 from acl.glob import InvalidPatternError, check_glob, compile_glob
 from distribution.storage.blob_store import BlobStore
 from registry_copy.errors import CopyError
-from registry_copy.files import Files
-from registry_copy.folder import Folder
+from registry_copy.source.files import Files
+from registry_copy.source.folder import Folder
 
 
 def matching(pattern: str) -> Callable[[str], bool]:

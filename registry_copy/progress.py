@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from core.progress import bar
 from core.sizes import counted, size_text
-from registry_copy.rows import Stored
+from registry_copy.importing.rows import Stored
 
 # The rate is that of the last minute.
 _WINDOW_SECONDS = 60.0

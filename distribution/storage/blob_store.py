@@ -247,9 +247,9 @@ def _is_young(probe: str, now: int) -> bool:
     return written is not None and abs(now - int(written[1])) < _PROBE_SECONDS
 
 
-def new_key() -> str:
-    """Return a new random key."""
-    name = uuid.uuid4().hex
+def new_key(folder: str = "") -> str:
+    """Return a new random key, in one of 256 folders or in `folder`, two hexadecimal digits."""
+    name = folder + uuid.uuid4().hex[len(folder) :]
     return f"objects/{name[:2]}/{name}"
 
 

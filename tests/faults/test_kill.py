@@ -129,8 +129,8 @@ COLLECTING: dict[str, Act] = {
 }
 # Steps of a backup, which changes nothing of the registry but its lease.
 BACKING_UP = [name for name in NAMES if name.startswith("backup.")]
-# Steps of commands that need another database or storage, and of writes to S3: tests/database_copy, tests/registry_copy,
-# tests/storage_copy and test_kill_s3 kill them at each.
+# Steps of commands that need another database or storage, and of writes to S3: tests/database_copy, registry_copy and
+# storage_copy, and test_kill_s3 kill them at each.
 ELSEWHERE = [
     name
     for name in NAMES

@@ -130,7 +130,7 @@ def test_without_hard_links_blobs_are_copied(alice: Caller, target: Path, monkey
         raise OSError(18, os.strerror(18))
 
     push_image(alice, NAME, "v1")
-    monkeypatch.setattr("registry_copy.target.os.link", refuse)
+    monkeypatch.setattr("registry_copy.exporting.target.os.link", refuse)
 
     assert manage("exportregistry", str(target)).status == 0
 

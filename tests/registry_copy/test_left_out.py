@@ -257,7 +257,7 @@ def test_another_file_system_names_copy(source: SourceTree, imported: Import, mo
     def refuse(*_: object, **__: object) -> None:
         raise OSError(18, os.strerror(18))
 
-    monkeypatch.setattr("registry_copy.folder.os.link", refuse)
+    monkeypatch.setattr("registry_copy.source.folder.os.link", refuse)
 
     ran = imported()
 

@@ -17,12 +17,13 @@ from core.start_error import StartError
 from distribution.storage import copy_mark
 from distribution.storage.blob_store import blob_store, check_storage
 from distribution.storage.cloud import CloudError
-from registry_copy import exporting, places
+from registry_copy import places
 from registry_copy.errors import CopyError
-from registry_copy.layouts import DistributionLayout, OciLayout
+from registry_copy.exporting import run as exporting
+from registry_copy.exporting.layouts import DistributionLayout, OciLayout
+from registry_copy.exporting.target import Target
 from registry_copy.objects import Placing
 from registry_copy.progress import Progress
-from registry_copy.target import Target
 
 
 class Command(BaseCommand):

@@ -21,12 +21,13 @@ from distribution import bucket_owner
 from distribution.storage import copy_mark
 from distribution.storage.blob_store import KeyTakenError, blob_store, check_storage
 from distribution.storage.cloud import CloudError
-from registry_copy import importing, places
+from registry_copy import places
 from registry_copy.errors import CopyError
+from registry_copy.importing import run as importing
+from registry_copy.importing.repository import Source
 from registry_copy.objects import Placing
 from registry_copy.progress import Progress
-from registry_copy.repository_import import Source
-from registry_copy.tree import Tree
+from registry_copy.source.tree import Tree
 
 
 class Command(BaseCommand):

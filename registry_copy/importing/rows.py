@@ -21,9 +21,9 @@ from distribution.manifests import references
 from distribution.models import TagMove
 from distribution.storage import trash
 from policies.immutability import Immutability
-from registry_copy.batch import SourceTag
 from registry_copy.errors import VanishedError
-from registry_copy.manifest import SourceManifest
+from registry_copy.importing.batch import SourceTag
+from registry_copy.importing.manifest import SourceManifest
 from registry_copy.objects import NewObject
 
 _LOCK_REPOSITORY = Statement("SELECT id FROM distribution_repository WHERE name = %s FOR UPDATE")

@@ -13,7 +13,7 @@ from core.private_files import sync_folder
 from distribution.storage import disk_reserve
 from distribution.storage.blob_store import BlobStore
 from registry_copy.errors import CopyError, LeftOutError
-from registry_copy.files import Counted, Files, Found
+from registry_copy.source.files import Counted, Files, Found
 
 # Another file system or mount, and one without links.
 _NEVER_LINKED = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS}

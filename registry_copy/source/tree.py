@@ -17,7 +17,7 @@ from datetime import datetime
 from core.api.errors import RegistryError
 from distribution.protocol.digest import ALGORITHMS, Digest, parse_digest
 from registry_copy.errors import LeftOutError
-from registry_copy.files import Files
+from registry_copy.source.files import Files
 
 ROOT = "docker/registry/v2"
 # More than the longest digest.

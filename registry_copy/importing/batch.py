@@ -10,7 +10,7 @@ from datetime import datetime
 
 from distribution.protocol.digest import Digest, parse_digest
 from registry_copy.errors import LeftOutError
-from registry_copy.manifest import SourceManifest
+from registry_copy.importing.manifest import SourceManifest
 
 # More in one transaction would keep other writers waiting for too long.
 MANIFESTS = 100

@@ -6,10 +6,10 @@ from itertools import islice
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from core.failpoints import failpoint
 from distribution.protocol.digest import Digest
-from registry_copy import lookup
 from registry_copy.errors import CopyError
-from registry_copy.repository_import import AT_ONCE, RepositoryImport, Source
-from registry_copy.tree import Tree, data_of
+from registry_copy.importing import lookup
+from registry_copy.importing.repository import AT_ONCE, RepositoryImport, Source
+from registry_copy.source.tree import Tree, data_of
 
 Watch = Callable[[], None]
 

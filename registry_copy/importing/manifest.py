@@ -10,7 +10,7 @@ from distribution.protocol import spec
 from distribution.protocol.digest import Digest
 from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, parse_manifest
 from registry_copy.errors import LeftOutError
-from registry_copy.tree import Tree, data_of
+from registry_copy.source.tree import Tree, data_of
 
 
 @dataclass(frozen=True, slots=True)

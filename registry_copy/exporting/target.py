@@ -13,7 +13,7 @@ from distribution.storage import disk_reserve
 from distribution.storage.blob_store import BlobStore, MissingObjectError
 from distribution.uploads.hashing_reader import read_to_end
 from registry_copy.errors import CopyError, LeftOutError
-from registry_copy.files import Counted
+from registry_copy.source.files import Counted
 
 # Another file system or mount, one without links, too many links to this file, a file of another user.
 _NOT_LINKED = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EPERM, errno.EACCES}

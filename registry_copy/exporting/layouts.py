@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from distribution.protocol.digest import Digest
-from registry_copy.target import Target
-from registry_copy.tree import ROOT, data_of
+from registry_copy.exporting.target import Target
+from registry_copy.source.tree import ROOT, data_of
 
 REFERENCE_NAME = "org.opencontainers.image.ref.name"
 
@@ -46,7 +46,7 @@ class Layout(ABC):
 
 
 class DistributionLayout(Layout):
-    """The tree of `registry_copy.tree`."""
+    """The tree of `registry_copy.source.tree`."""
 
     def manifest(self, name: str, digest: Digest, payload: bytes, pushed_at: datetime) -> None:
         self.target.write(f"{ROOT}/{data_of(digest)}", payload)

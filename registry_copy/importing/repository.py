@@ -13,14 +13,14 @@ from core.api.errors import RegistryError
 from core.db import clock
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import parse_tag
-from registry_copy import lookup, manifest, rows
-from registry_copy.batch import Batch, SourceTag
 from registry_copy.errors import CopyError, LeftOutError, VanishedError
-from registry_copy.manifest import SourceManifest
+from registry_copy.importing import lookup, manifest, rows
+from registry_copy.importing.batch import Batch, SourceTag
+from registry_copy.importing.manifest import SourceManifest
+from registry_copy.importing.rows import Insertion, Stored
 from registry_copy.objects import NewObject, Placing
 from registry_copy.progress import Progress
-from registry_copy.rows import Insertion, Stored
-from registry_copy.tree import Tree, data_of
+from registry_copy.source.tree import Tree, data_of
 
 AT_ONCE = 500
 _ATTEMPTS = 5

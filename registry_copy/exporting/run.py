@@ -16,7 +16,7 @@ from distribution.models import Blob, Link, Manifest, Repository, Tag
 from distribution.protocol.digest import parse_digest
 from distribution.storage.blob_store import MissingObjectError
 from registry_copy.errors import LeftOutError
-from registry_copy.layouts import Layout, TagRow
+from registry_copy.exporting.layouts import Layout, TagRow
 from registry_copy.objects import Placing
 from registry_copy.progress import Progress
 

@@ -1,0 +1,210 @@
+"""Debian's docker-registry, filled by skopeo and oras: imported, exported and served again, everything bit for bit."""
+
+import http.client
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.peers import PROGRAM, Reference
+from tests.clients.layouts import Layout, image, multi_arch_image
+from tests.clients.program import Program, skopeo_in
+from tests.clients.server import Server, started
+from tests.images import digest_of, manifest
+from tests.registry_copy.source import SourceTree
+
+pytestmark = [pytest.mark.client("docker-registry"), pytest.mark.client("skopeo")]
+
+ACCEPT = ", ".join(
+    (
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    )
+)
+SBOM = "application/vnd.example.sbom"
+
+Answers = dict[str, tuple[int, str, str, bytes]]
+
+
+class Theirs(Reference):
+    """A docker-registry with its storage in `root`."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.root = root
+        super().__init__(folder)
+
+    def configuration(self) -> dict[str, object]:
+        self._data = self.root
+        return super().configuration()
+
+
+@contextmanager
+def theirs(folder: Path, root: Path) -> Iterator[Theirs]:
+    registry = Theirs(folder, root)
+    try:
+        yield registry
+    finally:
+        registry.stop()
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client that pulls and pushes without a library."""
+
+    address: tuple[str, int]
+    authorization: str = ""
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        sent = {"Accept": ACCEPT} | {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.authorization:
+            sent["Authorization"] = self.authorization
+        with closing(http.client.HTTPConnection(*self.address, timeout=60)) as connection:
+            connection.request(method, path, body, sent)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+    def push_blob(self, name: str, content: bytes) -> str:
+        _, headers, _ = self.send("POST", f"/v2/{name}/blobs/uploads/")
+        location = headers["location"].partition(f":{self.address[1]}")[2] or headers["location"]
+        digest = digest_of(content)
+        status, _, said = self.send("PUT", f"{location}&digest={digest}", content)
+        assert status == 201, said
+        return digest
+
+    def put(self, name: str, reference: str, payload: bytes) -> str:
+        media_type = json.loads(payload)["mediaType"]
+        status, _, said = self.send("PUT", f"/v2/{name}/manifests/{reference}", payload, Content_Type=media_type)
+        assert status == 201, said
+        return digest_of(payload)
+
+    def answers(self, paths: list[str]) -> Answers:
+        """Return what a client gets for each path: status, type, digest, bytes."""
+        found = {}
+        for path in paths:
+            status, headers, body = self.send("GET", path)
+            is_manifest = status == 200 and "/manifests/" in path
+            kind = headers["content-type"] if is_manifest else ""
+            found[path] = (status, kind, headers.get("docker-content-digest", ""), body if status == 200 else b"")
+        return found
+
+
+def fill(client: Client, skopeo: Program, folder: Path) -> list[str]:
+    """Push what a registry of some years has, and return the paths of what was deleted again."""
+    for kind in ("oci", "v2s2"):
+        skopeo.run("copy", f"--format={kind}", image(folder / kind).reference("v1"), skopeo.docker(f"my/{kind}:v1"))
+    multi = multi_arch_image(folder / "multi").reference("v1")
+    skopeo.run("copy", "--all", "--preserve-digests", multi, skopeo.docker("my/multi:v1"))
+    skopeo.run("copy", "--all", "--format=v2s2", multi, skopeo.docker("my/multi/deeper:v1"))
+    skopeo.run("copy", skopeo.docker("my/oci:v1"), skopeo.docker("my/copied:same"))
+    # A tag that moved, and so a manifest without one.
+    for number in range(2):
+        skopeo.run("copy", image(folder / f"moved{number}").reference("v1"), skopeo.docker("my/oci:moved"))
+    deleted = skopeo.run("inspect", "--format={{.Digest}}", skopeo.docker("my/v2s2:v1"))
+    skopeo.run("delete", skopeo.docker("my/v2s2:v1"))
+    skopeo.run("copy", "--format=v2s2", image(folder / "again").reference("v1"), skopeo.docker("my/v2s2:v2"))
+    orphan = client.push_blob("my/oci", b"a push that was never ended")
+    gone = client.push_blob("my/gone", b"of a repository with a deleted image")
+    config = client.push_blob("my/gone", b"{}")
+    image_gone = client.put("my/gone", "v1", manifest(b"{}", b"of a repository with a deleted image"))
+    assert client.send("DELETE", f"/v2/my/gone/manifests/{image_gone}")[0] == 202
+    assert client.send("DELETE", f"/v2/my/gone/blobs/{gone}")[0] == 202
+    assert orphan != config
+    return [f"/v2/my/v2s2/manifests/{deleted}", f"/v2/my/gone/manifests/{image_gone}", f"/v2/my/gone/blobs/{gone}"]
+
+
+def attach(client: Client, folder: Path) -> tuple[str, str]:
+    """Attach an artifact by oras, which keeps the fallback tag itself here; return the digests of both."""
+    import oras.oci
+    from oras.provider import Registry
+
+    host = f"{client.address[0]}:{client.address[1]}"
+    registry = Registry(hostname=host, insecure=True)
+    file = folder / "sbom.txt"
+    file.write_text("packages")
+    status, headers, payload = client.send("GET", "/v2/my/oci/manifests/v1")
+    assert status == 200
+    subject = oras.oci.Subject(headers["content-type"], digest_of(payload), len(payload))
+    options: dict[str, Any] = {"subject": subject, "disable_path_validation": True, "manifest_config": f"{file}:{SBOM}"}
+    pushed = registry.push(target=f"{host}/my/oci:sbom", files=[str(file)], **options)
+    referrer = str(pushed.headers["Docker-Content-Digest"])
+    _, headers, artifact = client.send("GET", f"/v2/my/oci/manifests/{referrer}")
+    listed = {"mediaType": headers["content-type"], "digest": referrer, "size": len(artifact), "artifactType": SBOM}
+    index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [listed]}
+    client.put("my/oci", digest_of(payload).replace(":", "-"), json.dumps(index).encode())
+    return digest_of(payload), referrer
+
+
+def paths_of(tree: SourceTree) -> list[str]:
+    """Return the path of each tag, manifest and blob that the files of the other registry show."""
+    found = []
+    for link in sorted((tree.v2 / "repositories").rglob("link")):
+        name, _, below = str(link.relative_to(tree.v2 / "repositories")).partition("/_")
+        kind, *parts = below.split("/")
+        if kind == "layers":
+            found.append(f"/v2/{name}/blobs/{parts[0]}:{parts[1]}")
+        elif parts[0] == "revisions":
+            found.append(f"/v2/{name}/manifests/{parts[1]}:{parts[2]}")
+        elif parts[2] == "current":
+            found.append(f"/v2/{name}/manifests/{parts[1]}")
+    return found
+
+
+def test_a_registry_moves_in_and_out_again(tmp_path: Path) -> None:
+    tree = SourceTree.at(tmp_path / "storage")
+    with theirs(tmp_path / "theirs", tree.root) as registry:
+        client = Client(registry.address)
+        skopeo = skopeo_in(tmp_path, f"{registry.address[0]}:{registry.address[1]}")
+        gone = fill(client, skopeo, tmp_path)
+        subject, referrer = attach(client, tmp_path)
+    collect = [PROGRAM, "garbage-collect", str(tmp_path / "theirs/config.yml")]
+    subprocess.run(collect, check=True, capture_output=True)
+    paths = [*paths_of(tree), *gone]
+    with theirs(tmp_path / "collected", tree.root) as registry:
+        before = Client(registry.address).answers(paths)
+    (tmp_path / "ours").mkdir()
+
+    with started(Server(tmp_path / "ours")) as server:
+        # Beside the running server.
+        said = server.does("importregistry", tree.root, "--verify")
+        names = {path.split("/manifests/")[0].split("/blobs/")[0].removeprefix("/v2/") for path in paths}
+        token = server.token("admin", *(f"repository:{name}:pull" for name in names))
+        ours = Client(("127.0.0.1", server.port), f"Bearer {token}")
+        imported = ours.answers(paths)
+        referrers = json.loads(ours.send("GET", f"/v2/my/oci/referrers/{subject}")[2])["manifests"]
+        checked = server.does("fsck", "--deep")
+        again = server.does("importregistry", tree.root)
+        exported = server.does("exportregistry", tmp_path / "exported", "--verify")
+        server.does("exportregistry", tmp_path / "layouts", "--oci-layout")
+    with theirs(tmp_path / "new", tmp_path / "exported") as registry:
+        after = Client(registry.address).answers(paths)
+        tags = json.loads(Client(registry.address).send("GET", "/v2/my/oci/tags/list")[2])["tags"]
+
+    assert "imported from 6 repositories" in said
+    assert "to a layer whose bytes are gone there" in said
+    assert sum(status == 200 for status, *_ in before.values()) > 30
+    assert imported == before
+    assert [one["digest"] for one in referrers] == [referrer]
+    assert checked == "no problems\n"
+    assert "0 manifests, 0 new tags, 0 moved tags, 0 blobs" in again
+    assert "exported 5 repositories" in exported
+    assert after == before
+    assert set(tags) == {"v1", "moved", "sbom", subject.replace(":", "-")}
+    layout = f"oci:{tmp_path}/layouts/my/multi/_oci:v1"
+    copied = Layout(tmp_path / "copied")
+    skopeo.run("copy", "--all", "--preserve-digests", layout, copied.reference("v1"))
+    assert copied.blobs() == Layout.blobs(multi_arch_image_of(tmp_path / "multi"))
+
+
+def multi_arch_image_of(folder: Path) -> Layout:
+    layout = Layout.__new__(Layout)
+    layout.folder = folder
+    return layout

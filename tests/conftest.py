@@ -65,6 +65,7 @@ CHECKED_ALONE = (
     "faults/test_clock.py",
     "faults/test_kill_s3.py",
     "image",
+    "registry_copy/test_kill.py",
     "registry_copy/test_s3.py",
     "registry_copy/test_trial.py",
     "storage_copy/test_s3.py",

@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ import pytest
 from bench.peers import PROGRAM, Reference
 from tests.clients.layouts import Layout, image, multi_arch_image
 from tests.clients.program import Program, skopeo_in
-from tests.clients.server import Server, started
+from tests.clients.server import ROOT, Server, started
+from tests.documents import text
 from tests.images import digest_of, manifest
 from tests.registry_copy.source import SourceTree
 
@@ -158,6 +161,31 @@ def paths_of(tree: SourceTree) -> list[str]:
     return found
 
 
+def typed(mark: str, server: Server, folder: Path) -> str:
+    """Type a block of docs/moving.md beside the server, with the paths of this test, and return what was said."""
+    commands = re.sub(r"\.venv/bin/python manage\.py", f"{sys.executable} {ROOT}/manage.py", moving(mark))
+    for path, own in (("/var/lib/registry", "storage"), ("/srv/exported", "exported"), ("/srv/layouts", "layouts")):
+        commands = commands.replace(path, str(folder / own))
+    done = subprocess.run(
+        ["sh", "-eux", "-c", commands],
+        check=False,
+        cwd=server.folder,
+        env=server.environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def moving(mark: str) -> str:
+    """Return a block, which may be in a list."""
+    (found,) = re.findall(
+        rf"<!-- runs: {mark} -->\n *```sh\n(.*?)^ *```", text("docs/moving.md"), re.DOTALL | re.MULTILINE
+    )
+    return str(found)
+
+
 def test_a_registry_moves_in_and_out_again(tmp_path: Path) -> None:
     tree = SourceTree.at(tmp_path / "storage")
     with theirs(tmp_path / "theirs", tree.root) as registry:
@@ -174,16 +202,16 @@ def test_a_registry_moves_in_and_out_again(tmp_path: Path) -> None:
 
     with started(Server(tmp_path / "ours")) as server:
         # Beside the running server.
-        said = server.does("importregistry", tree.root, "--verify")
+        said = typed("import", server, tmp_path)
         names = {path.split("/manifests/")[0].split("/blobs/")[0].removeprefix("/v2/") for path in paths}
         token = server.token("admin", *(f"repository:{name}:pull" for name in names))
         ours = Client(("127.0.0.1", server.port), f"Bearer {token}")
         imported = ours.answers(paths)
         referrers = json.loads(ours.send("GET", f"/v2/my/oci/referrers/{subject}")[2])["manifests"]
-        checked = server.does("fsck", "--deep")
-        again = server.does("importregistry", tree.root)
-        exported = server.does("exportregistry", tmp_path / "exported", "--verify")
-        server.does("exportregistry", tmp_path / "layouts", "--oci-layout")
+        checked = typed("compare", server, tmp_path)
+        again = typed("import again", server, tmp_path)
+        exported = typed("export", server, tmp_path)
+        typed("layouts", server, tmp_path)
     with theirs(tmp_path / "new", tmp_path / "exported") as registry:
         after = Client(registry.address).answers(paths)
         tags = json.loads(Client(registry.address).send("GET", "/v2/my/oci/tags/list")[2])["tags"]

@@ -1,12 +1,13 @@
-"""The short path of plain pulls and token requests: from the parsed head on, without HttpRequest and HttpResponse.
+"""The short path of plain pulls, small pushes and token requests: without HttpRequest and HttpResponse.
 
-    server.worker ──┬─ application.short ──> ShortPath ──> distribution.pull, tokens.short_path
-                    └─ application, if that declines ──> middleware ──> views ──> distribution.pull, tokens.issue
+    server.worker ──┬─ application.short ──> ShortPath ──> distribution.pull, distribution.pushes, tokens.short_path
+                    └─ application, if that declines ──> middleware ──> views ──> the same, tokens.issue
 
 It declines before anything is done, so that challenges and refusals are made only by the views.
 """
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import IO, Any, Protocol
@@ -16,11 +17,17 @@ from django.conf import settings
 from accounts import permissions_version
 from acl.names import InvalidNameError, parse_name
 from core.api.notes import ROUTE
-from core.api.view import COMMON_HEADERS, error_of, error_response, finished
+from core.api.view import COMMON_HEADERS, error_fields, error_of
 from core.db.transactions import end_request
 from distribution.middleware import match_of
 from distribution.pull import Pulled
+from distribution.pushes import blob
+from distribution.pushes.caller import Caller
+from distribution.pushes.pushed import Pushed
 from distribution.views.pull import PullView
+from distribution.views.repository import RepositoryView
+from distribution.views.upload import UploadView
+from distribution.views.uploads import UploadsView
 from registry_project.front_door import RegistryChain
 from registry_project.middleware.proxies import TrustedProxyMiddleware
 from tokens.bearer import bearer_at
@@ -34,7 +41,11 @@ _FIELDS = {
         *("AUTHORIZATION", "HOST", "IF_NONE_MATCH", "IF_RANGE", "RANGE", "USER_AGENT", "X_REQUEST_ID"),
         *("FORWARDED", "X_FORWARDED_FOR", "X_FORWARDED_PROTO", "X_FORWARDED_HOST", "X_FORWARDED_PORT"),
     )
-}
+} | {"CONTENT-LENGTH": "CONTENT_LENGTH"}
+# Bodies of pushes that only the views understand, or that have not been asked for yet.
+_OF_VIEWS = frozenset({"CONTENT-RANGE", "TRANSFER-ENCODING", "EXPECT"})
+# As clients write it: the query of Django decodes more.
+_DIGEST = re.compile(r"digest=(\w+)(?::|%3A)([0-9a-f]+)", re.ASCII)
 
 
 class Answer(Protocol):
@@ -50,8 +61,15 @@ class Answer(Protocol):
     def file(self) -> IO[bytes] | None: ...
 
 
+class _Request:
+    __slots__ = ("META",)
+
+    def __init__(self, meta: dict[str, Any]) -> None:
+        self.META = meta
+
+
 class ShortPath:
-    """Answers GET and HEAD of manifests and blobs, and GET of tokens."""
+    """Answers GET and HEAD of manifests and blobs, POST and PUT of uploads, and GET of tokens."""
 
     def __init__(self, chain: RegistryChain) -> None:
         self._serves = chain.serves
@@ -79,8 +97,11 @@ class ShortPath:
             return None
         match = match_of(environ["PATH_INFO"])
         view: type[object] = match.func.view_class  # type: ignore[attr-defined]  # as `as_view` returns
-        make: Callable[[], Answer | None]
-        if issubclass(view, PullView):
+        make: Callable[[], Answer | None] | None
+        if method in ("POST", "PUT"):
+            is_plain = all(name not in _OF_VIEWS for name, _ in headers)
+            make = _push_of(view, query, environ, **match.kwargs)
+        elif issubclass(view, PullView):
             # The redirect and the stream of a cloud are the view's.
             is_plain = self._has_files or method == "HEAD" or match.url_name == "manifest"
             make = partial(_pulled, view, method, environ, **match.kwargs)
@@ -90,7 +111,7 @@ class ShortPath:
             make = partial(token_answer, environ, query)
         fields = [(_FIELDS[name], value) for name, value in headers if name in _FIELDS]
         environ.update(fields)
-        if not is_plain or len({name for name, _ in fields}) < len(fields):
+        if make is None or not is_plain or len({name for name, _ in fields}) < len(fields):
             return None
         environ[ROUTE] = match
         self._apply_proxies(environ)
@@ -102,8 +123,9 @@ def _finished(make: Callable[[], Answer | None], method: str, environ: dict[str,
     try:
         answer = make()
     except Exception as error:  # noqa: BLE001 - `error_of` logs it
-        response: Any = finished(method, error_response(error_of(error, method, environ["PATH_INFO"])))
-        answer = Pulled(response.status_code, dict(response.items()), "", response.content)
+        refusal = error_of(error, method, environ["PATH_INFO"])
+        fields, payload = error_fields(refusal, method)
+        answer = Pulled(refusal.status, fields, "", payload)
     if answer is not None:
         answer.headers.update(COMMON_HEADERS)
         # Before the response is sent: otherwise a slow client would occupy a connection of the database.
@@ -139,3 +161,32 @@ def _pulled(view: type[PullView], method: str, environ: dict[str, Any], name: st
     if pulled.file is not None:
         pulled.file.close()
     return None
+
+
+def _push_of(
+    view: type[object], query: str, environ: dict[str, Any], name: str = "", **arguments: str
+) -> Callable[[], Answer | None] | None:
+    """Return what answers a plain request of an upload; None for a mount, and for what has other parameters."""
+    method = environ["REQUEST_METHOD"]
+    if view is UploadsView and method == "POST" and not query:
+        return partial(_pushed, UploadsView, blob.start, environ, name)
+    if view is UploadView and method == "PUT" and (digest := _DIGEST.fullmatch(query)):
+        end = partial(blob.end, session=arguments["session"], digest_text=f"{digest[1]}:{digest[2]}")
+        return partial(_pushed, UploadView, end, environ, name)
+    return None
+
+
+def _pushed(
+    view: type[RepositoryView], push: Callable[[Caller], Pushed], environ: dict[str, Any], name: str
+) -> Pushed | None:
+    """Return the response for a bearer who may push; None leaves the refusal to the view."""
+    try:
+        parsed = parse_name(name)
+    except InvalidNameError:
+        return None
+    method = environ["REQUEST_METHOD"]
+    bearer = bearer_at(environ, permissions_version.current())
+    if bearer is None or not bearer.may(parsed, view.actions[method]):
+        return None
+    view.require_writable(parsed, bearer, method)
+    return push(Caller(_Request(environ), parsed, bearer))

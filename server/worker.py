@@ -279,7 +279,8 @@ class Worker(ThreadWorker):
         It takes a part of WSGI's environment and the header fields apart, and returns the whole response.
         """
         short = getattr(self.wsgi, "short", None)
-        is_plain = req.method in ("GET", "HEAD") and req.version == (1, 1) and req.body is NO_BODY
+        has_right_body = req.body is NO_BODY if req.method in ("GET", "HEAD") else req.method in ("POST", "PUT")
+        is_plain = has_right_body and req.version == (1, 1)
         if short is None or not is_plain or req._expected_100_continue or not isinstance(conn.client, tuple):  # noqa: SLF001 - as below
             return False
         environ = {
@@ -290,6 +291,7 @@ class Worker(ThreadWorker):
             "wsgi.url_scheme": req.scheme,
             REQUEST_ID: exchange.request_id,
             LISTENER: conn.server,
+            "wsgi.input": req.body,
         }
         exchange.environ = conn.peer.environ = environ
         wait = _wait_of(req.path)

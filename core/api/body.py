@@ -7,10 +7,10 @@ import errno
 import io
 from collections.abc import Callable
 
-from django.http import HttpRequest
 from gunicorn.http.errors import ParseException
 
 from core.api.errors import ErrorCode, RegistryError
+from core.api.notes import HasMeta
 
 # How much of a refused body is read: a client that is still writing when the connection ends gets a broken pipe
 # instead of the response.
@@ -20,7 +20,7 @@ DISCARDED_BYTES = 32 * 1024 * 1024
 class Body:
     """The bytes of one request, in pieces; `length` in bytes is None for a chunked body."""
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HasMeta) -> None:
         """Read nothing yet. Raises SIZE_INVALID for a malformed Content-Length."""
         meta = request.META
         self._stream = meta["wsgi.input"]
@@ -115,7 +115,7 @@ class Body:
         self.was_refused = getattr(error, "errno", None) == errno.EBUSY
 
 
-def read_whole(request: HttpRequest, limit: int) -> bytes | None:
+def read_whole(request: HasMeta, limit: int) -> bytes | None:
     """Return the body of `request`, None if it has more than `limit` bytes, counted while reading.
 
     Raises SIZE_INVALID.

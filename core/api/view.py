@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, SuspiciousOperation, TooManyFieldsSent
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error as DatabaseFault
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views import View
@@ -13,6 +14,8 @@ from core.api.errors import ErrorCode, RegistryError, unavailable
 from core.db.database_fault import report
 
 logger = logging.getLogger(__name__)
+
+_encode = DjangoJSONEncoder().encode
 
 COMMON_HEADERS = {
     "Docker-Distribution-API-Version": "registry/2.0",
@@ -81,6 +84,14 @@ def _malformed(code: ErrorCode, error: SuspiciousOperation) -> RegistryError:
 def error_response(error: RegistryError) -> JsonResponse:
     """Render the error by the protocol."""
     return JsonResponse(error.body(), status=error.status, headers=error.headers)
+
+
+def error_fields(error: RegistryError, method: str) -> tuple[dict[str, str], bytes]:
+    """Return the header fields and the body of `error_response` as `finished` leaves them, without its object."""
+    payload = _encode(error.body()).encode()
+    fields = error.headers | {"Content-Type": "application/json"} | COMMON_HEADERS
+    fields.setdefault("Content-Length", str(len(payload)))
+    return fields, b"" if method == "HEAD" else payload
 
 
 def finished(method: str | None, response: HttpResponseBase) -> HttpResponseBase:

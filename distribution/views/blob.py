@@ -18,10 +18,10 @@ class BlobView(PullView):
     pull = staticmethod(pull.blob)
     pull_event = EventKind.BLOB_PULL
 
-    def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
+    def delete(self, _request: HttpRequest, digest: str) -> HttpResponse:
         parsed = parse_digest(digest)
-        with self.denials_recorded(request):
+        with self.caller.denials_recorded():
             tag_rights.require_whole(self.bearer.rules, self.bearer.identity.name, self.name)
-        blobs.delete(self.name, parsed, account=self.bearer.identity.name, origin=self.origin(request))
-        self.log_change(request, Kind.BLOB_DELETED, digest=str(parsed))
+        blobs.delete(self.name, parsed, account=self.bearer.identity.name, origin=self.caller.origin)
+        self.caller.log_change(Kind.BLOB_DELETED, digest=str(parsed))
         return empty(202, {"Content-Length": "0"})

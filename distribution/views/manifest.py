@@ -35,7 +35,7 @@ class ManifestView(PullView):
         tag_names = [parse_tag(tag) for tag in dict.fromkeys(query_of(request).getlist("tag"))]
         named = tag_names if isinstance(parsed, Digest) else [parsed, *tag_names]
         identity, rules = self.bearer.identity, self.bearer.rules
-        with self.denials_recorded(request):
+        with self.caller.denials_recorded():
             # Before the body, and once more where the tags are moved.
             tag_rights.require(rules, identity.name, self.name, PUSH, named)
         limit = settings.REGISTRY.server.limits.manifest_size
@@ -44,13 +44,13 @@ class ManifestView(PullView):
             message = f"a manifest has at most {size_text(limit)} here (server.limits.manifest_size)"
             raise RegistryError(ErrorCode.MANIFEST_INVALID, {"limit_bytes": limit}, status=413, message=message)
         by: Any = {"account": identity.name, "rules": rules, "version": self.bearer.version}
-        content_type, origin = request.META.get("CONTENT_TYPE"), self.origin(request)
+        content_type, origin = request.META.get("CONTENT_TYPE"), self.caller.origin
         stored = store.put(self.name, payload, content_type, digest, named, origin=origin, **by)
         counter.pushed(self.name)
         for tag in stored.tags:
-            self.log_change(request, Kind.TAG_PUSHED, tag=tag, digest=stored.digest)
+            self.caller.log_change(Kind.TAG_PUSHED, tag=tag, digest=stored.digest)
         if not stored.tags:
-            self.log_change(request, Kind.MANIFEST_PUSHED, digest=stored.digest)
+            self.caller.log_change(Kind.MANIFEST_PUSHED, digest=stored.digest)
         headers = {
             "Location": f"/v2/{self.name}/manifests/{stored.digest}",
             CONTENT_DIGEST_HEADER: stored.digest,
@@ -64,16 +64,16 @@ class ManifestView(PullView):
             headers[TAG_HEADER] = ",".join(tag_names)
         return empty(201, headers)
 
-    def delete(self, request: HttpRequest, reference: str) -> HttpResponse:
+    def delete(self, _request: HttpRequest, reference: str) -> HttpResponse:
         """Remove a tag, or a manifest with all its tags."""
         parsed = pull.manifest_reference(self.name, reference)
         account, rules = self.bearer.identity.name, self.bearer.rules
         if isinstance(parsed, Digest):
-            with self.denials_recorded(request):
-                store.delete(self.name, parsed, account=account, rules=rules, origin=self.origin(request))
-            self.log_change(request, Kind.MANIFEST_DELETED, digest=str(parsed))
+            with self.caller.denials_recorded():
+                store.delete(self.name, parsed, account=account, rules=rules, origin=self.caller.origin)
+            self.caller.log_change(Kind.MANIFEST_DELETED, digest=str(parsed))
         else:
-            with self.denials_recorded(request):
-                tags.delete(self.name, parsed, account=account, rules=rules, origin=self.origin(request))
-            self.log_change(request, Kind.TAG_DELETED, tag=parsed)
+            with self.caller.denials_recorded():
+                tags.delete(self.name, parsed, account=account, rules=rules, origin=self.caller.origin)
+            self.caller.log_change(Kind.TAG_DELETED, tag=parsed)
         return empty(202, {"Content-Length": "0"})

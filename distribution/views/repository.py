@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
@@ -12,16 +11,16 @@ from acl.actions import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from acl.rules import listed
 from audit.kinds import Kind
-from audit.recording import record, record_alike
+from audit.recording import record_alike
 from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import ANONYMOUS_NAME
 from core.api.view import RegistryView
 from core.metrics.catalog import DENIALS
-from distribution.manifests import tag_rights
+from distribution.pushes.caller import Caller
+from distribution.pushes.pushed import Pushed
 from policies import read_only
 from tokens.bearer import bearer_of, unauthorized
 from tokens.verify import Bearer
-from webhooks.origin import Origin
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +42,7 @@ class RepositoryView(RegistryView):
 
     bearer: Bearer
     name: RepositoryName
+    caller: Caller
 
     def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Check the name and the token, then call the handler without the name."""
@@ -56,9 +56,8 @@ class RepositoryView(RegistryView):
             # A handler that declares no actions must not answer everybody.
             self.http_method_not_allowed(request)
         self.bearer = self._require(request, method)
-        if method in ("POST", "PATCH", "PUT"):
-            # Before a body is read. Deletions are decided by their verbs.
-            read_only.require_writable(self.name, self.bearer.version)
+        self.caller = Caller(request, self.name, self.bearer)
+        self.require_writable(self.name, self.bearer, method)
         return super().answer(request, *args, **kwargs)
 
     def outlives(self, bearer: Bearer) -> bool:
@@ -69,29 +68,12 @@ class RepositoryView(RegistryView):
         """Return further access for the challenge, besides that to this repository."""
         return ()
 
-    def origin(self, request: HttpRequest) -> Origin:
-        return Origin(request, self.bearer.version)
-
-    def log_change(self, request: HttpRequest, kind: Kind, *, detail: str = "", **what: str) -> None:
-        """Log and record a push or deletion with account and address; `what` are a tag, a digest, or both."""
-        account = self.bearer.identity.name
-        about = {"account": account or ANONYMOUS_NAME, "client": request.META.get("REMOTE_ADDR")}
-        logger.info(kind.label, extra={"repository": self.name, **what, **about})
-        record(
-            kind,
-            request,
-            account=account,
-            credential=f"token {self.bearer.claims.token_id}",
-            repository=self.name,
-            reference=what.get("tag") or what.get("digest", ""),
-            digest=what.get("digest", ""),
-            detail=detail,
-        )
-
-    def denials_recorded(self, request: HttpRequest) -> AbstractContextManager[None]:
-        """Return a context that records what the rules about tags refuse in it."""
-        credential = f"token {self.bearer.claims.token_id}"
-        return tag_rights.recorded(request, self.bearer.identity.name, credential, self.name)
+    @staticmethod
+    def require_writable(name: RepositoryName, bearer: Bearer, method: str) -> None:
+        """Raise DENIED for a write to a read-only repository, before its body is read."""
+        # Deletions are decided by their verbs.
+        if method in ("POST", "PATCH", "PUT"):
+            read_only.require_writable(name, bearer.version)
 
     def _require(self, request: HttpRequest, method: str) -> Bearer:
         """Return the bearer if token and rules allow the method. Raises UNAUTHORIZED, never DENIED.
@@ -147,6 +129,11 @@ def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:
     response = HttpResponse(status=status, headers=headers)
     del response.headers["Content-Type"]
     return response
+
+
+def push_response(pushed: Pushed) -> HttpResponse:
+    """Return Django's form of a response without a body."""
+    return empty(pushed.status, pushed.headers)
 
 
 def query_of(request: HttpRequest) -> QueryDict:

@@ -4,18 +4,14 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from accounts.throttling.throttle import network_of
 from acl.actions import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from audit.kinds import Kind
-from core.api.body import Body
-from core.api.errors import ErrorCode, RegistryError, quoted
+from core.api.errors import RegistryError
 from distribution import blobs
 from distribution.protocol.digest import ALGORITHMS, Digest, parse_digest
-from distribution.uploads import sessions
-from distribution.usage.quotas import Room
-from distribution.views.repository import PULL, PULL_PUSH, RepositoryView
-from distribution.views.upload import created, session_accepted
+from distribution.pushes import blob
+from distribution.views.repository import PULL, PULL_PUSH, RepositoryView, push_response
 
 
 class UploadsView(RepositoryView):
@@ -25,22 +21,11 @@ class UploadsView(RepositoryView):
         """Answer 201 for a blob that was mounted or is in the body, otherwise 202 with a session."""
         mounted = self._mounted(request)
         if mounted is not None:
-            return created(self.name, mounted)
-        body = Body(request)
-        Room.of(self.name, self.bearer.version).require_some_bytes(body.length or 0)
+            return push_response(blob.created(self.name, mounted))
         digest = request.GET.get("digest")
-        identity = self.bearer.identity
-        # An account's sessions count together wherever it is, anonymous ones by network.
-        network = network_of(request) if identity.is_anonymous else ""
         if digest is not None:
-            parsed = parse_digest(digest)
-            by: Any = {"version": self.bearer.version, "origin": self.origin(request)}
-            sessions.receive_whole(self.name, identity, body, parsed, network, **by)
-            return created(self.name, parsed)
-        algorithm = request.GET.get("digest-algorithm", ALGORITHMS[0])
-        if algorithm not in ALGORITHMS:
-            raise RegistryError(ErrorCode.DIGEST_INVALID, f"{quoted(algorithm)} is not one of {', '.join(ALGORITHMS)}")
-        return session_accepted(sessions.start(self.name, identity, algorithm, network), 202)
+            return push_response(blob.receive_whole(self.caller, digest))
+        return push_response(blob.start(self.caller, request.GET.get("digest-algorithm", ALGORITHMS[0])))
 
     def also_wanted(self, request: HttpRequest) -> tuple[Access, ...]:
         """Return pull of a mount's source, so that the client needs only one token request."""
@@ -64,9 +49,9 @@ class UploadsView(RepositoryView):
             if source is not None and not self.bearer.may(source, PULL):
                 return None
         by: Any = {"account": self.bearer.identity.name, "version": self.bearer.version}
-        if source is None or not blobs.mount(self.name, digest, source, origin=self.origin(request), **by):
+        if source is None or not blobs.mount(self.name, digest, source, origin=self.caller.origin, **by):
             return None
-        self.log_change(request, Kind.BLOB_MOUNTED, digest=str(digest), detail=f"from {source}")
+        self.caller.log_change(Kind.BLOB_MOUNTED, digest=str(digest), detail=f"from {source}")
         return digest
 
 

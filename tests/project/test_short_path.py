@@ -25,7 +25,8 @@ EMPTY_BLOB = f"/v2/{SECRET}/blobs/{digest_of(b'')}"
 PULLED = (TAGGED, BY_DIGEST, BLOB, LARGE_BLOB, EMPTY_BLOB)
 
 _VARYING = re.compile(rb"(?<=\r\nDate: )[^\r]*|(?<=\r\nX-Request-Id: )[0-9a-f]{18}(?=\r)|(?<=\r\n)X-Path: pull\r\n")
-AGENT = "User-Agent: wants-tokens"
+AGENT_NAME = "wants-tokens"
+AGENT = f"User-Agent: {AGENT_NAME}"
 _OWN_ID = re.compile(r"[0-9a-f]{18}")
 
 
@@ -74,9 +75,9 @@ class Pulling(Target):
         # Without the pushes before the test: a line may be written after its response was sent.
         pushed = ('"method": "POST"', '"method": "PUT"')
         lines = [line for line in whole.splitlines() if '"logger": "access"' in line]
-        lines = [line for line in lines if not any(method in line for method in pushed)]
+        lines = [line for line in lines if AGENT_NAME in line or not any(method in line for method in pushed)]
         # Without the requests for the tokens with which the others are sent.
-        return [line for line in lines if "/v2/token" not in line or AGENT.partition(" ")[2] in line]
+        return [line for line in lines if "/v2/token" not in line or AGENT_NAME in line]
 
 
 class Proxied(Pulling):
@@ -161,6 +162,97 @@ def test_plain_pulls_are_answered_alike_by_the_short_path(
         assert comparable(pulled) == comparable(served)
         assert (is_marked(pulled), is_marked(served)) == (is_short(method, path), False)
         assert b" 40" not in served.partition(b"\r\n")[0]
+
+
+UPLOADS = f"/v2/{SECRET}/blobs/uploads/"
+_SESSION = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+
+
+def anonymous(received: bytes) -> bytes:
+    """Return a comparable response without the names of sessions."""
+    return _SESSION.sub("session", comparable(received).decode("latin-1")).encode("latin-1")
+
+
+def opened(server: Pulling, authorization: str, *more: str) -> tuple[str, bytes]:
+    """Open a session; return its address, and the response."""
+    received, _ = server.sent([f"POST {UPLOADS} HTTP/1.1", authorization, AGENT, *more])
+    session = _SESSION.search(received.decode("latin-1"))
+    assert session is not None, received
+    return f"{UPLOADS}{session[0]}", received
+
+
+@pytest.fixture(scope="module")
+def pushing(server: Pulling) -> str:
+    """Return the header line with which alice may push."""
+    return f"Authorization: {server.bearer('alice', f'repository:{SECRET}:pull,push')}"
+
+
+def test_a_session_is_opened_alike(server: Pulling, pushing: str) -> None:
+    (_, short), (_, served) = opened(server, pushing, "Content-Length: 0"), opened(server, pushing, DECLINE)
+
+    assert anonymous(short) == anonymous(served)
+    assert (is_marked(short), is_marked(served)) == (True, False)
+
+
+ENDS = {
+    "right": (f"digest={digest_of(b'pushed')}", b"pushed"),
+    "escaped": (f"digest={digest_of(b'pushed')}".replace(":", "%3A"), b"pushed"),
+    "another digest": (f"digest={digest_of(b'other')}", b"pushed"),
+    "unknown algorithm": ("digest=md5:0123", b"pushed"),
+    "large": (f"digest={digest_of(LARGE)}", LARGE),
+    "empty": (f"digest={digest_of(b'')}", b""),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_session_is_ended_alike(server: Pulling, pushing: str, end: str) -> None:
+    query, body = ENDS[end]
+    found = []
+    for more in ((), (DECLINE,)):
+        path, _ = opened(server, pushing)
+        request = f"PUT {path}?{query} HTTP/1.1"
+        received, (line, *_) = server.sent([request, pushing, AGENT, f"Content-Length: {len(body)}", *more], body)
+        found.append((anonymous(received), _SESSION.sub("session", json.dumps(line))))
+        assert is_marked(received) is (not more)
+
+    assert found[0] == found[1]
+
+
+def test_a_session_that_is_gone_is_answered_alike(server: Pulling, pushing: str) -> None:
+    request = f"PUT {UPLOADS}{'0' * 8}-0000-0000-0000-{'0' * 12}?digest={digest_of(b'gone')} HTTP/1.1"
+
+    short, served = server.both(request, pushing, AGENT, "Content-Length: 4", body=b"gone")
+
+    assert comparable(short) == comparable(served)
+    assert b" 404 " in served.partition(b"\r\n")[0]
+
+
+LEFT = {
+    "mount": (UPLOADS + f"?mount={digest_of(LAYER)}&from={SECRET}", ()),
+    "whole": (UPLOADS + f"?digest={digest_of(b'x')}", ()),
+    "algorithm": (UPLOADS + "?digest-algorithm=sha512", ()),
+    "chunked": (UPLOADS, ("Transfer-Encoding: chunked",)),
+    "range": (UPLOADS, ("Content-Range: 0-0", "Content-Length: 1")),
+    "100": (UPLOADS, ("Expect: 100-continue", "Content-Length: 1")),
+}
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_other_pushes_are_left_to_the_application(server: Pulling, pushing: str, left: str) -> None:
+    path, fields = LEFT[left]
+    body = b"1\r\nx\r\n0\r\n\r\n" if left == "chunked" else b"x"
+    fields = fields or ("Content-Length: 1",)
+
+    received, _ = server.sent([f"POST {path} HTTP/1.1", pushing, AGENT, *fields], body)
+
+    assert not is_marked(received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n"))
+
+
+def test_who_may_only_pull_is_refused_by_the_application(server: Pulling, authorization: str) -> None:
+    received, _ = server.sent([f"POST {UPLOADS} HTTP/1.1", authorization, AGENT, "Content-Length: 0"])
+
+    assert b" 401 " in received.partition(b"\r\n")[0]
+    assert not is_marked(received)
 
 
 ODD_FIELDS: tuple[tuple[str, ...], ...] = (

@@ -1,0 +1,6 @@
+"""Pushes: the responses to them, whatever serves the request: a view, or `registry_project.short_path`.
+
+`blob`      sessions: open, append, end; a blob in one request
+`pushed`    the response
+`caller`    who asks: request, repository and bearer
+"""

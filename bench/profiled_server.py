@@ -185,7 +185,7 @@ def install(stages: Stages, worker: Any) -> None:
         "environ": [wsgi.create],
         "front door": [transactions.end_request],
         "token: verify": [bearer.bearer_of, bearer.bearer_at],
-        "view": [short_path._pulled, token_answer],  # noqa: SLF001 - the views of the short path
+        "view": [short_path._pulled, short_path._pushed, token_answer],  # noqa: SLF001 - the views of the short path
         "rules, scope": [scope.parse_scopes],
         "domain": [
             *(store.find, blobs.find, store.put, sessions.start, sessions.find, sessions.complete),
@@ -197,7 +197,7 @@ def install(stages: Stages, worker: Any) -> None:
         "body": [read_whole],
         "manifest: parse": [parse_manifest],
         "transaction": [transactions.run],
-        "response: build": [core.api.view.finished, views._token_response],  # noqa: SLF001 - the last of a view
+        "response: build": [core.api.view.finished, core.api.view.error_fields, views._token_response],  # noqa: SLF001 - the last of a view
         "login": [views.log_in, remembered, log_login],
         "token: issue": [issue.issue],
     }

@@ -21,9 +21,10 @@ from core.api.view import COMMON_HEADERS, error_fields, error_of
 from core.db.transactions import end_request
 from distribution.middleware import match_of
 from distribution.pull import Pulled
-from distribution.pushes import blob
+from distribution.pushes import blob, manifest
 from distribution.pushes.caller import Caller
 from distribution.pushes.pushed import Pushed
+from distribution.views.manifest import ManifestView
 from distribution.views.pull import PullView
 from distribution.views.repository import RepositoryView
 from distribution.views.upload import UploadView
@@ -41,7 +42,7 @@ _FIELDS = {
         *("AUTHORIZATION", "HOST", "IF_NONE_MATCH", "IF_RANGE", "RANGE", "USER_AGENT", "X_REQUEST_ID"),
         *("FORWARDED", "X_FORWARDED_FOR", "X_FORWARDED_PROTO", "X_FORWARDED_HOST", "X_FORWARDED_PORT"),
     )
-} | {"CONTENT-LENGTH": "CONTENT_LENGTH"}
+} | {name: name.replace("-", "_") for name in ("CONTENT-LENGTH", "CONTENT-TYPE")}
 # Bodies of pushes that only the views understand, or that have not been asked for yet.
 _OF_VIEWS = frozenset({"CONTENT-RANGE", "TRANSFER-ENCODING", "EXPECT"})
 # As clients write it: the query of Django decodes more.
@@ -69,7 +70,7 @@ class _Request:
 
 
 class ShortPath:
-    """Answers GET and HEAD of manifests and blobs, POST and PUT of uploads, and GET of tokens."""
+    """Answers GET and HEAD of manifests and blobs, plain pushes of both, and GET of tokens."""
 
     def __init__(self, chain: RegistryChain) -> None:
         self._serves = chain.serves
@@ -99,7 +100,10 @@ class ShortPath:
         view: type[object] = match.func.view_class  # type: ignore[attr-defined]  # as `as_view` returns
         make: Callable[[], Answer | None] | None
         if method in ("POST", "PUT"):
-            is_plain = all(name not in _OF_VIEWS for name, _ in headers)
+            # A charset in a Content-Type decodes the query of Django.
+            is_plain = all(
+                name not in _OF_VIEWS and (name != "CONTENT-TYPE" or ";" not in value) for name, value in headers
+            )
             make = _push_of(view, query, environ, **match.kwargs)
         elif issubclass(view, PullView):
             # The redirect and the stream of a cloud are the view's.
@@ -166,13 +170,15 @@ def _pulled(view: type[PullView], method: str, environ: dict[str, Any], name: st
 def _push_of(
     view: type[object], query: str, environ: dict[str, Any], name: str = "", **arguments: str
 ) -> Callable[[], Answer | None] | None:
-    """Return what answers a plain request of an upload; None for a mount, and for what has other parameters."""
+    """Return what answers a plain push; None for a mount, and for what has other parameters."""
     method = environ["REQUEST_METHOD"]
     if view is UploadsView and method == "POST" and not query:
         return partial(_pushed, UploadsView, blob.start, environ, name)
     if view is UploadView and method == "PUT" and (digest := _DIGEST.fullmatch(query)):
         end = partial(blob.end, session=arguments["session"], digest_text=f"{digest[1]}:{digest[2]}")
         return partial(_pushed, UploadView, end, environ, name)
+    if view is ManifestView and method == "PUT" and not query:
+        return partial(_pushed, ManifestView, partial(manifest.put, reference=arguments["reference"]), environ, name)
     return None
 
 

@@ -21,13 +21,15 @@ from audit import recording
 from audit.recording import EventQueue
 from configuration.values import Audit
 from core.api.errors import unavailable
-from distribution.models import Link, Upload
+from distribution.manifests import store as manifests
+from distribution.models import Link, Tag, Upload
+from distribution.protocol.spec import OCI_MANIFEST
 from distribution.storage import disk_reserve
 from distribution.uploads import sessions, small_blob
-from policies.models import Quota, ReadOnly
+from policies.models import ImmutableTags, Quota, ReadOnly
 from tests.caller import Caller
 from tests.conftest import hashed
-from tests.images import digest_of, push_blob
+from tests.images import descriptor, digest_of, manifest, push_blob, put_manifest
 from tests.project.ways import Answered, Asked, shortly, wholly, without_names
 from tokens.access import store
 from tokens.models import AccessToken
@@ -37,6 +39,8 @@ from webhooks.models import Delivery, Webhook
 CONTENT = b"the bytes of a layer"
 DIGEST = digest_of(CONTENT)
 KIB = b"k" * 1024
+CONFIG = b'{"architecture":"amd64","os":"linux"}'
+MANIFEST = manifest(CONFIG, CONTENT)
 # Their warnings are logged once an hour.
 HOURLY = ("core.db.database_fault", "distribution.uploads.sessions")
 # The repositories to which the two ways push: of one length, since errors have one.
@@ -123,6 +127,37 @@ def ends(*fields: tuple[str, str], body: bytes = CONTENT, digest: str = DIGEST, 
         return Asked("PUT", f"/v2/{name}/blobs/uploads/{session or opened}?digest={digest}", fields, body, **more)
 
     return ask
+
+
+def puts(
+    reference: str = "v1", *fields: tuple[str, str], media_type: str = OCI_MANIFEST, query: str = "", **more: Any
+) -> Ask:
+    given = (*fields, *([("Content-Type", media_type)] if media_type else []))
+    more = {"body": MANIFEST} | more
+    return lambda name, _session: Asked("PUT", f"/v2/{name}/manifests/{reference}{query}", given, **more)
+
+
+def with_blobs(arrange: Callable[[World], object] = lambda _world: None) -> Callable[[World], None]:
+    """Let the blobs of the manifest be there before `arrange`."""
+
+    def arrange_all(world: World) -> None:
+        for name in NAMES:
+            for content in (CONFIG, CONTENT):
+                push_blob(world.alice, name, content)
+        arrange(world)
+
+    return arrange_all
+
+
+def tagged(arrange: Callable[[World], object] = lambda _world: None) -> Callable[[World], None]:
+    """Let the tag v1 name another manifest before `arrange`."""
+
+    def arrange_all(world: World) -> None:
+        for name in NAMES:
+            assert put_manifest(world.alice, name, "v1", manifest(CONFIG)).status_code == 201
+        arrange(world)
+
+    return with_blobs(arrange_all)
 
 
 def quota(each: str = "repository", **values: Any) -> Callable[[World], object]:
@@ -242,6 +277,44 @@ TRIALS = {
     "two lengths": Trial(ends(("Content-Length", "20")), 201, is_short=False),
     "two parameters": Trial(ends(digest=f"{DIGEST}&digest={DIGEST}"), 201, is_short=False),
 }
+MANIFESTS = {
+    "by tag": Trial(puts(), 201, with_blobs()),
+    "by digest": Trial(puts(digest_of(MANIFEST)), 201, with_blobs()),
+    "by a longer digest": Trial(puts(digest_of(MANIFEST, "sha512")), 201, with_blobs()),
+    "a tag that moves": Trial(puts(), 201, tagged()),
+    "with a subject": Trial(puts(body=manifest(CONFIG, subject=descriptor(MANIFEST))), 201, with_blobs()),
+    "of no media type": Trial(puts(media_type=""), 201, with_blobs()),
+    "by a robot": Trial(puts(), 201, with_blobs(robot)),
+    "of another media type": Trial(puts(media_type="application/json"), 400, with_blobs()),
+    "under no tag": Trial(puts(".v1"), 400, with_blobs()),
+    "under no digest": Trial(puts("sha256:0"), 400, with_blobs()),
+    "under another digest": Trial(puts(DIGEST), 400, with_blobs()),
+    "without its blobs": Trial(puts(), 400),
+    "no document": Trial(puts(body=b"{"), 400),
+    "nothing": Trial(puts(body=b""), 400),
+    "a document cut off": Trial(puts(length=str(len(MANIFEST) + 1)), 400, with_blobs()),
+    "a large document": Trial(puts(), 413, with_blobs(lambda world: world.limits(manifest_size=100))),
+    "read-only": Trial(puts(), 403, with_blobs(lambda _: ReadOnly.objects.create(repositories="alice/*"))),
+    "a tag too many": Trial(puts("v2"), 403, tagged(quota(max_tags=1))),
+    "the last tag": Trial(puts("v2"), 201, tagged(quota(max_tags=2))),
+    "a tag that stays": Trial(
+        puts(), 409, tagged(lambda _: ImmutableTags.objects.create(repositories="alice/*", tags="v*"))
+    ),
+    "a rule for this tag": Trial(puts(), 201, with_blobs(lambda world: world.only(tags="v*"))),
+    "a rule for other tags": Trial(puts(), 403, with_blobs(lambda world: world.only(tags="dev-*"))),
+    "a tag that is denied": Trial(puts(), 403, with_blobs(lambda world: world.rule(tags="v*", is_deny=True))),
+    "a full database": Trial(
+        puts(), 503, with_blobs(lambda world: world.fails(disk_reserve, "check_rows", unavailable("full", 60)))
+    ),
+    "a fault": Trial(puts(), 500, with_blobs(lambda world: world.fails(manifests, "put", KeyError("unexpected")))),
+    "no token": Trial(puts(), 401, with_blobs(lambda world: world.authorization.clear()), is_short=False),
+    "an expired token": Trial(puts(), 401, with_blobs(World.later), is_short=False),
+    "a rule that denies": Trial(puts(), 401, with_blobs(lambda world: world.rule(is_deny=True)), is_short=False),
+    "more tags": Trial(puts(digest_of(MANIFEST), query="?tag=a&tag=b"), 201, with_blobs(), is_short=False),
+    "a charset": Trial(puts(media_type=f"{OCI_MANIFEST}; charset=utf-8"), 201, with_blobs(), is_short=False),
+    "chunks": Trial(puts("v1", ("Transfer-Encoding", "chunked"), length=""), 201, with_blobs(), is_short=False),
+}
+TRIALS |= {f"manifest: {name}": trial for name, trial in MANIFESTS.items()}
 
 
 @pytest.mark.parametrize("trial", TRIALS.values(), ids=TRIALS)
@@ -254,9 +327,11 @@ def test_a_push_is_answered_alike(world: World, trial: Trial, caplog: pytest.Log
         if authorization := world.authorization.get(name):
             asked = asked._replace(fields=[*asked.fields, ("Authorization", authorization)])
         caplog.clear()
+        recording._queue._pending.clear()
+        before = left(name)
         answered = answer(asked)
         if answer is shortly and not trial.is_short:
-            assert (answered, left(name)) == (None, {"uploads": 1, "links": left(name)["links"]})
+            assert (answered, left(name)) == (None, before)
             answered = wholly(asked)
         assert answered is not None
         found.append(seen(answered, name, caplog))
@@ -289,4 +364,5 @@ def left(name: str) -> dict[str, object]:
     return {
         "uploads": Upload.objects.filter(repository__name=name).count(),
         "links": Link.objects.filter(repository__name=name).count(),
+        "tags": list(Tag.objects.filter(repository__name=name).values_list("name", "manifest__digest", "pushed_by")),
     }

@@ -151,7 +151,7 @@ def test_audit_and_outbox_tell_the_same(
     def record(_kind: object, _request: object, **told: str) -> None:
         audited.append((told["account"], told["repository"], told["reference"]))
 
-    monkeypatch.setattr("distribution.views.repository.record", record)
+    monkeypatch.setattr("distribution.pushes.caller.record", record)
 
     alice.put("/v2/alice/app/manifests/v2", image.payload)
     alice.delete("/v2/alice/app/manifests/v2")

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import socket
 import struct
 import time
@@ -317,13 +318,24 @@ class RegistryResponse(Response):
         self._send_rate.sent += len(head) + size
 
 
+# A digest or a path: most differ from response to response.
+_PLAIN = re.compile(r"[!-~]+")
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 @lru_cache(maxsize=1024)
 def _checked_line(name: str, value: str) -> str:
     """Return a header field as a line of the head. Raises gunicorn's errors for a malformed one."""
+    if _PLAIN.fullmatch(value) is not None and _is_sent_as_it_is(name):
+        return f"{name}: {value}\r\n"
     return "".join(f"{name}: {value}\r\n" for name, value in _checked_header.__wrapped__(name, value).headers)
+
+
+@lru_cache(maxsize=256)
+def _is_sent_as_it_is(name: str) -> bool:
+    """Return whether gunicorn reads nothing from a field of this name. Raises its errors for a malformed name."""
+    checked = _checked_header.__wrapped__(name, "1")
+    return checked.response_length is None and checked.headers == [(name, "1")]
 
 
 def _acknowledged(sock: socket.socket) -> int:

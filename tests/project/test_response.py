@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from gunicorn.config import Config
-from gunicorn.http.wsgi import FileWrapper
+from gunicorn.http.wsgi import FileWrapper, Response
 
 from server.connection import frozen
 from server.pool import CrowdedError, Pool
-from server.response import SMALL_BYTES, RegistryResponse, SendRate, UnreadableFileError
+from server.response import SMALL_BYTES, RegistryResponse, SendRate, UnreadableFileError, _checked_line
 from tests.project.wire import PEER, CountingPool
 
 PATIENCE_SECONDS = 60
@@ -330,3 +330,34 @@ def test_a_too_short_object_without_a_descriptor_raises() -> None:
 
     with pytest.raises(OSError, match="5 bytes instead of 6"):
         made.close()
+
+
+NAMES = ("Location", "ETag", "Content-Length", "Connection", "Upgrade", "Transfer-Encoding", "Bad Name", "", "X-é")
+VALUES = (
+    "1",
+    "/v2/a/blobs/sha256:0",
+    '"tag"',
+    "",
+    " 1 ",
+    "a b",
+    "close",
+    "websocket",
+    "a\r\nb: c",
+    "a\nb",
+    "a\x00",
+    "é",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_field_is_checked_as_gunicorn_does(name: str) -> None:
+    for value in VALUES:
+        checked: Any = SimpleNamespace(headers=[], response_length=None)
+        try:
+            Response.process_headers(checked, [(name, value)])
+            expected = "".join(f"{given}: {text}\r\n" for given, text in checked.headers)
+        except Exception as error:  # noqa: BLE001 - whichever gunicorn raises
+            with pytest.raises(type(error)):
+                _checked_line(name, value)
+            continue
+        assert _checked_line(name, value) == expected

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.attack.raw import connect, rest_of
-from tests.attack.target import LAYER, MANIFEST, SECRET, Target
+from tests.attack.target import LAYER, MANIFEST, MANIFEST_TYPE, SECRET, Target
 from tests.clients.server import basic
 from tests.images import digest_of
 from tests.project.pulling import DECLINE
@@ -216,6 +217,37 @@ def test_a_session_is_ended_alike(server: Pulling, pushing: str, end: str) -> No
         assert is_marked(received) is (not more)
 
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("length", [100, 100_000, 10_000_000])
+def test_a_body_that_is_cut_off_is_answered_alike(server: Pulling, pushing: str, length: int) -> None:
+    found = []
+    for more in ((), (DECLINE,)):
+        path, _ = opened(server, pushing)
+        lines = [f"PUT {path}?digest={digest_of(b'pushed')} HTTP/1.1", f"Host: {server.host}", pushing, AGENT, *more]
+        head = "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode()
+        with connect(server.port) as sock:
+            sock.sendall(head + b"half")
+            sock.shutdown(socket.SHUT_WR)
+            received = rest_of(sock)
+        found.append(anonymous(received))
+        assert is_marked(received) is (not more)
+
+    assert found[0] == found[1]
+    assert found[0].startswith(b"HTTP/1.1 400 ")
+
+
+PUT_MANIFEST = f"PUT {TAGGED} HTTP/1.1"
+
+
+@pytest.mark.parametrize("payload", [MANIFEST, b"{", b" " * 5 * 1024 * 1024], ids=["good", "bad", "large"])
+def test_a_manifest_is_put_alike(server: Pulling, pushing: str, payload: bytes) -> None:
+    fields = (f"Content-Type: {MANIFEST_TYPE}", f"Content-Length: {len(payload)}", "X-Forwarded-For: 192.0.2.7")
+
+    short, served = server.both(PUT_MANIFEST, pushing, AGENT, *fields, body=payload)
+
+    assert comparable(short) == comparable(served)
+    assert (is_marked(short), is_marked(served)) == (True, False)
 
 
 def test_a_session_that_is_gone_is_answered_alike(server: Pulling, pushing: str) -> None:

@@ -184,8 +184,13 @@ def conflict(upload: Upload, start: int) -> RegistryError:
         return RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, {"uuid": str(upload.pk)})
     upload.offset = offset
     if offset == start:
-        return unavailable("another request is writing to this upload")
+        return busy()
     return RegistryError(ErrorCode.RANGE_INVALID, {"uuid": str(upload.pk), "offset": offset})
+
+
+def busy() -> RegistryError:
+    """Return the 503 for a session that another request has claimed."""
+    return unavailable("another request is writing to this upload")
 
 
 def name_first(upload: Upload) -> None:

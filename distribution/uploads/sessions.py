@@ -7,7 +7,7 @@ A blob is published by a row that names an object, never by a rename or a copy: 
 
 import logging
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -74,13 +74,12 @@ JOIN distribution_repository repository ON repository.id = upload.repository_id
 WHERE upload.id = %s AND repository.name = %s AND upload.account_pk = %s
 """)
 # With the given lease, or without one while the session has none. A writer whose lease ran out may still write.
-_LOCK = Statement("""
-SELECT assembly_key FROM distribution_upload
+_REMOVE_COMPLETE = Statement("""
+DELETE FROM distribution_upload
 WHERE id = %s AND "offset" = %s AND (lease = %s OR (%s::uuid IS NULL AND lease IS NULL))
-FOR UPDATE
+RETURNING assembly_key
 """)
-_SEGMENTS = Statement("SELECT key, is_sealed FROM distribution_segment WHERE upload_id = %s")
-_REMOVE_SEGMENTS = Statement("DELETE FROM distribution_segment WHERE upload_id = %s")
+_REMOVE_SEGMENTS = Statement("DELETE FROM distribution_segment WHERE upload_id = %s RETURNING key, is_sealed")
 _REMOVE = Statement("DELETE FROM distribution_upload WHERE id = %s")
 
 
@@ -287,9 +286,9 @@ def _publish(upload: Upload, content: Content, room: Room, origin: Origin) -> No
 def _close(upload: Upload, repository_pk: int, content: Content) -> bool:
     """Remove the session's rows, and put every object but the content's into the trash; False if that was done before.
 
-    Raises `chunks.conflict` when the session stands elsewhere, or another request has claimed it.
+    Raises `chunks.conflict` when the session stands elsewhere, `chunks.busy` when another request has claimed it.
     """
-    row = _LOCK.row(upload.pk, content.offset, content.lease, content.lease)
+    row = _REMOVE_COMPLETE.row(upload.pk, content.offset, content.lease, content.lease)
     if row is None:
         # An earlier attempt may have been committed, though the answer to its COMMIT was lost. The object does not
         # tell: it is discarded when the blob existed already.
@@ -299,13 +298,14 @@ def _close(upload: Upload, repository_pk: int, content: Content) -> bool:
         if not Upload.objects.filter(pk=upload.pk).exists() and links.exists():
             return False
         raise chunks.conflict(upload, content.offset)
-    # Read once the upload's row is locked, which sealing a segment needs too.
+    # Once the upload's row is locked, which sealing a segment needs too. The foreign key is checked at COMMIT.
     assembly_key = row[0]
-    is_sealed = {key: bool(sealed) for key, sealed in _SEGMENTS.rows(upload.pk)}
+    is_sealed = {key: bool(sealed) for key, sealed in _REMOVE_SEGMENTS.rows(upload.pk)}
     if content.key != assembly_key and is_sealed.get(content.key, True):
-        # Another request has claimed the session meanwhile, and discarded unfinished objects, or failed.
-        raise chunks.conflict(upload, content.offset)
-    _discard(upload.pk, is_sealed, assembly_key, keep=content.key)
+        # Another request has claimed the session meanwhile, and discarded unfinished objects, or failed. The rows come
+        # back with the error.
+        raise chunks.busy()
+    trash.put({key for key in (*is_sealed, assembly_key) if key and key != content.key})
     return True
 
 
@@ -320,15 +320,9 @@ def _cancel(upload: Upload) -> set[str]:
 
 def discard(row: Upload) -> set[str]:
     """Remove a session, whose row the caller has locked; put its objects into the trash and return their keys."""
-    return _discard(row.pk, [key for key, _ in _SEGMENTS.rows(row.pk)], row.assembly_key)
-
-
-def _discard(pk: uuid.UUID, segment_keys: Iterable[str], assembly_key: str | None, keep: str | None = None) -> set[str]:
-    """Remove a session's rows; put its objects except `keep` into the trash and return their keys."""
-    keys = {key for key in (*segment_keys, assembly_key) if key and key != keep}
+    keys = {key for key, _ in _REMOVE_SEGMENTS.rows(row.pk)} | ({row.assembly_key} if row.assembly_key else set())
     trash.put(keys)
-    _REMOVE_SEGMENTS.run(pk)
-    _REMOVE.run(pk)
+    _REMOVE.run(row.pk)
     return keys
 
 

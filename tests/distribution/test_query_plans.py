@@ -9,8 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from distribution.models import Repository, Tag
+from distribution.protocol.spec import OCI_INDEX
 from tests.caller import Caller
-from tests.images import Image
+from tests.images import Image, digest_of, index, push_image, put_manifest
 
 MANY = 50
 
@@ -87,3 +88,18 @@ def test_a_manifest_is_found_by_index(many: None, alice: Caller) -> None:
 
     assert found
     assert all(reads_in_order(plan) for plan in found), found
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has statistics")
+def test_a_push_reads_no_whole_repository(many: None, alice: Caller) -> None:
+    image = push_image(alice, "alice/app", "v2")
+    child = f"/v2/alice/app/manifests/{digest_of(index(image.payload))}?tag=a&tag=t1&tag=t2"
+
+    def act() -> None:
+        assert put_manifest(alice, "alice/app", "v2", image.payload).status_code == 201
+        assert alice.put(child, index(image.payload), content_type=OCI_INDEX).status_code == 201
+
+    found = [plan for table in ("manifest", "tag", "link") for plan in plans(act, f"distribution_{table}")]
+
+    assert found
+    assert not [plan for plan in found if re.search(r"\(repository_id=\?\)|SCAN (?!json_each)", plan)]

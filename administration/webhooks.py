@@ -10,9 +10,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from core.admin.bulk_deletion import BulkDeletionAdmin
+from administration.origin import OriginAdmin, OriginFilter
 from core.admin.declared_filters import DeclaredFiltersAdmin
 from core.sizes import counted
+from provisioning.models import Section
 from webhooks import envelope, post, queue
 from webhooks.forms import FIELDS, WebhookForm
 from webhooks.models import Delivery, Webhook
@@ -21,18 +22,30 @@ MOST_COUNTED = 10_000
 
 
 @admin.register(Webhook)
-class WebhookAdmin(BulkDeletionAdmin):
+class WebhookAdmin(OriginAdmin):
     """Webhooks; a change counts from the next request on, in every process."""
 
+    section = Section.WEBHOOKS
     form = WebhookForm
-    list_display = ("name", "url", "repositories", "is_active", "is_working", "pending", "last_delivery", "last_error")
-    list_filter = ("is_active", "envelope")
+    list_display = (
+        *("name", "url", "repositories", "is_active", "is_working", "pending", "last_delivery", "last_error"),
+        "origin",
+    )
+    list_filter = ("is_active", "envelope", OriginFilter)
     search_fields = ("name", "url")
-    fields = (*FIELDS, "secret")
-    actions: Any = ("send_test", "enable", "disable")
+    readonly_fields = ("header_names", "origin")
+    actions: Any = ("send_test", "enable", "disable", "restore")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
         return super().get_queryset(request).select_related("delivery_state")
+
+    def get_fields(self, request: HttpRequest, obj: Webhook | None = None) -> tuple[str, ...]:
+        given = (*FIELDS, "secret", "headers")
+        return given if obj is None else (*given, "header_names", "origin")
+
+    @admin.display(description="headers that are set")
+    def header_names(self, hook: Webhook) -> str:
+        return ", ".join(hook.header_names) or "none"
 
     @admin.display(boolean=True, description="working")
     def is_working(self, hook: Webhook) -> bool | None:
@@ -98,8 +111,10 @@ class DeliveryAdmin(DeclaredFiltersAdmin):
 
     @admin.display(description="request")
     def request_shown(self, row: Delivery) -> str:
-        """Show the request without its signature, which no page repeats."""
-        headers = "\n".join(f"{name}: {value}" for name, value in post.headers_of(row.webhook, row).items())
+        """Show the request without its signature and the values of headers, which no page repeats."""
+        hidden = dict.fromkeys(row.webhook.header_names, "(not shown)")
+        sent = post.headers_of(row.webhook, row) | hidden
+        headers = "\n".join(f"{name}: {value}" for name, value in sent.items())
         body = json.dumps(json.loads(envelope.body_of(row, row.webhook.envelope)), indent=1)
         return f"POST {row.webhook.url}\n{headers}\n\n{body}"
 

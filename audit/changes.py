@@ -14,6 +14,9 @@ from audit.kinds import Kind
 from audit.recording import record
 
 MAX_VALUE = 200
+_SECRETS = ("secret", "headers")
+"""Fields whose values no log has."""
+
 _VALUES = "values"
 """The key of old and new values in a change message; Django reads other keys only."""
 
@@ -67,6 +70,8 @@ def _record_as(request: HttpRequest, subject: str, detail: str, kind: Kind = Kin
 def _changed(form: Any, name: str) -> str:
     if "password" in name:
         return "password"
+    if name in _SECRETS:
+        return name
     return difference(name, form.initial.get(name), form.cleaned_data.get(name))
 
 

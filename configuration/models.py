@@ -35,6 +35,7 @@ from configuration.values import (
     SubjectKind,
     UserEntry,
 )
+from configuration.webhooks import WebhooksFile, webhook_entries
 from core.durations import format_duration
 
 _RULES = "a list of rules, [] for no rules, or no key `acl` to keep them in the admin only"
@@ -252,6 +253,7 @@ class File(TypedDict, total=False):
         Key("Who may do what."),
     ]
     policies: Annotated[PoliciesFile, Section(), Key("What holds for repositories, whoever asks.")]
+    webhooks: Annotated[WebhooksFile, Key("Services that are told of events.")]
     storage: Annotated[
         StorageFile,
         Section(_check_storage, unsupported=UNSUPPORTED_CLOUDS, one_of=_BACKENDS),
@@ -296,6 +298,7 @@ def configuration(element: Element, required: str = "") -> Configuration | None:
         users=_users(file["users"], root["users"]) if "users" in file else None,
         acl=_rules(file["acl"], root["acl"]) if "acl" in file else None,
         policies=entries(file["policies"], root["policies"]) if "policies" in file else {},
+        webhooks=webhook_entries(file["webhooks"], root["webhooks"]) if "webhooks" in file else None,
         storage=storage,
         **others,
     )

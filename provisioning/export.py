@@ -1,4 +1,4 @@
-"""Accounts, groups, rules and policies as a configuration file, which `loadconfig` imports into another database."""
+"""Accounts, groups, rules, policies and webhooks as a configuration file, for `loadconfig` into another database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,16 +19,19 @@ from policies.kinds import KINDS
 from policies.models import Policy
 from policies.models.quota import SizeField
 from provisioning.rules import conditions_of
+from webhooks.kinds import Envelope
+from webhooks.models import Webhook, default_events
 
 BATCH = 1000
 _READING = Reading(None, Path(), {})
 _BCRYPT = stored_form("")
 
 
-def yaml_text(*, with_hashes: bool) -> str:
-    """Return the sections `users`, `acl` and `policies`; without hashes nobody can log in by the file.
+def yaml_text(*, with_hashes: bool, with_webhooks: bool = True) -> str:
+    """Return the imported sections of a file; without hashes nobody can log in by it.
 
-    The file knows groups by their members only, and gives no permissions: comments name what it leaves out.
+    The file knows groups by their members only, and gives no permissions: comments name what it leaves out. Secrets of
+    webhooks are never written: the file names files for them.
     """
     accounts = list(_accounts())
     left_out = [
@@ -59,10 +62,18 @@ def yaml_text(*, with_hashes: bool) -> str:
             for rule in invalid
         ),
     ]
+    hooks = {hook.name: _webhook(hook) for hook in Webhook.objects.all()}
+    if hooks and not with_webhooks:
+        hooks = {}
+        comments.append("Without webhooks, which this account may not see.")
+    if hooks:
+        comments.append("Write the secrets of webhooks into the files that `secret_file` and `value_file` name.")
     lines = "".join(f"# {comment}\n" for comment in comments)
     found: dict[str, Any] = {"users": users, "acl": rules}
     if policies := {kind.kind: some for kind in KINDS if (some := list(_policies(kind)))}:
         found["policies"] = policies
+    if hooks:
+        found["webhooks"] = hooks
     return lines + yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -103,7 +114,7 @@ def _rules() -> tuple[list[dict[str, Any]], list[Rule]]:
         conditions = conditions_of(rule)
         entry |= conditions | ({"networks": rule.networks.split(",")} if rule.networks else {})
         key = (rule.subject_kind, rule.subject, rule.name, rule.actions, *conditions.items())
-        comment = "".join(character if character.isprintable() else " " for character in rule.comment)
+        comment = _printable(rule.comment)
         found.setdefault(key, entry | ({"comment": comment} if comment else {}))
     return list(found.values()), invalid
 
@@ -115,9 +126,36 @@ def _policies(kind: type[Policy]) -> Iterator[dict[str, Any]]:
         entry = {}
         for field in fields:
             value = getattr(policy, field.name)
-            if value != field.get_default():  # type: ignore[union-attr]  # no relation
-                entry[field.name] = field.in_file(value) if isinstance(field, GlobsField | SizeField) else value
+            if value == field.get_default():  # type: ignore[union-attr]  # no relation
+                continue
+            if isinstance(field, GlobsField | SizeField):
+                value = field.in_file(value)
+            entry[field.name] = _printable(value) if isinstance(value, str) else value
         yield entry
+
+
+def _webhook(hook: Webhook) -> dict[str, Any]:
+    """Return a webhook: what differs from the defaults, and the names of files in place of secrets."""
+    entry: dict[str, Any] = {"url": hook.url, "secret_file": f"webhook-{hook.name}-secret"}
+    if hook.envelope != Envelope.DISTRIBUTION:
+        entry["format"] = hook.envelope
+    if sorted(hook.events) != sorted(default_events()):
+        entry["events"] = hook.events
+    if hook.repositories != "*":
+        entry["repositories"] = hook.repositories
+    if not hook.is_active:
+        entry["enabled"] = False
+    entry |= {name: True for name in ("allow_http", "allow_private") if getattr(hook, name)}
+    if hook.ca:
+        entry["ca"] = hook.ca
+    if names := hook.header_names:
+        entry["headers"] = {name: {"value_file": f"webhook-{hook.name}-{name}"} for name in names}
+    return entry
+
+
+def _printable(text: str) -> str:
+    """Return a string that the file may have: without control characters."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _is_valid(rule: Rule) -> bool:

@@ -21,6 +21,7 @@ from configuration.values import RuleEntry, UserEntry
 from provisioning.models import ImportedFile
 from provisioning.rules import conditions_of
 from provisioning.section_import import fingerprint
+from provisioning.webhooks import entry_content
 
 # Containers have a new host name whenever they are made.
 MAX_RECORDS = 100
@@ -36,9 +37,9 @@ class File:
 
     @classmethod
     def of(cls, configuration: Configuration) -> Self | None:
-        """Return the file; None means that it manages neither users nor rules nor policies."""
-        has_rows = configuration.users is not None or configuration.acl is not None or configuration.policies
-        if configuration.path is None or not has_rows:
+        """Return the file; None means that it manages no rows."""
+        managed = (configuration.users, configuration.acl, configuration.webhooks, configuration.policies or None)
+        if configuration.path is None or all(section is None for section in managed):
             return None
         # Not resolved: Kubernetes swaps a link whenever a ConfigMap changes.
         place = f"{socket.gethostname()}:{configuration.path.absolute()}"
@@ -46,6 +47,8 @@ class File:
         if configuration.policies:
             policies = configuration.policies.items()
             content.append({kind: sorted(fingerprint(entry.content) for entry in some) for kind, some in policies})
+        if configuration.webhooks is not None:
+            content.append(sorted(fingerprint([hook.name, entry_content(hook)]) for hook in configuration.webhooks))
         return cls(place[-ImportedFile.MAX_PLACE :], fingerprint(content))
 
     def superseding(self) -> ImportedFile | None:

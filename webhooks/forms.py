@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextareaWidget,
+)
 
-from webhooks import sealing
+from webhooks import headers, sealing
 from webhooks.kinds import CHOSEN
 from webhooks.models import Webhook, default_events
 
-FIELDS = ("name", "url", "envelope", "events", "repositories", "is_active", "allow_http", "allow_private")
+FIELDS = ("name", "url", "envelope", "events", "repositories", "is_active", "allow_http", "allow_private", "ca")
 
 
 def check_secret(secret: str) -> None:
@@ -26,8 +31,25 @@ def check_secret(secret: str) -> None:
         raise ValidationError("A secret has no control characters.")
 
 
+class _WriteOnlyTextarea(UnfoldAdminTextareaWidget):
+    """Shows nothing, as fields of passwords do."""
+
+    def format_value(self, value: Any) -> str:
+        return ""
+
+
+class HeadersField(forms.CharField):
+    """Changes of headers: lines of the admin, or a mapping of the API."""
+
+    def to_python(self, value: Any) -> Any:
+        return dict(value) if isinstance(value, Mapping) else headers.parse(super().to_python(value) or "")
+
+    def run_validators(self, value: Any) -> None:
+        """Check nothing here: `merged` does, with the headers that there are."""
+
+
 class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
-    """A webhook; its secret can be set and never read."""
+    """A webhook; its secret and the values of its headers can be set and never read."""
 
     events = forms.MultipleChoiceField(
         choices=[(kind.value, kind.label) for kind in CHOSEN],
@@ -41,6 +63,12 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="Signs each request; 32 characters or more, as `openssl rand -base64 32` makes it. It is never shown "
         "again. Empty: it stays as it is. A new one is used at once, and the one before signs too for 24 hours.",
+    )
+    headers = HeadersField(
+        required=False,
+        widget=_WriteOnlyTextarea(attrs={"autocomplete": "off", "rows": 3}),
+        help_text='Sent with each request, one in a line, as "Authorization: Bearer …". Values are never shown again. '
+        'Headers that are not named here stay as they are; "Authorization:" alone takes one away.',
     )
 
     class Meta:
@@ -56,6 +84,9 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
         chosen = self.cleaned_data["events"]
         return [kind.value for kind in CHOSEN if kind.value in chosen]
 
+    def clean_ca(self) -> str:
+        return "\n".join(self.cleaned_data["ca"].splitlines())
+
     def clean_secret(self) -> str:
         secret: str = self.cleaned_data["secret"]
         if secret:
@@ -64,8 +95,19 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
             raise ValidationError("A new webhook needs a secret.")
         return secret
 
+    def clean_headers(self) -> dict[str, str] | None:
+        """Return all headers after the changes, None without a change."""
+        changes = self.cleaned_data["headers"]
+        if not changes:
+            return None
+        sealed = self.instance.sealed_headers
+        is_readable = sealed is None or sealing.is_readable(bytes(sealed))
+        return headers.merged(self.instance.headers if is_readable else {}, changes)
+
     def save(self, commit: bool = True) -> Any:
-        """Save the webhook with a new secret, if one was given."""
+        """Save the webhook with a new secret and other headers, if some were given."""
+        if self.cleaned_data["headers"] is not None:
+            self.instance.set_headers(self.cleaned_data["headers"])
         if secret := self.cleaned_data["secret"]:
             self.instance.set_secret(secret)
         return super().save(commit)

@@ -4,6 +4,8 @@ Webhook ── WebhookState      what an administrator sets, and what the delive
    └─────< Delivery          a change of the first replaces the permissions version, by which processes cache it
 """
 
+import ssl
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import ClassVar
 
@@ -13,7 +15,7 @@ from django.db.models import Q
 
 from acl.models import validate_pattern
 from core.db import clock
-from webhooks import addresses, sealing
+from webhooks import addresses, headers, sealing
 from webhooks.kinds import CHOSEN, DEFAULT, Envelope, EventKind, State
 
 BYTE_ORDER = "BINARY"
@@ -21,6 +23,7 @@ ROTATION = timedelta(hours=24)
 """How long a replaced secret signs too."""
 
 URL_CHARACTERS = 2000
+CA_CHARACTERS = 64 * 1024
 
 
 def default_events() -> list[str]:
@@ -34,6 +37,17 @@ def validate_events(events: object) -> None:
         raise ValidationError(f"Events are a list of {', '.join(known)}, each once, at least one.")
     if wrong := [event for event in events if event not in known]:
         raise ValidationError(f"{wrong[0]!a} is no kind of event: {', '.join(known)}.")
+
+
+def validate_ca(pem: str) -> None:
+    """Raise ValidationError unless `pem` is at least one certificate, without a key."""
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, TypeError, ValueError):
+        raise ValidationError("These are not certificates in PEM.") from None
+    # Without any, the context has the authorities of the system.
+    if "BEGIN CERTIFICATE" not in pem or "PRIVATE KEY" in pem:
+        raise ValidationError("These are not certificates in PEM, or there is a private key among them.")
 
 
 class Webhook(models.Model):
@@ -58,6 +72,17 @@ class Webhook(models.Model):
         default=False,
         help_text="The URL may lead to a private network or to this machine; link-local addresses never.",
     )
+    ca = models.TextField(
+        "certificate authorities",
+        blank=True,
+        default="",
+        # For replicas of an earlier version.
+        db_default="",
+        max_length=CA_CHARACTERS,
+        validators=[validate_ca],
+        help_text="Certificates in PEM, of which that of the receiver has to be; empty: those of the system.",
+    )
+    sealed_headers = models.BinaryField(null=True)
     sealed_secret = models.BinaryField()
     sealed_previous_secret = models.BinaryField(null=True)
     previous_secret_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -76,9 +101,27 @@ class Webhook(models.Model):
         except addresses.RefusedAddressError as error:
             raise ValidationError({"url": str(error)}) from error
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that are sent beside the registry's own. Raises UnreadableSecretError."""
+        return headers.unseal(self.sealed_headers)
+
+    @property
+    def header_names(self) -> list[str]:
+        """The names of these headers, none if they are unreadable."""
+        try:
+            return list(self.headers)
+        except sealing.UnreadableSecretError:
+            return []
+
+    def set_headers(self, values: Mapping[str, str]) -> None:
+        """Replace all headers."""
+        self.sealed_headers = headers.seal(values)
+
     def set_secret(self, secret: str) -> None:
-        """Replace the secret; the one so far signs too for ROTATION."""
-        if self.sealed_secret:
+        """Replace the secret; the one so far signs too for ROTATION, unless another key has encrypted it."""
+        self.sealed_previous_secret, self.previous_secret_until = None, None
+        if self.sealed_secret and sealing.is_readable(bytes(self.sealed_secret)):
             self.sealed_previous_secret, self.previous_secret_until = self.sealed_secret, clock.now() + ROTATION
         self.sealed_secret = sealing.seal(secret)
 

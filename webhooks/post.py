@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from webhooks import addresses, envelope, sealing
+from webhooks import addresses, envelope, headers, sealing
 from webhooks.kinds import Envelope
 from webhooks.models import Delivery, Webhook
 from webhooks.queue import Result
@@ -61,6 +61,7 @@ class Attempt:
         self._socket: socket.socket | None = None
         self._ends_at = time.monotonic() + TOTAL_SECONDS
         self._is_aborted = False
+        self._hidden: tuple[str, ...] = ()
 
     def run(self) -> Result:
         """Send the request and return what became of it."""
@@ -70,6 +71,8 @@ class Attempt:
             return self._failed(f"not sent: {error}")
         except sealing.UnreadableSecretError as error:
             return self._failed(f"not sent: {error}")
+        except ssl.SSLCertVerificationError as error:
+            return self._failed(f"not sent: the certificate of the receiver is not valid: {error.verify_message}")
         except Exception as error:  # noqa: BLE001 - whatever a receiver makes of it is a failure of this attempt
             if self._is_aborted or isinstance(error, TimeoutError):
                 return self._failed(f"no answer within {TOTAL_SECONDS if self._is_aborted else READ_SECONDS:.0f} s")
@@ -89,7 +92,10 @@ class Attempt:
         target = addresses.check_url(hook.url, allow_http=hook.allow_http, allow_private=hook.allow_private)
         body = envelope.body_of(self.delivery, hook.envelope)
         timestamp = str(int(self._now.timestamp()))
-        headers = {
+        own = hook.headers
+        self._hidden = tuple(own.values())
+        sent = {
+            **own,
             "Host": target.host_header,
             **headers_of(hook, self.delivery),
             ATTEMPT: str(self.delivery.attempts + 1),
@@ -100,7 +106,7 @@ class Attempt:
         address = addresses.resolve(target, allow_private=hook.allow_private)
         connection = http.client.HTTPConnection(target.host, target.port)
         with self._connected(target, address) as connection.sock:
-            connection.request("POST", target.path, body, headers)
+            connection.request("POST", target.path, body, sent)
             return self._result(connection.getresponse())
 
     def _connected(self, target: addresses.Target, address: str) -> socket.socket:
@@ -109,7 +115,7 @@ class Attempt:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = plain
         if target.scheme == "https":
-            context = ssl.create_default_context()
+            context = ssl.create_default_context(cadata=self.hook.ca or None)
             # The handshake comes after `abort_if_late` knows the socket.
             self._socket = context.wrap_socket(plain, server_hostname=target.host, do_handshake_on_connect=False)
             self._socket.do_handshake()
@@ -125,7 +131,7 @@ class Attempt:
         version = "1.0" if response.version == 10 else "1.1"
         head = f"HTTP/{version} {response.status} {response.reason}\n{_lines(response.headers)}\n"
         if 200 <= response.status < 300:
-            return Result(self.delivery, True, f"{response.status}", _storable(head))
+            return Result(self.delivery, True, f"{response.status}", self._shown(head))
         start = b""
         with suppress(OSError, http.client.HTTPException):
             start = response.read1(RESPONSE_CHARACTERS)
@@ -135,7 +141,10 @@ class Attempt:
         return self._failed(outcome, f"{head}\n{start.decode(errors='replace')}")
 
     def _failed(self, outcome: str, response: str = "") -> Result:
-        return Result(self.delivery, False, _storable(outcome), _storable(response))
+        return Result(self.delivery, False, self._shown(outcome), self._shown(response))
+
+    def _shown(self, text: str) -> str:
+        return _storable(headers.hidden(text, self._hidden))
 
 
 def _lines(headers: http.client.HTTPMessage) -> str:

@@ -1,4 +1,4 @@
-"""Secrets of webhooks in the database."""
+"""Secrets of webhooks in the database: what signs, and the headers."""
 
 from core.db import sealing
 
@@ -21,5 +21,19 @@ def unseal(sealed: bytes) -> str:
         return sealing.unseal(sealed, _PURPOSE, _PURPOSE).decode()
     except sealing.OtherKeyError as error:
         raise UnreadableSecretError(
-            "another server.secret_key has encrypted the secret of this webhook: set the secret again"
+            "another server.secret_key has encrypted the secrets of this webhook: set secret and headers again"
         ) from error
+
+
+def is_readable(sealed: bytes) -> bool:
+    """Tell whether the current `server.secret_key` has encrypted the secret."""
+    try:
+        unseal(sealed)
+    except UnreadableSecretError:
+        return False
+    return True
+
+
+def keyed_hash(secret: str) -> str:
+    """Return a hash by which an import sees that a secret has changed, without storing it."""
+    return sealing.keyed_hash(secret.encode(), _PURPOSE)

@@ -38,7 +38,7 @@ class ConfigurationView(AdministrationView):
         responses={(200, "application/yaml"): OpenApiTypes.OBJECT},
     )
     def get(self, request: Request) -> Response:
-        """Return accounts, groups and rules as YAML that `manage.py loadconfig` imports."""
+        """Return accounts, groups, rules, policies and webhooks as YAML that `manage.py loadconfig` imports."""
         given = request.query_params.get("with")
         if given not in (None, "hashes"):
             raise ValidationError({"with": ["It is `hashes`, or missing."]})
@@ -46,5 +46,7 @@ class ConfigurationView(AdministrationView):
         if with_hashes and not request.user.is_superuser:
             raise PermissionDenied("Only a superuser may export the hashes of passwords.")
         headers = {"Cache-Control": "private, no-store"}
-        text = export.yaml_text(with_hashes=with_hashes)
+        # The URLs of some receivers are as good as a password.
+        with_webhooks = request.user.has_perm("webhooks.view_webhook")
+        text = export.yaml_text(with_hashes=with_hashes, with_webhooks=with_webhooks)
         return Response(text, headers=headers, content_type="application/yaml; charset=utf-8")

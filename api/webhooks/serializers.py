@@ -6,9 +6,10 @@ from rest_framework import serializers
 
 from api.json_body import TextField
 from api.paging import NumberedQuery
+from configuration.webhooks.headers import MAX_CHARACTERS
 from webhooks import queue, sealing
 from webhooks.kinds import CHOSEN, Envelope, State
-from webhooks.models import URL_CHARACTERS, Delivery, Webhook
+from webhooks.models import CA_CHARACTERS, URL_CHARACTERS, Delivery, Webhook
 
 _OF_STATE = (
     "delivered",
@@ -41,6 +42,21 @@ class WebhookSerializer(serializers.Serializer[Webhook]):
     is_active = serializers.BooleanField(required=False, default=True)
     allow_http = serializers.BooleanField(required=False, default=False)
     allow_private = serializers.BooleanField(required=False, default=False)
+    ca = TextField(
+        max_length=CA_CHARACTERS,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Certificates in PEM, of which that of the receiver has to be; empty: those of the system.",
+    )
+    headers = serializers.DictField(
+        child=TextField(max_length=MAX_CHARACTERS, allow_null=True),
+        write_only=True,
+        required=False,
+        help_text="Headers to set beside those that there are; null takes one away.",
+    )
+    header_names = serializers.ListField(child=serializers.CharField(), read_only=True)
+    origin = serializers.CharField(read_only=True, help_text="Where it is from: the configuration file or the admin.")
     secret = TextField(
         max_length=sealing.MAX_CHARACTERS, write_only=True, required=False, help_text="Required for a new webhook."
     )

@@ -21,6 +21,9 @@ from api.webhooks.serializers import (
     WebhookStateSerializer,
     state_of,
 )
+from provisioning import ledger
+from provisioning.ledger import Origin
+from provisioning.models import Section
 from webhooks import queue
 from webhooks.forms import WebhookForm
 from webhooks.models import Delivery, Webhook
@@ -31,9 +34,16 @@ _CHANGES = {"GET": ("webhooks.view_delivery",), "POST": ("webhooks.change_webhoo
 class _WebhookRowsView(RowsView):
     permissions = permissions_on("webhooks.webhook")
     model, serializer, address = Webhook, WebhookSerializer, "webhook"
+    _origins: Mapping[int, Origin] | None = None
+    """Of all rows, for a list."""
 
     def form_of(self, row: Webhook, values: Mapping[str, Any]) -> WebhookForm:
         return WebhookForm(dict(values), instance=row)
+
+    def represented(self, row: Webhook) -> dict[str, Any]:
+        known = self._origins if self._origins is not None else ledger.origins(Section.WEBHOOKS, [row.pk])
+        row.origin = str(known.get(row.pk, Origin.ADMIN))  # type: ignore[attr-defined]  # for the serializer
+        return super().represented(row)
 
 
 class WebhooksView(_WebhookRowsView):
@@ -42,6 +52,7 @@ class WebhooksView(_WebhookRowsView):
     )
     def get(self, request: Request) -> Response:
         """List the webhooks, by id."""
+        self._origins = ledger.origins(Section.WEBHOOKS)
         return self.listed(request, parameters(NumberedQuery, request))
 
     @extend_schema(operation_id="create_webhook", request=WebhookSerializer, responses={201: WebhookSerializer})
@@ -63,7 +74,8 @@ class WebhookView(_WebhookRowsView):
     )
     def patch(self, request: Request, webhook_id: int) -> Response:
         """Change a webhook; fields that are left out stay. A replaced secret signs too for 24 hours."""
-        what = "Changed by the API, with a new secret." if "secret" in request.data else "Changed by the API."
+        new = " and ".join(name for name in ("secret", "headers") if name in request.data)
+        what = f"Changed by the API, with new {new}." if new else "Changed by the API."
         return self.changed(request, webhook_id, what)
 
     @extend_schema(operation_id="delete_webhook", responses={204: None, 412: None})

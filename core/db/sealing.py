@@ -3,6 +3,8 @@
 A copy of the table tells nothing, and a secret that is moved to another place, `about` something else, is unreadable.
 """
 
+import hashlib
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -32,5 +34,14 @@ def unseal(sealed: bytes, purpose: bytes, about: bytes) -> bytes:
         raise OtherKeyError from error
 
 
+def keyed_hash(secret: bytes, purpose: bytes) -> str:
+    """Return an HMAC-SHA256 in hexadecimal: it tells equal secrets, and lets nobody without the key guess one."""
+    return hmac.new(_key(purpose + b".hash"), secret, hashlib.sha256).hexdigest()
+
+
 def _cipher(purpose: bytes) -> AESGCM:
-    return AESGCM(HKDF(SHA256(), length=32, salt=None, info=purpose).derive(settings.SECRET_KEY.encode()))
+    return AESGCM(_key(purpose))
+
+
+def _key(purpose: bytes) -> bytes:
+    return HKDF(SHA256(), length=32, salt=None, info=purpose).derive(settings.SECRET_KEY.encode())

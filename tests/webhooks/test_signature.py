@@ -68,7 +68,7 @@ def test_with_another_key_the_secret_has_to_be_set_again(make_hook: Any, setting
     hook = make_hook()
     settings.SECRET_KEY = "another key of the registry, of thirty-two bytes"
 
-    with pytest.raises(sealing.UnreadableSecretError, match="set the secret again"):
+    with pytest.raises(sealing.UnreadableSecretError, match="set secret and headers again"):
         post.secrets_of(hook, clock.now())
 
 

@@ -1,6 +1,7 @@
 """A receiver of webhooks: a real HTTP server that keeps what it was sent, and answers as it is told."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ class Request:
 class Receiver:
     """Answers each request as `answer` says: with a status, or in a way of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         self.lock = threading.Lock()
         self.answer: Callable[[BaseHTTPRequestHandler, bytes], int] = self.accept
@@ -60,7 +61,11 @@ class Receiver:
                 pass
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+        if tls is not None:
+            # The handshake is of the thread that reads: a refusal must not end the loop.
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self.server.server_address[1]}/hook"
 
     @property
     def accepted(self) -> list[Request]:
@@ -112,8 +117,8 @@ def answer_a_gigabyte(handler: BaseHTTPRequestHandler, _body: bytes) -> int:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    receiver = Receiver()
+def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    receiver = Receiver(tls)
     thread = threading.Thread(target=receiver.server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -5,6 +5,7 @@
 `kinds`       the kinds of events, and the envelopes
 `models`      webhooks, their state, and the outbox: one row for each event and webhook
 `sealing`     secrets in the database, encrypted
+`headers`     headers that an administrator sets, encrypted, and hidden in what is shown
 `outbox`      which webhooks want an event; its rows, in the transaction of the caller
 `pulls`       pulls, queued and written in batches
 `envelope`    the body of a request

@@ -114,18 +114,19 @@ class Attempt:
         plain.settimeout(READ_SECONDS)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = plain
-        try:
-            if target.scheme == "https":
-                # Verified by the authorities of the system, or by the given ones alone; no option turns that off.
-                context = ssl.create_default_context(cadata=self.hook.ca or None)
-                # The handshake comes after `abort_if_late` knows the socket.
-                self._socket = context.wrap_socket(plain, server_hostname=target.host, do_handshake_on_connect=False)
+        if target.scheme == "https":
+            # Verified by the authorities of the system, or by the given ones alone; no option turns that off.
+            context = ssl.create_default_context(cadata=self.hook.ca or None)
+            # The handshake comes after `abort_if_late` knows the socket.
+            self._socket = context.wrap_socket(plain, server_hostname=target.host, do_handshake_on_connect=False)
+            try:
                 self._socket.do_handshake()
-            if self._is_aborted:
-                raise TooSlowError
-        except BaseException:
+            except BaseException:
+                self._socket.close()
+                raise
+        if self._is_aborted:
             self._socket.close()
-            raise
+            raise TooSlowError
         return self._socket
 
     def _result(self, response: http.client.HTTPResponse) -> Result:

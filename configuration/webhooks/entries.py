@@ -24,7 +24,7 @@ _NAME = "a name of at most 64 letters, digits, _ and -"
 _URL = 'a URL as "https://ci.example.org/hooks/registry", without user, password and fragment'
 _SIGNS = "32 to 256 printable ASCII characters, as `openssl rand -base64 32` makes them"
 _EVENTS = f"a list of at least one of {', '.join(EVENTS)}"
-_KINDS = items(choice(*EVENTS), _EVENTS)
+_LIST = items(choice(*EVENTS), _EVENTS)
 _REPOSITORIES = 'the name of a repository or a pattern as "myorg/*"'
 _HEADERS = f"a mapping of at most {MAX_HEADERS} names to `value` or `value_file`"
 _CA = "certificates in PEM, without a key"
@@ -79,7 +79,7 @@ class WebhookFile(TypedDict, total=False):
         str, text(_SIGNS, r"[ -~]{32,256}", 256), Key("Signs each request.", is_secret=True, required=_SIGNS)
     ]
     format: Annotated[str, choice(*FORMATS), Key("The form of a request.")]
-    events: Annotated[tuple[str, ...], Value(_KINDS.convert, _KINDS.json | {"minItems": 1}), Key("The kinds of events.")]
+    events: Annotated[tuple[str, ...], Value(_LIST.convert, _LIST.json | {"minItems": 1}), Key("Kinds of events.")]
     repositories: Annotated[str, pattern(r"a-z0-9._/-", _REPOSITORIES), Key("Repositories by name or pattern.")]
     enabled: Annotated[bool, BOOLEAN, Key("Whether events are stored and sent.")]
     allow_http: Annotated[bool, BOOLEAN, Key("Whether the URL may be without TLS.")]

@@ -24,7 +24,7 @@ from distribution.usage import counter
 class Pulled(NamedTuple):
     """A response; of `file` the Content-Length bytes from its position are the body, and the sender closes it.
 
-    `permissions_version` is that of the database when the manifest or blob was found.
+    `permissions_version` is that of the database when the manifest or blob was found, `size` that of its whole content.
     """
 
     status: int
@@ -32,6 +32,7 @@ class Pulled(NamedTuple):
     permissions_version: str
     payload: bytes = b""
     file: IO[bytes] | None = None
+    size: int | None = None
 
 
 def manifest(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:
@@ -46,7 +47,7 @@ def manifest(name: RepositoryName, text: str, method: str, meta: Mapping[str, An
     if _has_already(meta, found.digest):
         return _not_modified(headers, found.permissions_version)
     headers["Content-Length"] = str(found.size)
-    return Pulled(200, headers, found.permissions_version, found.payload)
+    return Pulled(200, headers, found.permissions_version, found.payload, size=found.size)
 
 
 def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:
@@ -69,7 +70,7 @@ def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) 
     if url is not None:
         # The URL expires.
         headers |= {"Cache-Control": "no-store", "Location": iri_to_uri(url), "Content-Length": "0"}
-        return Pulled(307, headers, found.permissions_version)
+        return Pulled(307, headers, found.permissions_version, size=found.size)
     return _content(found, headers, meta)
 
 
@@ -96,7 +97,7 @@ def _content(found: FoundBlob, headers: dict[str, str], meta: Mapping[str, Any])
         headers["Content-Range"] = f"bytes {first}-{last}/{found.size}"
     file = blobs.open_at(found, first, last - first + 1)
     release_connection()
-    return Pulled(206 if part else 200, headers, found.permissions_version, file=file)
+    return Pulled(206 if part else 200, headers, found.permissions_version, file=file, size=found.size)
 
 
 def _has_already(meta: Mapping[str, Any], digest: str) -> bool:

@@ -66,6 +66,7 @@ CHECKED_ALONE = (
     "image",
     "storage_copy/test_s3.py",
     "stress",
+    "webhooks/test_docker_registry.py",
 )
 # Whether nothing is named on the command line. The processes that share the tests inherit it.
 _IS_WHOLE = "REGISTRY_TESTS_ARE_ALL"
@@ -113,6 +114,8 @@ ON_ANY_DATABASE = (
     "test_upgrade.py",
     "tokens/test_scope.py",
     "webhooks/test_addresses.py",
+    "webhooks/test_docker_registry.py",
+    "webhooks/test_header_rules.py",
     "webhooks/test_signature.py",
 )
 # Beginnings of paths: what waits or computes for more than ten seconds, so that no process does it while the others

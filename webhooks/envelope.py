@@ -11,7 +11,8 @@ from webhooks.kinds import Envelope, EventKind
 from webhooks.models import Delivery
 
 CONTENT_TYPES = {
-    Envelope.DISTRIBUTION: "application/vnd.docker.distribution.events.v2+json",
+    # Of docker-registry 2, which receivers compare with; distribution 3 calls the same fields v2.
+    Envelope.DISTRIBUTION: "application/vnd.docker.distribution.events.v1+json",
     Envelope.CLOUDEVENTS: "application/cloudevents+json; charset=utf-8",
 }
 _ACTIONS = {

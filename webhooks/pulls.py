@@ -26,16 +26,20 @@ def add(
     kind: EventKind,
     repository: str,
     reference: str,
+    content: tuple[str, str, int | None],
     *,
-    digest: str,
     account: str,
     meta: Mapping[str, Any],
     version: str,
 ) -> None:
-    """Queue an event if a webhook wants it; `meta` is the environment of the request."""
+    """Queue an event if a webhook wants it.
+
+    `content` has digest, media type and size of what was pulled; `meta` is the environment of the request.
+    """
     hooks = outbox.subscribers(kind, repository, version)
     if hooks:
-        subject = Subject(digest, "" if ":" in reference else reference)
+        digest, media_type, size = content
+        subject = Subject(digest, "" if ":" in reference else reference, media_type, size)
         event_id, described = str(uuid.uuid4()), outbox.facts(account, meta, subject)
         _events.append((repository, [(hook, repository, kind.value, event_id, described) for hook in hooks]))
 

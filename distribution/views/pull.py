@@ -39,8 +39,9 @@ class PullView(RepositoryView):
         """Tell webhooks of a GET that was answered with content."""
         if method == "GET" and pulled.status != 304:
             about = {"account": bearer.identity.name, "version": bearer.version}
-            digest = pulled.headers.get(CONTENT_DIGEST_HEADER, "")
-            pulls.add(cls.pull_event, name, text, digest=digest, meta=meta, **about)
+            digest, media_type = pulled.headers.get(CONTENT_DIGEST_HEADER, ""), pulled.headers.get("Content-Type", "")
+            content = (digest, media_type, pulled.size)
+            pulls.add(cls.pull_event, name, text, content, meta=meta, **about)
 
     @staticmethod
     def pull(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any]) -> Pulled:

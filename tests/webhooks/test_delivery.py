@@ -266,5 +266,5 @@ def test_distributions_envelope_has_its_type(make_hook: Make, receiver: Receiver
     deliver()
 
     (request,) = receiver.accepted
-    assert request.headers["content-type"] == "application/vnd.docker.distribution.events.v2+json"
+    assert request.headers["content-type"] == "application/vnd.docker.distribution.events.v1+json"
     assert (request.event["action"], request.event["actor"]) == ("push", {"name": "alice"})

@@ -1,11 +1,18 @@
 """Webhooks by the API."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
+from pytest_django.fixtures import Settings
 
+from accounts.models import Account
+from configuration.webhooks import WebhookEntry
+from provisioning import importing
 from tests.api.asking import answered, ask, items
 from tests.caller import Caller
+from tests.webhooks.authority import Authority
 from webhooks import queue
 from webhooks.models import Delivery, Webhook
 
@@ -13,8 +20,8 @@ SECRET = "a secret of the webhook, of thirty-two bytes or more"
 HOOK = {"name": "ci", "url": "https://ci.example.org/hook", "events": ["manifest.push"], "secret": SECRET}
 
 
-def made(root: Caller) -> dict[str, Any]:
-    response = ask(root, "POST", "webhooks", HOOK)
+def made(root: Caller, **values: Any) -> dict[str, Any]:
+    response = ask(root, "POST", "webhooks", HOOK | values)
     assert response.status_code == 201, response.content
     body: dict[str, Any] = response.json()
     return body
@@ -96,3 +103,74 @@ def test_who_is_not_staff_sees_no_webhook(bob: Caller, path: str) -> None:
 @pytest.mark.parametrize("verb", ["replay", "test"])
 def test_who_is_not_staff_sends_nothing(bob: Caller, verb: str) -> None:
     assert ask(bob, "POST", f"webhooks/1/{verb}").status_code == 403
+
+
+def test_headers_are_set_and_taken_away_and_their_values_never_shown(root: Caller) -> None:
+    body = made(root, headers={"Authorization": "Bearer a-token", "X-Team": "red"})
+    assert body["header_names"] == ["Authorization", "X-Team"]
+
+    changed = ask(root, "PATCH", f"webhooks/{body['id']}", {"headers": {"x-team": None, "X-Other": "1"}})
+
+    assert (changed.status_code, changed.json()["header_names"]) == (200, ["Authorization", "X-Other"])
+    assert Webhook.objects.get().headers == {"Authorization": "Bearer a-token", "X-Other": "1"}
+    told = f"{body}{changed.json()}{answered(root, 'webhooks')}{answered(root, 'webhooks/' + str(body['id']))}"
+    assert "a-token" not in told
+    assert "headers'" not in told
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "other"},
+        {"X-Registry-Timestamp": "0"},
+        {"Transfer-Encoding": "chunked"},
+        {"X": "a\r\nY: b"},
+        {"X\r\nY": "b"},
+        {"X": "v" * 4097},
+        {"X": 1},
+        {f"X-{number}": "v" for number in range(21)},
+        ["Authorization"],
+        "Authorization: x",
+    ],
+    ids=lambda headers: str(headers)[:30],
+)
+def test_headers_that_may_not_be_sent_are_refused(root: Caller, headers: Any) -> None:
+    response = ask(root, "POST", "webhooks", HOOK | {"headers": headers})
+
+    assert response.status_code == 400
+    assert {name.partition(".")[0] for name in response.json()["errors"]} == {"headers"}
+    assert not Webhook.objects.exists()
+
+
+def test_an_authority_is_given_as_certificates(root: Caller) -> None:
+    pem = Authority().pem
+
+    assert made(root, ca=pem)["ca"] == pem.strip()
+    refused = ask(root, "POST", "webhooks", HOOK | {"name": "other", "ca": "no certificate"})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["ca"])
+
+
+def test_origin_tells_whether_it_is_of_the_file(root: Caller, settings: Settings) -> None:
+    entry = WebhookEntry("of-the-file", "https://ci.example.org/", SECRET)
+    importing.apply(replace(settings.REGISTRY, webhooks=(entry,)))
+    body = made(root)
+    assert body["origin"] == "admin"
+    listed = items(root, "webhooks")
+    assert {hook["name"]: hook["origin"] for hook in listed} == {"of-the-file": "file", "ci": "admin"}
+
+    changed = ask(root, "PATCH", f"webhooks/{listed[0]['id']}", {"repositories": "a/*"})
+
+    assert changed.json()["origin"] == "file, edited since"
+
+
+def test_an_export_has_webhooks_for_who_may_see_them(root: Caller, bob: Caller) -> None:
+    made(root)
+    account = Account.objects.get(name="bob")
+    Account.objects.filter(pk=account.pk).update(is_staff=True)
+    names = ("view_account", "view_group", "view_rule")
+    account.user_permissions.set(Permission.objects.filter(codename__in=names))
+
+    assert b"ci.example.org" in ask(root, "GET", "configuration").content
+    answer = ask(bob, "GET", "configuration")
+    assert answer.status_code == 200
+    assert b"ci.example.org" not in answer.content

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from configuration import Configuration, load
-from policies.models import ImmutableTags
+from policies.models import ImmutableTags, ReadOnly
 from provisioning import export, importing, ledger
 from provisioning.ledger import Origin
 from provisioning.models import Section
@@ -91,3 +91,17 @@ def test_the_export_is_imported_as_the_same_rows(imported: Import) -> None:
 
 def test_without_policies_the_export_does_not_manage_them() -> None:
     assert "policies" not in yaml.safe_load(export.yaml_text(with_hashes=False))
+
+
+def test_the_export_cleans_comments_and_messages(imported: Import) -> None:
+    ImmutableTags.objects.create(repositories="a/*", protected=True, comment="a\tb\u2028c\n# acl: []")
+    ReadOnly.objects.create(repositories="b/*", message="gone\x07\x1b[31m", comment="\x07")
+
+    text = export.yaml_text(with_hashes=False)
+
+    exported = yaml.safe_load(text)["policies"]
+    assert exported["immutable_tags"][0]["comment"] == "a b c # acl: []"
+    assert (exported["read_only"][0]["message"], exported["read_only"][0]["comment"]) == ("gone  [31m", " ")
+    ImmutableTags.objects.all().delete()
+    ReadOnly.objects.all().delete()
+    assert len(imported(**exported)) == 2

@@ -77,6 +77,7 @@ ON_ANY_DATABASE = (
     "acl/test_name_range.py",
     "attack/test_globs.py",
     "attack/test_names.py",
+    "attack/test_webhooks.py",
     "attack/test_wire.py",
     "bench",
     "browser",

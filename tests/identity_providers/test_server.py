@@ -2,10 +2,12 @@
 
 import json
 import socket
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.client("slapd")
 class CompanyServer(Server):
     """A server with one worker, whose directory is at `url`."""
 
-    url = ""
+    url, timeout = "", "5s"
 
     def configuration(self) -> dict[str, object]:
         configuration: Any = super().configuration()
@@ -36,7 +38,7 @@ class CompanyServer(Server):
                 "users": {"base": PEOPLE},
                 "groups": {"base": GROUPS, "mirror": ["registry-*"]},
                 "cache": "2s",
-                "timeout": "5s",
+                "timeout": self.timeout,
             }
         }
         return dict(configuration)
@@ -74,19 +76,55 @@ def test_a_changed_group_and_a_person_who_left_count_in_a_running_server(server:
     assert eventually(lambda: not server.rows("SELECT 1 FROM accounts_account WHERE name = 'lara' AND is_active"))
 
 
+class SilentDirectory:
+    """A server that takes connections and answers nothing, until it closes them all."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", free_port()))
+        self.url = f"ldap://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._open: list[socket.socket] = []
+        self._is_asked = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._accept)
+        self._thread.start()
+
+    def wait_until_asked(self, times: int) -> bool:
+        """Wait for so many connections; what asks waits for an answer from then on."""
+        return all(self._is_asked.acquire(timeout=60) for _ in range(times))
+
+    def close(self) -> None:
+        """Close the connections: who asked gets no answer."""
+        with suppress(OSError):
+            # Wakes `accept`, which a close would not. A second time there is nothing to wake.
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for connection in (*self._open, self._listener):
+            connection.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                self._open.append(self._listener.accept()[0])
+                self._is_asked.release()
+
+
 def test_a_directory_that_never_answers_delays_no_local_login(tmp_path: Path, slapd: Slapd) -> None:
-    with socket.create_server(("127.0.0.1", free_port())) as silent:
-        company = CompanyServer(tmp_path)
-        company.url = f"ldap://127.0.0.1:{silent.getsockname()[1]}"
-        with started(company) as server, ThreadPoolExecutor(8) as pool:
-            waiting = [pool.submit(login, server, f"person{number}", "x") for number in range(8)]
-            time.sleep(0.3)
+    """By the order of events: the directory ends its silence after the local login was answered, not before."""
+    company, silent = CompanyServer(tmp_path), SilentDirectory()
+    # As long as the client of these tests waits: no time-out ends the silence early.
+    company.url, company.timeout = silent.url, "1m"
+    with ExitStack() as ends:
+        ends.callback(silent.close)
+        server = ends.enter_context(started(company))
+        pool = ends.enter_context(ThreadPoolExecutor(8))
+        waiting = [pool.submit(login, server, f"person{number}", "x") for number in range(8)]
+        assert silent.wait_until_asked(times=8)
 
-            local = login(server, "alice", password_of("alice"))
+        local = login(server, "alice", password_of("alice"))
 
-            assert local[0] == 200
-            assert not any(future.done() for future in waiting)
-            assert {future.result()[0] for future in waiting} == {503}
+        assert local[0] == 200
+        assert not any(future.done() for future in waiting)
+        silent.close()
+        assert {future.result()[0] for future in waiting} == {503}
 
 
 def eventually(holds: Callable[[], bool]) -> bool:

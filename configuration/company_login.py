@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from acl.glob import InvalidPatternError, check_glob
-from configuration.converters import BOOLEAN, OPTION, PATH, SECRET_OPTION, duration, items, text
-from configuration.element import Members, Reading, Refused
+from configuration.converters import BOOLEAN, OPTION, PATH, SECRET_OPTION, Value, duration, items, text
+from configuration.element import Items, Members, Reading, Refused
 from configuration.section import Key, Section
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -31,6 +31,16 @@ def _ldap_url(url: str, _reading: Reading) -> str:
     if parts.scheme not in ("ldap", "ldaps") or not host or not is_server or port == 0:
         raise Refused(_LDAP_URL)
     return url.rstrip("/")
+
+
+def _ldap_urls(given: Any, reading: Reading) -> tuple[str, ...]:
+    """Return the URL, or those of a list."""
+    found: tuple[str, ...] = (
+        _LDAP_LIST.convert(given, reading) if isinstance(given, Items) else (_ONE_LDAP.convert(given, reading),)
+    )
+    if not found:
+        raise Refused(_LDAP_URLS)
+    return found
 
 
 def _issuer(url: str, _reading: Reading) -> str:
@@ -66,6 +76,10 @@ def _glob(value: str, _reading: Reading) -> str:
     return value
 
 
+_ONE_LDAP = text(_LDAP_URL, convert=_ldap_url)
+_LDAP_URLS = f"{_LDAP_URL}, or a list of some"
+_LDAP_LIST = items(_ONE_LDAP, _LDAP_URLS)
+_SERVERS = Value(_ldap_urls, {"anyOf": [_ONE_LDAP.json, _LDAP_LIST.json | {"minItems": 1}]})
 _DN = text(_BASE, r"[^=]+=.+", 1024)
 _NAME = text(_ATTRIBUTE, r"[A-Za-z][A-Za-z0-9;-]*")
 _CLAIM = text("the name of a claim", r"\S+")
@@ -100,13 +114,14 @@ def _check_ldap(ldap: Members) -> None:
     if "bind_dn" in ldap and not ldap.get("bind_password"):
         # Servers take a DN without a password for anonymous (RFC 4513, section 5.1.2).
         ldap.element.below("bind_password").report("the password of bind_dn", "nothing")
-    url = ldap.get("url")
-    if not isinstance(url, str):
+    given = ldap.get("url")
+    urls = [url for url in (given if isinstance(given, Items) else [given]) if isinstance(url, str)]
+    plain = [url for url in urls if urlsplit(url).scheme == "ldap"]
+    if ldap.get("start_tls") is True:
+        if len(plain) < len(urls):
+            ldap.elements["start_tls"].report("no such key: ldaps:// has TLS from the beginning")
         return
-    is_plain = urlsplit(url).scheme == "ldap"
-    if not is_plain and ldap.get("start_tls") is True:
-        ldap.elements["start_tls"].report("no such key: ldaps:// has TLS from the beginning")
-    if not is_plain or ldap.get("start_tls") is True or urlsplit(url).hostname in LOOPBACK:
+    if all(urlsplit(url).hostname in LOOPBACK for url in plain):
         return
     if "start_tls" not in ldap:
         expected = "start_tls: true beside it, or ldaps://; start_tls: false sends passwords unencrypted"
@@ -117,9 +132,12 @@ def _check_ldap(ldap: Members) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ldap:
-    """A directory whose people may log in. `timeout` bounds each of its answers, `cache` how long they count."""
+    """A directory whose people may log in. `timeout` bounds each of its answers, `cache` how long they count.
 
-    url: Annotated[str, text(_LDAP_URL, convert=_ldap_url), Key("The directory.", required=_LDAP_URL)] = ""
+    Of several servers in `url` one is asked: the first that answers.
+    """
+
+    url: Annotated[tuple[str, ...], _SERVERS, Key("The directory, or its servers.", required=_LDAP_URL)] = ()
     users: Annotated[LdapUsers, Section(), Key("Where people are.", required="where people are: base, filter")] = (
         LdapUsers()
     )

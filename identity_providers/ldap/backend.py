@@ -14,7 +14,7 @@ from accounts.providers import ProviderUnavailableError
 from accounts.throttling import throttle
 from configuration.company_login import Ldap
 from identity_providers.adoption import adopt
-from identity_providers.ldap.connection import DirectoryError, connected
+from identity_providers.ldap.connection import DirectoryError, ServerLostError, connected
 from identity_providers.ldap.directory import find
 from identity_providers.person import Person
 
@@ -44,7 +44,13 @@ class DirectoryBackend:
         if (seconds := self._is_away_until - time.monotonic()) > 0:
             raise ProviderUnavailableError(UNAVAILABLE, max(1, round(seconds)))
         try:
-            person = _checked(ldap, username, password, request)
+            try:
+                person = _checked(ldap, username, password, request)
+            except ServerLostError:
+                # Another server is asked from the beginning.
+                if len(ldap.url) == 1:
+                    raise
+                person = _checked(ldap, username, password, request)
         except DirectoryError as error:
             self._is_away_until = time.monotonic() + RETRY_SECONDS
             logger.warning("the directory (auth.ldap) can't be asked", extra={"reason": str(error)})

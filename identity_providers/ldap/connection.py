@@ -4,7 +4,9 @@ TLS is Python's own, with its check of certificate and name. Referrals are never
 server that the configuration does not name.
 """
 
+import logging
 import ssl
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,6 +19,8 @@ from ldap3.utils.conv import escape_filter_chars
 from configuration.company_login import Ldap
 
 PAGE = 500
+AWAY_SECONDS = 30.0
+
 _DEFAULT_PORTS = {"ldap": 389, "ldaps": 636}
 # A password that is not this person's may have all of them: wrong, locked, expired, not allowed to log in now.
 _REFUSALS = {
@@ -29,10 +33,15 @@ _REFUSALS = {
 }
 
 escape = escape_filter_chars
+logger = logging.getLogger(__name__)
 
 
 class DirectoryError(Exception):
     """The directory can't be used; the message says why, for the log and for administrators."""
+
+
+class ServerLostError(DirectoryError):
+    """The server has ended the connection, or does not answer any more; another one of the directory may."""
 
 
 class Entry:
@@ -64,10 +73,10 @@ class _Tls(ldap3.Tls):
 
 
 class Directory:
-    """An open connection, bound as the configured searcher."""
+    """An open connection to the server `url`, bound as the configured searcher."""
 
-    def __init__(self, connection: Any, bind_dn: str) -> None:
-        self._connection, self._bind_dn = connection, bind_dn
+    def __init__(self, connection: Any, url: str) -> None:
+        self._connection, self.url = connection, url
 
     def search(self, base: str, filter_text: str, attributes: Sequence[str]) -> list[Entry]:
         """Return the entries below `base`, in pages. Raises DirectoryError."""
@@ -76,7 +85,7 @@ class Directory:
                 base, filter_text, attributes=list(attributes), paged_size=PAGE, generator=False
             )
         except LDAPException as error:
-            raise DirectoryError(f"the search below {base} failed: {_words(error)}") from error
+            raise ServerLostError(f"the search below {base} failed: {_words(error)}") from error
         result = self._connection.result
         if result["result"] != 0:
             raise DirectoryError(f"the search below {base} failed: {_outcome(result)}")
@@ -95,46 +104,88 @@ class Directory:
         try:
             is_bound: bool = self._connection.rebind(dn, password)
         except LDAPException as error:
-            raise DirectoryError(f"the password can't be checked: {_words(error)}") from error
+            raise ServerLostError(f"the password can't be checked: {_words(error)}") from error
         if not is_bound and self._connection.result["description"] not in _REFUSALS:
             raise DirectoryError(f"the password can't be checked: {_outcome(self._connection.result)}")
         return is_bound
 
 
+class _Servers:
+    """The servers that did not answer a moment ago: they are asked last, so that not every login waits for them.
+
+    In place of ldap3's `ServerPool`, which remembers them for one connection: here each login has its own.
+    """
+
+    def __init__(self) -> None:
+        self._away_until: dict[str, float] = {}
+
+    def in_order(self, urls: Sequence[str]) -> list[str]:
+        """Return the servers in the order of the file, those that are away last."""
+        now = time.monotonic()
+        return sorted(urls, key=lambda url: self._away_until.get(url, 0.0) > now)
+
+    def lose(self, url: str) -> None:
+        self._away_until[url] = time.monotonic() + AWAY_SECONDS
+
+
+_servers = _Servers()
+
+
 @contextmanager
 def connected(ldap: Ldap) -> Iterator[Directory]:
-    """Open a connection and bind as the configured searcher. Raises DirectoryError."""
-    parts = urlsplit(ldap.url)
-    seconds = max(1, round(ldap.timeout.total_seconds()))
+    """Open a connection to the first server that answers, and bind as the searcher. Raises DirectoryError."""
+    connection, url = _first_bound(ldap)
     try:
-        server = ldap3.Server(
-            parts.hostname or "",
-            parts.port or _DEFAULT_PORTS[parts.scheme],
-            use_ssl=parts.scheme == "ldaps",
-            tls=_Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(ldap.ca_file) if ldap.ca_file else None),
-            get_info=ldap3.NONE,
-            connect_timeout=seconds,
-        )
-        connection = ldap3.Connection(
-            server,
-            ldap.bind_dn or None,
-            ldap.bind_password or None,
-            receive_timeout=seconds,
-            auto_referrals=False,
-            check_names=False,
-        )
+        yield Directory(connection, url)
+    except ServerLostError:
+        _servers.lose(url)
+        raise
+    finally:
+        _close(connection)
+
+
+def _first_bound(ldap: Ldap) -> tuple[Any, str]:
+    faults = []
+    for url in _servers.in_order(ldap.url):
         try:
-            connection.open()
-            if ldap.start_tls:
-                connection.start_tls()
-            if not connection.bind():
-                who = ldap.bind_dn or "anonymous"
-                raise DirectoryError(f"it refuses the bind as {who}: {_outcome(connection.result)}")
-            yield Directory(connection, ldap.bind_dn)
-        finally:
-            _close(connection)
+            return _bound(ldap, url), url
+        except DirectoryError as error:
+            _servers.lose(url)
+            faults.append(str(error))
+            if len(ldap.url) > 1:
+                logger.warning("a server of the directory can't be asked", extra={"server": url, "reason": str(error)})
+    raise DirectoryError("; ".join(faults))
+
+
+def _bound(ldap: Ldap, url: str) -> Any:
+    parts = urlsplit(url)
+    seconds = max(1, round(ldap.timeout.total_seconds()))
+    server = ldap3.Server(
+        parts.hostname or "",
+        parts.port or _DEFAULT_PORTS[parts.scheme],
+        use_ssl=parts.scheme == "ldaps",
+        tls=_Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(ldap.ca_file) if ldap.ca_file else None),
+        get_info=ldap3.NONE,
+        connect_timeout=seconds,
+    )
+    options: dict[str, Any] = {"receive_timeout": seconds, "auto_referrals": False, "check_names": False}
+    connection = ldap3.Connection(server, ldap.bind_dn or None, ldap.bind_password or None, **options)
+    try:
+        connection.open()
+        if ldap.start_tls:
+            connection.start_tls()
+        is_bound = connection.bind()
     except LDAPException as error:
-        raise DirectoryError(f"{ldap.url}: {_words(error)}") from error
+        _close(connection)
+        raise DirectoryError(f"{url}: {_words(error)}") from error
+    except BaseException:
+        _close(connection)
+        raise
+    if not is_bound:
+        outcome = _outcome(connection.result)
+        _close(connection)
+        raise DirectoryError(f"{url}: it refuses the bind as {ldap.bind_dn or 'anonymous'}: {outcome}")
+    return connection
 
 
 def _close(connection: Any) -> None:

@@ -10,6 +10,7 @@ from pytest_django import Settings
 
 from accounts import authentication, providers
 from configuration.company_login import Ldap, LdapGroups, LdapUsers
+from identity_providers.ldap import connection
 from tests.identity_providers.slapd import ADMIN, ADMIN_PASSWORD, GROUPS, PEOPLE, Slapd
 
 Configure = Callable[..., Ldap]
@@ -34,6 +35,7 @@ def forget() -> Iterator[Callable[[], None]]:
     """Return what forgets the answers of providers, as the cache time does."""
 
     def clear() -> None:
+        connection._servers = connection._Servers()
         providers.backends.cache_clear()
         authentication._provider_caches.cache_clear()
 
@@ -49,7 +51,9 @@ def configured(slapd: Slapd, settings: Settings, forget: Callable[[], None]) -> 
     def configure(**changes: Any) -> Ldap:
         groups = LdapGroups(base=GROUPS, mirror=("registry-*",))
         users = LdapUsers(base=PEOPLE)
-        ldap = Ldap(slapd.url, users, groups, bind_dn=ADMIN, bind_password=ADMIN_PASSWORD, timeout=timedelta(seconds=1))
+        ldap = Ldap(
+            (slapd.url,), users, groups, bind_dn=ADMIN, bind_password=ADMIN_PASSWORD, timeout=timedelta(seconds=1)
+        )
         ldap = replace(ldap, **changes)
         settings.REGISTRY = replace(settings.REGISTRY, auth=replace(settings.REGISTRY.auth, ldap=ldap))
         settings.PASSWORD_PROVIDERS = {"ldap": "identity_providers.ldap.backend.DirectoryBackend"}

@@ -72,6 +72,17 @@ class Slapd:
             self._process.wait(10)
             self._process = None
 
+    def kill(self) -> None:
+        """End the server at once, with its connections."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Stop the server meanwhile."""

@@ -51,7 +51,7 @@ def test_without_a_name_it_tries_the_bases() -> None:
     [
         ({"bind_password": "wrong"}, "refuses the bind as cn=admin,dc=example,dc=com: invalidCredentials"),
         ({"users": LdapUsers(base="ou=nowhere,dc=example,dc=com")}, "below ou=nowhere,dc=example,dc=com failed"),
-        ({"url": "ldap://127.0.0.1:9"}, "ldap://127.0.0.1:9: .*refused"),
+        ({"url": ("ldap://127.0.0.1:9",)}, "ldap://127.0.0.1:9: .*refused"),
         ({"start_tls": True}, "certificate verify failed"),
     ],
 )
@@ -116,6 +116,46 @@ def test_a_backend_takes_over_no_account_that_was_made_here(backend: str, name: 
 def test_a_backend_that_fails_is_503_and_local_accounts_go_on(backend: str) -> None:
     assert status_of("vera", "broken") == 503
     assert status_of("alice", PASSWORDS["alice"]) == 200
+
+
+def test_checklogin_names_each_backend_and_asks_none(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OneNameBackend, "authenticate", lambda *_args, **_options: pytest.fail("it was asked"))
+
+    assert checked() == f"auth.backends: {backend}: OneNameBackend\n"
+    assert checked("vera") == f"auth.backends: {backend}: OneNameBackend\n"
+
+
+class NotMade:
+    """A class that needs something to be made."""
+
+    def __init__(self) -> None:
+        raise KeyError("COMPANY_URL")
+
+
+class NoBackend:
+    """A class that checks no passwords."""
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("company.login.Backend", "ModuleNotFoundError: No module named 'company'"),
+        (f"{__name__}.Missing", 'ImportError: Module ".*" does not define a "Missing" attribute/class'),
+        (f"{__name__}.NotMade", "KeyError: 'COMPANY_URL'"),
+        (f"{__name__}.NoBackend", "TypeError: it has no method authenticate"),
+    ],
+)
+def test_checklogin_names_what_is_wrong_with_a_backend_and_tries_the_others(
+    backend: str, settings: Settings, path: str, message: str
+) -> None:
+    auth = replace(settings.REGISTRY.auth, backends=(path, backend))
+    settings.REGISTRY = replace(settings.REGISTRY, auth=auth)
+    out = StringIO()
+
+    with pytest.raises(CommandError, match=f"^auth.backends: {path}: {message}$"):
+        call_command("checklogin", stdout=out)
+
+    assert out.getvalue() == f"auth.backends: {backend}: OneNameBackend\n"
 
 
 def test_the_export_leaves_accounts_of_providers_out(backend: str) -> None:

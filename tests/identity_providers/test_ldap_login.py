@@ -270,7 +270,7 @@ def test_a_checked_password_counts_for_the_cache_time(slapd: Slapd) -> None:
 
 def test_a_directory_that_never_answers_is_503_within_its_timeout(configured: Configure) -> None:
     with socket.create_server(("127.0.0.1", free_port())) as silent:
-        configured(url=f"ldap://127.0.0.1:{silent.getsockname()[1]}")
+        configured(url=(f"ldap://127.0.0.1:{silent.getsockname()[1]}",))
 
         assert docker_login("lara", LARA).status_code == 503
         # The next one does not wait: the directory was away a moment ago.
@@ -279,12 +279,12 @@ def test_a_directory_that_never_answers_is_503_within_its_timeout(configured: Co
 
 
 def test_tls_and_start_tls_check_the_certificate(configured: Configure, slapd: Slapd) -> None:
-    configured(url=slapd.tls_url, ca_file=slapd.ca_file)
+    configured(url=(slapd.tls_url,), ca_file=slapd.ca_file)
     assert docker_login("lara", LARA).status_code == 200
-    configured(url=slapd.url, start_tls=True, ca_file=slapd.ca_file)
+    configured(url=(slapd.url,), start_tls=True, ca_file=slapd.ca_file)
     assert docker_login("mats", "mats of the directory").status_code == 200
 
-    for change in ({"url": slapd.tls_url}, {"url": slapd.url, "start_tls": True}):
+    for change in ({"url": (slapd.tls_url,)}, {"url": (slapd.url,), "start_tls": True}):
         with pytest.raises(DirectoryError, match="certificate verify failed"), connected(configured(**change)):
             pass
 

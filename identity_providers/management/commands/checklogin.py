@@ -5,10 +5,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.module_loading import import_string
 
 from accounts.models import Account
 from accounts.names import ACCOUNT_NAME
-from accounts.providers import backends
 from configuration.company_login import Ldap, Oidc
 from core.command_errors import explained
 from identity_providers.ldap.connection import Directory, DirectoryError, connected
@@ -48,14 +48,17 @@ class Command(BaseCommand):
             except ProviderError as error:
                 faults.append(f"auth.oidc: {error}")
             for path in auth.backends:
-                self.stdout.write(f"auth.backends: {path}: {type(backends()[path]).__name__}")
+                try:
+                    self.stdout.write(f"auth.backends: {path}: {_asked_for(import_string(path)())}")
+                except Exception as error:  # noqa: BLE001 - whatever the class of a company raises
+                    faults.append(f"auth.backends: {path}: {type(error).__name__}: {error}")
         if faults:
             raise CommandError("\n".join(faults))
 
     def _try_directory(self, ldap: Ldap, name: str | None) -> None:
         with connected(ldap) as directory:
             who = ldap.bind_dn or "anonymous"
-            self.stdout.write(f"auth.ldap: {ldap.url}: bound as {who}")
+            self.stdout.write(f"auth.ldap: {directory.url}: bound as {who}")
             if name is not None:
                 self._show(directory, ldap, name)
                 return
@@ -83,6 +86,13 @@ class Command(BaseCommand):
         app = read_provider(oidc)
         algorithms = ", ".join(app.server_metadata["id_token_signing_alg_values_supported"])
         self.stdout.write(f"auth.oidc: {oidc.issuer}: signs by {algorithms}")
+
+
+def _asked_for(backend: Any) -> str:
+    """Return what the backend is. Raises TypeError if it can't check a password."""
+    if not callable(getattr(backend, "authenticate", None)):
+        raise TypeError("it has no method authenticate")
+    return type(backend).__name__
 
 
 def _outlook(person: Person) -> str:

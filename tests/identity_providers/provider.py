@@ -2,16 +2,21 @@
 
 import base64
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
 import jwt
+import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.ports import free_port
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -51,6 +56,26 @@ class Provider(ThreadingHTTPServer):
             self.shutdown()
             thread.join()
             self.server_close()
+
+
+@contextmanager
+def packaged() -> Iterator[str]:
+    """Run the provider of a package, and return its issuer."""
+    port = free_port()
+    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    issuer = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with suppress(requests.ConnectionError):
+                requests.get(f"{issuer}/.well-known/openid-configuration", timeout=5)
+                break
+            time.sleep(0.05)
+        yield issuer
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def _part(value: dict[str, Any]) -> str:

@@ -1,11 +1,8 @@
 """Sign in to the pages by an OpenID provider: one from a package, and one that misbehaves."""
 
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -22,8 +19,7 @@ from accounts.models import Account, SecondFactor
 from configuration.company_login import Oidc
 from identity_providers.oidc import client as oidc_client
 from tests.caller import Caller
-from tests.identity_providers.provider import KEY, OTHER_KEY, Provider
-from tests.ports import free_port
+from tests.identity_providers.provider import KEY, OTHER_KEY, Provider, packaged
 from tests.web.test_pages import text_of
 from tokens.access import store
 
@@ -74,21 +70,8 @@ def is_signed_in(client: Client) -> bool:
 @pytest.fixture(scope="session")
 def packaged_provider() -> Iterator[str]:
     """Run the provider of a package, and return its issuer."""
-    port = free_port()
-    command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce", "true"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    issuer = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with suppress(requests.ConnectionError):
-                requests.get(f"{issuer}/.well-known/openid-configuration", timeout=5)
-                break
-            time.sleep(0.05)
+    with packaged() as issuer:
         yield issuer
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def test_a_real_provider_signs_somebody_in_who_then_pulls_by_an_access_token(

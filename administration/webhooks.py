@@ -27,13 +27,11 @@ class WebhookAdmin(OriginAdmin):
 
     section = Section.WEBHOOKS
     form = WebhookForm
-    list_display = (
-        *("name", "url", "repositories", "is_active", "is_working", "pending", "last_delivery", "last_error"),
-        "origin",
-    )
+    # What doesn't fit on a screen is on the page of the webhook.
+    list_display = ("name", "url", "is_active", "is_working", "pending", "last_delivery", "origin")
     list_filter = ("is_active", "envelope", OriginFilter)
     search_fields = ("name", "url")
-    readonly_fields = ("header_names", "origin")
+    readonly_fields = ("header_names", "last_error", "origin")
     actions: Any = ("send_test", "enable", "disable", "restore")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
@@ -41,7 +39,7 @@ class WebhookAdmin(OriginAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Webhook | None = None) -> tuple[str, ...]:
         given = (*FIELDS, "secret", "headers")
-        return given if obj is None else (*given, "header_names", "origin")
+        return given if obj is None else (*given, *self.readonly_fields)
 
     @admin.display(description="headers that are set")
     def header_names(self, hook: Webhook) -> str:

@@ -191,7 +191,7 @@ def test_who_only_looks_at_webhooks_changes_nothing(hook: Webhook, action: str) 
 
 
 def test_a_failing_webhook_shows_its_last_error(admin: Browser, hook: Webhook, rows: dict[str, Delivery]) -> None:
-    assert "404 Not Found" in admin.text(HOOKS)
+    assert "404 Not Found" in admin.text(f"{HOOKS}{hook.pk}/change/")
 
 
 def test_headers_are_set_kept_and_taken_away_and_never_shown(admin: Browser, hook: Webhook) -> None:

@@ -47,7 +47,10 @@ class DemoServer(Server):
             "quotas": [{"repositories": "bob/*", "each": "namespace", "max_size": "10GiB", "max_tags": 100}],
             "read_only": [{"repositories": "archive/*", "message": "moved to the new registry"}],
         }
-        found |= {"acl": rules, "policies": policies}
+        # Disabled: what the demo does is told to nobody.
+        hook = {"url": "https://ci.example.org/hooks/registry", "secret": "s" * 40, "enabled": False}
+        hook["headers"] = {"Authorization": {"value": "Bearer of-the-receiver"}}
+        found |= {"acl": rules, "policies": policies, "webhooks": {"ci": hook}}
         found |= {"garbage_collector": {"enabled": False, "grace_period": "0s"}}
         return dict(found)
 

@@ -6,6 +6,9 @@ from functools import lru_cache
 
 PULL, PUSH, DELETE, EVERY = "pull", "push", "delete", "*"
 ALL = (PULL, PUSH, DELETE, EVERY)
+MAX_ORDER = 30_000
+"""The highest number of a rule with an order."""
+
 CONCRETE = frozenset((PULL, PUSH, DELETE))
 
 
@@ -46,3 +49,10 @@ def wrong_tags(actions: Iterable[str], *, is_deny: bool) -> str:
     if PULL in wanted and is_deny:
         return "a pull can't be denied by tag, since a digest has none: deny push and delete, or leave the tags out"
     return "" if wanted - {PULL} else "tags limit push and delete only, and this rule allows neither"
+
+
+def wrong_order(actions: Iterable[str], tags: str, *, is_deny: bool) -> str:
+    """Return why a rule with these values can't have an order, "" if it can: the first in order decides about all."""
+    if tags:
+        return "a rule with an order has no tags"
+    return "a rule with an order and deny denies every action: *" if is_deny and EVERY not in actions else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from functools import lru_cache
 
-from acl.glob import ACCOUNT, GROUP, covers, literal_prefix, places
+from acl.glob import ACCOUNT, GROUP, Run, covers, literal_prefix, places
 from acl.names import NAME_MAX_CHARACTERS, InvalidNameError, parse_name
 
 _ALPHANUMERIC = string.ascii_lowercase + string.digits
@@ -32,7 +32,7 @@ def matches_some_name(pattern: str) -> bool:
     """Tell whether any repository name matches `pattern`, with `a` in place of `${account}` and `${group}`."""
     example = pattern.replace(ACCOUNT, "a").replace(GROUP, "a")
     try:
-        parse_name(example.replace("*", "a").replace("?", "a"))
+        parse_name(example.replace("*", "a").replace("?", "a"))  # the ( of a run of a set is none of its characters
     except InvalidNameError:
         return _reaches_an_end(example)
     return True
@@ -42,10 +42,11 @@ def _reaches_an_end(pattern: str) -> bool:
     """Simulate the pattern and the grammar in parallel, for names of every length."""
     sets = places(pattern, _NAME_CHARACTERS)
     kinds = [None if found is None else {_KINDS[c] for c in found if c in _KINDS} for found in sets]
+    runs = frozenset(position for position, found in enumerate(sets) if found is None or isinstance(found, Run))
     reached: set[_Step] = {(0, "begin")}
     seen: set[_Step] = set()
     for _ in range(NAME_MAX_CHARACTERS + 1):
-        reached = _beyond_runs(kinds, reached) - seen
+        reached = _beyond_runs(runs, reached) - seen
         if (len(kinds), "name") in reached:
             return True
         seen |= reached
@@ -53,15 +54,15 @@ def _reaches_an_end(pattern: str) -> bool:
         reached = set()
         for position, state in inside:
             allowed = kinds[position]
-            behind = position if allowed is None else position + 1
+            behind = position if position in runs else position + 1
             reached |= {(behind, after) for kind, after in _NEXT[state].items() if allowed is None or kind in allowed}
     return False
 
 
-def _beyond_runs(kinds: list[set[str] | None], reached: set[_Step]) -> set[_Step]:
+def _beyond_runs(runs: frozenset[int], reached: set[_Step]) -> set[_Step]:
     beyond = set(reached)
     for position, state in reached:
-        while position < len(kinds) and kinds[position] is None:
+        while position in runs:
             position += 1  # noqa: PLW2901 - walks on from where it is
             beyond.add((position, state))
     return beyond

@@ -28,6 +28,8 @@ class Explanation:
     is_allowed: bool
     rules: tuple[str, ...]
     is_denied: bool = False
+    is_first: bool = False
+    """Whether it is denied by the first rules in order, which allow less."""
     where: str = ""
     """The address, if it is known."""
 
@@ -44,6 +46,8 @@ class Explanation:
             return "by"
         if self.is_denied:
             return "denied, whatever else is allowed, by"
+        if self.is_first:
+            return "the first in order decides"
         return "no rule allows it; these come close" if self.rules else "no rule comes close"
 
     def __str__(self) -> str:
@@ -74,12 +78,15 @@ def explain(
     own = rules.of(identity)
     # Without a tag, a rule that denies some tags does not decide, and one that allows some does.
     denying = [rule.text for rule in own.denials if rule.matches(name) and rule.covers(action, asked)]
-    allowing = [rule.text for rule in own.rules if rule.matches(name) and _is_about(rule, action, asked)]
+    allowing = [rule.text for rule in own.allowing(name) if _is_about(rule, action, asked)]
     if denying:
         return Explanation(who, action, shown, is_allowed=False, rules=tuple(denying), is_denied=True, where=address)
     if allowing:
         some = [rule.text for rule in own.denials if rule.matches(name) and _is_about(rule, action, asked)]
         return Explanation(who, action, shown, is_allowed=True, rules=(*allowing, *some), where=address)
+    if first := own.first(name):
+        texts = tuple(rule.text for rule in first)
+        return Explanation(who, action, shown, is_allowed=False, rules=texts, is_first=True, where=address)
     near = [
         *islice(without_action(own, name, action), MAX_RULES),
         *islice(_elsewhere(rules, identity, name, action, address), MAX_RULES),

@@ -17,8 +17,8 @@ from acl.networks import InvalidNetworkError, canonical, parse_networks
 from acl.until import InvalidUntilError, parse_until, until_text
 
 # The characters of names and of patterns: any other character matches nothing.
-_NAME_PATTERN = re.compile(r"[a-z0-9._/*?\[\]!-]+")
-_ACCOUNT_PATTERN = re.compile(r"[A-Za-z0-9._@+$*?\[\]!-]+")
+_NAME_PATTERN = re.compile(r"(?:[a-z0-9._/*?\[\]!-]|\*\(\[[^\]]+\]\))+")
+_ACCOUNT_PATTERN = re.compile(r"(?:[A-Za-z0-9._@+$*?\[\]!-]|\*\(\[[^\]]+\]\))+")
 
 _ACTIONS = (
     (action_list.PULL, "pull"),
@@ -28,7 +28,7 @@ _ACTIONS = (
 )
 
 # What is entered about a rule, in the order of the form.
-FIELDS = ("subject_kind", "subject", "is_deny", "actions", "name", "tags", "networks", "until", "comment")
+FIELDS = ("subject_kind", "subject", "is_deny", "actions", "name", "tags", "networks", "until", "order", "comment")
 
 
 class ActionsField(forms.MultipleChoiceField):
@@ -86,7 +86,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stu
         if _NAME_PATTERN.fullmatch(name.replace(ACCOUNT, "*").replace(GROUP, "*")) is None:
             raise ValidationError(
                 "Names of repositories have lower-case letters, digits and . _ - / only; "
-                f"patterns add * ? [ ] !, {ACCOUNT} and {GROUP}"
+                f"patterns add * ? [ ] ! *([ ]), {ACCOUNT} and {GROUP}"
             )
         return name
 
@@ -103,5 +103,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stu
         subject: str = self.cleaned_data["subject"]
         is_account = self.cleaned_data.get("subject_kind") == SubjectKind.ACCOUNT
         if is_account and subject and _ACCOUNT_PATTERN.fullmatch(subject) is None:
-            raise ValidationError("Names of accounts have letters, digits and . _ @ + $ - only; patterns add * ? [ ] !")
+            raise ValidationError(
+                "Names of accounts have letters, digits and . _ @ + $ - only; patterns add * ? [ ] ! *([ ])"
+            )
         return subject

@@ -1,4 +1,7 @@
-"""Globs: `*` any run of characters, including `/`; `?` any character; `[abc]`, `[a-z]`, `[!abc]` one of a set."""
+"""Globs: `*` any run of characters, including `/`; `?` any character; `[abc]`, `[a-z]`, `[!abc]` one of a set.
+
+`*([abc])` is any run of characters of a set, as in the extended globs of ksh and bash: `*([!/])` is one without `/`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ GROUP = "${group}"
 
 _METACHARACTERS = frozenset("*?[")
 # A `]` right after the opening stands for itself, as in a shell.
-_TOKEN = re.compile(r"\*+|\[!?\]?[^\]]*\]|[^\[]", re.DOTALL)
+_SET = r"\[!?\]?[^\]]*\]"
+_TOKEN = re.compile(rf"\*\({_SET}\)|\*+?(?=\*\({_SET}\))|\*+|{_SET}|[^\[]", re.DOTALL)
+_RUN_OF_SET = re.compile(rf"\*\(({_SET})\)", re.DOTALL)
 _PLACEHOLDER = re.compile("|".join(map(re.escape, (ACCOUNT, GROUP))))
 _RANGE = re.compile(r"(.)-(.)|.", re.DOTALL)
 
@@ -38,8 +43,8 @@ def check_glob(pattern: str) -> None:
     if len(pattern) > PATTERN_MAX_CHARACTERS:
         raise InvalidPatternError(f"a pattern has at most {PATTERN_MAX_CHARACTERS} characters, not {len(pattern)}")
     for token in _tokens(pattern):
-        if token.startswith("["):
-            _check_set(token[1:-1].removeprefix("!"))
+        if token.startswith(("[", "*([")):
+            _check_set(token.strip("*()")[1:-1].removeprefix("!"))
 
 
 def _check_set(members: str) -> None:
@@ -67,9 +72,53 @@ def compile_glob(pattern: str, account: str | None = None, group: str | None = N
     pattern = for_requester(pattern, account, group)
     if is_literal(pattern):
         return partial(operator.eq, pattern)
+    if _RUN_OF_SET.search(pattern):
+        return _Automaton(pattern).matches
     # Atomic groups between the stars: a plain `.*` there takes minutes for six stars.
     match = re.compile(fnmatch.translate(pattern)).match
     return lambda text: match(text) is not None
+
+
+class _Automaton:
+    """Simulate a pattern with runs of sets, one bit a state: bit n means that n of its tokens have matched.
+
+    The earliest end of a run of a set need not be the right one, so atomic groups would be wrong, and backtracking
+    takes minutes for a few runs.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._tokens = list(_tokens(pattern))
+        self._runs = sum(1 << number for number, token in enumerate(self._tokens) if token.startswith("*"))
+        self._of_character: dict[str, tuple[int, int]] = {}
+        self._start = self._beyond_runs(1)
+
+    def matches(self, text: str) -> bool:
+        states = self._start
+        for character in text:
+            if character not in self._of_character:
+                self._of_character[character] = self._steps(character)
+            once, again = self._of_character[character]
+            states = self._beyond_runs((states & once) << 1 | states & again)
+            if not states:
+                return False
+        return bool(states >> len(self._tokens))
+
+    def _steps(self, character: str) -> tuple[int, int]:
+        """Return the states whose token is this character, and those within a run of it."""
+        once = again = 0
+        for number, token in enumerate(self._tokens):
+            run = _RUN_OF_SET.fullmatch(token)
+            if token.startswith("*") and run is None:
+                again |= 1 << number
+            elif fnmatch.fnmatchcase(character, run[1] if run else token):
+                once, again = (once, again | 1 << number) if run else (once | 1 << number, again)
+        return once, again
+
+    def _beyond_runs(self, states: int) -> int:
+        """Add the states behind runs, which may be empty."""
+        while (beyond := states | (states & self._runs) << 1) != states:
+            states = beyond
+        return states
 
 
 def is_literal(pattern: str) -> bool:
@@ -92,25 +141,31 @@ def for_requester(pattern: str, account: str | None = None, group: str | None = 
     return _PLACEHOLDER.sub(lambda found: found[0] if (n := names[found[0]]) is None else escape(n), pattern)
 
 
+class Run(frozenset[str]):
+    """A run of these characters, which may be empty, as a place of a pattern."""
+
+
 def places(pattern: str, alphabet: str) -> list[frozenset[str] | None]:
     """Return the characters of `alphabet` at each position of `pattern`; None means any run.
 
     A literal is in its set even if it is not in the alphabet. Raises InvalidPatternError.
     """
-    return [None if token.startswith("*") else _characters(token, alphabet) for token in _tokens(pattern)]
+    return [None if not token.strip("*") else _characters(token, alphabet) for token in _tokens(pattern)]
 
 
 @lru_cache(maxsize=2000)
 def _characters(token: str, alphabet: str) -> frozenset[str]:
     # Cached so that thousands of patterns share their sets.
+    if run := _RUN_OF_SET.fullmatch(token):
+        return Run(fnmatch.filter(alphabet, run[1]))
     return frozenset(token) if is_literal(token) else frozenset(fnmatch.filter(alphabet, token))
 
 
 def covers(wide: list[frozenset[str] | None], narrow: list[frozenset[str] | None]) -> bool:
     """Tell whether `wide` matches every string that `narrow` matches, both as `places` of one alphabet.
 
-    A set matches only its subsets, and a run is matched only by a run. So True is exact; False is wrong for a few pairs
-    such as `?*` and `*?`.
+    A set matches only its subsets, and a run is matched only by a run of its characters. So True is exact; False is
+    wrong for a few pairs such as `?*` and `*?`.
     """
     reached = _beyond_runs(wide, {0})
     for place in narrow:
@@ -125,14 +180,14 @@ def _steps(wide: list[frozenset[str] | None], reached: set[int], place: frozense
         allowed = wide[position]
         if allowed is None:
             yield position
-        elif place is not None and place <= allowed:
-            yield position + 1
+        elif place is not None and place <= allowed and (isinstance(allowed, Run) or not isinstance(place, Run)):
+            yield position if isinstance(allowed, Run) else position + 1
 
 
 def _beyond_runs(wide: list[frozenset[str] | None], reached: set[int]) -> set[int]:
     """Add the positions behind runs, which may be empty."""
     for position in sorted(reached):
-        while position < len(wide) and wide[position] is None:
+        while position < len(wide) and (wide[position] is None or isinstance(wide[position], Run)):
             position += 1  # noqa: PLW2901 - walks on from where it is
             reached.add(position)
     return reached

@@ -125,15 +125,19 @@ def _valid() -> Iterator[Rule]:
 
 
 def in_force(rule: Rule) -> Rule | None:
-    """Return the rule as it counts: None for an invalid one that allows, one that denies more for one that denies."""
+    """Return the rule as it counts: None for an invalid one that allows, one that denies more for one that denies.
+
+    One with an order denies too: without it, those behind it might allow more.
+    """
     try:
         rule.full_clean()
     except ValidationError as error:
-        if not rule.is_deny:
+        if not rule.is_deny and rule.order is None:
             logger.exception("access rule %s is not valid and allows nothing", rule.pk)
             return None
         logger.exception("access rule %s is not valid and denies all that it may be meant to", rule.pk)
-        widen(rule, set(error.message_dict))
+        rule.is_deny, rule.order = True, None
+        widen(rule, set(error.message_dict) - {"order"})
     return rule
 
 

@@ -34,6 +34,7 @@ class Candidate:
     tags: str = ""
     networks: tuple[Network, ...] = ()
     until: datetime | None = None
+    order: int | None = None
 
     @property
     def has_account_pattern(self) -> bool:
@@ -110,6 +111,10 @@ class Rules:
     def _contained(self, position: int, rule: Candidate) -> str | None:
         for other in self._with_same_prefix(rule):
             wider = self._rules[other]
+            if rule.order is not None or wider.order is not None:
+                if self._comes_first(wider, rule):
+                    return f"{wider.label} comes first"
+                continue
             if other == position or (rule.is_deny and not wider.is_deny) or not self._covers_all_of(wider, rule):
                 continue
             if wider.is_deny and not rule.is_deny:
@@ -120,6 +125,11 @@ class Rules:
                 continue
             return f"{wider.label} {'denies' if rule.is_deny else 'allows'} all of it"
         return None
+
+    def _comes_first(self, wider: Candidate, rule: Candidate) -> bool:
+        if rule.order is None or wider.order is None or wider.order >= rule.order:
+            return False
+        return self._covers_all_of(wider, rule)
 
     def _with_same_prefix(self, rule: Candidate) -> Iterator[int]:
         """Yield the rules for the same or more accounts whose literal prefix is a prefix of `rule`'s name."""
@@ -145,7 +155,8 @@ class Rules:
 
     def _covers_all_of(self, wider: Candidate, rule: Candidate) -> bool:
         """Tell whether `wider`, for the same or more accounts, is about all that `rule` is about."""
-        if not wider.actions >= rule.actions or not _lasts(wider, rule, self._now):
+        # The first in order decides about every action.
+        if (rule.order is None and not wider.actions >= rule.actions) or not _lasts(wider, rule, self._now):
             return False
         if not networks.covers(wider.networks, rule.networks) or not self._covers_tags(wider, rule):
             return False

@@ -4,9 +4,11 @@ import re
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from acl import actions as action_list
+from acl.actions import MAX_ORDER, wrong_order
 from acl.glob import ACCOUNT, GROUP, InvalidPatternError, check_glob
 from acl.networks import InvalidNetworkError, canonical, parse_networks
 from acl.rules import sentence
@@ -56,8 +58,8 @@ class SubjectKind(models.TextChoices):
 class Rule(models.Model):
     """Allow a subject actions on repositories by name pattern; everything else is denied.
 
-    With `is_deny`, deny them whatever other rules allow. There is no foreign key to repositories: rules exist before
-    the first push.
+    With `is_deny`, deny them whatever other rules allow. Of the rules with an `order`, the first that match count alone.
+    There is no foreign key to repositories: rules exist before the first push.
     """
 
     subject_kind = models.CharField("for", max_length=16, choices=SubjectKind.choices, default=SubjectKind.ACCOUNT)
@@ -70,7 +72,8 @@ class Rule(models.Model):
         "repositories",
         max_length=255,
         validators=[validate_pattern],
-        help_text="A name or a glob: * matches any run of characters, / included; ? one; [abc] one of these; "
+        help_text="A name or a glob: * matches any run of characters, / included; *([!/]) one without /; ? one; "
+        "[abc] one of these; "
         "${account} is the name of the account that asks, ${group} each of its groups.",
     )
     actions = models.CharField(max_length=64, validators=[validate_actions], default="pull")
@@ -103,6 +106,13 @@ class Rule(models.Model):
         help_text="A date as 2026-12-31, to the end of that day, or a time as 2026-12-31 18:00, in UTC; "
         "empty: for good.",
     )
+    order = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_ORDER)],
+        help_text="Rules with a number are read in its order, and the first that match count alone: they allow their "
+        "actions, with deny none, and those behind them nothing. Empty: the rule counts beside all others.",
+    )
     comment = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -122,6 +132,8 @@ class Rule(models.Model):
                 raise ValidationError({"name": f"{placeholder} needs an account; this rule is for everybody."})
         if self.tags and (wrong := action_list.wrong_tags(self.actions.split(","), is_deny=self.is_deny)):
             raise ValidationError({"tags": f"{wrong}."})
+        if self.order is not None and (wrong := wrong_order(self.actions.split(","), self.tags, is_deny=self.is_deny)):
+            raise ValidationError({"order": f"{wrong}."})
         if self.subject_kind == SubjectKind.ACCOUNT:
             # A group's name is not a pattern and may have any character.
             try:

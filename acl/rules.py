@@ -1,6 +1,8 @@
 """Match compiled rules, without a database.
 
-A rule that denies removes its actions, whatever the order: what remains is the union of the rules that allow. A rule
+A rule that denies removes its actions, wherever it stands: what remains is the union of the rules that allow. Of the
+rules with an order that match, those of the lowest number count alone (first match): they allow their actions, or with
+deny nothing, and hold back all behind them. A rule
 with tags limits pushes and deletions to these; a pull is never limited by tags, since a digest has none. A rule with
 networks counts for clients there; of a client without a known address no such rule allows, and each denies.
 """
@@ -33,13 +35,15 @@ class RuleRow(Protocol):
     tags: str
     networks: str
     until: datetime | None
+    order: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
     """A rule for one identity; `patterns` have its name and groups in place of `${account}` and `${group}`.
 
-    `tags` of None means every tag, and what has none. `text` is the sentence of the rule.
+    `tags` of None means every tag, and what has none. `text` is the sentence of the rule. With `order`, `is_deny` means
+    that it allows nothing.
     """
 
     patterns: tuple[str, ...]
@@ -47,6 +51,8 @@ class CompiledRule:
     actions: frozenset[str]
     text: str
     tags: Callable[[str], bool] | None = None
+    order: int | None = None
+    is_deny: bool = False
 
     def covers(self, action: str, tag: str | None) -> bool:
         """Tell whether the rule is about `action` on a tag; None: on something without one."""
@@ -80,6 +86,8 @@ class IdentityRules:
     denials: tuple[CompiledRule, ...] = ()
     has_tags: bool = False
     """Whether a rule has tags."""
+    ordered: tuple[CompiledRule, ...] = ()
+    """Those with an order, which are not among `rules` and `denials`, by it."""
 
     def actions_on(self, name: str) -> frozenset[str]:
         """Return the concrete actions allowed on the repository `name`: push and delete perhaps for some tags only."""
@@ -88,6 +96,9 @@ class IdentityRules:
     def unlimited_actions_on(self, name: str) -> frozenset[str]:
         """Return what the rules allow, whatever the scopes of an access token."""
         allowed: frozenset[str] = frozenset()
+        first = self.first(name)
+        if first and not any(rule.is_deny for rule in first):
+            allowed = frozenset(chain.from_iterable(rule.actions for rule in first))
         for rule in self.rules:
             if not rule.actions <= allowed and rule.matches(name):
                 allowed |= rule.actions
@@ -96,13 +107,29 @@ class IdentityRules:
                 allowed -= denial.actions
         return allowed
 
+    def first(self, name: str) -> tuple[CompiledRule, ...]:
+        """Return the rules of the lowest order that match the repository `name`."""
+        found: tuple[CompiledRule, ...] = ()
+        for rule in self.ordered:
+            if found and rule.order != found[0].order:
+                break
+            if rule.matches(name):
+                found = (*found, rule)
+        return found
+
+    def allowing(self, name: str) -> list[CompiledRule]:
+        """Return the rules that allow something on the repository `name`."""
+        first = self.first(name)
+        found = [] if any(rule.is_deny for rule in first) else list(first)
+        return found + [rule for rule in self.rules if rule.matches(name)]
+
     def actions_on_every_tag(self, name: str) -> frozenset[str]:
         """Return the actions that are allowed whatever the tag, as for all of the repository `name`."""
         allowed = self.actions_on(name)
         if not self.has_tags:
             return allowed
         limited = frozenset(chain.from_iterable(d.actions for d in self.denials if d.tags and d.matches(name)))
-        rules = [rule for rule in self.rules if rule.matches(name)]
+        rules = self.allowing(name)
         free = frozenset(action for action in allowed if any(rule.covers(action, None) for rule in rules))
         return free - limited | allowed & {action_list.PULL}
 
@@ -113,7 +140,7 @@ class IdentityRules:
         """
         if not self.has_tags:
             return None
-        allowing = [rule for rule in self.rules if action in rule.actions and rule.matches(name)]
+        allowing = [rule for rule in self.allowing(name) if action in rule.actions]
         denying = [rule for rule in self.denials if action in rule.actions and rule.matches(name)]
         for tag in tags:
             if denials := tuple(rule.text for rule in denying if rule.covers(action, tag)):
@@ -128,27 +155,31 @@ class IdentityRules:
 
     def allows(self, action: str) -> Callable[[str], bool]:
         """Return a function that tells whether `action` is allowed on a repository, for many names."""
-        if self.scopes or self.denials:
+        if self.scopes or self.denials or self.ordered:
             return lambda name: action in self.actions_on(name)
         matchers = [rule.matches for rule in self.rules if action in rule.actions]
         return lambda name: any(matches(name) for matches in matchers)
 
     def ranges(self, action: str) -> tuple[NameRange, ...]:
         """Return ranges that contain every name on which `action` is allowed, and possibly others."""
-        patterns = (rule.patterns for rule in self.rules if action in rule.actions)
+        patterns = (r.patterns for r in (*self.rules, *self.ordered) if action in r.actions and not r.is_deny)
         found = ranges_of(chain.from_iterable(patterns))
         # Not all names that a rule allows are those of a scope, and some may be denied.
-        is_limited = self.scopes or any(action in rule.actions for rule in self.denials)
+        is_limited = self.scopes or self.ordered or any(action in rule.actions for rule in self.denials)
         return tuple(replace(one, is_whole=False) for one in found) if is_limited else found
 
     def matching(self, name: str) -> list[str]:
-        """Return the rules that match the repository `name`, as strings: first those that deny."""
-        return [rule.text for rule in (*self.denials, *self.rules) if rule.matches(name)]
+        """Return the rules that count for the repository `name`, as strings: first those that deny."""
+        return [rule.text for rule in (*self.denials, *self.first(name), *self.rules) if rule.matches(name)]
 
     def denying(self, name: str, actions: frozenset[str]) -> list[str]:
-        """Return the rules that deny one of `actions` on the repository `name`, whatever the tag."""
+        """Return the rules that deny one of `actions` on the repository `name`, whatever the tag.
+
+        So do the first in order, if they allow less.
+        """
         about = (rule for rule in self.denials if rule.tags is None and not actions.isdisjoint(rule.actions))
-        return [rule.text for rule in about if rule.matches(name)]
+        found = [rule.text for rule in about if rule.matches(name)]
+        return found or [rule.text for rule in self.first(name) if rule.is_deny or not actions <= rule.actions]
 
     def _within_scopes(self, allowed: frozenset[str], name: str) -> frozenset[str]:
         if not self.scopes:
@@ -172,12 +203,15 @@ class SubjectRule:
     tags: str = ""
     networks: frozenset[str] = frozenset()
     until: float = math.inf
+    order: int | None = None
 
     def is_at(self, identity: Identity) -> bool:
         """Tell whether the address of `identity` is one for which the rule counts."""
         if not self.networks:
             return True
-        return self.is_deny if identity.networks is None else not self.networks.isdisjoint(identity.networks)
+        if identity.networks is None:
+            return self.is_deny or self.order is not None
+        return not self.networks.isdisjoint(identity.networks)
 
     def compiled(self, identity: Identity) -> CompiledRule:
         """Return the rule for an identity to which it applies."""
@@ -191,7 +225,10 @@ class SubjectRule:
             matches = compile_glob(pattern, identity.name)
         else:
             patterns, matches = (pattern,), matcher(pattern)
-        return CompiledRule(patterns, matches, self.actions, self.text, matcher(self.tags) if self.tags else None)
+        # Nobody knows whether it comes first for a client whose address is not known.
+        is_deny = self.is_deny or (self.order is not None and bool(self.networks) and identity.networks is None)
+        tags = matcher(self.tags) if self.tags else None
+        return CompiledRule(patterns, matches, self.actions, self.text, tags, self.order, is_deny)
 
 
 matcher = lru_cache(maxsize=10_000)(compile_glob)
@@ -242,14 +279,16 @@ class CompiledRules:
     def of(self, identity: Identity) -> IdentityRules:
         """Return the rules that apply to `identity`."""
         found: tuple[list[CompiledRule], list[CompiledRule]] = ([], [])
+        ordered: list[CompiledRule] = []
         for rule in self.rules:
             if rule.applies_to(identity) and rule.is_at(identity):
-                found[rule.is_deny].append(rule.compiled(identity))
+                (found[rule.is_deny] if rule.order is None else ordered).append(rule.compiled(identity))
+        ordered.sort(key=lambda rule: rule.order or 0)
         limit = identity.limit.scopes if identity.limit is not None else ()
         scopes = (CompiledScope(matcher(pattern), action_list.expand(actions)) for pattern, actions in limit)
         allowing, denying = found
         has_tags = any(rule.tags is not None for rule in (*allowing, *denying))
-        return IdentityRules(tuple(allowing), tuple(scopes), tuple(denying), has_tags)
+        return IdentityRules(tuple(allowing), tuple(scopes), tuple(denying), has_tags, tuple(ordered))
 
 
 def compile_rules(rows: Iterable[RuleRow]) -> CompiledRules:
@@ -273,13 +312,20 @@ def compile_rules(rows: Iterable[RuleRow]) -> CompiledRules:
                 row.tags,
                 frozenset(map(str, own)),
                 math.inf if row.until is None else row.until.timestamp(),
+                row.order,
             )
         )
     return CompiledRules(tuple(compiled), tuple(networks))
 
 
 def sentence(rule: RuleRow) -> str:
-    """Return a rule as a sentence: `bob may pull alice/*`."""
+    """Return a rule as a sentence: `bob may pull alice/*`; one with an order begins with it: `order 10: bob may …`."""
+    if rule.order is not None:
+        return f"order {rule.order}: {_said(rule)}" + ("" if rule.is_deny else ", and nothing else")
+    return _said(rule)
+
+
+def _said(rule: RuleRow) -> str:
     if rule.subject_kind == "anonymous":
         who = "everybody"
     elif rule.subject_kind == "group":

@@ -95,7 +95,7 @@ def _candidate(rule: Rule) -> idle.Candidate:
     except InvalidNetworkError:
         # Such a rule allows nothing, and denies everywhere.
         networks = ()
-    label, conditions = f'the rule "{rule}"', (rule.is_deny, rule.tags, networks, rule.until)
+    label, conditions = f'the rule "{rule}"', (rule.is_deny, rule.tags, networks, rule.until, rule.order)
     return idle.Candidate(rule.subject_kind, rule.subject, rule.name, actions, label, *conditions)
 
 

@@ -318,7 +318,7 @@ def pattern(characters: str, expected: str, placeholder: str = "") -> Value:
             raise Refused(f"{expected} ({error})") from None
         return value
 
-    allowed = rf"(?:[*?\[\]!{characters}]{placeholder and '|' + placeholder})+"
+    allowed = rf"(?:[*?\[\]!{characters}]|\*\(\[[^\]]+\]\){placeholder and '|' + placeholder})+"
     return text(expected, allowed, PATTERN_MAX_CHARACTERS, convert)
 
 

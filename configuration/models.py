@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
-from acl.actions import wrong_tags
+from acl.actions import MAX_ORDER, wrong_order, wrong_tags
 from acl.glob import ACCOUNT, GROUP
 from acl.networks import Network
 from configuration import converters as read
@@ -138,6 +138,9 @@ class Rule(TypedDict, total=False):
     tags: Annotated[str, read.TAG_PATTERN, Key("The tags that may be pushed and deleted: one, or a pattern.")]
     networks: Annotated[tuple[Network, ...], read.RULE_NETWORKS, Key("The networks of clients for which it counts.")]
     until: Annotated[datetime, read.UNTIL, Key("The last day, or the time in UTC, at which it counts.")]
+    order: Annotated[
+        int, read.integer(1, MAX_ORDER), Key("Of the rules with a number, the first that match count alone.")
+    ]
     comment: Annotated[str, read.COMMENT, Key("For you.")]
 
 
@@ -191,6 +194,10 @@ def _check_rule(rule: Members) -> None:
         given_actions = [action for action in actions if isinstance(action, str)]
         if wrong := wrong_tags(given_actions, is_deny=rule.get("deny") is True):
             rule.elements["tags"].report(f"no tags: {wrong}")
+    if "order" in rule and isinstance(actions, Items):
+        given_actions = [action for action in actions if isinstance(action, str)]
+        if wrong := wrong_order(given_actions, str(rule.get("tags", "")), is_deny=rule.get("deny") is True):
+            rule.elements["order"].report(f"no order: {wrong}")
 
 
 def _check_server(server: Members) -> None:
@@ -344,7 +351,8 @@ def _rules(rules: list[Rule], items: Items) -> tuple[RuleEntry, ...]:
     for rule, element in zip(rules, items.elements, strict=True):
         kind = next(subject for subject in _SUBJECTS if subject in rule)
         key = (kind, "" if kind == "anonymous" else str(rule[kind]), rule["name"], rule["actions"])
-        conditions = (rule.get("deny", False), rule.get("tags", ""), rule.get("networks", ()), rule.get("until"))
+        ends, order = rule.get("until"), rule.get("order")
+        conditions = (rule.get("deny", False), rule.get("tags", ""), rule.get("networks", ()), ends, order)
         first = entries.get((*key, *conditions))
         if first is not None:
             element.warn(f"the same as the rule of line {first.line}, and not needed")

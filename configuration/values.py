@@ -192,6 +192,7 @@ class RuleEntry:
     tags: str = ""
     networks: tuple[Network, ...] = ()
     until: datetime | None = None
+    order: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def yaml_text(*, with_hashes: bool) -> str:
         *(f"Without the group {name!a}: the file can't have this name." for name in unnamed),
         *(
             f"The rule {rule.pk} is not valid, and denies more here than it was to."
-            if rule.is_deny
+            if rule.is_deny or rule.order is not None
             else f"Without the rule {rule.pk}, which is not valid."
             for rule in invalid
         ),
@@ -95,7 +95,7 @@ def _rules() -> tuple[list[dict[str, Any]], list[Rule]]:
     for rule in Rule.objects.order_by("pk").iterator(BATCH):
         if not _is_valid(rule):
             invalid.append(rule)
-            if not rule.is_deny:
+            if not rule.is_deny and rule.order is None:
                 continue
             _widen(rule)
         subject = True if rule.subject_kind == SubjectKind.ANONYMOUS else rule.subject
@@ -139,6 +139,8 @@ def _misfits(rule: Rule) -> set[str]:
 def _widen(rule: Rule) -> None:
     """Have the file deny at least what the rule denies: without it, the file would allow more."""
     grants.in_force(rule)
+    # One with an order may hold back others, whatever it allows.
+    rule.is_deny, rule.order = True, None
     grants.widen(rule, _misfits(rule))
 
 

@@ -28,6 +28,7 @@ def idle_rules(configuration: Configuration) -> tuple[str, ...]:
             e.tags,
             e.networks,
             e.until,
+            e.order,
         )
         for e in entries
     ]

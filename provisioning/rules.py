@@ -16,7 +16,7 @@ class Rules(SectionImport[RuleEntry, Rule]):
 
     section = Section.ACL
     rows = Rule.objects.all()
-    fields = ("subject_kind", "subject", "name", "actions", "comment", "is_deny", "tags", "networks", "until")
+    fields = ("subject_kind", "subject", "name", "actions", "comment", "is_deny", "tags", "networks", "until", "order")
 
     def __init__(self, configuration: Configuration) -> None:
         rules = configuration.acl or ()
@@ -37,7 +37,7 @@ class Rules(SectionImport[RuleEntry, Rule]):
         rule.subject_kind, rule.subject, rule.name = entry.subject_kind, entry.subject, entry.name
         rule.actions, rule.comment = ",".join(entry.actions), entry.comment
         rule.is_deny, rule.tags, rule.networks = entry.is_deny, entry.tags, canonical(entry.networks)
-        rule.until = entry.until
+        rule.until, rule.order = entry.until, entry.order
         return rule
 
 
@@ -50,7 +50,7 @@ def conditions_of(rule: Rule | RuleEntry) -> dict[str, object]:
     """Return the conditions that a rule has, by their keys in the file, as JSON values."""
     networks = rule.networks if isinstance(rule.networks, str) else canonical(rule.networks)
     until = until_text(rule.until) if rule.until else ""
-    given = {"deny": rule.is_deny, "tags": rule.tags, "networks": networks, "until": until}
+    given = {"deny": rule.is_deny, "tags": rule.tags, "networks": networks, "until": until, "order": rule.order}
     return {name: value for name, value in given.items() if value}
 
 

@@ -78,6 +78,14 @@ class RuleSerializer(serializers.Serializer[Rule]):
         default=None,
         help_text="The last day as `2026-12-31`, or a time as `2026-12-31T18:00Z`; null: for good.",
     )
+    order = serializers.IntegerField(
+        min_value=1,
+        max_value=action_list.MAX_ORDER,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Of the rules with a number, the first that match count alone; null: beside all others.",
+    )
     comment = TextField(max_length=255, required=False, allow_blank=True, default="")
     sentence = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField(read_only=True)

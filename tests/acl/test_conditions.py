@@ -29,14 +29,16 @@ def _row(  # noqa: PLR0917 - what hypothesis draws
     return Row(kind, about, name, ",".join(sorted(actions)), False, tags, ",".join(networks), until)
 
 
-def _made_valid(row: Row, *, is_deny: bool) -> Row:
+def _made_valid(row: Row, *, is_deny: bool, order: int | None) -> Row:
+    if order is not None:
+        return replace(row, is_deny=is_deny, tags="", actions="*" if is_deny else row.actions, order=order)
     # A rule about pulls alone has no tags, and one that denies a pull neither.
     has_tags = row.actions != "pull" and not (is_deny and "pull" in row.actions)
     return replace(row, is_deny=is_deny, tags=row.tags if has_tags else "")
 
 
 rows = st.builds(
-    lambda row, is_deny: _made_valid(row, is_deny=is_deny),
+    lambda row, is_deny, order: _made_valid(row, is_deny=is_deny, order=order),
     st.builds(
         _row,
         st.sampled_from([("anonymous", ""), ("account", "*"), ("account", "a*"), ("group", "x"), ("group", "y")]),
@@ -47,6 +49,7 @@ rows = st.builds(
         st.sampled_from([None, None, NOON, NOON + timedelta(hours=1)]),
     ),
     st.booleans(),
+    st.sampled_from([None, None, 1, 2, 3]),
 )
 
 
@@ -55,7 +58,7 @@ def model(  # noqa: PLR0917 - as many as decide
 ) -> bool:
     """Decide as slowly as it can be said."""
 
-    def matches(row: Row) -> bool:
+    def matches(row: Row, *, whatever: bool = False) -> bool:
         subject = {
             "anonymous": True,
             "account": bool(who.name) and fnmatchcase(who.name, row.subject),
@@ -66,16 +69,20 @@ def model(  # noqa: PLR0917 - as many as decide
         inside = [ip_address(address) in ip_network(network) for network in row.networks.split(",") if row.networks]
         return (
             subject
-            and action in row.actions.split(",")
+            and (whatever or action in row.actions.split(","))
             and any(fnmatchcase(name, pattern) for pattern in names)
             and (not inside or any(inside))
             and (row.until is None or now < row.until)
             and (not row.tags or action == "pull" or fnmatchcase(tag, row.tags))
         )
 
-    return any(matches(row) for row in rules if not row.is_deny) and not any(
-        matches(row) for row in rules if row.is_deny
-    )
+    loose = [row for row in rules if row.order is None]
+    reached = [row for row in rules if row.order is not None and matches(row, whatever=True)]
+    first = [row for row in reached if row.order == min(row.order or 0 for row in reached)]
+    return (
+        any(matches(row) for row in loose if not row.is_deny)
+        or (all(not row.is_deny for row in first) and any(matches(row) for row in first))
+    ) and not any(matches(row) for row in loose if row.is_deny)
 
 
 def rules_for(rules: list[Row], who: Identity, address: str, now: datetime) -> IdentityRules:
@@ -119,6 +126,44 @@ def test_a_denial_wins_whatever_the_order() -> None:
         rules = compile_rules(order).of(Identity("alice"))
         assert rules.actions_on("secret/a") == {"pull", "delete"}
         assert rules.actions_on("open/a") == CONCRETE
+
+
+def test_the_first_in_order_holds_back_those_behind_it() -> None:
+    rows = [
+        Row("account", "*", "*", "pull", order=30),
+        Row("account", "alice", "a/*", "*", order=10),
+        Row("account", "alice", "*", "*", is_deny=True, order=20),
+    ]
+    compiled = compile_rules(rows)
+
+    alice, bob = compiled.of(Identity("alice")), compiled.of(Identity("bob"))
+
+    assert (alice.actions_on("a/x"), alice.actions_on("b/x")) == (CONCRETE, frozenset())
+    assert bob.actions_on("a/x") == {"pull"}
+    assert alice.denying("b/x", frozenset({"pull"})) == ["order 20: alice may not pull, push or delete *"]
+    assert bob.denying("a/x", frozenset({"push"})) == ["order 30: everyone signed in may pull *, and nothing else"]
+
+
+def test_rules_of_one_number_count_together_and_beside_those_without() -> None:
+    rows = [
+        Row("account", "*", "a/*", "pull", order=1),
+        Row("account", "*", "*/x", "push", order=1),
+        Row("account", "*", "a/*", "delete"),
+    ]
+
+    assert compile_rules(rows).of(Identity("alice")).actions_on("a/x") == CONCRETE
+    rows.append(Row("account", "*", "a/*", "*", is_deny=True, order=1))
+    assert compile_rules(rows).of(Identity("alice")).actions_on("a/x") == {"delete"}
+
+
+def test_without_an_address_a_rule_with_an_order_and_a_network_holds_back_those_behind_it() -> None:
+    rows = [Row("account", "*", "a/*", "pull", networks="10.0.0.0/8", order=1), Row("account", "*", "*", "*", order=2)]
+    compiled = compile_rules(rows)
+
+    unknown = compiled.of(Identity("alice", networks=compiled.networks_of("")))
+
+    assert unknown.actions_on("a/x") == frozenset()
+    assert unknown.actions_on("b/x") == CONCRETE
 
 
 def test_without_an_address_a_network_allows_nothing_and_denies() -> None:

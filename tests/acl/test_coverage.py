@@ -9,9 +9,9 @@ from acl.glob import compile_glob
 from acl.names import InvalidNameError, parse_name
 
 # Few characters, so that made-up names and patterns meet.
-PATTERNS = st.lists(st.sampled_from(["a", "b", "-", "_", ".", "/", "*", "?", "[ab]", "[!a]", "[._]"]), min_size=1).map(
-    "".join
-)
+PATTERNS = st.lists(
+    st.sampled_from(["a", "b", "-", "_", ".", "/", "*", "?", "[ab]", "[!a]", "[._]", "*([a])", "*([!/])"]), min_size=1
+).map("".join)
 WORDS = st.sampled_from(["a", "b", "aa", "ab", "ba", "bbb"])
 # Not by the regular expression of names, from which a name takes twenty times as long.
 NAMES = st.builds(
@@ -47,6 +47,9 @@ NAMES = st.builds(
         "${account}",
         "${account}/*",
         "team-${account}",
+        "a/*([!/])",
+        "*([a-z])",
+        "*([._-])a",
     ],
 )  # fmt: skip
 def test_a_pattern_that_a_name_matches(pattern: str) -> None:
@@ -79,6 +82,8 @@ def test_a_pattern_that_a_name_matches(pattern: str) -> None:
         "*" + "?" * 256,
         "/${account}",
         ".",
+        "*([._-])",
+        "a/*([A-Z])",
     ],
 )
 def test_a_pattern_that_no_name_matches(pattern: str) -> None:

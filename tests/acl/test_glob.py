@@ -37,6 +37,12 @@ from acl.glob import InvalidPatternError, compile_glob, escape, is_literal
         ("[*?]", ["*", "?"], ["a", ""]),
         ("[a\\]", ["a", "\\"], ["]"]),
         ("[&&~~||a^]", ["&", "~", "|", "^"], ["b"]),
+        ("a/*([!/])", ["a/", "a/b", "a/b-c.d"], ["a", "a/b/c", "b/a"]),
+        ("*([!/])/app", ["/app", "a/app"], ["a/b/app", "app"]),
+        ("*([a-z])*b*([0-9])", ["b", "abb12", "xyzb", "x/b1"], ["a", "ab1x"]),
+        ("*([a])[b]*([c])", ["b", "aabcc"], ["a", "abcb", "aab/"]),
+        ("*([*(])", ["*(*"], [")", "*)"]),
+        ("*(a)", ["(a)", "x(a)"], ["a", ""]),
         ("a.b", ["a.b"], ["axb"]),
         ("a]b", ["a]b"], ["ab"]),
         ("a.*", ["a.b"], ["ab"]),
@@ -66,6 +72,10 @@ def test_a_pattern_matches_whole_texts(pattern: str, matching: list[str], others
         ("[!]", "no characters"),
         ("[z-a]", "z-a runs backwards"),
         ("[^a]", r"\[!…\]"),
+        ("*([^a])", r"\[!…\]"),
+        ("*([])", "no characters"),
+        ("*([z-a])", "z-a runs backwards"),
+        ("a*([b", "character 4 .* has no ]"),
     ],
 )
 def test_what_is_no_pattern_is_refused(pattern: str, message: str) -> None:
@@ -82,6 +92,8 @@ def test_what_is_no_pattern_is_refused(pattern: str, message: str) -> None:
         ("*" + "[!b]" * 60 + "b*", ""),
         ("a*" * 100, "!"),
         ("*" * 254, "b"),
+        ("*([a])" * 40, "b"),
+        ("*([!/])a" * 30, "b"),
         ("*" + "a" * 250, "b"),
     ],
 )
@@ -100,13 +112,13 @@ def test_a_pattern_without_metacharacters_is_literal(pattern: str, literal: bool
     assert is_literal(pattern) is literal
 
 
-pattern_tokens = st.sampled_from(["*", "?", "a", "b", "/", ".", "[ab]", "[!a]", "[a-c]"])
+pattern_tokens = st.sampled_from(["*", "?", "a", "b", "/", ".", "[ab]", "[!a]", "[a-c]", "*([ab])", "*([!/])"])
 short_texts = st.text("abc/.", max_size=8)
 
 
 def _naive(pattern: str) -> str:
-    translated = re.sub(r"\*+", ".*", pattern.replace(".", r"\.").replace("[!", "[^"))
-    return translated.replace("?", ".")
+    runs = re.sub(r"\*\((\[[^]]*])\)", "\\1\n", pattern.replace(".", r"\."))
+    return re.sub(r"\*+", ".*", runs.replace("[!", "[^")).replace("?", ".").replace("\n", "*")
 
 
 @settings(deadline=None, max_examples=300)

@@ -29,6 +29,7 @@ class Row:
     tags: str = ""
     networks: str = ""
     until: datetime | None = None
+    order: int | None = None
 
 
 def actions_on(name: str, identity: Identity, *rows: Row) -> str:

@@ -40,7 +40,7 @@ def own_account(request: HttpRequest) -> HttpResponse:
     shown = {
         "form": form,
         "provider": account.provider,
-        "rules": [rule.text for rule in (*visitor.rules.rules, *visitor.rules.denials)],
+        "rules": [rule.text for rule in (*visitor.rules.ordered, *visitor.rules.rules, *visitor.rules.denials)],
         "has_changed": "changed" in request.GET,
         # A number and nothing else: a link must not put words on the page.
         "revoked": revoked if revoked == str(row_key(revoked)) else "",

@@ -58,8 +58,8 @@ class SubjectKind(models.TextChoices):
 class Rule(models.Model):
     """Allow a subject actions on repositories by name pattern; everything else is denied.
 
-    With `is_deny`, deny them whatever other rules allow. Of the rules with an `order`, the first that match count alone.
-    There is no foreign key to repositories: rules exist before the first push.
+    With `is_deny`, deny them whatever other rules allow. Of the rules with an `order`, the first that match count
+    alone. There is no foreign key to repositories: rules exist before the first push.
     """
 
     subject_kind = models.CharField("for", max_length=16, choices=SubjectKind.choices, default=SubjectKind.ACCOUNT)

@@ -352,12 +352,13 @@ def _rules(rules: list[Rule], items: Items) -> tuple[RuleEntry, ...]:
         kind = next(subject for subject in _SUBJECTS if subject in rule)
         key = (kind, "" if kind == "anonymous" else str(rule[kind]), rule["name"], rule["actions"])
         ends, order = rule.get("until"), rule.get("order")
-        conditions = (rule.get("deny", False), rule.get("tags", ""), rule.get("networks", ()), ends, order)
-        first = entries.get((*key, *conditions))
+        conditions = (rule.get("deny", False), rule.get("tags", ""), rule.get("networks", ()), ends)
+        first = entries.get((*key, *conditions, order))
         if first is not None:
             element.warn(f"the same as the rule of line {first.line}, and not needed")
         else:
-            entries[*key, *conditions] = RuleEntry(*key, rule.get("comment", ""), element.line, *conditions)
+            entry = RuleEntry(*key, rule.get("comment", ""), element.line, *conditions, order=order)
+            entries[*key, *conditions, order] = entry
     return tuple(entries.values())
 
 

@@ -101,7 +101,7 @@ class _Reader:
             raise UnsupportedError("the expression has a flag as (?i): write the characters that it stands for")
         self.rest = self.rest[len(begin[0]) - 1 :]
         found = self.alternation()
-        if self._next() != ")":
+        if not self.rest or self._next() != ")":
             raise UnsupportedError("the expression has a ( without a ), with which docker_auth does not start")
         singles = [tokens[0] for tokens in found if len(tokens) == 1 and _is_single(tokens[0])]
         if len(singles) == len(found):

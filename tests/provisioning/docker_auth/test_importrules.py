@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from accounts import permissions_version
 from accounts.authentication import identify
@@ -138,7 +138,7 @@ def test_the_report_says_what_became_what(tmp_path: Path) -> None:
     assert identify("admin", "badmin") is not None
 
 
-def test_a_second_run_changes_nothing(tmp_path: Path, settings: SettingsWrapper) -> None:
+def test_a_second_run_changes_nothing(tmp_path: Path, settings: Settings) -> None:
     settings.REGISTRY = replace(settings.REGISTRY, audit=Audit())
     run(tmp_path, LABELS)
     before = permissions_version.current()
@@ -191,7 +191,7 @@ def test_an_account_that_is_there_keeps_its_password(tmp_path: Path) -> None:
 def test_rules_of_another_file_would_mix(tmp_path: Path) -> None:
     Rule.objects.create(subject="test", name="*", actions="push", order=1)
 
-    with pytest.raises(CommandError, match="order 1: test may push .*--replace"):
+    with pytest.raises(CommandError, match=r"order 1: test may push .*--replace"):
         run(tmp_path, SIMPLE)
     assert not Account.objects.exists()
 
@@ -256,7 +256,8 @@ def test_a_user_who_cannot_be_taken_is_refused(tmp_path: Path, user: str, reason
 
 
 def test_labels_of_people_of_another_method_are_refused(tmp_path: Path) -> None:
-    text = f'ldap_auth: {{}}\nusers:\n  u: {{password: "{HASH}"}}\nacl:\n  - {{match: {{labels: {{a: b}}}}, actions: []}}\n'
+    users = f'ldap_auth: {{}}\nusers:\n  u: {{password: "{HASH}"}}\n'
+    text = users + "acl:\n  - {match: {labels: {a: b}}, actions: []}\n"
 
     assert "the labels of the people of ldap_auth are not in this file" in refusals(tmp_path, text)
 

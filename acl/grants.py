@@ -136,9 +136,15 @@ def in_force(rule: Rule) -> Rule | None:
             logger.exception("access rule %s is not valid and allows nothing", rule.pk)
             return None
         logger.exception("access rule %s is not valid and denies all that it may be meant to", rule.pk)
-        rule.is_deny, rule.order = True, None
+        hold_back(rule)
         widen(rule, set(error.message_dict) - {"order"})
     return rule
+
+
+def hold_back(rule: Rule) -> None:
+    """Have a rule with an order deny every action: it decides about all of them."""
+    if rule.order is not None:
+        rule.is_deny, rule.order, rule.actions, rule.tags = True, None, action_list.EVERY, ""
 
 
 def widen(rule: Rule, wrong: set[str]) -> None:

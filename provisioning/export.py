@@ -139,8 +139,7 @@ def _misfits(rule: Rule) -> set[str]:
 def _widen(rule: Rule) -> None:
     """Have the file deny at least what the rule denies: without it, the file would allow more."""
     grants.in_force(rule)
-    # One with an order may hold back others, whatever it allows.
-    rule.is_deny, rule.order = True, None
+    grants.hold_back(rule)
     grants.widen(rule, _misfits(rule))
 
 

@@ -174,6 +174,16 @@ def test_a_denial_is_explained_by_its_rules() -> None:
     )
 
 
+def test_the_first_in_order_is_explained() -> None:
+    rows = (Row("account", "dora", "app/*", "pull", order=1), Row("account", "*", "*", "push", order=2))
+
+    assert str(explained(DORA, "app/web", "push", *rows)) == (
+        "dora may not push app/web: the first in order decides\n  order 1: dora may pull app/*, and nothing else"
+    )
+    assert explained(DORA, "app/web", "pull", *rows).rules == ("order 1: dora may pull app/*, and nothing else",)
+    assert explained(DORA, "other", "push", *rows).is_allowed
+
+
 def test_a_tag_is_explained() -> None:
     rules = compile_rules(
         [Row("account", "alice", "app", "push", tags="v*"), Row("account", "*", "app", "push", True, "v1")]

@@ -126,6 +126,18 @@ def test_a_broken_row_that_denies_denies_more(
     assert ("denies all" in caplog.text) == bool(broken)
 
 
+@pytest.mark.parametrize(
+    "broken", [{"name": "["}, {"order": 40_000}, {"tags": "v*"}, {"networks": "10.0.0.1/8"}], ids=str
+)
+def test_a_broken_row_with_an_order_denies_instead_of_falling_through(broken: dict[str, Any]) -> None:
+    Rule.objects.create(subject="*", name="*", actions="*", order=20)
+    Rule.objects.bulk_create(
+        [Rule(**{"subject": "alice", "name": "app", "actions": "pull,push", "order": 10} | broken)]
+    )
+
+    assert actions_on("app") == set()
+
+
 def test_a_broken_subject_denies_everybody() -> None:
     allow_and_deny(subject="[")
 

@@ -154,6 +154,17 @@ def test_a_denied_rule_has_no_effect() -> None:
     assert conditioned(deny, ("account alice a/b push", {"is_deny": True})) == {1: "rule 0 denies all of it"}
 
 
+def test_a_rule_behind_one_that_is_about_all_of_it_has_no_effect() -> None:
+    first, second = ("account alice a/* pull", {"order": 10}), ("account alice a/b push", {"order": 20})
+
+    assert conditioned(first, second) == {1: "rule 0 comes first"}
+    assert conditioned(second, first) == {0: "rule 1 comes first"}
+    assert conditioned(("account alice a/b pull", {"order": 10}), ("account alice a/* push", {"order": 20})) == {}
+    assert conditioned(("account alice a/* *", {"order": 10}), ("account alice a/* push", {})) == {}
+    assert conditioned(("account alice a/* *", {}), ("account alice a/* push", {"order": 10})) == {}
+    assert conditioned(("account alice a/* pull", {"order": 10}), ("account alice a/* pull", {"order": 10})) == {}
+
+
 def test_a_rule_that_denies_is_not_contained_in_one_that_allows() -> None:
     assert conditioned(("account * * *", {}), ("account alice a/* push", {"is_deny": True})) == {}
 

@@ -25,6 +25,7 @@ def test_a_rule_is_created_and_counts_at_once(root: Caller, bob: Caller) -> None
         "tags": "",
         "networks": [],
         "until": None,
+        "order": None,
     }
     assert response["Location"] == f"/api/v1/rules/{made['id']}"
     assert answered(bob, "explain?repository=alice/app&action=push")["allowed"]
@@ -50,6 +51,26 @@ def test_a_rule_that_denies_counts_at_once(root: Caller, alice: Caller) -> None:
     found = answered(alice, "explain?repository=alice/app&action=push")
     assert not found["allowed"]
     assert found["rules"] == ["everyone signed in may not push alice/*"]
+
+
+def test_a_rule_has_an_order(root: Caller, bob: Caller) -> None:
+    made = ask(root, "POST", "rules", BOB | {"order": 20}).json()
+    ask(root, "POST", "rules", BOB | {"name": "alice/app", "actions": ["*"], "is_deny": True, "order": 10})
+
+    assert made["order"] == 20
+    found = answered(bob, "explain?repository=alice/app&action=push")
+    assert (found["allowed"], found["rules"]) == (False, ["order 10: bob may not pull, push or delete alice/app"])
+    assert answered(bob, "explain?repository=alice/other&action=push")["allowed"]
+    changed = ask(root, "PATCH", f"rules/{made['id']}", {"order": None}).json()
+    assert (changed["order"], changed["sentence"]) == (None, "bob may pull and push alice/*")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"order": 0}, {"order": 30_001}, {"order": 1, "tags": "v*"}, {"order": 1, "is_deny": True}], ids=str
+)
+def test_an_order_that_means_nothing_is_refused(root: Caller, wrong: dict[str, Any]) -> None:
+    assert ask(root, "POST", "rules", BOB | wrong).status_code == 400
+    assert not Rule.objects.filter(subject="bob", name="alice/*", comment="why").exists()
 
 
 def test_a_tag_and_an_address_are_explained(root: Caller, bob: Caller) -> None:

@@ -92,12 +92,21 @@ def test_conditions_are_imported_exported_and_imported_again(imported: Import) -
 
 def test_each_condition_is_a_change(imported: Import) -> None:
     imported(PUSH)
-    for condition in ("deny: true", 'tags: "v*"', "networks: [10.0.0.0/8]", "until: 2030-12-31"):
+    for condition in ("deny: true", 'tags: "v*"', "networks: [10.0.0.0/8]", "until: 2030-12-31", "order: 7"):
         done = imported(PUSH.replace("}", f", {condition}}}"))
 
         assert len(done) == 1
         assert done[0].startswith("~ rule"), condition
-    assert imported(PUSH.replace("}", ", until: 2030-12-31}")) == []
+    assert imported(PUSH.replace("}", ", order: 7}")) == []
+    assert yaml.safe_load(yaml_text(with_hashes=False))["acl"][0]["order"] == 7
+
+
+def test_a_broken_rule_with_an_order_denies_in_the_exported_file() -> None:
+    Rule.objects.bulk_create([Rule(subject="developer", name="A", actions="pull", order=7)])
+
+    exported = yaml.safe_load(yaml_text(with_hashes=False))["acl"]
+
+    assert exported == [{"account": "developer", "name": "*", "actions": ["*"], "deny": True}]
 
 
 def test_rules_that_differ_in_a_condition_are_two(imported: Import) -> None:

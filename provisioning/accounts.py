@@ -1,12 +1,45 @@
 """Take accounts over from the files of other servers: a new one has the hash of the file, one that is there its own."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from django.contrib.auth.models import Group
 
 from accounts.hashers import stored_form
 from accounts.models import Account
+from accounts.names import ACCOUNT_NAME
+from configuration import converters as read
+from configuration.element import Reading, Refused
 from provisioning.outcome import Change
+
+_READING = Reading(None, Path(), {})
+
+
+def name_problem(name: str) -> str:
+    """Return why no account can be called so, "" if one can."""
+    if ACCOUNT_NAME.fullmatch(name) is not None:
+        return ""
+    return (
+        "a name of at most 128 letters, digits and . _ @ + $ - is needed, with a letter or digit first: rename it there"
+    )
+
+
+def password_problem(bcrypt_hash: str) -> str:
+    """Return why the hash can't be taken over, "" if it can."""
+    try:
+        read.PASSWORD.convert(bcrypt_hash, _READING)
+    except Refused as refused:
+        return f"its password is not {refused.expected}"
+    return ""
+
+
+def is_group_name(name: str) -> bool:
+    """Tell whether a group can be called so in a configuration file."""
+    try:
+        read.GROUP.convert(name, _READING)
+    except Refused:
+        return False
+    return True
 
 
 def write_account(name: str, bcrypt_hash: str, *, replaces: bool) -> tuple[Account, Change | None]:

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-from accounts.names import ACCOUNT_NAME
-from configuration import converters as read
-from configuration.element import Reading, Refused
+from configuration.element import Reading
 from configuration.values import UserEntry
+from provisioning.accounts import is_group_name, name_problem, password_problem
 from provisioning.docker_auth.document import Document, User
 
 _READING = Reading(None, Path(), {})
-_NAME = "a name of at most 128 letters, digits and . _ @ + $ -, with a letter or digit first"
 
 
 def accounts(document: Document) -> tuple[list[UserEntry], list[str], list[str]]:
@@ -44,25 +42,11 @@ def has_anonymous(document: Document) -> bool:
 
 def group_of(label: str, value: str) -> str | None:
     """Return the group of those with this value of a label; None: no group can have such a name."""
-    try:
-        name: str = read.GROUP.convert(f"{label}={value}", _READING)
-    except Refused:
-        return None
-    return name
+    name = f"{label}={value}"
+    return name if is_group_name(name) else None
 
 
 def _reason(user: User) -> str:
-    if ACCOUNT_NAME.fullmatch(user.name) is None:
-        return f"{_NAME}, is needed here: rename it there"
     if user.password is None:
         return "docker_auth takes any password for it: give it a hash, or make what it may do a rule for everybody"
-    return password_problem(user.password)
-
-
-def password_problem(password: str) -> str:
-    """Return why the password can't be taken over, "" if it can."""
-    try:
-        read.PASSWORD.convert(password, _READING)
-    except Refused as refused:
-        return f"its password is not {refused.expected}"
-    return ""
+    return name_problem(user.name) or password_problem(user.password)

@@ -1,8 +1,8 @@
-"""Who may log in: persons and robots of the section `users`, and workloads of trusted issuers."""
+"""Who may log in: persons, robots and workloads of trusted issuers; and other registries that trust the tokens."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
@@ -176,3 +176,43 @@ def _check_issuers(given: Any) -> Any:
 TrustedIssuers = Annotated[
     tuple[Annotated[TrustedIssuer, Section(_check_issuer)], ...], BeforeValidator(_check_issuers)
 ]
+
+
+KeyName = Literal["thumbprint", "libtrust"]
+_SERVICE = "the name of the registry, as auth.token.service has it there"
+_SERVICES = "a list of registries"
+_REPOSITORY = 'the name of a repository or a pattern as "prod/*"'
+
+
+@dataclass(frozen=True, slots=True)
+class TokenService:
+    """Another registry that trusts tokens of this one; its name is their audience.
+
+    Nobody may list its catalog but the members of the group `catalog`, since it lists everything to them.
+    """
+
+    name: Annotated[str, read.QUOTED_STRING, Key("Its auth.token.service.", required=_SERVICE)]
+    repositories: Annotated[
+        tuple[str, ...],
+        read.items(read.pattern(r"a-z0-9._/-", _REPOSITORY), "a list of repositories and patterns"),
+        Key("The repositories that a token for it may be about."),
+    ] = ("*",)
+    catalog: Annotated[str | None, read.GROUP, Key("The group whose members may list its catalog.")] = None
+    kid: Annotated[
+        KeyName, read.choice("thumbprint", "libtrust"), Key("How its tokens name their key: libtrust for version 2.")
+    ] = "thumbprint"
+
+
+def _check_services(given: Any) -> Any:
+    if given is not REFUSED and not isinstance(given, Items):
+        raise Refused(_SERVICES)
+    names: list[object] = []
+    for service in given if isinstance(given, Items) else ():
+        if isinstance(service, Members) and isinstance(service.get("name"), str):
+            if service["name"] in names:
+                service.elements["name"].report("each name once", f"{quoted(service['name'])} again")
+            names.append(service["name"])
+    return given
+
+
+TokenServices = Annotated[tuple[Annotated[TokenService, Section()], ...], BeforeValidator(_check_services)]

@@ -163,6 +163,12 @@ def _check_auth(auth: Members) -> None:
         auth.element.below("private_key").report("a path, since public_key is given", "nothing")
     if method == "hmac" and ("private_key" in auth or "public_key" in auth):
         auth.element.warn("private_key and public_key are not used: signing_method is hmac")
+    services = auth.get("services")
+    if isinstance(services, Items) and services and method == "hmac":
+        auth.elements["services"].report("no such key: signing_method is hmac, which only this registry can check")
+    for service in services if isinstance(services, Items) else ():
+        if isinstance(service, Members) and service.get("name") == auth.get("service", Auth().service):
+            service.elements["name"].report("another name than auth.service, which is this registry")
 
 
 def _check_storage(storage: Members) -> None:

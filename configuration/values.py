@@ -35,7 +35,7 @@ from configuration.converters import (
     integer,
     size,
 )
-from configuration.identities import TrustedIssuers
+from configuration.identities import TokenServices, TrustedIssuers
 from configuration.policies import PolicyEntry
 from configuration.section import Key, Section
 
@@ -304,6 +304,7 @@ class Auth:
         duration(timedelta(hours=1), "of at least 1h"),
         Key("Maximum lifetime of an access token."),
     ] = None
+    services: Annotated[TokenServices, Key("Other registries that trust the tokens.")] = ()
     trusted_issuers: Annotated[TrustedIssuers, Key("Issuers of OIDC whose tokens are logins.")] = ()
     ldap: Annotated[Annotated[Ldap, LDAP_SECTION] | None, Key("A directory whose people may log in.")] = None
     oidc: Annotated[Annotated[Oidc, OIDC_SECTION] | None, Key("A provider to sign in to the pages with.")] = None

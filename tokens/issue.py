@@ -22,10 +22,12 @@ from acl.actions import Access
 from acl.names import InvalidNameError, parse_name
 from audit.kinds import Kind
 from audit.recording import record_alike
+from configuration.identities import TokenService
 from core.api.errors import ErrorCode, RegistryError
 from core.api.notes import HasMeta
 from core.caches import VersionedCache
 from core.metrics.catalog import TOKENS_ISSUED
+from tokens import other_registries
 from tokens.keys import ring
 from tokens.keys.signing_key import SigningKey
 from tokens.scope import format_access
@@ -74,11 +76,17 @@ _grants: VersionedCache[_Grant] = VersionedCache(limit=2_000)
 
 
 def issue(
-    identity: Identity, requested: Iterable[Access], version: str | None = None, *, address: str = ""
+    identity: Identity,
+    requested: Iterable[Access],
+    version: str | None = None,
+    *,
+    address: str = "",
+    service: TokenService | None = None,
 ) -> IssuedToken:
     """Return a token for `identity` with the intersection of requested and allowed access.
 
-    `version` is the permissions version if the caller has just read it, `address` the client's, for rules by network.
+    `version` is the permissions version if the caller has just read it, `address` the client's, for rules by network,
+    `service` another registry for which the token is.
     An unknown type or name is granted no actions and is no error (Docker token specification). Raises RegistryError,
     status 400, for a token that does not fit into a header.
     """
@@ -91,30 +99,37 @@ def issue(
     identity = grants.located(identity, address, version)
     if size <= REMEMBERED_BYTES:
         # Equal identities may be of two accounts, or of two passwords.
-        key = identity, identity.account_pk, identity.credential_hash, wanted
-        grant = _grants.get(grants.cache_key(version), key, lambda: _grant_of(identity, wanted, version))
+        key = identity, identity.account_pk, identity.credential_hash, wanted, service
+        grant = _grants.get(grants.cache_key(version), key, lambda: _grant_of(identity, wanted, version, service))
     else:
-        grant = _grant_of(identity, wanted, version)
+        grant = _grant_of(identity, wanted, version, service)
     auth, issued_at = settings.REGISTRY.auth, int(time.time())
     lifetime = int(auth.expiration.total_seconds())
     if identity.limit is not None:
         lifetime = min(lifetime, max(0, identity.limit.expires_at - issued_at))
+    audience = auth.service if service is None else service.name
     claims = (
-        f'{{"iss":{quoted_json(auth.issuer)},"aud":{quoted_json(auth.service)},{grant.members},'
+        f'{{"iss":{quoted_json(auth.issuer)},"aud":{quoted_json(audience)},{grant.members},'
         f'"exp":{issued_at + lifetime},"nbf":{issued_at},"iat":{issued_at},"jti":"{secrets.token_urlsafe(16)}"}}'
     )
-    token = _signed(claims, ring.current().active)
+    token = _signed(claims, ring.current().active, service)
     _refuse_above(len(token))
     TOKENS_ISSUED.add()
     return IssuedToken(token, datetime.fromtimestamp(issued_at, UTC), lifetime, grant.scope)
 
 
 def issue_recorded(
-    request: HasMeta, identity: Identity, requested: Iterable[Access], credential: str, version: str | None = None
+    request: HasMeta,
+    identity: Identity,
+    requested: Iterable[Access],
+    credential: str,
+    version: str | None = None,
+    *,
+    service: TokenService | None = None,
 ) -> IssuedToken:
     """Do what `issue` does, and record the scope; clients take many, and alike ones are one event."""
-    issued = issue(identity, requested, version, address=request.META.get("REMOTE_ADDR", ""))
-    scope = issued.scope or "no access"
+    issued = issue(identity, requested, version, address=request.META.get("REMOTE_ADDR", ""), service=service)
+    scope = (issued.scope or "no access") + (f" for {service.name}" if service is not None else "")
     if identity.limit is not None:
         limit = identity.limit
         credential = f"workload of {limit.issuer}"[:128] if limit.issuer else f"access token {limit.name}"
@@ -129,7 +144,9 @@ def _refuse_above(size: int, at_least: str = "") -> None:
         raise RegistryError(ErrorCode.SCOPE_INVALID, detail, message=detail)
 
 
-def _grant_of(identity: Identity, wanted: Iterable[Access], version: str) -> _Grant:
+def _grant_of(identity: Identity, wanted: Iterable[Access], version: str, service: TokenService | None) -> _Grant:
+    if service is not None:
+        return _grant_for(service, identity, wanted, version)
     granted = [Access(a.type, a.name, _allowed(identity, a, version)) for a in wanted]
     claims = {
         "sub": identity.name,
@@ -146,10 +163,20 @@ def _grant_of(identity: Identity, wanted: Iterable[Access], version: str) -> _Gr
     return _Grant(members, " ".join(format_access(access) for access in granted if access.actions))
 
 
-def _signed(claims: str, key: SigningKey) -> str:
+def _grant_for(service: TokenService, identity: Identity, wanted: Iterable[Access], version: str) -> _Grant:
+    """Return what is granted at another registry, without the claims that this one alone reads."""
+    allowed = ((access, other_registries.allowed(service, identity, access, version)) for access in wanted)
+    granted = [Access(access.type, access.name, actions) for access, actions in allowed]
+    listed = [{"type": a.type, "name": a.name, "actions": sorted(a.actions)} for a in granted]
+    members = json.dumps({"sub": identity.name, "access": listed}, separators=(",", ":"))[1:-1]
+    return _Grant(members, " ".join(format_access(access) for access in granted if access.actions))
+
+
+def _signed(claims: str, key: SigningKey, service: TokenService | None) -> str:
     """Return the compact serialization (RFC 7515, section 7.1), as `jwt.encode` would with twice the instructions."""
     algorithm = jwt.get_algorithm_by_name(key.algorithm)
-    signing_input = _header(key.algorithm, key.kid) + b"." + _base64url(claims.encode())
+    kid = key.libtrust_id if service is not None and service.kid == "libtrust" else key.kid
+    signing_input = _header(key.algorithm, kid) + b"." + _base64url(claims.encode())
     signature = algorithm.sign(signing_input, algorithm.prepare_key(key.signing))
     return (signing_input + b"." + _base64url(signature)).decode()
 

@@ -56,7 +56,8 @@ def answer(meta: dict[str, Any], query: str) -> TokenAnswer | None:
     version = permissions_version.current()
     if credentials is None or not (credentials.name or credentials.password):
         login_rate.count(request)
-        return _token(issue(ANONYMOUS, asked.access, version, address=meta.get("REMOTE_ADDR", "")).json())
+        address = meta.get("REMOTE_ADDR", "")
+        return _token(issue(ANONYMOUS, asked.access, version, address=address, service=asked.service).json())
     if asked.account and asked.account != credentials.name:
         return None
     identity = remembered(credentials.name, credentials.password, request, version)
@@ -65,7 +66,7 @@ def answer(meta: dict[str, Any], query: str) -> TokenAnswer | None:
     login_rate.count(request)
     log_login(request, identity.name, "basic")
     meta[ACCOUNT] = identity.name
-    return _token(issue_recorded(request, identity, asked.access, "password", version).json())
+    return _token(issue_recorded(request, identity, asked.access, "password", version, service=asked.service).json())
 
 
 def _token(payload: bytes) -> TokenAnswer:

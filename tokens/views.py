@@ -25,7 +25,8 @@ from tokens.challenge import wrong_credentials
 from tokens.credentials import Credentials, MalformedCredentialsError, basic_credentials
 from tokens.issue import IssuedToken, issue, issue_recorded, response_headers
 from tokens.keys import ring
-from tokens.query import TokenQuery, requested
+from tokens.query import TokenQuery, service_of
+from tokens.scope import parse_scopes
 from tokens.workload import login as workload
 
 # RFC 6749, section 5.2; the code for an unavailable server is from section 4.1.2.1.
@@ -60,19 +61,23 @@ class TokenView(RegistryView):
         asked = TokenQuery.of(request.GET)
         credentials = _basic(request, asked.account)
         if credentials is None:
-            return _token_response(issue(ANONYMOUS, asked.access, address=request.META.get("REMOTE_ADDR", "")), None)
+            address = request.META.get("REMOTE_ADDR", "")
+            return _token_response(issue(ANONYMOUS, asked.access, address=address, service=asked.service), None)
         identity, refresh_token = _logged_in(request, credentials, request.GET, is_offline=asked.is_offline)
-        return _token_response(issue_recorded(request, identity, asked.access, "password"), refresh_token)
+        issued = issue_recorded(request, identity, asked.access, "password", service=asked.service)
+        return _token_response(issued, refresh_token)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Answer a form with a password or a refresh token."""
         form = _form(request)
-        access = requested(form)
+        service, access = service_of(form), parse_scopes(form.getlist("scope"))
         grant_type = form.get("grant_type")
         if grant_type == "refresh_token":
             presented = form.get("refresh_token", "")
             identity = _refreshed(request, presented)
-            return _token_response(issue_recorded(request, identity, access, "refresh token"), presented)
+            return _token_response(
+                issue_recorded(request, identity, access, "refresh token", service=service), presented
+            )
         if grant_type != "password":
             # RFC 6749 has different errors for a missing and an unknown grant type.
             code = ErrorCode.GRANT_TYPE_UNSUPPORTED if grant_type else ErrorCode.TOKEN_REQUEST_INVALID
@@ -81,7 +86,7 @@ class TokenView(RegistryView):
         credentials = Credentials(form.get("username", ""), form.get("password", ""))
         is_offline = form.get("access_type") == "offline"
         identity, refresh_token = _logged_in(request, credentials, form, is_offline=is_offline)
-        return _token_response(issue_recorded(request, identity, access, "password"), refresh_token)
+        return _token_response(issue_recorded(request, identity, access, "password", service=service), refresh_token)
 
     def render(self, request: HttpRequest, error: RegistryError) -> JsonResponse:
         """Return the error; a form is a request of OAuth2, whose errors have two more fields (RFC 6749, section 5.2).

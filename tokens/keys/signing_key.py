@@ -33,6 +33,8 @@ class SigningKey:
     verifying: Any = field(repr=False)
     signing: Any = field(repr=False, default=None)
     jwk: dict[str, str] | None = None
+    libtrust_id: str = ""
+    """How version 2 of the registry of distribution calls it; "" for a secret key."""
 
 
 def from_private_pem(path: Path, content: bytes) -> SigningKey:
@@ -107,7 +109,15 @@ def _key(public: PublicKey, private: PrivateKey | None) -> SigningKey:
         x, y = (_base64url(number, P256_BYTES) for number in (point.x, point.y))
         members = {"crv": "P-256", "kty": "EC", "x": x, "y": y}
     kid = thumbprint(members)
-    return SigningKey(kid, algorithm, public, private, {**members, "alg": algorithm, "use": "sig", "kid": kid})
+    jwk = {**members, "alg": algorithm, "use": "sig", "kid": kid}
+    return SigningKey(kid, algorithm, public, private, jwk, _libtrust_id(public))
+
+
+def _libtrust_id(public: PublicKey) -> str:
+    """Return the fingerprint of libtrust: 240 bits of a SHA-256 in base 32, in groups of four."""
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    text = base64.b32encode(hashlib.sha256(der).digest()[:30]).decode()
+    return ":".join(text[start : start + 4] for start in range(0, len(text), 4))
 
 
 def _base64url(number: int, size: int = 0) -> str:

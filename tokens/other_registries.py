@@ -1,0 +1,30 @@
+"""Access at other registries that trust the tokens (`auth.services`).
+
+They know nothing of the rules: a token is all that they ask, until it ends, and tags are nothing to them.
+"""
+
+from accounts.identity import Identity
+from acl import actions as action_list
+from acl import grants
+from acl.actions import Access
+from acl.names import InvalidNameError, parse_name
+from acl.rules import matcher
+from configuration.identities import TokenService
+
+
+def allowed(service: TokenService, identity: Identity, access: Access, version: str) -> frozenset[str]:
+    """Return the actions that are granted: on repositories, those that the rules allow whatever the tag.
+
+    The catalog there lists everything, so it takes a group.
+    """
+    if (access.type, access.name) == ("registry", "catalog"):
+        return access.actions & {action_list.EVERY} if service.catalog in identity.groups else frozenset()
+    if access.type not in ("repository", "repository(plugin)"):
+        return frozenset()
+    try:
+        name = parse_name(access.name)
+    except InvalidNameError:
+        return frozenset()
+    if not any(matcher(pattern)(name) for pattern in service.repositories):
+        return frozenset()
+    return action_list.expand(access.actions) & grants.rules_of(identity, version).actions_on_every_tag(name)

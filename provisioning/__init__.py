@@ -1,8 +1,7 @@
 """Import accounts and rules of `config.yaml`, and keep changes made in the admin.
 
 `importing`       applies the file, or compares it with the database
-`section_import`  the additions, changes and removals of one section since the last import
-`users`, `rules`  the two sections, its subclasses
+`sections`        users, rules, policies, proxies, webhooks: what each adds, changes and removes since its last import
 `ledger`          the origin of rows, and the way back to the file
 `precedence`      the newest of several replicas' files, which is imported
 `models`          the ledger: each entry with the fingerprint of its last import

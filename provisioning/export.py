@@ -20,7 +20,7 @@ from policies.globs import GlobsField
 from policies.kinds import KINDS
 from policies.models import Policy
 from policies.models.quota import SizeField
-from provisioning.rules import conditions_of
+from provisioning.sections.rules import conditions_of
 from upstreams.models import Proxy
 from webhooks.kinds import Envelope
 from webhooks.models import Webhook, default_events

@@ -15,13 +15,13 @@ from configuration import Configuration, ConfigurationError
 from core.db import setup
 from policies.kinds import KINDS
 from provisioning.outcome import Outcome
-from provisioning.policies import Policies
 from provisioning.precedence import File, described
-from provisioning.proxies import Proxies
-from provisioning.rules import Rules
-from provisioning.section_import import SectionImport
-from provisioning.users import Users
-from provisioning.webhooks import Webhooks
+from provisioning.sections.policies import Policies
+from provisioning.sections.proxies import Proxies
+from provisioning.sections.rules import Rules
+from provisioning.sections.section_import import SectionImport
+from provisioning.sections.users import Users
+from provisioning.sections.webhooks import Webhooks
 
 
 def apply(configuration: Configuration, *, is_forced: bool = False) -> Outcome:

@@ -16,12 +16,12 @@ from configuration import Configuration
 from core.db import setup
 from policies.kinds import BY_NAME, KINDS
 from provisioning.models import ImportedEntry, Section
-from provisioning.policies import Policies, policy_content
-from provisioning.proxies import Proxies, proxy_content
-from provisioning.rules import Rules, rule_content
-from provisioning.section_import import SectionImport, batches, fingerprint
-from provisioning.users import Users, account_content
-from provisioning.webhooks import Webhooks, webhook_content
+from provisioning.sections.policies import Policies, policy_content
+from provisioning.sections.proxies import Proxies, proxy_content
+from provisioning.sections.rules import Rules, rule_content
+from provisioning.sections.section_import import SectionImport, batches, fingerprint
+from provisioning.sections.users import Users, account_content
+from provisioning.sections.webhooks import Webhooks, webhook_content
 from upstreams.models import Proxy
 from webhooks.models import Webhook
 

@@ -19,9 +19,9 @@ from django.db.models.functions import Now
 from configuration import Configuration
 from configuration.values import RuleEntry, UserEntry
 from provisioning.models import ImportedFile
-from provisioning.rules import conditions_of
-from provisioning.section_import import fingerprint
-from provisioning.webhooks import entry_content
+from provisioning.sections.rules import conditions_of
+from provisioning.sections.section_import import fingerprint
+from provisioning.sections.webhooks import entry_content
 
 # Containers have a new host name whenever they are made.
 MAX_RECORDS = 100

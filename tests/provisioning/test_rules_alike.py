@@ -14,7 +14,7 @@ from configuration.values import RuleEntry
 from provisioning import importing, precedence
 from provisioning.export import yaml_text
 from provisioning.models import ImportedEntry
-from provisioning.section_import import fingerprint
+from provisioning.sections.section_import import fingerprint
 
 pytestmark = pytest.mark.django_db
 

@@ -71,7 +71,11 @@ def test_an_image_under_the_tag_of_a_signature_is_refused(bob: Caller, push: Pus
     assert status(bob, tag) == 403
 
 
-@pytest.mark.parametrize("content", [tar(), gzip.compress(tar()), b"BZh91AY", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"])
+@pytest.mark.parametrize(
+    "content",
+    [tar(), gzip.compress(tar()), b"BZh91AY", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"],
+    ids=["tar", "gzip", "bzip2", "xz", "zstd"],
+)
 def test_an_image_whose_layers_claim_to_be_documents_is_refused(
     alice: Caller, bob: Caller, push: Push, content: bytes
 ) -> None:

@@ -9,7 +9,7 @@ from configuration import Configuration
 from configuration.errors import Problem
 from configuration.proxies import ProxyEntry
 from provisioning.models import Section
-from provisioning.section_import import SectionImport
+from provisioning.sections.section_import import SectionImport
 from upstreams.models import Proxy
 
 

@@ -12,7 +12,7 @@ from configuration.element import joined
 from configuration.errors import Problem
 from configuration.values import UserEntry
 from provisioning.models import ImportedEntry, Section
-from provisioning.section_import import BATCH, SectionImport, batches, fingerprint
+from provisioning.sections.section_import import BATCH, SectionImport, batches, fingerprint
 
 _Membership = Account.groups.through
 

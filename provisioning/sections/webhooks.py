@@ -11,7 +11,7 @@ from configuration.errors import Problem
 from configuration.webhooks import WebhookEntry
 from configuration.webhooks.entries import EVENTS
 from provisioning.models import Section
-from provisioning.section_import import SectionImport, batches
+from provisioning.sections.section_import import SectionImport, batches
 from webhooks import sealing
 from webhooks.forms import FIELDS
 from webhooks.models import Webhook, default_events

@@ -7,7 +7,7 @@ from configuration import Configuration
 from configuration.policies import PolicyEntry
 from policies.models import Policy
 from provisioning.models import Section
-from provisioning.section_import import SectionImport
+from provisioning.sections.section_import import SectionImport
 
 
 class Policies(SectionImport[PolicyEntry, Policy]):

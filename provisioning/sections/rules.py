@@ -8,7 +8,7 @@ from acl.until import until_text
 from configuration import Configuration
 from configuration.values import RuleEntry
 from provisioning.models import Section
-from provisioning.section_import import SectionImport
+from provisioning.sections.section_import import SectionImport
 
 
 class Rules(SectionImport[RuleEntry, Rule]):

@@ -1,0 +1,1 @@
+"""The sections of the file that become rows: `users`, `acl`, `policies`, `proxies` and `webhooks`."""

@@ -15,11 +15,10 @@ from acl.actions import MAX_ORDER, wrong_order, wrong_tags
 from acl.glob import ACCOUNT, GROUP
 from acl.networks import Network
 from configuration import converters as read
+from configuration import proxies
 from configuration.element import REFUSED, Element, Items, Members, Refused, quoted
 from configuration.identities import User, check_user, check_users
 from configuration.policies import PoliciesFile, entries
-from configuration.proxies import PROXIES
-from configuration.proxies import entries as proxy_entries
 from configuration.section import Key, Section, keys
 from configuration.values import (
     Admin,
@@ -42,6 +41,7 @@ from core.durations import format_duration
 
 _RULES = "a list of rules, [] for no rules, or no key `acl` to keep them in the admin only"
 _SUBJECTS: tuple[SubjectKind, ...] = ("account", "group", "anonymous")
+_AS_READ = ("admin", "pages", "database", "garbage_collector", "audit", "auth")
 _BACKENDS: tuple[StorageBackend, ...] = ("filesystem", "s3")
 _COUNTS = (("max_slow_clients", (1, 4096)), ("threads", (2, 1024)))
 _COMPRESSED = "compressed blobs would have other digests"
@@ -269,7 +269,7 @@ class File(TypedDict, total=False):
     ]
     policies: Annotated[PoliciesFile, Section(), Key("What holds for repositories, whoever asks.")]
     webhooks: Annotated[WebhooksFile, Key("Services that are told of events.")]
-    proxies: Annotated[PROXIES, Key("Repositories that are fetched from other registries.")]
+    proxies: Annotated[proxies.PROXIES, Key("Repositories that are fetched from other registries.")]
     storage: Annotated[
         StorageFile,
         Section(_check_storage, unsupported=UNSUPPORTED_CLOUDS, one_of=_BACKENDS),
@@ -303,11 +303,7 @@ def configuration(element: Element, required: str = "") -> Configuration | None:
     server = file["server"]
     if "data_directory" not in root["server"]:
         server = replace(server, data_directory=storage.rootdirectory)
-    others: Any = {
-        name: file[name]
-        for name in ("admin", "pages", "database", "garbage_collector", "audit", "auth")
-        if name in file
-    }
+    others: Any = {name: file[name] for name in _AS_READ if name in file}
     return Configuration(
         path=element.reading.path,
         server=server,
@@ -315,7 +311,7 @@ def configuration(element: Element, required: str = "") -> Configuration | None:
         acl=_rules(file["acl"], root["acl"]) if "acl" in file else None,
         policies=entries(file["policies"], root["policies"]) if "policies" in file else {},
         webhooks=webhook_entries(file["webhooks"], root["webhooks"]) if "webhooks" in file else None,
-        proxies=proxy_entries(list(file["proxies"]), root["proxies"]) if "proxies" in file else None,
+        proxies=proxies.entries(list(file["proxies"]), root["proxies"]) if "proxies" in file else None,
         storage=storage,
         **others,
     )

@@ -140,7 +140,8 @@ def _policies(kind: type[Policy]) -> Iterator[dict[str, Any]]:
             if isinstance(field, GlobsField | SizeField | DurationField):
                 value = field.in_file(value)
             # Lines of text, as PEM, are checked when they are entered.
-            entry[field.name] = _printable(value) if isinstance(field, CharField) else value
+            is_line = isinstance(field, CharField) and isinstance(value, str)
+            entry[field.name] = _printable(value) if is_line else value
         yield entry
 
 

@@ -55,10 +55,7 @@ def manifest(name: RepositoryName, text: str, method: str, meta: Mapping[str, An
 
 
 def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], _bearer: Bearer) -> Pulled:
-    """Return the blob, a range of it, or a redirect to the storage.
-
-    No signature is required of it: only who has read a manifest knows its digest.
-    """
+    """Return the blob, a range of it, or a redirect to the storage; none needs a signature."""
     found = blobs.find(name, parse_digest(text))
     headers = {
         "Content-Type": OCTET_STREAM,

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from django.db import Error as DatabaseFault
+
 from configuration.policies.trusted_keys import TrustedKeys
 from core.api.errors import RegistryError
 from core.caches import TTLCache
@@ -58,36 +60,41 @@ def lack_of(name: str, found: FoundManifest, keys: TrustedKeys) -> str:
     refusal = _refusals.get(key)
     if refusal is not None and refusal[0] == state:
         return refusal[1]
-    result = _verify(name, signed, keys)
-    if isinstance(result, str):
+    read = _Reader(name)
+    result = _verify(read, signed, keys)
+    if isinstance(result, _Proof):
+        _proofs.put(key, result)
+        return ""
+    # A blob that was lost is pushed again, which changes no candidate.
+    if not read.is_missing:
         _refusals.put(key, (state, result))
-        return result
-    _proofs.put(key, result)
-    return ""
+    return result
 
 
 class _Reader:
-    """Reads at most MAX_READS blobs; `fault` is what the storage said if it did not answer."""
+    """Reads at most MAX_READS blobs of a repository; `fault` is what the storage said if it did not answer."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._left = MAX_READS
+        self.name = name
         self.fault: RegistryError | None = None
+        self.is_missing = False
+        self._left = MAX_READS
 
     def __call__(self, digest: str, limit: int) -> bytes | None:
         if not self._left:
             raise RefusedError(f"more than {MAX_READS} signatures are not read")
         self._left -= 1
         try:
-            return content.whole(self._name, digest, limit)
+            found = content.whole(self.name, digest, limit)
         except RegistryError as error:
-            self.fault = error
-            return None
+            self.fault, found = error, None
+        self.is_missing = self.is_missing or found is None
+        return found
 
 
-def _verify(name: str, signed: Iterable[Signed], keys: TrustedKeys) -> _Proof | str:
+def _verify(read: _Reader, signed: Iterable[Signed], keys: TrustedKeys) -> _Proof | str:
     """Return the first signature that counts, or what is wrong with the newest. Raises UNAVAILABLE."""
-    read, now, refusals = _Reader(name), datetime.now(UTC), list[str]()
+    now, refusals = datetime.now(UTC), list[str]()
     for one in signed:
         for candidate in one.candidates:
             payload = rows.payload(candidate.pk)
@@ -98,9 +105,11 @@ def _verify(name: str, signed: Iterable[Signed], keys: TrustedKeys) -> _Proof | 
                 return _Proof(one.pk, candidate, until.timestamp())
             except RefusedError as error:
                 refusals.append(str(error))
+            except DatabaseFault:
+                raise
             except Exception:
                 # Any exception of a parser means no signature: otherwise a malformed one would hide those that count.
-                logger.exception("a signature can't be read", extra={"repository": name, "digest": one.digest})
+                logger.exception("a signature can't be read", extra={"repository": read.name, "digest": one.digest})
                 refusals.append("it can't be read")
     if read.fault is not None:
         raise read.fault

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from core.api.errors import unavailable
@@ -184,6 +184,30 @@ def test_a_storage_that_does_not_answer_is_no_missing_signature(
     response = bob.get(f"{PLACE}v1")
 
     assert (response.status_code, "Warning" in response.headers) == (200, False)
+
+
+@pytest.mark.parametrize(("fault", "status"), [(OperationalError("gone"), 503), (None, 403)])
+def test_a_blob_that_is_lost_for_a_moment_is_looked_for_again(
+    alice: Caller,
+    bob: Caller,
+    push: Push,
+    require: Require,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Any,
+    status: int,
+) -> None:
+    def lose(*_arguments: object) -> None:
+        if fault:
+            raise fault
+
+    require()
+    bundled(KEY, push().payload).push(alice, "alice/app")
+    with monkeypatch.context() as patched:
+        patched.setattr(content, "whole", lose)
+        assert bob.get(f"{PLACE}v1").status_code == status
+
+    assert bob.get(f"{PLACE}v1").status_code == 200
 
 
 def test_a_layer_with_a_malformed_digest_is_missing(require: Require) -> None:

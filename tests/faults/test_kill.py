@@ -104,6 +104,15 @@ def fill_trash(scene: Scene) -> None:
     scene.registry.pass_time()
 
 
+def leave_old_tag(scene: Scene) -> None:
+    """Leave two tags of which a policy keeps the newer one."""
+    push(scene)
+    scene.alice.push(scene.image, "v2")
+    policy = f"Retention.objects.create(repositories={scene.alice.repository!r}, keep_last=1)"
+    made = scene.commands.run("shell", "-c", f"from policies.models import Retention; {policy}")
+    assert made.status == 0, made.output
+
+
 # What is done before the kill, and the requests in which it happens.
 SERVING: dict[str, tuple[Act, Act]] = {
     **{name: (nothing, push) for name in NAMES if name.startswith(("upload.", "mount."))},
@@ -125,6 +134,7 @@ SERVING: dict[str, tuple[Act, Act]] = {
 # What is done before the kill of a command that collects.
 COLLECTING: dict[str, Act] = {
     **{name: leave_refuse for name in NAMES if name.startswith("collect.")},
+    **{name: leave_old_tag for name in NAMES if name.startswith("retention.")},
     **{name: fill_trash for name in NAMES if name.startswith("trash.")},
 }
 # Steps of a backup, which changes nothing of the registry but its lease.

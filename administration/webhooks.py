@@ -38,7 +38,7 @@ class WebhookAdmin(OriginAdmin):
         return super().get_queryset(request).select_related("delivery_state")
 
     def get_fields(self, request: HttpRequest, obj: Webhook | None = None) -> tuple[str, ...]:
-        given = (*FIELDS, "secret", "headers")
+        given = (*FIELDS, "secret", "headers") if self.has_change_permission(request, obj) or obj is None else FIELDS
         return given if obj is None else (*given, *self.readonly_fields)
 
     @admin.display(description="headers that are set")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -19,6 +20,8 @@ from webhooks.models import Webhook, default_events
 
 FIELDS = ("name", "url", "envelope", "events", "repositories", "is_active", "allow_http", "allow_private", "ca")
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
 
 def check_secret(secret: str) -> None:
     """Raise ValidationError unless the string may be a secret."""
@@ -29,6 +32,14 @@ def check_secret(secret: str) -> None:
         )
     if not secret.isprintable():
         raise ValidationError("A secret has no control characters.")
+
+
+def _server(url: str) -> tuple[object, ...]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return (url,)
 
 
 class _WriteOnlyTextarea(UnfoldAdminTextareaWidget):
@@ -43,6 +54,9 @@ class HeadersField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         return dict(value) if isinstance(value, Mapping) else headers.parse(super().to_python(value) or "")
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(data and (isinstance(data, Mapping) or str(data).strip()))
 
     def run_validators(self, value: Any) -> None:
         """Check nothing here: `merged` does, with the headers that there are."""
@@ -98,11 +112,21 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the 
     def clean_headers(self) -> dict[str, str] | None:
         """Return all headers after the changes, None without a change."""
         changes = self.cleaned_data["headers"]
-        if not changes:
-            return None
         sealed = self.instance.sealed_headers
         is_readable = sealed is None or sealing.is_readable(bytes(sealed))
-        return headers.merged(self.instance.headers if is_readable else {}, changes)
+        current = self.instance.unsealed_headers() if is_readable else {}
+        url = self.cleaned_data.get("url")
+        given = {name.lower() for name in changes}
+        if (
+            url is not None
+            and not given.issuperset(map(str.lower, current))
+            and _server(url) != _server(self.instance.url)
+        ):
+            raise ValidationError(
+                f"The URL leads to another server: give the values of {', '.join(current)} again, "
+                f'or take them away, as "{next(iter(current))}:".'
+            )
+        return headers.merged(current, changes) if changes else None
 
     def save(self, commit: bool = True) -> Any:
         """Save the webhook with a new secret and other headers, if some were given."""

@@ -101,16 +101,16 @@ class Webhook(models.Model):
         except addresses.RefusedAddressError as error:
             raise ValidationError({"url": str(error)}) from error
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers that are sent beside the registry's own. Raises UnreadableSecretError."""
+    # No property with the name of the field of the form: the admin shows those to who may only look.
+    def unsealed_headers(self) -> dict[str, str]:
+        """Return the headers that are sent beside the registry's own. Raises UnreadableSecretError."""
         return headers.unseal(self.sealed_headers)
 
     @property
     def header_names(self) -> list[str]:
         """The names of these headers, none if they are unreadable."""
         try:
-            return list(self.headers)
+            return list(self.unsealed_headers())
         except sealing.UnreadableSecretError:
             return []
 

@@ -92,7 +92,7 @@ class Attempt:
         target = addresses.check_url(hook.url, allow_http=hook.allow_http, allow_private=hook.allow_private)
         body = envelope.body_of(self.delivery, hook.envelope)
         timestamp = str(int(self._now.timestamp()))
-        own = hook.headers
+        own = hook.unsealed_headers()
         self._hidden = tuple(own.values())
         sent = {
             **own,

@@ -203,7 +203,7 @@ def test_headers_are_set_kept_and_taken_away_and_never_shown(admin: Browser, hoo
     assert admin.post(change, fields).status_code == 302
 
     hook.refresh_from_db()
-    assert hook.headers == {"Authorization": TOKEN, "X-Team": "red"}
+    assert hook.unsealed_headers() == {"Authorization": TOKEN, "X-Team": "red"}
     page = admin.text(change)
     assert "Authorization, X-Team" in page
     assert "a-token-of-the-receiver" not in page
@@ -234,3 +234,49 @@ def test_no_log_has_a_secret_or_the_value_of_a_header(
     assert event.detail.endswith("secret; headers")
     assert "typed-by-somebody" not in f"{logged}{event.detail}"
     assert "x" * 40 not in f"{logged}{event.detail}"
+
+
+def test_who_only_looks_at_a_webhook_sees_names_of_headers_alone(hook: Webhook) -> None:
+    page = staff("looking", "view_webhook").text(f"{HOOKS}{hook.pk}/change/")
+
+    assert "Authorization" in page
+    assert "a-token-of-the-receiver" not in page
+
+
+def test_a_save_without_headers_and_secret_records_neither(
+    admin: Browser, hook: Webhook, written: Written, django_capture_on_commit_callbacks: Any
+) -> None:
+    change = reverse("admin:webhooks_webhook_change", args=[hook.pk])
+    fields = {"name": "ci", "url": hook.url, "envelope": "distribution", "repositories": "b/*", "events": hook.events}
+    with django_capture_on_commit_callbacks(execute=True):
+        admin.post(change, fields | {"is_active": "on", "headers": ""})
+
+    (event,) = [event for event in written() if event.kind == "change"]
+    assert event.detail == "changed: repositories: * → b/*"
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "is_saved"),
+    [
+        ("https://ci.example.org/another/path", "", True),
+        ("https://ci.example.org:443/hook", "", True),
+        ("https://evil.example.org/hook", "", False),
+        ("https://ci.example.org:8443/hook", "", False),
+        ("https://evil.example.org/hook", "X-Other: 1", False),
+        ("https://evil.example.org/hook", "authorization: Bearer of-the-new-one", True),
+        ("https://evil.example.org/hook", "Authorization:", True),
+    ],
+)
+def test_headers_do_not_go_to_another_server_unless_they_are_given_again(
+    admin: Browser, hook: Webhook, url: str, headers: str, is_saved: bool
+) -> None:
+    """Otherwise who may change a webhook, and not see its headers, would have them sent to a server of their own."""
+    change = reverse("admin:webhooks_webhook_change", args=[hook.pk])
+    fields = {"name": "ci", "url": url, "envelope": "distribution", "repositories": "*", "events": ["tag.move"]}
+
+    response = admin.post(change, fields | {"headers": headers})
+
+    assert (response.status_code == 302) is is_saved
+    hook.refresh_from_db()
+    assert (hook.url == url) is is_saved
+    assert hook.unsealed_headers() == {"Authorization": TOKEN} or "evil" in hook.url

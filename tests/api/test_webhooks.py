@@ -112,10 +112,23 @@ def test_headers_are_set_and_taken_away_and_their_values_never_shown(root: Calle
     changed = ask(root, "PATCH", f"webhooks/{body['id']}", {"headers": {"x-team": None, "X-Other": "1"}})
 
     assert (changed.status_code, changed.json()["header_names"]) == (200, ["Authorization", "X-Other"])
-    assert Webhook.objects.get().headers == {"Authorization": "Bearer a-token", "X-Other": "1"}
+    assert Webhook.objects.get().unsealed_headers() == {"Authorization": "Bearer a-token", "X-Other": "1"}
     told = f"{body}{changed.json()}{answered(root, 'webhooks')}{answered(root, 'webhooks/' + str(body['id']))}"
     assert "a-token" not in told
     assert "headers'" not in told
+
+
+def test_headers_do_not_go_to_another_server_unless_they_are_given_again(root: Caller) -> None:
+    body = made(root, headers={"Authorization": "Bearer a-token"})
+    change: dict[str, Any] = {"url": "https://evil.example.org/"}
+
+    refused = ask(root, "PATCH", f"webhooks/{body['id']}", change)
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["headers"])
+    assert Webhook.objects.get().url == HOOK["url"]
+    assert (
+        ask(root, "PATCH", f"webhooks/{body['id']}", change | {"headers": {"Authorization": None}}).status_code == 200
+    )
+    assert Webhook.objects.get().unsealed_headers() == {}
 
 
 @pytest.mark.parametrize(

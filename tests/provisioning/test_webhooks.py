@@ -73,7 +73,7 @@ def test_an_entry_becomes_a_webhook(imported: Import) -> None:
     assert (hook.name, hook.url, hook.envelope, hook.repositories) == ("ci", FULL["url"], "cloudevents", "myorg/*")
     assert (hook.is_active, hook.allow_http, hook.allow_private) == (False, False, True)
     assert hook.events == ["manifest.push", "tag.delete"]
-    assert (secret_of(hook), hook.headers) == ([SECRET], {"Authorization": TOKEN})
+    assert (secret_of(hook), hook.unsealed_headers()) == ([SECRET], {"Authorization": TOKEN})
     assert origin_of("ci") is Origin.FILE
 
 
@@ -93,7 +93,7 @@ def test_secrets_and_authorities_may_be_in_files(imported: Import, tmp_path: Pat
     imported(ci={"url": CI["url"], "secret_file": "secret", "ca_file": "ca.pem", "headers": headers})
 
     hook = Webhook.objects.get()
-    assert (secret_of(hook), hook.headers, hook.ca) == ([SECRET], {"Authorization": TOKEN}, pem.strip())
+    assert (secret_of(hook), hook.unsealed_headers(), hook.ca) == ([SECRET], {"Authorization": TOKEN}, pem.strip())
 
 
 def test_nothing_is_done_twice(imported: Import) -> None:
@@ -121,7 +121,7 @@ def test_a_change_in_the_file_is_applied(imported: Import, change: dict[str, Any
     hook = Webhook.objects.get()
     entry = FULL | change
     assert secret_of(hook)[0] == entry["secret"]
-    assert hook.headers == {name: header["value"] for name, header in entry["headers"].items()}
+    assert hook.unsealed_headers() == {name: header["value"] for name, header in entry["headers"].items()}
     assert hook.events == sorted(entry["events"])
 
 
@@ -166,7 +166,7 @@ def test_after_another_secret_key_the_file_sets_its_secrets_again(imported: Impo
     assert imported(ci=FULL) == ["~ webhook ci"]
 
     hook = Webhook.objects.get()
-    assert (secret_of(hook), hook.headers) == ([SECRET], {"Authorization": TOKEN})
+    assert (secret_of(hook), hook.unsealed_headers()) == ([SECRET], {"Authorization": TOKEN})
 
 
 def test_an_entry_that_has_left_takes_its_webhook_along(imported: Import) -> None:
@@ -193,7 +193,7 @@ def test_an_edit_stays_until_the_entry_changes_or_goes_back(imported: Import, tm
     assert origin_of("ci") is Origin.EDITED
     assert ledger.restore(loaded(tmp_path, {"ci": FULL}), Section.WEBHOOKS, [hook.pk]) == [hook.pk]
     hook.refresh_from_db()
-    assert (hook.headers, origin_of("ci")) == ({"Authorization": TOKEN}, Origin.FILE)
+    assert (hook.unsealed_headers(), origin_of("ci")) == ({"Authorization": TOKEN}, Origin.FILE)
 
 
 def test_a_save_of_the_form_without_a_change_is_no_edit(imported: Import) -> None:
@@ -253,7 +253,7 @@ def test_the_export_is_imported_as_the_same_webhook_once_its_files_are_there(imp
     imported(**exported)
     hook = Webhook.objects.get()
     assert {name: getattr(hook, name) for name in FIELDS} == before
-    assert (secret_of(hook), hook.headers) == ([SECRET], {"Authorization": TOKEN})
+    assert (secret_of(hook), hook.unsealed_headers()) == ([SECRET], {"Authorization": TOKEN})
 
 
 def test_an_export_for_somebody_else_says_that_webhooks_are_missing(imported: Import) -> None:

@@ -37,7 +37,7 @@ def test_the_column_is_encrypted(hook: Webhook) -> None:
     hook.refresh_from_db()
 
     assert TOKEN.encode() not in bytes(hook.sealed_headers or b"")
-    assert hook.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert hook.unsealed_headers()["Authorization"] == f"Bearer {TOKEN}"
 
 
 def test_with_another_key_nothing_is_sent_without_them(hook: Webhook, receiver: Receiver, settings: Settings) -> None:

@@ -28,7 +28,8 @@ class TokenServer(Server):
         """Return a configuration with the list of the document; alice may list the catalog."""
         found: dict[str, Any] = super().configuration()
         found["users"]["alice"]["groups"] = ["listers"]
-        return found | yaml.safe_load(ISSUED)
+        found |= yaml.safe_load(ISSUED)
+        return found
 
 
 @contextmanager

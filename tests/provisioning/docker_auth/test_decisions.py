@@ -15,7 +15,7 @@ from provisioning.docker_auth.translation import Translation, translate
 from tests.provisioning.docker_auth.model import allowed
 
 # By hand: CASES=10000 pytest tests/provisioning/docker_auth/test_decisions.py
-CASES = int(os.environ.get("CASES", "300"))
+CASES = int(os.environ.get("CASES", "200"))
 SERVICE = "registry"
 Drawn = tuple[Any, ...]
 PEOPLE: dict[str, dict[str, tuple[str, ...]]] = {

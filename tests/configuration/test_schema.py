@@ -23,7 +23,7 @@ BEYOND_A_SCHEMA = re.compile(
     r"|at most (server|the connections)|old name|another port|no such key: without|signing_method is hmac"
     r"|since public_key|cloudfront_key_id and|belongs to|without a user|at least one network"
     r"|above 0|of at least (1h|1m|60s)|share is below|of cost 17|32 bytes"
-    r"|no \$\{(account|group)\}|no tags: |to the end of that day"
+    r"|no \$\{(account|group)\}|no tags: |no order: |to the end of that day|another name than|each name once|a negated set"
     r"|an address as|registry.example.org|as .10.0.0.0/8|has no \]|is a name and no set"
     r"|letters, digits|control characters|name of a database|sqlite:/// and then|sqlite:////data/registry.sqlite3.$"
     r"|found (yes|no|0x10|<<|a tag|an anchor|the key .auth. again|the placeholder)"

@@ -124,6 +124,11 @@ class Manifest(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     pushed_by = models.CharField(max_length=128, null=True, blank=True, help_text="account; empty: unknown")  # noqa: DJ001
     pulled_at = models.DateTimeField("last pull", null=True, blank=True, help_text="written with a delay")
+    missing = models.TextField(  # noqa: DJ001 - as above
+        null=True,
+        blank=True,
+        help_text="of a proxy: the digests that it names and that were not pulled yet, separated by spaces",
+    )
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -138,6 +143,7 @@ class Manifest(models.Model):
                 name="distribution_referrers",
                 condition=Q(subject__isnull=False),
             ),
+            models.Index(fields=["repository"], name="distribution_incomplete", condition=Q(missing__isnull=False)),
         ]
 
     def __str__(self) -> str:

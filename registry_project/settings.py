@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "acl",
     "tokens",
     "policies",
+    "upstreams",
     "identity_providers",
     "webhooks",
     "distribution",

@@ -26,6 +26,7 @@ from registry_project.middleware.proxies import TrustedProxyMiddleware
 from tokens.bearer import bearer_at
 from tokens.short_path import answer as token_answer
 from tokens.views import TokenView
+from upstreams import compiled as upstreams
 
 # The fields that the middleware, `distribution.pull` and the access log read; any other one changes nothing.
 _FIELDS = {
@@ -83,6 +84,8 @@ class ShortPath:
         if issubclass(view, PullView):
             # The redirect and the stream of a cloud are the view's.
             is_plain = self._has_files or method == "HEAD" or match.url_name == "manifest"
+            # The names of containerd's mirrors are translated by the view.
+            is_plain = is_plain and "ns=" not in query
             make = partial(_pulled, view, method, environ, **match.kwargs)
         else:
             # Of Content-Type the view takes a charset.
@@ -126,10 +129,13 @@ def _pulled(view: type[PullView], method: str, environ: dict[str, Any], name: st
     if bearer is None or not bearer.may(parsed, view.actions[method]):
         return None
     (text,) = reference.values()
+    # Of a tag, an upstream may have to be asked.
+    if ":" not in text and (proxy := upstreams.of(parsed, version)) is not None and view.is_due(parsed, text, proxy):
+        return None
     try:
         pulled = view.pull(parsed, text, method, environ)
     except Exception:
-        if permissions_version.current() != version:
+        if permissions_version.current() != version or upstreams.of(parsed, version) is not None:
             return None
         raise
     if pulled.permissions_version == version:

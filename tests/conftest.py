@@ -88,6 +88,7 @@ ON_ANY_DATABASE = (
     "configuration",
     "core/api",
     "core/metrics",
+    "core/outgoing",
     "core/test_",
     "diagnostics",
     "distribution/protocol",
@@ -112,7 +113,6 @@ ON_ANY_DATABASE = (
     "test_preloaded.py",
     "test_upgrade.py",
     "tokens/test_scope.py",
-    "webhooks/test_addresses.py",
     "webhooks/test_signature.py",
 )
 # Beginnings of paths: what waits or computes for more than ten seconds, so that no process does it while the others

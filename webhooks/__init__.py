@@ -8,7 +8,6 @@
 `outbox`      which webhooks want an event; its rows, in the transaction of the caller
 `pulls`       pulls, queued and written in batches
 `envelope`    the body of a request
-`addresses`   the addresses that a request may be sent to
 `post`        one request, signed; its time and answer are bounded
 `queue`       the state of deliveries: due, delivered, tried again later, dropped; replay and removal
 `lease`       which process delivers

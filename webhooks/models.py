@@ -13,7 +13,8 @@ from django.db.models import Q
 
 from acl.models import validate_pattern
 from core.db import clock
-from webhooks import addresses, sealing
+from core.outgoing import addresses
+from webhooks import sealing
 from webhooks.kinds import CHOSEN, DEFAULT, Envelope, EventKind, State
 
 BYTE_ORDER = "BINARY"

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
-from webhooks import addresses, envelope, sealing
+from core.outgoing import addresses
+from webhooks import envelope, sealing
 from webhooks.kinds import Envelope
 from webhooks.models import Delivery, Webhook
 from webhooks.queue import Result

@@ -5,8 +5,7 @@ write, in the order Repository → Tag → Manifest → Link, each kind by prima
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from acl.actions import PUSH
@@ -18,15 +17,14 @@ from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
 from distribution import queries, repositories
 from distribution.announcements import changes
-from distribution.manifests import history, references, removal, tag_rights
+from distribution.manifests import history, missing, references, removal, tag_rights
+from distribution.manifests.incoming import Put, incoming_put
 from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
-from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, parse_manifest
 from distribution.protocol.references import Tag as TagName
 from distribution.queries import FoundManifest
 from distribution.repositories import RepositoryRow
-from distribution.storage import disk_reserve
 from distribution.usage.quotas import Room
 from policies.immutability import Immutability
 from webhooks.origin import COMMAND, Origin
@@ -36,7 +34,7 @@ SELECT id, name, manifest_id FROM distribution_tag
 WHERE repository_id = %s AND name = ANY(%s) ORDER BY id FOR UPDATE
 """)
 _LOCK_AFFECTED = Statement("""
-SELECT id, digest, media_type, subject FROM distribution_manifest
+SELECT id, digest, media_type, subject, missing IS NOT NULL FROM distribution_manifest
 WHERE repository_id = %s AND (digest = ANY(%s) OR subject = %s OR id = ANY(%s)) ORDER BY id FOR UPDATE
 """)
 _LOCK_LINKS = Statement("""
@@ -58,7 +56,7 @@ SELECT %s, id FROM distribution_link WHERE id = ANY(%s) ON CONFLICT DO NOTHING
 """)
 _REFERENCE_CHILDREN = Statement("""
 INSERT INTO distribution_manifestchild (parent_id, child_id)
-SELECT %s, id FROM distribution_manifest WHERE id = ANY(%s)
+SELECT %s, id FROM distribution_manifest WHERE id = ANY(%s) ON CONFLICT DO NOTHING
 """)
 _MARK_LINKS_REFERENCED = Statement(
     "UPDATE distribution_link SET is_unreferenced = FALSE WHERE is_unreferenced AND id = ANY(%s)"
@@ -94,29 +92,7 @@ class _Manifest(NamedTuple):
     digest: str
     media_type: str
     subject: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """A manifest that is being put, checked as far as its bytes alone tell.
-
-    `children` and `blobs` are the digests that must be in the repository; of `optional_blobs`, which may be elsewhere,
-    those that are there are referenced all the same. An empty `account` is anonymous.
-    """
-
-    name: RepositoryName
-    account: str
-    origin: Origin
-    digest: str
-    payload: bytes
-    parsed: ParsedManifest
-    tags: tuple[TagName, ...]
-    subject: str | None
-    children: frozenset[str]
-    blobs: frozenset[str]
-    optional_blobs: frozenset[str]
-    immutability: Immutability
-    room: Room
+    is_incomplete: bool
 
 
 def find(name: RepositoryName, reference: Digest | TagName, *, with_payload: bool) -> FoundManifest:
@@ -147,23 +123,14 @@ def put(
     for an immutable tag that is set.
     """
     tag_rights.require(rules, account, name, PUSH, tags)
-    disk_reserve.check_rows()
-    actual = Digest.of(payload, digest.algorithm if digest else "sha256")
-    if digest is not None and digest != actual:
-        raise digest.mismatch(actual)
-    parsed = parse_manifest(payload, content_type)
-    incoming = Put(
+    incoming = incoming_put(
         name,
-        account,
-        origin,
-        str(actual),
         payload,
-        parsed,
-        tags=tuple(dict.fromkeys(tags)),
-        subject=str(parsed.subject.digest) if parsed.subject else None,
-        children=_digests(parsed.children),
-        blobs=_digests(parsed.blobs),
-        optional_blobs=_digests(parsed.optional_blobs),
+        content_type,
+        digest,
+        tags,
+        account=account,
+        origin=origin,
         immutability=Immutability.of_push(name, version),
         room=Room.of(name, version),
     )
@@ -179,8 +146,24 @@ def put(
     return incoming
 
 
-def _digests(descriptors: Iterable[Descriptor]) -> frozenset[str]:
-    return frozenset(str(descriptor.digest) for descriptor in descriptors)
+def keep_fetched(
+    name: RepositoryName,
+    payload: bytes,
+    content_type: str | None,
+    digest: Digest,
+    tags: Sequence[TagName],
+    *,
+    account: str,
+    version: str,
+) -> None:
+    """Store a manifest of an upstream and move `tags` to it, although what it names may be missing.
+
+    That is no push: neither quotas nor read-only mode count, and no webhook is told. Raises MANIFEST_INVALID,
+    DIGEST_INVALID, DENIED when the disk is full, and 409 for an immutable tag that is set.
+    """
+    by: Any = {"account": account, "origin": COMMAND, "immutability": Immutability.of(name, version)}
+    incoming = incoming_put(name, payload, content_type, digest, tags, room=Room(name, ()), is_fetched=True, **by)
+    transactions.run(_put, incoming)
 
 
 def _put(incoming: Put) -> None:
@@ -188,12 +171,14 @@ def _put(incoming: Put) -> None:
     related = [incoming.digest, incoming.subject] if incoming.subject else [incoming.digest]
     room = incoming.room
     room.lock()
-    transactions.take_advisory_locks(*(f"{incoming.name} {digest}" for digest in related))
+    fetched = [missing.lock_name(incoming.name)] if incoming.is_fetched else []
+    transactions.take_advisory_locks(*fetched, *(f"{incoming.name} {digest}" for digest in related))
     repository = repositories.ensure_row(incoming.name)
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
     # The manifest itself, its children, subject and referrers, and the manifests that the tags name so far.
     named = [*incoming.children, *related]
-    rows = _LOCK_AFFECTED.rows(repository.pk, named, incoming.digest, [tag.manifest_pk for tag in tags])
+    awaiting = missing.awaiting(repository.pk, incoming.digest) if incoming.is_fetched else []
+    rows = _LOCK_AFFECTED.rows(repository.pk, named, incoming.digest, [tag.manifest_pk for tag in tags] + awaiting)
     affected = {row[1]: _Manifest(*row) for row in rows}
     links = {digest: pk for pk, digest in _LOCK_LINKS.rows(repository.pk, [*incoming.blobs, *incoming.optional_blobs])}
     _check(incoming, affected, links)
@@ -201,17 +186,23 @@ def _put(incoming: Put) -> None:
     for tag in tags:
         if digests[tag.manifest_pk] != incoming.digest:
             incoming.immutability.require_movable(tag.name)
-    own = _write(incoming, repository, affected, list(links.values()))
+    own = _write(incoming, repository, affected, links, awaiting)
     if links:
         _MARK_LINKS_REFERENCED.run(list(links.values()))
     referrers = {digest for digest, row in affected.items() if row.subject == incoming.digest}
-    if referenced := (incoming.children | referrers) - {incoming.digest}:
+    if referenced := (incoming.children & affected.keys() | referrers) - {incoming.digest}:
         _MARK_MANIFESTS_REFERENCED.run([affected[digest].pk for digest in referenced])
     _move_tags(incoming, repository, own, tags, digests)
     if len(tags) < len(incoming.tags):
         room.require_tags()
     if not repository.is_listed:
         _LIST.run(repository.pk)
+    if not incoming.is_fetched:
+        _announce(incoming)
+    failpoint("manifest.before_put_commit")
+
+
+def _announce(incoming: Put) -> None:
     changes.manifest_pushed(
         incoming.name,
         incoming.account,
@@ -221,7 +212,6 @@ def _put(incoming: Put) -> None:
         media_type=incoming.parsed.media_type,
         size=len(incoming.payload),
     )
-    failpoint("manifest.before_put_commit")
 
 
 def _check(incoming: Put, affected: Mapping[str, _Manifest], links: Mapping[str, int]) -> None:
@@ -230,25 +220,43 @@ def _check(incoming: Put, affected: Mapping[str, _Manifest], links: Mapping[str,
     if own is not None and own.media_type != incoming.parsed.media_type:
         message = f"manifest already exists with media type {own.media_type}"
         raise RegistryError(ErrorCode.MANIFEST_INVALID, message, message=message)
-    missing = (incoming.children - affected.keys()) | (incoming.blobs - links.keys())
-    if missing:
-        details: list[object] = [{"digest": digest} for digest in sorted(missing)[:MISSING_LISTED]]
-        if len(missing) > MISSING_LISTED:
-            details.append(f"and {len(missing) - MISSING_LISTED} more")
+    lacking = (incoming.children - affected.keys()) | (incoming.blobs - links.keys())
+    if lacking and not incoming.is_fetched:
+        details: list[object] = [{"digest": digest} for digest in sorted(lacking)[:MISSING_LISTED]]
+        if len(lacking) > MISSING_LISTED:
+            details.append(f"and {len(lacking) - MISSING_LISTED} more")
         raise RegistryError.several(ErrorCode.MANIFEST_BLOB_UNKNOWN, details)
 
 
-def _write(incoming: Put, repository: RepositoryRow, affected: Mapping[str, _Manifest], links: list[int]) -> int:
+def _write(
+    incoming: Put,
+    repository: RepositoryRow,
+    affected: Mapping[str, _Manifest],
+    links: Mapping[str, int],
+    awaiting: list[int],
+) -> int:
     """Insert the manifest, or touch it when it exists; return its primary key."""
     own = affected.get(incoming.digest)
-    is_referenced = bool(incoming.tags) or incoming.subject in affected
+    is_referenced = bool(incoming.tags or awaiting) or incoming.subject in affected
     if own is not None:
         _TOUCH.run(not (is_referenced or references.is_manifest_referenced(own.pk)), own.pk)
-        # An optional blob may have been pushed since the last put.
-        _REFERENCE_BLOBS.run(own.pk, links)
-        return own.pk
+        pk = own.pk
+    else:
+        pk = _insert(incoming, repository, is_referenced=is_referenced)
+    # Those of a manifest that exists too: an optional blob may have been pushed since the last put.
+    _REFERENCE_BLOBS.run(pk, list(links.values()))
+    if incoming.children and (own is None or own.is_incomplete):
+        children = [affected[digest].pk for digest in incoming.children if digest in affected]
+        _REFERENCE_CHILDREN.run(pk, children)
+    if incoming.is_fetched or (own is not None and own.is_incomplete):
+        missing.set_of(pk, (incoming.children - affected.keys()) | (incoming.blobs - links.keys()))
+        missing.child_arrived(awaiting, pk, incoming.digest)
+    return pk
+
+
+def _insert(incoming: Put, repository: RepositoryRow, *, is_referenced: bool) -> int:
     parsed = incoming.parsed
-    pk = int(
+    return int(
         _INSERT.value(
             repository.pk,
             incoming.digest,
@@ -262,10 +270,6 @@ def _write(incoming: Put, repository: RepositoryRow, affected: Mapping[str, _Man
             incoming.account,
         )
     )
-    _REFERENCE_BLOBS.run(pk, links)
-    if incoming.children:
-        _REFERENCE_CHILDREN.run(pk, [affected[digest].pk for digest in incoming.children])
-    return pk
 
 
 def _move_tags(

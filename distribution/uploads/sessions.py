@@ -44,6 +44,8 @@ RETRY_AFTER_SECONDS = 60
 # From the last activity on: a session with bytes may be a push over a bad line that continues tomorrow.
 EXPIRY = timedelta(hours=24)
 EMPTY_EXPIRY = timedelta(hours=1)
+# The `account_pk` of the sessions of this registry itself: no client finds them.
+OWN = -1
 
 logger = logging.getLogger(__name__)
 # The clients whose refusal was logged in the last hour.
@@ -102,12 +104,24 @@ def start(name: RepositoryName, owner: Identity, algorithm: str = "sha256", netw
     return upload
 
 
-def _open(upload: Upload, name: RepositoryName) -> None:
+def _open(upload: Upload, name: RepositoryName) -> bool:
+    """Insert the session; False when it exists: an earlier attempt may have been committed without an answer."""
     upload.repository = repositories.ensure(name)
     owner = (upload.account, upload.account_pk)
-    if _INSERT.run(upload.pk, upload.repository_id, *owner, upload.network, upload.algorithm):
+    is_new = bool(_INSERT.run(upload.pk, upload.repository_id, *owner, upload.network, upload.algorithm))
+    if is_new:
         chunks.name_first(upload)
-    # Otherwise an earlier attempt was committed, though the answer to its COMMIT was lost.
+    return is_new
+
+
+def start_fetch(name: RepositoryName, session: uuid.UUID, algorithm: str) -> Upload | None:
+    """Open a session of this registry itself under a known id; None when it is open already, here or elsewhere.
+
+    So one process fetches what several want. Raises DENIED while the disk has too little space.
+    """
+    disk_reserve.check()
+    upload = _upload(session, "", OWN, "", algorithm, 0)
+    return upload if transactions.run(_open, upload, name) else None
 
 
 def find(name: RepositoryName, session: uuid.UUID, owner: Identity) -> Upload:
@@ -255,11 +269,11 @@ def _content(
         content = small_blob.store(upload, body, digest)
         if content is not None:
             return content
-    return _completed(upload, claim, body, digest, expected)
+    return received_whole(upload, claim, body, digest, expected)
 
 
-def _completed(upload: Upload, claim: Claim, body: Body, digest: Digest, expected: int | None) -> Content:
-    """Append the body under a claim, and return the whole upload."""
+def received_whole(upload: Upload, claim: Claim, body: Body, digest: Digest, expected: int | None = None) -> Content:
+    """Append the body under a claim, and return the whole upload. Raises DIGEST_INVALID."""
     # A client without Content-Range sends the whole body again: no prefix of an incomplete one is kept.
     keeps_prefix = expected is not None
     received = chunks.receive(upload, claim, body, upload.offset, expected, keeps_prefix=keeps_prefix)
@@ -276,7 +290,7 @@ def _publish(upload: Upload, content: Content, room: Room, origin: Origin) -> No
     # By name: a repository that was deleted and created again meanwhile gets the blob.
     room.lock()
     repository = repositories.ensure_row(RepositoryName(upload.repository.name))
-    if not _close(upload, repository.pk, content):
+    if not close(upload, repository.pk, content):
         return
     blobs.publish(repository.pk, content, room)
     name = RepositoryName(upload.repository.name)
@@ -284,7 +298,7 @@ def _publish(upload: Upload, content: Content, room: Room, origin: Origin) -> No
     failpoint("upload.before_publish_commit")
 
 
-def _close(upload: Upload, repository_pk: int, content: Content) -> bool:
+def close(upload: Upload, repository_pk: int, content: Content) -> bool:
     """Remove the session's rows, and put every object but the content's into the trash; False if that was done before.
 
     Raises `chunks.conflict` when the session stands elsewhere, or another request has claimed it.

@@ -1,13 +1,19 @@
 """`/v2/<name>/blobs/<digest>`: serve and delete a blob."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 
 from audit.kinds import Kind
 from distribution import blobs, pull
+from distribution.caching import blobs as caching
 from distribution.manifests import tag_rights
 from distribution.protocol.digest import parse_digest
+from distribution.pull import Pulled
 from distribution.views.pull import PullView
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty
+from upstreams.models import Proxy
 from webhooks.kinds import EventKind
 
 
@@ -17,6 +23,9 @@ class BlobView(PullView):
     challenged = {"HEAD": PULL_PUSH}
     pull = staticmethod(pull.blob)
     pull_event = EventKind.BLOB_PULL
+
+    def pull_through(self, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy) -> Pulled:
+        return caching.blob(self.name, text, method, meta, proxy)
 
     def delete(self, request: HttpRequest, digest: str) -> HttpResponse:
         parsed = parse_digest(digest)

@@ -1,5 +1,6 @@
 """`/v2/<name>/manifests/<reference>`: a manifest, by tag or digest."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -11,13 +12,16 @@ from core.api.body import read_whole
 from core.api.errors import ErrorCode, RegistryError
 from core.sizes import size_text
 from distribution import pull, tags
+from distribution.caching import manifests as caching
 from distribution.manifests import store, tag_rights
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import parse_reference, parse_tag
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, SUBJECT_HEADER, TAG_HEADER
+from distribution.pull import Pulled
 from distribution.usage import counter
 from distribution.views.pull import PullView
 from distribution.views.repository import DELETE, PULL, PULL_PUSH, empty, query_of
+from upstreams.models import Proxy
 from webhooks.kinds import EventKind
 
 
@@ -26,7 +30,11 @@ class ManifestView(PullView):
 
     actions = {"GET": PULL, "HEAD": PULL, "PUT": PULL_PUSH, "DELETE": DELETE}
     pull = staticmethod(pull.manifest)
+    is_due = staticmethod(caching.is_due)
     pull_event = EventKind.MANIFEST_PULL
+
+    def pull_through(self, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy) -> Pulled:
+        return caching.manifest(self.name, text, method, meta, proxy, version=self.bearer.version)
 
     def put(self, request: HttpRequest, reference: str) -> HttpResponse:
         """Store the manifest under a tag, or a digest and the tags of `?tag=`."""

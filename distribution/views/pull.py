@@ -10,6 +10,8 @@ from distribution.protocol.spec import CONTENT_DIGEST_HEADER
 from distribution.pull import Pulled
 from distribution.views.repository import RepositoryView, empty
 from tokens.verify import Bearer
+from upstreams import compiled
+from upstreams.models import Proxy
 from webhooks import pulls
 from webhooks.kinds import EventKind
 
@@ -47,10 +49,23 @@ class PullView(RepositoryView):
         """Return the response to GET or HEAD of the reference or digest `text`. Raises RegistryError."""
         raise NotImplementedError
 
+    @staticmethod
+    def is_due(_name: str, _text: str, _proxy: Proxy) -> bool:
+        """Tell whether an upstream has to be asked about what is here."""
+        return False
+
+    def pull_through(self, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy) -> Pulled:
+        """Do what `pull` does, with the upstream of a proxied repository. Raises RegistryError."""
+        raise NotImplementedError
+
     def get(self, request: HttpRequest, **reference: str) -> HttpResponseBase:
         """Answer with what `pull` returns for the reference or digest, the only argument."""
         (text,) = reference.values()
-        pulled = self.pull(self.name, text, request.method or "", request.META)
+        proxy = compiled.of(self.name, self.bearer.version)
+        if proxy is None:
+            pulled = self.pull(self.name, text, request.method or "", request.META)
+        else:
+            pulled = self.pull_through(text, request.method or "", request.META, proxy)
         self.announce(pulled, self.name, text, request.method or "", bearer=self.bearer, meta=request.META)
         if pulled.file is not None:
             return BlobResponse(pulled.file, status=pulled.status, headers=pulled.headers)

@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 
+from accounts import permissions_version
 from acl import grants
 from acl.actions import Access
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from acl.rules import listed
 from audit.kinds import Kind
 from audit.recording import record, record_alike
-from core.api.errors import ErrorCode, RegistryError
+from core.api.errors import ErrorCode, RegistryError, quoted
 from core.api.notes import ANONYMOUS_NAME
 from core.api.view import RegistryView
 from core.metrics.catalog import DENIALS
@@ -21,6 +22,7 @@ from distribution.manifests import tag_rights
 from policies import read_only
 from tokens.bearer import bearer_of, unauthorized
 from tokens.verify import Bearer
+from upstreams import compiled
 from webhooks.origin import Origin
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,8 @@ class RepositoryView(RegistryView):
             self.name = parse_name(kwargs.pop("name"))
         except InvalidNameError as error:
             raise RegistryError(ErrorCode.NAME_INVALID, str(error)) from error
+        if "ns=" in request.META.get("QUERY_STRING", ""):
+            self.name = _mirrored(self.name, query_of(request).get("ns", ""))
         # Django answers HEAD by a view's `get`: both need the same actions.
         method = "GET" if request.method == "HEAD" and "HEAD" not in self.actions else request.method or ""
         if method not in self.actions:
@@ -59,6 +63,7 @@ class RepositoryView(RegistryView):
         if method in ("POST", "PATCH", "PUT"):
             # Before a body is read. Deletions are decided by their verbs.
             read_only.require_writable(self.name, self.bearer.version)
+            _require_own(self.name, self.bearer.version)
         return super().answer(request, *args, **kwargs)
 
     def outlives(self, bearer: Bearer) -> bool:
@@ -140,6 +145,28 @@ def _near(request: HttpRequest, bearer: Bearer, name: RepositoryName, action: st
     address = request.META.get("REMOTE_ADDR", "")
     rules = grants.explain(bearer.identity, name, action, bearer.version, address=address).rules
     return f"; these come close: {'; '.join(rules)}" if rules else "; no rule comes close"
+
+
+def _mirrored(name: RepositoryName, namespace: str) -> RepositoryName:
+    """Return the name here of a repository of another registry, which containerd names in `?ns=`.
+
+    Raises NAME_UNKNOWN for one without a proxy: containerd asks its next host.
+    """
+    proxy = compiled.of_namespace(namespace, permissions_version.last_read())
+    if proxy is None:
+        raise RegistryError(ErrorCode.NAME_UNKNOWN, f"no proxy here is for the registry {quoted(namespace)}")
+    try:
+        return parse_name(f"{proxy.prefix}{name}")
+    except InvalidNameError as error:
+        raise RegistryError(ErrorCode.NAME_INVALID, str(error)) from error
+
+
+def _require_own(name: RepositoryName, version: str) -> None:
+    """Raise DENIED, 405, for a repository that comes from an upstream alone; docker prints the message of a 4xx."""
+    proxy = compiled.pushed_elsewhere(name, version)
+    if proxy is not None:
+        message = f"{name} is a copy of {proxy.url}: push there, or to a name that does not begin with {proxy.prefix}"
+        raise RegistryError(ErrorCode.DENIED, message, status=405, message=message)
 
 
 def empty(status: int, headers: Mapping[str, str]) -> HttpResponse:

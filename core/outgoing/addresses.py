@@ -1,4 +1,4 @@
-"""The addresses that events may be sent to.
+"""The addresses that requests to other services may be sent to.
 
 A name is resolved once; every address is checked, and the connection is made to a checked one: a name that resolves
 otherwise a moment later (DNS rebinding) changes nothing.
@@ -51,7 +51,7 @@ def check_url(url: str, *, allow_http: bool, allow_private: bool) -> Target:
     if parts.fragment or _HOST.fullmatch(host) is None or port == 0:
         raise RefusedAddressError(f"This is not {example}.")
     if parts.scheme == "http" and not allow_http:
-        raise RefusedAddressError("The URL is without TLS: use https://, or allow http:// for this webhook.")
+        raise RefusedAddressError("The URL is without TLS: use https://, or allow http:// here.")
     target = Target(
         parts.scheme,
         host,
@@ -91,7 +91,7 @@ def refusal_of(address: Address, *, allow_private: bool) -> str:
             # The form is reserved; the address in it decides.
             continue
         if is_private and not allow_private:
-            return "a private address: allow private addresses for this webhook, if you trust who may change it"
+            return "a private address: allow private addresses here, if you trust who may change the URL"
     return ""
 
 

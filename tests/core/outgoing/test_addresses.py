@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from webhooks.addresses import RefusedAddressError, check_url, refusal_of
+from core.outgoing.addresses import RefusedAddressError, check_url, refusal_of
 
 PRIVATE = [
     *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "::1", "fd00::1"),

@@ -1,0 +1,1 @@
+"""Requests to other services: the addresses that they may go to, and connections to those alone."""

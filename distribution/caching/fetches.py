@@ -1,0 +1,231 @@
+"""Blobs on their way from an upstream into the storage: each is fetched once, however many clients want it.
+
+    client ──> join ──┬─ running in this process ──> read along
+                      └─ new thread ──┬─ session under an id of name and digest ──> upstream ──> upload ──> blob
+                                      └─ another process has it open ──> wait for the blob, take over if it died
+
+A fetch goes on when its clients leave. The session's lease tells other processes that it is alive.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import Error, connections
+
+from acl.names import RepositoryName
+from core.api.errors import ErrorCode, RegistryError, unavailable
+from core.db import transactions
+from core.db.statement import Statement
+from core.db.transactions import release_connection
+from distribution import blobs, queries, repositories
+from distribution.caching.body import UpstreamBody
+from distribution.caching.growing import CutOffError
+from distribution.manifests import missing
+from distribution.models import Upload
+from distribution.protocol.digest import Digest
+from distribution.storage.blob_store import blob_store
+from distribution.storage.stored_content import Content
+from distribution.uploads import chunks, sessions
+from distribution.usage.quotas import Room
+from upstreams.exchange import Exchange
+
+MAX_FETCHES = 64
+"""Of one process at once: each is a thread and a connection to an upstream."""
+
+POLL_SECONDS = 0.2
+# A session without a lease is about to get one, or its process has died.
+UNCLAIMED_SECONDS = 15
+_NAMESPACE = uuid.UUID("6f3f7a5e-52a4-4c55-9d0c-6a0cf1f3b7f2")
+
+logger = logging.getLogger(__name__)
+
+_IS_ALIVE = Statement(f"""
+SELECT COALESCE(leased_until > statement_timestamp(),
+    active_at > statement_timestamp() - interval '{UNCLAIMED_SECONDS} seconds')
+FROM distribution_upload WHERE id = %s
+""")  # noqa: S608 - of a constant
+
+_running: dict[tuple[str, str], "Fetch"] = {}
+_lock = threading.Lock()
+
+
+class Fetch:
+    """A blob on its way; `ask` sends the request to the upstream."""
+
+    def __init__(self, name: RepositoryName, digest: Digest, ask: Callable[[], Exchange]) -> None:
+        self.name, self.digest = name, digest
+        self.size = -1
+        """The Content-Length of the upstream, -1 while it is unknown."""
+
+        self._ask = ask
+        self._session = uuid.uuid5(_NAMESPACE, f"{name} {digest}")
+        self._changed = threading.Condition()
+        self._descriptor = -1
+        self._has_head = self._is_done = False
+        self._error: RegistryError | None = None
+
+    def start(self) -> None:
+        """Fetch in a thread of its own. Raises UNAVAILABLE when there is none."""
+        try:
+            threading.Thread(target=self._work, name="fetch", daemon=True).start()
+        except RuntimeError as error:
+            raise unavailable("no thread to fetch from the upstream") from error
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for further bytes at most so long; return whether the blob is stored. Raises CutOffError."""
+        with self._changed:
+            if seconds and not self._is_done:
+                self._changed.wait(seconds)
+            if self._error is not None:
+                raise CutOffError(f"the fetch failed: {self._error}")
+            return self._is_done
+
+    def open(self, seconds: float, *, is_whole: bool) -> int | None:
+        """Return a descriptor of the growing object once its size is known, None when the blob is stored.
+
+        With `is_whole`, and for an upstream without Content-Length, only the stored blob does. Raises the error of the
+        fetch; UNAVAILABLE after `seconds`.
+        """
+        with self._changed:
+            ready = self._changed.wait_for(lambda: self._is_done or (self._has_head and not is_whole), seconds)
+            if self._error is not None:
+                raise self._error
+            if not ready:
+                raise unavailable("the blob is still being fetched from the upstream", 10)
+            if self._is_done:
+                return None
+            if self._descriptor >= 0 and self.size >= 0:
+                return os.dup(self._descriptor)
+        return self.open(seconds, is_whole=True)
+
+    def _work(self) -> None:
+        error: RegistryError | None = None
+        try:
+            self._fetch()
+        except RegistryError as refused:
+            error = refused
+            if refused.code is ErrorCode.DIGEST_INVALID:
+                error = unavailable("the upstream sent other bytes than those of the digest", 60)
+            logger.warning("a blob was not fetched", extra={"digest": str(self.digest), "reason": str(error)})
+        except Exception:
+            logger.exception("a blob could not be fetched", extra={"digest": str(self.digest)})
+            error = unavailable("the blob could not be fetched")
+        finally:
+            with _lock:
+                _running.pop((self.name, str(self.digest)), None)
+            with self._changed:
+                self._error, self._is_done = error, True
+                if self._descriptor >= 0:
+                    os.close(self._descriptor)
+                    self._descriptor = -1
+                self._changed.notify_all()
+            with contextlib.suppress(Exception):
+                connections.close_all()
+
+    def _fetch(self) -> None:
+        """Fetch the blob, or wait until another process has."""
+        while True:
+            upload = sessions.start_fetch(self.name, self._session, self.digest.algorithm)
+            if upload is not None:
+                break
+            is_alive = _IS_ALIVE.value(self._session)
+            if is_alive is not None and not is_alive:
+                self._take_over()
+            release_connection()
+            time.sleep(POLL_SECONDS)
+            if queries.blob(self.name, self.digest) is not None:
+                return
+        try:
+            # Another process may have ended its own fetch since the client found nothing.
+            if queries.blob(self.name, self.digest) is None:
+                self._receive(upload)
+                return
+        except BaseException:
+            with contextlib.suppress(RegistryError, Error):
+                sessions.cancel(upload)
+            raise
+        sessions.cancel(upload)
+
+    def _take_over(self) -> None:
+        """Remove the session of a process that died: what it has stored goes to the trash."""
+        left = Upload.objects.filter(pk=self._session).select_related("repository").first()
+        if left is not None:
+            with contextlib.suppress(RegistryError):
+                sessions.cancel(left)
+
+    def _receive(self, upload: Upload) -> None:
+        body = UpstreamBody(self._ask, lambda answer: self._begin(upload, body, answer), self._grow)
+        try:
+            with chunks.claiming(upload) as claim:
+                content = sessions.received_whole(upload, claim, body, self.digest)
+                blobs.mark_if_lost(self.digest)
+                transactions.run(self._publish, upload, content)
+        finally:
+            body.close()
+            if body.spool is not None:
+                body.spool.close()
+
+    def _begin(self, upload: Upload, body: UpstreamBody, answer: Exchange) -> None:
+        """Let clients read along: in the object on a disk, otherwise in a file that has no name."""
+        store = blob_store()
+        if store.is_disk and upload.first_key is not None:
+            file = store.open_at(upload.first_key)
+            descriptor = os.dup(file.fileno())
+            file.close()
+        else:
+            body.spool = tempfile.TemporaryFile(dir=settings.REGISTRY.server.data_directory, buffering=0)  # noqa: SIM115 - `_receive` closes it
+            descriptor = os.dup(body.spool.fileno())
+        with self._changed:
+            self._descriptor = descriptor
+            self.size = -1 if answer.size is None else answer.size
+            self._has_head = True
+            self._changed.notify_all()
+
+    def _grow(self, _size: int) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _publish(self, upload: Upload, content: Content) -> None:
+        """Make the content a blob, and a reference of the manifests that await it."""
+        transactions.take_advisory_locks(missing.lock_name(self.name))
+        repository = repositories.ensure_row(self.name)
+        if sessions.close(upload, repository.pk, content):
+            manifests = missing.lock_awaiting(repository.pk, str(self.digest))
+            blobs.publish(repository.pk, content, Room(self.name, ()))
+            missing.blob_arrived(repository.pk, manifests, str(self.digest))
+
+
+def join(name: RepositoryName, digest: Digest, ask: Callable[[], Exchange]) -> Fetch:
+    """Return the running fetch of the blob, or start one. Raises UNAVAILABLE when too many run."""
+    key = (name, str(digest))
+    with _lock:
+        found = _running.get(key)
+        if found is not None:
+            return found
+        if len(_running) >= MAX_FETCHES:
+            raise unavailable("too many blobs are being fetched from upstreams", 5)
+        _running[key] = fetch = Fetch(name, digest, ask)
+    try:
+        fetch.start()
+    except BaseException:
+        with _lock:
+            _running.pop(key, None)
+        raise
+    return fetch
+
+
+def _forget_after_fork() -> None:
+    """Threads are not inherited, nor is a lock that one of them had."""
+    global _lock  # noqa: PLW0603 - one a process
+    _lock = threading.Lock()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,140 @@
+"""The response to a pull of a manifest from a proxied repository: fetched when missing, tags revalidated by HEAD."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from acl.names import RepositoryName
+from core.api.errors import ErrorCode, RegistryError, unavailable
+from core.blocking import blocking_io
+from core.caches import TTLCache
+from core.db.transactions import release_connection
+from distribution import pull, queries
+from distribution.caching import faults
+from distribution.manifests import store
+from distribution.protocol.digest import Digest, parse_digest
+from distribution.protocol.references import Tag
+from distribution.pull import Pulled
+from distribution.queries import FoundManifest
+from upstreams.client import RemoteManifest, Upstream
+from upstreams.exchange import UpstreamError
+from upstreams.models import Proxy
+
+WAIT_SECONDS = 60.0
+
+# When the upstream was last asked for a tag, in this process: another one asks once more.
+_checked: TTLCache[float] = TTLCache(7 * 86_400, limit=100_000, name="upstream_tags")
+_asking: dict[tuple[str, str], threading.Lock] = {}
+_waiting: dict[tuple[str, str], int] = {}
+_lock = threading.Lock()
+
+
+def is_due(name: str, text: str, proxy: Proxy) -> bool:
+    """Tell whether the upstream is to be asked before the tag is served; a digest never changes."""
+    checked_at = None if ":" in text else _checked.get((proxy.pk, name, text))
+    return ":" not in text and (checked_at is None or time.monotonic() - checked_at >= proxy.tag_seconds)
+
+
+def forget() -> None:
+    """Ask upstreams again for every tag."""
+    _checked.clear()
+
+
+def manifest(
+    name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], proxy: Proxy, *, version: str
+) -> Pulled:
+    """Return the manifest, as current as the upstream tells. Raises RegistryError.
+
+    What is here is served when the upstream fails, with a header Warning.
+    """
+    wanted = pull.manifest_reference(name, text)
+    if not is_due(name, text, proxy):
+        try:
+            return pull.manifest(name, text, method, meta)
+        except RegistryError as error:
+            if error.code not in (ErrorCode.MANIFEST_UNKNOWN, ErrorCode.NAME_UNKNOWN):
+                raise
+    release_connection()
+    with _alone(name, text):
+        warning = _update(name, wanted, proxy, version)
+    pulled = pull.manifest(name, text, method, meta)
+    if warning:
+        pulled.headers["Warning"] = warning
+    return pulled
+
+
+@contextmanager
+def _alone(name: str, text: str) -> Iterator[None]:
+    """Have one thread at a time ask for a reference: the others find what it has stored."""
+    key = (name, text)
+    with _lock:
+        lock = _asking.setdefault(key, threading.Lock())
+        _waiting[key] = _waiting.get(key, 0) + 1
+    try:
+        with blocking_io():
+            if not lock.acquire(timeout=WAIT_SECONDS):
+                raise unavailable("another request is waiting for the upstream", faults.RETRY_SECONDS)
+        try:
+            yield
+        finally:
+            lock.release()
+    finally:
+        with _lock:
+            _waiting[key] -= 1
+            if not _waiting[key]:
+                del _waiting[key], _asking[key]
+
+
+def _update(name: RepositoryName, wanted: Digest | Tag, proxy: Proxy, version: str) -> str:
+    """Fetch the manifest unless the one that is here is current; return a header Warning, "" for none."""
+    found = queries.manifest(name, wanted, with_payload=False)
+    if found is not None and (isinstance(wanted, Digest) or not is_due(name, str(wanted), proxy)):
+        # Another thread was first.
+        return ""
+    release_connection()
+    try:
+        with blocking_io(), faults.remembered(proxy, f"manifest {name} {wanted}"):
+            fetched = _fetched(proxy.upstream(), proxy.upstream_name(name), str(wanted), found)
+    except UpstreamError as error:
+        if found is not None:
+            return faults.warning_of(error)
+        raise faults.as_client_error(error, ErrorCode.MANIFEST_UNKNOWN) from error
+    if fetched is not None and not _is_kept(name, wanted, fetched, proxy, version) and found is None:
+        raise store.unknown(name, str(wanted))
+    if not isinstance(wanted, Digest):
+        _checked.put((proxy.pk, name, str(wanted)), time.monotonic())
+    return ""
+
+
+def _fetched(upstream: Upstream, name: str, reference: str, found: FoundManifest | None) -> RemoteManifest | None:
+    """Return the manifest of the upstream, None when it is the one that was found here."""
+    if found is not None and upstream.head_manifest(name, reference).digest == found.digest:
+        return None
+    return upstream.manifest(name, reference)
+
+
+def _is_kept(name: RepositoryName, wanted: Digest | Tag, fetched: RemoteManifest, proxy: Proxy, version: str) -> bool:
+    """Store the manifest under the digest that was asked for or announced; False for an immutable tag that is set.
+
+    Raises UNAVAILABLE for a manifest that is not what it should be: nobody here can correct it.
+    """
+    tags = () if isinstance(wanted, Digest) else (wanted,)
+    try:
+        if isinstance(wanted, Digest):
+            digest = wanted
+        else:
+            digest = parse_digest(fetched.digest) if fetched.digest else Digest.of(fetched.payload)
+        account = f"proxy:{proxy.prefix or '*'}"
+        by: Any = {"account": account[:128], "version": version}
+        store.keep_fetched(name, fetched.payload, fetched.media_type, digest, tags, **by)
+    except RegistryError as error:
+        if error.status == 409:
+            return False
+        if error.status == 400:
+            refusal = unavailable(f"{proxy.url} sent a manifest that is not valid here: {error}", 60)
+            refusal.message = str(refusal.detail)
+            raise refusal from error
+        raise
+    return True

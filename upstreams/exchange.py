@@ -1,0 +1,149 @@
+"""One request to another registry, over a connection to an address that was checked after its name was resolved."""
+
+import http.client
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from types import TracebackType
+from typing import Self
+
+from core.outgoing import addresses
+
+USER_AGENT = "registry-proxy/1"
+
+
+class UpstreamError(Exception):
+    """The upstream does not answer, or not as a registry does; the message is for people."""
+
+
+class MissingError(UpstreamError):
+    """The upstream does not have it, or does not show it to this account."""
+
+
+class UnreachableError(UpstreamError):
+    """The upstream can't be connected to, or does not answer at all."""
+
+
+class LimitedError(UpstreamError):
+    """The upstream allows no more requests for now; `retry_after` is in seconds."""
+
+    def __init__(self, reason: str, retry_after: int) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a registry is reached; `ca_file` has further certificate authorities, "" for none."""
+
+    ca_file: str = ""
+    connect_seconds: float = 5.0
+    read_seconds: float = 30.0
+    allow_private: bool = False
+
+
+class Exchange:
+    """A response whose body is read in pieces; it is closed by its reader."""
+
+    def __init__(self, response: http.client.HTTPResponse, sock: socket.socket, url: str) -> None:
+        self._response, self._socket = response, sock
+        self.url, self.status, self.headers = url, response.status, response.headers
+        self.size = response.length
+        """The Content-Length; None for a chunked body."""
+
+    def readinto(self, view: memoryview) -> int:
+        """Read available bytes into `view` and return their number, 0 at the end. Raises UpstreamError."""
+        try:
+            size = self._response.readinto(view)
+        except (OSError, http.client.HTTPException) as error:
+            raise UpstreamError(f"{_origin(self.url)} broke off: {_reason(error)}") from error
+        if not size and len(view) and self._response.length:
+            # http.client takes an early end for the end of the body.
+            raise UpstreamError(f"{_origin(self.url)} broke off {self._response.length} bytes before the end")
+        return size
+
+    def whole(self, limit: int) -> bytes:
+        """Return the body. Raises UpstreamError, also for one of more than `limit` bytes."""
+        found, buffer = bytearray(), memoryview(bytearray(64 * 1024))
+        while size := self.readinto(buffer):
+            found += buffer[:size]
+            if len(found) > limit:
+                raise UpstreamError(f"{_origin(self.url)} sent more than {limit} bytes")
+        return bytes(found)
+
+    def close(self) -> None:
+        self._response.close()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def send(method: str, url: str, headers: Mapping[str, str], reach: Reach, *, allow_http: bool) -> Exchange:
+    """Send a request without a body and return the response, whatever its status. Raises UpstreamError.
+
+    Redirects are not followed.
+    """
+    try:
+        target = addresses.check_url(url, allow_http=allow_http, allow_private=reach.allow_private)
+        address = addresses.resolve(target, allow_private=reach.allow_private)
+        sock = _connected(target, address, reach)
+    except addresses.RefusedAddressError as error:
+        raise UnreachableError(f"{_origin(url)} is not asked: {error}") from error
+    except (OSError, UnicodeError) as error:
+        raise UnreachableError(f"{_origin(url)} can't be reached: {_reason(error)}") from error
+    connection = http.client.HTTPConnection(target.host, target.port)
+    connection.sock = sock
+    try:
+        sent = {
+            "Host": target.host_header,
+            "User-Agent": USER_AGENT,
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
+        connection.request(method, target.path, headers=sent | dict(headers))
+        return Exchange(connection.getresponse(), sock, url)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        sock.close()
+        raise UnreachableError(f"{_origin(url)} does not answer: {_reason(error)}") from error
+
+
+def _connected(target: addresses.Target, address: str, reach: Reach) -> socket.socket:
+    plain = socket.create_connection((address, target.port), reach.connect_seconds)
+    try:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.settimeout(reach.read_seconds)
+        if target.scheme == "http":
+            return plain
+        changed = os.stat(reach.ca_file).st_mtime_ns if reach.ca_file else 0  # noqa: PTH116 - one call
+        return _context(reach.ca_file, changed).wrap_socket(plain, server_hostname=target.host)
+    except BaseException:
+        with closing(plain):
+            raise
+
+
+@lru_cache(maxsize=64)
+def _context(ca_file: str, _changed: int) -> ssl.SSLContext:
+    """Return the authorities of the system with those of a file: the upstream may redirect to a public cloud."""
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def _origin(url: str) -> str:
+    """Return the URL without what may be a signature."""
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

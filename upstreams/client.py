@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from core.caches import TTLCache
 from upstreams.challenge import Challenge, parse
@@ -64,19 +64,19 @@ class Upstream:
 
     def head_manifest(self, name: str, reference: str) -> RemoteManifest:
         """Return what the upstream says of a manifest. Raises MissingError, LimitedError, UpstreamError."""
-        with self._ask("HEAD", f"/v2/{name}/manifests/{quote(reference)}", name, ACCEPTED) as answer:
+        with self._ask("HEAD", f"/v2/{name}/manifests/{reference}", name, ACCEPTED) as answer:
             return _described(answer)
 
     def manifest(self, name: str, reference: str) -> RemoteManifest:
         """Return a manifest, unverified. Raises MissingError, LimitedError, UpstreamError."""
-        with self._ask("GET", f"/v2/{name}/manifests/{quote(reference)}", name, ACCEPTED) as answer:
+        with self._ask("GET", f"/v2/{name}/manifests/{reference}", name, ACCEPTED) as answer:
             described = _described(answer)
             payload = answer.whole(MAX_MANIFEST_BYTES)
             return RemoteManifest(described.digest, described.media_type, payload)
 
     def blob(self, name: str, digest: str, method: str = "GET") -> Exchange:
         """Return the response with a blob, unverified. Raises MissingError, LimitedError, UpstreamError."""
-        return self._ask(method, f"/v2/{name}/blobs/{quote(digest)}", name)
+        return self._ask(method, f"/v2/{name}/blobs/{digest}", name)
 
     def repositories(self) -> Iterator[str]:
         """Yield the names of the catalog. Raises MissingError, LimitedError, UpstreamError."""
@@ -88,7 +88,7 @@ class Upstream:
 
     def referrers(self, name: str, digest: str) -> list[str]:
         """Return the digests of a manifest's referrers. Raises MissingError, LimitedError, UpstreamError."""
-        with self._ask("GET", f"/v2/{name}/referrers/{quote(digest)}", name) as answer:
+        with self._ask("GET", f"/v2/{name}/referrers/{digest}", name) as answer:
             listed = _json(answer, MAX_LIST_BYTES).get("manifests")
         found = listed if isinstance(listed, list) else []
         return [str(one["digest"]) for one in found if isinstance(one, dict) and isinstance(one.get("digest"), str)]

@@ -10,6 +10,7 @@ from django.db import connection
 
 from acl.names import RepositoryName
 from distribution.manifests import store
+from distribution.manifests.incoming import Put
 from distribution.models import Manifest
 from distribution.protocol.digest import Digest
 from tests.caller import Caller
@@ -37,7 +38,7 @@ def uncommitted(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], tuple[Even
         is_written, may_commit = Event(), Event()
         put_all = store._put
 
-        def put_and_wait(incoming: store.Put) -> None:
+        def put_and_wait(incoming: Put) -> None:
             put_all(incoming)
             if incoming.payload == payload:
                 is_written.set()

@@ -60,6 +60,7 @@ MENU = (
                 "policies.view_immutabletags",
             ),
             Entry("Quotas", "data_usage", "admin:policies_quota_changelist", "policies.view_quota"),
+            Entry("Proxies", "cloud_download", "admin:upstreams_proxy_changelist", "upstreams.view_proxy"),
             Entry("Read-only mode", "edit_off", "admin:policies_readonly_changelist", "policies.view_readonly"),
         ),
     ),

@@ -18,6 +18,8 @@ from configuration import converters as read
 from configuration.element import REFUSED, Element, Items, Members, Refused, quoted
 from configuration.identities import User, check_user, check_users
 from configuration.policies import PoliciesFile, entries
+from configuration.proxies import PROXIES
+from configuration.proxies import entries as proxy_entries
 from configuration.section import Key, Section, keys
 from configuration.values import (
     Admin,
@@ -252,6 +254,7 @@ class File(TypedDict, total=False):
         Key("Who may do what."),
     ]
     policies: Annotated[PoliciesFile, Section(), Key("What holds for repositories, whoever asks.")]
+    proxies: Annotated[PROXIES, Key("Repositories that are fetched from other registries.")]
     storage: Annotated[
         StorageFile,
         Section(_check_storage, unsupported=UNSUPPORTED_CLOUDS, one_of=_BACKENDS),
@@ -296,6 +299,7 @@ def configuration(element: Element, required: str = "") -> Configuration | None:
         users=_users(file["users"], root["users"]) if "users" in file else None,
         acl=_rules(file["acl"], root["acl"]) if "acl" in file else None,
         policies=entries(file["policies"], root["policies"]) if "policies" in file else {},
+        proxies=proxy_entries(list(file["proxies"]), root["proxies"]) if "proxies" in file else None,
         storage=storage,
         **others,
     )

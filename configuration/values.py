@@ -37,6 +37,7 @@ from configuration.converters import (
 )
 from configuration.identities import TrustedIssuers
 from configuration.policies import PolicyEntry
+from configuration.proxies import ProxyEntry
 from configuration.section import Key, Section
 
 Network = IPv4Network | IPv6Network
@@ -311,7 +312,7 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The whole file. None for `users` or `acl` means that the file does not manage them, empty that it has none.
+    """The whole file. None for `users`, `acl` or `proxies` means that the file does not manage them, empty that it has none.
 
     `policies` has the lists that the file manages, by kind.
     """
@@ -323,6 +324,7 @@ class Configuration:
     users: tuple[UserEntry, ...] | None = None
     acl: tuple[RuleEntry, ...] | None = None
     policies: Mapping[str, tuple[PolicyEntry, ...]] = field(default_factory=dict)
+    proxies: tuple[ProxyEntry, ...] | None = None
     storage: Storage = field(default_factory=Storage)
     database: Database = Database()
     garbage_collector: GarbageCollector = GarbageCollector()

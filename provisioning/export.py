@@ -1,4 +1,4 @@
-"""Accounts, groups, rules and policies as a configuration file, which `loadconfig` imports into another database."""
+"""Accounts, rules, policies and proxies as a configuration file, which `loadconfig` imports into another database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +19,7 @@ from policies.kinds import KINDS
 from policies.models import Policy
 from policies.models.quota import SizeField
 from provisioning.rules import conditions_of
+from upstreams.models import Proxy
 
 BATCH = 1000
 _READING = Reading(None, Path(), {})
@@ -26,7 +27,7 @@ _BCRYPT = stored_form("")
 
 
 def yaml_text(*, with_hashes: bool) -> str:
-    """Return the sections `users`, `acl` and `policies`; without hashes nobody can log in by the file.
+    """Return the sections `users`, `acl`, `policies` and `proxies`; without hashes nobody can log in by the file.
 
     The file knows groups by their members only, and gives no permissions: comments name what it leaves out.
     """
@@ -46,6 +47,10 @@ def yaml_text(*, with_hashes: bool) -> str:
     comments = [
         *([] if with_hashes else ["Without the hashes of passwords: nobody can log in until one is set."]),
         *(
+            f"Without the password of the proxy {proxy}."
+            for proxy in Proxy.objects.exclude(sealed_password=None).order_by("prefix")
+        ),
+        *(
             f"Without the robot {name!a}, whose owner was deleted or has a name that the file can't have."
             for name in left_out
         ),
@@ -63,6 +68,8 @@ def yaml_text(*, with_hashes: bool) -> str:
     found: dict[str, Any] = {"users": users, "acl": rules}
     if policies := {kind.kind: some for kind in KINDS if (some := list(_policies(kind)))}:
         found["policies"] = policies
+    if proxies := list(_proxies()):
+        found["proxies"] = proxies
     return lines + yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -117,6 +124,18 @@ def _policies(kind: type[Policy]) -> Iterator[dict[str, Any]]:
             value = getattr(policy, field.name)
             if value != field.get_default():  # type: ignore[union-attr]  # no relation
                 entry[field.name] = field.in_file(value) if isinstance(field, GlobsField | SizeField) else value
+        yield entry
+
+
+def _proxies() -> Iterator[dict[str, Any]]:
+    """Yield the proxies, without their passwords: the columns that differ from their defaults."""
+    fields = [Proxy._meta.get_field(name) for name in Proxy.entered]  # noqa: SLF001 - Django documents it
+    for proxy in Proxy.objects.order_by("prefix"):
+        entry = {}
+        for field in fields:
+            value = getattr(proxy, field.name)
+            if value != field.get_default():  # type: ignore[union-attr]  # no relation
+                entry[field.name] = field.in_file(value) if isinstance(field, GlobsField) else value
         yield entry
 
 

@@ -1,4 +1,4 @@
-"""Import users, rules and policies of the configuration file, and keep changes made in the admin.
+"""Import users, rules, policies and proxies of the configuration file, and keep changes made in the admin.
 
 The ledger (`ImportedEntry`) stores a fingerprint of each entry. An entry is applied only after it has changed in the
 file, so rows that an administrator has edited, deleted or added stay as they are.
@@ -17,6 +17,7 @@ from policies.kinds import KINDS
 from provisioning.outcome import Outcome
 from provisioning.policies import Policies
 from provisioning.precedence import File, described
+from provisioning.proxies import Proxies
 from provisioning.rules import Rules
 from provisioning.section_import import SectionImport
 from provisioning.users import Users
@@ -63,6 +64,8 @@ def _sections(configuration: Configuration) -> list[SectionImport[Any, Any]]:
     if configuration.acl is not None:
         sections.append(Rules(configuration))
     sections += [Policies(configuration, kind) for kind in KINDS if kind.kind in configuration.policies]
+    if configuration.proxies is not None:
+        sections.append(Proxies(configuration))
     problems = [problem for section in sections for problem in section.problems()]
     if problems:
         raise ConfigurationError(problems)

@@ -17,9 +17,11 @@ from core.db import setup
 from policies.kinds import BY_NAME, KINDS
 from provisioning.models import ImportedEntry, Section
 from provisioning.policies import Policies, policy_content
+from provisioning.proxies import Proxies, proxy_content
 from provisioning.rules import Rules, rule_content
 from provisioning.section_import import SectionImport, batches, fingerprint
 from provisioning.users import Users, account_content
+from upstreams.models import Proxy
 
 
 class Origin(StrEnum):
@@ -34,6 +36,7 @@ class Origin(StrEnum):
 _SECTIONS: dict[str, Callable[[Configuration], SectionImport[Any, Any]]] = {
     Section.USERS: Users,
     Section.ACL: Rules,
+    Section.PROXIES: Proxies,
     **{Section(kind.kind): partial(Policies, kind=kind) for kind in KINDS},
 }
 
@@ -65,7 +68,11 @@ def restore(configuration: Configuration, section: Section, pks: Collection[int]
     A row is left whose entry is not the one that was imported last. Raises IntegrityError when the name of an entry
     is taken.
     """
-    given: dict[str, object] = {Section.USERS: configuration.users, Section.ACL: configuration.acl}
+    given: dict[str, object] = {
+        Section.USERS: configuration.users,
+        Section.ACL: configuration.acl,
+        Section.PROXIES: configuration.proxies,
+    }
     if (given | dict(configuration.policies)).get(section) is None:
         return []
     with transaction.atomic():
@@ -79,5 +86,7 @@ def _contents(section: Section, pks: list[int]) -> dict[int, str]:
         return {pk: fingerprint(account_content(row)) for pk, row in accounts.items()}
     if section is Section.ACL:
         return {pk: fingerprint(rule_content(row)) for pk, row in Rule.objects.in_bulk(pks).items()}
+    if section is Section.PROXIES:
+        return {pk: fingerprint(proxy_content(row)) for pk, row in Proxy.objects.in_bulk(pks).items()}
     policies = BY_NAME[section]._default_manager.in_bulk(pks)  # noqa: SLF001 - Django documents it
     return {pk: fingerprint(policy_content(row)) for pk, row in policies.items()}

@@ -15,6 +15,7 @@ class Section(models.TextChoices):
     RETENTION = "retention", "policies.retention"
     SIGNATURES = "signatures", "policies.signatures"
     READ_ONLY = "read_only", "policies.read_only"
+    PROXIES = "proxies", "proxies"
 
 
 class ImportedEntry(models.Model):

@@ -36,8 +36,9 @@ class File:
 
     @classmethod
     def of(cls, configuration: Configuration) -> Self | None:
-        """Return the file; None means that it manages neither users nor rules nor policies."""
-        has_rows = configuration.users is not None or configuration.acl is not None or configuration.policies
+        """Return the file; None means that it manages neither users nor rules, policies or proxies."""
+        sections = (configuration.users, configuration.acl, configuration.proxies)
+        has_rows = any(section is not None for section in sections) or configuration.policies
         if configuration.path is None or not has_rows:
             return None
         # Not resolved: Kubernetes swaps a link whenever a ConfigMap changes.
@@ -46,6 +47,8 @@ class File:
         if configuration.policies:
             policies = configuration.policies.items()
             content.append({kind: sorted(fingerprint(entry.content) for entry in some) for kind, some in policies})
+        if configuration.proxies is not None:
+            content.append(sorted(fingerprint([entry.values, entry.password]) for entry in configuration.proxies))
         return cls(place[-ImportedFile.MAX_PLACE :], fingerprint(content))
 
     def superseding(self) -> ImportedFile | None:

@@ -29,10 +29,11 @@ class ProxyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
         """Set the password before the model is checked."""
         values: dict[str, Any] = super().clean() or self.cleaned_data
         password = values.get("password", "")
-        if password and values.get("password_file"):
-            raise ValidationError({"password_file": "The password is either stored or in a file."})
+        if not password and self.instance.sealed_password and "url" in self.changed_data and values.get("username"):
+            # Otherwise whoever may change the URL could have the password sent to a host of their own.
+            raise ValidationError({"password": "The URL has changed: give the password again."})
         if password:
             self.instance.set_password(password)
-        elif not values.get("username") or values.get("password_file"):
+        elif not values.get("username"):
             self.instance.set_password("")
         return values

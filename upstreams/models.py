@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -25,10 +24,6 @@ MAX_TIMEOUT = timedelta(minutes=5)
 MIN_UNUSED = timedelta(hours=1)
 MAX_PASSWORD_CHARACTERS = 4096
 _DOCKER_HUB = "https://registry-1.docker.io"
-
-
-class UnreadablePasswordFileError(Exception):
-    """The file with the password of a proxy can't be read."""
 
 
 def validate_prefix(prefix: str) -> None:
@@ -68,9 +63,6 @@ class Proxy(models.Model):
     )
     username = models.CharField(max_length=255, blank=True, default="", help_text="Empty: anonymous.")
     sealed_password = models.BinaryField(null=True)
-    password_file = models.CharField(
-        max_length=4096, blank=True, default="", help_text="A file with the password, in place of one that is stored."
-    )
     ca_file = models.CharField(
         "CA file", max_length=4096, blank=True, default="", help_text="Certificate authorities besides the system's."
     )
@@ -102,7 +94,7 @@ class Proxy(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     entered: ClassVar[tuple[str, ...]] = (
-        *("prefix", "url", "repositories", "username", "password_file", "ca_file", "tag_ttl", "connect_timeout"),
+        *("prefix", "url", "repositories", "username", "ca_file", "tag_ttl", "connect_timeout"),
         *("read_timeout", "keep_unused", "allow_private_addresses", "enabled", "comment"),
     )
     """The columns of a form, in this order; they are the keys of the file and of the API too."""
@@ -131,7 +123,7 @@ class Proxy(models.Model):
             if getattr(self, name) and not least <= parse_duration(getattr(self, name)) <= most:
                 said = f"at least {least}" if most == timedelta.max else f"from {least} to {most}"
                 raise ValidationError({name: f"A duration of {said} (hours:minutes:seconds)."})
-        if (self.password_file or self.sealed_password) and not self.username:
+        if self.sealed_password and not self.username:
             raise ValidationError({"username": "A password belongs to a username."})
         if any(not glob.startswith(self.prefix) and glob[:1] not in "*?[" for glob in self.repositories.split()):
             raise ValidationError({"repositories": f"Names here begin with {self.prefix}."})
@@ -161,7 +153,7 @@ class Proxy(models.Model):
         return parse_duration(self.tag_ttl).total_seconds()
 
     def upstream(self) -> Upstream:
-        """Return the client. Raises UnreadablePasswordError, UnreadablePasswordFileError."""
+        """Return the client. Raises UnreadablePasswordError."""
         reach = Reach(
             self.ca_file,
             parse_duration(self.connect_timeout).total_seconds(),
@@ -169,15 +161,8 @@ class Proxy(models.Model):
             self.allow_private_addresses,
         )
         url = _DOCKER_HUB if is_docker_hub(self.url) else self.url
-        return Upstream(url, self.username, self._password(), reach)
-
-    def _password(self) -> str:
-        if self.password_file:
-            try:
-                return Path(self.password_file).read_text(encoding="utf-8")[:MAX_PASSWORD_CHARACTERS].rstrip("\r\n")
-            except (OSError, UnicodeDecodeError) as error:
-                raise UnreadablePasswordFileError(f"the password file of the proxy {self} can't be read") from error
-        return sealing.unseal(bytes(self.sealed_password)) if self.sealed_password else ""
+        password = sealing.unseal(bytes(self.sealed_password)) if self.sealed_password else ""
+        return Upstream(url, self.username, password, reach)
 
 
 def namespace_of(url: str) -> str:

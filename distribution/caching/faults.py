@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from core.api.errors import ErrorCode, RegistryError, unavailable
 from core.caches import TTLCache
 from upstreams.exchange import LimitedError, MissingError, UnreachableError, UpstreamError
-from upstreams.models import Proxy, UnreadablePasswordFileError
+from upstreams.models import Proxy
 from upstreams.sealing import UnreadablePasswordError
 
 MISSING_SECONDS = 15.0
@@ -37,7 +37,7 @@ def remembered(proxy: Proxy, what: str) -> Iterator[None]:
             raise _again(known[1])
     try:
         yield
-    except (UnreadablePasswordError, UnreadablePasswordFileError) as error:
+    except UnreadablePasswordError as error:
         logger.exception("the upstream can't be asked", extra={"proxy": str(proxy)})
         raise UpstreamError(str(error)) from error
     except UpstreamError as error:

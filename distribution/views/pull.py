@@ -50,7 +50,7 @@ class PullView(RepositoryView):
         raise NotImplementedError
 
     @staticmethod
-    def is_due(_name: str, _text: str, _proxy: Proxy) -> bool:
+    def is_due(name: str, text: str, proxy: Proxy) -> bool:  # noqa: ARG004 - as that of manifests
         """Tell whether an upstream has to be asked about what is here."""
         return False
 

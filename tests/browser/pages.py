@@ -77,6 +77,8 @@ PAGES = (
     Page("admin-quota", "/admin/policies/quota/1/change/", "admin"),
     Page("admin-read-only", "/admin/policies/readonly/", "admin"),
     Page("admin-read-only-new", "/admin/policies/readonly/add/", "admin"),
+    Page("admin-proxies", "/admin/upstreams/proxy/", "admin"),
+    Page("admin-proxy-new", "/admin/upstreams/proxy/add/", "admin"),
     Page("admin-webhooks", "/admin/webhooks/webhook/", "admin"),
     Page("admin-webhook-new", "/admin/webhooks/webhook/add/", "admin"),
     Page("admin-deliveries", "/admin/webhooks/delivery/", "admin"),

@@ -70,7 +70,7 @@ class FakeRegistry:
                 registry.authorizations.append(self.headers.get("Authorization", ""))
                 registry.answer(self)
 
-            do_HEAD = do_GET
+            do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
             def log_message(self, *_: object) -> None:
                 pass

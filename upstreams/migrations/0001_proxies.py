@@ -47,15 +47,6 @@ class Migration(migrations.Migration):
                 ("username", models.CharField(blank=True, default="", help_text="Empty: anonymous.", max_length=255)),
                 ("sealed_password", models.BinaryField(null=True)),
                 (
-                    "password_file",
-                    models.CharField(
-                        blank=True,
-                        default="",
-                        help_text="A file with the password, in place of one that is stored.",
-                        max_length=4096,
-                    ),
-                ),
-                (
                     "ca_file",
                     models.CharField(
                         blank=True,

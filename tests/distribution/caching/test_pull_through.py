@@ -87,9 +87,7 @@ def test_a_tag_that_did_not_move_costs_a_head(proxy: Proxy, upstream: FakeRegist
     assert (upstream.count("GET /v2/app/manifests"), upstream.count("HEAD /v2/app/manifests")) == (1, 2)
 
 
-def test_what_is_here_is_served_while_the_upstream_is_down(
-    proxy: Proxy, upstream: FakeRegistry, alice: Caller
-) -> None:
+def test_what_is_here_is_served_while_the_upstream_is_down(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
     payload = upstream.add_image("app", "v1", LAYER)
     assert content(alice.get(MANIFEST)) == payload
     assert content(alice.get(BLOB)) == LAYER
@@ -105,9 +103,7 @@ def test_what_is_here_is_served_while_the_upstream_is_down(
     assert missing["Retry-After"]
 
 
-def test_what_the_upstream_lacks_is_404_and_asked_for_once(
-    proxy: Proxy, upstream: FakeRegistry, alice: Caller
-) -> None:
+def test_what_the_upstream_lacks_is_404_and_asked_for_once(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
     statuses = [alice.get(MANIFEST).status_code for _ in range(3)] + [alice.get(BLOB).status_code for _ in range(3)]
 
     assert statuses == [404] * 6

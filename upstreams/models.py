@@ -64,7 +64,11 @@ class Proxy(models.Model):
     username = models.CharField(max_length=255, blank=True, default="", help_text="Empty: anonymous.")
     sealed_password = models.BinaryField(null=True)
     ca_file = models.CharField(
-        "CA file", max_length=4096, blank=True, default="", help_text="Certificate authorities besides the system's."
+        "CA file",
+        max_length=4096,
+        blank=True,
+        default="",
+        help_text="A PEM file of authorities besides the system's.",
     )
     tag_ttl = models.CharField(
         "tags are checked after",

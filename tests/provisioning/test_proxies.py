@@ -1,5 +1,6 @@
 """Proxies of the configuration file: imported with their passwords, kept when edited, exported without."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ OLD: dict[str, Any] = {"url": "https://old.example.org", "enabled": False, "comm
 
 def loaded(folder: Path, *proxies: dict[str, Any]) -> Configuration:
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump({"proxies": list(proxies)}))
+    path.write_text(yaml.safe_dump({"proxies": deepcopy(list(proxies))}))
     return load(path)
 
 
@@ -103,9 +104,9 @@ def test_the_export_has_everything_but_the_password(tmp_path: Path) -> None:
     ("proxies", "message"),
     [
         ([{"prefix": "hub/"}], r"proxies\[0\].url: found nothing, expected the URL of a registry"),
-        ([HUB | {"prefix": "hub"}], r'proxies\[0\].prefix: .*with its slash'),
-        ([HUB, HUB], r"each prefix once"),
-        ([OLD, OLD], r"no prefix again"),
+        ([HUB | {"prefix": "hub"}], r"proxies\[0\].prefix: .*with its slash"),
+        ([HUB, deepcopy(HUB)], r"each prefix once"),
+        ([OLD, deepcopy(OLD)], r"no prefix again"),
         ([HUB | {"repositories": "library/*"}], r"names here, which begin with hub/"),
         ([OLD | {"password": "x"}], r"the account that the password belongs to"),
         ([OLD | {"read_timeout": "1h"}], r"from 100ms to 5m"),

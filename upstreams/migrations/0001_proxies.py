@@ -1,9 +1,8 @@
 """Proxies."""
 
-from django.db import migrations, models
-
 import policies.globs
 import upstreams.models
+from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
@@ -51,7 +50,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="Certificate authorities besides the system's.",
+                        help_text="A PEM file of authorities besides the system's.",
                         max_length=4096,
                         verbose_name="CA file",
                     ),

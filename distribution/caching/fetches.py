@@ -65,7 +65,7 @@ class Fetch:
         """The Content-Length of the upstream, -1 while it is unknown."""
 
         self._ask = ask
-        self._session = uuid.uuid5(_NAMESPACE, f"{name} {digest}")
+        self._session = session_of(name, digest)
         self._changed = threading.Condition()
         self._descriptor = -1
         self._has_head = self._is_done = False
@@ -200,6 +200,11 @@ class Fetch:
             manifests = missing.lock_awaiting(repository.pk, str(self.digest))
             blobs.publish(repository.pk, content, Room(self.name, ()))
             missing.blob_arrived(repository.pk, manifests, str(self.digest))
+
+
+def session_of(name: str, digest: Digest) -> uuid.UUID:
+    """Return the id of the session by which one process at a time fetches the blob."""
+    return uuid.uuid5(_NAMESPACE, f"{name} {digest}")
 
 
 def join(name: RepositoryName, digest: Digest, ask: Callable[[], Exchange]) -> Fetch:

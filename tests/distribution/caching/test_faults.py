@@ -1,0 +1,239 @@
+"""What an upstream may do wrong: no client ever takes a broken blob for a whole one, and nothing broken stays."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import InMemoryStorage
+from django.db import connection, connections
+from django.utils.timezone import now
+
+from acl.names import RepositoryName
+from collector import fsck
+from core.api.errors import ErrorCode, RegistryError
+from distribution.caching import faults, fetches
+from distribution.caching.growing import CutOffError
+from distribution.models import Blob, Manifest, Upload
+from distribution.protocol.digest import parse_digest
+from distribution.storage import disk_reserve
+from distribution.uploads import sessions
+from policies.models import ImmutableTags, Quota, ReadOnly
+from tests.caller import Caller, content, error_codes
+from tests.distribution.caching.conftest import make_proxy
+from tests.distribution.invariants import broken
+from tests.images import digest_of
+from tests.upstreams.fake import FakeRegistry, answering, cut_off, waiting_for
+from upstreams.models import Proxy
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LAYER = b"a layer" * 300_000
+BLOB = f"/v2/hub/app/blobs/{digest_of(LAYER)}"
+MANIFEST = "/v2/hub/app/manifests/v1"
+
+
+def joined() -> None:
+    """Wait for the fetches of this process."""
+    for thread in threading.enumerate():
+        if thread.name == "fetch":
+            thread.join(30)
+
+
+@pytest.fixture(autouse=True)
+def image(proxy: Proxy, upstream: FakeRegistry) -> bytes:
+    return upstream.add_image("app", "v1", LAYER)
+
+
+def in_threads(calls: list[Callable[[], Any]]) -> list[Any]:
+    def closing(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(closing, calls))
+
+
+def test_many_clients_fetch_a_blob_once(
+    upstream: FakeRegistry, alice: Caller, another: Callable[[Caller], Caller], disk: Path
+) -> None:
+    alice.token("repository:hub/app:pull,push,delete")
+    clients = [another(alice) for _ in range(12)]
+
+    found = in_threads([lambda client=client: content(client.get(BLOB)) for client in clients])
+
+    assert [body == LAYER for body in found] == [True] * 12
+    assert upstream.count("GET /v2/app/blobs") == 1
+    assert broken(disk) == []
+
+
+def test_a_client_reads_along_before_the_blob_is_whole(upstream: FakeRegistry, alice: Caller) -> None:
+    goes_on = threading.Event()
+    upstream.faults[digest_of(LAYER)] = waiting_for(goes_on, after=1_000_000)
+
+    response = alice.get(BLOB)
+    first = next(iter(response.streaming_content))
+    is_stored = Blob.objects.exists()
+    goes_on.set()
+    rest = b"".join(response.streaming_content)
+
+    assert not is_stored
+    assert (first + rest == LAYER, response["Content-Length"]) == (True, str(len(LAYER)))
+
+
+def test_an_upstream_that_is_cut_off_cuts_its_clients_off(upstream: FakeRegistry, alice: Caller, disk: Path) -> None:
+    upstream.faults[digest_of(LAYER)] = cut_off(after=1_500_000)
+
+    response = alice.get(BLOB)
+    with pytest.raises(CutOffError):
+        content(response)
+
+    joined()
+    assert (Blob.objects.count(), Upload.objects.count()) == (0, 0)
+    assert broken(disk) == []
+    upstream.faults.clear()
+    faults.forget()
+    assert content(alice.get(BLOB)) == LAYER
+
+
+def test_a_wrong_digest_never_completes(upstream: FakeRegistry, alice: Caller, disk: Path) -> None:
+    upstream.blobs[digest_of(LAYER)] = LAYER[:-1] + b"!"
+
+    received: list[bytes] = []
+    response = alice.get(BLOB)
+    with pytest.raises(CutOffError):
+        received.extend(response.streaming_content)
+
+    joined()
+    assert 0 < len(b"".join(received)) < len(LAYER)
+    assert (Blob.objects.count(), Upload.objects.count()) == (0, 0)
+    assert broken(disk) == []
+    again = alice.get(BLOB, headers={"Range": "bytes=0-1"})
+    assert (again.status_code, error_codes(again)) == (503, ["UNAVAILABLE"])
+
+
+@pytest.mark.parametrize("wrong", [b"{}", b'{"schemaVersion": 1, "fsLayers": []}', b"\xff" * 10])
+def test_a_manifest_that_is_none_is_not_kept(
+    upstream: FakeRegistry, alice: Caller, wrong: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(request: Any, _content: bytes) -> bool:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(wrong)))
+        request.end_headers()
+        request.wfile.write(wrong)
+        return True
+
+    upstream.faults["/manifests/v1"] = fault
+
+    found = alice.get(MANIFEST)
+
+    assert (found.status_code, "not valid here" in found.json()["errors"][0]["message"]) == (503, True)
+    assert not Manifest.objects.exists()
+
+
+def test_a_manifest_of_another_digest_is_not_kept(upstream: FakeRegistry, alice: Caller, image: bytes) -> None:
+    wanted = digest_of(b"something else")
+    upstream.manifests["app", wanted] = image
+
+    assert alice.get(f"/v2/hub/app/manifests/{wanted}").status_code == 503
+    assert not Manifest.objects.exists()
+
+
+def test_the_limit_of_an_upstream_is_told_with_its_end(upstream: FakeRegistry, alice: Caller, image: bytes) -> None:
+    limits = {"RateLimit_Limit": "100;w=21600", "RateLimit_Remaining": "0;w=21600", "Retry_After": "77"}
+    assert content(alice.get(MANIFEST)) == image
+    upstream.faults["/manifests/v2"] = answering(429, **limits)
+
+    refused = alice.get("/v2/hub/app/manifests/v2")
+
+    assert (refused.status_code, refused["Retry-After"]) == (429, "77")
+    message = refused.json()["errors"][0]["message"]
+    assert message.endswith("allows 100 requests in 360 minutes, and no more requests now; try again in 77 s")
+    # Nothing is asked meanwhile, and what is here is served.
+    asked = len(upstream.requests)
+    Proxy.objects.update(tag_ttl="0")
+    found = alice.get(MANIFEST)
+    assert (content(found), found["Warning"]) == (image, '110 - "Response is Stale"')
+    assert len(upstream.requests) == asked
+
+
+def test_a_process_that_died_is_taken_over(upstream: FakeRegistry, alice: Caller, disk: Path) -> None:
+    digest = parse_digest(digest_of(LAYER))
+    session = fetches.session_of("hub/app", digest)
+    assert sessions.start_fetch(RepositoryName("hub/app"), session, "sha256") is not None
+    Upload.objects.update(active_at=now() - timedelta(minutes=1))
+
+    assert content(alice.get(BLOB)) == LAYER
+    assert Upload.objects.count() == 0
+    assert broken(disk) == []
+
+
+def test_a_blob_that_another_process_fetches_is_awaited(upstream: FakeRegistry, alice: Caller) -> None:
+    digest = parse_digest(digest_of(LAYER))
+    upload = sessions.start_fetch(RepositoryName("hub/app"), fetches.session_of("hub/app", digest), "sha256")
+    assert upload is not None
+    waiting = ThreadPoolExecutor(1).submit(lambda: (content(alice.get(BLOB)), connection.close()))
+
+    fetches.Fetch(
+        RepositoryName("hub/app"), digest, lambda: Proxy.objects.get().upstream().blob("app", str(digest))
+    )._receive(upload)
+
+    assert waiting.result(30)[0] == LAYER
+    assert upstream.count("GET /v2/app/blobs") == 1
+
+
+def test_no_client_finds_the_session_of_a_fetch(upstream: FakeRegistry, alice: Caller) -> None:
+    make_proxy(upstream, prefix="")
+    upload = sessions.start_fetch(
+        RepositoryName("alice/app"),
+        fetches.session_of("alice/app", parse_digest(digest_of(LAYER))),
+        "sha256",
+    )
+    assert upload is not None
+
+    assert alice.delete(f"/v2/alice/app/blobs/uploads/{upload.pk}").status_code == 404
+    assert alice.patch(f"/v2/alice/app/blobs/uploads/{upload.pk}", b"x").status_code == 404
+
+
+def test_caching_is_no_push(alice: Caller, image: bytes) -> None:
+    ReadOnly.objects.create(repositories="*")
+    Quota.objects.create(repositories="*", max_size=1024)
+
+    assert content(alice.get(MANIFEST)) == image
+    assert content(alice.get(BLOB)) == LAYER
+
+
+def test_an_immutable_tag_stays_where_it_is(upstream: FakeRegistry, alice: Caller, image: bytes) -> None:
+    ImmutableTags.objects.create(repositories="hub/*", tags="v*")
+    Proxy.objects.update(tag_ttl="0")
+    assert content(alice.get(MANIFEST)) == image
+    upstream.add_image("app", "v1", LAYER, b"moved")
+
+    assert content(alice.get(MANIFEST)) == image
+
+
+def test_a_full_disk_refuses_what_is_not_here(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise RegistryError(ErrorCode.DENIED, "full", message="the disk is full")
+
+    monkeypatch.setattr(disk_reserve, "check", full)
+
+    refused = alice.get(BLOB)
+
+    assert (refused.status_code, refused.json()["errors"][0]["message"]) == (403, "the disk is full")
+
+
+def test_a_cloud_is_filled_while_the_client_reads(
+    cloud: InMemoryStorage, alice: Caller, upstream: FakeRegistry
+) -> None:
+    assert content(alice.get(BLOB)) == LAYER
+    joined()
+
+    assert Blob.objects.count() == 1
+    assert alice.get(BLOB).status_code == 307
+    assert list(fsck.blobs.check(is_deep=True)) == []

@@ -312,7 +312,7 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The whole file. None for `users`, `acl` or `proxies` means that the file does not manage them, empty that it has none.
+    """The whole file. None for `users`, `acl` or `proxies`: the file does not manage them; empty: it has none.
 
     `policies` has the lists that the file manages, by kind.
     """

@@ -1,8 +1,9 @@
 """Proxies."""
 
+from django.db import migrations, models
+
 import policies.globs
 import upstreams.models
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):

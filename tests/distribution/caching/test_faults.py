@@ -4,12 +4,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.files.storage import InMemoryStorage
-from django.db import connection, connections
+from django.db import connections
 from django.utils.timezone import now
 
 from acl.names import RepositoryName
@@ -48,6 +49,10 @@ def image(proxy: Proxy, upstream: FakeRegistry) -> bytes:
     return upstream.add_image("app", "v1", LAYER)
 
 
+def pull(caller: Caller) -> bytes:
+    return content(caller.get(BLOB))
+
+
 def in_threads(calls: list[Callable[[], Any]]) -> list[Any]:
     def closing(call: Callable[[], Any]) -> Any:
         try:
@@ -65,7 +70,7 @@ def test_many_clients_fetch_a_blob_once(
     alice.token("repository:hub/app:pull,push,delete")
     clients = [another(alice) for _ in range(12)]
 
-    found = in_threads([lambda client=client: content(client.get(BLOB)) for client in clients])
+    found = in_threads([partial(pull, client) for client in clients])
 
     assert [body == LAYER for body in found] == [True] * 12
     assert upstream.count("GET /v2/app/blobs") == 1
@@ -177,13 +182,13 @@ def test_a_blob_that_another_process_fetches_is_awaited(upstream: FakeRegistry, 
     digest = parse_digest(digest_of(LAYER))
     upload = sessions.start_fetch(RepositoryName("hub/app"), fetches.session_of("hub/app", digest), "sha256")
     assert upload is not None
-    waiting = ThreadPoolExecutor(1).submit(lambda: (content(alice.get(BLOB)), connection.close()))
+    waiting = ThreadPoolExecutor(1).submit(in_threads, [partial(pull, alice)])
 
     fetches.Fetch(
         RepositoryName("hub/app"), digest, lambda: Proxy.objects.get().upstream().blob("app", str(digest))
     )._receive(upload)
 
-    assert waiting.result(30)[0] == LAYER
+    assert waiting.result(30) == [LAYER]
     assert upstream.count("GET /v2/app/blobs") == 1
 
 

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
-_SCHEME = re.compile(r"\s*,?\s*([A-Za-z]+)(?=\s|$)(?!\s*=)")
-_PARAMETER = re.compile(r"\s*,?\s*([A-Za-z_]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s,\"]+))")
+# No registry sends as much, and the patterns take a square of it.
+MAX_CHARACTERS, MAX_CHALLENGES = 4096, 8
+_SCHEME = re.compile(r"[\s,]*([A-Za-z]+)(?=\s|$)(?!\s*=)")
+_PARAMETER = re.compile(r"[\s,]*([A-Za-z_]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s,\"]+))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Challenge:
 def parse(headers: Iterable[str]) -> list[Challenge]:
     """Return the challenges, up to the first that can't be read."""
     found: list[Challenge] = []
-    for header in headers:
+    for header in [header[:MAX_CHARACTERS] for header in islice(headers, MAX_CHALLENGES)]:
         at = 0
         while scheme := _SCHEME.match(header, at):
             challenge = Challenge(scheme[1].lower())

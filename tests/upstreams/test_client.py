@@ -1,0 +1,246 @@
+"""The client of upstreams: how it logs in, whom it tells the password, and what it follows."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.images import digest_of
+from tests.upstreams.fake import FakeRegistry, answering, basic, query_of, redirecting, serving, waiting_for
+from upstreams.challenge import Challenge, parse
+from upstreams.client import Upstream, is_docker_hub
+from upstreams.exchange import LimitedError, MissingError, Reach, UnreachableError, UpstreamError
+from upstreams.models import Proxy, namespace_of
+
+BLOB = b"bytes of a blob"
+REACH = Reach(allow_private=True, connect_seconds=2, read_seconds=2)
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[FakeRegistry, FakeRegistry]]:
+    """Serve a registry, and a host of somebody else."""
+    with ExitStack() as stack:
+        registry = stack.enter_context(serving(FakeRegistry()))
+        registry.add_image("app", "v1", BLOB)
+        yield registry, stack.enter_context(serving(FakeRegistry()))
+
+
+def client(registry: FakeRegistry, username: str = "", password: str = "") -> Upstream:
+    return Upstream(registry.url, username, password, REACH)
+
+
+def read(upstream: Upstream) -> bytes:
+    with upstream.blob("app", digest_of(BLOB)) as answer:
+        return answer.whole(1000)
+
+
+Servers = tuple[FakeRegistry, FakeRegistry]
+
+
+def test_an_open_registry_gets_no_authorization(servers: Servers) -> None:
+    registry, _ = servers
+
+    assert read(client(registry, "someone", "secret")) == BLOB
+    assert registry.authorizations == [""]
+
+
+def test_basic_is_sent_once_it_is_asked_for(servers: Servers) -> None:
+    registry, _ = servers
+    registry.challenge, registry.accepted = 'Basic realm="a registry"', basic("someone", "secret")
+    upstream = client(registry, "someone", "secret")
+
+    assert (read(upstream), read(upstream)) == (BLOB, BLOB)
+    assert registry.authorizations == ["", basic("someone", "secret"), basic("someone", "secret")]
+
+
+def test_a_wrong_password_is_missing_not_down(servers: Servers) -> None:
+    registry, _ = servers
+    registry.challenge, registry.accepted = 'Basic realm="a registry"', basic("someone", "secret")
+
+    with pytest.raises(MissingError, match="refuses"):
+        read(client(registry, "someone", "wrong"))
+    with pytest.raises(MissingError, match="asks for a login"):
+        read(client(registry))
+
+
+def test_a_token_is_asked_of_the_realm_and_sent_to_the_registry_alone(servers: Servers) -> None:
+    registry, realm = servers
+    registry.challenge = f'Bearer realm="{realm.url}/token",service="the registry",scope="repository:app:pull"'
+    registry.accepted = "Bearer a-token"
+    upstream = client(registry, "someone", "secret")
+
+    assert (read(upstream), read(upstream)) == (BLOB, BLOB)
+
+    assert registry.authorizations == ["", "Bearer a-token", "Bearer a-token"]
+    assert realm.authorizations == [basic("someone", "secret")]
+    asked = query_of(realm.requests[0])
+    assert (asked["service"], asked["scope"]) == (["the registry"], ["repository:app:pull"])
+
+
+def test_an_anonymous_token_is_asked_for_without_a_password(servers: Servers) -> None:
+    registry, realm = servers
+    registry.challenge, registry.accepted = f'Bearer realm="{realm.url}/token",service="x"', "Bearer a-token"
+
+    assert read(client(registry)) == BLOB
+    assert realm.authorizations == [""]
+
+
+def test_the_password_does_not_follow_a_redirect(servers: Servers) -> None:
+    registry, cloud = servers
+    cloud.blobs = {digest_of(BLOB): BLOB}
+    registry.challenge, registry.accepted = 'Basic realm="a registry"', basic("someone", "secret")
+    registry.faults["/blobs/" + digest_of(BLOB)] = redirecting(f"{cloud.url}/v2/x/blobs/{digest_of(BLOB)}")
+
+    assert read(client(registry, "someone", "secret")) == BLOB
+    assert cloud.authorizations == [""]
+
+
+def test_the_realm_does_not_lead_the_password_elsewhere(servers: Servers) -> None:
+    registry, elsewhere = servers
+    registry.challenge, registry.accepted = f'Bearer realm="{registry.url}/token",service="x"', "Bearer a-token"
+    registry.faults["/token"] = redirecting(f"{elsewhere.url}/token")
+
+    with pytest.raises(UpstreamError, match="answers 307"):
+        read(client(registry, "someone", "secret"))
+    assert elsewhere.requests == []
+
+
+def test_a_registry_with_tls_gets_no_realm_without() -> None:
+    upstream = Upstream("https://registry.example", "someone", "secret", REACH)
+
+    with pytest.raises(UpstreamError, match="without TLS"):
+        upstream._authorization(parse(['Bearer realm="http://127.0.0.1:1/token"']), "repository:app:pull")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "10.0.0.1", "localhost"])
+def test_a_private_address_is_refused_unless_allowed(host: str) -> None:
+    upstream = Upstream(f"http://{host}:9", reach=replace(REACH, allow_private=False))
+
+    with pytest.raises(UnreachableError, match="private address"):
+        read(upstream)
+
+
+def test_a_metadata_address_is_never_allowed(servers: Servers) -> None:
+    registry, _ = servers
+    registry.faults[digest_of(BLOB)] = redirecting("http://169.254.169.254/latest/meta-data/")
+
+    with pytest.raises(UnreachableError, match="never allowed"):
+        read(client(registry))
+
+
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "//[", "http://127.0.0.1:99999/", "gopher://x/"])
+def test_an_odd_redirect_is_an_error_of_the_upstream(servers: Servers, location: str) -> None:
+    registry, _ = servers
+    registry.faults[digest_of(BLOB)] = redirecting(location)
+
+    with pytest.raises(UpstreamError):
+        read(client(registry))
+
+
+def test_redirects_come_to_an_end(servers: Servers) -> None:
+    registry, _ = servers
+    registry.faults[digest_of(BLOB)] = redirecting(f"/v2/app/blobs/{digest_of(BLOB)}")
+
+    with pytest.raises(UpstreamError, match="redirects more than 5 times"):
+        read(client(registry))
+    assert len(registry.requests) == 6
+
+
+def test_a_429_tells_when_to_come_back(servers: Servers) -> None:
+    registry, _ = servers
+    registry.faults[digest_of(BLOB)] = answering(429, Retry_After="30")
+
+    with pytest.raises(LimitedError) as refused:
+        read(client(registry))
+    assert refused.value.retry_after == 30
+
+
+def test_a_large_manifest_is_not_read_to_its_end(servers: Servers) -> None:
+    registry, _ = servers
+    registry.manifests["app", "huge"] = b'{"mediaType": "application/json", "x": "' + b"x" * 5 * 2**20 + b'"}'
+
+    with pytest.raises(UpstreamError, match="sent more than"):
+        client(registry).manifest("app", "huge")
+
+
+def test_silence_ends_with_the_timeout(servers: Servers) -> None:
+    import threading
+
+    registry, _ = servers
+    goes_on = threading.Event()
+    registry.faults[digest_of(BLOB)] = waiting_for(goes_on, after=3)
+    began = time.monotonic()
+
+    with pytest.raises(UpstreamError, match="broke off"):
+        read(replace(client(registry), reach=replace(REACH, read_seconds=0.2)))
+    goes_on.set()
+    assert time.monotonic() - began < 10
+
+
+def test_lists_come_in_pages(servers: Servers) -> None:
+    registry, _ = servers
+    pages = {"": ('{"tags": ["a", "b"]}', "b"), "b": ('{"tags": ["c", 5]}', "")}
+
+    def fault(request: Any, _content: bytes) -> bool:
+        last = (query_of(f"GET {request.path}").get("last") or [""])[0]
+        body, following = pages[last]
+        request.send_response(200)
+        if following:
+            request.send_header("Link", f'</v2/app/tags/list?n=2&last={following}>; rel="next"')
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body.encode())
+        return True
+
+    registry.faults["/tags/list"] = fault
+
+    assert list(client(registry).tags("app")) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ('Bearer realm="https://a/token",service="s, t",scope="x"', [("bearer", {"service": "s, t", "scope": "x"})]),
+        ('Basic realm="x", Bearer realm="https://a/token"', [("basic", {}), ("bearer", {})]),
+        ("Bearer realm=https://a/token", [("bearer", {})]),
+        (r'Bearer realm="a \"quoted\" one"', [("bearer", {})]),
+        ("", []),
+        ("=====", []),
+        ("Negotiate", [("negotiate", {})]),
+    ],
+)
+def test_challenges_are_read(header: str, expected: list[tuple[str, dict[str, str]]]) -> None:
+    found = parse([header])
+
+    assert [one.scheme for one in found] == [scheme for scheme, _ in expected]
+    for one, (_, parameters) in zip(found, expected, strict=True):
+        assert parameters.items() <= one.parameters.items()
+
+
+def test_a_hostile_challenge_takes_no_time() -> None:
+    began = time.process_time()
+
+    parse(["Bearer " + 'a="' * 20_000, "," * 60_000, 'Bearer realm="' + "\\" * 60_000, " " * 60_000])
+
+    assert time.process_time() - began < 2
+
+
+def test_docker_hub_has_names_of_its_own() -> None:
+    hub = Proxy(prefix="hub/", url="https://docker.io")
+
+    assert [hub.upstream_name(name) for name in ("hub/busybox", "hub/grafana/grafana")] == [
+        "library/busybox",
+        "grafana/grafana",
+    ]
+    assert hub.upstream().url == "https://registry-1.docker.io"
+    assert (is_docker_hub("https://quay.io"), namespace_of("https://registry-1.docker.io")) == (False, "docker.io")
+    assert Proxy(prefix="quay/", url="https://quay.io").upstream_name("quay/app") == "app"
+
+
+def test_a_challenge_is_a_value() -> None:
+    assert parse(["Basic"]) == [Challenge("basic")]
+    assert re.fullmatch("basic", parse(["BASIC"])[0].scheme)

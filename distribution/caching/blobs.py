@@ -54,7 +54,7 @@ def _head(name: RepositoryName, digest: Digest, proxy: Proxy) -> Pulled:
     return Pulled(200, _headers(digest) | ({"Content-Length": length} if length.isdecimal() else {}), "")
 
 
-def _ask(proxy: Proxy, name: RepositoryName, digest: Digest, method: str = "GET") -> Exchange:
+def _ask(proxy: Proxy, name: RepositoryName, digest: Digest, method: str) -> Exchange:
     with faults.remembered(proxy, f"blob {name} {digest}"):
         return proxy.upstream().blob(proxy.upstream_name(name), str(digest), method)
 

@@ -26,15 +26,16 @@ from core.db.statement import Statement
 from core.db.transactions import release_connection
 from distribution import blobs, queries, repositories
 from distribution.caching.body import UpstreamBody
+from distribution.caching.faults import as_client_error
 from distribution.caching.growing import CutOffError
 from distribution.manifests import missing
-from distribution.models import Upload
+from distribution.models import Blob, Upload
 from distribution.protocol.digest import Digest
 from distribution.storage.blob_store import blob_store
 from distribution.storage.stored_content import Content
 from distribution.uploads import chunks, sessions
 from distribution.usage.quotas import Room
-from upstreams.exchange import Exchange
+from upstreams.exchange import Exchange, UpstreamError
 
 MAX_FETCHES = 64
 """Of one process at once: each is a thread and a connection to an upstream."""
@@ -43,6 +44,8 @@ POLL_SECONDS = 0.2
 # A session without a lease is about to get one, or its process has died.
 UNCLAIMED_SECONDS = 15
 _NAMESPACE = uuid.UUID("6f3f7a5e-52a4-4c55-9d0c-6a0cf1f3b7f2")
+
+Ask = Callable[[str], Exchange]
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +60,9 @@ _lock = threading.Lock()
 
 
 class Fetch:
-    """A blob on its way; `ask` sends the request to the upstream."""
+    """A blob on its way; `ask` sends a request with a method to the upstream."""
 
-    def __init__(self, name: RepositoryName, digest: Digest, ask: Callable[[], Exchange]) -> None:
+    def __init__(self, name: RepositoryName, digest: Digest, ask: Ask) -> None:
         self.name, self.digest = name, digest
         self.size = -1
         """The Content-Length of the upstream, -1 while it is unknown."""
@@ -108,7 +111,7 @@ class Fetch:
     def _work(self) -> None:
         error: RegistryError | None = None
         try:
-            self._fetch()
+            self.run()
         except RegistryError as refused:
             error = refused
             if refused.code is ErrorCode.DIGEST_INVALID:
@@ -129,8 +132,8 @@ class Fetch:
             with contextlib.suppress(Exception):
                 connections.close_all()
 
-    def _fetch(self) -> None:
-        """Fetch the blob, or wait until another process has."""
+    def run(self) -> None:
+        """Fetch the blob, or wait until another process has. Raises RegistryError."""
         while True:
             upload = sessions.start_fetch(self.name, self._session, self.digest.algorithm)
             if upload is not None:
@@ -144,7 +147,7 @@ class Fetch:
                 return
         try:
             # Another process may have ended its own fetch since the client found nothing.
-            if queries.blob(self.name, self.digest) is None:
+            if queries.blob(self.name, self.digest) is None and not self._is_linked(upload):
                 self._receive(upload)
                 return
         except BaseException:
@@ -160,8 +163,32 @@ class Fetch:
             with contextlib.suppress(RegistryError):
                 sessions.cancel(left)
 
+    def _is_linked(self, upload: Upload) -> bool:
+        """Link a blob that another repository has, if the upstream has it in this one too; no byte is fetched."""
+        blobs.mark_if_lost(self.digest)
+        known = Blob.objects.filter(digest=str(self.digest), is_corrupt=False)
+        if not known.exists():
+            return False
+        release_connection()
+        try:
+            self._ask("HEAD").close()
+        except UpstreamError as error:
+            raise as_client_error(error, ErrorCode.BLOB_UNKNOWN) from error
+        return transactions.run(self._link)
+
+    def _link(self) -> bool:
+        transactions.take_advisory_locks(missing.lock_name(self.name))
+        repository = repositories.ensure_row(self.name)
+        manifests = missing.lock_awaiting(repository.pk, str(self.digest))
+        blob = Blob.objects.select_for_update().filter(digest=str(self.digest), is_corrupt=False).first()
+        if blob is None:
+            return False
+        blobs.link_into(repository.pk, blob.pk)
+        missing.blob_arrived(repository.pk, manifests, str(self.digest))
+        return True
+
     def _receive(self, upload: Upload) -> None:
-        body = UpstreamBody(self._ask, lambda answer: self._begin(upload, body, answer), self._grow)
+        body = UpstreamBody(lambda: self._ask("GET"), lambda answer: self._begin(upload, body, answer), self._grow)
         try:
             with chunks.claiming(upload) as claim:
                 content = sessions.received_whole(upload, claim, body, self.digest)
@@ -207,7 +234,7 @@ def session_of(name: str, digest: Digest) -> uuid.UUID:
     return uuid.uuid5(_NAMESPACE, f"{name} {digest}")
 
 
-def join(name: RepositoryName, digest: Digest, ask: Callable[[], Exchange]) -> Fetch:
+def join(name: RepositoryName, digest: Digest, ask: Ask) -> Fetch:
     """Return the running fetch of the blob, or start one. Raises UNAVAILABLE when too many run."""
     key = (name, str(digest))
     with _lock:

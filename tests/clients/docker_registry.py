@@ -67,7 +67,7 @@ class Realm:
             kind, name, actions = scope.split(":")
             access.append({"type": kind, "name": name, "actions": actions.split(",")})
         now = int(time.time())
-        claims = {"iss": "realm", "sub": USERNAME, "aud": "upstream", "access": access}
+        claims: dict[str, object] = {"iss": "realm", "sub": USERNAME, "aud": "upstream", "access": access}
         claims |= {"iat": now, "nbf": now - 5, "exp": now + 300, "jti": "1"}
         token = jwt.encode(claims, self._key, "ES256", {"kid": self._kid})
         send(request, 200, json.dumps({"token": token, "expires_in": 300}).encode())

@@ -185,7 +185,9 @@ def test_a_blob_that_another_process_fetches_is_awaited(upstream: FakeRegistry, 
     waiting = ThreadPoolExecutor(1).submit(in_threads, [partial(pull, alice)])
 
     fetches.Fetch(
-        RepositoryName("hub/app"), digest, lambda: Proxy.objects.get().upstream().blob("app", str(digest))
+        RepositoryName("hub/app"),
+        digest,
+        lambda method: Proxy.objects.get().upstream().blob("app", str(digest), method),
     )._receive(upload)
 
     assert waiting.result(30) == [LAYER]

@@ -10,10 +10,12 @@ from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError, unavailable
 from core.blocking import blocking_io
 from core.caches import TTLCache
+from core.db.statement import Statement
 from core.db.transactions import release_connection
 from distribution import pull, queries
 from distribution.caching import faults
 from distribution.manifests import store
+from distribution.manifests.incoming import FETCHED_BY, is_fetched_by
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import Tag
 from distribution.pull import Pulled
@@ -24,6 +26,10 @@ from upstreams.models import Proxy
 
 WAIT_SECONDS = 60.0
 
+_PUSHED_BY = Statement("""
+SELECT pushed_by FROM distribution_tag
+WHERE repository_id = (SELECT id FROM distribution_repository WHERE name = %s) AND name = %s
+""")
 # When the upstream was last asked for a tag, in this process: another one asks once more.
 _checked: TTLCache[float] = TTLCache(7 * 86_400, limit=100_000, name="upstream_tags")
 _asking: dict[tuple[str, str], threading.Lock] = {}
@@ -93,6 +99,10 @@ def _update(name: RepositoryName, wanted: Digest | Tag, proxy: Proxy, version: s
     if found is not None and (isinstance(wanted, Digest) or not is_due(name, str(wanted), proxy)):
         # Another thread was first.
         return ""
+    if found is not None and not is_fetched_by(_PUSHED_BY.value(name, str(wanted))):
+        # Pushed here, to a fallback: the tag of the upstream does not count any more.
+        _checked.put((proxy.pk, name, str(wanted)), time.monotonic())
+        return ""
     release_connection()
     try:
         with blocking_io(), faults.remembered(proxy, f"manifest {name} {wanted}"):
@@ -126,7 +136,7 @@ def _is_kept(name: RepositoryName, wanted: Digest | Tag, fetched: RemoteManifest
             digest = wanted
         else:
             digest = parse_digest(fetched.digest) if fetched.digest else Digest.of(fetched.payload)
-        account = f"proxy:{proxy.prefix or '*'}"
+        account = f"{FETCHED_BY}{proxy.prefix or '*'}"
         by: Any = {"account": account[:128], "version": version}
         store.keep_fetched(name, fetched.payload, fetched.media_type, digest, tags, **by)
     except RegistryError as error:

@@ -17,6 +17,7 @@ from core.api.errors import RegistryError
 from distribution import queries
 from distribution.caching.fetches import Fetch
 from distribution.manifests import store
+from distribution.manifests.incoming import FETCHED_BY
 from distribution.models import Manifest, ManifestChild
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.manifest_parser import ParsedManifest, parse_manifest
@@ -110,7 +111,7 @@ class Synchronization:
                 with self._reported(f"{name}@{child.digest}"):
                     self._copy(name, child.digest, (), depth + 1)
         self._copy_blobs(name, parsed)
-        by: Any = {"account": "proxy:syncregistry", "version": permissions_version.current()}
+        by: Any = {"account": f"{FETCHED_BY}syncregistry", "version": permissions_version.current()}
         store.keep_fetched(name, fetched.payload, fetched.media_type, digest, tags, **by)
         self.report.manifests += 1
         self.on_step()

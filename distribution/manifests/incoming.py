@@ -13,6 +13,14 @@ from distribution.usage.quotas import Room
 from policies.immutability import Immutability
 from webhooks.origin import Origin
 
+FETCHED_BY = "proxy:"
+"""Begins what stands for the account where nobody pushed; no account has such a name."""
+
+
+def is_fetched_by(account: str | None) -> bool:
+    """Tell whether a tag or manifest comes from an upstream."""
+    return account is not None and account.startswith(FETCHED_BY)
+
 
 @dataclass(frozen=True, slots=True)
 class Put:

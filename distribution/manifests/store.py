@@ -18,7 +18,7 @@ from core.failpoints import failpoint
 from distribution import queries, repositories
 from distribution.announcements import changes
 from distribution.manifests import history, missing, references, removal, tag_rights
-from distribution.manifests.incoming import Put, incoming_put
+from distribution.manifests.incoming import Put, incoming_put, is_fetched_by
 from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
@@ -30,7 +30,7 @@ from policies.immutability import Immutability
 from webhooks.origin import COMMAND, Origin
 
 _LOCK_TAGS = Statement("""
-SELECT id, name, manifest_id FROM distribution_tag
+SELECT id, name, manifest_id, pushed_by FROM distribution_tag
 WHERE repository_id = %s AND name = ANY(%s) ORDER BY id FOR UPDATE
 """)
 _LOCK_AFFECTED = Statement("""
@@ -83,6 +83,7 @@ class _Tag(NamedTuple):
     pk: int
     name: str
     manifest_pk: int
+    pushed_by: str | None
 
 
 class _Manifest(NamedTuple):
@@ -159,7 +160,7 @@ def keep_fetched(
     """Store a manifest of an upstream and move `tags` to it, although what it names may be missing.
 
     That is no push: neither quotas nor read-only mode count, and no webhook is told. Raises MANIFEST_INVALID,
-    DIGEST_INVALID, DENIED when the disk is full, and 409 for an immutable tag that is set.
+    DIGEST_INVALID, DENIED when the disk is full, and 409 for a tag that is immutable or was pushed here.
     """
     by: Any = {"account": account, "origin": COMMAND, "immutability": Immutability.of(name, version)}
     incoming = incoming_put(name, payload, content_type, digest, tags, room=Room(name, ()), is_fetched=True, **by)
@@ -186,6 +187,9 @@ def _put(incoming: Put) -> None:
     for tag in tags:
         if digests[tag.manifest_pk] != incoming.digest:
             incoming.immutability.require_movable(tag.name)
+            if incoming.is_fetched and not is_fetched_by(tag.pushed_by):
+                message = f"the tag {tag.name} of {incoming.name} was pushed here, and stays as it is"
+                raise RegistryError(ErrorCode.DENIED, message, status=409, message=message)
     own = _write(incoming, repository, affected, links, awaiting)
     if links:
         _MARK_LINKS_REFERENCED.run(list(links.values()))

@@ -140,6 +140,18 @@ def test_a_fallback_takes_pushes_beside_what_it_fetches(
     assert broken(disk) == []
 
 
+def test_a_tag_that_was_pushed_here_stays(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
+    make_proxy(upstream, prefix="", tag_ttl="0")
+    upstream.add_image("alice/old", "v1", LAYER)
+    assert alice.get("/v2/alice/old/manifests/v1").status_code == 200
+    image = push_image(alice, "alice/old", "v1", b"pushed here")
+    asked = len(upstream.requests)
+
+    found = alice.get("/v2/alice/old/manifests/v1")
+
+    assert (content(found), len(upstream.requests)) == (image.payload, asked)
+
+
 def test_a_disabled_proxy_fetches_nothing(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
     upstream.add_image("app", "v1", LAYER)
     assert alice.get(MANIFEST).status_code == 200

@@ -14,7 +14,7 @@ from distribution.caching import synchronization
 from distribution.models import Blob, Manifest, Tag
 from tests.caller import Caller, content
 from tests.distribution.invariants import broken
-from tests.images import descriptor, digest_of, manifest
+from tests.images import descriptor, digest_of, manifest, push_image
 from tests.upstreams.fake import FakeRegistry, answering, basic, cut_off, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,6 +83,13 @@ def test_a_second_run_takes_what_came_since(sync: Sync, filled: FakeRegistry) ->
 
     assert "4 tags (3 current), 1 manifests" in sync()
     assert Tag.objects.get(repository__name="alice/app", name="v1").manifest.digest == digest_of(moved)
+
+
+def test_a_tag_that_was_pushed_here_is_left(sync: Sync, filled: FakeRegistry, alice: Caller) -> None:
+    image = push_image(alice, "alice/app", "v1", b"pushed here")
+
+    assert "alice/app:'v1': the tag v1 of alice/app was pushed here, and stays as it is" in sync(fails=True)
+    assert Tag.objects.get(repository__name="alice/app", name="v1").manifest.digest == image.digest
 
 
 def test_a_dry_run_fetches_nothing(sync: Sync, filled: FakeRegistry) -> None:

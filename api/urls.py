@@ -18,6 +18,7 @@ from api.collection.runs import FindingsView, RunsView, RunView, WithdrawalView
 from api.configuration.configuration import ConfigurationView
 from api.docs import UnknownPathView, docs
 from api.policies import policies
+from api.proxies.proxies import ProxiesView, ProxyView
 from api.repositories.description import DescriptionView
 from api.repositories.manifests import ManifestsView, ManifestView
 from api.repositories.referrers import ReferrersView
@@ -67,6 +68,8 @@ urlpatterns = [
     path("rules", RulesView.as_view()),
     path("rules/<int:rule_id>", RuleView.as_view(), name="rule"),
     *policies.paths(),
+    path("proxies", ProxiesView.as_view()),
+    path("proxies/<int:proxy_id>", ProxyView.as_view(), name="proxy"),
     path("webhooks", WebhooksView.as_view()),
     path("webhooks/<int:webhook_id>", WebhookView.as_view(), name="webhook"),
     path("webhooks/<int:webhook_id>/state", WebhookStateView.as_view()),

@@ -1,8 +1,11 @@
 """The steps of one run: sweep, expire uploads, remove empty repositories, empty the trash; and their forecast."""
 
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
+
+from django.db.models import Q
 
 from collector import expiry, repositories
 from collector.dry_run.forecast import Forecast
@@ -12,6 +15,7 @@ from collector.report import Counts, Report
 from collector.sweep import sweep
 from collector.throttle import Throttle
 from core.db import clock
+from distribution.caching import expiry as caching
 
 
 def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
@@ -27,6 +31,8 @@ def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
         return
     repositories.finish_deletions(report, throttle)
     now = clock.now()
+    for scope in policy.scopes():
+        _expire_fetched(now, scope, report, throttle)
     sweep(policy, now - policy.grace_period, report, throttle)
     for scope in policy.scopes():
         expiry.expire_uploads(now, scope, report, throttle)
@@ -34,6 +40,15 @@ def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
     expiry.empty_trash(now, report, throttle)
     expiry.abort_unfinished_writes(report, throttle)
     repositories.measure(report, throttle)
+
+
+def _expire_fetched(now: datetime, scope: Q, report: Report, throttle: Throttle) -> None:
+    """Remove what proxies keep no longer; its blobs follow after the grace period."""
+    started_at = time.monotonic()
+    for repository_pk in caching.expire(now, scope):
+        report.count(repository_pk, Counts(manifests=1))
+        throttle.pause(started_at)
+        started_at = time.monotonic()
 
 
 def forecast(policy: Policy, report: Report, throttle: Throttle | None = None) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ def test_the_menu_has_a_page_for_every_task(admin: Browser) -> None:
     assert list(menu) == [
         *("Overview", "Repositories", "Tags", "Manifests", "Blobs", "Uploads"),
         *("Accounts", "Groups", "Access rules", "Explain", "Access tokens", "Trusted issuers", "Docker logins"),
-        *("Immutable tags", "Quotas", "Read-only mode"),
+        *("Immutable tags", "Quotas", "Proxies", "Read-only mode"),
         *("Collection runs", "Scrub", "Webhooks", "Audit", "My password", "My second factor"),
     ]
     for path in menu.values():

@@ -134,6 +134,8 @@ class Fetch:
 
     def run(self) -> None:
         """Fetch the blob, or wait until another process has. Raises RegistryError."""
+        if self._is_linked():
+            return
         while True:
             upload = sessions.start_fetch(self.name, self._session, self.digest.algorithm)
             if upload is not None:
@@ -147,7 +149,7 @@ class Fetch:
                 return
         try:
             # Another process may have ended its own fetch since the client found nothing.
-            if queries.blob(self.name, self.digest) is None and not self._is_linked(upload):
+            if queries.blob(self.name, self.digest) is None:
                 self._receive(upload)
                 return
         except BaseException:
@@ -163,7 +165,7 @@ class Fetch:
             with contextlib.suppress(RegistryError):
                 sessions.cancel(left)
 
-    def _is_linked(self, upload: Upload) -> bool:
+    def _is_linked(self) -> bool:
         """Link a blob that another repository has, if the upstream has it in this one too; no byte is fetched."""
         blobs.mark_if_lost(self.digest)
         known = Blob.objects.filter(digest=str(self.digest), is_corrupt=False)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 
 from accounts import permissions_version
@@ -53,7 +54,7 @@ class RepositoryView(RegistryView):
         except InvalidNameError as error:
             raise RegistryError(ErrorCode.NAME_INVALID, str(error)) from error
         if "ns=" in request.META.get("QUERY_STRING", ""):
-            self.name = _mirrored(self.name, query_of(request).get("ns", ""))
+            self.name = _mirrored(self.name, query_of(request).get("ns", ""), request.META.get("HTTP_HOST", ""))
         # Django answers HEAD by a view's `get`: both need the same actions.
         method = "GET" if request.method == "HEAD" and "HEAD" not in self.actions else request.method or ""
         if method not in self.actions:
@@ -147,12 +148,17 @@ def _near(request: HttpRequest, bearer: Bearer, name: RepositoryName, action: st
     return f"; these come close: {'; '.join(rules)}" if rules else "; no rule comes close"
 
 
-def _mirrored(name: RepositoryName, namespace: str) -> RepositoryName:
+def _mirrored(name: RepositoryName, namespace: str, host: str) -> RepositoryName:
     """Return the name here of a repository of another registry, which containerd names in `?ns=`.
 
-    Raises NAME_UNKNOWN for one without a proxy: containerd asks its next host.
+    Raises NAME_UNKNOWN for one without a proxy, as a fallback would fetch the name of another registry: containerd asks
+    its next host.
     """
-    proxy = compiled.of_namespace(namespace, permissions_version.last_read())
+    version = permissions_version.current()
+    own = (settings.REGISTRY.server.public_url or "").partition("://")[2]
+    if namespace in (own, host) or not compiled.all_of(version):
+        return name
+    proxy = compiled.of_namespace(namespace, version)
     if proxy is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, f"no proxy here is for the registry {quoted(namespace)}")
     try:

@@ -181,6 +181,23 @@ def test_containerd_finds_a_mirror_by_its_namespace(proxy: Proxy, upstream: Fake
     assert (content(found), content(layer), unknown.status_code) == (payload, LAYER, 404)
 
 
+def test_a_fallback_does_not_answer_for_another_registry(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
+    make_proxy(upstream, prefix="")
+    upstream.add_image("alice/app", "v1", LAYER)
+
+    assert alice.get("/v2/alice/app/manifests/v1?ns=quay.io").status_code == 404
+    assert upstream.requests == []
+
+
+def test_the_own_namespace_is_none(upstream: FakeRegistry, alice: Caller, proxy: Proxy) -> None:
+    image = push_image(alice, "alice/app", "v1")
+    own = {"Host": "registry.example.org"}
+
+    assert content(alice.get("/v2/alice/app/manifests/v1?ns=registry.example.org", headers=own)) == image.payload
+    Proxy.objects.all().delete()
+    assert content(alice.get("/v2/alice/app/manifests/v1?ns=docker.io")) == image.payload
+
+
 def test_a_range_of_a_missing_blob_is_served_from_the_stored_one(
     proxy: Proxy, upstream: FakeRegistry, alice: Caller
 ) -> None:

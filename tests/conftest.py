@@ -55,6 +55,7 @@ CHECKED_ALONE = (
     "clients/test_cluster.py",
     "clients/test_crowd.py",
     "clients/test_docker_engine.py",
+    "clients/test_mirror.py",
     "clients/test_pull_through.py",
     "clients/test_rolling_restart.py",
     "clients/test_slow_clients.py",

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from django.test import Client
 
+from accounts.models import Account
 from collector import fsck
 from distribution.caching import faults, manifests
 from distribution.models import Blob, Manifest, Tag, Upload
@@ -215,3 +217,17 @@ def test_a_head_of_a_missing_blob_asks_the_upstream(proxy: Proxy, upstream: Fake
 
     assert (found.status_code, found["Content-Length"]) == (200, str(len(LAYER)))
     assert Blob.objects.count() == 0
+
+
+def test_the_pages_show_an_image_of_which_little_is_here(
+    proxy: Proxy, upstream: FakeRegistry, alice: Caller, client: Client
+) -> None:
+    payload = upstream.add_image("app", "v1", LAYER)
+    upstream.add_index("app", "all", payload)
+    for reference in ("v1", "all"):
+        assert alice.get(f"/v2/hub/app/manifests/{reference}").status_code == 200
+    client.force_login(Account.objects.get(name="alice"), "accounts.backends.AccountBackend")
+
+    pages = ["/repositories/hub/app", *(f"/repositories/hub/app/-/{reference}" for reference in ("v1", "all"))]
+
+    assert [client.get(page).status_code for page in pages] == [200, 200, 200]

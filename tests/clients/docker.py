@@ -21,24 +21,28 @@ NO_NETWORK = (
 
 
 @contextmanager
-def engine_in(folder: Path, registry: str) -> Iterator[str]:
+def engine_in(folder: Path, registry: str, *, is_mirror: bool = False) -> Iterator[str]:
     """Run containerd and dockerd with all their files in `folder`; yield the engine's DOCKER_HOST.
 
-    The engine speaks plain HTTP to `registry`. The storage driver is the first that the kernel permits.
+    The engine speaks plain HTTP to `registry`, which may be its mirror of Docker Hub. The storage driver is the first
+    that the kernel permits.
     """
     for name in ("containerd", "dockerd"):
         (folder / name).mkdir()
     address = f"unix://{folder}/docker.sock"
     docker = docker_at(address, folder, registry)
     with containerd_in(folder / "containerd") as containerd:
-        command = dockerd_command(folder / "dockerd", registry, containerd, address)
+        command = dockerd_command(folder / "dockerd", registry, containerd, address, is_mirror=is_mirror)
         with running(command, folder / "dockerd", lambda: docker.call("version").returncode == 0):
             yield address
 
 
-def dockerd_command(folder: Path, registry: str, containerd: Path, address: str) -> list[str]:
+def dockerd_command(
+    folder: Path, registry: str, containerd: Path, address: str, *, is_mirror: bool = False
+) -> list[str]:
     """Return the command that starts dockerd, whose files are in `folder`."""
-    (folder / "daemon.json").write_text(json.dumps({"insecure-registries": [registry]}))
+    mirrors = {"registry-mirrors": [f"http://{registry}"]} if is_mirror else {}
+    (folder / "daemon.json").write_text(json.dumps({"insecure-registries": [registry]} | mirrors))
     files = {
         "config-file": folder / "daemon.json",
         "containerd": containerd,

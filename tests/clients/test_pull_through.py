@@ -23,7 +23,7 @@ CLIENTS = 50
 
 
 class Cache(Server):
-    """A registry that fetches basic/ and tokens/ from two upstreams; everybody may pull."""
+    """A registry with proxies of upstreams by their prefixes; everybody may pull."""
 
     def __init__(self, folder: Path, upstreams: dict[str, str]) -> None:
         super().__init__(folder)
@@ -31,7 +31,10 @@ class Cache(Server):
 
     def configuration(self) -> dict[str, object]:
         given = {"username": USERNAME, "password": PASSWORD, "allow_private_addresses": True, "tag_ttl": "0"}
-        proxies = [{"prefix": prefix, "url": f"http://{host}"} | given for prefix, host in self.upstreams.items()]
+        proxies = [
+            ({"prefix": prefix} if prefix else {}) | {"url": f"http://{host}"} | given
+            for prefix, host in self.upstreams.items()
+        ]
         found = super().configuration()
         rules = [{"anonymous": True, "name": "*", "actions": ["pull"]}]
         server = {"addr": self.host, "workers": 3}

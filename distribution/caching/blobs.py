@@ -10,7 +10,6 @@ from core.blocking import blocking_io
 from core.db.transactions import release_connection
 from distribution import pull
 from distribution.caching import faults, fetches
-from distribution.caching.growing import GrowingFile
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER, OCTET_STREAM
 from distribution.pull import Pulled
@@ -38,11 +37,11 @@ def blob(name: RepositoryName, text: str, method: str, meta: Mapping[str, Any], 
         return _head(name, digest, proxy)
     fetch = fetches.join(name, digest, partial(_ask, proxy, name, digest))
     with blocking_io():
-        descriptor = fetch.open(WAIT_SECONDS, is_whole="HTTP_RANGE" in meta)
-    if descriptor is None:
+        file = fetch.open(WAIT_SECONDS, is_whole="HTTP_RANGE" in meta)
+    if file is None:
         return pull.blob(name, text, method, meta)
-    headers = _headers(digest) | {"Content-Length": str(fetch.size)}
-    return Pulled(200, headers, "", file=cast("IO[bytes]", GrowingFile(descriptor, fetch)))
+    headers = _headers(digest) | {"Content-Length": str(file.size)}
+    return Pulled(200, headers, "", file=cast("IO[bytes]", file))
 
 
 def _head(name: RepositoryName, digest: Digest, proxy: Proxy) -> Pulled:

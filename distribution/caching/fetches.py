@@ -15,6 +15,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
+from typing import IO
 
 from django.conf import settings
 from django.db import Error, connections
@@ -27,11 +29,11 @@ from core.db.transactions import release_connection
 from distribution import blobs, queries, repositories
 from distribution.caching.body import UpstreamBody
 from distribution.caching.faults import as_client_error
-from distribution.caching.growing import CutOffError
+from distribution.caching.growing import CutOffError, GrowingFile
 from distribution.manifests import missing
 from distribution.models import Blob, Upload
 from distribution.protocol.digest import Digest
-from distribution.storage.blob_store import blob_store
+from distribution.storage.blob_store import MissingObjectError, blob_store
 from distribution.storage.stored_content import Content
 from distribution.uploads import chunks, sessions
 from distribution.usage.quotas import Room
@@ -55,6 +57,8 @@ SELECT COALESCE(leased_until > statement_timestamp(),
 FROM distribution_upload WHERE id = %s
 """)  # noqa: S608 - of a constant
 
+_KEY = Statement("SELECT key FROM distribution_segment WHERE upload_id = %s AND size IS NULL")
+
 _running: dict[tuple[str, str], "Fetch"] = {}
 _lock = threading.Lock()
 
@@ -64,13 +68,13 @@ class Fetch:
 
     def __init__(self, name: RepositoryName, digest: Digest, ask: Ask) -> None:
         self.name, self.digest = name, digest
-        self.size = -1
-        """The Content-Length of the upstream, -1 while it is unknown."""
-
         self._ask = ask
         self._session = session_of(name, digest)
         self._changed = threading.Condition()
-        self._descriptor = -1
+        # The growing object, its size (-1: unknown), and how many objects there were before it.
+        self._descriptor = self._size = -1
+        self._attempt = 0
+        self._followed = ""
         self._has_head = self._is_done = False
         self._error: RegistryError | None = None
 
@@ -81,17 +85,17 @@ class Fetch:
         except RuntimeError as error:
             raise unavailable("no thread to fetch from the upstream") from error
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for further bytes at most so long; return whether the blob is stored. Raises CutOffError."""
+    def _wait(self, attempt: int, seconds: float) -> bool:
+        """Wait for further bytes at most so long; return whether the object became the blob. Raises CutOffError."""
         with self._changed:
             if seconds and not self._is_done:
                 self._changed.wait(seconds)
-            if self._error is not None:
-                raise CutOffError(f"the fetch failed: {self._error}")
+            if self._error is not None or attempt != self._attempt:
+                raise CutOffError(f"the fetch failed: {self._error or 'another process has begun anew'}")
             return self._is_done
 
-    def open(self, seconds: float, *, is_whole: bool) -> int | None:
-        """Return a descriptor of the growing object once its size is known, None when the blob is stored.
+    def open(self, seconds: float, *, is_whole: bool) -> GrowingFile | None:
+        """Return the growing object once its size is known, None when the blob is stored.
 
         With `is_whole`, and for an upstream without Content-Length, only the stored blob does. Raises the error of the
         fetch; UNAVAILABLE after `seconds`.
@@ -104,8 +108,8 @@ class Fetch:
                 raise unavailable("the blob is still being fetched from the upstream", 10)
             if self._is_done:
                 return None
-            if self._descriptor >= 0 and self.size >= 0:
-                return os.dup(self._descriptor)
+            if self._descriptor >= 0 and self._size >= 0:
+                return GrowingFile(os.dup(self._descriptor), self._size, partial(self._wait, self._attempt))
         return self.open(seconds, is_whole=True)
 
     def _work(self) -> None:
@@ -125,10 +129,7 @@ class Fetch:
                 _running.pop((self.name, str(self.digest)), None)
             with self._changed:
                 self._error, self._is_done = error, True
-                if self._descriptor >= 0:
-                    os.close(self._descriptor)
-                    self._descriptor = -1
-                self._changed.notify_all()
+                self._close()
             with contextlib.suppress(Exception):
                 connections.close_all()
 
@@ -143,10 +144,16 @@ class Fetch:
             is_alive = _IS_ALIVE.value(self._session)
             if is_alive is not None and not is_alive:
                 self._take_over()
+            elif is_alive:
+                self._follow()
             release_connection()
             time.sleep(POLL_SECONDS)
-            if queries.blob(self.name, self.digest) is not None:
+            found = queries.blob(self.name, self.digest)
+            if found is not None:
+                if found.key != self._followed:
+                    self._withdraw()
                 return
+        self._withdraw()
         try:
             # Another process may have ended its own fetch since the client found nothing.
             if queries.blob(self.name, self.digest) is None:
@@ -157,6 +164,42 @@ class Fetch:
                 sessions.cancel(upload)
             raise
         sessions.cancel(upload)
+
+    def _follow(self) -> None:
+        """Let clients read along in the object that another process writes, on a disk that both have."""
+        key = _KEY.value(self._session)
+        if key is None or key == self._followed or not blob_store().is_disk:
+            return
+        try:
+            file = blob_store().open_at(key)
+        except MissingObjectError:
+            return
+        self._withdraw()
+        self._followed = key
+        release_connection()
+        with file, contextlib.suppress(UpstreamError), self._ask("HEAD") as answer:
+            length = answer.headers.get("Content-Length", "")
+            self._show(file, int(length) if length.isdecimal() else -1)
+
+    def _show(self, file: IO[bytes], size: int) -> None:
+        """Let clients read along in a file."""
+        with self._changed:
+            self._descriptor, self._size, self._has_head = os.dup(file.fileno()), size, True
+            self._changed.notify_all()
+
+    def _withdraw(self) -> None:
+        """Cut off the clients that read along: what they read is not going to be the blob."""
+        with self._changed:
+            self._attempt += 1
+            self._has_head = False
+            self._close()
+
+    def _close(self) -> None:
+        """Close the growing object, whose readers have descriptors of their own; needs the lock."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._changed.notify_all()
 
     def _take_over(self) -> None:
         """Remove the session of a process that died: what it has stored goes to the trash."""
@@ -203,19 +246,13 @@ class Fetch:
 
     def _begin(self, upload: Upload, body: UpstreamBody, answer: Exchange) -> None:
         """Let clients read along: in the object on a disk, otherwise in a file that has no name."""
-        store = blob_store()
+        store, size = blob_store(), -1 if answer.size is None else answer.size
         if store.is_disk and upload.first_key is not None:
-            file = store.open_at(upload.first_key)
-            descriptor = os.dup(file.fileno())
-            file.close()
+            with store.open_at(upload.first_key) as file:
+                self._show(file, size)
         else:
             body.spool = tempfile.TemporaryFile(dir=settings.REGISTRY.server.data_directory, buffering=0)  # noqa: SIM115 - `_receive` closes it
-            descriptor = os.dup(body.spool.fileno())
-        with self._changed:
-            self._descriptor = descriptor
-            self.size = -1 if answer.size is None else answer.size
-            self._has_head = True
-            self._changed.notify_all()
+            self._show(body.spool, size)
 
     def _grow(self, _size: int) -> None:
         with self._changed:

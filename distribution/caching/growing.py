@@ -2,7 +2,7 @@
 
 import errno
 import os
-from typing import Protocol
+from collections.abc import Callable
 
 from core.blocking import blocking_io
 
@@ -17,14 +17,8 @@ class CutOffError(OSError):
         super().__init__(errno.ECONNRESET, reason)
 
 
-class Growth(Protocol):
-    """A fetch, as its readers see it."""
-
-    size: int
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for further bytes at most so long; return whether the blob is verified. Raises CutOffError."""
-        ...
+Wait = Callable[[float], bool]
+"""Waits for further bytes at most so many seconds; returns whether the blob is verified. Raises CutOffError."""
 
 
 class GrowingFile:
@@ -34,14 +28,15 @@ class GrowingFile:
     end as an error.
     """
 
-    def __init__(self, descriptor: int, growth: Growth) -> None:
-        self._descriptor, self._growth, self._at = descriptor, growth, 0
+    def __init__(self, descriptor: int, size: int, wait: Wait) -> None:
+        self.size = size
+        self._descriptor, self._wait, self._at = descriptor, wait, 0
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes, and none at the end only. Raises CutOffError."""
-        is_verified = self._growth.wait(0)
+        is_verified = self._wait(0)
         while True:
-            end = self._growth.size if is_verified else self._growth.size - 1
+            end = self.size if is_verified else self.size - 1
             wanted = min(size if size >= 0 else 64 * 1024, end - self._at)
             piece = os.pread(self._descriptor, wanted, self._at) if wanted > 0 else b""
             self._at += len(piece)
@@ -50,7 +45,7 @@ class GrowingFile:
             if is_verified:
                 raise CutOffError(f"the file ends at {self._at} instead of {end}")
             with blocking_io():
-                is_verified = self._growth.wait(WAIT_SECONDS)
+                is_verified = self._wait(WAIT_SECONDS)
 
     def close(self) -> None:
         if self._descriptor >= 0:

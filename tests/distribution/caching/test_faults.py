@@ -1,6 +1,7 @@
 """What an upstream may do wrong: no client ever takes a broken blob for a whole one, and nothing broken stays."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -19,7 +20,7 @@ from core.api.errors import ErrorCode, RegistryError
 from distribution.caching import faults, fetches
 from distribution.caching.growing import CutOffError
 from distribution.models import Blob, Manifest, Upload
-from distribution.protocol.digest import parse_digest
+from distribution.protocol.digest import Digest, parse_digest
 from distribution.storage import disk_reserve
 from distribution.uploads import sessions
 from policies.models import ImmutableTags, Quota, ReadOnly
@@ -35,6 +36,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LAYER = b"a layer" * 300_000
 BLOB = f"/v2/hub/app/blobs/{digest_of(LAYER)}"
 MANIFEST = "/v2/hub/app/manifests/v1"
+
+
+def asker(digest: Digest) -> fetches.Ask:
+    """Return what asks the upstream for the blob, as of another process."""
+    return lambda method: Proxy.objects.get().upstream().blob("app", str(digest), method)
 
 
 def joined() -> None:
@@ -184,14 +190,64 @@ def test_a_blob_that_another_process_fetches_is_awaited(upstream: FakeRegistry, 
     assert upload is not None
     waiting = ThreadPoolExecutor(1).submit(in_threads, [partial(pull, alice)])
 
-    fetches.Fetch(
-        RepositoryName("hub/app"),
-        digest,
-        lambda method: Proxy.objects.get().upstream().blob("app", str(digest), method),
-    )._receive(upload)
+    fetches.Fetch(RepositoryName("hub/app"), digest, asker(digest))._receive(upload)
 
     assert waiting.result(30) == [LAYER]
     assert upstream.count("GET /v2/app/blobs") == 1
+
+
+def test_clients_read_along_with_another_process(upstream: FakeRegistry, alice: Caller, disk: Path) -> None:
+    digest, goes_on = parse_digest(digest_of(LAYER)), threading.Event()
+    upload = sessions.start_fetch(RepositoryName("hub/app"), fetches.session_of("hub/app", digest), "sha256")
+    assert upload is not None
+    upstream.faults[digest_of(LAYER)] = waiting_for(goes_on, after=1_000_000)
+    other = fetches.Fetch(RepositoryName("hub/app"), digest, asker(digest))
+    done = ThreadPoolExecutor(1).submit(in_threads, [partial(other._receive, upload)])
+    while not list(disk.rglob("*/*/*")):
+        time.sleep(0.01)
+
+    response = alice.get(BLOB)
+    first = next(iter(response.streaming_content))
+    is_stored = Blob.objects.exists()
+    goes_on.set()
+
+    assert (is_stored, first + b"".join(response.streaming_content) == LAYER) == (False, True)
+    done.result(30)
+    assert upstream.count("GET /v2/app/blobs") == 1
+
+
+def test_clients_that_read_along_with_a_failing_process_are_cut_off(
+    upstream: FakeRegistry, alice: Caller, disk: Path
+) -> None:
+    digest, goes_on = parse_digest(digest_of(LAYER)), threading.Event()
+    upload = sessions.start_fetch(RepositoryName("hub/app"), fetches.session_of("hub/app", digest), "sha256")
+    assert upload is not None
+    wrong = LAYER[:-9] + b"different"
+    upstream.blobs[digest_of(LAYER)] = wrong
+    upstream.faults[digest_of(LAYER)] = waiting_for(goes_on, after=1_000_000)
+    other = fetches.Fetch(RepositoryName("hub/app"), digest, asker(digest))
+
+    def fail() -> None:
+        with pytest.raises(RegistryError):
+            other._receive(upload)
+        sessions.cancel(upload)
+
+    done = ThreadPoolExecutor(1).submit(in_threads, [fail])
+    while not list(disk.rglob("*/*/*")):
+        time.sleep(0.01)
+    response = alice.get(BLOB)
+    assert next(iter(response.streaming_content))
+    # The process of this client begins anew, and gets the right bytes.
+    upstream.blobs[digest_of(LAYER)] = LAYER
+    upstream.faults.clear()
+    goes_on.set()
+
+    with pytest.raises(CutOffError):
+        content(response)
+    done.result(30)
+    joined()
+    assert content(alice.get(BLOB)) == LAYER
+    assert broken(disk) == []
 
 
 def test_no_client_finds_the_session_of_a_fetch(upstream: FakeRegistry, alice: Caller) -> None:

@@ -139,31 +139,25 @@ class Fetch:
             return
         while True:
             upload = sessions.start_fetch(self.name, self._session, self.digest.algorithm)
-            if upload is not None:
-                break
-            is_alive = _IS_ALIVE.value(self._session)
-            if is_alive is not None and not is_alive:
-                self._take_over()
-            elif is_alive:
-                self._follow()
-            release_connection()
-            time.sleep(POLL_SECONDS)
+            # Asked with the session open: another process may have ended its own since the client found nothing.
             found = queries.blob(self.name, self.digest)
             if found is not None:
-                if found.key != self._followed:
-                    self._withdraw()
-                return
-        self._withdraw()
-        try:
-            # Another process may have ended its own fetch since the client found nothing.
-            if queries.blob(self.name, self.digest) is None:
+                break
+            if upload is not None:
+                self._withdraw()
                 self._receive(upload)
                 return
-        except BaseException:
-            with contextlib.suppress(RegistryError, Error):
-                sessions.cancel(upload)
-            raise
-        sessions.cancel(upload)
+            is_alive = _IS_ALIVE.value(self._session)
+            if is_alive:
+                self._follow()
+            elif is_alive is not None:
+                self._take_over()
+            release_connection()
+            time.sleep(POLL_SECONDS)
+        if upload is not None:
+            _cancel(upload)
+        if found.key != self._followed:
+            self._withdraw()
 
     def _follow(self) -> None:
         """Let clients read along in the object that another process writes, on a disk that both have."""
@@ -205,8 +199,7 @@ class Fetch:
         """Remove the session of a process that died: what it has stored goes to the trash."""
         left = Upload.objects.filter(pk=self._session).select_related("repository").first()
         if left is not None:
-            with contextlib.suppress(RegistryError):
-                sessions.cancel(left)
+            _cancel(left)
 
     def _is_linked(self) -> bool:
         """Link a blob that another repository has, if the upstream has it in this one too; no byte is fetched."""
@@ -239,6 +232,9 @@ class Fetch:
                 content = sessions.received_whole(upload, claim, body, self.digest)
                 blobs.mark_if_lost(self.digest)
                 transactions.run(self._publish, upload, content)
+        except BaseException:
+            _cancel(upload)
+            raise
         finally:
             body.close()
             if body.spool is not None:
@@ -266,6 +262,12 @@ class Fetch:
             manifests = missing.lock_awaiting(repository.pk, str(self.digest))
             blobs.publish(repository.pk, content, Room(self.name, ()))
             missing.blob_arrived(repository.pk, manifests, str(self.digest))
+
+
+def _cancel(upload: Upload) -> None:
+    """End a session, unless another process has; what fails here, the collector does."""
+    with contextlib.suppress(RegistryError, Error):
+        sessions.cancel(upload)
 
 
 def session_of(name: str, digest: Digest) -> uuid.UUID:

@@ -62,7 +62,6 @@ CHECKED_ALONE = (
     "clients/test_stalled_line.py",
     "clients/test_token_server.py",
     "collector/test_two_servers.py",
-    "clients/test_pull_through.py",
     "distribution/storage/test_bucket_owner.py",
     "distribution/storage/test_s3_registry.py",
     "faults/test_clock.py",

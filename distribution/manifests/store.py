@@ -115,7 +115,6 @@ class Put:
     children: frozenset[str]
     blobs: frozenset[str]
     optional_blobs: frozenset[str]
-    immutability: Immutability
     room: Room
 
 
@@ -164,7 +163,6 @@ def put(
         children=_digests(parsed.children),
         blobs=_digests(parsed.blobs),
         optional_blobs=_digests(parsed.optional_blobs),
-        immutability=Immutability.of_push(name, version),
         room=Room.of(name, version),
     )
     try:
@@ -186,10 +184,12 @@ def _digests(descriptors: Iterable[Descriptor]) -> frozenset[str]:
 def _put(incoming: Put) -> None:
     # Otherwise concurrent puts of a referrer and its subject miss each other, and the referrer looks unreferenced.
     related = [incoming.digest, incoming.subject] if incoming.subject else [incoming.digest]
-    room = incoming.room
-    room.lock()
+    incoming.room.lock()
     transactions.take_advisory_locks(*(f"{incoming.name} {digest}" for digest in related))
     repository = repositories.ensure_row(incoming.name)
+    version = repository.permissions_version
+    # As of now: the body may have taken minutes.
+    immutability, room = Immutability.of_push(incoming.name, version), incoming.room.at(version)
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
     # The manifest itself, its children, subject and referrers, and the manifests that the tags name so far.
     named = [*incoming.children, *related]
@@ -200,7 +200,7 @@ def _put(incoming: Put) -> None:
     digests = {row.pk: row.digest for row in affected.values()}
     for tag in tags:
         if digests[tag.manifest_pk] != incoming.digest:
-            incoming.immutability.require_movable(tag.name)
+            immutability.require_movable(tag.name)
     own = _write(incoming, repository, affected, list(links.values()))
     if links:
         _MARK_LINKS_REFERENCED.run(list(links.values()))
@@ -208,8 +208,8 @@ def _put(incoming: Put) -> None:
     if referenced := (incoming.children | referrers) - {incoming.digest}:
         _MARK_MANIFESTS_REFERENCED.run([affected[digest].pk for digest in referenced])
     _move_tags(incoming, repository, own, tags, digests)
-    if len(tags) < len(incoming.tags):
-        room.require_tags()
+    if created := len(incoming.tags) - len(tags):
+        room.tags_added(created)
     if not repository.is_listed:
         _LIST.run(repository.pk)
     changes.manifest_pushed(
@@ -316,6 +316,8 @@ def _delete(
     origin: Origin,
 ) -> None:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
+    room = Room.of(name)
+    room.lock()
     row = (
         Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
     )
@@ -339,6 +341,7 @@ def _delete(
     deleted = changes.tags_before_deletion(list(locked), origin)
     history.record_deletions(list(locked), account)
     remove(Tag.objects.filter(pk__in=locked))
+    room.tags_removed(len(locked))
     removal.remove(removal_set, ended_at=None)
     changes.tags_deleted(deleted, account, origin)
     changes.manifest_deleted(name, account, origin, row.digest)

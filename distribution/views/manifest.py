@@ -56,8 +56,7 @@ class ManifestView(PullView):
             CONTENT_DIGEST_HEADER: stored.digest,
             "Content-Length": "0",
         }
-        if warning := stored.room.warning():
-            headers["Warning"] = warning
+        headers |= stored.room.headers()
         if stored.subject:
             headers[SUBJECT_HEADER] = stored.subject
         if tag_names:

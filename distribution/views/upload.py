@@ -34,8 +34,7 @@ class UploadView(RepositoryView):
         try:
             start, expected = _chunk(request)
             body = Body(request)
-            Room.of(self.name, self.bearer.version).require_some_bytes(upload.offset + (body.length or 0))
-            sessions.append(upload, body, start, expected)
+            sessions.append(upload, body, start, expected, version=self.bearer.version)
         except RegistryError as error:
             raise _with_session(error, upload) from error
         return session_accepted(upload, 202)
@@ -54,13 +53,11 @@ class UploadView(RepositoryView):
         try:
             start, expected = _chunk(request)
             body = Body(request)
-            if body.length:
-                Room.of(self.name, self.bearer.version).require_some_bytes(upload.offset + body.length)
             by: Any = {"version": self.bearer.version, "origin": self.origin(request)}
-            sessions.complete(upload, body, digest, start, expected, **by)
+            room = sessions.complete(upload, body, digest, start, expected, **by)
         except RegistryError as error:
             raise _with_session(error, upload) from error
-        return created(self.name, digest)
+        return created(self.name, digest, room)
 
     def delete(self, request: HttpRequest, session: str) -> HttpResponse:
         sessions.cancel(self._find(session))
@@ -101,17 +98,17 @@ def _session_headers(upload: Upload) -> dict[str, str]:
     }
 
 
-def session_accepted(upload: Upload, status: int) -> HttpResponse:
-    """Return the answer with the session's address and offset."""
+def session_accepted(upload: Upload, status: int, room: Room | None = None) -> HttpResponse:
+    """Return the answer with the session's address and offset, and a warning when `room` is nearly full."""
     length = {} if status == 204 else {"Content-Length": "0"}
-    return empty(status, _session_headers(upload) | length)
+    return empty(status, _session_headers(upload) | length | (room.headers() if room else {}))
 
 
-def created(name: RepositoryName, digest: Digest) -> HttpResponse:
-    """Return the 201 for a blob."""
+def created(name: RepositoryName, digest: Digest, room: Room | None = None) -> HttpResponse:
+    """Return the 201 for a blob, with a warning when `room` is nearly full."""
     headers = {
         "Location": f"/v2/{name}/blobs/{digest}",
         CONTENT_DIGEST_HEADER: str(digest),
         "Content-Length": "0",
     }
-    return empty(201, headers)
+    return empty(201, headers | (room.headers() if room else {}))

@@ -27,7 +27,7 @@ class UploadsView(RepositoryView):
         if mounted is not None:
             return created(self.name, mounted)
         body = Body(request)
-        Room.of(self.name, self.bearer.version).require_some_bytes(body.length or 0)
+        room = Room.of(self.name, self.bearer.version)
         digest = request.GET.get("digest")
         identity = self.bearer.identity
         # An account's sessions count together wherever it is, anonymous ones by network.
@@ -35,12 +35,13 @@ class UploadsView(RepositoryView):
         if digest is not None:
             parsed = parse_digest(digest)
             by: Any = {"version": self.bearer.version, "origin": self.origin(request)}
-            sessions.receive_whole(self.name, identity, body, parsed, network, **by)
-            return created(self.name, parsed)
+            room.require_some_bytes(body.length or 0, parsed)
+            return created(self.name, parsed, sessions.receive_whole(self.name, identity, body, parsed, network, **by))
+        room.require_some_bytes(0)
         algorithm = request.GET.get("digest-algorithm", ALGORITHMS[0])
         if algorithm not in ALGORITHMS:
             raise RegistryError(ErrorCode.DIGEST_INVALID, f"{quoted(algorithm)} is not one of {', '.join(ALGORITHMS)}")
-        return session_accepted(sessions.start(self.name, identity, algorithm, network), 202)
+        return session_accepted(sessions.start(self.name, identity, algorithm, network), 202, room)
 
     def also_wanted(self, request: HttpRequest) -> tuple[Access, ...]:
         """Return pull of a mount's source, so that the client needs only one token request."""

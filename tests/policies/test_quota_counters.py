@@ -105,7 +105,8 @@ def test_they_are_exact_whatever_happens(
         try:
             verbs.any()
         except RegistryError as error:
-            assert error.code.status == 404, error
+            if error.code.status != 404:
+                raise
         assert counted() == added_up()
     assert len(counted()) >= 5
 
@@ -192,7 +193,8 @@ def test_they_are_exact_when_pushes_and_removals_happen_at_once(alice: Caller, q
                     else:
                         blobs.delete(name, digest)
                 except RegistryError as error:
-                    assert error.code.status == 404, error
+                    if error.code.status != 404:
+                        raise
         finally:
             connection.close()
 

@@ -3,9 +3,11 @@
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from accounts import permissions_version
 from acl.actions import DELETE, PUSH
 from acl.rules import listed
 from core.api.host import host_of
+from distribution.usage import quota_figures
 from web import contents, listing
 from web.description import description_of, rendered
 from web.usage import usage_of
@@ -67,6 +69,7 @@ def one_repository(request: HttpRequest, name: str) -> HttpResponse:
     shown_tag = contents.tag_named(repository.pk, "latest") or next(iter(rows), None)
     description, is_own = description_of(repository, shown_tag.manifest if shown_tag else None)
     actions = visitor.rules.actions_on(parsed)
+    version = permissions_version.last_read()
     shown = {
         "name": parsed,
         "repository": repository,
@@ -84,6 +87,8 @@ def one_repository(request: HttpRequest, name: str) -> HttpResponse:
         "is_own_description": is_own,
         "tags": contents.tag_counts([repository.pk]).get(repository.pk, 0),
         "usage": usage_of(parsed),
+        # Of others' repositories too: for those whom a refused push would tell.
+        "quotas": quota_figures.of_repository(parsed, version) if PUSH in actions else [],
         "shown_tag": shown_tag,
         "pull_target": f"{host_of(request)}/{parsed}:{shown_tag.name}" if shown_tag else "",
     }

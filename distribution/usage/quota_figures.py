@@ -1,12 +1,13 @@
 """What is used of quotas, for people: the pages, the admin and the management API."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 
 from distribution.models import QuotaUse
 from distribution.usage.quota_sets import QuotaSet, Use
-from distribution.usage.quotas import Room, shares
+from distribution.usage.quotas import Room, used_bytes, used_tags
 from policies.models import Quota
 from policies.models.quota import Each
 
@@ -27,12 +28,16 @@ class Figure:
     @property
     def texts(self) -> list[str]:
         """What is used of each limit, as `9.1 GiB of 10.0 GiB`."""
-        return [text for text, _ in shares(self.quota, self.use)]
+        quota, use = self.quota, self.use
+        texts = [used_bytes(quota, use)] if quota.max_size is not None else []
+        return [*texts, used_tags(quota, use)] if quota.max_tags is not None else texts
 
     @property
     def share(self) -> float:
         """The share of the limit that is nearest."""
-        return max(share for _, share in shares(self.quota, self.use))
+        return max(
+            self.use.bytes / (self.quota.max_size or math.inf), self.use.tags / (self.quota.max_tags or math.inf)
+        )
 
     @property
     def permille(self) -> int:

@@ -64,7 +64,7 @@ class Use(NamedTuple):
     tags: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class QuotaSet:
     """The repositories that `quota` counts together: the one called `counted`, those below `counted` with /, or all."""
 

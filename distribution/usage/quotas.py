@@ -1,6 +1,6 @@
 """Quotas: what the repositories of a quota may have, and whether more fits."""
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass, field
 
 from accounts import permissions_version
@@ -90,7 +90,7 @@ class Room:
             most = one.quota.max_tags
             self._uses[one] = use = one.add(0, number)
             if most is not None and use.tags > most:
-                raise self._refusal(one.quota, f"{use.tags - number} of {most} tags used")
+                raise self._refusal(one.quota, f"{used_tags(one.quota, Use(0, use.tags - number))} used")
 
     def tags_removed(self, number: int) -> None:
         """Count tags that this transaction has removed."""
@@ -105,15 +105,17 @@ class Room:
     def headers(self) -> dict[str, str]:
         """Return a header Warning from WARNED_FROM on."""
         for one in self.sets:
-            for text, share in shares(one.quota, self.use(one)):
-                if share >= WARNED_FROM:
-                    return {"Warning": f'299 - "quota: {text} used"'}
+            quota, use = one.quota, self.use(one)
+            if use.bytes >= WARNED_FROM * (quota.max_size or math.inf):
+                return _warning(used_bytes(quota, use))
+            if use.tags >= WARNED_FROM * (quota.max_tags or math.inf):
+                return _warning(used_tags(quota, use))
         return {}
 
     def exceeded(self, one: QuotaSet, used: int, more: int) -> RegistryError:
         """Return the 403 for `more` bytes, 1 for an unknown number."""
         needs = f"; this needs {size_text(more)}" if more > 1 else ""
-        return self._refusal(one.quota, f"{size_text(used)} of {size_text(one.quota.max_size or 0)} used{needs}")
+        return self._refusal(one.quota, f"{used_bytes(one.quota, Use(used, 0))} used{needs}")
 
     def _refusal(self, quota: Quota, said: str) -> RegistryError:
         remedy = "delete images (their bytes count until garbage is collected), or ask an administrator"
@@ -161,9 +163,15 @@ class Bound:
             self.free = {one: max(free, size) if one.links(pk) else free for one, free in self.free.items()}
 
 
-def shares(quota: Quota, use: Use) -> Iterable[tuple[str, float]]:
-    """Yield "1.0 GiB of 2.0 GiB", and the share, for the bytes and for the tags, as far as they are limited."""
-    if quota.max_size is not None:
-        yield f"{size_text(use.bytes)} of {size_text(quota.max_size)}", use.bytes / quota.max_size
-    if quota.max_tags is not None:
-        yield f"{use.tags} of {quota.max_tags} tags", use.tags / quota.max_tags
+def _warning(used: str) -> dict[str, str]:
+    return {"Warning": f'299 - "quota: {used} used"'}
+
+
+def used_bytes(quota: Quota, use: Use) -> str:
+    """Return `1.0 GiB of 2.0 GiB`."""
+    return f"{size_text(use.bytes)} of {size_text(quota.max_size or 0)}"
+
+
+def used_tags(quota: Quota, use: Use) -> str:
+    """Return `3 of 10 tags`."""
+    return f"{use.tags} of {quota.max_tags} tags"

@@ -51,7 +51,7 @@ def visitor_of(request: Request) -> Visitor:
     version = permissions_version.current()
     known = cast("Identity | None", request.auth) or ANONYMOUS
     identity = grants.located(known, request.META.get("REMOTE_ADDR", ""), version)
-    return Visitor(identity, grants.rules_of(identity, version))
+    return Visitor(identity, grants.rules_of(identity, version), version)
 
 
 class VisitorView(APIView):

@@ -8,7 +8,6 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import permissions_version
 from acl.actions import PUSH
 from api import etags
 from api.visitor import VisitorView, visitor_of
@@ -62,5 +61,5 @@ class UsageView(VisitorView):
         counts = {"days": found.bars, "pulls": found.pulls, "pushes": found.pushes}
         last = {"pulled_at": row.pulled_at, "pushed_at": row.pushed_at, "size": row.size}
         may_push = PUSH in visitor.rules.actions_on(parsed)
-        quotas = quota_figures.of_repository(parsed, permissions_version.last_read()) if may_push else []
+        quotas = quota_figures.of_repository(parsed, visitor.version) if may_push else []
         return etags.answer(request, dict(UsageSerializer(counts | last | {"quotas": quotas}).data))

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from django import template
 from django.template import Context
 
-from accounts import permissions_version
 from acl.names import RepositoryName
 from core.api.notes import ANONYMOUS_NAME
 from distribution.protocol.references import parse_tag
@@ -56,7 +55,7 @@ class Kept(NamedTuple):
 def obstacle(context: Context, name: str, tags: str | Sequence[str] = ()) -> Kept | None:
     """Return what keeps a tag, or a manifest with its tags, from deletion; without tags, what keeps everything."""
     names = [tags] if isinstance(tags, str) else tags
-    found = Obstacle.to_deletion(name, permissions_version.last_read(), names)
+    found = Obstacle.to_deletion(name, context["visitor"].version, names)
     if found is None:
         return None
     return Kept(found.reason, is_final=not (found.is_overridable and context["may_override"]()))

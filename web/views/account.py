@@ -8,7 +8,6 @@ from django.utils.http import urlencode
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import permissions_version
 from accounts.login.forms import OwnPasswordForm
 from accounts.login_log import log_event
 from accounts.models import Account
@@ -43,7 +42,7 @@ def own_account(request: HttpRequest) -> HttpResponse:
         "form": form,
         "provider": account.provider,
         "rules": [rule.text for rule in (*visitor.rules.rules, *visitor.rules.denials)],
-        "quotas": quota_figures.of_namespace(account.name, permissions_version.last_read()),
+        "quotas": quota_figures.of_namespace(account.name, visitor.version),
         "has_changed": "changed" in request.GET,
         # A number and nothing else: a link must not put words on the page.
         "revoked": revoked if revoked == str(row_key(revoked)) else "",

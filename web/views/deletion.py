@@ -6,7 +6,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from accounts import permissions_version
 from acl.actions import DELETE
 from acl.names import RepositoryName
 from audit.kinds import Kind
@@ -40,7 +39,7 @@ def delete_reference(request: HttpRequest, name: str, reference: str) -> HttpRes
     except RegistryError as error:
         raise Http404 from error
     repository = repository_of(parsed)
-    obstacle = _obstacle(repository, wanted)
+    obstacle = _obstacle(visitor, repository, wanted)
     if request.method != "POST":
         is_digest = isinstance(wanted, Digest)
         sees_others = _sees_others(request, visitor)
@@ -56,14 +55,14 @@ def delete_reference(request: HttpRequest, name: str, reference: str) -> HttpRes
     return _delete(request, visitor, parsed, wanted, note_of(request, obstacle))
 
 
-def _obstacle(repository: Repository, wanted: Digest | TagName | None) -> Obstacle | None:
+def _obstacle(visitor: Visitor, repository: Repository, wanted: Digest | TagName | None) -> Obstacle | None:
     """Return what keeps a tag, a manifest, or with None the repository from deletion."""
     tags = Tag.objects.filter(repository=repository)
     if wanted is not None:
         tags = tags.filter(manifest__digest=str(wanted)) if isinstance(wanted, Digest) else tags.filter(name=wanted)
     # Read only where a policy is about tags.
     names = tags.values_list("name", flat=True).iterator()
-    return Obstacle.to_deletion(repository.name, permissions_version.last_read(), names)
+    return Obstacle.to_deletion(repository.name, visitor.version, names)
 
 
 def _override(request: HttpRequest, obstacle: Obstacle | None) -> dict[str, Any]:
@@ -121,7 +120,7 @@ def delete_repository(request: HttpRequest, name: str) -> HttpResponse:
     """Ask for the name once more, then delete the repository."""
     visitor, parsed = permitted(request, name, DELETE, is_whole=True)
     repository = repository_of(parsed)
-    obstacle = _obstacle(repository, None)
+    obstacle = _obstacle(visitor, repository, None)
     is_wrong = request.method == "POST" and request.POST.get("name") != parsed
     if request.method != "POST" or is_wrong:
         number = contents.tag_counts([repository.pk]).get(repository.pk, 0)

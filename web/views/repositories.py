@@ -3,7 +3,6 @@
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from accounts import permissions_version
 from acl.actions import DELETE, PULL, PUSH
 from acl.rules import listed
 from core.api.host import host_of
@@ -70,8 +69,7 @@ def one_repository(request: HttpRequest, name: str) -> HttpResponse:
     shown_tag = contents.tag_named(repository.pk, "latest") or next(iter(rows), None)
     description, is_own = description_of(repository, shown_tag.manifest if shown_tag else None)
     actions = visitor.rules.actions_on(parsed)
-    version = permissions_version.last_read()
-    immutability = Immutability.of(parsed, version)
+    immutability = Immutability.of(parsed, visitor.version)
     shown = {
         "name": parsed,
         "repository": repository,
@@ -93,7 +91,7 @@ def one_repository(request: HttpRequest, name: str) -> HttpResponse:
         # They name other repositories too.
         "immutable": [str(policy) for policy in immutability.policies if policy.tags] if actions - {PULL} else [],
         # Of others' repositories too: for those whom a refused push would tell.
-        "quotas": quota_figures.of_repository(parsed, version) if PUSH in actions else [],
+        "quotas": quota_figures.of_repository(parsed, visitor.version) if PUSH in actions else [],
         "shown_tag": shown_tag,
         "pull_target": f"{host_of(request)}/{parsed}:{shown_tag.name}" if shown_tag else "",
     }

@@ -5,7 +5,6 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import permissions_version
 from acl.actions import PUSH
 from acl.names import RepositoryName
 from audit.kinds import Kind
@@ -22,7 +21,7 @@ from web import contents
 from web.overriding import may_override, note_of
 from web.views.page import page, searched
 from web.views.rights import denials_recorded, log_change, permitted, refused, repository_of, told
-from web.visitor import visitor_of
+from web.visitor import Visitor, visitor_of
 from webhooks.origin import Origin
 
 # Tags with a history that are looked at for a page of deleted ones.
@@ -42,7 +41,7 @@ def one_tag(request: HttpRequest, name: str, tag: str) -> HttpResponse:
     now = found.first()
     if now is None and not moves.rows:
         raise Http404
-    obstacle = _obstacle(parsed, wanted, now)
+    obstacle = _obstacle(visitor, parsed, wanted, now)
     return page(
         request,
         "tag_history.html",
@@ -59,9 +58,9 @@ def one_tag(request: HttpRequest, name: str, tag: str) -> HttpResponse:
     )
 
 
-def _obstacle(name: RepositoryName, tag: TagName, now: str | None) -> Obstacle | None:
+def _obstacle(visitor: Visitor, name: RepositoryName, tag: TagName, now: str | None) -> Obstacle | None:
     """Return what keeps the tag, at the digest `now`, from being moved; a deleted one may be restored."""
-    found = Obstacle.to_move(name, permissions_version.last_read(), tag)
+    found = Obstacle.to_move(name, visitor.version, tag)
     return None if found is not None and found.is_overridable and now is None else found
 
 
@@ -77,7 +76,7 @@ def roll_back(request: HttpRequest, name: str, tag: str) -> HttpResponse:
     """Point the tag at an earlier manifest."""
     visitor, parsed = permitted(request, name, PUSH)
     wanted = _tag(tag)
-    note = note_of(request, Obstacle.to_move(parsed, permissions_version.last_read(), wanted))
+    note = note_of(request, Obstacle.to_move(parsed, visitor.version, wanted))
     try:
         digest = parse_digest(request.POST.get("digest", ""))
         by: Any = {"account": visitor.identity.name, "rules": visitor.rules, "origin": Origin(request)}

@@ -14,6 +14,7 @@ from acl import grants
 from acl.actions import PULL
 from acl.names import RepositoryName
 from distribution import queries
+from policies.immutability import Obstacle
 
 
 class Visitor(web.visitor.Visitor):
@@ -36,6 +37,14 @@ class Visitor(web.visitor.Visitor):
         if self.identity.limit is not None and action in self.rules.unlimited_actions_on(name):
             raise PermissionDenied(f"The scopes of the access token {self.identity.limit.name!a} lack this.")
         raise PermissionDenied(f"No rule lets {self.identity.name} {action} {name}.")
+
+    def obstacle(self, name: RepositoryName, tag: str = "") -> str | None:
+        """Return why policies forbid to delete a tag, or anything: for who may push or delete; None: they do not."""
+        # A policy names other repositories too.
+        if self.rules.actions_on(name) <= {PULL}:
+            return None
+        found = Obstacle.to_deletion(name, self.version, [tag] if tag else [])
+        return found.reason if found else None
 
     def repository_pk(self, text: str, action: str = PULL) -> tuple[RepositoryName, int]:
         """Return name and primary key of a repository that exists. Raises what `repository` raises."""

@@ -428,6 +428,7 @@ def test_failures_at_the_same_moment_are_all_counted(tick: Callable[[float], Non
 def test_failures_and_forgiving_at_the_same_moment_do_not_lock_each_other(tick: Callable[[float], None]) -> None:
     past = timezone.now() - timedelta(seconds=1)
     names = [f"name{number}" for number in range(20)]
+    Account.objects.bulk_create(Account(name=name, password="") for name in names)
     FailedLogin.objects.bulk_create(FailedLogin(account=name, network=HOME, forgiven_at=past) for name in names)
     request = RequestFactory().get("/", REMOTE_ADDR=HOME)
 

@@ -17,11 +17,11 @@ from policies.models import Quota
 WARNED_FROM = 0.9
 _HIDDEN = "!"
 
-_LARGEST = Statement("""
-SELECT COALESCE(MAX(blob.size), 0) FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id
-WHERE link.repository_id = (SELECT id FROM distribution_repository WHERE name = %s)
+_AS_LARGE = Statement("""
+SELECT blob.size FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id
+WHERE link.repository_id = (SELECT id FROM distribution_repository WHERE name = %s) AND blob.size >= %s LIMIT 1
 """)
-_BLOB = Statement("SELECT id, size FROM distribution_blob WHERE digest = %s AND NOT is_corrupt")
+_BLOB = Statement("SELECT id, size FROM distribution_blob WHERE digest = %s AND size >= %s AND NOT is_corrupt")
 
 
 @dataclass(slots=True)
@@ -131,36 +131,36 @@ class Room:
 
 @dataclass(slots=True)
 class Bound:
-    """How large an upload may get, known at its start: no piece of it asks the database.
+    """How large an upload may get, known at its start: a piece that stays below it asks nothing.
 
     A blob that counts already adds nothing when it is pushed again. While nobody knows what an upload becomes, it may
-    get as large as the largest blob of the repository.
+    be any blob of the repository.
     """
 
     room: Room
     digest: Digest | None
     free: dict[QuotaSet, int]
-    _is_widened: bool = False
 
     def require(self, size: int) -> None:
-        """Raise DENIED when an upload of `size` bytes can't become a blob that fits; two statements at most."""
+        """Raise DENIED when an upload of `size` bytes can't become a blob that fits."""
         if all(size <= free for free in self.free.values()):
             return
-        if not self._is_widened:
-            self._is_widened = True
-            self._widen()
-            release_connection()
         for one, free in self.free.items():
             if size > free:
-                raise self.room.exceeded(one, self.room.use(one).bytes, size)
+                self.free[one] = counted = self._counted_size(one, size)
+                if size > counted:
+                    raise self.room.exceeded(one, self.room.use(one).bytes, size)
+        release_connection()
 
-    def _widen(self) -> None:
+    def _counted_size(self, one: QuotaSet, size: int) -> int:
+        """Return the size of a blob that the upload may become and that counts in the set already, 0 if there is none.
+
+        It has at least `size` bytes.
+        """
         if self.digest is None:
-            largest = int(_LARGEST.value(self.room.name))
-            self.free = {one: max(free, largest) for one, free in self.free.items()}
-        elif row := _BLOB.row(str(self.digest)):
-            pk, size = row
-            self.free = {one: max(free, size) if one.links(pk) else free for one, free in self.free.items()}
+            return _AS_LARGE.value(self.room.name, size) or 0
+        row = _BLOB.row(str(self.digest), size)
+        return row[1] if row and one.links(row[0]) else 0
 
 
 def _warning(used: str) -> dict[str, str]:

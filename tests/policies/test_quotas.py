@@ -125,6 +125,17 @@ def test_a_blob_that_is_there_is_pushed_again_at_a_full_quota(
     assert Link.objects.count() == 1
 
 
+def test_an_upload_at_a_full_quota_gets_no_larger_than_a_blob_that_is_there(
+    alice: Caller, quota: Callable[..., Quota]
+) -> None:
+    push_blob(alice, "alice/app", b"a" * KIB)
+    push_blob(alice, "alice/app", b"a" * 2 * KIB)
+    quota(max_size=3 * KIB)
+
+    assert alice.patch(start(alice), b"b" * 2 * KIB, chunked=True).status_code == 202
+    refused_with(alice.patch(start(alice), b"b" * (2 * KIB + 1), chunked=True))
+
+
 def test_a_blob_that_another_repository_of_the_quota_has_fits(alice: Caller, quota: Callable[..., Quota]) -> None:
     content = b"a" * KIB
     push_blob(alice, "alice/other", content)

@@ -12,10 +12,11 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from administration.origin import OriginFilter
 from administration.preview import Matches, repositories_of
 from administration.previewed import PreviewedAdmin
+from distribution.usage import quota_figures
 from policies.durations import DurationField
 from policies.forms import form_of
 from policies.kinds import KINDS
-from policies.models import Policy
+from policies.models import Policy, Quota
 from policies.models.quota import SizeField
 from provisioning.models import Section
 
@@ -32,7 +33,7 @@ class PolicyAdmin(PreviewedAdmin):
     """Policies of one kind; a change applies to the next request in every process."""
 
     model: type[Policy]
-    list_display = ("sentence", "comment", "origin", "created_at")
+    list_display: tuple[str, ...] = ("sentence", "comment", "origin", "created_at")
     list_filter = (OriginFilter,)
     search_fields = ("repositories", "comment")
     search_help_text = "a repository or a comment"
@@ -62,5 +63,20 @@ class PolicyAdmin(PreviewedAdmin):
         return str(policy)
 
 
+class QuotaAdmin(PolicyAdmin):
+    """Quotas, with what is used now."""
+
+    list_display = ("sentence", "used", "comment", "origin", "created_at")
+
+    @admin.display(description="used now")
+    def used(self, quota: Quota) -> str:
+        figure = quota_figures.of_quota(quota)
+        if figure is None:
+            return "nothing was pushed since"
+        return f"{figure.where}: {', '.join(figure.texts)} ({figure.percent})"
+
+
+_ADMINS: dict[type[Policy], type[PolicyAdmin]] = {Quota: QuotaAdmin}
 for _kind in KINDS:
-    admin.site.register(_kind, type(f"{_kind.__name__}Admin", (PolicyAdmin,), {"__module__": __name__}))
+    _base = _ADMINS.get(_kind, PolicyAdmin)
+    admin.site.register(_kind, type(f"{_kind.__name__}Admin", (_base,), {"__module__": __name__}))

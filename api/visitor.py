@@ -14,6 +14,7 @@ from acl import grants
 from acl.actions import PULL
 from acl.names import RepositoryName
 from distribution import queries
+from policies.immutability import Obstacle
 
 
 class Visitor(web.visitor.Visitor):
@@ -37,6 +38,14 @@ class Visitor(web.visitor.Visitor):
             raise PermissionDenied(f"The scopes of the access token {self.identity.limit.name!a} lack this.")
         raise PermissionDenied(f"No rule lets {self.identity.name} {action} {name}.")
 
+    def obstacle(self, name: RepositoryName, tag: str = "") -> str | None:
+        """Return why policies forbid to delete a tag, or anything: for who may push or delete; None: they do not."""
+        # A policy names other repositories too.
+        if self.rules.actions_on(name) <= {PULL}:
+            return None
+        found = Obstacle.to_deletion(name, self.version, [tag] if tag else [])
+        return found.reason if found else None
+
     def repository_pk(self, text: str, action: str = PULL) -> tuple[RepositoryName, int]:
         """Return name and primary key of a repository that exists. Raises what `repository` raises."""
         name = self.repository(text, action)
@@ -51,7 +60,7 @@ def visitor_of(request: Request) -> Visitor:
     version = permissions_version.current()
     known = cast("Identity | None", request.auth) or ANONYMOUS
     identity = grants.located(known, request.META.get("REMOTE_ADDR", ""), version)
-    return Visitor(identity, grants.rules_of(identity, version))
+    return Visitor(identity, grants.rules_of(identity, version), version)
 
 
 class VisitorView(APIView):

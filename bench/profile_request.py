@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from bench import peers, prepare, profiled_server
 from bench.load import Run
@@ -86,6 +87,8 @@ _FUNCTION = re.compile(r"(?P<call>c?)fn=\((?P<number>\d+)\)(?: (?P<name>.*))?$")
 
 
 class _Counted(peers.AsShipped):
+    policies: ClassVar[dict[str, object]] = {}
+
     def command(self) -> list[str]:
         """Return what starts the server; a worker writes its counts into the folder."""
         options = ["--tool=callgrind", "--instr-atstart=no", "--dump-line=no"]
@@ -96,7 +99,7 @@ class _Counted(peers.AsShipped):
         """Return what config.yaml says, with a single worker and no collector."""
         shipped = super().configuration()
         server = {**shipped["server"], "workers": 1, "limits": {"uploads_per_account": 100_000}}  # type: ignore[dict-item]
-        return shipped | {"server": server, "garbage_collector": {"enabled": False}}
+        return shipped | {"server": server, "garbage_collector": {"enabled": False}, "policies": self.policies}
 
 
 class Counted(Ours):
@@ -202,7 +205,10 @@ def main() -> None:
     rows: dict[str, Row | Push] = {row.name: row for row in (*ROWS, *PUSHES) if row.name in SMALL or row in PUSHES}
     parser.add_argument("--requests", type=int, default=100, help="that are counted (100)")
     parser.add_argument("--only", default=",".join(rows), help="rows, with commas between (all)")
+    parser.add_argument("--quota", action="store_true", help="with a quota of the whole registry, which is not reached")
     options = parser.parse_args()
+    if options.quota:
+        _Counted.policies = {"quotas": [{"repositories": "*", "max_size": "1024GiB", "max_tags": 10_000_000}]}
     if missing := [program for program in ("gcc", "valgrind") if shutil.which(program) is None]:
         sys.exit(f"not installed: {' and '.join(missing)}")
     found = {}

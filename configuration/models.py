@@ -303,7 +303,7 @@ def configuration(element: Element, required: str = "") -> Configuration | None:
     server = file["server"]
     if "data_directory" not in root["server"]:
         server = replace(server, data_directory=storage.rootdirectory)
-    others: Any = {name: file[name] for name in _AS_READ if name in file}
+    others: Any = {name: file[name] for name in _AS_READ if name in file}  # type: ignore[literal-required]
     return Configuration(
         path=element.reading.path,
         server=server,

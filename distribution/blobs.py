@@ -24,6 +24,7 @@ from distribution.storage import disk_reserve, trash
 from distribution.storage.blob_store import MissingObjectError, blob_store, check_storage
 from distribution.storage.stored_content import Content
 from distribution.usage.quotas import Room
+from policies import read_only
 from policies.immutability import Immutability
 from webhooks.origin import COMMAND, Origin
 
@@ -218,12 +219,13 @@ def _mount(
 ) -> bool:
     room.lock()
     repository = repositories.ensure_row(name)
+    read_only.require_writable(name, repository.permissions_version)
     # The lock of the blob's row orders all changes of its links.
     blob = Blob.objects.select_for_update().filter(digest=str(digest), is_corrupt=False).first()
     if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():
         return False
     if link_into(repository.pk, blob.pk):
-        room.require_bytes()
+        room.at(repository.permissions_version).blob_linked(blob.pk, blob.size)
     changes.blob_mounted(name, account, origin, str(digest), source)
     failpoint("mount.before_commit")
     return True
@@ -238,7 +240,7 @@ def publish(repository_pk: int, content: Content, room: Room) -> None:
     blob_pk = _INSERT.value(str(content.digest), content.size, content.key)
     if blob_pk is not None:
         link_into(repository_pk, blob_pk, is_new=True)
-        room.require_bytes()
+        room.blob_linked(blob_pk, content.size, is_new=True)
         return
     row = _LOCK.row(str(content.digest))
     if row is None:
@@ -248,7 +250,7 @@ def publish(repository_pk: int, content: Content, room: Room) -> None:
         _HEAL.run(content.key, content.size, blob_pk)
     trash.put([key if is_corrupt else content.key])
     if link_into(repository_pk, blob_pk):
-        room.require_bytes()
+        room.blob_linked(blob_pk, content.size)
 
 
 def link_into(repository_pk: int, blob_pk: int, *, is_new: bool = False) -> bool:
@@ -272,6 +274,8 @@ def delete(name: RepositoryName, digest: Digest, *, account: str = "", origin: O
 
 def _delete(name: RepositoryName, digest: Digest, account: str, origin: Origin) -> None:
     Immutability.of_removal(name).require_deletable()
+    room = Room.of(name)
+    room.lock()
     blob = Blob.objects.select_for_update().filter(digest=str(digest)).first()
     link = (
         Link.objects.select_for_update(of=("self",)).filter(repository__name=name, blob=blob).first() if blob else None
@@ -281,7 +285,8 @@ def _delete(name: RepositoryName, digest: Digest, account: str, origin: Origin) 
     users = ManifestBlob.objects.filter(link=link).order_by("pk").values_list("manifest__digest", flat=True)[:10]
     if users:
         raise in_use("a manifest names this blob: delete the manifest first", "manifests", list(users))
-    unlink(link.pk, blob.pk, blob.key)
+    is_last = unlink(link.pk, blob.pk, blob.key)
+    room.blob_unlinked(blob.pk, blob.size, is_last=is_last)
     changes.blob_deleted(name, account, origin, str(digest))
     failpoint("blob.before_delete_commit")
 

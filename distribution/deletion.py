@@ -24,6 +24,7 @@ from distribution import blobs
 from distribution.announcements import changes
 from distribution.models import Repository, Tag, Upload
 from distribution.uploads import sessions
+from distribution.usage.quotas import Room
 from policies.immutability import Immutability
 from webhooks.origin import COMMAND, Origin
 
@@ -153,6 +154,8 @@ def _hide(
     name: RepositoryName, expected: Callable[[], bool] | None, *, account: str, is_overridden: bool, origin: Origin
 ) -> int:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
+    room = Room.of(name)
+    room.lock()
     pk = _LOCK_NAMED.value(name)
     if pk is None:
         raise RegistryError(ErrorCode.NAME_UNKNOWN, {"name": name})
@@ -161,6 +164,7 @@ def _hide(
     if immutability.policies:
         immutability.require_deletable(Tag.objects.filter(repository=pk).values_list("name", flat=True))
     _HIDE.run(f"{_MARK}{pk} {name}"[:NAME_MAX_CHARACTERS], pk)
+    room.forget()
     changes.repository_deleted(name, account, origin)
     failpoint("repository.before_hide_commit")
     return int(pk)

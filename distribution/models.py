@@ -252,6 +252,27 @@ class DailyStorage(models.Model):
         return str(self.day)
 
 
+class QuotaUse(models.Model):
+    """What the repositories that a quota counts together have (`usage.quota_sets`)."""
+
+    # No foreign key: a push that adds to it does not keep its quota from deletion. Neither database reuses a key.
+    policy = models.BigIntegerField(help_text="of the quota's row")
+    counted = models.CharField(max_length=255, db_collation=BYTE_ORDER, help_text="a name, a prefix with /; empty: all")
+    definition = models.TextField(help_text="what the quota counted when they were added up")
+    bytes = models.BigIntegerField(help_text="of blobs, each once")
+    tags = models.BigIntegerField()
+    due_at = models.DateTimeField(help_text="when they are added up again")
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["policy", "counted"], name="distribution_quota_use_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy} {self.counted}"
+
+
 class Upload(models.Model):
     """A session in which one account uploads a blob to one repository."""
 
@@ -278,6 +299,9 @@ class Upload(models.Model):
 
     No column: `sessions` sets it.
     """
+
+    bound: Any = None
+    """How large the upload may get by the quotas, `usage.quotas.Bound`. No column: `sessions` sets it."""
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [

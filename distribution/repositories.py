@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.lookups import IsNull
 
+from accounts import permissions_version
 from acl.name_range import NameRange, narrowed
 from acl.names import RepositoryName
 from acl.rules import IdentityRules
@@ -26,7 +27,9 @@ BATCH = 1000
 # A search for a text that no name contains ends here.
 MAX_SEARCHED = 50_000
 
-_FIND = Statement("SELECT id, is_listed FROM distribution_repository WHERE name = %s FOR KEY SHARE")
+_FIND = Statement(f"""
+SELECT id, is_listed, {permissions_version.IN_SQL} FROM distribution_repository WHERE name = %s FOR KEY SHARE
+""")  # noqa: S608 - of constants
 _INSERT = Statement("""
 INSERT INTO distribution_repository (name, is_listed, keeps_untagged, created_at)
 VALUES (%s, FALSE, FALSE, statement_timestamp()) ON CONFLICT (name) DO NOTHING
@@ -55,10 +58,11 @@ _REMOVE = Statement("DELETE FROM distribution_repository WHERE id = %s")
 
 
 class RepositoryRow(NamedTuple):
-    """A locked repository."""
+    """A locked repository, and the permissions version when it was found."""
 
     pk: int
     is_listed: bool
+    permissions_version: str
 
 
 def ensure(name: RepositoryName) -> Repository:
@@ -84,7 +88,7 @@ def ensure_row(name: RepositoryName) -> RepositoryRow:
 def existing_row(name: RepositoryName) -> RepositoryRow | None:
     """Do what `ensure_row` does, but return None when there is none."""
     row = _FIND.row(name)
-    return RepositoryRow(row[0], bool(row[1])) if row else None
+    return RepositoryRow(row[0], bool(row[1]), row[2]) if row else None
 
 
 def remove_if_empty(pk: int) -> bool:

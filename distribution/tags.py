@@ -19,6 +19,7 @@ from distribution.protocol.digest import Digest
 from distribution.protocol.pagination import Page, names_of
 from distribution.protocol.references import Tag as TagName
 from distribution.storage import disk_reserve
+from distribution.usage import quota_sets
 from distribution.usage.quotas import Room
 from policies.immutability import Immutability
 from webhooks.origin import COMMAND, Origin
@@ -137,7 +138,7 @@ def _point(
         _MOVE.run(wanted, account, row[0])
     else:
         _INSERT.run(repository.pk, tag, wanted, account)
-        room.require_tags()
+        room.tags_added(1)
     _MARK_REFERENCED.run(wanted)
     references.release_manifests([now] if now else [])
     history.record_moves(name, [(tag, digests[now] if now else "")], digest, account)
@@ -155,6 +156,9 @@ def delete_rows(pks: list[int], *, account: str, origin: Origin = COMMAND) -> No
 
 
 def _delete_rows(pks: list[int], account: str, origin: Origin) -> None:
+    names = Tag.objects.filter(pk__in=pks, repository__name__gte='"').values_list("repository__name", flat=True)
+    rooms = {name: Room.of(name) for name in names.distinct()}
+    quota_sets.lock(one for room in rooms.values() for one in room.sets)
     rows = _LOCK.rows(pks)
     named: dict[str, list[str]] = {}
     for name, tag in Tag.objects.filter(pk__in=[pk for pk, _ in rows]).values_list("repository__name", "name"):
@@ -166,6 +170,8 @@ def _delete_rows(pks: list[int], account: str, origin: Origin) -> None:
     deleted = changes.tags_before_deletion([pk for pk, _ in rows], origin)
     history.record_deletions([pk for pk, _ in rows], account)
     remove(Tag.objects.filter(pk__in=[pk for pk, _ in rows]))
+    for name, room in rooms.items():
+        room.tags_removed(len(named.get(name, [])))
     references.release_manifests(manifests)
     changes.tags_deleted(deleted, account, origin)
 
@@ -201,6 +207,8 @@ def _delete(
     origin: Origin,
 ) -> None:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
+    room = Room.of(name)
+    room.lock()
     row = Tag.objects.select_for_update(of=("self",)).filter(repository__name=name, name=tag).first()
     if row is None:
         raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, {"name": name, "tag": tag})
@@ -212,6 +220,7 @@ def _delete(
     deleted = changes.tags_before_deletion([row.pk], origin)
     history.record_deletions([row.pk], account)
     remove(Tag.objects.filter(pk=row.pk))
+    room.tags_removed(1)
     references.release_manifests([row.manifest_id])
     changes.tags_deleted(deleted, account, origin)
     failpoint("tag.before_delete_commit")

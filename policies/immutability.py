@@ -4,8 +4,9 @@ The verbs decide within their transaction, with the row of the tag locked: of tw
 second one finds what the first has set.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from django.conf import settings
 
@@ -37,15 +38,15 @@ class Immutability:
         return cls.of(name, version)
 
     @classmethod
-    def of_removal(cls, name: str, *, is_overridden: bool = False) -> "Immutability":
-        """Return what holds for a deletion now.
+    def of_removal(cls, name: str, version: str | None = None, *, is_overridden: bool = False) -> "Immutability":
+        """Return what holds for a deletion at a permissions version, None: the current one.
 
         Raises UNSUPPORTED when deletion is switched off, DENIED for a repository that is read-only.
         """
         if not settings.REGISTRY.storage.deletion:
             message = "deletion is switched off here (storage.deletion)"
             raise RegistryError(ErrorCode.UNSUPPORTED, message, message=message)
-        version = permissions_version.current()
+        version = version or permissions_version.current()
         read_only.require_writable(name, version)
         return cls.of(name, version, is_overridden=is_overridden)
 
@@ -70,6 +71,32 @@ class Immutability:
             if policy.covers(tag):
                 said = f"the tag {tag} of {self.name} is immutable: {policy} (policy {policy.pk})"
                 raise _denied(f"{said}; push under another tag, or ask an administrator", policy, tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why policies forbid a change, as a refusal says it; a superuser may set immutability alone aside."""
+
+    reason: str
+    is_overridable: bool
+
+    @classmethod
+    def to_deletion(cls, name: str, version: str, tags: Iterable[str] = ()) -> "Obstacle | None":
+        """Return what keeps `tags`, or what they name, from deletion; without tags, what keeps all from it."""
+        return cls._of(lambda: Immutability.of_removal(name, version).require_deletable(tags))
+
+    @classmethod
+    def to_move(cls, name: str, version: str, tag: str) -> "Obstacle | None":
+        """Return what keeps a tag that is set from moving."""
+        return cls._of(lambda: Immutability.of_push(name, version).require_movable(tag))
+
+    @classmethod
+    def _of(cls, check: Callable[[], None]) -> "Obstacle | None":
+        try:
+            check()
+        except RegistryError as error:
+            return cls(error.message, is_overridable=error.status == HTTPStatus.CONFLICT)
+        return None
 
 
 def _denied(message: str, policy: ImmutableTags, tag: str) -> RegistryError:

@@ -42,6 +42,16 @@ def platforms_of(repository: int, manifests: Sequence[int]) -> Mapping[int, list
     return found | {pk: [platform] for pk, digest in configs.items() if (platform := read.get(digest))}
 
 
+def platforms_of_one(repository: int, media_type: str, document: Mapping[str, object]) -> list[str]:
+    """Return the platforms of an index, or of an image, whose config is read; empty when they are not known."""
+    if media_type in INDEX_TYPES:
+        return platforms_in(document)
+    config = object_of(document.get("config"))
+    if text_of(config.get("mediaType")) not in IMAGE_CONFIGS:
+        return []
+    return [platform for platform in _read(repository, {text_of(config.get("digest"))}).values() if platform]
+
+
 def platforms_in(index: Mapping[str, object]) -> list[str]:
     """Return the platforms of an index's images, as `linux/arm64/v8`; attestations have `unknown`, and none here."""
     found = (platform_of(object_of(entry).get("platform")) for entry in list_of(index.get("manifests"))[:MAX_CHILDREN])

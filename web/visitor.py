@@ -15,10 +15,11 @@ from acl.rules import IdentityRules
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """An identity with its rules at the moment of the request."""
+    """An identity with its rules at the moment of the request, and the permissions version that they are of."""
 
     identity: Identity
     rules: IdentityRules
+    version: str
 
     def may(self, name: RepositoryName, action: str, tag: str) -> bool:
         """Return whether the rules allow `action` on a tag."""
@@ -48,7 +49,7 @@ def visitor_of(request: HttpRequest) -> Visitor:
     version = permissions_version.current()
     identity = identity_of_session(request, version) or ANONYMOUS
     identity = grants.located(identity, request.META.get("REMOTE_ADDR", ""), version)
-    return Visitor(identity, grants.rules_of(identity, version))
+    return Visitor(identity, grants.rules_of(identity, version), version)
 
 
 def identity_of_session(request: HttpRequest, version: str) -> Identity | None:

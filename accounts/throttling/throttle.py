@@ -34,6 +34,7 @@ from ipaddress import IPv6Address, ip_address
 from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts import known_names
 from accounts.models import FailedLogin
@@ -100,6 +101,9 @@ def refusal(name: str, request: HttpRequest | None, credential: str = "") -> Ref
     keys, now = _keys(name, request, credential), timezone.now()
     if not keys:
         return None
+    if ACCOUNT_NAME.fullmatch(name):
+        # Nobody has to know here whether the account exists.
+        keys.insert(1, (_hashed(name), keys[0][1]))
     accounts, networks = zip(*keys, strict=True)
     rows = FailedLogin.objects.filter(account__in=accounts, network__in=networks)
     stored = {(row.account, row.network): row.forgiven_at for row in rows}
@@ -136,6 +140,9 @@ def count_failure(name: str, request: HttpRequest | None, credential: str = "") 
     keys = _keys(name, request, credential)
     if not keys:
         return
+    if ACCOUNT_NAME.fullmatch(name) and known_names.shown(name) != name:
+        # A password, perhaps, that was typed into the wrong field: only its hash is stored.
+        keys[0] = (_hashed(name), keys[0][1])
     with _counted_in_process(keys):
         is_stored = _is_stored(keys)
     if is_stored:
@@ -155,6 +162,11 @@ def _keys(name: str, request: HttpRequest | None, credential: str) -> list[Key]:
     if credential:
         keys.append((name, f"{CODES}{credential[:32]}"))
     return [*keys, (ANY_ACCOUNT, network)] if network else keys
+
+
+def _hashed(name: str) -> str:
+    """Return a keyed hash, which is no valid name."""
+    return f"?{salted_hmac('accounts.throttle', name, algorithm='sha256').hexdigest()[:40]}"
 
 
 def _limit(key: Key) -> Limit:

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from api.administration import permissions_on
 from api.paging import NumberedQuery, page_of, parameters
+from api.policies.quota_usage import QuotaUsageView
 from api.policies.serializers import serializer_of
 from api.rows import RowsView
 from policies.forms import form_of
@@ -50,7 +51,8 @@ class PolicyView(_KindView):
 
 def paths() -> list[URLPattern]:
     """Return the paths of every kind."""
-    return [found for kind in KINDS for found in _paths(kind)]
+    usage = path("policies/quotas/<int:policy_id>/usage", QuotaUsageView.as_view())
+    return [*(found for kind in KINDS for found in _paths(kind)), usage]
 
 
 def _paths(kind: type[Policy]) -> list[URLPattern]:

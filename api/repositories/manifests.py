@@ -21,9 +21,8 @@ from distribution.manifests.sizes import sizes_of
 from distribution.models import Manifest, Tag
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import parse_reference
-from distribution.protocol.spec import INDEX_TYPES
 from web.document import document_of
-from web.platforms import MAX_PAYLOAD_BYTES, platforms_in
+from web.platforms import MAX_PAYLOAD_BYTES, platforms_of_one
 from webhooks.origin import Origin
 
 MAX_TAGS = 200
@@ -53,7 +52,10 @@ class ManifestView(VisitorView):
     def get(self, request: Request, name: str, reference: str) -> Response:
         """Return the manifest that a digest or tag names."""
         _, repository = visitor_of(request).repository_pk(name)
-        return etags.answer(request, _represented(_found(repository, reference)))
+        row = _found(repository, reference)
+        body = _represented(row)
+        # The platforms follow from the digest. They are read from the storage, which may not answer.
+        return etags.answer(request, body | {"platforms": _platforms(row)}, etags.etag_of(body))
 
     @extend_schema(operation_id="delete_manifest", parameters=[OVERRIDE], responses={204: None, 409: None, 412: None})
     def delete(self, request: Request, name: str, reference: str) -> Response:
@@ -103,12 +105,17 @@ def _listed(row: Manifest) -> dict[str, Any]:
     return dict(ListedManifestSerializer(_facts(row)).data)
 
 
+def _platforms(row: Manifest) -> list[str]:
+    if row.size > MAX_PAYLOAD_BYTES:
+        return []
+    return platforms_of_one(row.repository_id, row.media_type, document_of(bytes(row.payload)))
+
+
 def _represented(row: Manifest) -> dict[str, Any]:
     payload = bytes(row.payload)
-    is_index = row.media_type in INDEX_TYPES and row.size <= MAX_PAYLOAD_BYTES
     facts = {
         "size": sizes_of([row.pk]).get(row.pk),
-        "platforms": platforms_in(document_of(payload)) if is_index else [],
+        "platforms": [],
         "tags": list(Tag.objects.filter(manifest=row).order_by("name").values_list("name", flat=True)[:MAX_TAGS]),
         "annotations": row.annotations,
         "raw": payload.decode("utf-8", "replace"),

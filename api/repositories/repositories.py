@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from acl.actions import DELETE
+from acl.names import RepositoryName
 from api import change_log, etags
 from api.administration import OVERRIDE, override_note
 from api.paging import page, page_of, parameters
@@ -80,6 +81,7 @@ def _represented(visitor: Visitor, name: str) -> Mapping[str, Any]:
         raise NotFound
     contents = deletion.contents(row.pk)
     facts = {
+        "obstacle": visitor.obstacle(RepositoryName(row.name)),
         "keeps_untagged": row.keeps_untagged,
         "tags": contents.tags,
         "manifests": contents.manifests,

@@ -8,6 +8,8 @@ from acl.actions import CONCRETE
 from api.json_body import TextField
 from api.paging import PageQuery
 
+OBSTACLE = "Why policies forbid to delete it, for who may push or delete; null: they do not."
+
 
 class RepositoriesQuery(PageQuery):
     prefix = serializers.CharField(
@@ -25,6 +27,7 @@ class ListedRepositorySerializer(serializers.Serializer[Any]):
 
 
 class RepositorySerializer(ListedRepositorySerializer):
+    obstacle = serializers.CharField(allow_null=True, help_text=OBSTACLE)
     keeps_untagged = serializers.BooleanField(help_text="Whether untagged manifests stay here.")
     tags = serializers.IntegerField()
     manifests = serializers.IntegerField()
@@ -55,6 +58,7 @@ class TagSerializer(serializers.Serializer[Any]):
     size = serializers.IntegerField(
         allow_null=True, help_text="The bytes of all its blobs, for every platform; null: too many to add up."
     )
+    obstacle = serializers.CharField(allow_null=True, help_text=OBSTACLE)
     updated_at = serializers.DateTimeField(help_text="When it was pushed or moved.")
     pushed_by = serializers.CharField(allow_null=True, help_text="The account; empty: anonymous, null: unknown.")
 
@@ -64,7 +68,9 @@ class TagMoveSerializer(serializers.Serializer[Any]):
     to = serializers.CharField(allow_null=True, help_text="A digest; null: the tag was deleted.")
     account = serializers.CharField(allow_null=True, help_text="Empty: anonymous; null for anonymous readers.")
     moved_at = serializers.DateTimeField()
-    can_roll_back = serializers.BooleanField(help_text="Whether the manifest of `from` is still there.")
+    can_roll_back = serializers.BooleanField(
+        help_text="Whether the manifest of `from` is still there, and no policy forbids it."
+    )
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Add `from`, which is no name in Python."""
@@ -93,7 +99,9 @@ class ListedManifestSerializer(serializers.Serializer[Any]):
 
 class ManifestSerializer(ListedManifestSerializer):
     size = serializers.IntegerField(allow_null=True, help_text="As of a tag.")
-    platforms = serializers.ListField(child=serializers.CharField(), help_text="Of an index, as `linux/arm64/v8`.")
+    platforms = serializers.ListField(
+        child=serializers.CharField(), help_text="Of an image or index, as `linux/arm64/v8`."
+    )
     tags = serializers.ListField(child=serializers.CharField(), help_text="At most 200.")
     annotations = serializers.DictField(child=serializers.CharField())
     raw = serializers.CharField(help_text="The manifest as it was pushed: its digest is that of these bytes in UTF-8.")

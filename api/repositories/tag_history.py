@@ -9,7 +9,8 @@ from api.repositories.serializers import TagMoveSerializer
 from api.repositories.tags import parsed_tag
 from api.visitor import VisitorView, visitor_of
 from distribution.manifests import history
-from distribution.models import Repository
+from distribution.models import Repository, Tag
+from policies.immutability import Obstacle
 
 
 class TagHistoryView(VisitorView):
@@ -26,7 +27,12 @@ class TagHistoryView(VisitorView):
         parsed, repository = visitor.repository_pk(name)
         # An earlier repository of the same name has a history of its own.
         since = Repository.objects.values_list("created_at", flat=True).get(pk=repository)
-        found = history.moves(parsed, parsed_tag(tag), query["limit"], query["after"], since=since)
+        wanted = parsed_tag(tag)
+        found = history.moves(parsed, wanted, query["limit"], query["after"], since=since)
+        obstacle = Obstacle.to_move(parsed, visitor.version, wanted)
+        # A deleted tag is restored, whatever is immutable.
+        is_set = Tag.objects.filter(repository=repository, name=wanted).exists()
+        may_move = obstacle is None or (obstacle.is_overridable and not is_set)
         items = [
             {
                 "id": move.pk,
@@ -35,7 +41,7 @@ class TagHistoryView(VisitorView):
                 # Strangers could guess the passwords of names.
                 "account": None if visitor.identity.is_anonymous else move.account,
                 "moved_at": move.moved_at,
-                "can_roll_back": move.old_digest in found.present,
+                "can_roll_back": may_move and move.old_digest in found.present,
             }
             for move in found.rows
         ]

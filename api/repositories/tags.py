@@ -14,7 +14,7 @@ from api import change_log, etags
 from api.administration import OVERRIDE, override_note
 from api.paging import page, page_of, parameters
 from api.repositories.serializers import TagSerializer, TagsQuery, TargetSerializer
-from api.visitor import VisitorView, visitor_of
+from api.visitor import Visitor, VisitorView, visitor_of
 from audit.kinds import Kind
 from core.api.errors import RegistryError
 from distribution import tags
@@ -30,15 +30,15 @@ class TagsView(VisitorView):
     @extend_schema(operation_id="list_tags", parameters=[TagsQuery], responses=page_of(TagSerializer, "Tags"))
     def get(self, request: Request, name: str) -> Response:
         """List the tags of a repository, by name."""
-        query = parameters(TagsQuery, request)
-        _, repository = visitor_of(request).repository_pk(name)
+        query, visitor = parameters(TagsQuery, request), visitor_of(request)
+        parsed, repository = visitor.repository_pk(name)
         rows = Tag.objects.filter(repository=repository, name__gt=query["after"]).order_by("name")
         if query["contains"]:
             rows = rows.filter(name__contains=query["contains"])
         found = list(_with_manifest(rows)[: query["limit"] + 1])
         shown = found[: query["limit"]]
         sizes = sizes_of([tag.manifest_id for tag in shown])
-        items = [_represented(tag, sizes.get(tag.manifest_id)) for tag in shown]
+        items = [_represented(tag, sizes.get(tag.manifest_id), visitor.obstacle(parsed, tag.name)) for tag in shown]
         return page(request, items, after=shown[-1].name if len(found) > len(shown) else None)
 
 
@@ -46,8 +46,8 @@ class TagView(VisitorView):
     @extend_schema(operation_id="get_tag", responses={200: TagSerializer, 304: None})
     def get(self, request: Request, name: str, tag: str) -> Response:
         """Return a tag; its `ETag` is its digest."""
-        _, repository = visitor_of(request).repository_pk(name)
-        return _answer(request, repository, tag)
+        visitor = visitor_of(request)
+        return _answer(request, visitor, *visitor.repository_pk(name), tag)
 
     @extend_schema(
         operation_id="move_tag",
@@ -90,7 +90,7 @@ class TagView(VisitorView):
             )
         if before != str(digest):
             _record_move(request, parsed, wanted, str(digest), before, note=note)
-        response = _answer(request, repository, wanted)
+        response = _answer(request, visitor, parsed, repository, wanted)
         response.status_code = 200 if before else 201
         return response
 
@@ -142,16 +142,16 @@ def _found(repository: int, tag: str) -> Tag:
     return row
 
 
-def _answer(request: Request, repository: int, tag: str) -> Response:
+def _answer(request: Request, visitor: Visitor, name: RepositoryName, repository: int, tag: str) -> Response:
     row = _found(repository, tag)
-    body = _represented(row, sizes_of([row.manifest_id]).get(row.manifest_id))
+    body = _represented(row, sizes_of([row.manifest_id]).get(row.manifest_id), visitor.obstacle(name, row.name))
     return etags.answer(request, body, f'"{row.manifest.digest}"')
 
 
-def _represented(tag: Tag, size: int | None) -> dict[str, Any]:
+def _represented(tag: Tag, size: int | None, obstacle: str | None) -> dict[str, Any]:
     manifest = {"digest": tag.manifest.digest, "media_type": tag.manifest.media_type, "size": size}
     last = {"updated_at": tag.updated_at, "pushed_by": tag.pushed_by}
-    return dict(TagSerializer({"name": tag.name} | manifest | last).data)
+    return dict(TagSerializer({"name": tag.name, "obstacle": obstacle} | manifest | last).data)
 
 
 def parsed_tag(text: str) -> TagName:

@@ -141,7 +141,7 @@ def reason_of(error: RegistryError) -> str:
     """Return the error's reason as a sentence."""
     detail = error.detail
     if not isinstance(detail, dict):
-        return str(detail or error.code.message)
-    reason = str(detail.get("reason", error.code.message))
+        return str(detail or error.message)
+    reason = str(detail.get("reason", error.message))
     parents = ", ".join(map(str, detail.get("parents", ())))
     return f"{reason} ({parents})" if parents else reason

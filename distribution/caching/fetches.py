@@ -215,6 +215,8 @@ class Fetch:
         return transactions.run(self._link)
 
     def _link(self) -> bool:
+        room = Room.without_limits(self.name)
+        room.lock()
         transactions.take_advisory_locks(missing.lock_name(self.name))
         repository = repositories.ensure_row(self.name)
         manifests = missing.lock_awaiting(repository.pk, str(self.digest))
@@ -256,11 +258,13 @@ class Fetch:
 
     def _publish(self, upload: Upload, content: Content) -> None:
         """Make the content a blob, and a reference of the manifests that await it."""
+        room = Room.without_limits(self.name)
+        room.lock()
         transactions.take_advisory_locks(missing.lock_name(self.name))
         repository = repositories.ensure_row(self.name)
         if sessions.close(upload, repository.pk, content):
             manifests = missing.lock_awaiting(repository.pk, str(self.digest))
-            blobs.publish(repository.pk, content, Room(self.name, ()))
+            blobs.publish(repository.pk, content, room)
             missing.blob_arrived(repository.pk, manifests, str(self.digest))
 
 

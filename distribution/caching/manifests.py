@@ -65,7 +65,7 @@ def manifest(
                 raise
     release_connection()
     with _alone(name, text):
-        warning = _update(name, wanted, proxy, bearer.version)
+        warning = _update(name, wanted, proxy)
     pulled = pull.manifest(name, text, method, meta, bearer)
     if warning:
         pulled.headers["Warning"] = warning
@@ -94,7 +94,7 @@ def _alone(name: str, text: str) -> Iterator[None]:
                 del _waiting[key], _asking[key]
 
 
-def _update(name: RepositoryName, wanted: Digest | Tag, proxy: Proxy, version: str) -> str:
+def _update(name: RepositoryName, wanted: Digest | Tag, proxy: Proxy) -> str:
     """Fetch the manifest unless the one that is here is current; return a header Warning, "" for none."""
     found = queries.manifest(name, wanted, with_payload=False)
     if found is not None and (isinstance(wanted, Digest) or not is_due(name, str(wanted), proxy)):
@@ -112,7 +112,7 @@ def _update(name: RepositoryName, wanted: Digest | Tag, proxy: Proxy, version: s
         if found is not None:
             return faults.warning_of(error)
         raise faults.as_client_error(error, ErrorCode.MANIFEST_UNKNOWN) from error
-    if fetched is not None and not _is_kept(name, wanted, fetched, proxy, version) and found is None:
+    if fetched is not None and not _is_kept(name, wanted, fetched, proxy) and found is None:
         raise store.unknown(name, str(wanted))
     if not isinstance(wanted, Digest):
         _checked.put((proxy.pk, name, str(wanted)), time.monotonic())
@@ -126,7 +126,7 @@ def _fetched(upstream: Upstream, name: str, reference: str, found: FoundManifest
     return upstream.manifest(name, reference)
 
 
-def _is_kept(name: RepositoryName, wanted: Digest | Tag, fetched: RemoteManifest, proxy: Proxy, version: str) -> bool:
+def _is_kept(name: RepositoryName, wanted: Digest | Tag, fetched: RemoteManifest, proxy: Proxy) -> bool:
     """Store the manifest under the digest that was asked for or announced; False for an immutable tag that is set.
 
     Raises UNAVAILABLE for a manifest that is not what it should be: nobody here can correct it.
@@ -138,8 +138,7 @@ def _is_kept(name: RepositoryName, wanted: Digest | Tag, fetched: RemoteManifest
         else:
             digest = parse_digest(fetched.digest) if fetched.digest else Digest.of(fetched.payload)
         account = f"{FETCHED_BY}{proxy.prefix or '*'}"
-        by: Any = {"account": account[:128], "version": version}
-        store.keep_fetched(name, fetched.payload, fetched.media_type, digest, tags, **by)
+        store.keep_fetched(name, fetched.payload, fetched.media_type, digest, tags, account=account[:128])
     except RegistryError as error:
         if error.status == 409:
             return False

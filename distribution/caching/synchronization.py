@@ -7,11 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db import connections
 
-from accounts import permissions_version
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from core.api.errors import RegistryError
 from distribution import queries
@@ -111,8 +110,8 @@ class Synchronization:
                 with self._reported(f"{name}@{child.digest}"):
                     self._copy(name, child.digest, (), depth + 1)
         self._copy_blobs(name, parsed)
-        by: Any = {"account": f"{FETCHED_BY}syncregistry", "version": permissions_version.current()}
-        store.keep_fetched(name, fetched.payload, fetched.media_type, digest, tags, **by)
+        by = f"{FETCHED_BY}syncregistry"
+        store.keep_fetched(name, fetched.payload, fetched.media_type, digest, tags, account=by)
         self.report.manifests += 1
         self.on_step()
 

@@ -10,7 +10,6 @@ from distribution.protocol.manifest_parser import Descriptor, ParsedManifest, pa
 from distribution.protocol.references import Tag as TagName
 from distribution.storage import disk_reserve
 from distribution.usage.quotas import Room
-from policies.immutability import Immutability
 from webhooks.origin import Origin
 
 FETCHED_BY = "proxy:"
@@ -42,7 +41,6 @@ class Put:
     children: frozenset[str]
     blobs: frozenset[str]
     optional_blobs: frozenset[str]
-    immutability: Immutability
     room: Room
     is_fetched: bool = False
 

@@ -137,7 +137,6 @@ def put(
         tags,
         account=account,
         origin=origin,
-        immutability=Immutability.of_push(name, version),
         room=Room.of(name, version),
     )
     try:
@@ -160,26 +159,28 @@ def keep_fetched(
     tags: Sequence[TagName],
     *,
     account: str,
-    version: str,
 ) -> None:
     """Store a manifest of an upstream and move `tags` to it, although what it names may be missing.
 
     That is no push: neither quotas nor read-only mode count, and no webhook is told. Raises MANIFEST_INVALID,
     DIGEST_INVALID, DENIED when the disk is full, and 409 for a tag that is immutable or was pushed here.
     """
-    by: Any = {"account": account, "origin": COMMAND, "immutability": Immutability.of(name, version)}
-    incoming = incoming_put(name, payload, content_type, digest, tags, room=Room(name, ()), is_fetched=True, **by)
+    by: Any = {"account": account, "origin": COMMAND, "room": Room.without_limits(name)}
+    incoming = incoming_put(name, payload, content_type, digest, tags, is_fetched=True, **by)
     transactions.run(_put, incoming)
 
 
 def _put(incoming: Put) -> None:
     # Otherwise concurrent puts of a referrer and its subject miss each other, and the referrer looks unreferenced.
     related = [incoming.digest, incoming.subject] if incoming.subject else [incoming.digest]
-    room = incoming.room
-    room.lock()
+    incoming.room.lock()
     fetched = [missing.lock_name(incoming.name)] if incoming.is_fetched else []
     transactions.take_advisory_locks(*fetched, *(f"{incoming.name} {digest}" for digest in related))
     repository = repositories.ensure_row(incoming.name)
+    version = repository.permissions_version
+    # As of now: the body may have taken minutes.
+    policies_of = Immutability.of if incoming.is_fetched else Immutability.of_push
+    immutability, room = policies_of(incoming.name, version), incoming.room.at(version)
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
     # The manifest itself, its children, subject and referrers, and the manifests that the tags name so far.
     named = [*incoming.children, *related]
@@ -192,7 +193,7 @@ def _put(incoming: Put) -> None:
     digests = {row.pk: row.digest for row in affected.values()}
     for tag in tags:
         if digests[tag.manifest_pk] != incoming.digest:
-            incoming.immutability.require_movable(tag.name)
+            immutability.require_movable(tag.name)
             if incoming.is_fetched and not is_fetched_by(tag.pushed_by):
                 message = f"the tag {tag.name} of {incoming.name} was pushed here, and stays as it is"
                 raise RegistryError(ErrorCode.DENIED, message, status=409, message=message)
@@ -203,8 +204,8 @@ def _put(incoming: Put) -> None:
     if referenced := (incoming.children & affected.keys() | referrers) - {incoming.digest}:
         _MARK_MANIFESTS_REFERENCED.run([affected[digest].pk for digest in referenced])
     _move_tags(incoming, repository, own, tags, digests)
-    if len(tags) < len(incoming.tags):
-        room.require_tags()
+    if created := len(incoming.tags) - len(tags):
+        room.tags_added(created)
     if not repository.is_listed:
         _LIST.run(repository.pk)
     if not incoming.is_fetched:
@@ -330,6 +331,8 @@ def _delete(
     origin: Origin,
 ) -> None:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
+    room = Room.of(name)
+    room.lock()
     row = (
         Manifest.objects.filter(repository__name=name, digest=str(digest)).only("pk", "digest", "repository_id").first()
     )
@@ -353,6 +356,7 @@ def _delete(
     deleted = changes.tags_before_deletion(list(locked), origin)
     history.record_deletions(list(locked), account)
     remove(Tag.objects.filter(pk__in=locked))
+    room.tags_removed(len(locked))
     removal.remove(removal_set, ended_at=None)
     changes.tags_deleted(deleted, account, origin)
     changes.manifest_deleted(name, account, origin, row.digest)

@@ -24,18 +24,21 @@ from distribution.usage.quotas import Room
 
 def start(caller: Caller, algorithm: str = ALGORITHMS[0]) -> Pushed:
     """Open a session. Raises DENIED at a full quota, DIGEST_INVALID, and what `sessions.start` raises."""
-    _body_with_room(caller)
+    # Refuses fields about the body that contradict each other.
+    Body(caller.request)
+    room = Room.of(caller.name, caller.bearer.version)
+    room.require_some_bytes(0)
     if algorithm not in ALGORITHMS:
         raise RegistryError(ErrorCode.DIGEST_INVALID, f"{quoted(algorithm)} is not one of {', '.join(ALGORITHMS)}")
-    return session_accepted(sessions.start(caller.name, caller.identity, algorithm, caller.network), 202)
+    return session_accepted(sessions.start(caller.name, caller.identity, algorithm, caller.network), 202, room)
 
 
 def receive_whole(caller: Caller, digest_text: str) -> Pushed:
     """Publish the body. Raises DENIED at a full quota, DIGEST_INVALID, and what `sessions.receive_whole` raises."""
-    body = _body_with_room(caller)
-    digest = parse_digest(digest_text)
-    sessions.receive_whole(caller.name, caller.identity, body, digest, caller.network, **_by(caller))
-    return created(caller.name, digest)
+    body, digest = Body(caller.request), parse_digest(digest_text)
+    Room.of(caller.name, caller.bearer.version).require_some_bytes(body.length or 0, digest)
+    room = sessions.receive_whole(caller.name, caller.identity, body, digest, caller.network, **_by(caller))
+    return created(caller.name, digest, room)
 
 
 def append(caller: Caller, session: str) -> Pushed:
@@ -43,7 +46,7 @@ def append(caller: Caller, session: str) -> Pushed:
     upload = find(caller, session)
     try:
         begin, expected = _chunk(caller)
-        sessions.append(upload, _body_with_room(caller, upload.offset), begin, expected)
+        sessions.append(upload, Body(caller.request), begin, expected, version=caller.bearer.version)
     except RegistryError as error:
         raise _with_session(error, upload) from error
     return session_accepted(upload, 202)
@@ -62,44 +65,30 @@ def end(caller: Caller, session: str, digest_text: str) -> Pushed:
     digest = parse_digest(digest_text)
     try:
         begin, expected = _chunk(caller)
-        body = Body(caller.request)
-        if body.length:
-            _require_room(caller, upload.offset + body.length)
-        sessions.complete(upload, body, digest, begin, expected, **_by(caller))
+        room = sessions.complete(upload, Body(caller.request), digest, begin, expected, **_by(caller))
     except RegistryError as error:
         raise _with_session(error, upload) from error
-    return created(caller.name, digest)
+    return created(caller.name, digest, room)
 
 
 def find(caller: Caller, session: str) -> Upload:
     return sessions.find(caller.name, uuid.UUID(session), caller.identity)
 
 
-def session_accepted(upload: Upload, status: int) -> Pushed:
-    """Return the answer with the session's address and offset."""
+def session_accepted(upload: Upload, status: int, room: Room | None = None) -> Pushed:
+    """Return the answer with the session's address and offset, and a warning when `room` is nearly full."""
     length = {} if status == 204 else {"Content-Length": "0"}
-    return Pushed(status, _session_headers(upload) | length)
+    return Pushed(status, _session_headers(upload) | length | (room.headers() if room else {}))
 
 
-def created(name: RepositoryName, digest: Digest) -> Pushed:
-    """Return the 201 for a blob."""
+def created(name: RepositoryName, digest: Digest, room: Room | None = None) -> Pushed:
+    """Return the 201 for a blob, with a warning when `room` is nearly full."""
     headers = {
         "Location": f"/v2/{name}/blobs/{digest}",
         CONTENT_DIGEST_HEADER: str(digest),
         "Content-Length": "0",
     }
-    return Pushed(201, headers)
-
-
-def _body_with_room(caller: Caller, offset: int = 0) -> Body:
-    body = Body(caller.request)
-    _require_room(caller, offset + (body.length or 0))
-    return body
-
-
-def _require_room(caller: Caller, size: int) -> None:
-    """Raise DENIED when a blob of at least `size` bytes does not fit into the quotas."""
-    Room.of(caller.name, caller.bearer.version).require_some_bytes(size)
+    return Pushed(201, headers | (room.headers() if room else {}))
 
 
 def _by(caller: Caller) -> dict[str, Any]:

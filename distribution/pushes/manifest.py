@@ -59,8 +59,7 @@ def _created(stored: Put, tags: Sequence[str]) -> Pushed:
         CONTENT_DIGEST_HEADER: stored.digest,
         "Content-Length": "0",
     }
-    if warning := stored.room.warning():
-        headers["Warning"] = warning
+    headers |= stored.room.headers()
     if stored.subject:
         headers[SUBJECT_HEADER] = stored.subject
     if tags:

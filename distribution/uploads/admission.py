@@ -1,8 +1,7 @@
 """Admission control: the limits of an upload, checked before its body is read and again for each piece of it.
 
-Every limit is checked here and nowhere else: the size of a blob, the free space on the disk. A limit for each account
-would belong here too, since the upload names its account. A check that takes more than a microsecond runs every few
-mebibytes.
+Every limit is checked here: the size of a blob, its quotas, the free space on the disk. A check that takes more than a
+microsecond runs every few mebibytes.
 """
 
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from distribution.storage import disk_reserve
 from distribution.uploads.leases import Claim
 
 
-def check(_upload: Upload, size: int, more: int) -> None:
+def check(upload: Upload, size: int, more: int) -> None:
     """Check whether `more` bytes, `size` in all, may be written. Raises SIZE_INVALID, 413; DENIED; UNAVAILABLE.
 
     SIZE_INVALID and DENIED end the session.
@@ -25,6 +24,8 @@ def check(_upload: Upload, size: int, more: int) -> None:
     if limit is not None and size > limit:
         message = f"a blob has at most {size_text(limit)} here (storage.max_blob_size)"
         raise RegistryError(ErrorCode.SIZE_INVALID, {"limit_bytes": limit}, status=413, message=message)
+    if upload.bound is not None:
+        upload.bound.require(size)
     disk_reserve.check_room(more)
 
 

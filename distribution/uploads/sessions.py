@@ -38,6 +38,7 @@ from distribution.uploads.assembly import assemble
 from distribution.uploads.hashing_reader import read_to_end
 from distribution.uploads.leases import Claim
 from distribution.usage.quotas import Room
+from policies import read_only
 from webhooks.origin import COMMAND, Origin
 
 RETRY_AFTER_SECONDS = 60
@@ -149,12 +150,21 @@ def was_opened(name: RepositoryName, session: uuid.UUID, owner: Identity, *, bef
     return rows.filter(started_at__lt=before).exists()
 
 
-def append(upload: Upload, body: Body, start: int | None = None, expected: int | None = None) -> None:
+def append(
+    upload: Upload,
+    body: Body,
+    start: int | None = None,
+    expected: int | None = None,
+    *,
+    version: str | None = None,
+) -> None:
     """Append the body to the session at offset `start` (None: the session's own), and advance that offset.
 
+    Quotas are those of the permissions `version`, None: the current one.
     Raises `chunks.conflict`, SIZE_INVALID, BLOB_UPLOAD_INVALID, and the session stays usable; what `admission.check`
     raises ends it.
     """
+    upload.bound = Room.of(upload.repository.name, version).bound()
     with chunks.claiming(upload) as claim, _ended_when_refused(upload, body):
         received = chunks.receive(upload, claim, body, upload.offset if start is None else start, expected)
         chunks.count(upload, received)
@@ -170,19 +180,24 @@ def complete(
     *,
     version: str | None = None,
     origin: Origin = COMMAND,
-) -> None:
-    """Append the body, if any, and publish the blob under `digest`; quotas are those of the permissions `version`.
+) -> Room:
+    """Append the body, if any, publish the blob under `digest`, and return the room that it leaves.
+
+    Quotas are those of the permissions `version`, and checked again at the version when the blob is published.
 
     Raises what `append` raises; DIGEST_INVALID when the bytes have another digest. That ends the session: no client
     can remove bytes from it, and its objects would take space for a day.
     """
+    room = Room.of(upload.repository.name, version)
+    upload.bound = room.bound(digest)
     with chunks.claiming(upload) as claim:
         with _ended_when_refused(upload, body):
             content = _content(upload, claim, body, digest, start=start, expected=expected)
         blobs.mark_if_lost(digest)
         with _ended_when_refused(upload, body):
-            transactions.run(_publish, upload, content, Room.of(upload.repository.name, version), origin)
+            transactions.run(_publish, upload, content, room, origin)
     failpoint("upload.after_publish_commit")
+    return room
 
 
 @contextmanager
@@ -209,14 +224,14 @@ def receive_whole(
     *,
     version: str | None = None,
     origin: Origin = COMMAND,
-) -> None:
+) -> Room:
     """Publish the body under `digest`; an error leaves no session, which the client could not know of.
 
-    Raises what `complete` raises.
+    Returns and raises what `complete` does.
     """
     upload = start(name, owner, digest.algorithm, network)
     try:
-        complete(upload, body, digest, version=version, origin=origin)
+        return complete(upload, body, digest, version=version, origin=origin)
     except Exception:
         with suppress(RegistryError, Error):
             cancel(upload)
@@ -288,11 +303,13 @@ def received_whole(upload: Upload, claim: Claim, body: Body, digest: Digest, exp
 def _publish(upload: Upload, content: Content, room: Room, origin: Origin) -> None:
     # By name: a repository that was deleted and created again meanwhile gets the blob.
     room.lock()
-    repository = repositories.ensure_row(RepositoryName(upload.repository.name))
+    name = RepositoryName(upload.repository.name)
+    repository = repositories.ensure_row(name)
+    # The body may have taken hours.
+    read_only.require_writable(name, repository.permissions_version)
     if not close(upload, repository.pk, content):
         return
-    blobs.publish(repository.pk, content, room)
-    name = RepositoryName(upload.repository.name)
+    blobs.publish(repository.pk, content, room.at(repository.permissions_version))
     changes.blob_pushed(name, upload.account, origin, str(content.digest), content.size)
     failpoint("upload.before_publish_commit")
 

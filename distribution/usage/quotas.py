@@ -1,98 +1,184 @@
-"""Quotas: what the repositories of a quota have, and whether more fits.
+"""Quotas: what the repositories of a quota may have, and whether more fits."""
 
-The figure is summed from the rows where a quota matches, and nowhere else: within the transaction that adds, under an
-advisory lock of the quota, it is exact, and of two pushes at once the second one counts what the first has added.
-"""
-
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
 
 from accounts import permissions_version
 from core.api.errors import ErrorCode, RegistryError
-from core.db import transactions
 from core.db.statement import Statement
+from core.db.transactions import release_connection
 from core.sizes import size_text
+from distribution.protocol.digest import Digest
+from distribution.usage import quota_sets
+from distribution.usage.quota_sets import QuotaSet, Use
 from policies import compiled
 from policies.models import Quota
 
 WARNED_FROM = 0.9
+_HIDDEN = "!"
 
-# Names of hidden repositories begin with "!" (`deletion`): what they have is given back at once.
-_NAMES = Statement("SELECT id, name FROM distribution_repository WHERE name >= %s AND name < %s")
-_BYTES = Statement("""
-SELECT COALESCE(SUM(size), 0) FROM distribution_blob
-WHERE id IN (SELECT blob_id FROM distribution_link WHERE repository_id = ANY(%s))
+_AS_LARGE = Statement("""
+SELECT blob.size FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id
+WHERE link.repository_id = (SELECT id FROM distribution_repository WHERE name = %s) AND blob.size >= %s LIMIT 1
 """)
-_TAGS = Statement("SELECT count(*) FROM distribution_tag WHERE repository_id = ANY(%s)")
+_BLOB = Statement("SELECT id, size FROM distribution_blob WHERE digest = %s AND size >= %s AND NOT is_corrupt")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Room:
-    """The quotas of the repository `name`; without any, everything fits."""
+    """The quotas of the repository `name` at a permissions version; without any, everything fits.
+
+    A verb calls `lock` first in its transaction, then tells what it has linked, unlinked, tagged and untagged. What is
+    not `is_limited` is counted and never refused.
+    """
 
     name: str
-    quotas: tuple[Quota, ...]
+    version: str
+    sets: tuple[QuotaSet, ...]
+    is_limited: bool = True
+    _uses: dict[QuotaSet, Use] = field(default_factory=dict)
 
     @classmethod
     def of(cls, name: str, version: str | None = None) -> "Room":
         """Return the quotas at a permissions version, None: the current one."""
-        return cls(name, compiled.of(Quota, name, version or permissions_version.current()))
+        version = version or permissions_version.current()
+        # A hidden repository counts nowhere.
+        quotas = () if name.startswith(_HIDDEN) else compiled.of(Quota, name, version)
+        return cls(name, version, tuple(QuotaSet(quota, quota.glob_of(name)) for quota in quotas))
+
+    @classmethod
+    def without_limits(cls, name: str) -> "Room":
+        """Return the quotas in which what is fetched from an upstream counts: that is no push."""
+        return replace(cls.of(name), is_limited=False)
+
+    def at(self, version: str) -> "Room":
+        """Return the quotas at the version that the transaction has read, locked if they are others."""
+        if version == self.version:
+            return self
+        room = replace(Room.of(self.name, version), is_limited=self.is_limited)
+        room.lock()
+        return room
 
     def lock(self) -> None:
-        """Order the transactions that add to the same quota, before any row lock."""
-        if self.quotas:
-            transactions.take_advisory_locks(*(f"quota {one.pk} {one.glob_of(self.name)}" for one in self.quotas))
+        """Order the transactions that change what the same quotas count, before any row lock."""
+        quota_sets.lock(self.sets)
 
-    def require_bytes(self, more: int = 0) -> None:
-        """Raise DENIED when `more` bytes do not fit; those added in this transaction are counted already."""
-        for quota in self.quotas:
-            if quota.max_size is None:
+    def require_some_bytes(self, size: int, digest: Digest | None = None) -> None:
+        """Raise DENIED when an upload of `size` bytes, 0: unknown, can't end in a blob that fits."""
+        self.bound(digest).require(max(size, 1))
+
+    def bound(self, digest: Digest | None = None) -> "Bound":
+        """Return how large an upload may get; None: nobody knows yet what it becomes."""
+        free = {one: most - self.use(one).bytes for one in self.sets if (most := one.quota.max_size) is not None}
+        return Bound(self, digest, free)
+
+    def blob_linked(self, pk: int, size: int, *, is_new: bool = False) -> None:
+        """Count a link that this transaction has added. Raises DENIED when it does not fit.
+
+        Nothing else links a blob that `is_new`.
+        """
+        for one in self.sets:
+            most = one.quota.max_size
+            if not is_new and one.links(pk, except_for=self.name):
                 continue
-            used = int(_BYTES.value(self._pks(quota)))
-            if used + more > quota.max_size:
-                raise self._refusal(quota, size_text(used), size_text(quota.max_size), more)
+            self._uses[one] = use = one.add(size, 0)
+            if self.is_limited and most is not None and use.bytes > most:
+                raise self.exceeded(one, use.bytes - size, size)
 
-    def require_some_bytes(self, more: int) -> None:
-        """Raise DENIED when `more` bytes, of unknown length 0, do not fit, or nothing fits any more."""
-        self.require_bytes(max(more, 1))
+    def blob_unlinked(self, pk: int, size: int, *, is_last: bool) -> None:
+        """Count a link that this transaction has removed; `is_last`: the blob is gone too."""
+        for one in self.sets:
+            if is_last or not one.links(pk, except_for=self.name):
+                one.subtract(size, 0)
 
-    def require_tags(self) -> None:
-        """Raise DENIED when there are too many tags, those added in this transaction included."""
-        for quota in self.quotas:
-            if quota.max_tags is not None:
-                used = int(_TAGS.value(self._pks(quota)))
-                if used > quota.max_tags:
-                    raise self._refusal(quota, f"{used - 1}", f"{quota.max_tags} tags", 0)
+    def tags_added(self, number: int) -> None:
+        """Count tags that this transaction has added. Raises DENIED when there are too many."""
+        for one in self.sets:
+            most = one.quota.max_tags
+            self._uses[one] = use = one.add(0, number)
+            if self.is_limited and most is not None and use.tags > most:
+                raise self._refusal(one.quota, f"{used_tags(one.quota, Use(0, use.tags - number))} used")
 
-    def warning(self) -> str:
-        """Return the value of a header Warning from WARNED_FROM on, otherwise ""."""
-        for quota in self.quotas:
-            pks = self._pks(quota)
-            if quota.max_size is not None:
-                used = int(_BYTES.value(pks))
-                if used >= WARNED_FROM * quota.max_size:
-                    return f'299 - "quota: {size_text(used)} of {size_text(quota.max_size)} used"'
-            if quota.max_tags is not None:
-                used = int(_TAGS.value(pks))
-                if used >= WARNED_FROM * quota.max_tags:
-                    return f'299 - "quota: {used} of {quota.max_tags} tags used"'
-        return ""
+    def tags_removed(self, number: int) -> None:
+        """Count tags that this transaction has removed."""
+        for one in self.sets:
+            one.subtract(0, number)
 
-    def _pks(self, quota: Quota) -> list[int]:
-        """Return the primary keys of the repositories that count together with this one."""
-        counted = quota.glob_of(self.name)
-        # Every valid name sorts between these.
-        low, high = counted.removesuffix("/"), f"{counted}~" if counted.endswith("/") else f"{counted} "
-        if not counted:
-            low, high = '"', "~"
-        # Between a namespace and what is below it are other names, as ab-c.
-        return [
-            pk
-            for pk, name in _NAMES.rows(low, high)
-            if quota.holds_for(name) and (not counted.endswith("/") or f"{name}/".startswith(counted))
-        ]
+    def forget(self) -> None:
+        """Let the next push add everything up, after changes that are not told one by one."""
+        for one in self.sets:
+            one.forget()
 
-    def _refusal(self, quota: Quota, used: str, limit: str, more: int) -> RegistryError:
+    def headers(self) -> dict[str, str]:
+        """Return a header Warning from WARNED_FROM on."""
+        for one in self.sets:
+            quota, use = one.quota, self.use(one)
+            if use.bytes >= WARNED_FROM * (quota.max_size or math.inf):
+                return _warning(used_bytes(quota, use))
+            if use.tags >= WARNED_FROM * (quota.max_tags or math.inf):
+                return _warning(used_tags(quota, use))
+        return {}
+
+    def exceeded(self, one: QuotaSet, used: int, more: int) -> RegistryError:
+        """Return the 403 for `more` bytes, 1 for an unknown number."""
         needs = f"; this needs {size_text(more)}" if more > 1 else ""
+        return self._refusal(one.quota, f"{used_bytes(one.quota, Use(used, 0))} used{needs}")
+
+    def _refusal(self, quota: Quota, said: str) -> RegistryError:
         remedy = "delete images (their bytes count until garbage is collected), or ask an administrator"
-        message = f"quota exceeded for {self.name}: {used} of {limit} used{needs}; {remedy}"
+        message = f"quota exceeded for {self.name}: {said}; {remedy}"
         return RegistryError(ErrorCode.DENIED, {"policy": quota.pk, "sentence": str(quota)}, message=message)
+
+    def use(self, one: QuotaSet) -> Use:
+        """Return what is used, as this object has seen it last."""
+        if one not in self._uses:
+            self._uses[one] = one.use() or one.refreshed()
+        return self._uses[one]
+
+
+@dataclass(slots=True)
+class Bound:
+    """How large an upload may get, known at its start: a piece that stays below it asks nothing.
+
+    A blob that counts already adds nothing when it is pushed again. While nobody knows what an upload becomes, it may
+    be any blob of the repository.
+    """
+
+    room: Room
+    digest: Digest | None
+    free: dict[QuotaSet, int]
+
+    def require(self, size: int) -> None:
+        """Raise DENIED when an upload of `size` bytes can't become a blob that fits."""
+        if all(size <= free for free in self.free.values()):
+            return
+        for one, free in self.free.items():
+            if size > free:
+                self.free[one] = counted = self._counted_size(one, size)
+                if size > counted:
+                    raise self.room.exceeded(one, self.room.use(one).bytes, size)
+        release_connection()
+
+    def _counted_size(self, one: QuotaSet, size: int) -> int:
+        """Return the size of a blob that the upload may become and that counts in the set already, 0 if there is none.
+
+        It has at least `size` bytes.
+        """
+        if self.digest is None:
+            return _AS_LARGE.value(self.room.name, size) or 0
+        row = _BLOB.row(str(self.digest), size)
+        return row[1] if row and one.links(row[0]) else 0
+
+
+def _warning(used: str) -> dict[str, str]:
+    return {"Warning": f'299 - "quota: {used} used"'}
+
+
+def used_bytes(quota: Quota, use: Use) -> str:
+    """Return `1.0 GiB of 2.0 GiB`."""
+    return f"{size_text(use.bytes)} of {size_text(quota.max_size or 0)}"
+
+
+def used_tags(quota: Quota, use: Use) -> str:
+    """Return `3 of 10 tags`."""
+    return f"{use.tags} of {quota.max_tags} tags"

@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db.models import Q
 
+from accounts import permissions_version
 from collector.batches import BusyError, DueRows
 from collector.dry_run.results import Kind
 from collector.plan import planned
@@ -29,6 +30,7 @@ from core.failpoints import failpoint
 from distribution import blobs, collection_fence
 from distribution.manifests import references, removal
 from distribution.models import Link, Manifest
+from distribution.usage.quotas import Room
 from policies.immutability import Immutability
 
 _FIND_MANIFEST = Statement("""
@@ -42,7 +44,11 @@ SELECT last_used_at, is_unreferenced AND last_used_at < %s
 FROM distribution_manifest manifest WHERE id = %s
 """)
 _KEEP_MANIFEST = Statement("UPDATE distribution_manifest SET is_unreferenced = FALSE WHERE id = %s")
-_FIND_LINK = Statement("SELECT repository_id, blob_id FROM distribution_link WHERE id = %s")
+_FIND_LINK = Statement(f"""
+SELECT repository_id, blob_id, (SELECT name FROM distribution_repository WHERE id = repository_id),
+    {permissions_version.IN_SQL}
+FROM distribution_link WHERE id = %s
+""")  # noqa: S608 - of constants
 _LOCK_BLOB = Statement("SELECT key, size FROM distribution_blob WHERE id = %s FOR UPDATE SKIP LOCKED")
 _LOCK_LINK = Statement("SELECT id FROM distribution_link WHERE id = %s FOR UPDATE SKIP LOCKED")
 _IS_LINK_DUE = Statement("SELECT is_unreferenced AND last_used_at < %s FROM distribution_link WHERE id = %s")
@@ -205,7 +211,9 @@ def _remove_link(pk: int, due_before: datetime, may_pass: Callable[[], bool]) ->
     link = _FIND_LINK.row(pk)
     if link is None:
         return None
-    repository_pk, blob_pk = link
+    repository_pk, blob_pk, name, version = link
+    room = Room.of(name, version)
+    room.lock()
     blob = _LOCK_BLOB.row(blob_pk)
     if blob is None or _LOCK_LINK.row(pk) is None:
         raise BusyError
@@ -216,5 +224,6 @@ def _remove_link(pk: int, due_before: datetime, may_pass: Callable[[], bool]) ->
         return None
     key, size = blob
     is_last = blobs.unlink(pk, blob_pk, key)
+    room.blob_unlinked(blob_pk, size, is_last=is_last)
     failpoint("collect.before_link_commit")
     return repository_pk, Counts(links=1, blobs=int(is_last), freed_bytes=size if is_last else 0)

@@ -20,6 +20,7 @@ from distribution import repositories
 from distribution.manifests import references
 from distribution.models import TagMove
 from distribution.storage import trash
+from distribution.usage.quotas import Room
 from policies.immutability import Immutability
 from registry_copy.errors import VanishedError
 from registry_copy.importing.batch import SourceTag
@@ -134,6 +135,8 @@ class _Storing:
 
     def run(self) -> Stored:
         given = self._given
+        room = Room.of(given.name)
+        room.lock()
         self._repository = _locked_repository(given.name)
         rows = {row[0]: row[1:] for row in _LOCK_TAGS.rows(self._repository, [tag.name for tag in given.tags])}
         before = self._lock_manifests([row[1] for row in rows.values()])
@@ -146,6 +149,7 @@ class _Storing:
         if given.manifests or wanted:
             pushed_at = max([one.pushed_at for one in given.manifests] + [tag.moved_at for tag in wanted])
             _LIST.run(pushed_at, pushed_at, self._repository)
+        room.forget()
         failpoint("import.before_commit")
         return self._stored
 

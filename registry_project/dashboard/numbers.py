@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 from django.utils.timezone import now
 
+from accounts import permissions_version
 from accounts.models import Account
 from collector import schedule
 from collector.models import Run, Scrub, State, Trigger
@@ -16,12 +17,18 @@ from core.sizes import counted, size_text
 from distribution.deletion import without_hidden
 from distribution.models import DailyStorage, Manifest, Repository
 from distribution.storage import disk_reserve
-from distribution.usage import storage
+from distribution.usage import quota_figures, storage
+from distribution.usage.quota_figures import Figure
+from policies import compiled
+from policies.models import Quota
 from registry_project import probes
 from webhooks import queue
 
 DAYS = 30
 LARGEST = 10
+QUOTAS = 8
+# That are compared: each is a query.
+MOST_QUOTAS = 50
 PATIENCE_SECONDS = 3.0
 FRESH_SECONDS = 5.0
 
@@ -83,6 +90,11 @@ def largest() -> list[Repository]:
     """Return the repositories with the most bytes."""
     rows = without_hidden(Repository.objects.filter(size__gt=0)).order_by("-size")
     return list(rows.only("name", "size", "pushed_at", "pulled_at")[:LARGEST])
+
+
+def fullest_quotas() -> list[Figure]:
+    """Return the quotas that are nearest to their limit."""
+    return quota_figures.fullest(compiled.all_of(Quota, permissions_version.current())[:MOST_QUOTAS], QUOTAS)
 
 
 def collections() -> tuple[Run | None, str]:

@@ -29,6 +29,8 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
             "stored_line": charts.line([row.stored_bytes for row in space]),
             "space": space,
         }
+    if may("policies.view_quota"):
+        shown |= {"quotas": numbers.fullest_quotas()}
     if may("gc.view_run"):
         last, following = numbers.collections()
         shown |= {"health": numbers.health(), "last_run": last, "next_run": following}

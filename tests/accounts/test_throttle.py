@@ -188,6 +188,23 @@ def test_unknown_accounts_are_slowed_down_alike() -> None:
 
 
 @pytest.mark.usefixtures("cast", "tick")
+def test_of_a_name_that_no_account_has_a_hash_is_stored() -> None:
+    guess(12, "hunter2")
+
+    stored = FailedLogin.objects.values_list("account", flat=True)
+    assert "hunter2" not in str(list(stored))
+    assert len([account for account in stored if account.startswith("?")]) == 2
+
+
+@pytest.mark.usefixtures("cast", "tick")
+def test_an_account_that_is_made_of_a_guessed_name_stays_limited() -> None:
+    guess(12, "dora")
+    Account.objects.create(name="dora", password=hashed("dora's password"))
+
+    assert login("dora's password", name="dora").status_code == 429
+
+
+@pytest.mark.usefixtures("cast", "tick")
 def test_what_is_no_name_leaves_no_row_but_that_of_its_address() -> None:
     guess(2, "no such/name")
     guess(2, "x" * 200)
@@ -388,6 +405,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("patience")
 @pytest.mark.django_db(transaction=True)
 def test_failures_at_the_same_moment_are_all_counted(tick: Callable[[float], None]) -> None:
+    Account.objects.create(name="alice", password=hashed("x"))
     barrier = threading.Barrier(8)
     request = RequestFactory().get("/", REMOTE_ADDR=HOME)
 
@@ -410,6 +428,7 @@ def test_failures_at_the_same_moment_are_all_counted(tick: Callable[[float], Non
 def test_failures_and_forgiving_at_the_same_moment_do_not_lock_each_other(tick: Callable[[float], None]) -> None:
     past = timezone.now() - timedelta(seconds=1)
     names = [f"name{number}" for number in range(20)]
+    Account.objects.bulk_create(Account(name=name, password="") for name in names)
     FailedLogin.objects.bulk_create(FailedLogin(account=name, network=HOME, forgiven_at=past) for name in names)
     request = RequestFactory().get("/", REMOTE_ADDR=HOME)
 

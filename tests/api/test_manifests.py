@@ -10,6 +10,8 @@ from distribution.manifests import store
 from tests.api.asking import answered, ask, items
 from tests.caller import Caller
 from tests.images import Image, descriptor, digest_of, index, manifest, push_blob, put_manifest
+from tests.web.image.artifacts import image as web_image
+from web import platforms, stored
 
 MANIFESTS = "repositories/alice/app/-/manifests"
 REFERRERS = "repositories/alice/app/-/referrers"
@@ -65,6 +67,26 @@ def test_an_index_has_platforms_however_odd(alice: Caller, image: Image) -> None
     found = answered(alice, f"{MANIFESTS}/all")
 
     assert found["platforms"] == ["linux\ud800/<b>"]
+
+
+def test_an_image_has_the_platform_of_its_config_which_its_entity_tag_does_not_depend_on(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platforms._of_configs.clear()
+    arm = {"os": "linux", "architecture": "arm64", "variant": "v8"}
+    web_image(alice, arm, b"layer", reference="arm")
+    with monkeypatch.context() as patch:
+        patch.setattr(stored, "content", unreadable)
+        before = ask(alice, "GET", f"{MANIFESTS}/arm")
+
+    after = ask(alice, "GET", f"{MANIFESTS}/arm")
+
+    assert (before.json()["platforms"], after.json()["platforms"]) == ([], ["linux/arm64/v8"])
+    assert before["ETag"] == after["ETag"]
+
+
+def unreadable(_blob: object) -> bytes:
+    raise stored.UnreadableError("the disk is away")
 
 
 def test_it_is_read_again_only_if_it_has_changed(alice: Caller, image: Image) -> None:

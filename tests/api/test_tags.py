@@ -8,8 +8,10 @@ import pytest
 from django.utils.timezone import now
 
 from acl.models import Rule
+from acl.names import RepositoryName
 from distribution import tags
 from distribution.models import Repository, TagMove
+from policies.models import ImmutableTags, Policy, ReadOnly
 from tests.api.asking import answered, ask, items
 from tests.caller import Caller
 from tests.images import Image, index, put_manifest
@@ -177,3 +179,35 @@ def test_a_tag_that_moves_before_it_is_deleted_stays(
 
     assert (refused.status_code, refused["Content-Type"]) == (412, "application/problem+json")
     assert answered(alice, f"{TAGS}/v1")["digest"] == second.digest
+
+
+def test_it_says_why_policies_keep_it(alice: Caller, bob: Caller, one: Image, two: Image) -> None:
+    assert [answered(alice, f"{TAGS}/v1")["obstacle"], answered(alice, "repositories/alice/app")["obstacle"]] == [
+        None
+    ] * 2
+    ImmutableTags.objects.create(repositories="alice/*", tags="v1")
+
+    assert "the tag v1 of alice/app is immutable" in answered(alice, f"{TAGS}/v1")["obstacle"]
+    assert [bool(tag["obstacle"]) for tag in items(alice, TAGS)] == [True, False]
+    assert answered(alice, "repositories/alice/app")["obstacle"] is None
+    # A policy names other repositories too.
+    assert answered(bob, f"{TAGS}/v1")["obstacle"] is None
+
+    ReadOnly.objects.create(repositories="alice/*", message="until noon")
+    assert answered(alice, "repositories/alice/app")["obstacle"] == "alice/app is read-only: until noon"
+
+
+@pytest.mark.parametrize("policy", [ImmutableTags(repositories="*", tags="v*"), ReadOnly(repositories="*")])
+def test_a_roll_back_that_a_policy_forbids_is_not_offered(
+    alice: Caller, one: Image, push: Callable[..., Image], policy: Policy
+) -> None:
+    push("alice/app", "v1", b"another")
+    history = f"{TAGS}/v1/history"
+    assert [move["can_roll_back"] for move in items(alice, history)] == [True, False]
+
+    policy.save()
+    assert [move["can_roll_back"] for move in items(alice, history)] == [False, False]
+
+    if isinstance(policy, ImmutableTags):
+        tags.delete(RepositoryName("alice/app"), "v1", account="", rules=None, is_overridden=True)
+        assert any(move["can_roll_back"] for move in items(alice, history))

@@ -44,8 +44,14 @@ class DemoServer(Server):
             {"group": "developers", "name": "myorg/*", "actions": ["pull"]},
         ]
         policies = {
-            "immutable_tags": [{"repositories": "public/*", "tags": "v*", "except_tags": "*-rc*"}],
-            "quotas": [{"repositories": "bob/*", "each": "namespace", "max_size": "10GiB", "max_tags": 100}],
+            "immutable_tags": [
+                {"repositories": "public/*", "tags": "v*", "except_tags": "*-rc*"},
+                {"repositories": "alice/tools/*", "tags": "latest"},
+            ],
+            "quotas": [
+                {"repositories": "*", "each": "namespace", "max_size": "10GiB", "max_tags": 100},
+                {"repositories": "alice/tools/*", "max_tags": 2},
+            ],
             "signatures": [{"repositories": "carol/*", "keys": KEY_PEM, "mode": "warn"}],
             "read_only": [{"repositories": "archive/*", "message": "moved to the new registry"}],
         }

@@ -50,6 +50,18 @@ def skopeo(server: Server, tmp_path_factory: pytest.TempPathFactory) -> LogIn:
     return logged_in
 
 
+@pytest.fixture
+def policies(server: Server) -> Iterator[Callable[[str], None]]:
+    """Return a function that has the server run a line about `policies.models`; what it makes is deleted later."""
+
+    def run(line: str) -> None:
+        imported = "from policies.models import ImmutableTags, Quota, ReadOnly"
+        server.does("shell", "--no-imports", "-c", f"{imported}; {line}")
+
+    yield run
+    run("[kind.objects.filter(repositories='alice/limited').delete() for kind in (ImmutableTags, Quota, ReadOnly)]")
+
+
 @pytest.fixture(scope="session")
 def podman_storage() -> Iterator[Path]:
     """Return the folder where podman keeps its images, one for all tests since it takes long to make."""

@@ -1,7 +1,7 @@
 """containerd, by its own client `ctr`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -129,3 +129,23 @@ def test_an_image_is_pulled_with_a_signature_only(ctr: Program, server: Server, 
     sign(alice, "alice/signed-by-ctr", source.manifest_digest(), tmp_path / "signature")
 
     ctr.run("images", "pull", *user("bob"), name)
+
+
+def test_it_prints_the_status_alone_when_a_policy_refuses_a_push(
+    ctr: Program, digest: str, skopeo: LogIn, tmp_path: Path, policies: Callable[[str], None]
+) -> None:
+    alice, limited = skopeo("alice"), f"{ctr.host}/alice/limited"
+    alice.run("copy", image(tmp_path / "first").reference("v1"), alice.docker("alice/limited:v1"))
+    for tag in ("v1", "v2"):
+        alice.run("copy", image(tmp_path / f"other-{tag}").reference("v1"), alice.docker(f"alice/other:{tag}"))
+        ctr.run("images", "pull", *user("alice"), f"{ctr.host}/alice/other:{tag}")
+        ctr.run("images", "tag", f"{ctr.host}/alice/other:{tag}", f"{limited}:{tag}")
+
+    policies("ImmutableTags.objects.create(repositories='alice/limited', tags='v1')")
+    assert "409 Conflict" in ctr.refused("images", "push", *user("alice"), f"{limited}:v1")
+
+    policies("Quota.objects.create(repositories='alice/limited', max_size=1024)")
+    assert "403 Forbidden" in ctr.refused("images", "push", *user("alice"), f"{limited}:v2")
+
+    policies("ReadOnly.objects.create(repositories='alice/limited')")
+    assert "403 Forbidden" in ctr.refused("images", "push", *user("alice"), f"{limited}:v2")

@@ -3,7 +3,7 @@
 import json
 import shutil
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -144,3 +144,29 @@ def test_an_image_is_pulled_with_a_signature_only(docker: LogIn, skopeo: LogIn, 
     sign(alice, "alice/signed-by-docker", source.manifest_digest(), tmp_path / "signature")
 
     bob.run("pull", name)
+
+
+def test_it_prints_why_a_policy_refuses_a_push(
+    docker: LogIn, server: Server, tmp_path: Path, policies: Callable[[str], None]
+) -> None:
+    alice = docker("alice")
+    alice.run("push", build(alice, tmp_path, "alice/limited:v1"))
+
+    policies("ImmutableTags.objects.create(repositories='alice/limited', tags='v1')")
+    refused = alice.refused("push", another(alice, tmp_path / "a", "alice/limited:v1"))
+    assert "the tag v1 of alice/limited is immutable" in refused
+
+    policies("Quota.objects.create(repositories='alice/limited', max_size=1024)")
+    refused = alice.refused("push", another(alice, tmp_path / "b", "alice/limited:v2"))
+    assert "quota exceeded for alice/limited" in refused
+    assert "of 1.0 KiB used" in refused
+
+    policies("ReadOnly.objects.create(repositories='alice/limited', message='until noon')")
+    refused = alice.refused("push", another(alice, tmp_path / "c", "alice/limited:v3"))
+    assert "alice/limited is read-only: until noon" in refused
+
+
+def another(docker: Program, folder: Path, image: str) -> str:
+    """Build another image, in a folder of its own."""
+    folder.mkdir()
+    return build(docker, folder, image)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from policies.models import ImmutableTags, ReadOnly
+from policies.models import ImmutableTags, Quota, ReadOnly
 
 
 @pytest.fixture
@@ -16,6 +16,19 @@ def immutable(cast: None) -> Callable[..., ImmutableTags]:
 
     def make(repositories: str = "alice/*", **values: Any) -> ImmutableTags:
         policy = ImmutableTags(repositories=repositories, **values)
+        policy.full_clean()
+        policy.save()
+        return policy
+
+    return make
+
+
+@pytest.fixture
+def quota(cast: None) -> Callable[..., Quota]:
+    """Make a quota: `quota("alice/*", max_size=1024)`."""
+
+    def make(repositories: str = "alice/*", **values: object) -> Quota:
+        policy = Quota(repositories=repositories, **values)
         policy.full_clean()
         policy.save()
         return policy

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from acl.models import Rule
 from acl.names import RepositoryName
@@ -13,6 +15,7 @@ from core.api.errors import RegistryError
 from distribution import blobs
 from distribution.models import Link, Tag, Upload
 from distribution.protocol.digest import Digest
+from distribution.uploads import admission
 from policies.models import Quota
 from tests.api.asking import ask
 from tests.caller import Caller, error_codes
@@ -21,23 +24,12 @@ from tests.images import Image, digest_of, push_blob, put_manifest
 KIB = 1024
 
 
-@pytest.fixture
-def quota(cast: None) -> Callable[..., Quota]:
-    def make(repositories: str = "alice/*", **values: object) -> Quota:
-        policy = Quota(repositories=repositories, **values)
-        policy.full_clean()
-        policy.save()
-        return policy
-
-    return make
+def refused_with(response: Any) -> str:
+    assert (response.status_code, error_codes(response)) == (403, ["DENIED"])
+    return str(response.json()["errors"][0]["message"])
 
 
-def refused_with(response: object) -> str:
-    assert (response.status_code, error_codes(response)) == (403, ["DENIED"])  # type: ignore[attr-defined]
-    return str(response.json()["errors"][0]["message"])  # type: ignore[attr-defined]
-
-
-def whole(alice: Caller, content: bytes, repository: str = "alice/app") -> object:
+def whole(alice: Caller, content: bytes, repository: str = "alice/app") -> Any:
     return alice.post(f"/v2/{repository}/blobs/uploads/?digest={digest_of(content)}", content)
 
 
@@ -51,23 +43,115 @@ def test_a_blob_that_does_not_fit_is_refused_with_numbers(alice: Caller, quota: 
     assert not Upload.objects.exists()
 
 
-def test_a_blob_of_unknown_length_is_refused_when_it_ends(alice: Caller, quota: Callable[..., Quota]) -> None:
+def start(alice: Caller, repository: str = "alice/app") -> str:
+    return str(alice.post(f"/v2/{repository}/blobs/uploads/").headers["Location"])
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_a_body_of_unknown_length_is_refused_while_it_arrives(
+    alice: Caller, quota: Callable[..., Quota], method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quota(max_size=KIB)
-    content = b"b" * (KIB + 1)
-    session = alice.post("/v2/alice/app/blobs/uploads/").headers["Location"]
-    session = alice.patch(session, content, chunked=True).headers["Location"]
+    content = b"b" * 4 * 1024 * KIB
+    session = start(alice)
+    taken: list[int] = []
+    check = admission.check
 
-    refused_with(alice.put(f"{session}?digest={digest_of(content)}"))
+    def counting_check(upload: Upload, size: int, more: int) -> None:
+        check(upload, size, more)
+        taken.append(size)
 
-    assert not Link.objects.exists()
+    monkeypatch.setattr(admission, "check", counting_check)
+
+    refused_with(getattr(alice, method)(f"{session}?digest={digest_of(content)}", content, chunked=True))
+
+    assert max(taken, default=0) <= KIB
+    assert not Upload.objects.exists()
+
+
+def test_no_piece_of_a_body_asks_the_database(alice: Caller, quota: Callable[..., Quota]) -> None:
+    quota(max_size=64 * 1024 * KIB)
+    push_blob(alice, "alice/app", b"a")
+
+    def statements(mebibytes: int) -> int:
+        session = start(alice)
+        with CaptureQueriesContext(connection) as asked:
+            alice.patch(session, b"b" * mebibytes * 1024 * KIB, chunked=True)
+        return len(asked)
+
+    assert statements(9) == statements(1)
+
+
+def test_the_session_of_a_chunk_that_does_not_fit_ends(alice: Caller, quota: Callable[..., Quota]) -> None:
+    quota(max_size=KIB)
+    session = alice.patch(start(alice), b"b" * KIB).headers["Location"]
+
+    refused_with(alice.patch(session, b"b"))
+
     assert not Upload.objects.exists()
 
 
 def test_nothing_begins_when_nothing_fits(alice: Caller, quota: Callable[..., Quota]) -> None:
-    push_blob(alice, "alice/app", b"a" * KIB)
+    push_blob(alice, "alice/other", b"a" * KIB)
     quota(max_size=KIB)
 
     refused_with(alice.post("/v2/alice/app/blobs/uploads/"))
+    refused_with(alice.post(f"/v2/alice/app/blobs/uploads/?digest={digest_of(b'b')}", b"b", chunked=True))
+
+
+def in_one_request(alice: Caller, content: bytes) -> Any:
+    return whole(alice, content)
+
+
+def in_the_closing_put(alice: Caller, content: bytes) -> Any:
+    return alice.put(f"{start(alice)}?digest={digest_of(content)}", content)
+
+
+def in_chunks(alice: Caller, content: bytes) -> Any:
+    session = alice.patch(start(alice), content, chunked=True).headers["Location"]
+    return alice.put(f"{session}?digest={digest_of(content)}")
+
+
+@pytest.mark.parametrize("way", [in_one_request, in_the_closing_put, in_chunks])
+def test_a_blob_that_is_there_is_pushed_again_at_a_full_quota(
+    alice: Caller, quota: Callable[..., Quota], way: Callable[[Caller, bytes], Any]
+) -> None:
+    content = b"a" * KIB
+    push_blob(alice, "alice/app", content)
+    quota(max_size=KIB)
+
+    assert way(alice, content).status_code == 201
+    refused_with(way(alice, b"b" * KIB))
+    assert Link.objects.count() == 1
+
+
+def test_an_upload_at_a_full_quota_gets_no_larger_than_a_blob_that_is_there(
+    alice: Caller, quota: Callable[..., Quota]
+) -> None:
+    push_blob(alice, "alice/app", b"a" * KIB)
+    push_blob(alice, "alice/app", b"a" * 2 * KIB)
+    quota(max_size=3 * KIB)
+
+    assert alice.patch(start(alice), b"b" * 2 * KIB, chunked=True).status_code == 202
+    refused_with(alice.patch(start(alice), b"b" * (2 * KIB + 1), chunked=True))
+
+
+def test_a_blob_that_another_repository_of_the_quota_has_fits(alice: Caller, quota: Callable[..., Quota]) -> None:
+    content = b"a" * KIB
+    push_blob(alice, "alice/other", content)
+    quota(max_size=KIB)
+
+    assert whole(alice, content).status_code == 201
+
+
+def test_a_blob_of_a_repository_beside_the_quota_does_not_fit(alice: Caller, quota: Callable[..., Quota]) -> None:
+    content = b"a" * KIB
+    push_blob(alice, "alice/app", content)
+    push_blob(alice, "public/app", content)
+    push_blob(alice, "alice/other", b"b" * KIB)
+    quota(max_size=KIB, except_repositories="alice/app")
+
+    refused_with(whole(alice, content, "alice/other"))
 
 
 def test_a_blob_counts_once_in_the_whole(alice: Caller, quota: Callable[..., Quota]) -> None:
@@ -108,7 +192,7 @@ def test_it_counts_what_it_says(
     push_blob(alice, "alice/app", b"a" * KIB)
     quota("*", max_size=KIB, each=each)
 
-    assert whole(alice, b"b", repository).status_code == status  # type: ignore[attr-defined]
+    assert whole(alice, b"b", repository).status_code == status
 
 
 @pytest.mark.parametrize(("repository", "status"), [("ab", 403), ("ab/d", 403), ("ab-c", 201), ("abc/d", 201)])
@@ -119,7 +203,7 @@ def test_a_namespace_is_a_name_and_what_is_below_it(
     push_blob(alice, "ab", b"a" * KIB)
     quota("*", max_size=KIB, each="namespace")
 
-    assert whole(alice, b"b", repository).status_code == status  # type: ignore[attr-defined]
+    assert whole(alice, b"b", repository).status_code == status
 
 
 def test_a_blob_that_is_there_is_pushed_again(alice: Caller, quota: Callable[..., Quota]) -> None:
@@ -127,7 +211,7 @@ def test_a_blob_that_is_there_is_pushed_again(alice: Caller, quota: Callable[...
     quota(max_size=3 * KIB)
     push_blob(alice, "alice/app", content)
 
-    assert whole(alice, content).status_code == 201  # type: ignore[attr-defined]
+    assert whole(alice, content).status_code == 201
 
 
 def test_a_deleted_repository_gives_its_bytes_back(
@@ -136,11 +220,11 @@ def test_a_deleted_repository_gives_its_bytes_back(
     push("alice/other", "v1")
     quota(max_size=KIB)
     push_blob(alice, "alice/app", b"a" * (KIB // 2))
-    assert whole(alice, b"b" * (KIB // 2)).status_code == 403  # type: ignore[attr-defined]
+    assert whole(alice, b"b" * (KIB // 2)).status_code == 403
 
     assert ask(alice, "DELETE", "repositories/alice/other").status_code == 200
 
-    assert whole(alice, b"b" * (KIB // 2)).status_code == 201  # type: ignore[attr-defined]
+    assert whole(alice, b"b" * (KIB // 2)).status_code == 201
 
 
 def test_tags_are_counted(alice: Caller, push: Callable[..., Image], quota: Callable[..., Quota]) -> None:
@@ -169,6 +253,20 @@ def test_a_warning_is_sent_from_90_percent_on(
     assert response.headers["Warning"] == '299 - "quota: 1 of 1 tags used"'
 
 
+def test_an_upload_is_warned_at_its_start_and_at_its_end(alice: Caller, quota: Callable[..., Quota]) -> None:
+    quota(max_size=10 * KIB)
+    started = alice.post("/v2/alice/app/blobs/uploads/")
+    content = b"a" * 9 * KIB
+
+    ended = alice.put(f"{started.headers['Location']}?digest={digest_of(content)}", content)
+
+    assert "Warning" not in started.headers
+    warning = '299 - "quota: 9.0 KiB of 10.0 KiB used"'
+    assert ended.headers["Warning"] == warning
+    assert alice.post("/v2/alice/app/blobs/uploads/").headers["Warning"] == warning
+    assert whole(alice, b"b").headers["Warning"] == warning
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_mounts_at_once_only_one_fits(alice: Caller, quota: Callable[..., Quota]) -> None:
     contents = [b"a" * KIB, b"b" * KIB]
@@ -187,6 +285,7 @@ def test_of_two_mounts_at_once_only_one_fits(alice: Caller, quota: Callable[...,
             connection.close()
 
     for _ in range(5):
-        Link.objects.filter(repository__name="alice/app").delete()
+        for link in Link.objects.filter(repository__name="alice/app"):
+            blobs.delete(RepositoryName("alice/app"), Digest(*link.blob.digest.split(":")))
         with ThreadPoolExecutor(2) as threads:
             assert sorted(threads.map(mount, contents)) == [False, True]

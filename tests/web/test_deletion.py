@@ -220,7 +220,7 @@ def test_an_image_has_links_to_its_history_and_deletion(push: Push, actions: str
     image = push()
     Rule.objects.filter(subject="bob").update(actions=actions)
     version = permissions_version.current()
-    visitor = Visitor(ANONYMOUS, grants.rules_of(Identity("bob"), version))
+    visitor = Visitor(ANONYMOUS, grants.rules_of(Identity("bob"), version), version)
     shown = {"visitor": visitor, "name": "alice/app", "image": image}
 
     by_tag = render_to_string("web/image_actions.html", shown | {"reference": "v1"})

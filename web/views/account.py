@@ -14,6 +14,7 @@ from accounts.models import Account
 from audit.kinds import Kind
 from core.api.row_key import row_key
 from core.sizes import counted
+from distribution.usage import quota_figures
 from tokens import refresh
 from web.views.page import page, to_login
 from web.visitor import visitor_of
@@ -41,6 +42,7 @@ def own_account(request: HttpRequest) -> HttpResponse:
         "form": form,
         "provider": account.provider,
         "rules": [rule.text for rule in (*visitor.rules.ordered, *visitor.rules.rules, *visitor.rules.denials)],
+        "quotas": quota_figures.of_namespace(account.name, visitor.version),
         "has_changed": "changed" in request.GET,
         # A number and nothing else: a link must not put words on the page.
         "revoked": revoked if revoked == str(row_key(revoked)) else "",

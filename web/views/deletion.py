@@ -1,5 +1,7 @@
 """Delete a tag, a manifest or a repository, after a page that says what will happen and what it frees."""
 
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
@@ -16,8 +18,10 @@ from distribution.models import Manifest, Repository, Tag
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import Tag as TagName
 from distribution.protocol.references import parse_reference
+from policies.immutability import Obstacle
 from web import contents
 from web.freed import sentences, sentences_of_repository
+from web.overriding import may_override, note_of
 from web.views.page import page
 from web.views.rights import denials_recorded, log_change, permitted, refused, repository_of, told
 from web.visitor import Visitor
@@ -35,6 +39,7 @@ def delete_reference(request: HttpRequest, name: str, reference: str) -> HttpRes
     except RegistryError as error:
         raise Http404 from error
     repository = repository_of(parsed)
+    obstacle = _obstacle(visitor, repository, wanted)
     if request.method != "POST":
         is_digest = isinstance(wanted, Digest)
         sees_others = _sees_others(request, visitor)
@@ -45,8 +50,24 @@ def delete_reference(request: HttpRequest, name: str, reference: str) -> HttpRes
         )
         what = {"what": f"manifest {wanted}" if is_digest else f"tag {wanted}", "lines": lines}
         back = reverse("web:image", args=[parsed, wanted])
+        what |= _override(request, obstacle)
         return page(request, "delete.html", f"Delete {wanted}", visitor, name=parsed, back=back, **what)
-    return _delete(request, visitor, parsed, wanted)
+    return _delete(request, visitor, parsed, wanted, note_of(request, obstacle))
+
+
+def _obstacle(visitor: Visitor, repository: Repository, wanted: Digest | TagName | None) -> Obstacle | None:
+    """Return what keeps a tag, a manifest, or with None the repository from deletion."""
+    tags = Tag.objects.filter(repository=repository)
+    if wanted is not None:
+        tags = tags.filter(manifest__digest=str(wanted)) if isinstance(wanted, Digest) else tags.filter(name=wanted)
+    # Read only where a policy is about tags.
+    names = tags.values_list("name", flat=True).iterator()
+    return Obstacle.to_deletion(repository.name, visitor.version, names)
+
+
+def _override(request: HttpRequest, obstacle: Obstacle | None) -> dict[str, Any]:
+    is_overridable = obstacle is not None and obstacle.is_overridable
+    return {"obstacle": obstacle, "overrides": is_overridable and may_override(request)}
 
 
 def _sees_others(request: HttpRequest, visitor: Visitor) -> bool:
@@ -75,17 +96,20 @@ def _of_manifest(repository: Repository, digest: Digest, *, sees_others: bool) -
     return [first, *with_tags, *sentences(found, policy)]
 
 
-def _delete(request: HttpRequest, visitor: Visitor, name: RepositoryName, wanted: Digest | TagName) -> HttpResponse:
-    account, rules = visitor.identity.name, visitor.rules
+def _delete(
+    request: HttpRequest, visitor: Visitor, name: RepositoryName, wanted: Digest | TagName, note: str
+) -> HttpResponse:
+    by: Any = {"account": visitor.identity.name, "rules": visitor.rules, "origin": Origin(request)}
+    by["is_overridden"] = bool(note)
     try:
         if isinstance(wanted, Digest):
             with denials_recorded(request, visitor, name):
-                store.delete(name, wanted, account=account, rules=rules, origin=Origin(request))
-            log_change(request, visitor, Kind.MANIFEST_DELETED, name, digest=str(wanted))
+                store.delete(name, wanted, **by)
+            log_change(request, visitor, Kind.MANIFEST_DELETED, name, digest=str(wanted), detail=note)
         else:
             with denials_recorded(request, visitor, name):
-                tags.delete(name, wanted, account=account, rules=rules, origin=Origin(request))
-            log_change(request, visitor, Kind.TAG_DELETED, name, tag=wanted)
+                tags.delete(name, wanted, **by)
+            log_change(request, visitor, Kind.TAG_DELETED, name, tag=wanted, detail=note)
     except RegistryError as error:
         return refused(request, error, "repository", name)
     return told(request, f"{wanted} was deleted.", "repository", name)
@@ -96,6 +120,7 @@ def delete_repository(request: HttpRequest, name: str) -> HttpResponse:
     """Ask for the name once more, then delete the repository."""
     visitor, parsed = permitted(request, name, DELETE, is_whole=True)
     repository = repository_of(parsed)
+    obstacle = _obstacle(visitor, repository, None)
     is_wrong = request.method == "POST" and request.POST.get("name") != parsed
     if request.method != "POST" or is_wrong:
         number = contents.tag_counts([repository.pk]).get(repository.pk, 0)
@@ -105,10 +130,13 @@ def delete_repository(request: HttpRequest, name: str) -> HttpResponse:
         lines = [first, *sentences_of_repository(found)]
         back = reverse("web:repository", args=[parsed])
         shown = {"what": f"repository {parsed}", "lines": lines, "back": back, "is_wrong": is_wrong, "typed": True}
+        shown |= _override(request, obstacle)
         return page(request, "delete.html", f"Delete {parsed}", visitor, name=parsed, **shown)
+    note = note_of(request, obstacle)
     try:
-        deletion.begin(parsed, account=visitor.identity.name, origin=Origin(request))
+        by: Any = {"account": visitor.identity.name, "origin": Origin(request)}
+        deletion.begin(parsed, is_overridden=bool(note), **by)
     except RegistryError as error:
         return refused(request, error, "repository", parsed)
-    log_change(request, visitor, Kind.REPOSITORY_DELETED, parsed)
+    log_change(request, visitor, Kind.REPOSITORY_DELETED, parsed, detail=note)
     return told(request, f"{parsed} was deleted.", "repositories")

@@ -11,6 +11,7 @@ from django.utils.http import urlencode
 from accounts import second_factor
 from core.api.host import host_of
 from core.api.notes import ADMIN_IS_OPEN
+from web.overriding import may_override
 from web.visitor import Visitor
 
 # Of a search, or of the name that a page begins after.
@@ -25,6 +26,7 @@ def page(request: HttpRequest, template: str, title: str, visitor: Visitor, **co
         "host": host_of(request),
         "has_admin": request.META.get(ADMIN_IS_OPEN, False),
         "needs_code": needs_code(request),
+        "may_override": lambda: may_override(request),
     }
     # JSON of pushers may have lone surrogates, which no encoding has.
     response = HttpResponse(render_to_string(f"web/{template}", common | context, request).encode("utf-8", "replace"))

@@ -3,9 +3,11 @@
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from acl.actions import DELETE, PUSH
+from acl.actions import DELETE, PULL, PUSH
 from acl.rules import listed
 from core.api.host import host_of
+from distribution.usage import quota_figures
+from policies.immutability import Immutability
 from web import contents, listing
 from web.description import description_of, rendered
 from web.usage import usage_of
@@ -67,6 +69,7 @@ def one_repository(request: HttpRequest, name: str) -> HttpResponse:
     shown_tag = contents.tag_named(repository.pk, "latest") or next(iter(rows), None)
     description, is_own = description_of(repository, shown_tag.manifest if shown_tag else None)
     actions = visitor.rules.actions_on(parsed)
+    immutability = Immutability.of(parsed, visitor.version)
     shown = {
         "name": parsed,
         "repository": repository,
@@ -79,11 +82,16 @@ def one_repository(request: HttpRequest, name: str) -> HttpResponse:
         "actions": listed(actions),
         "may_push": PUSH in visitor.rules.actions_on_every_tag(parsed),
         "may_delete": DELETE in visitor.rules.actions_on_every_tag(parsed),
+        "may_delete_some": DELETE in actions,
         "limits": visitor.rules.limits_of_tags(parsed),
         "description": rendered(description) if description else "",
         "is_own_description": is_own,
         "tags": contents.tag_counts([repository.pk]).get(repository.pk, 0),
         "usage": usage_of(parsed),
+        # They name other repositories too.
+        "immutable": [str(policy) for policy in immutability.policies if policy.tags] if actions - {PULL} else [],
+        # Of others' repositories too: for those whom a refused push would tell.
+        "quotas": quota_figures.of_repository(parsed, visitor.version) if PUSH in actions else [],
         "shown_tag": shown_tag,
         "pull_target": f"{host_of(request)}/{parsed}:{shown_tag.name}" if shown_tag else "",
     }

@@ -63,7 +63,14 @@ def repository_of(name: RepositoryName) -> Repository:
 
 
 def log_change(
-    request: HttpRequest, visitor: Visitor, kind: Kind, repository: str, *, tag: str = "", digest: str = ""
+    request: HttpRequest,
+    visitor: Visitor,
+    kind: Kind,
+    repository: str,
+    *,
+    tag: str = "",
+    digest: str = "",
+    detail: str = "",
 ) -> None:
     """Log and record a change as the API does."""
     account = visitor.identity.name
@@ -71,7 +78,7 @@ def log_change(
     about = {"account": account or ANONYMOUS_NAME, "client": request.META.get("REMOTE_ADDR")}
     logger.info(kind.label, extra={"repository": repository, **what, **about})
     proof = {"account": account, "credential": "session"}
-    record(kind, request, **proof, repository=repository, reference=tag or digest, digest=digest)
+    record(kind, request, **proof, repository=repository, reference=tag or digest, digest=digest, detail=detail)
 
 
 def told(request: HttpRequest, message: str, where: str, *parts: str) -> HttpResponse:

@@ -34,6 +34,7 @@ from core.failpoints import failpoint
 from distribution.announcements import changes
 from distribution.manifests import history, references
 from distribution.models import Repository, Tag, remove
+from distribution.usage.quotas import Room
 from policies.retention.decision import Moment, subject_of
 from policies.retention.holding import Holding
 from webhooks.origin import Origin
@@ -121,6 +122,8 @@ def _of_plan(plan: int) -> QuerySet[RunFinding]:
 
 def _remove(repository: Repository, found: Simulation, some: Facts) -> tuple[list[int], int]:
     """Return the primary keys of the tags that were removed, and how many are busy. Raises _ChangedError."""
+    room = Room.of(repository.name)
+    room.lock()
     if _LOCK_REPOSITORY.row(repository.pk, repository.name) is None:
         # Busy, or it is being deleted.
         return [], len(some)
@@ -136,6 +139,7 @@ def _remove(repository: Repository, found: Simulation, some: Facts) -> tuple[lis
         pk for pk, tag in now.items() if tag == some[pk] and tags[pk] in free and subject_of(tag.name) not in present
     ]
     _remove_locked(gone, {tags[pk] for pk in gone}, Origin(version=version))
+    room.tags_removed(len(gone))
     failpoint("retention.before_commit")
     return gone, sum(pk not in tags or tags[pk] not in free for pk in some)
 

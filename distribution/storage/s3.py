@@ -24,7 +24,7 @@ from distribution.storage.cloud import CloudError, CloudStorage, Piece, Span, Un
 from distribution.storage.part_buffer import Part, PartBuffer, fill, part_of
 from distribution.storage.s3_bucket import Bucket, Multipart, is_unsupported
 from distribution.storage.s3_faults import BEHIND_END
-from distribution.storage.s3_parts import MAX_PARTS, PART_BYTES, joined_parts, part_size
+from distribution.storage.s3_parts import MAX_COPY_BYTES, MAX_PARTS, PART_BYTES, joined_parts, part_size
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +164,16 @@ class RegistryS3Storage(CloudStorage, S3Storage):  # type: ignore[misc]  # djang
             logger.warning("S3 does not join objects: chunks are copied through the registry", exc_info=error)
             return False
         return True
+
+    def copy_from(self, bucket: str, source: str, size: int, name: str) -> None:
+        """Copy an object of another bucket at the same endpoint under a new key. Raises FileNotFoundError."""
+        key, options = self._key(name), self._get_write_parameters(name)
+        if size <= MAX_COPY_BYTES:
+            self.bucket.copy(key, bucket, source, options)
+            return
+        with Multipart(self.bucket, key, options) as upload:
+            for (span,) in joined_parts([Piece(source, size)], MAX_COPY_BYTES):
+                upload.copy(span, bucket)
 
     def _bytes_of(self, spans: list[Span]) -> bytearray:
         payload = bytearray()

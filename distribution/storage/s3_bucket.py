@@ -48,6 +48,12 @@ class Bucket:
         self.create(self.client.put_object, key, written.nonce, **written.options, **body)
         failpoint("upload.after_write")
 
+    def copy(self, key: str, bucket: str, source: str, options: Mapping[str, Any]) -> None:
+        """Copy an object of another bucket inside S3, to a key that has none. Raises FileNotFoundError."""
+        named = {"Bucket": self.name, "Key": key, "CopySource": {"Bucket": bucket, "Key": source}}
+        with self.asked(source):
+            self.client.copy_object(**named, MetadataDirective="REPLACE", **options)
+
     def abort(self, key: str, upload_id: str) -> None:
         """Abort a multipart upload."""
         with self.asked():
@@ -132,9 +138,9 @@ class Multipart:
         failpoint("upload.after_write")
         self._count(added)
 
-    def copy(self, span: Span) -> None:
-        """Copy the next part from another object of the bucket. Raises FileNotFoundError."""
-        source = {"Bucket": self._bucket.name, "Key": span.key}
+    def copy(self, span: Span, bucket: str = "") -> None:
+        """Copy the next part from another object of `bucket`, by default the same one. Raises FileNotFoundError."""
+        source = {"Bucket": bucket or self._bucket.name, "Key": span.key}
         part, reach = len(self._parts) + 1, f"bytes={span.first}-{span.end - 1}"
         with self._bucket.asked(span.key):
             copied = self._bucket.client.upload_part_copy(

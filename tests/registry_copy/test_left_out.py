@@ -281,3 +281,11 @@ def test_a_file_that_the_server_could_not_read_names_copy(source: SourceTree, im
     assert ran.status == 1
     assert "may not read this file" in ran.output
     assert not Tag.objects.exists()
+
+
+@pytest.mark.skipif(is_s3(), reason="about files")
+def test_a_bucket_into_a_folder(imported: Import) -> None:
+    ran = imported(folder="s3://bucket/")
+
+    assert ran.status == 1
+    assert "S3 copies into a bucket at the same endpoint only" in ran.output

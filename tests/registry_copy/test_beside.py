@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from distribution.models import Blob, Manifest, Tag, Trash
-from registry_copy.importing import repository, rows
+from registry_copy.importing import rows
 from registry_copy.importing.rows import Insertion, Stored
 from tests.caller import Caller, content
 from tests.collector.conftest import configured  # noqa: F401 - a fixture
@@ -27,14 +27,14 @@ def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], No
     """Let something happen once, after objects are placed and before their rows are stored."""
 
     def happen(act: Callable[[], Any]) -> None:
-        waiting = [act]
+        waiting, really_store = [act], rows.store
 
         def store(insertion: Insertion) -> Stored:
             while waiting:
                 waiting.pop()()
-            return rows.store(insertion)
+            return really_store(insertion)
 
-        monkeypatch.setattr(repository.rows, "store", store)
+        monkeypatch.setattr(rows, "store", store)
 
     return happen
 
@@ -45,15 +45,15 @@ def assert_pulled(alice: Caller, disk: Path, payload: bytes) -> None:
     assert broken(disk) == []
 
 
-def test_a_collection_without_grace_takes_nothing(
-    disk: Path,
-    alice: Caller,
-    source: SourceTree,
-    imported: Import,
-    between: Any,
-    configured: Any,  # noqa: F811
-) -> None:
+@pytest.fixture
+def _without_grace(configured: Callable[..., None]) -> None:  # noqa: F811 - a fixture
     configured(grace_period=timedelta(0), remove_untagged=True)
+
+
+@pytest.mark.usefixtures("_without_grace")
+def test_a_collection_without_grace_takes_nothing(
+    disk: Path, alice: Caller, source: SourceTree, imported: Import, between: Any
+) -> None:
     payload = source.push_image(b"one")
     index = source.push_index(payload, tags=("multi",))
     between(lambda: manage("gc", "--delete-untagged"))

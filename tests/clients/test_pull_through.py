@@ -140,3 +140,24 @@ def test_an_upstream_that_is_killed_in_the_middle_leaves_nothing_broken(tmp_path
             pull(cache.host, "basic/app")
             cache.does("fsck", "--deep")
         line.shutdown()
+
+
+def test_a_registry_moves_in_without_a_night_shift(tmp_path: Path, basic: DockerRegistry) -> None:
+    for repository in ("team/app", "team/tool", "other"):
+        fill(basic, tmp_path / "basic", repository, 40_000)
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    sync = ("syncregistry", f"--from=http://{basic.host}", f"--username={USERNAME}")
+    with started(Cache(tmp_path, {"": basic.host})) as cache:
+        pull(cache.host, "team/app")
+        skopeo = skopeo_in(tmp_path, cache.host)
+
+        printed = cache.does(*sync, f"--password-file={tmp_path}/password", "--repository=team/*")
+
+        assert "2 repositories, 2 tags (1 current), 1 manifests, 4 blobs, 0 left out" in printed
+        assert "3 tags (2 current)" in cache.does(*sync, f"--password-file={tmp_path}/password")
+        basic.kill()
+        for repository in ("team/app", "team/tool", "other"):
+            skopeo.run(
+                "copy", skopeo.docker(f"{repository}:v1"), f"dir:{tmp_path}/moved-{repository.replace('/', '-')}"
+            )
+        cache.does("fsck", "--deep")

@@ -15,6 +15,8 @@ from core.api.errors import ErrorCode, RegistryError
 from policies import compiled, read_only
 from policies.models import ImmutableTags
 
+REASON_CHARACTERS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Immutability:
@@ -97,6 +99,12 @@ class Obstacle:
         except RegistryError as error:
             return cls(error.message, is_overridable=error.status == HTTPStatus.CONFLICT)
         return None
+
+
+def override_note(reason: str) -> str:
+    """Return what the audit says of an override, "" without a reason."""
+    words = " ".join(reason.replace("\0", "").split())[:REASON_CHARACTERS]
+    return f"immutability overridden: {words}" if words else ""
 
 
 def _denied(message: str, policy: ImmutableTags, tag: str) -> RegistryError:

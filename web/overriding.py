@@ -4,9 +4,7 @@ from django.http import HttpRequest
 
 from accounts import second_factor
 from core.api.notes import ADMIN_IS_OPEN
-from policies.immutability import Obstacle
-
-MAX_CHARACTERS = 200
+from policies.immutability import Obstacle, override_note
 
 
 def may_override(request: HttpRequest) -> bool:
@@ -18,7 +16,6 @@ def may_override(request: HttpRequest) -> bool:
 
 def note_of(request: HttpRequest, obstacle: Obstacle | None) -> str:
     """Return what the audit says of the override that the form asks for, "" if it asks for none, or none is needed."""
-    reason = " ".join(request.POST.get("reason", "").replace("\0", "").split())[:MAX_CHARACTERS]
-    if obstacle is None or not obstacle.is_overridable or not reason or not may_override(request):
+    if obstacle is None or not obstacle.is_overridable or not may_override(request):
         return ""
-    return f"immutability overridden: {reason}"
+    return override_note(request.POST.get("reason", ""))

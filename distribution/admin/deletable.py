@@ -16,12 +16,14 @@ from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
+from accounts import permissions_version
 from audit.kinds import Kind
 from audit.recording import record
 from core.admin.bulk_deletion import LISTED, tell_deleted
 from core.api.errors import RegistryError
 from distribution.admin.read_only import ReadOnlyAdmin
 from distribution.models import Repository
+from policies.immutability import Obstacle, override_note
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +34,31 @@ REPR_CHARACTERS = 200
 class DeletableAdmin(ReadOnlyAdmin):
     """Rows that a domain verb deletes one by one; a refused deletion shows the verb's reason.
 
-    Subclasses define `delete_row` and `describe`.
+    A superuser who says why may set immutability aside for a single row. Subclasses define `delete_row`, `tags_of` and
+    `describe`.
     """
 
-    def delete_row(self, row: Any, account: str) -> None:
+    delete_confirmation_template = "admin/distribution/delete_confirmation.html"
+
+    def delete_row(self, row: Any, account: str, *, is_overridden: bool = False) -> None:
         """Delete the row for `account`, in a transaction of its own. Raises RegistryError."""
         raise NotImplementedError
+
+    def tags_of(self, row: Any) -> Iterable[str]:
+        """Return the tags that are deleted with the row; they are read only where a policy is about tags."""
+        raise NotImplementedError
+
+    def obstacle_of(self, row: Any) -> Obstacle | None:
+        """Return what keeps the row from deletion."""
+        repository = getattr(row, "repository", row)
+        return Obstacle.to_deletion(repository.name, permissions_version.current(), self.tags_of(row))
+
+    def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> Any:
+        """Say what keeps the row, and ask a superuser for the reason to set that aside."""
+        obstacle = self.obstacle_of(context["object"])
+        is_overridable = obstacle is not None and obstacle.is_overridable
+        context |= {"obstacle": obstacle, "overrides": is_overridable and request.user.is_superuser}
+        return super().render_delete_form(request, context)  # type: ignore[misc]  # the stubs lack it
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return DjangoModelAdmin.has_delete_permission(self, request, obj)
@@ -81,8 +102,11 @@ class DeletableAdmin(ReadOnlyAdmin):
         return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
-        entry = self.entry_of(request, obj)
-        self.delete_row(obj, request.user.get_username())
+        entry, note = self.entry_of(request, obj), ""
+        if request.user.is_superuser and (obstacle := self.obstacle_of(obj)) and obstacle.is_overridable:
+            note = override_note(request.POST.get("reason", ""))
+        self.delete_row(obj, request.user.get_username(), is_overridden=bool(note))
+        entry.change_message = "; ".join(filter(None, [entry.change_message, note]))
         self.record(request, [(entry, obj)])
 
     def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -131,8 +132,12 @@ class ManifestAdmin(DeletableAdmin):
         """Show the manifest, indented; its digest is that of the original bytes."""
         return cells.json_text(json.loads(bytes(manifest.payload)))
 
-    def delete_row(self, row: Manifest, account: str) -> None:
-        store.delete(RepositoryName(row.repository.name), parse_digest(row.digest), account=account, rules=None)
+    def delete_row(self, row: Manifest, account: str, *, is_overridden: bool = False) -> None:
+        by: Any = {"account": account, "rules": None, "is_overridden": is_overridden}
+        store.delete(RepositoryName(row.repository.name), parse_digest(row.digest), **by)
+
+    def tags_of(self, row: Manifest) -> Iterable[str]:
+        return Tag.objects.filter(manifest=row).values_list("name", flat=True).iterator()
 
     def describe(self, row: Any) -> str:
         name = f"{row.repository.name}@{row.digest}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -54,9 +54,12 @@ class RepositoryAdmin(DeletableAdmin):
         assert isinstance(obj, Repository)  # noqa: S101 - tells the type
         Repository.objects.filter(pk=obj.pk).update(keeps_untagged=obj.keeps_untagged)
 
-    def delete_row(self, row: Repository, account: str) -> None:
+    def delete_row(self, row: Repository, account: str, *, is_overridden: bool = False) -> None:
         """Hide the repository from clients."""
-        deletion.begin(RepositoryName(row.name), account=account)
+        deletion.begin(RepositoryName(row.name), account=account, is_overridden=is_overridden)
+
+    def tags_of(self, row: Repository) -> Iterable[str]:
+        return Tag.objects.filter(repository=row).values_list("name", flat=True).iterator()
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         super().delete_model(request, obj)

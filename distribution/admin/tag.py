@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -49,8 +50,12 @@ class TagAdmin(DeletableAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return totals.SizedList
 
-    def delete_row(self, row: Tag, account: str) -> None:
-        tags.delete(RepositoryName(row.repository.name), row.name, account=account, rules=None)
+    def delete_row(self, row: Tag, account: str, *, is_overridden: bool = False) -> None:
+        by: Any = {"account": account, "rules": None, "is_overridden": is_overridden}
+        tags.delete(RepositoryName(row.repository.name), row.name, **by)
+
+    def tags_of(self, row: Tag) -> Iterable[str]:
+        return [row.name]
 
     def delete_rows(self, request: HttpRequest, rows: list[Any]) -> list[str]:
         """Delete all of `rows` in one transaction: there may be thousands, and nothing protects a tag."""

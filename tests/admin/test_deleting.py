@@ -1,6 +1,7 @@
 """Tags and manifests are deleted by the verbs of the registry, whole or not at all."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -10,7 +11,6 @@ from accounts.models import Account
 from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
 from distribution.manifests import store
-from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Link, Manifest, Tag, TagMove
 from distribution.protocol.digest import Digest
 from tests.admin.browser import Browser, messages_of, staff
@@ -156,9 +156,9 @@ def test_the_verb_is_in_no_transaction_but_its_own(
     was_in_one: list[bool] = []
     delete = store.delete
 
-    def watched(name: RepositoryName, digest: Digest, *, account: str, rules: WhoMay) -> None:
+    def watched(name: RepositoryName, digest: Digest, **by: Any) -> None:
         was_in_one.append(connection.in_atomic_block)
-        delete(name, digest, account=account, rules=rules)
+        delete(name, digest, **by)
 
     monkeypatch.setattr(store, "delete", watched)
     if path == "one":

@@ -58,7 +58,7 @@ class DeletableAdmin(ReadOnlyAdmin):
         obstacle = self.obstacle_of(context["object"])
         is_overridable = obstacle is not None and obstacle.is_overridable
         context |= {"obstacle": obstacle, "overrides": is_overridable and request.user.is_superuser}
-        return super().render_delete_form(request, context)  # type: ignore[misc]  # the stubs lack it
+        return super().render_delete_form(request, context)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return DjangoModelAdmin.has_delete_permission(self, request, obj)

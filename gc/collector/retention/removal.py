@@ -133,15 +133,14 @@ def _remove(repository: Repository, found: Simulation, some: Facts) -> tuple[lis
     version = permissions_version.current()
     if version != found.holding.version and Holding.of(repository.name, version).content != found.holding.content:
         raise _ChangedError
-    now = facts.of_tags(list(tags), with_pulls=found.holding.asks_for_pulls)
-    present = facts.present_subjects(repository.pk, now.values())
-    gone = [
-        pk for pk, tag in now.items() if tag == some[pk] and tags[pk] in free and subject_of(tag.name) not in present
-    ]
+    now = facts.of_tags(list(some), with_pulls=found.holding.asks_for_pulls)
+    locked = {pk: tag for pk, tag in now.items() if tags.get(pk) in free}
+    present = facts.present_subjects(repository.pk, locked.values())
+    gone = [pk for pk, tag in locked.items() if tag == some[pk] and subject_of(tag.name) not in present]
     _remove_locked(gone, {tags[pk] for pk in gone}, Origin(version=version))
     room.tags_removed(len(gone))
     failpoint("retention.before_commit")
-    return gone, sum(pk not in tags or tags[pk] not in free for pk in some)
+    return gone, len(now) - len(locked)
 
 
 def _remove_locked(pks: list[int], manifests: Collection[int], origin: Origin) -> None:

@@ -39,6 +39,11 @@ class Holding:
         return any(policy.keep_pulled_within is not None for policy in self.policies)
 
     @property
+    def lets_tags_go(self) -> bool:
+        """Whether some tag may go."""
+        return not self.whole and any(policy.has_rules or policy.remove_signatures for policy in self.policies)
+
+    @property
     def content(self) -> tuple[object, ...]:
         """What it says: equal as long as no policy changes that decides."""
         rows = (*self.policies, *self.immutability.policies)

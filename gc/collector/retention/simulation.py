@@ -53,15 +53,19 @@ def moment_at(now: datetime, grace_period: timedelta) -> Moment:
     return Moment(now, facts.pulls_since(now), now - grace_period)
 
 
-def repositories(policy: Policy) -> Iterator[Repository]:
-    """Yield the repositories within the scope of `policy` that a retention policy holds for."""
-    holding = compiled.all_of(Retention, permissions_version.current())
-    if not holding:
+def repositories(policy: Policy, *, with_kept: bool = False) -> Iterator[Repository]:
+    """Yield the repositories within the scope of `policy` that a retention policy holds for, by primary key.
+
+    Those in which no tag can go are left out, unless `with_kept`.
+    """
+    version = permissions_version.current()
+    if not compiled.all_of(Retention, version):
         return
     scopes = [Q(pk__in=pks) for pks in policy.batches()] if policy.repository else [Q()]
     for scope in scopes:
         for repository in by_pk(deletion.without_hidden(Repository.objects.filter(scope)).only("name")):
-            if any(one.holds_for(repository.name) for one in holding):
+            holding = Holding.of(repository.name, version)
+            if holding.policies and (with_kept or holding.lets_tags_go):
                 yield repository
 
 

@@ -170,6 +170,14 @@ def test_the_command_says_of_each_tag_why(retention: MakePolicy) -> None:
     assert tags() == {"a", "b", "v1"}
 
 
+def test_the_command_says_why_nothing_goes(retention: MakePolicy) -> None:
+    retention(keep_last=1)
+    tagged(a=2, b=1)
+    number = valid(ReadOnly(repositories="alice/*")).pk
+
+    assert _printed()[0] == f"alice/app:a stays: the repository is read-only (read-only mode {number})"
+
+
 def test_the_command_says_that_nothing_holds(retention: MakePolicy) -> None:
     assert _printed() == ["There is no retention policy."]
 

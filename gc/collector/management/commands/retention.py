@@ -40,7 +40,7 @@ class Command(BaseCommand):
         configured = Policy.configured()
         policy = Policy(configured.grace_period, configured.remove_untagged, options["repository"])
         moment, counts = moment_at(clock.now(), policy.grace_period), {True: 0, False: 0}
-        for repository in repositories(policy):
+        for repository in repositories(policy, with_kept=True):
             verdicts = Simulation.of(repository, moment, Throttle()).verdicts
             for tag, verdict in verdicts.items():
                 counts[verdict.is_kept] += 1

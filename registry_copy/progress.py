@@ -45,7 +45,7 @@ class Progress:
     def leave_out(self, kind: str, what: str, why: str) -> None:
         """Count something of a kind as left out, and say why."""
         self.left_out[kind] += 1
-        self.say(f"left out: {what}: {why}")
+        self.say(_printable(f"left out: {what}: {why}"))
 
     def keep(self, what: str, why: str) -> None:
         """Count a tag as kept as it is, and say why."""
@@ -82,6 +82,11 @@ class Progress:
             counted(number, kind, "repositories" if kind == "repository" else "")
             for kind, number in sorted(self.left_out.items())
         )
+
+
+def _printable(text: str) -> str:
+    """Return `text` for a terminal: names of files may have any bytes."""
+    return text if text.isprintable() else ascii(text)
 
 
 def _time(seconds: float) -> str:

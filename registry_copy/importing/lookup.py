@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from core.db.statement import Statement
 from distribution.models import Repository
+from distribution.storage.cloud import Piece
 from distribution.usage import sizes
 
 _MANIFESTS = Statement("""
@@ -22,6 +23,7 @@ WHERE link.repository_id = (SELECT id FROM distribution_repository WHERE name = 
     AND blob.digest = ANY(%s) AND NOT blob.is_corrupt
 """)
 _BLOBS = Statement("SELECT digest, size FROM distribution_blob WHERE digest = ANY(%s) AND NOT is_corrupt")
+_OBJECTS = Statement("SELECT digest, key, size FROM distribution_blob WHERE digest = ANY(%s) AND NOT is_corrupt")
 _ANY_MANIFESTS = Statement("SELECT DISTINCT digest FROM distribution_manifest WHERE digest = ANY(%s)")
 
 
@@ -43,6 +45,11 @@ def linked(name: str, digests: Collection[str]) -> dict[str, int]:
 def blobs(digests: Collection[str]) -> dict[str, int]:
     """Return the sizes of those sound blobs that the registry has in any repository."""
     return dict(_BLOBS.rows(list(digests)))
+
+
+def objects(digests: Collection[str]) -> dict[str, Piece]:
+    """Return the objects of those sound blobs that the registry has."""
+    return {digest: Piece(key, size) for digest, key, size in _OBJECTS.rows(list(digests))}
 
 
 def known(digests: Collection[str]) -> set[str]:

@@ -13,6 +13,7 @@ from core.api.errors import RegistryError
 from core.db import clock
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.references import parse_tag
+from distribution.storage import disk_reserve
 from registry_copy.errors import CopyError, LeftOutError, VanishedError
 from registry_copy.importing import lookup, manifest, rows
 from registry_copy.importing.batch import Batch, SourceTag
@@ -77,15 +78,10 @@ class RepositoryImport:
 
     # --- tags and manifests ----------------------------------------------------------------------
     def _import_tags(self, names: list[str]) -> None:
-        here = lookup.tags(self._name, names)
-        tags = []
-        for name in names:
-            if (tag := self._read_tag(name)) is None:
-                continue
-            if here.get(name) == tag.digest:
-                self._progress.present += 1
-            else:
-                tags.append(tag)
+        found = [tag for name in names if (tag := self._read_tag(name)) is not None]
+        here = lookup.tags(self._name, [tag.name for tag in found])
+        tags = [tag for tag in found if here.get(tag.name) != tag.digest]
+        self._progress.present += len(found) - len(tags)
         now = clock.now()
         present = self._present([tag.digest for tag in tags])
         batch = self._batch()
@@ -249,7 +245,11 @@ class RepositoryImport:
         return self._source.placing.place(self._tree.files, missing, verifies=verifies)
 
     def _insert(self, insertion: Insertion) -> None:
-        stored = self._pretend(insertion) if self._source.is_dry_run else rows.store(insertion)
+        if self._source.is_dry_run:
+            stored = self._pretend(insertion)
+        else:
+            disk_reserve.check_rows()
+            stored = rows.store(insertion)
         self._progress.count(stored)
         self._progress.done += stored.manifests + stored.links
         for tag, why in stored.kept:

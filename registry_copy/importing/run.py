@@ -6,7 +6,9 @@ from itertools import islice
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from core.failpoints import failpoint
 from distribution.protocol.digest import Digest
-from registry_copy.errors import CopyError
+from distribution.storage.blob_store import MissingObjectError, blob_store
+from distribution.storage.cloud import Piece
+from registry_copy.errors import CopyError, LeftOutError
 from registry_copy.importing import lookup
 from registry_copy.importing.repository import AT_ONCE, RepositoryImport, Source
 from registry_copy.source.tree import Tree, data_of
@@ -68,22 +70,22 @@ def count_unlinked(source: Source, watch: Watch) -> None:
 
 
 def remove_moved(tree: Tree, watch: Watch) -> int:
-    """Delete the files of the blobs that the registry has, and return their number; manifests and links stay."""
+    """Delete the files of the blobs whose bytes the registry has, and return their number; manifests and links stay."""
     removed = 0
     digests = tree.blobs()
     while batch := list(islice(digests, AT_ONCE)):
-        removed += sum(_is_removed(tree, digest, size) for digest, size in _stored(batch))
+        here = lookup.objects([str(digest) for digest in batch])
+        removed += sum(_is_removed(tree, digest, here[str(digest)]) for digest in batch if str(digest) in here)
         watch()
     return removed
 
 
-def _stored(batch: list[Digest]) -> list[tuple[Digest, int]]:
-    sizes = lookup.blobs([str(digest) for digest in batch])
-    return [(digest, sizes[str(digest)]) for digest in batch if str(digest) in sizes]
-
-
-def _is_removed(tree: Tree, digest: Digest, size: int) -> bool:
-    if tree.files.size(data_of(digest)) != size:
+def _is_removed(tree: Tree, digest: Digest, here: Piece) -> bool:
+    """Delete a file, unless it is gone or the registry's own object has not its size."""
+    try:
+        if tree.files.size(data_of(digest)) != here.size or blob_store().size(here.key) != here.size:
+            return False
+    except (LeftOutError, MissingObjectError):
         return False
     tree.files.remove(data_of(digest))
     return True

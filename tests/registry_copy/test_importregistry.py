@@ -120,6 +120,25 @@ def test_a_move_deletes_the_files_of_the_blobs_once_nothing_is_left_out(
     assert imported("--move").status == 0
 
 
+def test_a_move_keeps_the_files_of_blobs_whose_objects_are_lost_here(
+    disk: Path, alice: Caller, source: SourceTree, imported: Import
+) -> None:
+    source.push_image(b"one", "v1")
+    imported()
+    (disk / Blob.objects.get(digest=digest_of(b"one")).key).unlink()
+
+    assert "1 file of " in imported("--move").output
+
+    assert source.data(digest_of(b"one")).exists()
+
+
+def test_a_move_takes_all_repositories(cast: None, imported: Import) -> None:
+    ran = imported("--move", "--repository", "alice/*")
+
+    assert ran.status == 1
+    assert "leave out --repository" in ran.output
+
+
 def test_a_dry_run_changes_nothing(disk: Path, cast: None, source: SourceTree, imported: Import) -> None:
     source.push_image(b"one", "v1")
 

@@ -202,13 +202,15 @@ def test_names_that_the_grammar_refuses(source: SourceTree, imported: Import) ->
     source.push_image(b"one", "-dash")
     source.push_image(b"two", "v1", name="Alice/App")
     source.push_image(b"three", "v1", name="alice" + "/long" * 70)
+    source.push_image(b"four", os.fsdecode(b"\xff\x1b[31m"), name="alice/" + os.fsdecode(b"\xfe"))
+    source.push_image(b"five", os.fsdecode(b"\xff\x1b[31m"))
 
     leaves_out(
         imported,
         f"left out: {NAME}:-dash: '-dash' is not a tag",
         "left out: Alice/App: 'Alice/App' is not a repository name",
         "a repository name has at most 255 characters",
-        "left out, for the reasons above: 2 repositories, 1 tag",
+        "left out, for the reasons above: 3 repositories, 2 tags",
     )
     assert Repository.objects.count() == 1
 

@@ -98,6 +98,8 @@ class Command(BaseCommand):
 def _run(progress: Progress, watch: Callable[[], None], options: dict[str, Any]) -> int | None:
     """Import; return how many files were removed, None without --move."""
     matches = places.matching(options["repository"])
+    if options["move"] and options["repository"] != "*":
+        raise CopyError("--move: other repositories may need the blobs too, so it takes all: leave out --repository")
     store, is_dry_run = blob_store(), options["dry_run"]
     copy_mark.refuse_unfinished(store)
     if not is_dry_run:

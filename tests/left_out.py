@@ -63,6 +63,7 @@ OF_FILES: dict[str, tuple[str, ...]] = {
     "it watches a file grow; S3 shows an object when it is whole": (
         "clients/test_killed_worker.py",
         "distribution/caching/test_faults.py::test_clients_read_along_with_another_process",
+        "distribution/caching/test_faults.py::test_a_size_that_the_upstream_made_up_is_not_believed",
         "distribution/caching/test_faults.py::test_clients_that_read_along_with_a_failing_process_are_cut_off",
         "project/test_connections.py::test_unauthenticated_clients_take_no_place_of_transfers_and_get_a_retry_after",
         "faults/test_cut_upload.py",

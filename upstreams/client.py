@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from core.caches import TTLCache
 from upstreams.challenge import Challenge, parse
-from upstreams.exchange import Exchange, LimitedError, MissingError, Reach, UpstreamError, send
+from upstreams.exchange import Exchange, LimitedError, MissingError, Reach, UnreachableError, UpstreamError, send
 
 ACCEPTED = ", ".join(
     (
@@ -127,7 +127,13 @@ class Upstream:
         for _step in range(MAX_REDIRECTS + 1):
             is_own = _origin_of(url) == _origin_of(self.url)
             secret = {"Authorization": authorization} if authorization and is_own else {}
-            answer = send(method, url, {**headers, **secret}, self.reach, allow_http=allow_http)
+            try:
+                answer = send(method, url, {**headers, **secret}, self.reach, allow_http=allow_http)
+            except UnreachableError as error:
+                if is_own:
+                    raise
+                # Says nothing about the registry, which may lead elsewhere for other content.
+                raise UpstreamError(str(error)) from error
             location = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
@@ -227,4 +233,4 @@ def _host(url: str) -> str:
 
 def _seconds(header: str) -> int:
     """Return the seconds of a Retry-After; one with a date counts as RETRY_SECONDS."""
-    return min(int(header), 86_400) if re.fullmatch(r"\d{1,9}", header.strip()) else RETRY_SECONDS
+    return max(1, min(int(header), 86_400)) if re.fullmatch(r"\d{1,9}", header.strip()) else RETRY_SECONDS

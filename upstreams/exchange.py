@@ -4,6 +4,7 @@ import http.client
 import os
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Self
 from core.outgoing import addresses
 
 USER_AGENT = "registry-proxy/1"
+WHOLE_SECONDS = 60.0
+"""For a document, however often a byte of it comes."""
 
 
 class UpstreamError(Exception):
@@ -69,8 +72,11 @@ class Exchange:
     def whole(self, limit: int) -> bytes:
         """Return the body. Raises UpstreamError, also for one of more than `limit` bytes."""
         found, buffer = bytearray(), memoryview(bytearray(64 * 1024))
+        until = time.monotonic() + WHOLE_SECONDS
         while size := self.readinto(buffer):
             found += buffer[:size]
+            if time.monotonic() > until:
+                raise UpstreamError(f"{_origin(self.url)} sends too slowly")
             if len(found) > limit:
                 raise UpstreamError(f"{_origin(self.url)} sent more than {limit} bytes")
         return bytes(found)

@@ -152,7 +152,7 @@ class Proxy(models.Model):
         name = name.removeprefix(self.prefix)
         return f"library/{name}" if "/" not in name and is_docker_hub(self.url) else name
 
-    @property
+    @cached_property
     def tag_seconds(self) -> float:
         return parse_duration(self.tag_ttl).total_seconds()
 

@@ -156,7 +156,8 @@ class Fetch:
             time.sleep(POLL_SECONDS)
         if upload is not None:
             _cancel(upload)
-        if found.key != self._followed:
+        # The size that clients were told is the upstream's: a shorter one would look complete.
+        if (found.key, found.size) != (self._followed, self._size):
             self._withdraw()
 
     def _follow(self) -> None:

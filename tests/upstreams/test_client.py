@@ -128,7 +128,7 @@ def test_a_metadata_address_is_never_allowed(servers: Servers) -> None:
     registry, _ = servers
     registry.faults[digest_of(BLOB)] = redirecting("http://169.254.169.254/latest/meta-data/")
 
-    with pytest.raises(UnreachableError, match="never allowed"):
+    with pytest.raises(UpstreamError, match="never allowed"):
         read(client(registry))
 
 

@@ -28,7 +28,7 @@ from tests.caller import Caller, content, error_codes
 from tests.distribution.caching.conftest import make_proxy
 from tests.distribution.invariants import broken
 from tests.images import digest_of
-from tests.upstreams.fake import FakeRegistry, answering, cut_off, waiting_for
+from tests.upstreams.fake import FakeRegistry, answering, cut_off, send, waiting_for
 from upstreams.models import Proxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -247,6 +247,31 @@ def test_clients_that_read_along_with_a_failing_process_are_cut_off(
     joined()
     assert content(alice.get(BLOB)) == LAYER
     assert broken(disk) == []
+
+
+def test_a_size_that_the_upstream_made_up_is_not_believed(upstream: FakeRegistry, alice: Caller, disk: Path) -> None:
+    digest, goes_on = parse_digest(digest_of(LAYER)), threading.Event()
+    upload = sessions.start_fetch(RepositoryName("hub/app"), fetches.session_of("hub/app", digest), "sha256")
+    assert upload is not None
+
+    def fault(request: Any, blob: bytes) -> bool:
+        if request.command == "HEAD":
+            send(request, 200, blob[:-1000])
+            return True
+        return waiting_for(goes_on, after=1_000_000)(request, blob)
+
+    upstream.faults[digest_of(LAYER)] = fault
+    other = fetches.Fetch(RepositoryName("hub/app"), digest, asker(digest))
+    done = ThreadPoolExecutor(1).submit(in_threads, [partial(other._receive, upload)])
+    while not list(disk.rglob("*/*/*")):
+        time.sleep(0.01)
+    response = alice.get(BLOB)
+    assert response["Content-Length"] == str(len(LAYER) - 1000)
+    goes_on.set()
+
+    with pytest.raises(CutOffError):
+        content(response)
+    done.result(30)
 
 
 def test_no_client_finds_the_session_of_a_fetch(upstream: FakeRegistry, alice: Caller) -> None:

@@ -21,6 +21,7 @@ MAX_SECONDS = 3600.0
 """How long at most it is not asked after it has answered 429."""
 
 RETRY_SECONDS = 5
+REVALIDATION_FAILED = '111 - "Revalidation Failed"'
 
 logger = logging.getLogger(__name__)
 
@@ -81,5 +82,4 @@ def as_client_error(error: UpstreamError, code: ErrorCode) -> RegistryError:
 
 def warning_of(error: UpstreamError) -> str:
     """Return the value of the header Warning of what is served although it could not be revalidated (RFC 7234, 5.5)."""
-    code, text = (110, "Response is Stale") if isinstance(error, LimitedError) else (111, "Revalidation Failed")
-    return f'{code} - "{text}"'
+    return '110 - "Response is Stale"' if isinstance(error, LimitedError) else REVALIDATION_FAILED

@@ -1,5 +1,6 @@
 """The response to a pull of a manifest from a proxied repository: fetched when missing, tags revalidated by HEAD."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ from upstreams.exchange import UpstreamError
 from upstreams.models import Proxy
 
 WAIT_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
 
 _PUSHED_BY = Statement("""
 SELECT pushed_by FROM distribution_tag
@@ -112,7 +115,15 @@ def _update(name: RepositoryName, wanted: Digest | Tag, proxy: Proxy) -> str:
         if found is not None:
             return faults.warning_of(error)
         raise faults.as_client_error(error, ErrorCode.MANIFEST_UNKNOWN) from error
-    if fetched is not None and not _is_kept(name, wanted, fetched, proxy) and found is None:
+    try:
+        is_kept = fetched is None or _is_kept(name, wanted, fetched, proxy)
+    except RegistryError as error:
+        if found is None:
+            raise
+        # Also when nothing can be written: reads go on.
+        logger.warning("a tag was not updated", extra={"repository": name, "tag": wanted, "reason": str(error)})
+        return faults.REVALIDATION_FAILED
+    if not is_kept and found is None:
         raise store.unknown(name, str(wanted))
     if not isinstance(wanted, Digest):
         _checked.put((proxy.pk, name, str(wanted)), time.monotonic())
@@ -142,7 +153,7 @@ def _is_kept(name: RepositoryName, wanted: Digest | Tag, fetched: RemoteManifest
     except RegistryError as error:
         if error.status == 409:
             return False
-        if error.status == 400:
+        if error.code in (ErrorCode.MANIFEST_INVALID, ErrorCode.DIGEST_INVALID):
             refusal = unavailable(f"{proxy.url} sent a manifest that is not valid here: {error}", 60)
             refusal.message = str(refusal.detail)
             raise refusal from error

@@ -147,6 +147,22 @@ def test_a_manifest_that_is_none_is_not_kept(
     assert not Manifest.objects.exists()
 
 
+def test_what_is_here_is_served_while_nothing_can_be_written(
+    upstream: FakeRegistry, alice: Caller, image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Proxy.objects.update(tag_ttl="0")
+    assert content(alice.get(MANIFEST)) == image
+    upstream.add_image("app", "v1", LAYER, b"moved")
+
+    def unwritable() -> None:
+        raise RegistryError(ErrorCode.DENIED, "full")
+
+    monkeypatch.setattr(disk_reserve, "check_rows", unwritable)
+
+    found = alice.get(MANIFEST)
+    assert (content(found), found["Warning"]) == (image, '111 - "Revalidation Failed"')
+
+
 def test_a_manifest_of_another_digest_is_not_kept(upstream: FakeRegistry, alice: Caller, image: bytes) -> None:
     wanted = digest_of(b"something else")
     upstream.manifests["app", wanted] = image

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from acl.names import RepositoryName
@@ -27,6 +27,7 @@ from upstreams.exchange import UpstreamError
 from upstreams.models import Proxy
 
 WAIT_SECONDS = 60.0
+MAX_REFERRERS = 100
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,26 @@ def manifest(
     if warning:
         pulled.headers["Warning"] = warning
     return pulled
+
+
+def fetch_referrers(name: RepositoryName, subject: Digest, proxy: Proxy, *, version: str) -> None:
+    """Fetch the manifests that refer to `subject`, once in a `tag_ttl`; what can't be fetched is left out."""
+    what = f"referrers {subject}"
+    if not is_due(name, what.replace(":", "/"), proxy):
+        return
+    release_connection()
+    try:
+        with blocking_io(), faults.remembered(proxy, f"{what} of {name}"):
+            listed = proxy.upstream().referrers(proxy.upstream_name(name), str(subject))
+    except UpstreamError:
+        # A registry before version 1.1 of the specification has none.
+        return
+    for text in listed[:MAX_REFERRERS]:
+        with suppress(RegistryError):
+            digest = parse_digest(text)
+            with _alone(name, text):
+                _update(name, digest, proxy, version)
+    _checked.put((proxy.pk, name, what.replace(":", "/")), time.monotonic())
 
 
 @contextmanager

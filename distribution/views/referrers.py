@@ -3,10 +3,12 @@
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from distribution import referrers
+from distribution.caching.manifests import fetch_referrers
 from distribution.protocol.digest import parse_digest
 from distribution.protocol.pagination import next_link, page_limit, page_start
 from distribution.protocol.spec import FILTERS_APPLIED_HEADER, OCI_INDEX
 from distribution.views.repository import PULL, RepositoryView, query_of
+from upstreams import compiled
 
 
 class ReferrersView(RepositoryView):
@@ -16,6 +18,9 @@ class ReferrersView(RepositoryView):
 
     def get(self, request: HttpRequest, digest: str) -> HttpResponse:
         subject = parse_digest(digest)
+        proxy = compiled.of(self.name, self.bearer.version)
+        if proxy is not None:
+            fetch_referrers(self.name, subject, proxy, version=self.bearer.version)
         query = query_of(request)
         limit = page_limit(query)
         # A space is legal in a media type only before a parameter, and Go's `url.Values` writes it as `+`.

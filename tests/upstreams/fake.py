@@ -132,6 +132,16 @@ def answering(status: int, **headers: str) -> Fault:
     return fault
 
 
+def sending(body: bytes) -> Fault:
+    """Return the fault of another body."""
+
+    def fault(request: BaseHTTPRequestHandler, _content: bytes) -> bool:
+        send(request, 200, body)
+        return True
+
+    return fault
+
+
 def redirecting(to: str) -> Fault:
     """Return the fault of a redirect, as to a cloud."""
 

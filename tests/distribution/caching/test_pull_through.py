@@ -1,5 +1,6 @@
 """Pulls from a proxied repository: fetched once, verified, kept, and served when the upstream is down."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from distribution.models import Blob, Manifest, Tag, Upload
 from tests.caller import Caller, content, error_codes
 from tests.distribution.caching.conftest import make_proxy
 from tests.distribution.invariants import broken
-from tests.images import digest_of, push_blob, push_image
-from tests.upstreams.fake import FakeRegistry
+from tests.images import descriptor, digest_of, manifest, push_blob, push_image
+from tests.upstreams.fake import FakeRegistry, sending
 from upstreams.models import Proxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -208,6 +209,21 @@ def test_a_range_of_a_missing_blob_is_served_from_the_stored_one(
     part = alice.get(BLOB, headers={"Range": "bytes=5-9"})
 
     assert (part.status_code, part["Content-Length"], content(part)[:5]) == (206, "5", LAYER[5:10])
+
+
+def test_referrers_are_fetched_when_they_are_asked_for(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
+    image = upstream.add_image("app", "v1", LAYER)
+    signature = manifest(b"{}", subject=descriptor(image), artifactType="a/signature")
+    upstream.manifests["app", digest_of(signature)] = signature
+    listed = json.dumps({"manifests": [{"digest": digest_of(signature)}, {"digest": "x"}]}).encode()
+    upstream.faults[f"/referrers/{digest_of(image)}"] = sending(listed)
+    assert alice.get(MANIFEST).status_code == 200
+
+    found = [alice.get(f"/v2/hub/app/referrers/{digest_of(image)}").json()["manifests"] for _ in range(2)]
+
+    assert [one["digest"] for one in found[0]] == [digest_of(signature)]
+    assert found[0] == found[1]
+    assert upstream.count("GET /v2/app/referrers") == 1
 
 
 def test_a_head_of_a_missing_blob_asks_the_upstream(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:

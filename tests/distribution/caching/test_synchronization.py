@@ -15,7 +15,7 @@ from distribution.models import Blob, Manifest, Tag
 from tests.caller import Caller, content
 from tests.distribution.invariants import broken
 from tests.images import descriptor, digest_of, manifest, push_image
-from tests.upstreams.fake import FakeRegistry, answering, basic, cut_off, send
+from tests.upstreams.fake import FakeRegistry, answering, basic, cut_off, sending
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,11 +50,7 @@ def filled(upstream: FakeRegistry) -> FakeRegistry:
     upstream.manifests["alice/app", digest_of(artifact)] = artifact
     listed = {"manifests": [{"digest": digest_of(artifact)}]}
 
-    def referrers(request: object, _content: bytes) -> bool:
-        send(request, 200, json.dumps(listed).encode())  # type: ignore[arg-type]
-        return True
-
-    upstream.faults[f"/referrers/{digest_of(first)}"] = referrers
+    upstream.faults[f"/referrers/{digest_of(first)}"] = sending(json.dumps(listed).encode())
     return upstream
 
 

@@ -98,7 +98,7 @@ def test_clients_pull_through_and_fifty_at_once_fetch_each_blob_once(
 ) -> None:
     fill(basic, tmp_path / "basic", "app", 40_000)
     fill(tokens, tmp_path / "tokens", "group/tool", 40_000)
-    fill(basic, tmp_path / "basic", "crowd", 8_000_000)
+    fill(basic, tmp_path / "basic", "crowd", 3_000_000)
     with started(Cache(tmp_path, {"basic/": basic.host, "tokens/": tokens.host})) as cache:
         skopeo = skopeo_in(tmp_path, cache.host)
         skopeo.run("copy", skopeo.docker("basic/app:v1"), f"dir:{tmp_path}/pulled")

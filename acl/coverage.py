@@ -32,7 +32,7 @@ def matches_some_name(pattern: str) -> bool:
     """Tell whether any repository name matches `pattern`, with `a` in place of `${account}` and `${group}`."""
     example = pattern.replace(ACCOUNT, "a").replace(GROUP, "a")
     try:
-        parse_name(example.replace("*", "a").replace("?", "a"))  # the ( of a run of a set is none of its characters
+        parse_name(example.replace("*", "a").replace("?", "a"))
     except InvalidNameError:
         return _reaches_an_end(example)
     return True

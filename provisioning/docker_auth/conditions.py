@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_network
 from itertools import product
+from math import prod
 
 from acl.coverage import matches_some_name
 from acl.glob import PATTERN_MAX_CHARACTERS
@@ -29,6 +30,7 @@ from provisioning.docker_auth.patterns import (
     written,
 )
 
+MAX_COMBINATIONS = 1000
 _REPOSITORY = "repository"
 _LABEL = "labels:"
 _MAPPED = IPv6Network("::ffff:0:0/96")
@@ -163,6 +165,8 @@ class Conditions:
             if not any(self._is(pattern, _readable(value)) for value in labels.get(label, ())):
                 return
         keys = _label_keys(entry)
+        if prod(len(labels.get(key, ())) for key in keys) > MAX_COMBINATIONS:
+            raise UnsupportedError(f"a user has more than {MAX_COMBINATIONS} combinations of these labels")
         for values in product(*(labels.get(key, ()) for key in keys)):
             if wrong := [value for value in values if _LABEL_VALUE.fullmatch(value) is None]:
                 raise UnsupportedError(f"the label {wrong[0]!a} has other characters than letters, digits and . _ / -")

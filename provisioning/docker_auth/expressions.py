@@ -34,7 +34,10 @@ Alternatives = list[Tokens]
 def of_expression(text: str, alphabet: frozenset[str]) -> Alternatives:
     """Return the tokens of each alternative, which match whole strings. Raises UnsupportedError."""
     reader = _Reader(text, alphabet)
-    found = reader.alternation()
+    try:
+        found = reader.alternation()
+    except RecursionError as error:
+        raise UnsupportedError("the expression is nested too deeply") from error
     if reader.rest:
         raise UnsupportedError("the expression has a ) too many")
     return [_whole(tokens, alphabet) for tokens in found]

@@ -83,6 +83,7 @@ acl:
   - {{match: {{name: "${{labels:project}}/${{labels:group}}-${{labels:tier}}"}}, actions: [delete]}}
   - {{match: {{name: "${{labels:project}}-x/${{labels:group}}-${{labels:tier}}"}}, actions: [pull]}}
 """
+WORDS = [f"w{number}" for number in range(11)]
 NAMES = ["hello-world", "test-a", "test/b", "admin/x", "admin/x/y", "other", "website/a", "api/web-frontend"]
 NAMES += ["api-x/web-frontend", "website-x/webdev-backend", "team-shared/a"]
 
@@ -224,6 +225,8 @@ def test_other_rules_are_told(tmp_path: Path) -> None:
         ("{match: {ip: 10.0.0.0/33}, actions: []}", "is no address or network"),
         ("{match: {ip: 10.0.0.0/255.0.0.0}, actions: []}", "is no address or network"),
         ('{match: {service: "x"}, actions: []}', "by --service"),
+        (f"{{match: {{name: '/{'(' * 3000}/'}}, actions: []}}", "nested too deeply"),
+        ("{match: {name: '${labels:a}${labels:c}${labels:d}${labels:e}'}, actions: []}", "more than 1000 combinations"),
         ("{match: {email: x}, actions: []}", "'email' is no key of match"),
         ("{match: {name: x}}", "no actions"),
         ("{actions: []}", "no match"),
@@ -236,7 +239,8 @@ def test_other_rules_are_told(tmp_path: Path) -> None:
     ],
 )
 def test_what_rules_cannot_say_is_refused_by_name(tmp_path: Path, entry: str, reason: str) -> None:
-    text = f'users:\n  u: {{password: "{HASH}", labels: {{a: [b], b: ["x*"]}}}}\nacl:\n  - {entry}\n'
+    labels = f'{{a: [b], b: ["x*"], c: {WORDS}, d: {WORDS}, e: {WORDS}}}'
+    text = f'users:\n  u: {{password: "{HASH}", labels: {labels}}}\nacl:\n  - {entry}\n'
 
     assert reason in (told := refusals(tmp_path, text))
     assert "refused: line 4" in told

@@ -65,6 +65,17 @@ def test_ticked_actions_are_stored_in_their_one_order(admin: Browser, ticked: li
     assert Rule.objects.get(name="team/*").actions == stored
 
 
+def test_a_rule_has_an_order_and_a_run_of_a_set(admin: Browser) -> None:
+    asked = {**NEW, "name": "team/*([!/])", "order": "20"}
+    refused = admin.submit(f"{RULES}add/", **asked, tags="v*", actions=["push"])
+    assert "a rule with an order has no tags." in str(errors_of(refused))
+
+    assert admin.submit(f"{RULES}add/", **asked, actions=["pull"]).status_code == 302
+    assert str(Rule.objects.get(order=20)) == "order 20: charlie may pull team/*([!/]), and nothing else"
+    asked = {"account": "charlie", "repository": "team/app", "action": "push"}
+    assert "The first in order decides:" in admin.text(f"{RULES}explain/", **asked)
+
+
 def test_a_group_of_any_name_has_rules(admin: Browser) -> None:
     response = admin.submit(
         f"{RULES}add/", **NEW | {"subject_kind": "group", "subject": "the writers"}, actions=["pull"]

@@ -19,9 +19,9 @@ from django.db.models.functions import Now
 from configuration import Configuration
 from configuration.values import RuleEntry, UserEntry
 from provisioning.models import ImportedFile
+from provisioning.sections import proxies, webhooks
 from provisioning.sections.rules import conditions_of
 from provisioning.sections.section_import import fingerprint
-from provisioning.sections.webhooks import entry_content
 
 # Containers have a new host name whenever they are made.
 MAX_RECORDS = 100
@@ -49,9 +49,11 @@ class File:
             policies = configuration.policies.items()
             content.append({kind: sorted(fingerprint(entry.content) for entry in some) for kind, some in policies})
         if configuration.webhooks is not None:
-            content.append(sorted(fingerprint([hook.name, entry_content(hook)]) for hook in configuration.webhooks))
+            content.append(
+                sorted(fingerprint([hook.name, webhooks.entry_content(hook)]) for hook in configuration.webhooks)
+            )
         if configuration.proxies is not None:
-            content.append(sorted(fingerprint([entry.values, entry.password]) for entry in configuration.proxies))
+            content.append(sorted(fingerprint(proxies.entry_content(entry)) for entry in configuration.proxies))
         return cls(place[-ImportedFile.MAX_PLACE :], fingerprint(content))
 
     def superseding(self) -> ImportedFile | None:

@@ -69,10 +69,12 @@ def _check_list(given: Any) -> Any:
         return given
     if not isinstance(given, Items):
         raise Refused("a list of proxies, [] for none, or no key `proxies` to keep them in the admin only")
-    prefixes: dict[object, Element] = {}
+    prefixes: dict[str, Element] = {}
     for values, element in zip(given, given.elements, strict=True):
         prefix = values.get("prefix", "") if isinstance(values, Members) else None
-        if isinstance(prefix, str) and prefix in prefixes:
+        if not isinstance(prefix, str):
+            continue
+        if prefix in prefixes:
             element.report("each prefix once, and one proxy without a prefix", f"{prefix or 'no prefix'} again")
         prefixes[prefix] = element
     return given

@@ -25,9 +25,7 @@ class Proxies(SectionImport[ProxyEntry, Proxy]):
         super().__init__({entry.prefix: entry for entry in configuration.proxies or ()})
 
     def content(self, entry: ProxyEntry) -> object:
-        # Keyed: the ledger must not tell a password that is easily guessed.
-        password = salted_hmac("provisioning.proxies", entry.password, algorithm="sha256").hexdigest()
-        return [dict(entry.values), password if entry.password else ""]
+        return entry_content(entry)
 
     def row_content(self, row: Proxy) -> object:
         return proxy_content(row)
@@ -54,6 +52,12 @@ class Proxies(SectionImport[ProxyEntry, Proxy]):
                 expected = "another prefix, or that proxy deleted in the admin"
                 problems.append(Problem(self._path, entry.line, "proxies", found, expected))
         return problems
+
+
+def entry_content(entry: ProxyEntry) -> object:
+    """Return the values of an entry as JSON values; of the password a keyed hash, so that nobody can guess at it."""
+    password = salted_hmac("provisioning.proxies", entry.password, algorithm="sha256").hexdigest()
+    return [dict(entry.values), password if entry.password else ""]
 
 
 def proxy_content(row: Proxy) -> object:

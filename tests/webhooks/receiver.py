@@ -1,5 +1,6 @@
 """A receiver of webhooks: a real HTTP server that keeps what it was sent, and answers as it is told."""
 
+import itertools
 import json
 import ssl
 import threading
@@ -13,8 +14,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """A request with the status that it got; 0 means no answer."""
+    """A request with the status that it got; 0 means no answer. `number` counts them as they arrive."""
 
+    number: int
     path: str
     headers: dict[str, str]
     body: bytes
@@ -38,6 +40,7 @@ class Receiver:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
+        self.numbers = itertools.count()
         self.lock = threading.Lock()
         self.answer: Callable[[BaseHTTPRequestHandler, bytes], int] = self.accept
         receiver = self
@@ -45,10 +48,12 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                # Before the answer: after it, the next request may overtake this thread.
+                number = next(receiver.numbers)
                 status = receiver.answer(self, body)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 with receiver.lock:
-                    receiver.requests.append(Request(self.path, headers, body, status))
+                    receiver.requests.append(Request(number, self.path, headers, body, status))
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -69,8 +74,10 @@ class Receiver:
 
     @property
     def accepted(self) -> list[Request]:
+        """The requests that were answered with 2xx, as they arrived."""
         with self.lock:
-            return [request for request in self.requests if 200 <= request.status < 300]
+            found = [request for request in self.requests if 200 <= request.status < 300]
+        return sorted(found, key=lambda request: request.number)
 
     @staticmethod
     def accept(handler: BaseHTTPRequestHandler, _body: bytes) -> int:

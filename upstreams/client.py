@@ -1,7 +1,7 @@
 """A client of registries of the V2 API: anonymous, Basic, or with a token from the realm that the registry names.
 
 The credentials go to the configured host and to that realm, and nowhere else: a redirect to a cloud is followed without
-them. Sources: the OCI Distribution Specification v1.1 and the Docker registry token documents.
+them, and what it asks for is not given. Sources: the OCI Distribution Specification v1.1 and the Docker registry token documents.
 """
 
 import base64
@@ -101,8 +101,10 @@ class Upstream:
             yield from (one for one in listed or () if isinstance(one, str))
             if following is None:
                 return
-            parts = urlsplit(_joined(self.url + path, following[1]))
-            # Only the path and the query: the next page is of this registry.
+            url = _joined(self.url + path, following[1])
+            parts = urlsplit(url)
+            if not self._is_own(url) or not parts.path.startswith("/"):
+                raise UpstreamError(f"{self.url} sent a next page that is not its own")
             path = f"{parts.path}?{parts.query}"
 
     def _ask(self, method: str, path: str, name: str, accept: str = "*/*") -> Exchange:
@@ -115,6 +117,9 @@ class Upstream:
         if answer.status == 401:
             challenges = parse(answer.headers.get_all("WWW-Authenticate", []))
             answer.close()
+            if not self._is_own(answer.url):
+                # The target of a redirect must not name the realm that gets the password.
+                raise UpstreamError(f"{_host(answer.url)}, to which {self.url} redirects, asks for a login")
             authorization = self._authorization(challenges, scope)
             answer = self._followed(method, self.url + path, {"Accept": accept}, authorization)
         if answer.status == 200:
@@ -125,7 +130,7 @@ class Upstream:
     def _followed(self, method: str, url: str, headers: Mapping[str, str], authorization: str) -> Exchange:
         allow_http = self.url.startswith("http://")
         for _step in range(MAX_REDIRECTS + 1):
-            is_own = _origin_of(url) == _origin_of(self.url)
+            is_own = self._is_own(url)
             secret = {"Authorization": authorization} if authorization and is_own else {}
             try:
                 answer = send(method, url, {**headers, **secret}, self.reach, allow_http=allow_http)
@@ -176,6 +181,9 @@ class Upstream:
             raise UpstreamError(f"{_host(realm)} sent no token")
         lifetime = seconds if isinstance(seconds, int) and not isinstance(seconds, bool) else DEFAULT_TOKEN_SECONDS
         return token, max(0.0, min(lifetime, 3600) - 10)
+
+    def _is_own(self, url: str) -> bool:
+        return _origin_of(url) == _origin_of(self.url)
 
     def _basic(self) -> str:
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()

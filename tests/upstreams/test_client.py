@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.images import digest_of
-from tests.upstreams.fake import FakeRegistry, answering, basic, query_of, redirecting, serving, waiting_for
+from tests.upstreams.fake import FakeRegistry, answering, basic, query_of, redirecting, send, serving, waiting_for
 from upstreams.challenge import Challenge, parse
 from upstreams.client import Upstream, is_docker_hub
 from upstreams.exchange import LimitedError, MissingError, Reach, UnreachableError, UpstreamError
@@ -97,6 +97,17 @@ def test_the_password_does_not_follow_a_redirect(servers: Servers) -> None:
 
     assert read(client(registry, "someone", "secret")) == BLOB
     assert cloud.authorizations == [""]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "Basic"])
+def test_the_target_of_a_redirect_names_no_realm(servers: Servers, scheme: str) -> None:
+    registry, cloud = servers
+    cloud.challenge, cloud.accepted = f'{scheme} realm="{cloud.url}/token",service="x"', "Bearer a-token"
+    registry.faults["/blobs/" + digest_of(BLOB)] = redirecting(f"{cloud.url}/x")
+
+    with pytest.raises(UpstreamError, match="asks for a login"):
+        read(client(registry, "someone", "secret"))
+    assert (cloud.requests, cloud.authorizations) == (["GET /x"], [""])
 
 
 def test_the_realm_does_not_lead_the_password_elsewhere(servers: Servers) -> None:
@@ -199,6 +210,21 @@ def test_lists_come_in_pages(servers: Servers) -> None:
     registry.faults["/tags/list"] = fault
 
     assert list(client(registry).tags("app")) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("following", ["{0}/v2/app/tags/list?last=a", "x:.example/v2/?last=a", "//[", "x:"])
+def test_the_next_page_is_of_the_registry(servers: Servers, following: str) -> None:
+    registry, elsewhere = servers
+
+    def fault(request: Any, _content: bytes) -> bool:
+        send(request, 200, b'{"tags": ["a"]}', {"Link": f'<{following.format(elsewhere.url)}>; rel="next"'})
+        return True
+
+    registry.faults["/tags/list"] = fault
+
+    with pytest.raises(UpstreamError, match=r"not its own|can't be read"):
+        list(client(registry).tags("app"))
+    assert (len(registry.requests), elsewhere.requests) == (1, [])
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def manifest(
     return pulled
 
 
-def fetch_referrers(name: RepositoryName, subject: Digest, proxy: Proxy, *, version: str) -> None:
+def fetch_referrers(name: RepositoryName, subject: Digest, proxy: Proxy) -> None:
     """Fetch the manifests that refer to `subject`, once in a `tag_ttl`; what can't be fetched is left out."""
     what = f"referrers {subject}"
     if not is_due(name, what.replace(":", "/"), proxy):
@@ -92,7 +92,7 @@ def fetch_referrers(name: RepositoryName, subject: Digest, proxy: Proxy, *, vers
         with suppress(RegistryError):
             digest = parse_digest(text)
             with _alone(name, text):
-                _update(name, digest, proxy, version)
+                _update(name, digest, proxy)
     _checked.put((proxy.pk, name, what.replace(":", "/")), time.monotonic())
 
 

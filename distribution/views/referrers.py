@@ -20,7 +20,7 @@ class ReferrersView(RepositoryView):
         subject = parse_digest(digest)
         proxy = compiled.of(self.name, self.bearer.version)
         if proxy is not None:
-            fetch_referrers(self.name, subject, proxy, version=self.bearer.version)
+            fetch_referrers(self.name, subject, proxy)
         query = query_of(request)
         limit = page_limit(query)
         # A space is legal in a media type only before a parameter, and Go's `url.Values` writes it as `+`.

@@ -291,7 +291,7 @@ def test_a_size_that_the_upstream_made_up_is_not_believed(upstream: FakeRegistry
 
 
 def test_no_client_finds_the_session_of_a_fetch(upstream: FakeRegistry, alice: Caller) -> None:
-    make_proxy(upstream, prefix="")
+    make_proxy(upstream, prefix="", repositories="*")
     upload = sessions.start_fetch(
         RepositoryName("alice/app"),
         fetches.session_of("alice/app", parse_digest(digest_of(LAYER))),

@@ -33,6 +33,7 @@ from distribution.caching.growing import CutOffError, GrowingFile
 from distribution.manifests import missing
 from distribution.models import Blob, Upload
 from distribution.protocol.digest import Digest
+from distribution.protocol.spec import CONTENT_DIGEST_HEADER
 from distribution.storage.blob_store import MissingObjectError, blob_store
 from distribution.storage.stored_content import Content
 from distribution.uploads import chunks, sessions
@@ -64,11 +65,15 @@ _lock = threading.Lock()
 
 
 class Fetch:
-    """A blob on its way; `ask` sends a request with a method to the upstream."""
+    """A blob on its way; `ask` sends a request with a method to the upstream.
 
-    def __init__(self, name: RepositoryName, digest: Digest, ask: Ask) -> None:
+    With `is_trusted`, a blob that another repository has is linked once the upstream claims to have it. Otherwise it
+    comes like any other: only its bytes prove that who controls the upstream does not merely know its digest.
+    """
+
+    def __init__(self, name: RepositoryName, digest: Digest, ask: Ask, *, is_trusted: bool = False) -> None:
         self.name, self.digest = name, digest
-        self._ask = ask
+        self._ask, self._is_trusted = ask, is_trusted
         self._session = session_of(name, digest)
         self._changed = threading.Condition()
         # The growing object, its size (-1: unknown), and how many objects there were before it.
@@ -135,7 +140,7 @@ class Fetch:
 
     def run(self) -> None:
         """Fetch the blob, or wait until another process has. Raises RegistryError."""
-        if self._is_linked():
+        if self._is_trusted and self._is_linked():
             return
         while True:
             upload = sessions.start_fetch(self.name, self._session, self.digest.algorithm)
@@ -205,15 +210,18 @@ class Fetch:
     def _is_linked(self) -> bool:
         """Link a blob that another repository has, if the upstream has it in this one too; no byte is fetched."""
         blobs.mark_if_lost(self.digest)
-        known = Blob.objects.filter(digest=str(self.digest), is_corrupt=False)
-        if not known.exists():
+        known = Blob.objects.filter(digest=str(self.digest), is_corrupt=False).first()
+        if known is None:
             return False
         release_connection()
         try:
-            self._ask("HEAD").close()
+            with self._ask("HEAD") as answer:
+                headers = answer.headers
         except UpstreamError as error:
             raise as_client_error(error, ErrorCode.BLOB_UNKNOWN) from error
-        return transactions.run(self._link)
+        is_same = headers.get("Content-Length") == str(known.size)
+        is_same = is_same and headers.get(CONTENT_DIGEST_HEADER, known.digest) == known.digest
+        return is_same and transactions.run(self._link)
 
     def _link(self) -> bool:
         room = Room.without_limits(self.name)

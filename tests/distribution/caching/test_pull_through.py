@@ -10,7 +10,8 @@ from django.test import Client
 from accounts.models import Account
 from collector import fsck
 from distribution.caching import faults, manifests
-from distribution.models import Blob, Manifest, Tag, Upload
+from distribution.caching.growing import CutOffError
+from distribution.models import Blob, Link, Manifest, Tag, Upload
 from policies.models import ImmutableTags
 from tests.caller import Caller, content, error_codes
 from tests.distribution.caching.conftest import make_proxy
@@ -180,6 +181,28 @@ def test_a_fallback_names_its_repositories(proxy: Proxy, upstream: FakeRegistry,
         fallback.full_clean()
     assert alice.get("/v2/alice/app/manifests/v1").status_code == 404
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_blob_of_another_repository_is_given_for_its_bytes_alone(
+    proxy: Proxy, upstream: FakeRegistry, alice: Caller, disk: Path, *, is_there: bool
+) -> None:
+    push_blob(alice, "alice/private", LAYER)
+    upstream.blobs[digest_of(LAYER)] = LAYER if is_there else b"x" * len(LAYER)
+
+    response = alice.get(BLOB)
+    if is_there:
+        assert content(response) == LAYER
+    else:
+        received: list[bytes] = []
+        with pytest.raises(CutOffError):
+            received.extend(response.streaming_content)
+        assert set(b"".join(received)) <= {ord("x")}
+
+    assert upstream.count("GET /v2/app/blobs") == 1
+    assert Blob.objects.count() == 1
+    assert Link.objects.filter(repository__name="hub/app").exists() is is_there
+    assert broken(disk) == []
 
 
 def test_a_disabled_proxy_fetches_nothing(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:

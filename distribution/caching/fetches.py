@@ -43,6 +43,9 @@ from upstreams.exchange import Exchange, UpstreamError
 MAX_FETCHES = 64
 """Of one process at once: each is a thread and a connection to an upstream."""
 
+SHARE = 8
+"""An account may have so many of them, and more while that leaves as many places free as it has."""
+
 POLL_SECONDS = 0.2
 # A session without a lease is about to get one, or its process has died.
 UNCLAIMED_SECONDS = 15
@@ -71,8 +74,10 @@ class Fetch:
     comes like any other: only its bytes prove that who controls the upstream does not merely know its digest.
     """
 
-    def __init__(self, name: RepositoryName, digest: Digest, ask: Ask, *, is_trusted: bool = False) -> None:
-        self.name, self.digest = name, digest
+    def __init__(
+        self, name: RepositoryName, digest: Digest, ask: Ask, *, wanted_by: str = "", is_trusted: bool = False
+    ) -> None:
+        self.name, self.digest, self.wanted_by = name, digest, wanted_by
         self._ask, self._is_trusted = ask, is_trusted
         self._session = session_of(name, digest)
         self._changed = threading.Condition()
@@ -288,8 +293,11 @@ def session_of(name: str, digest: Digest) -> uuid.UUID:
     return uuid.uuid5(_NAMESPACE, f"{name} {digest}")
 
 
-def join(name: RepositoryName, digest: Digest, ask: Ask) -> Fetch:
-    """Return the running fetch of the blob, or start one. Raises UNAVAILABLE when too many run."""
+def join(name: RepositoryName, digest: Digest, ask: Ask, wanted_by: str) -> Fetch:
+    """Return the running fetch of the blob, or start one. Raises UNAVAILABLE when too many run.
+
+    Raises TOOMANYREQUESTS when too many of them were started by `wanted_by`, an account or a network.
+    """
     key = (name, str(digest))
     with _lock:
         found = _running.get(key)
@@ -297,7 +305,11 @@ def join(name: RepositoryName, digest: Digest, ask: Ask) -> Fetch:
             return found
         if len(_running) >= MAX_FETCHES:
             raise unavailable("too many blobs are being fetched from upstreams", 5)
-        _running[key] = fetch = Fetch(name, digest, ask)
+        own = sum(fetch.wanted_by == wanted_by for fetch in _running.values())
+        if own >= max(SHARE, MAX_FETCHES - len(_running)):
+            message = f"{own} blobs are being fetched from upstreams for this account or network; try again in 5 s"
+            raise RegistryError(ErrorCode.TOOMANYREQUESTS, message, headers={"Retry-After": "5"}, message=message)
+        _running[key] = fetch = Fetch(name, digest, ask, wanted_by=wanted_by)
     try:
         fetch.start()
     except BaseException:

@@ -14,6 +14,7 @@ from django.core.files.storage import InMemoryStorage
 from django.db import connections
 from django.utils.timezone import now
 
+from acl.models import Rule
 from acl.names import RepositoryName
 from collector import fsck
 from core.api.errors import ErrorCode, RegistryError
@@ -288,6 +289,30 @@ def test_a_size_that_the_upstream_made_up_is_not_believed(upstream: FakeRegistry
     with pytest.raises(CutOffError):
         content(response)
     done.result(30)
+
+
+def test_one_account_leaves_places_to_others(
+    upstream: FakeRegistry, alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetches, "MAX_FETCHES", 5)
+    monkeypatch.setattr(fetches, "SHARE", 1)
+    Rule.objects.create(subject_kind="account", subject="bob", name="hub/*", actions="pull")
+    layers = [b"a layer" * 1000 + bytes([number]) for number in range(6)]
+    upstream.add_image("app", "v2", *layers)
+    goes_on = threading.Event()
+    upstream.faults |= {digest_of(layer): waiting_for(goes_on, after=5) for layer in layers}
+
+    found = [
+        caller.get(f"/v2/hub/app/blobs/{digest_of(layer)}")
+        for caller, layer in zip([*[alice] * 4, bob, bob], layers, strict=True)
+    ]
+    joins = alice.get(f"/v2/hub/app/blobs/{digest_of(layers[4])}")
+    goes_on.set()
+
+    assert [response.status_code for response in found] == [200, 200, 200, 429, 200, 429]
+    assert (found[3]["Retry-After"], error_codes(found[3])) == ("5", ["TOOMANYREQUESTS"])
+    assert content(joins) == content(found[4]) == layers[4]
+    joined()
 
 
 def test_no_client_finds_the_session_of_a_fetch(upstream: FakeRegistry, alice: Caller) -> None:

@@ -128,23 +128,25 @@ class Upstream:
         raise self._refusal(answer, path)
 
     def _followed(self, method: str, url: str, headers: Mapping[str, str], authorization: str) -> Exchange:
-        allow_http = self.url.startswith("http://")
         for _step in range(MAX_REDIRECTS + 1):
-            is_own = self._is_own(url)
-            secret = {"Authorization": authorization} if authorization and is_own else {}
-            try:
-                answer = send(method, url, {**headers, **secret}, self.reach, allow_http=allow_http)
-            except UnreachableError as error:
-                if is_own:
-                    raise
-                # Says nothing about the registry, which may lead elsewhere for other content.
-                raise UpstreamError(str(error)) from error
+            secret = {"Authorization": authorization} if authorization and self._is_own(url) else {}
+            answer = self._sent(method, url, {**headers, **secret})
             location = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
             answer.close()
             url = _joined(url, location)
         raise UpstreamError(f"{self.url} redirects more than {MAX_REDIRECTS} times")
+
+    def _sent(self, method: str, url: str, headers: Mapping[str, str]) -> Exchange:
+        """Send a request; without TLS only for a registry without TLS."""
+        try:
+            return send(method, url, headers, self.reach, allow_http=self.url.startswith("http://"))
+        except UnreachableError as error:
+            if self._is_own(url):
+                raise
+            # Says nothing about the registry, which may lead elsewhere for other content.
+            raise UpstreamError(str(error)) from error
 
     def _authorization(self, challenges: list[Challenge], scope: str) -> str:
         """Return the Authorization header that the registry asks for, and remember it."""
@@ -169,8 +171,8 @@ class Upstream:
         asked += [("scope", scope), *([("account", self.username)] if self.username else [])]
         url = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(asked)}"
         headers = {"Authorization": self._basic()} if self.username else {}
-        # A realm without TLS only for a registry without TLS; a redirect could lead the password elsewhere.
-        with send("GET", url, headers, self.reach, allow_http=self.url.startswith("http://")) as answer:
+        # Not redirected, which could lead the password elsewhere.
+        with self._sent("GET", url, headers) as answer:
             if answer.status in (401, 403):
                 raise MissingError(f"{_host(realm)} refuses the account of {self.url}")
             if answer.status != 200:
@@ -198,8 +200,8 @@ class Upstream:
             seconds = _seconds(answer.headers.get("Retry-After", ""))
             limit = re.match(r"(\d{1,9});w=(\d{1,9})", answer.headers.get("RateLimit-Limit", ""))
             rate = f" {limit[1]} requests in {int(limit[2]) // 60} minutes, and" if limit else ""
-            reason = f"{self.url} allows{rate} no more requests now; try again in {seconds} s"
-            return LimitedError(reason, seconds)
+            reason = f"the upstream allows{rate} no more requests now; try again in {seconds} s"
+            return LimitedError(reason, seconds, is_of_registry=self._is_own(answer.url))
         return UpstreamError(f"{self.url} answers {answer.status} to {what}")
 
 

@@ -32,11 +32,14 @@ class UnreachableError(UpstreamError):
 
 
 class LimitedError(UpstreamError):
-    """The upstream allows no more requests for now; `retry_after` is in seconds."""
+    """The registry, or another host that it leads to, allows no more requests for now; `retry_after` is in seconds.
 
-    def __init__(self, reason: str, retry_after: int) -> None:
+    The message names no host: it is for clients too.
+    """
+
+    def __init__(self, reason: str, retry_after: int, *, is_of_registry: bool = True) -> None:
         super().__init__(reason)
-        self.retry_after = retry_after
+        self.retry_after, self.is_of_registry = retry_after, is_of_registry
 
 
 @dataclass(frozen=True, slots=True)

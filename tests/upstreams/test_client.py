@@ -167,7 +167,25 @@ def test_a_429_tells_when_to_come_back(servers: Servers) -> None:
 
     with pytest.raises(LimitedError) as refused:
         read(client(registry))
-    assert refused.value.retry_after == 30
+    assert (refused.value.retry_after, refused.value.is_of_registry) == (30, True)
+
+
+def test_a_limit_and_a_fault_elsewhere_are_not_of_the_registry(servers: Servers) -> None:
+    registry, cloud = servers
+    registry.faults["/blobs/" + digest_of(BLOB)] = redirecting(f"{cloud.url}/x")
+    cloud.faults["/x"] = answering(429, Retry_After="30")
+
+    with pytest.raises(LimitedError) as refused:
+        read(client(registry))
+    cloud.close()
+    with pytest.raises(UpstreamError) as unreachable:
+        read(client(registry))
+    registry.challenge, registry.accepted = f'Bearer realm="{cloud.url}/token",service="x"', "Bearer a-token"
+    with pytest.raises(UpstreamError) as no_realm:
+        client(registry).manifest("app", "v1")
+
+    assert not refused.value.is_of_registry
+    assert (type(unreachable.value), type(no_realm.value)) == (UpstreamError, UpstreamError)
 
 
 def test_a_large_manifest_is_not_read_to_its_end(servers: Servers) -> None:

@@ -29,7 +29,7 @@ from tests.caller import Caller, content, error_codes
 from tests.distribution.caching.conftest import make_proxy
 from tests.distribution.invariants import broken
 from tests.images import digest_of
-from tests.upstreams.fake import FakeRegistry, answering, cut_off, send, waiting_for
+from tests.upstreams.fake import FakeRegistry, answering, cut_off, redirecting, send, serving, waiting_for
 from upstreams.models import Proxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -188,6 +188,39 @@ def test_the_limit_of_an_upstream_is_told_with_its_end(upstream: FakeRegistry, a
     found = alice.get(MANIFEST)
     assert (content(found), found["Warning"]) == (image, '110 - "Response is Stale"')
     assert len(upstream.requests) == asked
+
+
+def test_a_limit_of_another_host_counts_for_its_content_alone(
+    upstream: FakeRegistry, alice: Caller, image: bytes
+) -> None:
+    with serving(FakeRegistry()) as cloud:
+        upstream.faults[digest_of(LAYER)] = redirecting(f"{cloud.url}/x")
+        cloud.faults["/x"] = answering(429, Retry_After="3600")
+        refused = [alice.get(BLOB) for _ in range(2)]
+
+        assert [(found.status_code, found["Retry-After"]) for found in refused] == [(429, "3600")] * 2
+        assert len(cloud.requests) == 1
+    assert content(alice.get(MANIFEST)) == image
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_clients_are_not_told_of_hosts(
+    upstream: FakeRegistry, alice: Caller, caplog: pytest.LogCaptureFixture, *, is_closed: bool
+) -> None:
+    upstream.faults[digest_of(LAYER)] = upstream.faults["/v1"] = answering(500)
+    if is_closed:
+        upstream.close()
+
+    for found in (alice.get(MANIFEST), alice.get(BLOB), alice.head(BLOB)):
+        assert found.status_code == 503
+        assert b"127.0.0.1" not in found.content
+    assert upstream.url in "".join(str(vars(record)) for record in caplog.records)
+
+
+def test_what_is_missing_names_no_host(upstream: FakeRegistry, alice: Caller) -> None:
+    found = alice.get("/v2/hub/app/manifests/missing")
+
+    assert (found.status_code, b"127.0.0.1" in found.content) == (404, False)
 
 
 def test_a_process_that_died_is_taken_over(upstream: FakeRegistry, alice: Caller, disk: Path) -> None:

@@ -59,8 +59,10 @@ class Proxy(models.Model):
     )
     url = models.CharField("URL", max_length=500, help_text="Of the upstream, as https://registry-1.docker.io.")
     repositories = RepositoryGlobsField(
-        blank=True, default="", help_text="Only these, by their names here, as hub/library/*; empty: all with "
-        "the prefix. Without a prefix they must be named, * for all: whoever may pull creates tags in them."
+        blank=True,
+        default="",
+        help_text="Only these, by their names here, as hub/library/*; empty: all with "
+        "the prefix. Without a prefix they must be named, * for all: whoever may pull creates tags in them.",
     )
     username = models.CharField(max_length=255, blank=True, default="", help_text="Empty: anonymous.")
     sealed_password = models.BinaryField(null=True)

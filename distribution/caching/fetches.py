@@ -130,7 +130,9 @@ class Fetch:
             error = refused
             if refused.code is ErrorCode.DIGEST_INVALID:
                 error = unavailable("the upstream sent other bytes than those of the digest", 60)
-            logger.warning("a blob was not fetched", extra={"digest": str(self.digest), "reason": str(refused.__cause__ or error)})
+            logger.warning(
+                "a blob was not fetched", extra={"digest": str(self.digest), "reason": str(refused.__cause__ or error)}
+            )
         except Exception:
             logger.exception("a blob could not be fetched", extra={"digest": str(self.digest)})
             error = unavailable("the blob could not be fetched")

@@ -24,7 +24,12 @@ HUB: dict[str, Any] = {
     "tag_ttl": "90m",
     "keep_unused": "720h",
 }
-OLD: dict[str, Any] = {"url": "https://old.example.org", "repositories": "*", "enabled": False, "comment": "until the move is over"}
+OLD: dict[str, Any] = {
+    "url": "https://old.example.org",
+    "repositories": "*",
+    "enabled": False,
+    "comment": "until the move is over",
+}
 
 
 def loaded(folder: Path, *proxies: dict[str, Any]) -> Configuration:

@@ -1,7 +1,8 @@
 """A client of registries of the V2 API: anonymous, Basic, or with a token from the realm that the registry names.
 
 The credentials go to the configured host and to that realm, and nowhere else: a redirect to a cloud is followed without
-them, and what it asks for is not given. Sources: the OCI Distribution Specification v1.1 and the Docker registry token documents.
+them, and what it asks for is not given. Sources: the OCI Distribution Specification v1.1 and the Docker registry token
+documents.
 """
 
 import base64
@@ -15,7 +16,16 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from core.caches import TTLCache
 from upstreams.challenge import Challenge, parse
-from upstreams.exchange import Exchange, LimitedError, MissingError, Reach, UnreachableError, UpstreamError, send
+from upstreams.exchange import (
+    WHOLE_SECONDS,
+    Exchange,
+    LimitedError,
+    MissingError,
+    Reach,
+    UnreachableError,
+    UpstreamError,
+    send,
+)
 
 ACCEPTED = ", ".join(
     (
@@ -76,7 +86,9 @@ class Upstream:
 
     def blob(self, name: str, digest: str, method: str = "GET") -> Exchange:
         """Return the response with a blob, unverified. Raises MissingError, LimitedError, UpstreamError."""
-        return self._ask(method, f"/v2/{name}/blobs/{digest}", name)
+        answer = self._ask(method, f"/v2/{name}/blobs/{digest}", name)
+        answer.lift_deadline()
+        return answer
 
     def repositories(self) -> Iterator[str]:
         """Yield the names of the catalog. Raises MissingError, LimitedError, UpstreamError."""
@@ -113,24 +125,27 @@ class Upstream:
         until, authorization = _known.get((self, scope)) or (0.0, "")
         if until < time.monotonic():
             authorization = ""
-        answer = self._followed(method, self.url + path, {"Accept": accept}, authorization)
+        until = time.monotonic() + WHOLE_SECONDS
+        answer = self._followed(method, self.url + path, {"Accept": accept}, authorization, until)
         if answer.status == 401:
             challenges = parse(answer.headers.get_all("WWW-Authenticate", []))
             answer.close()
             if not self._is_own(answer.url):
                 # The target of a redirect must not name the realm that gets the password.
                 raise UpstreamError(f"{_host(answer.url)}, to which {self.url} redirects, asks for a login")
-            authorization = self._authorization(challenges, scope)
-            answer = self._followed(method, self.url + path, {"Accept": accept}, authorization)
+            authorization = self._authorization(challenges, scope, until)
+            answer = self._followed(method, self.url + path, {"Accept": accept}, authorization, until)
         if answer.status == 200:
             return answer
         answer.close()
         raise self._refusal(answer, path)
 
-    def _followed(self, method: str, url: str, headers: Mapping[str, str], authorization: str) -> Exchange:
+    def _followed(
+        self, method: str, url: str, headers: Mapping[str, str], authorization: str, until: float
+    ) -> Exchange:
         for _step in range(MAX_REDIRECTS + 1):
             secret = {"Authorization": authorization} if authorization and self._is_own(url) else {}
-            answer = self._sent(method, url, {**headers, **secret})
+            answer = self._sent(method, url, {**headers, **secret}, until)
             location = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
@@ -138,21 +153,21 @@ class Upstream:
             url = _joined(url, location)
         raise UpstreamError(f"{self.url} redirects more than {MAX_REDIRECTS} times")
 
-    def _sent(self, method: str, url: str, headers: Mapping[str, str]) -> Exchange:
+    def _sent(self, method: str, url: str, headers: Mapping[str, str], until: float) -> Exchange:
         """Send a request; without TLS only for a registry without TLS."""
         try:
-            return send(method, url, headers, self.reach, allow_http=self.url.startswith("http://"))
+            return send(method, url, headers, self.reach, until, allow_http=self.url.startswith("http://"))
         except UnreachableError as error:
             if self._is_own(url):
                 raise
             # Says nothing about the registry, which may lead elsewhere for other content.
             raise UpstreamError(str(error)) from error
 
-    def _authorization(self, challenges: list[Challenge], scope: str) -> str:
+    def _authorization(self, challenges: list[Challenge], scope: str, until: float) -> str:
         """Return the Authorization header that the registry asks for, and remember it."""
         for challenge in challenges:
             if challenge.scheme == "bearer" and "realm" in challenge.parameters:
-                token, seconds = self._token(challenge.parameters, scope)
+                token, seconds = self._token(challenge.parameters, scope, until)
                 authorization, until = f"Bearer {token}", time.monotonic() + seconds
                 break
             if challenge.scheme == "basic" and self.username:
@@ -164,7 +179,7 @@ class Upstream:
         _known.put((self, scope), (until, authorization))
         return authorization
 
-    def _token(self, parameters: Mapping[str, str], scope: str) -> tuple[str, float]:
+    def _token(self, parameters: Mapping[str, str], scope: str, until: float) -> tuple[str, float]:
         """Return a token of the realm, and for how many seconds it is used."""
         realm = _joined(self.url, parameters["realm"])
         asked = [("service", parameters["service"])] if "service" in parameters else []
@@ -172,7 +187,7 @@ class Upstream:
         url = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(asked)}"
         headers = {"Authorization": self._basic()} if self.username else {}
         # Not redirected, which could lead the password elsewhere.
-        with self._sent("GET", url, headers) as answer:
+        with self._sent("GET", url, headers, until) as answer:
             if answer.status in (401, 403):
                 raise MissingError(f"{_host(realm)} refuses the account of {self.url}")
             if answer.status != 200:

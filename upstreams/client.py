@@ -1,7 +1,8 @@
 """A client of registries of the V2 API: anonymous, Basic, or with a token from the realm that the registry names.
 
 The credentials go to the configured host and to that realm, and nowhere else: a redirect to a cloud is followed without
-them. Sources: the OCI Distribution Specification v1.1 and the Docker registry token documents.
+them, and what it asks for is not given. Sources: the OCI Distribution Specification v1.1 and the Docker registry token
+documents.
 """
 
 import base64
@@ -15,7 +16,16 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from core.caches import TTLCache
 from upstreams.challenge import Challenge, parse
-from upstreams.exchange import Exchange, LimitedError, MissingError, Reach, UnreachableError, UpstreamError, send
+from upstreams.exchange import (
+    WHOLE_SECONDS,
+    Exchange,
+    LimitedError,
+    MissingError,
+    Reach,
+    UnreachableError,
+    UpstreamError,
+    send,
+)
 
 ACCEPTED = ", ".join(
     (
@@ -76,7 +86,9 @@ class Upstream:
 
     def blob(self, name: str, digest: str, method: str = "GET") -> Exchange:
         """Return the response with a blob, unverified. Raises MissingError, LimitedError, UpstreamError."""
-        return self._ask(method, f"/v2/{name}/blobs/{digest}", name)
+        answer = self._ask(method, f"/v2/{name}/blobs/{digest}", name)
+        answer.lift_deadline()
+        return answer
 
     def repositories(self) -> Iterator[str]:
         """Yield the names of the catalog. Raises MissingError, LimitedError, UpstreamError."""
@@ -101,8 +113,10 @@ class Upstream:
             yield from (one for one in listed or () if isinstance(one, str))
             if following is None:
                 return
-            parts = urlsplit(_joined(self.url + path, following[1]))
-            # Only the path and the query: the next page is of this registry.
+            url = _joined(self.url + path, following[1])
+            parts = urlsplit(url)
+            if not self._is_own(url) or not parts.path.startswith("/"):
+                raise UpstreamError(f"{self.url} sent a next page that is not its own")
             path = f"{parts.path}?{parts.query}"
 
     def _ask(self, method: str, path: str, name: str, accept: str = "*/*") -> Exchange:
@@ -111,29 +125,27 @@ class Upstream:
         until, authorization = _known.get((self, scope)) or (0.0, "")
         if until < time.monotonic():
             authorization = ""
-        answer = self._followed(method, self.url + path, {"Accept": accept}, authorization)
+        until = time.monotonic() + WHOLE_SECONDS
+        answer = self._followed(method, self.url + path, {"Accept": accept}, authorization, until)
         if answer.status == 401:
             challenges = parse(answer.headers.get_all("WWW-Authenticate", []))
             answer.close()
-            authorization = self._authorization(challenges, scope)
-            answer = self._followed(method, self.url + path, {"Accept": accept}, authorization)
+            if not self._is_own(answer.url):
+                # The target of a redirect must not name the realm that gets the password.
+                raise UpstreamError(f"{_host(answer.url)}, to which {self.url} redirects, asks for a login")
+            authorization = self._authorization(challenges, scope, until)
+            answer = self._followed(method, self.url + path, {"Accept": accept}, authorization, until)
         if answer.status == 200:
             return answer
         answer.close()
         raise self._refusal(answer, path)
 
-    def _followed(self, method: str, url: str, headers: Mapping[str, str], authorization: str) -> Exchange:
-        allow_http = self.url.startswith("http://")
+    def _followed(
+        self, method: str, url: str, headers: Mapping[str, str], authorization: str, until: float
+    ) -> Exchange:
         for _step in range(MAX_REDIRECTS + 1):
-            is_own = _origin_of(url) == _origin_of(self.url)
-            secret = {"Authorization": authorization} if authorization and is_own else {}
-            try:
-                answer = send(method, url, {**headers, **secret}, self.reach, allow_http=allow_http)
-            except UnreachableError as error:
-                if is_own:
-                    raise
-                # Says nothing about the registry, which may lead elsewhere for other content.
-                raise UpstreamError(str(error)) from error
+            secret = {"Authorization": authorization} if authorization and self._is_own(url) else {}
+            answer = self._sent(method, url, {**headers, **secret}, until)
             location = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
@@ -141,11 +153,21 @@ class Upstream:
             url = _joined(url, location)
         raise UpstreamError(f"{self.url} redirects more than {MAX_REDIRECTS} times")
 
-    def _authorization(self, challenges: list[Challenge], scope: str) -> str:
+    def _sent(self, method: str, url: str, headers: Mapping[str, str], until: float) -> Exchange:
+        """Send a request; without TLS only for a registry without TLS."""
+        try:
+            return send(method, url, headers, self.reach, until, allow_http=self.url.startswith("http://"))
+        except UnreachableError as error:
+            if self._is_own(url):
+                raise
+            # Says nothing about the registry, which may lead elsewhere for other content.
+            raise UpstreamError(str(error)) from error
+
+    def _authorization(self, challenges: list[Challenge], scope: str, until: float) -> str:
         """Return the Authorization header that the registry asks for, and remember it."""
         for challenge in challenges:
             if challenge.scheme == "bearer" and "realm" in challenge.parameters:
-                token, seconds = self._token(challenge.parameters, scope)
+                token, seconds = self._token(challenge.parameters, scope, until)
                 authorization, until = f"Bearer {token}", time.monotonic() + seconds
                 break
             if challenge.scheme == "basic" and self.username:
@@ -157,15 +179,15 @@ class Upstream:
         _known.put((self, scope), (until, authorization))
         return authorization
 
-    def _token(self, parameters: Mapping[str, str], scope: str) -> tuple[str, float]:
+    def _token(self, parameters: Mapping[str, str], scope: str, until: float) -> tuple[str, float]:
         """Return a token of the realm, and for how many seconds it is used."""
         realm = _joined(self.url, parameters["realm"])
         asked = [("service", parameters["service"])] if "service" in parameters else []
         asked += [("scope", scope), *([("account", self.username)] if self.username else [])]
         url = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(asked)}"
         headers = {"Authorization": self._basic()} if self.username else {}
-        # A realm without TLS only for a registry without TLS; a redirect could lead the password elsewhere.
-        with send("GET", url, headers, self.reach, allow_http=self.url.startswith("http://")) as answer:
+        # Not redirected, which could lead the password elsewhere.
+        with self._sent("GET", url, headers, until) as answer:
             if answer.status in (401, 403):
                 raise MissingError(f"{_host(realm)} refuses the account of {self.url}")
             if answer.status != 200:
@@ -176,6 +198,9 @@ class Upstream:
             raise UpstreamError(f"{_host(realm)} sent no token")
         lifetime = seconds if isinstance(seconds, int) and not isinstance(seconds, bool) else DEFAULT_TOKEN_SECONDS
         return token, max(0.0, min(lifetime, 3600) - 10)
+
+    def _is_own(self, url: str) -> bool:
+        return _origin_of(url) == _origin_of(self.url)
 
     def _basic(self) -> str:
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
@@ -190,8 +215,8 @@ class Upstream:
             seconds = _seconds(answer.headers.get("Retry-After", ""))
             limit = re.match(r"(\d{1,9});w=(\d{1,9})", answer.headers.get("RateLimit-Limit", ""))
             rate = f" {limit[1]} requests in {int(limit[2]) // 60} minutes, and" if limit else ""
-            reason = f"{self.url} allows{rate} no more requests now; try again in {seconds} s"
-            return LimitedError(reason, seconds)
+            reason = f"the upstream allows{rate} no more requests now; try again in {seconds} s"
+            return LimitedError(reason, seconds, is_of_registry=self._is_own(answer.url))
         return UpstreamError(f"{self.url} answers {answer.status} to {what}")
 
 

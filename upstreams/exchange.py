@@ -1,6 +1,7 @@
 """One request to another registry, over a connection to an address that was checked after its name was resolved."""
 
 import http.client
+import io
 import os
 import socket
 import ssl
@@ -10,13 +11,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from core.outgoing import addresses
 
 USER_AGENT = "registry-proxy/1"
 WHOLE_SECONDS = 60.0
-"""For a document, however often a byte of it comes."""
+"""For a document with its redirects and its token, however often a byte of it comes; for the head of a blob too."""
+
+MIN_BYTES_PER_SECOND = 1024
+"""Of a blob, on the average, after WHOLE_SECONDS."""
 
 
 class UpstreamError(Exception):
@@ -32,11 +36,14 @@ class UnreachableError(UpstreamError):
 
 
 class LimitedError(UpstreamError):
-    """The upstream allows no more requests for now; `retry_after` is in seconds."""
+    """The registry, or another host that it leads to, allows no more requests for now; `retry_after` is in seconds.
 
-    def __init__(self, reason: str, retry_after: int) -> None:
+    The message names no host: it is for clients too.
+    """
+
+    def __init__(self, reason: str, retry_after: int, *, is_of_registry: bool = True) -> None:
         super().__init__(reason)
-        self.retry_after = retry_after
+        self.retry_after, self.is_of_registry = retry_after, is_of_registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,40 @@ class Reach:
     allow_private: bool = False
 
 
+class Incoming(io.RawIOBase):
+    """The bytes that come over a connection: until a deadline, or at a minimum rate once that is lifted."""
+
+    def __init__(self, sock: socket.socket, read_seconds: float, until: float) -> None:
+        self._socket, self._read_seconds, self._until = sock, read_seconds, until
+        self._seconds_per_byte = 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return the file that http.client asks a socket for."""
+        return io.BufferedReader(self, 64 * 1024)
+
+    def lift_deadline(self) -> None:
+        self._until, self._seconds_per_byte = time.monotonic() + WHOLE_SECONDS, 1 / MIN_BYTES_PER_SECOND
+
+    def readinto(self, view: Any, /) -> int:
+        """Read available bytes into `view`. Raises OSError."""
+        # Here, since the readers above wait until they have what they want, or a whole line.
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("it sends too slowly")
+        self._socket.settimeout(min(self._read_seconds, left))
+        size = self._socket.recv_into(view)
+        self._until += size * self._seconds_per_byte
+        return size
+
+
 class Exchange:
     """A response whose body is read in pieces; it is closed by its reader."""
 
-    def __init__(self, response: http.client.HTTPResponse, sock: socket.socket, url: str) -> None:
-        self._response, self._socket = response, sock
+    def __init__(self, response: http.client.HTTPResponse, incoming: Incoming, sock: socket.socket, url: str) -> None:
+        self._response, self._incoming, self._socket = response, incoming, sock
         self.url, self.status, self.headers = url, response.status, response.headers
         self.size = response.length
         """The Content-Length; None for a chunked body."""
@@ -72,14 +108,15 @@ class Exchange:
     def whole(self, limit: int) -> bytes:
         """Return the body. Raises UpstreamError, also for one of more than `limit` bytes."""
         found, buffer = bytearray(), memoryview(bytearray(64 * 1024))
-        until = time.monotonic() + WHOLE_SECONDS
         while size := self.readinto(buffer):
             found += buffer[:size]
-            if time.monotonic() > until:
-                raise UpstreamError(f"{_origin(self.url)} sends too slowly")
             if len(found) > limit:
                 raise UpstreamError(f"{_origin(self.url)} sent more than {limit} bytes")
         return bytes(found)
+
+    def lift_deadline(self) -> None:
+        """Let the body take as long as it comes at MIN_BYTES_PER_SECOND."""
+        self._incoming.lift_deadline()
 
     def close(self) -> None:
         self._response.close()
@@ -94,15 +131,20 @@ class Exchange:
         self.close()
 
 
-def send(method: str, url: str, headers: Mapping[str, str], reach: Reach, *, allow_http: bool) -> Exchange:
+def send(
+    method: str, url: str, headers: Mapping[str, str], reach: Reach, until: float, *, allow_http: bool
+) -> Exchange:
     """Send a request without a body and return the response, whatever its status. Raises UpstreamError.
 
-    Redirects are not followed.
+    Redirects are not followed. Everything has to be there at `until`, a monotonic time.
     """
+    left = until - time.monotonic()
+    if left <= 0:
+        raise UpstreamError(f"{_origin(url)} is not asked: what led to it took too long")
     try:
         target = addresses.check_url(url, allow_http=allow_http, allow_private=reach.allow_private)
         address = addresses.resolve(target, allow_private=reach.allow_private)
-        sock = _connected(target, address, reach)
+        sock = _connected(target, address, reach, left)
     except addresses.RefusedAddressError as error:
         raise UnreachableError(f"{_origin(url)} is not asked: {error}") from error
     except (OSError, UnicodeError) as error:
@@ -117,17 +159,20 @@ def send(method: str, url: str, headers: Mapping[str, str], reach: Reach, *, all
             "Connection": "close",
         }
         connection.request(method, target.path, headers=sent | dict(headers))
-        return Exchange(connection.getresponse(), sock, url)
+        incoming = Incoming(sock, reach.read_seconds, until)
+        response = http.client.HTTPResponse(incoming, method=method)  # type: ignore[arg-type]  # its file is all it uses
+        response.begin()
+        return Exchange(response, incoming, sock, url)
     except (OSError, http.client.HTTPException, ValueError) as error:
         sock.close()
         raise UnreachableError(f"{_origin(url)} does not answer: {_reason(error)}") from error
 
 
-def _connected(target: addresses.Target, address: str, reach: Reach) -> socket.socket:
-    plain = socket.create_connection((address, target.port), reach.connect_seconds)
+def _connected(target: addresses.Target, address: str, reach: Reach, left: float) -> socket.socket:
+    plain = socket.create_connection((address, target.port), min(reach.connect_seconds, left))
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        plain.settimeout(reach.read_seconds)
+        plain.settimeout(min(reach.read_seconds, left))
         if target.scheme == "http":
             return plain
         changed = os.stat(reach.ca_file).st_mtime_ns if reach.ca_file else 0  # noqa: PTH116 - one call

@@ -59,7 +59,10 @@ class Proxy(models.Model):
     )
     url = models.CharField("URL", max_length=500, help_text="Of the upstream, as https://registry-1.docker.io.")
     repositories = RepositoryGlobsField(
-        blank=True, default="", help_text="Only these, by their names here, as hub/library/*; empty: all."
+        blank=True,
+        default="",
+        help_text="Only these, by their names here, as hub/library/*; empty: all with "
+        "the prefix. Without a prefix they must be named, * for all: whoever may pull creates tags in them.",
     )
     username = models.CharField(max_length=255, blank=True, default="", help_text="Empty: anonymous.")
     sealed_password = models.BinaryField(null=True)
@@ -129,6 +132,9 @@ class Proxy(models.Model):
                 raise ValidationError({name: f"A duration of {said} (hours:minutes:seconds)."})
         if self.sealed_password and not self.username:
             raise ValidationError({"username": "A password belongs to a username."})
+        if self.is_fallback and not self.repositories.strip():
+            said = "Without a prefix, name the repositories, * for all: whoever may pull creates tags in them."
+            raise ValidationError({"repositories": said})
         if any(not glob.startswith(self.prefix) and glob[:1] not in "*?[" for glob in self.repositories.split()):
             raise ValidationError({"repositories": f"Names here begin with {self.prefix}."})
 

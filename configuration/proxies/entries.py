@@ -58,6 +58,8 @@ def _check(proxy: Members) -> None:
     if ("password" in proxy or "password_file" in proxy) and "username" not in proxy:
         proxy.element.below("username").report("the account that the password belongs to", "nothing")
     prefix = proxy.get("prefix", "")
+    if prefix == "" and not proxy.get("repositories", ()):
+        proxy.element.below("repositories").report('the names that fall back, ["*"] for all', "nothing")
     found = proxy.get("repositories", ())
     for name in [found] if isinstance(found, str) else found if isinstance(found, Items) else ():
         if isinstance(name, str) and isinstance(prefix, str) and not name.startswith(prefix) and name[:1] not in "*?[":

@@ -14,7 +14,12 @@ _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?|[0-9A-Fa-f:.]+")
 # Printable ASCII without a space: nothing that ends a request line or a header.
 _URL = re.compile(r"[!-~]+")
-_NAT64 = IPv6Network("64:ff9b::/96")
+# IPv4 addresses in their last 32 bits: NAT64, "IPv4-translated", and the deprecated "IPv4-compatible" form.
+_ENDING_IN_IPV4 = (IPv6Network("64:ff9b::/96"), IPv6Network("::ffff:0:0:0/96"), IPv6Network("::/96"))
+# NAT64 of a network's own, whose operator decides where in it an IPv4 address is; and site-local addresses.
+_NEVER = (IPv6Network("64:ff9b:1::/48"), IPv6Network("fec0::/10"))
+# Of the metadata services of AWS, Alibaba Cloud and Oracle Cloud; the others are link-local.
+_METADATA = {IPv6Address("fd00:ec2::254"), IPv4Address("100.100.100.200"), IPv4Address("192.0.0.192")}
 
 Address = IPv4Address | IPv6Address
 
@@ -84,6 +89,8 @@ def resolve(target: Target, *, allow_private: bool) -> str:
 def refusal_of(address: Address, *, allow_private: bool) -> str:
     """Return why nothing is sent to the address, "" if it may be used."""
     for inner in (address, *_embedded(address)):
+        if inner in _METADATA or any(inner in network for network in _NEVER):
+            return "an address of a metadata service, or of a reserved network, which is never allowed"
         if inner.is_link_local or inner.is_multicast or inner.is_unspecified:
             return "a link-local, multicast or unspecified address, which is never allowed"
         is_private = inner.is_private or inner.is_loopback or not inner.is_global
@@ -96,12 +103,13 @@ def refusal_of(address: Address, *, allow_private: bool) -> str:
 
 
 def _embedded(address: Address) -> list[Address]:
-    """Return the IPv4 addresses that an IPv6 address leads to: mapped, 6to4, Teredo, NAT64."""
+    """Return the IPv4 addresses that an IPv6 address leads to: mapped, translated, compatible, 6to4, Teredo, NAT64."""
     if isinstance(address, IPv4Address):
         return []
     found: list[Address] = [inner for inner in (address.ipv4_mapped, address.sixtofour) if inner is not None]
     if address.teredo is not None:
         found.extend(address.teredo)
-    if address in _NAT64:
+    # `::` and `::1` are none of these.
+    if int(address) > 1 and any(address in network for network in _ENDING_IN_IPV4):
         found.append(IPv4Address(int(address) & 0xFFFFFFFF))
     return found

@@ -8,6 +8,7 @@ from acl.names import RepositoryName
 from core.api.errors import ErrorCode, RegistryError
 from core.blocking import blocking_io
 from core.db.transactions import release_connection
+from core.forwarded import network_of
 from distribution import pull
 from distribution.caching import faults, fetches
 from distribution.protocol.digest import Digest, parse_digest
@@ -38,7 +39,8 @@ def blob(
             # A push asks whether it may leave the blob out: it may not, since nothing has it here.
             raise missed
         return _head(name, digest, proxy)
-    fetch = fetches.join(name, digest, partial(_ask, proxy, name, digest))
+    wanted_by = bearer.identity.name or network_of(meta.get("REMOTE_ADDR", ""))
+    fetch = fetches.join(name, digest, partial(_ask, proxy, name, digest), wanted_by)
     with blocking_io():
         file = fetch.open(WAIT_SECONDS, is_whole="HTTP_RANGE" in meta)
     if file is None:

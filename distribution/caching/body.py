@@ -1,6 +1,5 @@
 """The response of an upstream as the body of an upload; the upstream is asked at the first read."""
 
-import time
 from collections.abc import Callable
 from typing import IO
 
@@ -8,9 +7,6 @@ from core.api.body import Body
 from core.api.errors import ErrorCode
 from distribution.caching.faults import as_client_error
 from upstreams.exchange import Exchange, UpstreamError
-
-RATE_SECONDS = 60.0
-MIN_BYTES_PER_SECOND = 1024
 
 
 class UpstreamBody(Body):
@@ -24,7 +20,6 @@ class UpstreamBody(Body):
     ) -> None:
         self._ask, self._on_head, self._on_piece = ask, on_head, on_piece
         self._answer: Exchange | None = None
-        self._began, self._size = time.monotonic(), 0
         self.spool: IO[bytes] | None = None
         self.length: int | None = None
         self.is_incomplete = self.has_stalled = self.was_refused = self.is_malformed = False
@@ -41,20 +36,12 @@ class UpstreamBody(Body):
                 self._answer = self._ask()
                 self._on_head(self._answer)
             size = self._answer.readinto(view)
-            self._check_rate(size)
         except UpstreamError as error:
             raise as_client_error(error, ErrorCode.BLOB_UNKNOWN) from error
         if self.spool is not None:
             self.spool.write(view[:size])
         self._on_piece(size)
         return size
-
-    def _check_rate(self, size: int) -> None:
-        """Raise UpstreamError for one that sends a byte now and then: it would hold a thread forever."""
-        self._size += size
-        elapsed = time.monotonic() - self._began
-        if elapsed > RATE_SECONDS and self._size < MIN_BYTES_PER_SECOND * elapsed:
-            raise UpstreamError("the upstream sends too slowly")
 
     def discard(self) -> None:
         """End the response: nothing waits for its rest."""

@@ -42,13 +42,13 @@ def remembered(proxy: Proxy, what: str) -> Iterator[None]:
         logger.exception("the upstream can't be asked", extra={"proxy": str(proxy)})
         raise UpstreamError(str(error)) from error
     except UpstreamError as error:
-        if not isinstance(error, MissingError):
-            logger.warning("the upstream failed", extra={"proxy": str(proxy), "reason": str(error)})
+        level = logging.INFO if isinstance(error, MissingError) else logging.WARNING
+        logger.log(level, "the upstream failed", extra={"proxy": str(proxy), "reason": str(error)})
         seconds = MISSING_SECONDS if isinstance(error, MissingError) else DOWN_SECONDS
         if isinstance(error, LimitedError):
             seconds = min(error.retry_after, MAX_SECONDS)
-        # What one repository answers says nothing about the others.
-        is_of_all = isinstance(error, LimitedError | UnreachableError)
+        # What one repository answers, or a host that the registry leads to, says nothing about the others.
+        is_of_all = isinstance(error, UnreachableError) or (isinstance(error, LimitedError) and error.is_of_registry)
         _faults.put(key if is_of_all else (key, what), (time.monotonic() + seconds, _again(error)))
         raise
 
@@ -68,15 +68,17 @@ def forget() -> None:
 def as_client_error(error: UpstreamError, code: ErrorCode) -> RegistryError:
     """Return the error for a client; `code` is that of what is missing.
 
-    A 404 lets containerd ask the next host of its list.
+    A 404 lets containerd ask the next host of its list. Hosts and addresses are for the log.
     """
     if isinstance(error, MissingError):
-        return RegistryError(code, {"reason": str(error)}, message=f"{code.message}: {error}")
+        reason = "the upstream does not have it, or does not show it to the account of this registry"
+        return RegistryError(code, {"reason": reason}, message=f"{code.message}: {reason}")
     if isinstance(error, LimitedError):
         headers = {"Retry-After": str(error.retry_after)}
         return RegistryError(ErrorCode.TOOMANYREQUESTS, {"reason": str(error)}, headers=headers, message=str(error))
-    found = unavailable(str(error), RETRY_SECONDS)
-    found.message = str(error)
+    reason = "can't be reached" if isinstance(error, UnreachableError) else "does not answer as it should"
+    found = unavailable(f"the upstream of this repository {reason}", RETRY_SECONDS)
+    found.message = str(found.detail)
     return found
 
 

@@ -33,6 +33,7 @@ from distribution.caching.growing import CutOffError, GrowingFile
 from distribution.manifests import missing
 from distribution.models import Blob, Upload
 from distribution.protocol.digest import Digest
+from distribution.protocol.spec import CONTENT_DIGEST_HEADER
 from distribution.storage.blob_store import MissingObjectError, blob_store
 from distribution.storage.stored_content import Content
 from distribution.uploads import chunks, sessions
@@ -41,6 +42,9 @@ from upstreams.exchange import Exchange, UpstreamError
 
 MAX_FETCHES = 64
 """Of one process at once: each is a thread and a connection to an upstream."""
+
+SHARE = 8
+"""An account may have so many of them, and more while that leaves as many places free as it has."""
 
 POLL_SECONDS = 0.2
 # A session without a lease is about to get one, or its process has died.
@@ -64,11 +68,17 @@ _lock = threading.Lock()
 
 
 class Fetch:
-    """A blob on its way; `ask` sends a request with a method to the upstream."""
+    """A blob on its way; `ask` sends a request with a method to the upstream.
 
-    def __init__(self, name: RepositoryName, digest: Digest, ask: Ask) -> None:
-        self.name, self.digest = name, digest
-        self._ask = ask
+    With `is_trusted`, a blob that another repository has is linked once the upstream claims to have it. Otherwise it
+    comes like any other: only its bytes prove that who controls the upstream does not merely know its digest.
+    """
+
+    def __init__(
+        self, name: RepositoryName, digest: Digest, ask: Ask, *, wanted_by: str = "", is_trusted: bool = False
+    ) -> None:
+        self.name, self.digest, self.wanted_by = name, digest, wanted_by
+        self._ask, self._is_trusted = ask, is_trusted
         self._session = session_of(name, digest)
         self._changed = threading.Condition()
         # The growing object, its size (-1: unknown), and how many objects there were before it.
@@ -120,7 +130,9 @@ class Fetch:
             error = refused
             if refused.code is ErrorCode.DIGEST_INVALID:
                 error = unavailable("the upstream sent other bytes than those of the digest", 60)
-            logger.warning("a blob was not fetched", extra={"digest": str(self.digest), "reason": str(error)})
+            logger.warning(
+                "a blob was not fetched", extra={"digest": str(self.digest), "reason": str(refused.__cause__ or error)}
+            )
         except Exception:
             logger.exception("a blob could not be fetched", extra={"digest": str(self.digest)})
             error = unavailable("the blob could not be fetched")
@@ -135,7 +147,7 @@ class Fetch:
 
     def run(self) -> None:
         """Fetch the blob, or wait until another process has. Raises RegistryError."""
-        if self._is_linked():
+        if self._is_trusted and self._is_linked():
             return
         while True:
             upload = sessions.start_fetch(self.name, self._session, self.digest.algorithm)
@@ -205,15 +217,18 @@ class Fetch:
     def _is_linked(self) -> bool:
         """Link a blob that another repository has, if the upstream has it in this one too; no byte is fetched."""
         blobs.mark_if_lost(self.digest)
-        known = Blob.objects.filter(digest=str(self.digest), is_corrupt=False)
-        if not known.exists():
+        known = Blob.objects.filter(digest=str(self.digest), is_corrupt=False).first()
+        if known is None:
             return False
         release_connection()
         try:
-            self._ask("HEAD").close()
+            with self._ask("HEAD") as answer:
+                headers = answer.headers
         except UpstreamError as error:
             raise as_client_error(error, ErrorCode.BLOB_UNKNOWN) from error
-        return transactions.run(self._link)
+        is_same = headers.get("Content-Length") == str(known.size)
+        is_same = is_same and headers.get(CONTENT_DIGEST_HEADER, known.digest) == known.digest
+        return is_same and transactions.run(self._link)
 
     def _link(self) -> bool:
         room = Room.without_limits(self.name)
@@ -280,8 +295,11 @@ def session_of(name: str, digest: Digest) -> uuid.UUID:
     return uuid.uuid5(_NAMESPACE, f"{name} {digest}")
 
 
-def join(name: RepositoryName, digest: Digest, ask: Ask) -> Fetch:
-    """Return the running fetch of the blob, or start one. Raises UNAVAILABLE when too many run."""
+def join(name: RepositoryName, digest: Digest, ask: Ask, wanted_by: str) -> Fetch:
+    """Return the running fetch of the blob, or start one. Raises UNAVAILABLE when too many run.
+
+    Raises TOOMANYREQUESTS when too many of them were started by `wanted_by`, an account or a network.
+    """
     key = (name, str(digest))
     with _lock:
         found = _running.get(key)
@@ -289,7 +307,11 @@ def join(name: RepositoryName, digest: Digest, ask: Ask) -> Fetch:
             return found
         if len(_running) >= MAX_FETCHES:
             raise unavailable("too many blobs are being fetched from upstreams", 5)
-        _running[key] = fetch = Fetch(name, digest, ask)
+        own = sum(fetch.wanted_by == wanted_by for fetch in _running.values())
+        if own >= max(SHARE, MAX_FETCHES - len(_running)):
+            message = f"{own} blobs are being fetched from upstreams for this account or network; try again in 5 s"
+            raise RegistryError(ErrorCode.TOOMANYREQUESTS, message, headers={"Retry-After": "5"}, message=message)
+        _running[key] = fetch = Fetch(name, digest, ask, wanted_by=wanted_by)
     try:
         fetch.start()
     except BaseException:

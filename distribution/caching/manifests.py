@@ -175,7 +175,7 @@ def _is_kept(name: RepositoryName, wanted: Digest | Tag, fetched: RemoteManifest
         if error.status == 409:
             return False
         if error.code in (ErrorCode.MANIFEST_INVALID, ErrorCode.DIGEST_INVALID):
-            refusal = unavailable(f"{proxy.url} sent a manifest that is not valid here: {error}", 60)
+            refusal = unavailable(f"the upstream sent a manifest that is not valid here: {error}", 60)
             refusal.message = str(refusal.detail)
             raise refusal from error
         raise

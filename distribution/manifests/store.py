@@ -193,7 +193,9 @@ def _put(incoming: Put) -> None:
     digests = {row.pk: row.digest for row in affected.values()}
     for tag in tags:
         if digests[tag.manifest_pk] != incoming.digest:
-            immutability.require_movable(tag.name)
+            # What came from an upstream must not keep a push out.
+            if incoming.is_fetched or not is_fetched_by(tag.pushed_by):
+                immutability.require_movable(tag.name)
             if incoming.is_fetched and not is_fetched_by(tag.pushed_by):
                 message = f"the tag {tag.name} of {incoming.name} was pushed here, and stays as it is"
                 raise RegistryError(ErrorCode.DENIED, message, status=409, message=message)

@@ -32,7 +32,7 @@ class Cache(Server):
     def configuration(self) -> dict[str, object]:
         given = {"username": USERNAME, "password": PASSWORD, "allow_private_addresses": True, "tag_ttl": "0"}
         proxies = [
-            ({"prefix": prefix} if prefix else {}) | {"url": f"http://{host}"} | given
+            ({"prefix": prefix} if prefix else {"repositories": "*"}) | {"url": f"http://{host}"} | given
             for prefix, host in self.upstreams.items()
         ]
         found = super().configuration()

@@ -24,7 +24,12 @@ HUB: dict[str, Any] = {
     "tag_ttl": "90m",
     "keep_unused": "720h",
 }
-OLD: dict[str, Any] = {"url": "https://old.example.org", "enabled": False, "comment": "until the move is over"}
+OLD: dict[str, Any] = {
+    "url": "https://old.example.org",
+    "repositories": "*",
+    "enabled": False,
+    "comment": "until the move is over",
+}
 
 
 def loaded(folder: Path, *proxies: dict[str, Any]) -> Configuration:
@@ -108,6 +113,8 @@ def test_the_export_has_everything_but_the_password(tmp_path: Path) -> None:
         ([HUB, deepcopy(HUB)], r"each prefix once"),
         ([OLD, deepcopy(OLD)], r"no prefix again"),
         ([HUB | {"repositories": "library/*"}], r"names here, which begin with hub/"),
+        ([{"url": OLD["url"]}], r"proxies\[0\].repositories: found nothing, expected the names that fall back"),
+        ([OLD | {"repositories": []}], r"the names that fall back"),
         ([OLD | {"password": "x"}], r"the account that the password belongs to"),
         ([OLD | {"read_timeout": "1h"}], r"from 100ms to 5m"),
         ([OLD | {"keep_unused": "1m"}], r"at least 1h"),

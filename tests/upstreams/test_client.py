@@ -1,16 +1,18 @@
 """The client of upstreams: how it logs in, whom it tells the password, and what it follows."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.images import digest_of
-from tests.upstreams.fake import FakeRegistry, answering, basic, query_of, redirecting, serving, waiting_for
+from tests.upstreams.fake import FakeRegistry, answering, basic, query_of, redirecting, send, serving, waiting_for
+from upstreams import exchange
 from upstreams.challenge import Challenge, parse
 from upstreams.client import Upstream, is_docker_hub
 from upstreams.exchange import LimitedError, MissingError, Reach, UnreachableError, UpstreamError
@@ -99,6 +101,17 @@ def test_the_password_does_not_follow_a_redirect(servers: Servers) -> None:
     assert cloud.authorizations == [""]
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "Basic"])
+def test_the_target_of_a_redirect_names_no_realm(servers: Servers, scheme: str) -> None:
+    registry, cloud = servers
+    cloud.challenge, cloud.accepted = f'{scheme} realm="{cloud.url}/token",service="x"', "Bearer a-token"
+    registry.faults["/blobs/" + digest_of(BLOB)] = redirecting(f"{cloud.url}/x")
+
+    with pytest.raises(UpstreamError, match="asks for a login"):
+        read(client(registry, "someone", "secret"))
+    assert (cloud.requests, cloud.authorizations) == (["GET /x"], [""])
+
+
 def test_the_realm_does_not_lead_the_password_elsewhere(servers: Servers) -> None:
     registry, elsewhere = servers
     registry.challenge, registry.accepted = f'Bearer realm="{registry.url}/token",service="x"', "Bearer a-token"
@@ -113,7 +126,9 @@ def test_a_registry_with_tls_gets_no_realm_without() -> None:
     upstream = Upstream("https://registry.example", "someone", "secret", REACH)
 
     with pytest.raises(UpstreamError, match="without TLS"):
-        upstream._authorization(parse(['Bearer realm="http://127.0.0.1:1/token"']), "repository:app:pull")
+        upstream._authorization(
+            parse(['Bearer realm="http://127.0.0.1:1/token"']), "repository:app:pull", time.monotonic() + 9
+        )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "10.0.0.1", "localhost"])
@@ -156,7 +171,25 @@ def test_a_429_tells_when_to_come_back(servers: Servers) -> None:
 
     with pytest.raises(LimitedError) as refused:
         read(client(registry))
-    assert refused.value.retry_after == 30
+    assert (refused.value.retry_after, refused.value.is_of_registry) == (30, True)
+
+
+def test_a_limit_and_a_fault_elsewhere_are_not_of_the_registry(servers: Servers) -> None:
+    registry, cloud = servers
+    registry.faults["/blobs/" + digest_of(BLOB)] = redirecting(f"{cloud.url}/x")
+    cloud.faults["/x"] = answering(429, Retry_After="30")
+
+    with pytest.raises(LimitedError) as refused:
+        read(client(registry))
+    cloud.close()
+    with pytest.raises(UpstreamError) as unreachable:
+        read(client(registry))
+    registry.challenge, registry.accepted = f'Bearer realm="{cloud.url}/token",service="x"', "Bearer a-token"
+    with pytest.raises(UpstreamError) as no_realm:
+        client(registry).manifest("app", "v1")
+
+    assert not refused.value.is_of_registry
+    assert (type(unreachable.value), type(no_realm.value)) == (UpstreamError, UpstreamError)
 
 
 def test_a_large_manifest_is_not_read_to_its_end(servers: Servers) -> None:
@@ -168,8 +201,6 @@ def test_a_large_manifest_is_not_read_to_its_end(servers: Servers) -> None:
 
 
 def test_silence_ends_with_the_timeout(servers: Servers) -> None:
-    import threading
-
     registry, _ = servers
     goes_on = threading.Event()
     registry.faults[digest_of(BLOB)] = waiting_for(goes_on, after=3)
@@ -179,6 +210,62 @@ def test_silence_ends_with_the_timeout(servers: Servers) -> None:
         read(replace(client(registry), reach=replace(REACH, read_seconds=0.2)))
     goes_on.set()
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("is_in_head", [True, False])
+@pytest.mark.parametrize("what", ["document", "blob"])
+def test_a_byte_now_and_then_does_not_hold_a_thread(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, what: str, *, is_in_head: bool
+) -> None:
+    registry, _ = servers
+    goes_on = threading.Event()
+    monkeypatch.setattr(exchange, "WHOLE_SECONDS", 0.5)
+    monkeypatch.setattr("upstreams.client.WHOLE_SECONDS", 0.5)
+
+    def fault(request: Any, _content: bytes) -> bool:
+        request.wfile.write(b"HTTP/1.1 200 OK\r\n" + (b"" if is_in_head else b"Content-Length: 9999\r\n\r\n"))
+        with suppress(OSError):
+            while not goes_on.wait(0.05):
+                request.wfile.write(b"x")
+        return True
+
+    registry.faults |= {"/manifests/v1": fault, digest_of(BLOB): fault}
+    began = time.monotonic()
+
+    with pytest.raises(UpstreamError, match=r"too slowly|timed out"):
+        client(registry).manifest("app", "v1") if what == "document" else read(client(registry))
+    goes_on.set()
+    assert time.monotonic() - began < 5
+
+
+def test_a_chain_of_requests_has_one_deadline(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry, _ = servers
+    monkeypatch.setattr("upstreams.client.WHOLE_SECONDS", 0.5)
+
+    def fault(request: Any, content: bytes) -> bool:
+        time.sleep(0.3)
+        return redirecting("/v2/app/manifests/v1")(request, content)
+
+    registry.faults["/manifests/v1"] = fault
+
+    with pytest.raises(UpstreamError, match=r"too slowly|timed out|took too long"):
+        client(registry).manifest("app", "v1")
+    assert len(registry.requests) <= 2
+
+
+def test_a_fast_blob_outlives_the_deadline(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry, _ = servers
+    monkeypatch.setattr("upstreams.client.WHOLE_SECONDS", 0.2)
+
+    def fault(request: Any, _content: bytes) -> bool:
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + BLOB[:5])
+        time.sleep(0.5)
+        request.wfile.write(BLOB[5:])
+        return True
+
+    registry.faults[digest_of(BLOB)] = fault
+
+    assert read(client(registry)) == BLOB
 
 
 def test_lists_come_in_pages(servers: Servers) -> None:
@@ -199,6 +286,21 @@ def test_lists_come_in_pages(servers: Servers) -> None:
     registry.faults["/tags/list"] = fault
 
     assert list(client(registry).tags("app")) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("following", ["{0}/v2/app/tags/list?last=a", "x:.example/v2/?last=a", "//[", "x:"])
+def test_the_next_page_is_of_the_registry(servers: Servers, following: str) -> None:
+    registry, elsewhere = servers
+
+    def fault(request: Any, _content: bytes) -> bool:
+        send(request, 200, b'{"tags": ["a"]}', {"Link": f'<{following.format(elsewhere.url)}>; rel="next"'})
+        return True
+
+    registry.faults["/tags/list"] = fault
+
+    with pytest.raises(UpstreamError, match=r"not its own|can't be read"):
+        list(client(registry).tags("app"))
+    assert (len(registry.requests), elsewhere.requests) == (1, [])
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_without_keep_unused_everything_stays(proxy: Proxy, upstream: FakeRegist
 
 
 def test_what_was_pushed_to_a_fallback_stays(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
-    make_proxy(upstream, prefix="", keep_unused="1h")
+    make_proxy(upstream, prefix="", repositories="*", keep_unused="1h")
     push_image(alice, "alice/app", "v1")
 
     assert expired() == 0

@@ -14,6 +14,7 @@ from django.core.files.storage import InMemoryStorage
 from django.db import connections
 from django.utils.timezone import now
 
+from acl.models import Rule
 from acl.names import RepositoryName
 from collector import fsck
 from core.api.errors import ErrorCode, RegistryError
@@ -28,7 +29,7 @@ from tests.caller import Caller, content, error_codes
 from tests.distribution.caching.conftest import make_proxy
 from tests.distribution.invariants import broken
 from tests.images import digest_of
-from tests.upstreams.fake import FakeRegistry, answering, cut_off, send, waiting_for
+from tests.upstreams.fake import FakeRegistry, answering, cut_off, redirecting, send, serving, waiting_for
 from upstreams.models import Proxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -189,6 +190,39 @@ def test_the_limit_of_an_upstream_is_told_with_its_end(upstream: FakeRegistry, a
     assert len(upstream.requests) == asked
 
 
+def test_a_limit_of_another_host_counts_for_its_content_alone(
+    upstream: FakeRegistry, alice: Caller, image: bytes
+) -> None:
+    with serving(FakeRegistry()) as cloud:
+        upstream.faults[digest_of(LAYER)] = redirecting(f"{cloud.url}/x")
+        cloud.faults["/x"] = answering(429, Retry_After="3600")
+        refused = [alice.get(BLOB) for _ in range(2)]
+
+        assert [(found.status_code, found["Retry-After"]) for found in refused] == [(429, "3600")] * 2
+        assert len(cloud.requests) == 1
+    assert content(alice.get(MANIFEST)) == image
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_clients_are_not_told_of_hosts(
+    upstream: FakeRegistry, alice: Caller, caplog: pytest.LogCaptureFixture, *, is_closed: bool
+) -> None:
+    upstream.faults[digest_of(LAYER)] = upstream.faults["/v1"] = answering(500)
+    if is_closed:
+        upstream.close()
+
+    for found in (alice.get(MANIFEST), alice.get(BLOB), alice.head(BLOB)):
+        assert found.status_code == 503
+        assert b"127.0.0.1" not in found.content
+    assert upstream.url in "".join(str(vars(record)) for record in caplog.records)
+
+
+def test_what_is_missing_names_no_host(upstream: FakeRegistry, alice: Caller) -> None:
+    found = alice.get("/v2/hub/app/manifests/missing")
+
+    assert (found.status_code, b"127.0.0.1" in found.content) == (404, False)
+
+
 def test_a_process_that_died_is_taken_over(upstream: FakeRegistry, alice: Caller, disk: Path) -> None:
     digest = parse_digest(digest_of(LAYER))
     session = fetches.session_of("hub/app", digest)
@@ -290,8 +324,32 @@ def test_a_size_that_the_upstream_made_up_is_not_believed(upstream: FakeRegistry
     done.result(30)
 
 
+def test_one_account_leaves_places_to_others(
+    upstream: FakeRegistry, alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetches, "MAX_FETCHES", 5)
+    monkeypatch.setattr(fetches, "SHARE", 1)
+    Rule.objects.create(subject_kind="account", subject="bob", name="hub/*", actions="pull")
+    layers = [b"a layer" * 1000 + bytes([number]) for number in range(6)]
+    upstream.add_image("app", "v2", *layers)
+    goes_on = threading.Event()
+    upstream.faults |= {digest_of(layer): waiting_for(goes_on, after=5) for layer in layers}
+
+    found = [
+        caller.get(f"/v2/hub/app/blobs/{digest_of(layer)}")
+        for caller, layer in zip([*[alice] * 4, bob, bob], layers, strict=True)
+    ]
+    joins = alice.get(f"/v2/hub/app/blobs/{digest_of(layers[4])}")
+    goes_on.set()
+
+    assert [response.status_code for response in found] == [200, 200, 200, 429, 200, 429]
+    assert (found[3]["Retry-After"], error_codes(found[3])) == ("5", ["TOOMANYREQUESTS"])
+    assert content(joins) == content(found[4]) == layers[4]
+    joined()
+
+
 def test_no_client_finds_the_session_of_a_fetch(upstream: FakeRegistry, alice: Caller) -> None:
-    make_proxy(upstream, prefix="")
+    make_proxy(upstream, prefix="", repositories="*")
     upload = sessions.start_fetch(
         RepositoryName("alice/app"),
         fetches.session_of("alice/app", parse_digest(digest_of(LAYER))),

@@ -4,16 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.models import Account
 from collector import fsck
 from distribution.caching import faults, manifests
-from distribution.models import Blob, Manifest, Tag, Upload
+from distribution.caching.growing import CutOffError
+from distribution.models import Blob, Link, Manifest, Tag, Upload
+from policies.models import ImmutableTags
 from tests.caller import Caller, content, error_codes
 from tests.distribution.caching.conftest import make_proxy
 from tests.distribution.invariants import broken
-from tests.images import descriptor, digest_of, manifest, push_blob, push_image
+from tests.images import descriptor, digest_of, manifest, push_blob, push_image, put_manifest
 from tests.upstreams.fake import FakeRegistry, sending
 from upstreams.models import Proxy
 
@@ -128,7 +131,7 @@ def test_a_push_to_a_copy_is_refused_with_a_sentence(proxy: Proxy, upstream: Fak
 def test_a_fallback_takes_pushes_beside_what_it_fetches(
     proxy: Proxy, upstream: FakeRegistry, alice: Caller, disk: Path
 ) -> None:
-    make_proxy(upstream, prefix="")
+    make_proxy(upstream, prefix="", repositories="*")
     payload = upstream.add_image("alice/old", "v1", LAYER)
     assert content(alice.get("/v2/alice/old/manifests/v1")) == payload
 
@@ -144,7 +147,7 @@ def test_a_fallback_takes_pushes_beside_what_it_fetches(
 
 
 def test_a_tag_that_was_pushed_here_stays(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
-    make_proxy(upstream, prefix="", tag_ttl="0")
+    make_proxy(upstream, prefix="", repositories="*", tag_ttl="0")
     upstream.add_image("alice/old", "v1", LAYER)
     assert alice.get("/v2/alice/old/manifests/v1").status_code == 200
     image = push_image(alice, "alice/old", "v1", b"pushed here")
@@ -153,6 +156,53 @@ def test_a_tag_that_was_pushed_here_stays(proxy: Proxy, upstream: FakeRegistry, 
     found = alice.get("/v2/alice/old/manifests/v1")
 
     assert (content(found), len(upstream.requests)) == (image.payload, asked)
+
+
+def test_an_immutable_tag_that_was_fetched_does_not_keep_a_push_out(
+    proxy: Proxy, upstream: FakeRegistry, alice: Caller
+) -> None:
+    make_proxy(upstream, prefix="", repositories="*", tag_ttl="0")
+    ImmutableTags.objects.create(repositories="alice/*", tags="v*")
+    fetched = upstream.add_image("alice/app", "v1", LAYER)
+    assert content(alice.get("/v2/alice/app/manifests/v1")) == fetched
+
+    image = push_image(alice, "alice/app", "v1", b"pushed here")
+
+    assert content(alice.get("/v2/alice/app/manifests/v1")) == image.payload
+    another = push_image(alice, "alice/app", "w", b"another")
+    assert put_manifest(alice, "alice/app", "v1", another.payload).status_code == 409
+
+
+def test_a_fallback_names_its_repositories(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
+    fallback = make_proxy(upstream, prefix="")
+    upstream.add_image("alice/app", "v1", LAYER)
+
+    with pytest.raises(ValidationError, match="name the repositories"):
+        fallback.full_clean()
+    assert alice.get("/v2/alice/app/manifests/v1").status_code == 404
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_blob_of_another_repository_is_given_for_its_bytes_alone(
+    proxy: Proxy, upstream: FakeRegistry, alice: Caller, disk: Path, *, is_there: bool
+) -> None:
+    push_blob(alice, "alice/private", LAYER)
+    upstream.blobs[digest_of(LAYER)] = LAYER if is_there else b"x" * len(LAYER)
+
+    response = alice.get(BLOB)
+    if is_there:
+        assert content(response) == LAYER
+    else:
+        received: list[bytes] = []
+        with pytest.raises(CutOffError):
+            received.extend(response.streaming_content)
+        assert set(b"".join(received)) <= {ord("x")}
+
+    assert upstream.count("GET /v2/app/blobs") == 1
+    assert Blob.objects.count() == 1
+    assert Link.objects.filter(repository__name="hub/app").exists() is is_there
+    assert broken(disk) == []
 
 
 def test_a_disabled_proxy_fetches_nothing(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
@@ -185,7 +235,7 @@ def test_containerd_finds_a_mirror_by_its_namespace(proxy: Proxy, upstream: Fake
 
 
 def test_a_fallback_does_not_answer_for_another_registry(proxy: Proxy, upstream: FakeRegistry, alice: Caller) -> None:
-    make_proxy(upstream, prefix="")
+    make_proxy(upstream, prefix="", repositories="*")
     upstream.add_image("alice/app", "v1", LAYER)
 
     assert alice.get("/v2/alice/app/manifests/v1?ns=quay.io").status_code == 404

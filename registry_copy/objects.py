@@ -104,9 +104,9 @@ class Placing:
 
     def _take(self, files: Files, digest: str, new: NewObject, *, verifies: bool) -> None:
         parsed = parse_digest(digest)
-        if verifies:
+        if verifies and not files.hashes:
             files.check_digest(data_of(parsed), parsed, self.moved)
-        files.take(data_of(parsed), new.size, new.key)
+        files.take(data_of(parsed), parsed, new.size, new.key)
         failpoint("import.after_object")
 
 

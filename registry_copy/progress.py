@@ -22,6 +22,7 @@ class Progress:
     total: int = 0
     done: int = 0
     moved_bytes: Callable[[], int] = int
+    is_hashed: bool = False
     repositories: int = 0
     blobs: int = 0
     bytes: int = 0

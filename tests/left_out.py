@@ -80,6 +80,10 @@ OF_FILES: dict[str, tuple[str, ...]] = {
         "project/test_stopping.py",
         "fuzz/test_uploads.py",
     ),
+    "the short path opens a blob's file; what a cloud has is the view's": (
+        "registry_project/test_short_path.py"
+        "::test_a_right_that_was_removed_by_another_process_ends_at_the_next_pull[blob",
+    ),
     "S3 refuses signatures of another day": ("faults/test_clock.py",),
     "a backup copies files; objects in S3 stay where they are": (
         "backup",

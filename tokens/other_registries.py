@@ -15,10 +15,12 @@ from configuration.identities import TokenService
 def allowed(service: TokenService, identity: Identity, access: Access, version: str) -> frozenset[str]:
     """Return the actions that are granted: on repositories, those that the rules allow whatever the tag.
 
-    The catalog there lists everything, so it takes a group.
+    The catalog there lists everything, so it takes a group, and no access token with scopes.
     """
     if (access.type, access.name) == ("registry", "catalog"):
-        return access.actions & {action_list.EVERY} if service.catalog in identity.groups else frozenset()
+        is_limited = identity.limit is not None and bool(identity.limit.scopes)
+        may_list = service.catalog in identity.groups and not is_limited
+        return access.actions & {action_list.EVERY} if may_list else frozenset()
     if access.type not in ("repository", "repository(plugin)"):
         return frozenset()
     try:

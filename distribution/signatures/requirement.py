@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from acl import grants
+from acl.actions import PUSH
 from acl.names import RepositoryName
 from audit.kinds import Kind
 from audit.recording import record_alike
@@ -17,10 +18,15 @@ from distribution.signatures import attachment, verdict
 from policies import compiled
 from policies.models import RequiredSignature
 from tokens.verify import Bearer
+from upstreams import compiled as upstreams
 
 logger = logging.getLogger(__name__)
 
 _REMEDY = "sign it with cosign or notation and push the signature to this repository, or ask an administrator"
+_REMEDY_UPSTREAM = (
+    "its upstream {} has to have the signature, which is fetched when a client asks for the referrers of the image or "
+    "for cosign's tag; or ask an administrator"
+)
 
 # The permissions version without any such policy: most registries have none, and a pull shall not notice.
 _none_at = ""
@@ -29,7 +35,7 @@ _none_at = ""
 def check(name: RepositoryName, text: str, found: FoundManifest, bearer: Bearer, meta: Mapping[str, Any]) -> str:
     """Return the value of a header Warning, mostly "". Raises DENIED for what lacks a signature, UNAVAILABLE.
 
-    Who may push is only warned: clients read an image before they sign it.
+    Who may push whatever the tag is only warned: clients read an image before they sign it.
     """
     global _none_at  # noqa: PLW0603 - one version a process
     version = found.permissions_version
@@ -52,7 +58,8 @@ def _decide(  # noqa: PLR0917 - what a pull has
 ) -> str:
     """Verify the signatures for `policies`, and return or raise what `check` does."""
     version, warning = found.permissions_version, ""
-    may_push = "push" in grants.actions_on(bearer.identity, name, version)
+    proxy = upstreams.pushed_elsewhere(name, version)
+    may_push = proxy is None and PUSH in grants.rules_of(bearer.identity, version).actions_on_every_tag(name)
     for policy in policies:
         is_enforced = policy.is_enforced and not may_push
         lack = _lack(name, text, found, policy, is_enforced=is_enforced)
@@ -64,7 +71,8 @@ def _decide(  # noqa: PLR0917 - what a pull has
                 # Otherwise the short path leaves the request to the view, which decides again.
                 _record(name, message, bearer, meta)
             detail = {"policy": policy.pk, "sentence": policy.description, "digest": found.digest, "reason": lack}
-            raise RegistryError(ErrorCode.DENIED, detail, message=f"{message}; {_REMEDY}")
+            remedy = _REMEDY if proxy is None else _REMEDY_UPSTREAM.format(proxy.url)
+            raise RegistryError(ErrorCode.DENIED, detail, message=f"{message}; {remedy}")
         warning = warning or f'299 - "{message}"'
     return warning
 

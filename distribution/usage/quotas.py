@@ -21,7 +21,11 @@ _AS_LARGE = Statement("""
 SELECT blob.size FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id
 WHERE link.repository_id = (SELECT id FROM distribution_repository WHERE name = %s) AND blob.size >= %s LIMIT 1
 """)
-_BLOB = Statement("SELECT id, size FROM distribution_blob WHERE digest = %s AND size >= %s AND NOT is_corrupt")
+_BLOB = Statement("""
+SELECT blob.size FROM distribution_link link JOIN distribution_blob blob ON blob.id = link.blob_id
+WHERE link.repository_id = (SELECT id FROM distribution_repository WHERE name = %s) AND blob.digest = %s
+    AND blob.size >= %s AND NOT blob.is_corrupt
+""")
 
 
 @dataclass(slots=True)
@@ -140,8 +144,9 @@ class Room:
 class Bound:
     """How large an upload may get, known at its start: a piece that stays below it asks nothing.
 
-    A blob that counts already adds nothing when it is pushed again. While nobody knows what an upload becomes, it may
-    be any blob of the repository.
+    A blob of the repository adds nothing when it is pushed again. While nobody knows what an upload becomes, it may be
+    any of them. One of another repository in the set is told from none only when it is linked, by whoever has its
+    bytes: the repository may be private.
     """
 
     room: Room
@@ -152,22 +157,19 @@ class Bound:
         """Raise DENIED when an upload of `size` bytes can't become a blob that fits."""
         if all(size <= free for free in self.free.values()):
             return
+        present = self._present_size(size)
         for one, free in self.free.items():
             if size > free:
-                self.free[one] = counted = self._counted_size(one, size)
-                if size > counted:
+                self.free[one] = present
+                if size > present:
                     raise self.room.exceeded(one, self.room.use(one).bytes, size)
         release_connection()
 
-    def _counted_size(self, one: QuotaSet, size: int) -> int:
-        """Return the size of a blob that the upload may become and that counts in the set already, 0 if there is none.
-
-        It has at least `size` bytes.
-        """
+    def _present_size(self, size: int) -> int:
+        """Return the size of a blob of the repository, of at least `size` bytes, that the upload may become; or 0."""
         if self.digest is None:
             return _AS_LARGE.value(self.room.name, size) or 0
-        row = _BLOB.row(str(self.digest), size)
-        return row[1] if row and one.links(row[0]) else 0
+        return _BLOB.value(self.room.name, str(self.digest), size) or 0
 
 
 def _warning(used: str) -> dict[str, str]:

@@ -69,6 +69,15 @@ class Conditions:
                 return f"it is for the service {entry.service!a}"
         return ""
 
+    def require_matches(self, entry: Entry) -> None:
+        """Raise UnsupportedError for a regular expression that matches no name at all: what was it meant to match?"""
+        about = self._account(entry) or []
+        has_account = any(matches(tokens, "") or _pattern(tokens, ACCOUNT_ALPHABET) for tokens in about)
+        if _is_expression(entry.account or "") and not has_account:
+            raise UnsupportedError(f"no account's name matches {entry.account}: mend it, or delete the entry")
+        if _is_expression(entry.name or "") and not _label_keys(entry) and not self._names(entry, ACCOUNT_MARK, {}):
+            raise UnsupportedError(f"no repository's name matches {entry.name}: mend it, or delete the entry")
+
     def networks(self, entry: Entry) -> tuple[Network, ...]:
         """Return the network of the clients, none for everywhere. Raises UnsupportedError."""
         if entry.ip is None:

@@ -25,7 +25,8 @@ _POSIX = {
     "word": _WORD,
 }
 _BEGIN, _END = Token(frozenset("\ue001")), Token(frozenset("\ue002"))
-_REPEAT = re.compile(r"\{(\d{1,3})(,(\d{1,3})?)?\}")
+_MAX_REPEAT = 1000
+_REPEAT = re.compile(r"\{(\d+)(,(\d+)?)?\}", re.ASCII)
 _GROUP = re.compile(r"\((?:\?(?::|P?<[A-Za-z_]\w*>))?", re.ASCII)
 
 Alternatives = list[Tokens]
@@ -146,12 +147,14 @@ class _Reader:
 
     def _member(self) -> str:
         """Return a character of a class, or all of a class within it."""
-        posix = re.match(r"\[:([a-z]+):\]", self.rest)
-        if posix is not None:
-            if posix[1] not in _POSIX:
-                raise UnsupportedError(f"the expression has [:{posix[1]}:]: write the characters that it stands for")
+        posix = re.match(r"\[:(\^?)([a-z]+):\]", self.rest)
+        if posix is not None and posix[2] in _POSIX:
             self.rest = self.rest[posix.end() :]
-            return "".join(sorted(_POSIX[posix[1]]))
+            members = _POSIX[posix[2]]
+            return "".join(sorted(self._alphabet - members if posix[1] else members))
+        if self.rest[:2] in {"[:", "[.", "[="}:
+            text = posix[0] if posix else self.rest[:2]
+            raise UnsupportedError(f"the expression has {text} within [ ]: write the characters that it stands for")
         character = self._next()
         if character == ACCOUNT_MARK:
             raise UnsupportedError("the expression has the account's name within [ ]")
@@ -180,8 +183,8 @@ class _Reader:
         """Return how often the last atom is repeated; None: without an end."""
         repeat = _REPEAT.match(self.rest)
         if repeat is not None:
-            low = int(repeat[1])
-            high = low if repeat[2] is None else int(repeat[3]) if repeat[3] else None
+            low = _number(repeat[1])
+            high = low if repeat[2] is None else _number(repeat[3]) if repeat[3] else None
             self.rest = self.rest[repeat.end() :]
             if high is not None and high < low:
                 raise UnsupportedError("the expression has a repetition that runs backwards")
@@ -194,6 +197,15 @@ class _Reader:
         if self.rest[:1] in {"*", "+", "?"} or _REPEAT.match(self.rest):
             raise UnsupportedError("the expression repeats a repetition, with which docker_auth does not start")
         return low, high
+
+
+def _number(digits: str) -> int:
+    """Return how often something is repeated. Raises UnsupportedError."""
+    if digits != "0" and digits.startswith("0"):
+        raise UnsupportedError("the expression has a number with a zero before it in { }: leave the zero out")
+    if len(digits) > len(str(_MAX_REPEAT)) or int(digits) > _MAX_REPEAT:
+        raise UnsupportedError(f"the expression repeats more than {_MAX_REPEAT} times, which docker_auth refuses too")
+    return int(digits)
 
 
 def _is_single(token: Token) -> bool:

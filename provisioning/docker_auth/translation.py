@@ -92,6 +92,7 @@ class _Rules:
         if sum(len(each.names) for each in signed_in) > MAX_RULES_OF_ENTRY:
             raise UnsupportedError(f"it stands for more than {MAX_RULES_OF_ENTRY} rules: write several entries")
         if not signed_in and nobody is None:
+            self._conditions.require_matches(entry)
             what = "is about nobody who is left, or no repository can have such a name"
             self._found.notes.append(f"{_place(entry)} is left out: it {what}")
             return

@@ -227,12 +227,15 @@ class RepositoryImport:
             if self._tree.layer(self._name, parsed) is None:
                 blobs.unlinked.add(digest)
                 return "the repository has no link to it"
-            size = self._tree.files.size(data_of(parsed)) if stored is None else stored
+            # A link alone gives nothing away that is stored here: the other registry must be able to serve it, too.
+            size = self._tree.files.size(data_of(parsed))
         except LeftOutError as error:
             return str(error)
         if size is None:
             blobs.gone.add(digest)
             return "its bytes are missing"
+        if stored is not None and size != stored:
+            return f"it has {size} bytes, and {stored} here"
         blobs.sizes[digest] = size
         if stored is None:
             blobs.missing[digest] = size

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, cast
 
+from distribution.protocol.digest import Digest
 from distribution.storage.cloud import CloudError
 from distribution.storage.s3 import ObjectStream, RegistryS3Storage
 from distribution.storage.s3_bucket import Bucket
@@ -14,7 +15,7 @@ from registry_copy.source.files import Files, Found
 class BucketFiles(Files):
     """Objects below `prefix`; S3 itself copies them into the storage, so that no byte passes through here."""
 
-    is_slow = True
+    is_slow, hashes = True, False
 
     def __init__(self, storage: RegistryS3Storage, bucket: str, prefix: str, moved: Callable[[int], None]) -> None:
         self.where = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -63,7 +64,7 @@ class BucketFiles(Files):
     def open(self, path: str) -> IO[bytes]:
         return self._stream(self._get(f"{self._prefix}{path}"))
 
-    def take(self, path: str, size: int, key: str) -> None:
+    def take(self, path: str, digest: Digest, size: int, key: str) -> None:
         try:
             self._storage.copy_from(self._name, f"{self._prefix}{path}", size, key)
         except FileNotFoundError as error:

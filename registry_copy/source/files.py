@@ -29,6 +29,9 @@ class Files(ABC):
     is_slow: bool
     """Whether reading and `take` wait for a disk or a network, so that several at once are faster."""
 
+    hashes: bool
+    """Whether `take` reads the bytes, and compares them with the digest."""
+
     @abstractmethod
     def folders(self, path: str) -> Iterator[str]:
         """Yield the names of the folders in a folder; none for a missing one."""
@@ -46,10 +49,11 @@ class Files(ABC):
         """Open a file for reading."""
 
     @abstractmethod
-    def take(self, path: str, size: int, key: str) -> None:
+    def take(self, path: str, digest: Digest, size: int, key: str) -> None:
         """Make the file an object under a new key, of which `sync` makes the name durable.
 
-        Raises LeftOutError when it is not as long as `size`, and CopyError when no file can be taken.
+        Raises LeftOutError when it is not as long as `size` or, as far as this `hashes`, has another digest, and
+        CopyError when no file can be taken.
         """
 
     @abstractmethod

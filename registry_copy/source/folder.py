@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import IO
 
 from core.private_files import sync_folder
+from distribution.protocol.digest import Digest, new_hash
 from distribution.storage import disk_reserve
 from distribution.storage.blob_store import BlobStore
+from distribution.uploads.hashing_reader import HashingReader
 from registry_copy.errors import CopyError, LeftOutError
-from registry_copy.source.files import Counted, Files, Found
+from registry_copy.source.files import Files, Found
 
 # Another file system or mount, and one without links.
 _NEVER_LINKED = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -27,7 +29,7 @@ class Folder(Files):
     """A folder, of which nothing but `remove` changes anything: a linked file keeps its owner, mode and bytes."""
 
     def __init__(self, root: Path, store: BlobStore, moved: Callable[[int], None], *, copies: bool) -> None:
-        self.where, self.is_slow = str(root), copies
+        self.where, self.is_slow, self.hashes = str(root), copies, copies
         self._store, self._moved, self._copies = store, moved, copies
         self._target = store.folder()
 
@@ -62,20 +64,23 @@ class Folder(Files):
     def open(self, path: str) -> IO[bytes]:
         return open(os.open(f"{self.where}/{path}", _READ), "rb", buffering=0)  # noqa: PTH123 - of a descriptor
 
-    def take(self, path: str, size: int, key: str) -> None:
+    def take(self, path: str, digest: Digest, size: int, key: str) -> None:
         if self._copies:
-            self._copy(path, size, key)
+            self._copy(path, digest, size, key)
         else:
             self._link(path, size, key)
 
-    def _copy(self, path: str, size: int, key: str) -> None:
+    def _copy(self, path: str, digest: Digest, size: int, key: str) -> None:
         if self._target is not None:
             disk_reserve.check_room(size)
+        running = new_hash(digest.algorithm)
         with closing(self.open(path)) as file:
-            reader = Counted(file, self._moved)
+            reader = HashingReader(file, running, self._moved)
             self._store.write(key, reader)
         if reader.size != size:
             raise LeftOutError(f"{path} has changed meanwhile")
+        if running.hexdigest() != digest.encoded:
+            raise LeftOutError(f"blob {digest} has other bytes")
 
     def _link(self, path: str, size: int, key: str) -> None:
         if self._target is None:

@@ -136,12 +136,25 @@ def test_an_upload_at_a_full_quota_gets_no_larger_than_a_blob_that_is_there(
     refused_with(alice.patch(start(alice), b"b" * (2 * KIB + 1), chunked=True))
 
 
-def test_a_blob_that_another_repository_of_the_quota_has_fits(alice: Caller, quota: Callable[..., Quota]) -> None:
-    content = b"a" * KIB
-    push_blob(alice, "alice/other", content)
-    quota(max_size=KIB)
+def in_a_closing_put_at_a_full_quota(alice: Caller, digest: str) -> Any:
+    return alice.put(f"{start(alice)}?digest={digest}", b"c" * KIB)
 
-    assert whole(alice, content).status_code == 201
+
+def in_one_post_at_a_full_quota(alice: Caller, digest: str) -> Any:
+    return alice.post(f"/v2/alice/app/blobs/uploads/?digest={digest}", b"c" * KIB)
+
+
+@pytest.mark.parametrize("way", [in_a_closing_put_at_a_full_quota, in_one_post_at_a_full_quota])
+def test_a_full_quota_does_not_tell_what_another_repository_has(
+    alice: Caller, quota: Callable[..., Quota], way: Callable[[Caller, str], Any]
+) -> None:
+    push_blob(alice, "alice/private", b"a" * KIB)
+    push_blob(alice, "alice/app", b"b" * KIB)
+    quota(max_size=2 * KIB)
+
+    there, nowhere = (refused_with(way(alice, digest_of(content))) for content in (b"a" * KIB, b"d" * KIB))
+
+    assert there == nowhere
 
 
 def test_a_blob_of_a_repository_beside_the_quota_does_not_fit(alice: Caller, quota: Callable[..., Quota]) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from distribution.models import Blob, Manifest, Repository, Tag
+from distribution.models import Blob, Link, Manifest, Repository, Tag
 from policies.models import ImmutableTags
-from tests.images import digest_of, manifest
+from tests.caller import Caller
+from tests.images import digest_of, manifest, push_blob
 from tests.registry_copy.conftest import Ran, manage
 from tests.registry_copy.source import NAME, SourceTree
 from tests.storages import is_s3
@@ -112,6 +113,24 @@ def test_a_layer_of_another_size_than_its_manifest_says(source: SourceTree, impo
     assert not Blob.objects.filter(digest=digest_of(b"one")).exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "its bytes are missing"), (b"on", "it has 2 bytes, and 3 here")]
+)
+def test_a_link_to_a_blob_that_is_here_needs_its_bytes_there(
+    alice: Caller, source: SourceTree, imported: Import, *, content: bytes | None, reason: str
+) -> None:
+    push_blob(alice, "alice/private", b"one")
+    payload = source.push_image(b"one", "v1")
+    source.data(digest_of(b"one")).unlink()
+    if content is not None:
+        source.data(digest_of(b"one")).write_bytes(content)
+
+    leaves_out(imported, f"{NAME}@{digest_of(payload)}: it needs blob {digest_of(b'one')}: {reason}")
+    assert list(Link.objects.filter(blob__digest=digest_of(b"one")).values_list("repository__name", flat=True)) == [
+        "alice/private"
+    ]
+
+
 def test_another_image_with_that_layer_is_imported(source: SourceTree, imported: Import) -> None:
     source.push_image(b"one", "v1")
     body = json.loads(manifest(b"{}", b"one"))
@@ -153,6 +172,18 @@ def test_a_layer_with_other_bytes_is_found_by_verify_only(source: SourceTree, im
 
     assert trusting.status == 0
     assert "the bytes of the blobs were not hashed" in trusting.output
+
+
+def test_a_copy_is_hashed(source: SourceTree, imported: Import) -> None:
+    payload = source.push_image(b"one", "v1")
+    source.data(digest_of(b"one")).write_bytes(b"ONE")
+
+    leaves_out(
+        imported,
+        f"{NAME}@{digest_of(payload)}: it needs blob {digest_of(b'one')}: blob {digest_of(b'one')} has other bytes",
+        words=("--copy",),
+    )
+    assert "were not hashed" not in imported("--copy").output
 
 
 def test_an_index_without_one_of_its_manifests(source: SourceTree, imported: Import) -> None:

@@ -20,6 +20,7 @@ from accounts.models import Account
 from acl.models import Rule
 from configuration.identities import TokenService
 from tests.caller import Caller
+from tests.tokens.test_access_tokens import made
 from tokens import short_path
 from tokens.keys import ring
 
@@ -34,13 +35,14 @@ def _services(settings: Settings) -> None:
     short_path._asked.cache_clear()
 
 
-def login(name: str) -> str:
-    return "Basic " + base64.b64encode(f"{name}:{name}'s password".encode()).decode()
+def login(name: str, password: str | None = None) -> str:
+    password = password or f"{name}'s password"
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
 
 
-def asked(name: str | None, *scopes: str, service: str = "old") -> str:
+def asked(name: str | None, *scopes: str, service: str = "old", password: str | None = None) -> str:
     """Return the token of an account, None: of nobody."""
-    sent = {} if name is None else {"HTTP_AUTHORIZATION": login(name)}
+    sent = {} if name is None else {"HTTP_AUTHORIZATION": login(name, password)}
     query = urlencode({"service": service, "scope": scopes}, doseq=True)
     response = Client().get(f"/v2/token?{query}", **sent)  # type: ignore[arg-type]
     assert response.status_code == 200, response.content
@@ -52,8 +54,9 @@ def claims(token: str) -> dict[str, Any]:
     return jwt.decode(token, options={"verify_signature": False})
 
 
-def granted(name: str | None, *scopes: str, service: str = "old") -> list[list[str]]:
-    return [entry["actions"] for entry in claims(asked(name, *scopes, service=service))["access"]]
+def granted(name: str | None, *scopes: str, service: str = "old", password: str | None = None) -> list[list[str]]:
+    found = claims(asked(name, *scopes, service=service, password=password))
+    return [entry["actions"] for entry in found["access"]]
 
 
 def test_its_audience_is_the_other_registry_and_it_says_nothing_about_the_account() -> None:
@@ -90,6 +93,15 @@ def test_the_catalog_takes_a_group() -> None:
     assert granted("alice", "registry:catalog:*") == [["*"]]
     assert granted("alice", "registry:catalog:*", service="new") == [[]]
     assert granted(None, "registry:catalog:*", service="new") == [[]]
+
+
+def test_an_access_token_with_scopes_does_not_list_the_catalog() -> None:
+    Account.objects.get(name="alice").groups.add(Group.objects.create(name="listers"))
+    limited, whole = made("alice", "alice/app:pull", name="limited"), made("alice", name="whole")
+
+    assert granted("alice", "registry:catalog:*", password=limited) == [[]]
+    assert granted("alice", "repository:alice/app:pull,push", password=limited) == [["pull"]]
+    assert granted("alice", "registry:catalog:*", password=whole) == [["*"]]
 
 
 def test_its_token_is_nothing_here(alice: Caller) -> None:

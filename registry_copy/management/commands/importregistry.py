@@ -58,7 +58,9 @@ class Command(BaseCommand):
             help="Delete the other registry's files of all blobs that are here, at the end, if nothing was left out.",
         )
         parser.add_argument(
-            "--verify", action="store_true", help="Hash each blob that is taken; without it sizes are compared."
+            "--verify",
+            action="store_true",
+            help="Hash each blob that is linked, or copied by S3 itself; without it sizes are compared.",
         )
         parser.add_argument(
             "--repository", metavar="GLOB", default="*", help="Only repositories with such a name, as 'myorg/*'."
@@ -110,6 +112,7 @@ def _run(progress: Progress, watch: Callable[[], None], options: dict[str, Any])
     with Placing(watch) as placing:
         progress.moved_bytes = lambda: placing.moved_bytes
         files = places.files_of(options["source"], store, placing.moved, copies=options["copy"])
+        progress.is_hashed = options["verify"] or files.hashes
         source = Source(Tree(files), placing, progress, verifies=options["verify"], is_dry_run=is_dry_run)
         importing.run(source, matches, watch)
         if options["repository"] == "*" and not is_dry_run:
@@ -146,6 +149,6 @@ def _summary(progress: Progress, removed: int | None, options: dict[str, Any]) -
         yield f"{counted(removed, 'file')} of {options['source']} deleted: the registry has these blobs"
     elif options["move"] and progress.left_out:
         yield f"nothing was deleted from {options['source']}, since something was left out"
-    if not options["verify"] and not options["dry_run"] and progress.blobs:
+    if not progress.is_hashed and not options["dry_run"] and progress.blobs:
         later = "the scrub" if settings.REGISTRY.storage.scrub else "`manage.py fsck --deep`"
         yield f"the bytes of the blobs were not hashed (--verify does that): {later} reads and compares them later"

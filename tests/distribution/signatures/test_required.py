@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from acl.models import Rule
 from audit.kinds import Kind
 from distribution.models import Manifest
 from distribution.protocol import spec
@@ -17,6 +18,7 @@ from tests.images import Image, descriptor, digest_of, index, put_manifest
 from tests.policies.signatures.artifacts import Artifact, bundled, by_tag, notarized, sbom
 from tests.policies.signatures.signers import KEY, certificate, certificate_pem, public_pem, signed_payload
 from tests.tokens.test_access_tokens import holder, made
+from upstreams.models import Proxy
 
 OTHER = ec.generate_private_key(ec.SECP256R1())
 CERTIFICATE = certificate(KEY, "signer")
@@ -229,6 +231,32 @@ def test_an_access_token_that_may_only_pull_is_refused(push: Push, require: Requ
     pulls = holder(made("alice", "alice/*:pull"))
 
     refusal(pulls.get(f"{PLACE}v1", scopes=["repository:alice/app:pull"]))
+
+
+def test_a_right_to_push_some_tags_is_none_to_pull_what_is_unsigned(bob: Caller, push: Push, require: Require) -> None:
+    Rule.objects.create(subject="bob", name="alice/*", actions="push", tags="ci-*")
+    require()
+    push()
+
+    refusal(bob.get(f"{PLACE}v1"))
+
+
+def test_what_comes_from_an_upstream_needs_a_signature_for_everybody(
+    alice: Caller, push: Push, require: Require
+) -> None:
+    require()
+    push()
+    proxy = Proxy.objects.create(prefix="alice/", url="https://upstream.example", tag_ttl="1h")
+    scopes = ["repository:alice/app:pull"]
+
+    told = refusal(alice.get(f"{PLACE}v1", scopes=scopes))
+    assert "its upstream https://upstream.example has to have the signature" in told
+    assert "push the signature to this repository" not in told
+
+    # A fallback: its repositories take pushes.
+    proxy.prefix = ""
+    proxy.save()
+    assert alice.get(f"{PLACE}v1", scopes=scopes).status_code == 200
 
 
 def test_the_mode_warn_only_warns(alice: Caller, bob: Caller, push: Push, require: Require) -> None:

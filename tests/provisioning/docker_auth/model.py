@@ -8,6 +8,14 @@ from itertools import product
 from provisioning.docker_auth.document import Document, Entry
 
 CONCRETE = ("pull", "push", "delete")
+# Within a class, of ASCII.
+_POSIX = {
+    ":alpha:": "a-zA-Z",
+    ":^alpha:": r"\x00-@\[-`{-\x7f",
+    ":^digit:": r"\D",
+    ":^lower:": r"\x00-`{-\x7f",
+    ":^word:": r"\W",
+}
 
 
 def allowed(document: Document, account: str, name: str, ip: str, service: str = "registry") -> frozenset[str]:
@@ -47,7 +55,8 @@ def _match(pattern: str, text: str, values: dict[str, str], labels: dict[str, st
     pattern = re.sub(r"\$\{([^}]*)\}", lambda found: given.get(found[1], found[0]), pattern)
     if len(pattern) > 2 and pattern[0] == pattern[-1] == "/":
         # In Go a $ is the end of the text alone.
-        return re.search(re.sub(r"(?<!\\)\$", r"\\Z", pattern[1:-1]), text, re.ASCII) is not None
+        python = re.sub(r"(?<!\\)\$", r"\\Z", pattern[1:-1])
+        return re.search(re.sub(r"\[(:\^?[a-z]+:)\]", lambda name: _POSIX[name[1]], python), text, re.ASCII) is not None
     return path_match(pattern, text)
 
 

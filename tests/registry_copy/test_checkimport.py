@@ -6,7 +6,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from tests.ports import free_port
 from tests.registry_copy.conftest import manage
@@ -32,12 +32,12 @@ def other() -> Iterator[int]:
         server.shutdown()
 
 
-def listen(settings: SettingsWrapper, port: int) -> None:
+def listen(settings: Settings, port: int) -> None:
     registry = settings.REGISTRY
     settings.REGISTRY = replace(registry, server=replace(registry.server, host="", port=port))
 
 
-def test_another_server_is_named(settings: SettingsWrapper, source: SourceTree, other: int) -> None:
+def test_another_server_is_named(settings: Settings, source: SourceTree, other: int) -> None:
     listen(settings, other)
 
     ran = manage("checkimport", str(source.root))
@@ -46,7 +46,7 @@ def test_another_server_is_named(settings: SettingsWrapper, source: SourceTree, 
     assert f"http://127.0.0.1:{other}/health is 404: is that another server?" in ran.output
 
 
-def test_a_server_that_does_not_run_is_named(settings: SettingsWrapper, source: SourceTree) -> None:
+def test_a_server_that_does_not_run_is_named(settings: Settings, source: SourceTree) -> None:
     listen(settings, port := free_port())
 
     assert f"http://127.0.0.1:{port} does not answer" in manage("checkimport", str(source.root)).output

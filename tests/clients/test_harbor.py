@@ -37,6 +37,7 @@ def test_the_recipe_copies_a_project(server: Server, tmp_path: Path) -> None:
             "harbor.example.com": f'"{harbor.host}"',
             "robot$team+mover": USERNAME,
             "PUT-THE-SECRET-HERE": PASSWORD,
+            "verify: true": "verify: false",
         }
         project = documented("skopeo sync")
         for name, own in names.items():
@@ -46,7 +47,7 @@ def test_the_recipe_copies_a_project(server: Server, tmp_path: Path) -> None:
         typed = typed.replace("registry.example.com", server.host)
         # Both speak plain HTTP.
         typed = typed.replace("login", "login --tls-verify=false")
-        typed = typed.replace("sync", "sync --src-tls-verify=false --dest-tls-verify=false")
+        typed = typed.replace("sync", "sync --dest-tls-verify=false")
 
         follow(typed, tmp_path)
 

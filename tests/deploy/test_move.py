@@ -4,29 +4,52 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
 
 from tests.clients.server import ROOT
+from tests.databases import migrated_database
 from tests.documents import block
 
+SCRIPT = ROOT / "deploy/move.sh"
+NOBODY = 65534
 
-def refused(folder: Path, *words: object, script: Path = ROOT / "deploy/move.sh", path: str = "") -> str:
-    """Run the script in a folder, and return what it says."""
-    found = path or f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
+
+def run(folder: Path, *words: object, script: Path = SCRIPT, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the script in a folder; nobody runs it in place of root."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(
         ["/bin/sh", str(script), *map(str, words)],
         cwd=folder,
-        env={"PATH": found, "CONFIG_PATH": str(folder / "config.yaml")},
+        env={"PATH": path, "CONFIG_PATH": str(folder / "config.yaml")} | more,
         capture_output=True,
         text=True,
         check=False,
+        user=NOBODY if script != SCRIPT and os.geteuid() == 0 else None,
     )
+
+
+def refused(folder: Path, *words: object, script: Path = SCRIPT, **more: str) -> str:
+    """Run the script, and return what it says; it has written nothing."""
+    done = run(folder, *words, script=script, **more)
     assert done.returncode == 1, done.stdout + done.stderr
     assert not (folder / "config.yaml").exists()
     return done.stderr
+
+
+@pytest.fixture
+def project() -> Iterator[Path]:
+    """Make a folder with the script alone, which everybody may read."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "deploy").mkdir()
+        shutil.copy(SCRIPT, folder / "deploy")
+        yield folder
 
 
 def storage(folder: Path) -> Path:
@@ -54,38 +77,35 @@ def test_a_missing_file_is_refused(tmp_path: Path, missing: str) -> None:
     assert f"{tmp_path}/{missing}: no file that" in said
 
 
-def test_a_folder_that_is_not_readable_is_refused(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root reads every folder")
-    (storage(tmp_path) / "docker/registry/v2/blobs").chmod(0)
-    (tmp_path / "auth_config.yml").touch()
+@pytest.mark.parametrize("closed", [".", "repositories", "blobs"])
+def test_a_folder_that_is_not_readable_is_refused(project: Path, closed: str) -> None:
+    (project / ".venv/bin").mkdir(parents=True)
+    shutil.copy("/bin/true", project / ".venv/bin/python")
+    (project / "auth_config.yml").touch()
+    folder = storage(project) / "docker/registry/v2" / closed
+    folder.chmod(0o111 if closed == "." else 0)
+    try:
+        said = refused(project, "old", "auth_config.yml", script=project / "deploy/move.sh")
+    finally:
+        folder.chmod(0o700)
 
-    assert "may not read it; run this as root" in refused(tmp_path, tmp_path / "old", "auth_config.yml")
+    assert "may not read it; run this as root, or as its owner" in said
 
 
-def test_missing_packages_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "deploy").mkdir()
-    shutil.copy(ROOT / "deploy/move.sh", tmp_path / "deploy")
-    (tmp_path / "bin").mkdir()
+def test_missing_packages_are_refused(project: Path) -> None:
+    (project / "bin").mkdir()
     for name in ("date", "dirname"):
-        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+        (project / "bin" / name).symlink_to(str(shutil.which(name)))
 
-    said = refused(tmp_path, "old", "auth", script=tmp_path / "deploy/move.sh", path=str(tmp_path / "bin"))
+    said = refused(project, "old", "auth", script=project / "deploy/move.sh", PATH=str(project / "bin"))
 
-    assert f"{tmp_path} has no .venv: run `make .venv/run` there first" in said
+    assert f"{project} has no .venv: run `make .venv/run` there first" in said
 
 
 def test_a_file_of_docker_auth_that_is_refused_stops_the_move(tmp_path: Path) -> None:
     (tmp_path / "auth_config.yml").write_text("acl: [")
-    done = subprocess.run(
-        ["/bin/sh", str(ROOT / "deploy/move.sh"), str(storage(tmp_path)), "auth_config.yml"],
-        cwd=tmp_path,
-        env=os.environ
-        | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "CONFIG_PATH": str(tmp_path / "config.yaml")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+    done = run(tmp_path, storage(tmp_path), "auth_config.yml", REGISTRY_DATABASE_URL=migrated_database(tmp_path))
 
     assert done.returncode == 1
     assert "auth_config.yml: " in done.stderr

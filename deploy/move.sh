@@ -106,9 +106,10 @@ if [ -n "$htpasswd" ]; then
     say "htpasswd: $(last_line)"
 fi
 
-if ! manage importregistry "$storage" $copy; then
+# Its progress is for the terminal.
+if ! python manage.py importregistry "$storage" $copy >"$output"; then
     cat "$output"
-    grep -q 'left out, for the reasons above' "$output" || refuse "manage.py importregistry failed, see above"
+    grep -q '^imported from' "$output" || refuse "manage.py importregistry failed, see above"
     status=1
 fi
 say "images: $(grep '^imported from' "$output" || last_line)"

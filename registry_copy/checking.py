@@ -1,6 +1,5 @@
 """Ask the running server for each tag of a tree, by the token of an account that may pull it."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
@@ -16,6 +15,8 @@ from tokens.issue import issue
 
 # Each repository without an account that may pull it is compared with the rules about all of these.
 _MOST_ACCOUNTS = 1000
+# A token ends before a large repository does.
+_TAGS_OF_A_TOKEN = 100
 _PULL = frozenset({"pull"})
 _LOOPBACK = "127.0.0.1"
 _ACCEPT = ", ".join(
@@ -47,33 +48,34 @@ def check(tree: Tree, host: str, port: int) -> Checked:
             raise CopyError(f"http://{host}:{port}/health is {status}: is that another server? Set another server.addr")
         for name in tree.repositories():
             tags = sorted(tree.tags(name))
-            if tags and (puller := pullers.of(name)) is None:
+            if not tags:
+                continue
+            puller = pullers.of(name)
+            if puller is None:
                 checked.unreachable.append(name)
                 continue
             checked.repositories += 1
-            for tag in tags:
-                checked.tags += 1
-                checked.faults += _faults(tree, connection, (name, tag), puller)
+            for start in range(0, len(tags), _TAGS_OF_A_TOKEN):
+                token = issue(puller, [Access("repository", name, _PULL)], address=_LOOPBACK).token
+                headers = {"Authorization": f"Bearer {token}", "Accept": _ACCEPT}
+                for tag in tags[start : start + _TAGS_OF_A_TOKEN]:
+                    checked.tags += 1
+                    if fault := _fault(tree, connection, name, tag, headers):
+                        checked.faults.append(f"{name}:{tag}: {fault}")
     return checked
 
 
-def _faults(tree: Tree, connection: HTTPConnection, tag: tuple[str, str], puller: Identity) -> Iterator[str]:
-    name, _ = tag
-    image = ":".join(tag)
+def _fault(tree: Tree, connection: HTTPConnection, name: str, tag: str, headers: dict[str, str]) -> str:
+    """Return how the answer differs from the tree, "" if it does not."""
     try:
-        expected = str(tree.tag(*tag).digest)
+        expected = str(tree.tag(name, tag).digest)
     except LeftOutError as error:
-        yield f"{image}: {error}"
-        return
-    # One for each tag: a repository may take longer than a token counts.
-    token = issue(puller, [Access("repository", name, _PULL)], address=_LOOPBACK).token
-    headers = {"Authorization": f"Bearer {token}", "Accept": _ACCEPT}
-    answer = _head(connection, f"/v2/{name}/manifests/{tag[1]}", headers)
-    digest = answer.headers.get("Docker-Content-Digest", "none")
+        return str(error)
+    answer = _head(connection, f"/v2/{name}/manifests/{tag}", headers)
     if answer.status != 200:
-        yield f"{image}: the answer is {answer.status}"
-    elif digest != expected:
-        yield f"{image}: it is {digest} here, and {expected} there"
+        return f"the answer is {answer.status}"
+    digest = answer.headers.get("Docker-Content-Digest", "none")
+    return "" if digest == expected else f"it is {digest} here, and {expected} there"
 
 
 def _head(connection: HTTPConnection, path: str, headers: dict[str, str]) -> HTTPResponse:

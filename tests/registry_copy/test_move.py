@@ -15,6 +15,7 @@ from tests.clients.layouts import image
 from tests.clients.program import skopeo_in
 from tests.clients.server import ROOT, Server, hash_of, password_of, started
 from tests.documents import block
+from tests.registry_copy.source import SourceTree
 from tests.registry_copy.test_trial import theirs
 
 pytestmark = [pytest.mark.client("docker-registry"), pytest.mark.client("skopeo")]
@@ -32,14 +33,16 @@ class Moved(Server):
         return super().environment() | {"REGISTRY_DATABASE_URL": self.database_url}
 
 
-def moved(server: Server, folder: Path) -> subprocess.CompletedProcess[str]:
+def moved(server: Server, folder: Path, more: str = "") -> subprocess.CompletedProcess[str]:
     """Type the documented command; the packages are installed already."""
     typed = block(DOCUMENT, "runs: ten minutes").removeprefix("make .venv/run\n")
     typed = typed.replace("/var/lib/docker/volumes/acme_images/_data", str(folder / "storage"))
     typed = typed.replace("/srv/acme", str(folder))
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = server.environment() | {"PORT": str(server.port), "PATH": path}
-    return subprocess.run(["sh", "-euc", typed], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["sh", "-euc", typed.rstrip() + more], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def hashed(text: str, *accounts: str) -> str:
@@ -86,3 +89,23 @@ def test_the_registry_and_docker_auth_move_by_the_documented_command(tmp_path: P
     assert checked.returncode == 1
     assert "web/app:v1: it is sha256:" in checked.stdout
     assert "1 of 2 tags of 2 repositories answer otherwise than there" in checked.stderr
+
+
+def test_what_is_left_out_is_named_and_the_rest_moves(tmp_path: Path) -> None:
+    (tmp_path / "auth_config.yml").write_text(hashed(block(DOCUMENT, "docker_auth"), "admin", "ci"))
+    (tmp_path / "htpasswd").write_text(f"alice:{hash_of('alice')}\nbob:$apr1$tXoTsfRC$Z0hoWXiq2Z0qPvbvMBdpG0\n")
+    tree = SourceTree(tmp_path / "storage")
+    tree.push_image(b"one", "v1", name="web/app")
+    tree.push_image(b"two", "v2", name="web/app")
+    tree.tag_link("v2", "web/app").write_text("nothing")
+    (tmp_path / "ours").mkdir()
+
+    done = moved(Moved(tmp_path / "ours"), tmp_path, more=f" {tmp_path}/htpasswd")
+
+    assert done.returncode == 1
+    assert "refused: line 2: the user 'bob'" in done.stdout
+    assert "htpasswd: 1 changes, 1 lines refused" in done.stdout
+    assert "2 manifests, 1 new tag" in done.stdout
+    assert "web/app:v2: its link" in done.stderr
+    assert "1 of 2 tags of 1 repository answer otherwise than there" in done.stdout
+    assert "Not everything has moved: see above." in done.stderr

@@ -2,6 +2,7 @@
 
     importing   read what is missing, place its objects, store its rows
     exporting   distribution's tree, or OCI image layouts
+    checking    ask the running server for each imported tag
     source      the storage of the other registry: a folder or a bucket
     objects     new objects: named in the trash, linked or copied, durable; several at once
     places      what an operator names: FOLDER, s3://BUCKET/PREFIX, GLOB

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,9 +19,10 @@ from tests.clients.recipes import settings_in
 from tests.clients.server import ROOT, basic, hash_of, password_of
 from tests.clients.terminal import type_in
 from tests.documents import block
-from tests.image.engine import Engine, engine_on_its_own
+from tests.image.engine import IMAGE, Engine, engine_on_its_own
 from tests.images import digest_of
 from tests.project.talk import until
+from tests.registry_copy.source import SourceTree
 
 pytestmark = pytest.mark.client(
     "docker", "dockerd", "docker-compose", "containerd", "mmdebstrap", "ip", "iptables", "unshare"
@@ -97,6 +100,28 @@ def test_a_missing_configuration_is_named_and_no_folder_is_made(engine: Engine, 
     assert started.returncode == 1
     assert f"{tmp_path}/config.yaml" in started.stderr
     assert not (tmp_path / "config.yaml").exists()
+
+
+def test_another_registry_moves_in(engine: Engine, tmp_path: Path) -> None:
+    """docs/moving.md, "In containers"."""
+    file, override = engine.copy_of("docker-compose.yml", tmp_path), tmp_path / "docker-compose.override.yml"
+    override.write_text(block("docs/moving.md", "compose: after").replace("/srv/acme", str(tmp_path)))
+    users = block("docs/moving.md", "docker_auth").replace("PUT-A-BCRYPT-HASH-HERE", hash_of("ci"))
+    (tmp_path / "auth_config.yml").write_text(users)
+    shutil.copy(ROOT / "config.container.yaml", tmp_path / "config.yaml")
+    tree = SourceTree(tmp_path / "storage")
+    tree.push_image(b"one", "v1", name="web/app")
+    fill = ("run", "--rm", "--user=0", f"--volume={tree.root}:/from:ro", "--volume=acme_images:/to", IMAGE)
+    engine.docker.run(*fill, "cp", "--recursive", "/from/.", "/to")
+    (typed,) = re.findall(r"docker compose run (--rm .*)", block("docs/moving.md", "runs: compose"))
+    try:
+        moved = engine.compose(file, f"--file={override}", "run", "-T", *typed.split())
+    finally:
+        engine.compose(file, f"--file={override}", "down", "--volumes")
+        engine.docker.call("volume", "rm", "acme_images")
+
+    assert moved.returncode == 0, moved.stdout + moved.stderr
+    assert "1 tag of 1 repository answer with the same digest" in moved.stdout
 
 
 class SlowPush(Thread):

@@ -6,8 +6,8 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from core.private_files import sync_folder
 from distribution.protocol.digest import Digest, new_hash
@@ -61,7 +61,7 @@ class Folder(Files):
             raise LeftOutError(f"{path} is not a file")
         return status.st_size
 
-    def open(self, path: str) -> IO[bytes]:
+    def open(self, path: str) -> FileIO:
         return open(os.open(f"{self.where}/{path}", _READ), "rb", buffering=0)  # noqa: PTH123 - of a descriptor
 
     def take(self, path: str, digest: Digest, size: int, key: str) -> None:

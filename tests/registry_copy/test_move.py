@@ -16,7 +16,7 @@ from tests.clients.program import skopeo_in
 from tests.clients.server import ROOT, Server, hash_of, password_of, started
 from tests.documents import block
 from tests.registry_copy.source import SourceTree
-from tests.registry_copy.test_trial import theirs
+from tests.registry_copy.theirs import theirs
 
 pytestmark = [pytest.mark.client("docker-registry"), pytest.mark.client("skopeo")]
 DOCUMENT = "docs/moving.md"

@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                     policies.globs.RepositoryGlobsField(
                         blank=True,
                         default="",
-                        help_text="Only these, by their names here, as hub/library/*; empty: all.",
+                        help_text="Only these, by their names here, as hub/library/*; empty: all with the prefix. Without a prefix they must be named, * for all: whoever may pull creates tags in them.",
                         max_length=500,
                     ),
                 ),

@@ -30,7 +30,7 @@ _READING = Reading(None, Path(), {})
 _BCRYPT = stored_form("")
 
 
-def yaml_text(*, with_hashes: bool, with_webhooks: bool = True) -> str:
+def yaml_text(*, with_hashes: bool, with_webhooks: bool = True, with_proxies: bool = True) -> str:
     """Return the imported sections of a file; without hashes nobody can log in by it.
 
     The file knows groups by their members only, and gives no permissions: comments name what it leaves out. Secrets of
@@ -52,10 +52,6 @@ def yaml_text(*, with_hashes: bool, with_webhooks: bool = True) -> str:
     comments = [
         *([] if with_hashes else ["Without the hashes of passwords: nobody can log in until one is set."]),
         *(
-            f"Without the password of the proxy {proxy}."
-            for proxy in Proxy.objects.exclude(sealed_password=None).order_by("prefix")
-        ),
-        *(
             f"Without the robot {name!a}, whose owner was deleted or has a name that the file can't have."
             for name in left_out
         ),
@@ -73,6 +69,11 @@ def yaml_text(*, with_hashes: bool, with_webhooks: bool = True) -> str:
     if hooks and not with_webhooks:
         hooks = {}
         comments.append("Without webhooks, which this account may not see.")
+    proxies = list(Proxy.objects.order_by("prefix"))
+    if proxies and not with_proxies:
+        proxies = []
+        comments.append("Without proxies, which this account may not see.")
+    comments.extend(f"Without the password of the proxy {proxy}." for proxy in proxies if proxy.sealed_password)
     if hooks:
         comments.append("Write the secrets of webhooks into the files that `secret_file` and `value_file` name.")
     lines = "".join(f"# {comment}\n" for comment in comments)
@@ -81,8 +82,8 @@ def yaml_text(*, with_hashes: bool, with_webhooks: bool = True) -> str:
         found["policies"] = policies
     if hooks:
         found["webhooks"] = hooks
-    if proxies := list(_proxies()):
-        found["proxies"] = proxies
+    if proxies:
+        found["proxies"] = [_proxy(proxy) for proxy in proxies]
     return lines + yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -169,16 +170,14 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _proxies() -> Iterator[dict[str, Any]]:
-    """Yield the proxies, without their passwords: the columns that differ from their defaults."""
-    fields = [Proxy._meta.get_field(name) for name in Proxy.entered]  # noqa: SLF001 - Django documents it
-    for proxy in Proxy.objects.order_by("prefix"):
-        entry = {}
-        for field in fields:
-            value = getattr(proxy, field.name)
-            if value != field.get_default():  # type: ignore[union-attr]  # no relation
-                entry[field.name] = field.in_file(value) if isinstance(field, GlobsField) else value
-        yield entry
+def _proxy(proxy: Proxy) -> dict[str, Any]:
+    """Return a proxy, without its password: the columns that differ from their defaults."""
+    entry = {}
+    for field in [Proxy._meta.get_field(name) for name in Proxy.entered]:  # noqa: SLF001 - Django documents it
+        value = getattr(proxy, field.name)
+        if value != field.get_default():  # type: ignore[union-attr]  # no relation
+            entry[field.name] = field.in_file(value) if isinstance(field, GlobsField) else value
+    return entry
 
 
 def _is_valid(rule: Rule) -> bool:

@@ -38,7 +38,7 @@ class ConfigurationView(AdministrationView):
         responses={(200, "application/yaml"): OpenApiTypes.OBJECT},
     )
     def get(self, request: Request) -> Response:
-        """Return accounts, groups, rules, policies and webhooks as YAML that `manage.py loadconfig` imports."""
+        """Return accounts, groups, rules, policies, webhooks and proxies as the YAML of `manage.py loadconfig`."""
         given = request.query_params.get("with")
         if given not in (None, "hashes"):
             raise ValidationError({"with": ["It is `hashes`, or missing."]})
@@ -48,5 +48,6 @@ class ConfigurationView(AdministrationView):
         headers = {"Cache-Control": "private, no-store"}
         # The URLs of some receivers are as good as a password.
         with_webhooks = request.user.has_perm("webhooks.view_webhook")
-        text = export.yaml_text(with_hashes=with_hashes, with_webhooks=with_webhooks)
+        with_proxies = request.user.has_perm("upstreams.view_proxy")
+        text = export.yaml_text(with_hashes=with_hashes, with_webhooks=with_webhooks, with_proxies=with_proxies)
         return Response(text, headers=headers, content_type="application/yaml; charset=utf-8")

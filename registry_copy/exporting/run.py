@@ -22,6 +22,7 @@ from registry_copy.progress import Progress
 
 # A manifest has up to 4 MiB.
 _MANIFESTS = 20
+_INCOMPLETE = "it was fetched from an upstream, and only in part"
 
 
 def run(layout: Layout, matches: Callable[[str], bool], placing: Placing, progress: Progress) -> None:
@@ -55,17 +56,37 @@ class RepositoryExport:
     def run(self) -> None:
         tags = list(self._tags())
         roots = list(self._untagged())
+        incomplete = self._incomplete()
         for row in by_pk(Manifest.objects.filter(repository=self._repository), _MANIFESTS):
+            self._progress.done += 1
+            if row.missing is not None or row.digest in incomplete:
+                incomplete.add(row.digest)
+                self._progress.leave_out("manifest", f"{self._name}@{row.digest}", _INCOMPLETE)
+                continue
             self._layout.manifest(self._name, parse_digest(row.digest), bytes(row.payload), row.created_at)
             self._progress.manifests += 1
-            self._progress.done += 1
             self._placing.watch()
         self._export_blobs()
         for tag in tags:
+            if tag.digest in incomplete:
+                self._progress.leave_out("tag", f"{self._name}:{tag.name}", _INCOMPLETE)
+                continue
             if why := self._layout.tag(self._name, tag):
                 self._progress.keep(f"{self._name}:{tag.name}", why)
             self._progress.tags += 1
-        self._layout.finish(self._name, roots)
+        self._layout.finish(self._name, [root for root in roots if root["digest"] not in incomplete])
+
+    def _incomplete(self) -> set[str]:
+        """Return the digests of manifests of which a proxy has fetched a part only, and of the indexes above them."""
+        new = set(
+            Manifest.objects.filter(repository=self._repository, missing__isnull=False).values_list("pk", "digest")
+        )
+        found = dict(new)
+        while new:
+            rows = Manifest.objects.filter(children__child__in=[pk for pk, _ in new]).values_list("pk", "digest")
+            new = {row for row in rows if row[0] not in found}
+            found |= dict(new)
+        return set(found.values())
 
     def _tags(self) -> Iterator[TagRow]:
         rows = Tag.objects.filter(repository=self._repository).select_related("manifest").order_by("name")

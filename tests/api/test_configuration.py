@@ -14,6 +14,7 @@ from provisioning.models import ImportedEntry
 from tests.api.asking import answered, ask
 from tests.api.test_administration import permit
 from tests.caller import Caller
+from upstreams.models import Proxy
 
 ODD = ["null", "true", "0x1f", "1_000", "12e3", "a@b.c", "x+y", "007", "1.5"]
 
@@ -86,6 +87,15 @@ def test_only_superusers_get_hashes(root: Caller, bob: Caller) -> None:
     assert ask(clerk, "GET", "configuration").status_code == 200
     assert ask(clerk, "GET", "configuration?with=hashes").status_code == 403
     assert list(answered(root, "configuration?with=everything", 400)["errors"]) == ["with"]
+
+
+def test_proxies_are_for_those_who_may_see_them(root: Caller, bob: Caller) -> None:
+    Proxy.objects.create(prefix="hub/", url="https://upstream.example")
+    clerk = permit(bob, "view_account", "view_group", "view_rule")
+
+    found = [ask(caller, "GET", "configuration").content.decode() for caller in (root, clerk)]
+
+    assert ["upstream.example" in text for text in found] == [True, False]
 
 
 @pytest.mark.parametrize(

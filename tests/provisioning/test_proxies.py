@@ -105,6 +105,16 @@ def test_the_export_has_everything_but_the_password(tmp_path: Path) -> None:
     ]
 
 
+def test_who_may_not_see_proxies_gets_none(tmp_path: Path) -> None:
+    imported(tmp_path, HUB)
+
+    text = export.yaml_text(with_hashes=False, with_proxies=False)
+
+    assert "# Without proxies, which this account may not see." in text
+    assert "registry-1.docker.io" not in text
+    assert "proxies" not in yaml.safe_load(text)
+
+
 @pytest.mark.parametrize(
     ("proxies", "message"),
     [

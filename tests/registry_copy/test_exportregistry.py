@@ -10,7 +10,7 @@ import pytest
 from core.sizes import size_text
 from distribution.models import Blob, Manifest
 from tests.caller import Caller
-from tests.images import digest_of, push_image, put_manifest
+from tests.images import digest_of, index, push_image, put_manifest
 from tests.registry_copy.conftest import Ran, manage
 from tests.registry_copy.source import NAME, SourceTree
 from tests.storages import is_s3
@@ -61,6 +61,22 @@ def test_another_run_adds_what_came_since(alice: Caller, target: Path) -> None:
     assert f"2 blobs with {new} that were not there" in ran.output
     assert SourceTree.at(target).tag_link("v1").read_text() == moved.digest
     assert before.keys() < files(target).keys()
+
+
+@pytest.mark.parametrize("options", [(), ("--oci-layout",)])
+def test_what_a_proxy_fetched_in_part_is_left_out(alice: Caller, target: Path, options: tuple[str, ...]) -> None:
+    whole, part = push_image(alice, NAME, "whole"), push_image(alice, NAME, "part", b"part")
+    put_manifest(alice, NAME, "all", index(part.payload))
+    Manifest.objects.filter(digest=part.digest).update(missing=digest_of(b"elsewhere"))
+
+    ran = manage("exportregistry", str(target), *options)
+
+    assert ran.status == 1
+    for left in (f"{NAME}@{part.digest}", f"{NAME}:part", f"{NAME}:all"):
+        assert f"left out: {left}: it was fetched from an upstream, and only in part" in ran.output
+    written = b"".join(files(target).values())
+    assert whole.digest.encode() in written
+    assert part.digest.encode() not in written
 
 
 def test_a_tag_that_was_moved_there_later_stays(alice: Caller, target: Path) -> None:

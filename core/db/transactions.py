@@ -17,7 +17,8 @@ from core.db.sqlite_writer import SharedTransactionError, write
 from core.db.statement import Statement, database_of_thread
 from core.metrics.catalog import RETRIES, TRANSACTION_SECONDS
 
-ATTEMPTS = 4
+# A new tag that other clients create and delete meanwhile is lost anew each time one of them comes first.
+ATTEMPTS = 6
 # An attempt may wait for a lock as long as the database lets it; after this time no other begins.
 PATIENCE_SECONDS = 15.0
 

@@ -15,7 +15,7 @@ from distribution.storage import disk_reserve
 from distribution.storage.blob_store import BlobStore
 from distribution.uploads.hashing_reader import HashingReader
 from registry_copy.errors import CopyError, LeftOutError
-from registry_copy.source.files import Files, Found
+from registry_copy.source.files import Counted, Files, Found
 
 # Another file system or mount, and one without links.
 _NEVER_LINKED = {errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -75,7 +75,7 @@ class Folder(Files):
             disk_reserve.check_room(size)
         running = new_hash(digest.algorithm)
         with closing(self.open(path)) as file:
-            reader = HashingReader(file, running, self._moved)
+            reader = HashingReader(Counted(file, self._moved), running)
             self._store.write(key, reader)
         if reader.size != size:
             raise LeftOutError(f"{path} has changed meanwhile")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler
 from io import StringIO
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from django.core.management import CommandError, call_command
 
 from collector import fsck
 from distribution.caching import synchronization
-from distribution.models import Blob, Manifest, Tag
+from distribution.models import Blob, Link, Manifest, Tag
 from tests.caller import Caller, content
 from tests.distribution.invariants import broken
-from tests.images import descriptor, digest_of, manifest, push_image
-from tests.upstreams.fake import FakeRegistry, answering, basic, cut_off, sending
+from tests.images import descriptor, digest_of, manifest, push_blob, push_image
+from tests.upstreams.fake import FakeRegistry, answering, basic, cut_off, send, sending
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -71,6 +72,25 @@ def test_everything_is_copied_once(sync: Sync, filled: FakeRegistry, alice: Call
     fetched = filled.count("GET /v2/alice/app/blobs") + filled.count("GET /v2/team/tool/blobs")
     assert "4 tags (4 current), 0 manifests, 0 blobs, 0 left out" in sync()
     assert filled.count("GET /v2/alice/app/blobs") + filled.count("GET /v2/team/tool/blobs") == fetched
+
+
+@pytest.mark.parametrize(("size", "fetched"), [(len(LAYER), 0), (len(LAYER) - 1, 1)])
+def test_a_layer_that_is_here_is_linked_if_the_claim_fits(
+    sync: Sync, upstream: FakeRegistry, alice: Caller, size: int, fetched: int
+) -> None:
+    upstream.add_image("team/tool", "v1", LAYER)
+    push_blob(alice, "alice/app", LAYER)
+
+    def fault(request: BaseHTTPRequestHandler, _content: bytes) -> bool:
+        if request.command == "HEAD":
+            send(request, 200, b"", {"Content-Length": str(size)})
+        return request.command == "HEAD"
+
+    upstream.faults[digest_of(LAYER)] = fault
+    sync()
+
+    assert upstream.count(f"GET /v2/team/tool/blobs/{digest_of(LAYER)}") == fetched
+    assert Link.objects.filter(repository__name="team/tool", blob__digest=digest_of(LAYER)).exists()
 
 
 def test_a_second_run_takes_what_came_since(sync: Sync, filled: FakeRegistry) -> None:

@@ -174,7 +174,8 @@ def _put(incoming: Put) -> None:
     # Otherwise concurrent puts of a referrer and its subject miss each other, and the referrer looks unreferenced.
     related = [incoming.digest, incoming.subject] if incoming.subject else [incoming.digest]
     incoming.room.lock()
-    fetched = [missing.lock_name(incoming.name)] if incoming.is_fetched else []
+    version = incoming.room.version
+    fetched = [missing.lock_name(incoming.name)] if incoming.is_fetched else missing.lock_names(incoming.name, version)
     transactions.take_advisory_locks(*fetched, *(f"{incoming.name} {digest}" for digest in related))
     repository = repositories.ensure_row(incoming.name)
     version = repository.permissions_version
@@ -184,10 +185,12 @@ def _put(incoming: Put) -> None:
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
     # The manifest itself, its children, subject and referrers, and the manifests that the tags name so far.
     named = [*incoming.children, *related]
-    awaiting = missing.awaiting(repository.pk, incoming.digest) if incoming.is_fetched else []
+    awaiting = missing.awaiting(repository.pk, incoming.digest) if repository.has_incomplete else []
     tagged = [tag.manifest_pk for tag in tags]
     rows = _LOCK_AFFECTED.rows(repository.pk, named, repository.pk, incoming.digest, tagged + awaiting)
     affected = {row[1]: _Manifest(*row) for row in rows}
+    # Read before they were locked: some may be gone.
+    awaiting = [row.pk for row in affected.values() if row.pk in awaiting]
     links = {digest: pk for pk, digest in _LOCK_LINKS.rows([*incoming.blobs, *incoming.optional_blobs], repository.pk)}
     _check(incoming, affected, links)
     digests = {row.pk: row.digest for row in affected.values()}
@@ -263,7 +266,7 @@ def _write(
         _REFERENCE_CHILDREN.run(pk, children)
     if incoming.is_fetched or (own is not None and own.is_incomplete):
         missing.set_of(pk, (incoming.children - affected.keys()) | (incoming.blobs - links.keys()))
-        missing.child_arrived(awaiting, pk, incoming.digest)
+    missing.child_arrived(awaiting, pk, incoming.digest)
     return pk
 
 

@@ -9,12 +9,13 @@ from distribution.usage import sizes
 
 _MANIFESTS = Statement("""
 SELECT digest FROM distribution_manifest
-WHERE repository_id = (SELECT id FROM distribution_repository WHERE name = %s) AND digest = ANY(%s)
+WHERE repository_id = (SELECT id FROM distribution_repository WHERE name = %s) AND digest = ANY(%s) AND missing IS NULL
 """)
 _TAGS = Statement("""
 SELECT tag.name, manifest.digest FROM distribution_tag tag
 JOIN distribution_manifest manifest ON manifest.id = tag.manifest_id
 WHERE tag.repository_id = (SELECT id FROM distribution_repository WHERE name = %s) AND tag.name = ANY(%s)
+    AND manifest.missing IS NULL
 """)
 _LINKED = Statement("""
 SELECT blob.digest, blob.size FROM distribution_blob blob
@@ -28,12 +29,12 @@ _ANY_MANIFESTS = Statement("SELECT DISTINCT digest FROM distribution_manifest WH
 
 
 def manifests(name: str, digests: Collection[str]) -> set[str]:
-    """Return those of `digests` that are manifests in the repository."""
+    """Return those of `digests` that are manifests in the repository, with all they name."""
     return {digest for (digest,) in _MANIFESTS.rows(name, list(digests))}
 
 
 def tags(name: str, names: Collection[str]) -> dict[str, str]:
-    """Return the digests of those tags that are in the repository."""
+    """Return the digests of those tags that are in the repository, and whose manifest has all it names."""
     return dict(_TAGS.rows(name, list(names)))
 
 

@@ -18,7 +18,7 @@ from core.failpoints import failpoint
 from distribution import queries, repositories
 from distribution.announcements import changes
 from distribution.manifests import history, missing, references, removal, tag_rights
-from distribution.manifests.incoming import Put, incoming_put, is_fetched_by
+from distribution.manifests.incoming import FETCHED_BY, Put, incoming_put, is_fetched_by
 from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
@@ -52,9 +52,11 @@ INSERT INTO distribution_manifest (repository_id, digest, media_type, payload, s
     annotations, is_unreferenced, pushed_by, last_used_at, created_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, statement_timestamp(), statement_timestamp()) RETURNING id
 """)
-_TOUCH = Statement(
-    "UPDATE distribution_manifest SET last_used_at = statement_timestamp(), is_unreferenced = %s WHERE id = %s"
-)
+# What was fetched belongs to whoever pushes it.
+_TOUCH = Statement("""
+UPDATE distribution_manifest SET last_used_at = statement_timestamp(), is_unreferenced = %s,
+    pushed_by = CASE WHEN pushed_by LIKE %s THEN %s ELSE pushed_by END WHERE id = %s
+""")
 _REFERENCE_BLOBS = Statement("""
 INSERT INTO distribution_manifestblob (manifest_id, link_id)
 SELECT %s, id FROM distribution_link WHERE id = ANY(%s) ON CONFLICT DO NOTHING
@@ -255,7 +257,8 @@ def _write(
     own = affected.get(incoming.digest)
     is_referenced = bool(incoming.tags or awaiting) or incoming.subject in affected
     if own is not None:
-        _TOUCH.run(not (is_referenced or references.is_manifest_referenced(own.pk)), own.pk)
+        is_unreferenced = not (is_referenced or references.is_manifest_referenced(own.pk))
+        _TOUCH.run(is_unreferenced, f"{FETCHED_BY}%", incoming.account, own.pk)
         pk = own.pk
     else:
         pk = _insert(incoming, repository, is_referenced=is_referenced)

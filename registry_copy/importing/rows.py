@@ -18,6 +18,7 @@ from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
 from distribution import repositories
 from distribution.manifests import missing, references
+from distribution.manifests.incoming import FETCHED_BY
 from distribution.models import TagMove
 from distribution.storage import trash
 from distribution.usage.quotas import Room
@@ -76,6 +77,7 @@ _REFER_TO_CHILDREN = Statement("""
 INSERT INTO distribution_manifestchild (parent_id, child_id)
 SELECT %s, id FROM distribution_manifest WHERE id = ANY(%s) ON CONFLICT DO NOTHING
 """)
+_ADOPT = Statement("UPDATE distribution_manifest SET pushed_by = NULL WHERE pushed_by LIKE %s AND id = ANY(%s)")
 _TOUCH_MANIFESTS = Statement("UPDATE distribution_manifest SET last_used_at = statement_timestamp() WHERE id = ANY(%s)")
 _REFERENCED_MANIFESTS = Statement(
     "UPDATE distribution_manifest SET is_unreferenced = FALSE WHERE is_unreferenced AND id = ANY(%s)"
@@ -241,6 +243,9 @@ class _Storing:
         _REFERENCED_MANIFESTS.run([pk for digest, pk in self._manifests.items() if digest in referenced])
         # Until their tag is set, or their parent inserted, nothing else protects them.
         _TOUCH_MANIFESTS.run(list(self._manifests.values()))
+        # Fetched from an upstream, they would go again when nobody pulls them.
+        own = [self._manifests[str(one.digest)] for one in self._given.manifests if str(one.digest) in self._manifests]
+        _ADOPT.run(f"{FETCHED_BY}%", own)
         for one in self._given.manifests:
             digest = str(one.digest)
             found = self._manifests.get(digest)

@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db.models import Q
+from django.utils.timezone import now
 
+from distribution.caching import expiry
 from distribution.models import Link, Manifest, ManifestChild
 from tests.caller import Caller, content
 from tests.distribution.caching.conftest import forgotten, make_proxy, proxy, upstream  # noqa: F401 - fixtures
@@ -24,7 +28,7 @@ def has_arrived() -> bool:
     return not Manifest.objects.exclude(missing=None).exists() and not Link.objects.filter(is_unreferenced=True)
 
 
-def test_a_move_completes_what_was_fetched_before(
+def test_a_move_completes_what_was_fetched_before(  # noqa: PLR0917 - fixtures
     proxy: Proxy,  # noqa: F811 - a fixture
     upstream: FakeRegistry,  # noqa: F811 - a fixture
     alice: Caller,
@@ -32,7 +36,7 @@ def test_a_move_completes_what_was_fetched_before(
     imported: Callable[..., Ran],
     disk: Path,
 ) -> None:
-    make_proxy(upstream, prefix="", repositories="*")
+    make_proxy(upstream, prefix="", repositories="*", keep_unused="1h")
     image = source.push_image(b"one", "v1")
     index = source.push_index(image, tags=("all",))
     for tag, payload in (("v1", image), ("all", index)):
@@ -43,6 +47,7 @@ def test_a_move_completes_what_was_fetched_before(
     ran = imported("--move")
 
     assert ran.status == 0, ran.output
+    assert not list(expiry.expire(now() + timedelta(hours=2), Q()))
     Proxy.objects.all().delete()
     assert has_arrived()
     assert ManifestChild.objects.count() == 1

@@ -1,4 +1,4 @@
-"""What a fetched manifest names and somebody pushes, mounts or puts: the manifest refers to it like to what it fetched."""
+"""What a fetched manifest names and somebody pushes or mounts: the manifest refers to it as to what was fetched."""
 
 import json
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from tests.caller import Caller, content
 from tests.distribution.caching.conftest import forgotten, make_proxy, proxy, upstream  # noqa: F401 - fixtures
 from tests.distribution.invariants import broken
 from tests.images import digest_of
-from tests.registry_copy.conftest import Ran
+from tests.registry_copy.conftest import Ran, manage
 from tests.registry_copy.source import SourceTree
 from tests.upstreams.fake import FakeRegistry
 from upstreams.models import Proxy
@@ -73,3 +73,29 @@ def test_an_index_that_was_fetched_refers_to_the_image_that_is_imported(
     assert has_arrived()
     assert ManifestChild.objects.count() == 1
     assert not Manifest.objects.filter(is_unreferenced=True).exists()
+
+
+@pytest.mark.parametrize("words", [[], ["--oci-layout"]])
+def test_an_export_leaves_out_what_is_incomplete(
+    proxy: Proxy,  # noqa: F811 - a fixture
+    upstream: FakeRegistry,  # noqa: F811 - a fixture
+    alice: Caller,
+    tmp_path: Path,
+    words: list[str],
+) -> None:
+    image, whole = upstream.add_image("app", "v1", b"never pulled"), upstream.add_image("app", "whole", b"pulled")
+    index = upstream.add_index("app", "all", image)
+    for reference in ("all", "v1", "whole", digest_of(image)):
+        assert alice.get(f"/v2/hub/app/manifests/{reference}").status_code == 200
+    for blob in (json.loads(whole)["config"], *json.loads(whole)["layers"]):
+        assert content(alice.get(f"/v2/hub/app/blobs/{blob['digest']}"))
+    assert Manifest.objects.get(digest=digest_of(index)).missing is None
+
+    ran = manage("exportregistry", str(tmp_path / "out"), *words)
+
+    assert ran.status == 1
+    for left_out in (f"@{digest_of(image)}", f"@{digest_of(index)}", ":v1", ":all"):
+        assert f"left out: hub/app{left_out}: it" in ran.output
+    written = {path.name: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert not [name for name, found in written.items() if digest_of(image).encode() in found]
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.read_bytes() == whole]

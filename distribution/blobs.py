@@ -17,9 +17,11 @@ from core.db.transactions import LostRaceError, release_connection
 from core.failpoints import failpoint
 from distribution import deferred_writes, queries, repositories
 from distribution.announcements import changes
+from distribution.manifests import missing
 from distribution.models import Blob, Link, ManifestBlob
 from distribution.protocol.digest import Digest
 from distribution.queries import FoundBlob
+from distribution.repositories import RepositoryRow
 from distribution.storage import disk_reserve, trash
 from distribution.storage.blob_store import MissingObjectError, blob_store, check_storage
 from distribution.storage.stored_content import Content
@@ -218,24 +220,37 @@ def _mount(
     name: RepositoryName, digest: Digest, source: RepositoryName, *, room: Room, account: str, origin: Origin
 ) -> bool:
     room.lock()
+    transactions.take_advisory_locks(*missing.lock_names(name, room.version))
     repository = repositories.ensure_row(name)
     read_only.require_writable(name, repository.permissions_version)
+    awaiting = missing.lock_awaiting(repository.pk, str(digest)) if repository.has_incomplete else []
     # The lock of the blob's row orders all changes of its links.
     blob = Blob.objects.select_for_update().filter(digest=str(digest), is_corrupt=False).first()
     if blob is None or not Link.objects.filter(repository__name=source, blob=blob).exists():
         return False
     if link_into(repository.pk, blob.pk):
         room.at(repository.permissions_version).blob_linked(blob.pk, blob.size)
+    missing.blob_arrived(repository.pk, awaiting, str(digest))
     changes.blob_mounted(name, account, origin, str(digest), source)
     failpoint("mount.before_commit")
     return True
 
 
-def publish(repository_pk: int, content: Content, room: Room) -> None:
-    """Make the content a blob of the repository; if the blob exists, heal it or discard the content.
+def publish(repository: RepositoryRow, content: Content, room: Room) -> None:
+    """Make the content a blob of the repository, and a reference of the manifests that await it.
+
+    Raises LostRaceError; DENIED when `room`, which is locked, has none for a new link.
+    """
+    digest = str(content.digest)
+    awaiting = missing.lock_awaiting(repository.pk, digest) if repository.has_incomplete else []
+    _store(repository.pk, content, room)
+    missing.blob_arrived(repository.pk, awaiting, digest)
+
+
+def _store(repository_pk: int, content: Content, room: Room) -> None:
+    """Link the content; if the blob exists, heal it or discard the content.
 
     Most are new, so the insertion comes first: on PostgreSQL it waits for another one of the same digest.
-    Raises LostRaceError; DENIED when `room`, which is locked, has none for a new link.
     """
     blob_pk = _INSERT.value(str(content.digest), content.size, content.key)
     if blob_pk is not None:

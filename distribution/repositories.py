@@ -28,7 +28,9 @@ BATCH = 1000
 MAX_SEARCHED = 50_000
 
 _FIND = Statement(f"""
-SELECT id, is_listed, {permissions_version.IN_SQL} FROM distribution_repository WHERE name = %s FOR KEY SHARE
+SELECT id, is_listed, {permissions_version.IN_SQL},
+    EXISTS (SELECT 1 FROM distribution_manifest WHERE repository_id = repository.id AND missing IS NOT NULL)
+FROM distribution_repository repository WHERE name = %s FOR KEY SHARE OF repository
 """)  # noqa: S608 - of constants
 _INSERT = Statement("""
 INSERT INTO distribution_repository (name, is_listed, keeps_untagged, created_at)
@@ -58,11 +60,15 @@ _REMOVE = Statement("DELETE FROM distribution_repository WHERE id = %s")
 
 
 class RepositoryRow(NamedTuple):
-    """A locked repository, and the permissions version when it was found."""
+    """A locked repository, and the permissions version when it was found.
+
+    It `has_incomplete` manifests when some that were fetched from an upstream await what they name.
+    """
 
     pk: int
     is_listed: bool
     permissions_version: str
+    has_incomplete: bool
 
 
 def ensure(name: RepositoryName) -> Repository:
@@ -88,7 +94,7 @@ def ensure_row(name: RepositoryName) -> RepositoryRow:
 def existing_row(name: RepositoryName) -> RepositoryRow | None:
     """Do what `ensure_row` does, but return None when there is none."""
     row = _FIND.row(name)
-    return RepositoryRow(row[0], bool(row[1]), row[2]) if row else None
+    return RepositoryRow(row[0], bool(row[1]), row[2], bool(row[3])) if row else None
 
 
 def remove_if_empty(pk: int) -> bool:

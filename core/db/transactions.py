@@ -121,7 +121,7 @@ def take_advisory_locks(*names: str) -> None:
     It orders what no row lock can: two new rows that depend on each other. Call it before any row lock, to prevent
     deadlocks.
     """
-    if database_of_thread().vendor != "postgresql":
+    if not names or database_of_thread().vendor != "postgresql":
         return
     keys = sorted(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True) for name in names)
     _TAKE_LOCKS.rows(keys)

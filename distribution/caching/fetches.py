@@ -239,7 +239,8 @@ class Fetch:
         blob = Blob.objects.select_for_update().filter(digest=str(self.digest), is_corrupt=False).first()
         if blob is None:
             return False
-        blobs.link_into(repository.pk, blob.pk)
+        if blobs.link_into(repository.pk, blob.pk):
+            room.at(repository.permissions_version).blob_linked(blob.pk, blob.size)
         missing.blob_arrived(repository.pk, manifests, str(self.digest))
         return True
 
@@ -279,9 +280,7 @@ class Fetch:
         transactions.take_advisory_locks(missing.lock_name(self.name))
         repository = repositories.ensure_row(self.name)
         if sessions.close(upload, repository.pk, content):
-            manifests = missing.lock_awaiting(repository.pk, str(self.digest))
-            blobs.publish(repository.pk, content, room)
-            missing.blob_arrived(repository.pk, manifests, str(self.digest))
+            blobs.publish(repository, content, room)
 
 
 def _cancel(upload: Upload) -> None:

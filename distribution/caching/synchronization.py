@@ -10,13 +10,14 @@ from functools import partial
 from typing import TypeVar
 
 from django.db import connections
+from django.db.models import Q
 
 from acl.names import InvalidNameError, RepositoryName, parse_name
 from core.api.errors import RegistryError
 from distribution import queries
 from distribution.caching.fetches import Fetch
 from distribution.manifests import store
-from distribution.manifests.incoming import FETCHED_BY
+from distribution.manifests.incoming import FETCHED_BY, SYNCED_BY
 from distribution.models import Manifest, ManifestChild
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.manifest_parser import ParsedManifest, parse_manifest
@@ -63,6 +64,8 @@ class Synchronization:
         self._upstream, self._is_dry_run = upstream, is_dry_run
         self._threads = ThreadPoolExecutor(jobs)
         self._seen: set[str] = set()
+        # Of those seen: what is here with all that it names.
+        self._whole: set[str] = set()
 
     def run(self, names: Iterator[str]) -> Report:
         """Copy these repositories. Raises UnreachableError when the registry does not come back."""
@@ -74,7 +77,7 @@ class Synchronization:
                 except InvalidNameError as error:
                     self.report.left_out.append(f"{text!a}: {error}")
                     continue
-                self._seen = set()
+                self._seen, self._whole = set(), set()
                 with self._reported(name):
                     for tag in self._patiently(partial(_tags, self._upstream, name)):
                         self._copy_tag(name, tag)
@@ -109,13 +112,20 @@ class Synchronization:
             if str(child.digest) not in self._seen:
                 with self._reported(f"{name}@{child.digest}"):
                     self._copy(name, child.digest, (), depth + 1)
-        self._copy_blobs(name, parsed)
-        by = f"{FETCHED_BY}syncregistry"
-        store.keep_fetched(name, fetched.payload, fetched.media_type, digest, tags, account=by)
+        is_whole = self._copy_blobs(name, parsed) and self._whole.issuperset(str(one.digest) for one in parsed.children)
+        if is_whole:
+            self._whole.add(str(digest))
+        # Here, a tag names what can be pulled: rather the image of before than one that lacks a layer.
+        moved = tags if is_whole else ()
+        store.keep_fetched(name, fetched.payload, fetched.media_type, digest, moved, account=SYNCED_BY)
+        if tags and not is_whole:
+            self.report.left_out.append(f"{name}:{tags[0]}: {digest} lacks what it names; the tag stays as it is here")
         self.report.manifests += 1
         self.on_step()
 
-    def _copy_blobs(self, name: RepositoryName, parsed: ParsedManifest) -> None:
+    def _copy_blobs(self, name: RepositoryName, parsed: ParsedManifest) -> bool:
+        """Copy the blobs of a manifest; return whether all that it requires are here."""
+        is_whole = True
         wanted = {str(blob.digest): blob for blob in (*parsed.blobs, *parsed.optional_blobs)}
         missing = [blob for blob in wanted.values() if queries.blob(name, blob.digest) is None]
         optional = {str(blob.digest) for blob in parsed.optional_blobs}
@@ -128,8 +138,10 @@ class Synchronization:
                 self.report.blobs += 1
                 self.report.size += blob.size
             elif str(blob.digest) not in optional:
+                is_whole = False
                 self.report.left_out.append(f"{name}@{blob.digest}: {_told(error)}")
             self.on_step()
+        return is_whole
 
     def _copy_blob(self, name: RepositoryName, digest: Digest) -> None:
         def ask(method: str) -> Exchange:
@@ -195,10 +207,11 @@ def _told(error: BaseException) -> str:
 
 
 def _is_complete(pk: int) -> bool:
-    """Tell whether everything that the manifest and its children name is here."""
+    """Tell whether everything that the manifest and its children name is here, to stay."""
+    lacking = Q(missing__isnull=False) | Q(pushed_by__startswith=FETCHED_BY)
     pks, looked_at = {pk}, set[int]()
     while pks:
-        if Manifest.objects.filter(pk__in=pks, missing__isnull=False).exists():
+        if Manifest.objects.filter(lacking, pk__in=pks).exists():
             return False
         looked_at |= pks
         pks = set(ManifestChild.objects.filter(parent__in=pks).values_list("child_id", flat=True)) - looked_at

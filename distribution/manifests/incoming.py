@@ -15,10 +15,13 @@ from webhooks.origin import Origin
 FETCHED_BY = "proxy:"
 """Begins what stands for the account where nobody pushed; no account has such a name."""
 
+SYNCED_BY = "sync:syncregistry"
+"""Stands for the account of what an administrator has copied: unlike what clients happened to pull, it stays."""
+
 
 def is_fetched_by(account: str | None) -> bool:
     """Tell whether a tag or manifest comes from an upstream."""
-    return account is not None and account.startswith(FETCHED_BY)
+    return account is not None and account.startswith((FETCHED_BY, SYNCED_BY))
 
 
 @dataclass(frozen=True, slots=True)

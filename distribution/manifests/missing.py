@@ -4,13 +4,17 @@ A manifest that was pushed is complete. One that was fetched is stored as it com
 and never for most of what it lists; what arrives later is added to the references of those that await it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from core.db.statement import Statement
+from upstreams import compiled
 
 _AWAITING = Statement("""
 SELECT id FROM distribution_manifest
 WHERE repository_id = %s AND missing IS NOT NULL AND missing LIKE %s ORDER BY id
+""")
+_ALL_AWAITED = Statement("""
+SELECT id, missing FROM distribution_manifest WHERE repository_id = %s AND missing IS NOT NULL ORDER BY id
 """)
 _LOCK_AWAITING = Statement("""
 SELECT id FROM distribution_manifest
@@ -43,9 +47,19 @@ def lock_name(name: str) -> str:
     return f"fetched {name}"
 
 
+def lock_names(name: str, version: str) -> list[str]:
+    """Return the advisory lock that a push needs too, none where nothing is fetched."""
+    return [lock_name(name)] if compiled.of(name, version) is not None else []
+
+
 def awaiting(repository_pk: int, digest: str) -> list[int]:
     """Return the manifests that await `digest`, unlocked."""
     return [pk for (pk,) in _AWAITING.rows(repository_pk, f"%{digest}%")]
+
+
+def awaiting_any(repository_pk: int, digests: Set[str]) -> list[int]:
+    """Return the manifests that await any of `digests`, unlocked."""
+    return [pk for pk, awaited in _ALL_AWAITED.rows(repository_pk) if not digests.isdisjoint(awaited.split())]
 
 
 def lock_awaiting(repository_pk: int, digest: str) -> list[int]:

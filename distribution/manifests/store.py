@@ -18,7 +18,7 @@ from core.failpoints import failpoint
 from distribution import queries, repositories
 from distribution.announcements import changes
 from distribution.manifests import history, missing, references, removal, tag_rights
-from distribution.manifests.incoming import Put, incoming_put, is_fetched_by
+from distribution.manifests.incoming import FETCHED_BY, Put, incoming_put, is_fetched_by
 from distribution.manifests.tag_rights import WhoMay
 from distribution.models import Manifest, ManifestChild, Tag, remove
 from distribution.protocol.digest import Digest
@@ -52,9 +52,11 @@ INSERT INTO distribution_manifest (repository_id, digest, media_type, payload, s
     annotations, is_unreferenced, pushed_by, last_used_at, created_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, statement_timestamp(), statement_timestamp()) RETURNING id
 """)
-_TOUCH = Statement(
-    "UPDATE distribution_manifest SET last_used_at = statement_timestamp(), is_unreferenced = %s WHERE id = %s"
-)
+# What was fetched belongs to whoever pushes it.
+_TOUCH = Statement("""
+UPDATE distribution_manifest SET last_used_at = statement_timestamp(), is_unreferenced = %s,
+    pushed_by = CASE WHEN pushed_by LIKE %s THEN %s ELSE pushed_by END WHERE id = %s
+""")
 _REFERENCE_BLOBS = Statement("""
 INSERT INTO distribution_manifestblob (manifest_id, link_id)
 SELECT %s, id FROM distribution_link WHERE id = ANY(%s) ON CONFLICT DO NOTHING
@@ -174,7 +176,8 @@ def _put(incoming: Put) -> None:
     # Otherwise concurrent puts of a referrer and its subject miss each other, and the referrer looks unreferenced.
     related = [incoming.digest, incoming.subject] if incoming.subject else [incoming.digest]
     incoming.room.lock()
-    fetched = [missing.lock_name(incoming.name)] if incoming.is_fetched else []
+    version = incoming.room.version
+    fetched = [missing.lock_name(incoming.name)] if incoming.is_fetched else missing.lock_names(incoming.name, version)
     transactions.take_advisory_locks(*fetched, *(f"{incoming.name} {digest}" for digest in related))
     repository = repositories.ensure_row(incoming.name)
     version = repository.permissions_version
@@ -184,10 +187,12 @@ def _put(incoming: Put) -> None:
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
     # The manifest itself, its children, subject and referrers, and the manifests that the tags name so far.
     named = [*incoming.children, *related]
-    awaiting = missing.awaiting(repository.pk, incoming.digest) if incoming.is_fetched else []
+    awaiting = missing.awaiting(repository.pk, incoming.digest) if repository.has_incomplete else []
     tagged = [tag.manifest_pk for tag in tags]
     rows = _LOCK_AFFECTED.rows(repository.pk, named, repository.pk, incoming.digest, tagged + awaiting)
     affected = {row[1]: _Manifest(*row) for row in rows}
+    # Read before they were locked: some may be gone.
+    awaiting = [row.pk for row in affected.values() if row.pk in awaiting]
     links = {digest: pk for pk, digest in _LOCK_LINKS.rows([*incoming.blobs, *incoming.optional_blobs], repository.pk)}
     _check(incoming, affected, links)
     digests = {row.pk: row.digest for row in affected.values()}
@@ -252,7 +257,8 @@ def _write(
     own = affected.get(incoming.digest)
     is_referenced = bool(incoming.tags or awaiting) or incoming.subject in affected
     if own is not None:
-        _TOUCH.run(not (is_referenced or references.is_manifest_referenced(own.pk)), own.pk)
+        is_unreferenced = not (is_referenced or references.is_manifest_referenced(own.pk))
+        _TOUCH.run(is_unreferenced, f"{FETCHED_BY}%", incoming.account, own.pk)
         pk = own.pk
     else:
         pk = _insert(incoming, repository, is_referenced=is_referenced)
@@ -263,7 +269,7 @@ def _write(
         _REFERENCE_CHILDREN.run(pk, children)
     if incoming.is_fetched or (own is not None and own.is_incomplete):
         missing.set_of(pk, (incoming.children - affected.keys()) | (incoming.blobs - links.keys()))
-        missing.child_arrived(awaiting, pk, incoming.digest)
+    missing.child_arrived(awaiting, pk, incoming.digest)
     return pk
 
 

@@ -27,6 +27,7 @@ from core.db.transactions import release_connection
 from core.failpoints import failpoint
 from distribution import blobs, repositories
 from distribution.announcements import changes
+from distribution.manifests import missing
 from distribution.models import Link, Repository, Upload
 from distribution.protocol.digest import Digest, new_hash
 from distribution.storage import disk_reserve, trash
@@ -304,12 +305,13 @@ def _publish(upload: Upload, content: Content, room: Room, origin: Origin) -> No
     # By name: a repository that was deleted and created again meanwhile gets the blob.
     room.lock()
     name = RepositoryName(upload.repository.name)
+    transactions.take_advisory_locks(*missing.lock_names(name, room.version))
     repository = repositories.ensure_row(name)
     # The body may have taken hours.
     read_only.require_writable(name, repository.permissions_version)
     if not close(upload, repository.pk, content):
         return
-    blobs.publish(repository.pk, content, room.at(repository.permissions_version))
+    blobs.publish(repository, content, room.at(repository.permissions_version))
     changes.blob_pushed(name, upload.account, origin, str(content.digest), content.size)
     failpoint("upload.before_publish_commit")
 

@@ -6,13 +6,14 @@ unless it was deleted meanwhile.
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from collector.batches import BATCH, by_pk
 from core.failpoints import failpoint
 from distribution import deletion
-from distribution.models import Blob, Link, Manifest, Repository, Tag
+from distribution.models import Blob, Link, Manifest, ManifestChild, Repository, Tag
 from distribution.protocol.digest import parse_digest
 from distribution.storage.blob_store import MissingObjectError
 from registry_copy.errors import LeftOutError
@@ -22,7 +23,7 @@ from registry_copy.progress import Progress
 
 # A manifest has up to 4 MiB.
 _MANIFESTS = 20
-_INCOMPLETE = "it was fetched from an upstream, and only in part"
+_INCOMPLETE = "it was fetched from another registry, and nobody has pulled all that it names"
 
 
 def run(layout: Layout, matches: Callable[[str], bool], placing: Placing, progress: Progress) -> None:
@@ -46,6 +47,16 @@ def _repositories(matches: Callable[[str], bool]) -> Iterator[Repository]:
     return (repository for repository in by_pk(rows) if matches(repository.name))
 
 
+def _rows(rows: QuerySet[Any], key: str, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Yield `key` and `columns` in the order of the key, with no statement open between pages."""
+    rows, last = rows.order_by(key), None
+    while page := list(
+        (rows if last is None else rows.filter(**{f"{key}__gt": last})).values_list(key, *columns)[:BATCH]
+    ):
+        yield from page
+        last = page[-1][0]
+
+
 class RepositoryExport:
     """The export of one repository."""
 
@@ -55,48 +66,54 @@ class RepositoryExport:
 
     def run(self) -> None:
         tags = list(self._tags())
-        roots = list(self._untagged())
-        incomplete = self._incomplete()
+        lacking = self._lacking()
+        roots = [root for root in self._untagged() if root["digest"] not in lacking]
         for row in by_pk(Manifest.objects.filter(repository=self._repository), _MANIFESTS):
-            self._progress.done += 1
-            if row.missing is not None or row.digest in incomplete:
-                incomplete.add(row.digest)
+            if row.missing or row.digest in lacking:
+                lacking.add(row.digest)
                 self._progress.leave_out("manifest", f"{self._name}@{row.digest}", _INCOMPLETE)
-                continue
-            self._layout.manifest(self._name, parse_digest(row.digest), bytes(row.payload), row.created_at)
-            self._progress.manifests += 1
+            else:
+                self._layout.manifest(self._name, parse_digest(row.digest), bytes(row.payload), row.created_at)
+                self._progress.manifests += 1
+            self._progress.done += 1
             self._placing.watch()
         self._export_blobs()
+        self._export_tags(tags, lacking)
+        self._layout.finish(self._name, roots)
+
+    def _export_tags(self, tags: list[TagRow], lacking: set[str]) -> None:
         for tag in tags:
-            if tag.digest in incomplete:
-                self._progress.leave_out("tag", f"{self._name}:{tag.name}", _INCOMPLETE)
+            if tag.digest in lacking:
+                self._progress.leave_out("tag", f"{self._name}:{tag.name}", f"its manifest {tag.digest}: {_INCOMPLETE}")
                 continue
             if why := self._layout.tag(self._name, tag):
                 self._progress.keep(f"{self._name}:{tag.name}", why)
             self._progress.tags += 1
-        self._layout.finish(self._name, [root for root in roots if root["digest"] not in incomplete])
 
-    def _incomplete(self) -> set[str]:
-        """Return the digests of manifests of which a proxy has fetched a part only, and of the indexes above them."""
-        new = set(
-            Manifest.objects.filter(repository=self._repository, missing__isnull=False).values_list("pk", "digest")
-        )
-        found = dict(new)
+    def _lacking(self) -> set[str]:
+        """Return the digests of manifests that lack something, and of the indexes that list such ones."""
+        found: dict[int, str] = {}
+        rows = Manifest.objects.filter(repository=self._repository, missing__isnull=False)
+        new: dict[int, str] = dict(_rows(rows, "pk", "digest"))
         while new:
-            rows = Manifest.objects.filter(children__child__in=[pk for pk, _ in new]).values_list("pk", "digest")
-            new = {row for row in rows if row[0] not in found}
-            found |= dict(new)
+            found |= new
+            parents: dict[int, str] = {}
+            pks = list(new)
+            for start in range(0, len(pks), BATCH):
+                listed = ManifestChild.objects.filter(child__in=pks[start : start + BATCH])
+                parents |= dict(listed.values_list("parent_id", "parent__digest"))
+            new = {pk: digest for pk, digest in parents.items() if pk not in found}
         return set(found.values())
 
     def _tags(self) -> Iterator[TagRow]:
-        rows = Tag.objects.filter(repository=self._repository).select_related("manifest").order_by("name")
-        for tag in rows.defer("manifest__payload", "manifest__annotations"):
-            manifest = tag.manifest
-            yield TagRow(tag.name, manifest.digest, manifest.media_type, manifest.size, tag.updated_at)
+        described = ("manifest__digest", "manifest__media_type", "manifest__size", "updated_at")
+        for row in _rows(Tag.objects.filter(repository=self._repository), "name", *described):
+            yield TagRow(*row)
 
     def _untagged(self) -> Iterator[dict[str, object]]:
-        rows = Manifest.objects.filter(repository=self._repository, tags=None, parents=None).order_by("pk")
-        for digest, media_type, size in rows.values_list("digest", "media_type", "size"):
+        listed = ManifestChild.objects.filter(child=OuterRef("pk"), parent__missing=None)
+        rows = Manifest.objects.filter(~Exists(listed), repository=self._repository, tags=None)
+        for _, digest, media_type, size in _rows(rows, "pk", "digest", "media_type", "size"):
             yield {"mediaType": media_type, "digest": digest, "size": size}
 
     def _export_blobs(self) -> None:

@@ -3,18 +3,23 @@
 from collections.abc import Collection
 
 from core.db.statement import Statement
+from distribution.manifests.incoming import FETCHED_BY
 from distribution.models import Repository
 from distribution.storage.cloud import Piece
 from distribution.usage import sizes
 
+# What proxies have fetched may lack what it names, and goes when nobody pulls it: it is imported like what is not here.
+_FETCHED = f"{FETCHED_BY}%"
 _MANIFESTS = Statement("""
 SELECT digest FROM distribution_manifest
 WHERE repository_id = (SELECT id FROM distribution_repository WHERE name = %s) AND digest = ANY(%s)
+    AND missing IS NULL AND (pushed_by IS NULL OR pushed_by NOT LIKE %s)
 """)
 _TAGS = Statement("""
 SELECT tag.name, manifest.digest FROM distribution_tag tag
 JOIN distribution_manifest manifest ON manifest.id = tag.manifest_id
 WHERE tag.repository_id = (SELECT id FROM distribution_repository WHERE name = %s) AND tag.name = ANY(%s)
+    AND manifest.missing IS NULL AND (manifest.pushed_by IS NULL OR manifest.pushed_by NOT LIKE %s)
 """)
 _LINKED = Statement("""
 SELECT blob.digest, blob.size FROM distribution_blob blob
@@ -28,13 +33,13 @@ _ANY_MANIFESTS = Statement("SELECT DISTINCT digest FROM distribution_manifest WH
 
 
 def manifests(name: str, digests: Collection[str]) -> set[str]:
-    """Return those of `digests` that are manifests in the repository."""
-    return {digest for (digest,) in _MANIFESTS.rows(name, list(digests))}
+    """Return those of `digests` that are manifests in the repository, to stay, with all they name."""
+    return {digest for (digest,) in _MANIFESTS.rows(name, list(digests), _FETCHED)}
 
 
 def tags(name: str, names: Collection[str]) -> dict[str, str]:
-    """Return the digests of those tags that are in the repository."""
-    return dict(_TAGS.rows(name, list(names)))
+    """Return the digests of those tags that are in the repository, and whose manifest is among `manifests`."""
+    return dict(_TAGS.rows(name, list(names), _FETCHED))
 
 
 def linked(name: str, digests: Collection[str]) -> dict[str, int]:

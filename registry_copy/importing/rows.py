@@ -17,7 +17,8 @@ from core.db.statement import Statement
 from core.db.transactions import LostRaceError
 from core.failpoints import failpoint
 from distribution import repositories
-from distribution.manifests import references
+from distribution.manifests import missing, references
+from distribution.manifests.incoming import FETCHED_BY
 from distribution.models import TagMove
 from distribution.storage import trash
 from distribution.usage.quotas import Room
@@ -37,7 +38,7 @@ SELECT tag, max(moved_at) FROM distribution_tagmove
 WHERE repository = %s AND tag = ANY(%s) AND new_digest = '' GROUP BY tag
 """)
 _LOCK_MANIFESTS = Statement("""
-SELECT id, digest, subject FROM distribution_manifest
+SELECT id, digest, subject, missing FROM distribution_manifest
 WHERE repository_id = %s AND (digest = ANY(%s) OR subject = ANY(%s) OR id = ANY(%s)) ORDER BY id FOR UPDATE
 """)
 _INSERT_BLOB = Statement("""
@@ -76,6 +77,7 @@ _REFER_TO_CHILDREN = Statement("""
 INSERT INTO distribution_manifestchild (parent_id, child_id)
 SELECT %s, id FROM distribution_manifest WHERE id = ANY(%s) ON CONFLICT DO NOTHING
 """)
+_ADOPT = Statement("UPDATE distribution_manifest SET pushed_by = NULL WHERE pushed_by LIKE %s AND id = ANY(%s)")
 _TOUCH_MANIFESTS = Statement("UPDATE distribution_manifest SET last_used_at = statement_timestamp() WHERE id = ANY(%s)")
 _REFERENCED_MANIFESTS = Statement(
     "UPDATE distribution_manifest SET is_unreferenced = FALSE WHERE is_unreferenced AND id = ANY(%s)"
@@ -129,6 +131,8 @@ class _Storing:
         self._repository = 0
         # By digest: primary keys.
         self._manifests: dict[str, int] = {}
+        # What a fetch from an upstream has left incomplete, by primary key: the digests that it awaits.
+        self._awaited: dict[int, set[str]] = {}
         self._links: dict[str, int] = {}
         # Tags as they were: primary key, and that of their manifest.
         self._tags: dict[str, tuple[int, int]] = {}
@@ -145,6 +149,7 @@ class _Storing:
         self._link_blobs()
         referenced = self._referenced(wanted)
         self._insert_manifests(referenced)
+        self._complete()
         self._set_tags(wanted, before)
         if given.manifests or wanted:
             pushed_at = max([one.pushed_at for one in given.manifests] + [tag.moved_at for tag in wanted])
@@ -160,11 +165,13 @@ class _Storing:
         named = {*own, *(tag.digest for tag in given.tags)}
         for one in given.manifests:
             named.update(one.children, [one.subject] if one.subject else [])
+        targets = targets + missing.awaiting_any(self._repository, {*own, *given.blobs})
         rows = _LOCK_MANIFESTS.rows(self._repository, sorted(named), own, targets)
-        self._manifests = {digest: pk for pk, digest, _ in rows}
+        self._manifests = {digest: pk for pk, digest, _, _ in rows}
+        self._awaited = {pk: set(awaited.split()) for pk, _, _, awaited in rows if awaited}
         # Referrers that were here before their subject.
-        _REFERENCED_MANIFESTS.run([pk for pk, _, subject in rows if subject in own])
-        return {pk: digest for pk, digest, _ in rows}
+        _REFERENCED_MANIFESTS.run([pk for pk, _, subject, _ in rows if subject in own])
+        return {pk: digest for pk, digest, _, _ in rows}
 
     def _wanted_tags(self, moved_here: Mapping[str, datetime], before: Mapping[int, str]) -> list[SourceTag]:
         """Return the tags to create or move, and count those that are newer here."""
@@ -216,8 +223,8 @@ class _Storing:
             elif is_corrupt:
                 raise VanishedError(f"blob {digest} became unreadable here")
             found[digest] = pk
-        if missing := set(digests) - found.keys():
-            raise VanishedError(f"blob {min(missing)} was removed here meanwhile")
+        if gone := set(digests) - found.keys():
+            raise VanishedError(f"blob {min(gone)} was removed here meanwhile")
         if new and _TAKE_OUT.run([objects[digest].key for digest in new]) != len(new):
             raise VanishedError("the batch took too long: its objects are deleted")
         self._stored.blobs += len(new)
@@ -236,18 +243,35 @@ class _Storing:
         _REFERENCED_MANIFESTS.run([pk for digest, pk in self._manifests.items() if digest in referenced])
         # Until their tag is set, or their parent inserted, nothing else protects them.
         _TOUCH_MANIFESTS.run(list(self._manifests.values()))
+        # Fetched from an upstream, they would go again when nobody pulls them.
+        own = [self._manifests[str(one.digest)] for one in self._given.manifests if str(one.digest) in self._manifests]
+        _ADOPT.run(f"{FETCHED_BY}%", own)
         for one in self._given.manifests:
             digest = str(one.digest)
-            if digest in self._manifests:
+            found = self._manifests.get(digest)
+            if found is not None and found not in self._awaited:
                 continue
             if gone := [child for child in one.children if child not in self._manifests]:
                 raise VanishedError(f"manifest {gone[0]} was removed here meanwhile")
-            pk = self._manifests[digest] = _insert_manifest(self._repository, one, is_referenced=digest in referenced)
+            pk = found or _insert_manifest(self._repository, one, is_referenced=digest in referenced)
+            self._manifests[digest] = pk
             links = [self._links[str(one.digest)] for one, _ in one.blobs() if str(one.digest) in self._links]
             _REFER_TO_BLOBS.run(pk, links)
             if one.children:
                 _REFER_TO_CHILDREN.run(pk, [self._manifests[child] for child in one.children])
             self._stored.manifests += 1
+
+    def _complete(self) -> None:
+        """Have the manifests that a fetch has left incomplete refer to what has come."""
+        for pk, awaited in self._awaited.items():
+            blobs, children = awaited & self._links.keys(), awaited & self._manifests.keys()
+            if not blobs and not children:
+                continue
+            _REFER_TO_BLOBS.run(pk, links := [self._links[digest] for digest in blobs])
+            _REFERENCED_LINKS.run(links)
+            _REFER_TO_CHILDREN.run(pk, manifests := [self._manifests[digest] for digest in children])
+            _REFERENCED_MANIFESTS.run(manifests)
+            missing.set_of(pk, awaited - blobs - children)
 
     def _set_tags(self, wanted: Sequence[SourceTag], before: Mapping[int, str]) -> None:
         released, moves = set(), []

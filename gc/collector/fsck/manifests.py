@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from django.db.models import F, Model, QuerySet
 
+from accounts import permissions_version
 from collector.batches import by_pk
 from collector.fsck.problem import Problem
 from core.api.errors import RegistryError
@@ -11,6 +12,7 @@ from distribution import deletion
 from distribution.models import Manifest, ManifestBlob, ManifestChild, Tag
 from distribution.protocol.digest import Digest, parse_digest
 from distribution.protocol.manifest_parser import parse_manifest
+from upstreams import compiled
 
 # A manifest has up to 4 MiB.
 BATCH = 20
@@ -44,6 +46,7 @@ def _fault(row: Manifest) -> str:
     children = ManifestChild.objects.filter(parent=row).values_list("child__digest", flat=True)
     missing = {str(blob.digest) for blob in parsed.blobs} - set(links)
     missing |= {str(child.digest) for child in parsed.children} - set(children)
-    # Of a proxy: not pulled yet.
-    missing -= set((row.missing or "").split())
+    if row.missing and compiled.of(row.repository.name, permissions_version.current()) is not None:
+        # Not pulled yet: the proxy fetches it.
+        missing -= set(row.missing.split())
     return f"it names {', '.join(sorted(missing))}, for which there is no row" if missing else ""

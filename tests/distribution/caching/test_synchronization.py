@@ -3,17 +3,21 @@
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import Q
+from django.utils.timezone import now
 
 from collector import fsck
-from distribution.caching import synchronization
+from distribution.caching import expiry, synchronization
 from distribution.models import Blob, Link, Manifest, Tag
 from tests.caller import Caller, content
+from tests.distribution.caching.conftest import make_proxy
 from tests.distribution.invariants import broken
 from tests.images import descriptor, digest_of, manifest, push_blob, push_image
 from tests.upstreams.fake import FakeRegistry, answering, basic, cut_off, send, sending
@@ -179,3 +183,33 @@ def test_a_registry_that_does_not_answer_ends_the_run(sync: Sync, upstream: Fake
 
     with pytest.raises(CommandError, match=r"can't be reached.*run it again, it continues"):
         sync()
+
+
+@pytest.mark.parametrize("tag", ["v1", "all"])
+def test_a_tag_stays_when_its_new_image_is_broken(sync: Sync, filled: FakeRegistry, tag: str) -> None:
+    sync()
+    before = Tag.objects.get(repository__name="alice/app", name=tag).manifest.digest
+    image = filled.add_image("alice/app", "new", b"lost")
+    filled.add_manifest("alice/app", "v1", image)
+    filled.add_index("alice/app", "all", image)
+    lost = filled.blobs.pop(digest_of(b"lost"))
+
+    assert f"alice/app:{tag}: " in sync(fails=True)
+
+    assert Tag.objects.get(repository__name="alice/app", name=tag).manifest.digest == before
+    filled.blobs[digest_of(lost)] = lost
+    sync()
+    assert Tag.objects.get(repository__name="alice/app", name=tag).manifest.digest != before
+
+
+def test_what_was_copied_stays_although_nobody_pulls_it(sync: Sync, filled: FakeRegistry, alice: Caller) -> None:
+    make_proxy(filled, prefix="", repositories="*", keep_unused="1h", tag_ttl="0")
+    image = json.loads(content(alice.get("/v2/alice/app/manifests/v1")))
+    for blob in (image["config"], *image["layers"]):
+        assert content(alice.get(f"/v2/alice/app/blobs/{blob['digest']}"))
+    sync()
+
+    assert list(expiry.expire(now() + timedelta(hours=2), Q())) == []
+    # A later version of the upstream counts all the same.
+    moved = filled.add_image("alice/app", "v1", b"moved")
+    assert content(alice.get("/v2/alice/app/manifests/v1")) == moved

@@ -24,8 +24,8 @@ BATCH = 200
 logger = logging.getLogger(__name__)
 
 
-def expire(now: datetime, scope: Q) -> Iterator[int]:
-    """Remove the unused manifests within `scope`, with their tags; yield the repository of each.
+def expire(now: datetime, scope: Q) -> Iterator[tuple[int, int]]:
+    """Remove the unused manifests within `scope`, with their tags; yield the repository of each, and how many tags.
 
     An index goes before what it lists. What protects a repository from deletion protects it here too.
     """
@@ -36,10 +36,11 @@ def expire(now: datetime, scope: Q) -> Iterator[int]:
         refused = set[int]()
         while rows := list(_unused(proxy, now).filter(scope).exclude(pk__in=refused)[:BATCH]):
             for pk, repository_pk, name, digest in rows:
-                if compiled.of(name, version) is proxy and _is_removed(RepositoryName(name), digest):
-                    yield repository_pk
-                else:
+                tags = _removed_tags(RepositoryName(name), digest) if compiled.of(name, version) is proxy else None
+                if tags is None:
                     refused.add(pk)
+                else:
+                    yield repository_pk, tags
 
 
 def _unused(proxy: Proxy, now: datetime) -> QuerySet[Any, tuple[int, int, str, str]]:
@@ -51,10 +52,10 @@ def _unused(proxy: Proxy, now: datetime) -> QuerySet[Any, tuple[int, int, str, s
     return rows.values_list("pk", "repository_id", "repository__name", "digest")
 
 
-def _is_removed(name: RepositoryName, digest: str) -> bool:
+def _removed_tags(name: RepositoryName, digest: str) -> int | None:
+    """Remove the manifest, and return how many tags went with it; None: it stays."""
     try:
-        store.delete(name, parse_digest(digest), account="", rules=None)
+        return store.delete(name, parse_digest(digest), account="", rules=None)
     except RegistryError as error:
         logger.info("unused content stays", extra={"repository": name, "digest": digest, "reason": error.message})
-        return False
-    return True
+        return None

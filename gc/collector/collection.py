@@ -50,8 +50,8 @@ def collect(policy: Policy, report: Report, throttle: Throttle) -> None:
 def _expire_fetched(now: datetime, scope: Q, report: Report, throttle: Throttle) -> None:
     """Remove what proxies keep no longer; its blobs follow after the grace period."""
     started_at = time.monotonic()
-    for repository_pk in caching.expire(now, scope):
-        report.count(repository_pk, Counts(manifests=1))
+    for repository_pk, tags in caching.expire(now, scope):
+        report.count(repository_pk, Counts(manifests=1, tags=tags))
         throttle.pause(started_at)
         started_at = time.monotonic()
 

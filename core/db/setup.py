@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from time import monotonic, sleep
 from typing import Any
 
 from django.conf import settings
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 START_LOCK = 0x72656769
 UNFINISHED_COPY = "registry_unfinished_copy"
 """A table that `manage.py migratedb` makes first in its target, and removes last."""
-_WAIT_FOR_OTHER_START = "10min"
+_WAIT_FOR_OTHER_START = 600.0
+_POLL_SECONDS = 0.1
 _VARIABLE = "REGISTRY_DATABASE_URL"
 
 
@@ -188,9 +190,15 @@ def _file_lock() -> Iterator[None]:
 
 @contextmanager
 def _advisory_lock() -> Iterator[None]:
-    # A session-level lock, since a migration has transactions of its own; it ends with the connection.
+    # A session-level lock, since a migration has transactions of its own; it ends with the connection. Who waited for it
+    # in a statement would have a snapshot, for whose end a CREATE INDEX CONCURRENTLY of the other start waits in turn.
+    deadline = monotonic() + _WAIT_FOR_OTHER_START
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [_WAIT_FOR_OTHER_START])
-        cursor.execute("SELECT pg_advisory_lock(%s)", [START_LOCK])
-        cursor.execute("RESET lock_timeout")
+        while True:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [START_LOCK])
+            if cursor.fetchone() == (True,):
+                break
+            if monotonic() > deadline:
+                raise OperationalError("another server has been preparing the database for ten minutes")
+            sleep(_POLL_SECONDS)
     yield

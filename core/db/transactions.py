@@ -3,7 +3,7 @@
 import hashlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import ParamSpec, TypeVar
@@ -23,6 +23,7 @@ ATTEMPTS = 6
 PATIENCE_SECONDS = 15.0
 
 _TAKE_LOCKS = Statement("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) key")
+_TRY_LOCKS = Statement("SELECT bool_and(pg_try_advisory_xact_lock(key)) FROM unnest(%s::bigint[]) key")
 _ANSWER_AT_ONCE = Statement("SET LOCAL synchronous_commit = off")
 _GIVE_UP_EARLY = Statement("SELECT set_config('synchronous_commit', 'off', true), set_config('lock_timeout', %s, true)")
 
@@ -121,10 +122,19 @@ def take_advisory_locks(*names: str) -> None:
     It orders what no row lock can: two new rows that depend on each other. Call it before any row lock, to prevent
     deadlocks.
     """
+    if names and database_of_thread().vendor == "postgresql":
+        _TAKE_LOCKS.rows(_keys_of(names))
+
+
+def are_advisory_locks_taken(*names: str) -> bool:
+    """Take the advisory locks that `take_advisory_locks` takes, without waiting; if False, some may be taken."""
     if not names or database_of_thread().vendor != "postgresql":
-        return
-    keys = sorted(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True) for name in names)
-    _TAKE_LOCKS.rows(keys)
+        return True
+    return bool(_TRY_LOCKS.value(_keys_of(names)))
+
+
+def _keys_of(names: Iterable[str]) -> list[int]:
+    return sorted(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True) for name in names)
 
 
 def drop_broken_connection(*, is_suspect: bool = False) -> None:

@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -25,12 +24,15 @@ BATCH = 200
 logger = logging.getLogger(__name__)
 
 
-class Outcome(Enum):
-    """What became of an unused manifest."""
+class Outcome(NamedTuple):
+    """What became of an unused manifest: it was removed, with its tags, or it stays, which may be a failure."""
 
-    REMOVED = "removed"
-    KEPT = "kept"
-    FAILED = "failed"
+    manifests: int = 0
+    tags: int = 0
+    failures: int = 0
+
+
+KEPT, FAILED = Outcome(), Outcome(failures=1)
 
 
 def expire(now: datetime, scope: Q) -> Iterator[tuple[int, Outcome]]:
@@ -46,7 +48,7 @@ def expire(now: datetime, scope: Q) -> Iterator[tuple[int, Outcome]]:
             for pk, repository_pk, name, digest in rows:
                 is_held = compiled.of(name, version) is proxy
                 is_unused = _unused(proxy, now).filter(pk=pk).exists
-                yield repository_pk, _remove(RepositoryName(name), digest, is_unused) if is_held else Outcome.KEPT
+                yield repository_pk, _remove(RepositoryName(name), digest, is_unused) if is_held else KEPT
             last = rows[-1][0]
 
 
@@ -65,11 +67,11 @@ def _remove(name: RepositoryName, digest: str, is_unused: Callable[[], bool]) ->
     """Remove a manifest unless it is pulled, pushed or tagged meanwhile."""
     about = {"repository": name, "digest": digest}
     try:
-        store.delete(name, parse_digest(digest), account="", rules=None, expected=is_unused)
+        tags = store.delete(name, parse_digest(digest), account="", rules=None, expected=is_unused)
     except RegistryError as error:
         logger.info("unused content stays", extra=about | {"reason": error.message})
-        return Outcome.FAILED if error.status >= 500 else Outcome.KEPT
+        return FAILED if error.status >= 500 else KEPT
     except Exception:  # one broken row must not keep the others
         logger.exception("unused content could not be removed", extra=about)
-        return Outcome.FAILED
-    return Outcome.REMOVED
+        return FAILED
+    return Outcome(manifests=1, tags=tags)

@@ -316,16 +316,17 @@ def delete(
     expected: Callable[[], bool] | None = None,
     is_overridden: bool = False,
     origin: Origin = COMMAND,
-) -> None:
-    """Remove the manifest and all its tags at once; `is_overridden` sets immutability aside.
+) -> int:
+    """Remove the manifest and all its tags at once, and return how many; `is_overridden` sets immutability aside.
 
     `expected` tells, once they are locked, whether they are in the state that the client has seen. Raises
     MANIFEST_UNKNOWN, NAME_UNKNOWN; DENIED if `rules` do not allow it for each of the tags, 409, with the parents'
     digests, while an index lists it, 412 when its state is not `expected`.
     """
     by: Any = {"account": account, "rules": rules, "is_overridden": is_overridden, "origin": origin}
-    transactions.run_removal(_delete, name, digest, expected=expected, **by)
+    tags = transactions.run_removal(_delete, name, digest, expected=expected, **by)
     failpoint("manifest.after_delete_commit")
+    return tags
 
 
 def _delete(
@@ -337,7 +338,7 @@ def _delete(
     expected: Callable[[], bool] | None,
     is_overridden: bool,
     origin: Origin,
-) -> None:
+) -> int:
     immutability = Immutability.of_removal(name, is_overridden=is_overridden)
     room = Room.of(name)
     room.lock()
@@ -369,6 +370,7 @@ def _delete(
     changes.tags_deleted(deleted, account, origin)
     changes.manifest_deleted(name, account, origin, row.digest)
     failpoint("manifest.before_delete_commit")
+    return len(locked)
 
 
 def unknown(name: RepositoryName, reference: str) -> RegistryError:

@@ -18,10 +18,4 @@ class Migration(migrations.Migration):
                 null=True,
             ),
         ),
-        migrations.AddIndex(
-            model_name="manifest",
-            index=models.Index(
-                condition=models.Q(("missing__isnull", False)), fields=["repository"], name="distribution_incomplete"
-            ),
-        ),
     ]

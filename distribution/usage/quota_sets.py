@@ -143,5 +143,15 @@ class QuotaSet:
 
 def lock(sets: Iterable[QuotaSet]) -> None:
     """Order the transactions that add to the same sets, or remove from them, before any row lock."""
-    if names := {f"quota {one.quota.pk} {one.counted}" for one in sets}:
+    if names := _lock_names(sets):
         transactions.take_advisory_locks(*names)
+
+
+def is_locked(sets: Iterable[QuotaSet]) -> bool:
+    """Do what `lock` does unless another transaction is in between; then the caller has to roll back."""
+    names = _lock_names(sets)
+    return not names or transactions.are_advisory_locks_taken(*names)
+
+
+def _lock_names(sets: Iterable[QuotaSet]) -> set[str]:
+    return {f"quota {one.quota.pk} {one.counted}" for one in sets}

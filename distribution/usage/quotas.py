@@ -67,6 +67,10 @@ class Room:
         """Order the transactions that change what the same quotas count, before any row lock."""
         quota_sets.lock(self.sets)
 
+    def is_locked(self) -> bool:
+        """Do what `lock` does without waiting for another transaction; if False, the caller has to roll back."""
+        return quota_sets.is_locked(self.sets)
+
     def require_some_bytes(self, size: int, digest: Digest | None = None) -> None:
         """Raise DENIED when an upload of `size` bytes, 0: unknown, can't end in a blob that fits."""
         self.bound(digest).require(max(size, 1))

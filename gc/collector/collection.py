@@ -51,10 +51,8 @@ def _expire_fetched(now: datetime, scope: Q, report: Report, throttle: Throttle)
     """Remove what proxies keep no longer; its blobs follow after the grace period."""
     started_at = time.monotonic()
     for repository_pk, outcome in caching.expire(now, scope):
-        if outcome is caching.Outcome.REMOVED:
-            report.count(repository_pk, Counts(manifests=1))
-        elif outcome is caching.Outcome.FAILED:
-            report.failures += 1
+        report.count(repository_pk, Counts(manifests=outcome.manifests, tags=outcome.tags))
+        report.failures += outcome.failures
         throttle.pause(started_at)
         started_at = time.monotonic()
 

@@ -206,14 +206,16 @@ def remove_link(pk: int, due_before: datetime, throttle: Throttle | None = None)
 
 
 def _remove_link(pk: int, due_before: datetime, may_pass: Callable[[], bool]) -> Removed | None:
-    if not may_pass():
-        raise _FencedError
     link = _FIND_LINK.row(pk)
     if link is None:
         return None
     repository_pk, blob_pk, name, version = link
     room = Room.of(name, version)
-    room.lock()
+    # Never waits behind the fence: a process that has to promise something waits for it.
+    if not room.is_locked():
+        raise BusyError
+    if not may_pass():
+        raise _FencedError
     blob = _LOCK_BLOB.row(blob_pk)
     if blob is None or _LOCK_LINK.row(pk) is None:
         raise BusyError

@@ -6,7 +6,7 @@ they stay as long as the image does, and longer unless a policy removes those of
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -52,10 +52,14 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a tag stays, and why, as the end of a sentence that begins with its name."""
+    """Whether a tag stays, and why, as the end of a sentence that begins with its name.
+
+    One that `takes_place` is counted by a rule: without it, that rule may keep another tag.
+    """
 
     is_kept: bool
     reason: str
+    takes_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,9 @@ def decide(
     about: dict[str, tuple[int, ...]] = {}
     for policy in policies:
         of_policy = [row for row in images if policy.is_about(row.name)]
-        for row, reason in _kept_by(policy, of_policy, moment):
-            if row.name not in kept:
-                kept[row.name] = Verdict(is_kept=True, reason=f"{reason} {_named([policy.number])}")
+        for row, reason, takes_place in _kept_by(policy, of_policy, moment):
+            verdict = kept.get(row.name) or Verdict(is_kept=True, reason=f"{reason} {_named([policy.number])}")
+            kept[row.name] = replace(verdict, takes_place=True) if takes_place else verdict
         for row in of_policy:
             about[row.name] = (*about.get(row.name, ()), policy.number)
     verdicts: dict[str, Verdict] = {}
@@ -131,24 +135,26 @@ def _named(policies: Sequence[int]) -> str:
     return f"(policies {', '.join(others)} and {last})" if others else f"(policy {last})"
 
 
-def _kept_by(policy: Keep, rows: Sequence[TagFacts], moment: Moment) -> Iterable[tuple[TagFacts, str]]:
-    """Yield the tags that the policy keeps, each with its first reason."""
+def _kept_by(policy: Keep, rows: Sequence[TagFacts], moment: Moment) -> Iterable[tuple[TagFacts, str, bool]]:
+    """Yield the tags that the policy keeps, with each reason, the first one first, and whether it takes a place."""
     for row in rows:
         if policy.matches(row.name):
-            yield row, "its name is kept"
+            yield row, "its name is kept", False
     if policy.last_pushed is not None:
         # The name decides between tags of one moment, so that a forecast and its run agree.
         newest = sorted(rows, key=lambda row: (row.pushed_at, row.name), reverse=True)[: policy.last_pushed]
         for place, row in enumerate(newest, start=1):
-            yield row, f"number {place} of the last {policy.last_pushed} pushed"
+            yield row, f"number {place} of the last {policy.last_pushed} pushed", True
     if policy.pushed_within is not None:
         for row in rows:
             if row.pushed_at > moment.now - policy.pushed_within:
-                yield row, f"pushed within {format_duration(policy.pushed_within)}"
+                yield row, f"pushed within {format_duration(policy.pushed_within)}", False
     if policy.pulled_within is not None:
-        yield from _pulled(policy.pulled_within, rows, moment)
+        for row, reason in _pulled(policy.pulled_within, rows, moment):
+            yield row, reason, False
     if policy.minors is not None:
-        yield from _of_versions(policy.minors, policy.patches, rows)
+        for row, reason in _of_versions(policy.minors, policy.patches, rows):
+            yield row, reason, True
 
 
 def _pulled(within: timedelta, rows: Sequence[TagFacts], moment: Moment) -> Iterable[tuple[TagFacts, str]]:

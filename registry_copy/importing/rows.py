@@ -46,7 +46,7 @@ INSERT INTO distribution_blob (digest, size, key, is_corrupt, created_at)
 VALUES (%s, %s, %s, FALSE, statement_timestamp()) ON CONFLICT (digest) DO NOTHING RETURNING id
 """)
 _LOCK_BLOBS = Statement("""
-SELECT id, digest, key, is_corrupt FROM distribution_blob WHERE digest = ANY(%s) ORDER BY id FOR UPDATE
+SELECT id, digest, key, is_corrupt, size FROM distribution_blob WHERE digest = ANY(%s) ORDER BY id FOR UPDATE
 """)
 _HEAL = Statement("UPDATE distribution_blob SET key = %s, size = %s, is_corrupt = FALSE WHERE id = %s")
 # One that is due may be deleted by the collector just now.
@@ -126,9 +126,11 @@ def store(insertion: Insertion) -> Stored:
 class _Storing:
     """One attempt."""
 
-    def __init__(self, insertion: Insertion) -> None:
-        self._given, self._stored = insertion, Stored()
+    def __init__(self, given: Insertion) -> None:
+        self._given, self._stored = given, Stored()
         self._repository = 0
+        # What moves in is counted, and never refused.
+        self._room = Room.without_limits(given.name)
         # By digest: primary keys.
         self._manifests: dict[str, int] = {}
         # What a fetch from an upstream has left incomplete, by primary key: the digests that it awaits.
@@ -139,8 +141,7 @@ class _Storing:
 
     def run(self) -> Stored:
         given = self._given
-        room = Room.of(given.name)
-        room.lock()
+        self._room.lock()
         self._repository = _locked_repository(given.name)
         rows = {row[0]: row[1:] for row in _LOCK_TAGS.rows(self._repository, [tag.name for tag in given.tags])}
         before = self._lock_manifests([row[1] for row in rows.values()])
@@ -154,7 +155,6 @@ class _Storing:
         if given.manifests or wanted:
             pushed_at = max([one.pushed_at for one in given.manifests] + [tag.moved_at for tag in wanted])
             _LIST.run(pushed_at, pushed_at, self._repository)
-        room.forget()
         failpoint("import.before_commit")
         return self._stored
 
@@ -199,30 +199,31 @@ class _Storing:
         if not digests:
             return
         blobs = self._ensure_blobs(digests)
-        links: dict[int, int] = dict(_LOCK_LINKS.rows(self._repository, list(blobs.values())))
+        links: dict[int, int] = dict(_LOCK_LINKS.rows(self._repository, [blob for blob, _ in blobs.values()]))
         _TOUCH_LINKS.run(list(links.values()))
         used = {str(descriptor.digest) for one in self._given.manifests for descriptor, _ in one.blobs()}
-        for digest, blob in blobs.items():
+        for digest, (blob, size) in blobs.items():
             if blob not in links:
                 links[blob] = _INSERT_LINK.value(self._repository, blob, digest not in used)
                 self._stored.links += 1
-        self._links = {digest: links[blob] for digest, blob in blobs.items()}
+                self._room.blob_linked(blob, size)
+        self._links = {digest: links[blob] for digest, (blob, _) in blobs.items()}
         _REFERENCED_LINKS.run([link for digest, link in self._links.items() if digest in used])
 
-    def _ensure_blobs(self, digests: list[str]) -> dict[str, int]:
-        """Return the primary keys of the blobs by digest, all locked; take the objects that they use from the trash."""
+    def _ensure_blobs(self, digests: list[str]) -> dict[str, tuple[int, int]]:
+        """Return primary key and size of the blobs by digest, all locked; take their objects from the trash."""
         objects = self._given.objects
         # Sorted, to prevent a deadlock with another import.
         new = [digest for digest in sorted(objects) if _insert_blob(digest, objects[digest])]
-        found: dict[str, int] = {}
-        for pk, digest, key, is_corrupt in _LOCK_BLOBS.rows(digests):
+        found: dict[str, tuple[int, int]] = {}
+        for pk, digest, key, is_corrupt, size in _LOCK_BLOBS.rows(digests):
             if is_corrupt and digest in objects:
                 _HEAL.run(objects[digest].key, objects[digest].size, pk)
                 trash.put([key])
                 new.append(digest)
             elif is_corrupt:
                 raise VanishedError(f"blob {digest} became unreadable here")
-            found[digest] = pk
+            found[digest] = pk, size
         if gone := set(digests) - found.keys():
             raise VanishedError(f"blob {min(gone)} was removed here meanwhile")
         if new and _TAKE_OUT.run([objects[digest].key for digest in new]) != len(new):
@@ -290,6 +291,8 @@ class _Storing:
                 self._stored.tags += 1
             named: dict[str, Any] = {"repository": self._given.name, "tag": tag.name, "moved_at": tag.moved_at}
             moves.append(TagMove(**named, old_digest=old, new_digest=tag.digest))
+        if self._stored.tags:
+            self._room.tags_added(self._stored.tags)
         references.release_manifests(released)
         TagMove.objects.bulk_create(moves)
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 import pytest
 from django.db import connection, transaction
 from django.db.models import Model, QuerySet
 
 from distribution.models import Blob, Link, Manifest, Upload
+from distribution.usage.quotas import Room
+from policies.models import Quota
 from tests.caller import Caller
 from tests.collector.other_thread import in_other_thread
 from tests.collector.runs import collect, pass_time
@@ -28,14 +31,19 @@ def _row_locks(db: None) -> None:
 @contextmanager
 def _locked(rows: QuerySet[Model]) -> Iterator[None]:
     """Hold the rows in a transaction of another connection."""
+    with _held(lambda: list(rows.select_for_update())):
+        yield
 
+
+@contextmanager
+def _held(lock: Callable[[], object]) -> Iterator[None]:
     @contextmanager
-    def lock() -> Iterator[None]:
+    def hold() -> Iterator[None]:
         with transaction.atomic():
-            assert list(rows.select_for_update())
+            lock()
             yield
 
-    with in_other_thread(lock()):
+    with in_other_thread(hold()):
         yield
 
 
@@ -113,3 +121,17 @@ def test_an_upload_is_left_while_it_is_busy(alice: Caller) -> None:
 
     assert (report.uploads, report.busy) == (0, 1)
     assert collect().uploads == 1
+
+
+def test_a_link_is_left_while_a_push_counts_in_its_quota(alice: Caller) -> None:
+    Quota.objects.create(repositories="alice/*", max_size=1024)
+    push_blob(alice, APP, b"a")
+    pass_time()
+
+    with _held(Room.of(APP).lock):
+        began_at = monotonic()
+        report = collect()
+
+    assert monotonic() - began_at < 30
+    assert (report.total.links, report.busy, report.failures) == (0, 1, 0)
+    assert collect().total.links == 1

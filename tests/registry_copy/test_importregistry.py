@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from distribution.models import Blob, Link, Manifest, Repository, Tag, TagMove, Trash
+from acl.names import RepositoryName
+from distribution.models import Blob, Link, Manifest, QuotaUse, Repository, Tag, TagMove, Trash
+from distribution.usage.quotas import Room
+from policies.models import Quota
 from tests.caller import Caller, content
 from tests.distribution.invariants import broken
 from tests.images import digest_of, push_image
@@ -17,6 +20,7 @@ from tests.registry_copy.conftest import Ran, manage
 from tests.registry_copy.source import NAME, SourceTree
 
 Import = Callable[..., Ran]
+KIB = 1024
 OCI = "application/vnd.oci.image.manifest.v1+json"
 
 pytestmark = pytest.mark.usefixtures("disk")
@@ -347,3 +351,26 @@ def test_a_chain_of_subjects_and_an_index_of_indexes(
     assert Manifest.objects.count() == 123
     assert not Manifest.objects.filter(is_unreferenced=True).exclude(subject=None).exists()
     assert_consistent(disk)
+
+
+def test_what_is_imported_counts_in_quotas_and_is_never_refused(
+    alice: Caller, source: SourceTree, imported: Import
+) -> None:
+    quotas = [Quota.objects.create(repositories="*", max_size=KIB), Quota.objects.create(repositories=NAME, max_tags=1)]
+    for name in (NAME, "alice/other"):
+        source.push_image(b"shared" * KIB, "v1", "latest", name=name)
+        source.push_image(name.encode(), "v2", name=name)
+        assert imported().status == 0
+
+    counted = _counted()
+
+    # Counted all the time, by what adding everything up gives.
+    QuotaUse.objects.all().delete()
+    for one in Room.of(RepositoryName(NAME)).sets:
+        one.refreshed()
+    assert counted == _counted()
+    assert [counted[quota.pk][1] for quota in quotas] == [6, 3]
+
+
+def _counted() -> dict[int, tuple[int, int]]:
+    return {row.policy: (row.bytes, row.tags) for row in QuotaUse.objects.all()}

@@ -2,9 +2,10 @@
 
     Repository (FOR KEY SHARE) → Tags → their manifests, by primary key; rows locked elsewhere are skipped
 
-Under the locks each tag is read again: one that was pushed, moved or pulled since the decision stays, and so does every
-tag once a policy has changed; then the repository is decided again. The manifests are released as of now: until the
-grace period is over a tag can be set back, and the sweep removes only what nothing else references.
+Under the locks each tag is read again: one that was pushed, moved or pulled since the decision stays. Once a policy has
+changed, or a tag is gone that a policy counted among its newest, every tag stays until the repository is decided again.
+The manifests are released as of now: until the grace period is over a tag can be set back, and the sweep removes only
+what nothing else references.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ ACCOUNT = "retention"
 TAGS_AT_ONCE = 50
 
 ATTEMPTS = 3
-"""How often a repository is decided whose policies change meanwhile; then it is left for the next run."""
+"""How often a repository is decided whose policies or newest tags change meanwhile; then it is left for the next run."""
 
 _LOCK_REPOSITORY = Statement(
     "SELECT id FROM distribution_repository WHERE id = %s AND name = %s FOR KEY SHARE SKIP LOCKED"
@@ -55,13 +56,14 @@ _LOCK_REPOSITORY = Statement(
 _LOCK_TAGS = Statement(
     "SELECT id, manifest_id FROM distribution_tag WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED"
 )
+_COUNT_TAGS = Statement("SELECT count(*) FROM distribution_tag WHERE id = ANY(%s)")
 _LOCK_MANIFESTS = Statement(
     "SELECT id FROM distribution_manifest WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED"
 )
 
 
 class _ChangedError(Exception):
-    """A policy has changed since the decision."""
+    """A policy has changed since the decision, or what it keeps was deleted."""
 
 
 def remove_tags(policy: Policy, now: datetime, report: Report, throttle: Throttle) -> None:
@@ -86,10 +88,11 @@ def remove_tags(policy: Policy, now: datetime, report: Report, throttle: Throttl
 def _remove_from(repository: Repository, policy: Policy, moment: Moment, report: Report, throttle: Throttle) -> None:
     for _ in range(ATTEMPTS):
         found = Simulation.of(repository, moment, throttle)
+        places = found.places
         try:
             for some in _batches(found.unkept, policy):
                 began_at = time.monotonic()
-                removed, busy = transactions.run(_remove, repository, found, some)
+                removed, busy = transactions.run(_remove, repository, found, places, some)
                 failpoint("retention.after_commit")
                 if removed:
                     _record(found, removed)
@@ -99,7 +102,7 @@ def _remove_from(repository: Repository, policy: Policy, moment: Moment, report:
         except _ChangedError:
             continue
         return
-    logger.warning("policies change all the time: left for the next run", extra={"repository": repository.name})
+    logger.warning("policies or tags change all the time: left for the next run", extra={"repository": repository.name})
 
 
 def _batches(unkept: Facts, policy: Policy) -> Iterator[Facts]:
@@ -120,7 +123,7 @@ def _of_plan(plan: int) -> QuerySet[RunFinding]:
     return RunFinding.objects.filter(run=plan, kind=Kind.TAG, is_excluded=False)
 
 
-def _remove(repository: Repository, found: Simulation, some: Facts) -> tuple[list[int], int]:
+def _remove(repository: Repository, found: Simulation, places: list[int], some: Facts) -> tuple[list[int], int]:
     """Return the primary keys of the tags that were removed, and how many are busy. Raises _ChangedError."""
     room = Room.of(repository.name)
     room.lock()
@@ -132,6 +135,9 @@ def _remove(repository: Repository, found: Simulation, some: Facts) -> tuple[lis
     # Read in statements of their own, later than those that locked.
     version = permissions_version.current()
     if version != found.holding.version and Holding.of(repository.name, version).content != found.holding.content:
+        raise _ChangedError
+    # Tags that are only moved, or added, let nothing stay that goes.
+    if _COUNT_TAGS.value(places) != len(places):
         raise _ChangedError
     now = facts.of_tags(list(some), with_pulls=found.holding.asks_for_pulls)
     locked = {pk: tag for pk, tag in now.items() if tags.get(pk) in free}

@@ -47,6 +47,11 @@ class Simulation:
         """The tags that go."""
         return {pk: tag for pk, tag in self.facts.items() if not self.verdicts[tag.name].is_kept}
 
+    @property
+    def places(self) -> list[int]:
+        """The primary keys of the kept tags that others go for: without one of them, another may be kept."""
+        return [pk for pk, tag in self.facts.items() if self.verdicts[tag.name].takes_place]
+
 
 def moment_at(now: datetime, grace_period: timedelta) -> Moment:
     """Return the moment of a run that began at `now`."""

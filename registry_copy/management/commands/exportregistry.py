@@ -34,8 +34,9 @@ class Command(BaseCommand):
     help = (
         "Write all repositories to a folder that registry 2.x or 3.x (docker/distribution) serves, beside a running "
         "server. Blobs are hard links if the folder is on the file system of the storage, otherwise copies, which are "
-        "hashed. Another run continues, and adds what came since. Exit status 1: refused, interrupted, or something "
-        "was left out, and said why."
+        "hashed. A hard link is the same file as the object in the storage: chown, chmod or a write in FOLDER changes "
+        "that too; --copy prevents it. Another run continues, and adds what came since. Exit status 1: refused, "
+        "interrupted, or something was left out, and said why."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -155,6 +155,39 @@ def test_a_change_of_something_else_lets_the_others_go(retention: MakePolicy, ch
     assert tags() == {"c"}
 
 
+LAST_TWO: list[tuple[dict[str, Any], list[str]]] = [
+    ({"keep_last": 2}, ["f", "e", "d", "c", "b", "a"]),
+    ({"keep_last": 2, "keep_tags": "f e"}, ["f", "e", "d", "c", "b", "a"]),
+    ({"keep_minors": 2}, ["1.5.0", "1.4.0", "1.3.0", "1.2.0", "1.1.0", "1.0.0"]),
+    ({"keep_minors": 1, "keep_patches": 2}, ["1.0.5", "1.0.4", "1.0.3", "1.0.2", "1.0.1", "1.0.0"]),
+]
+
+
+@pytest.mark.parametrize(("rules", "newest"), LAST_TWO)
+@pytest.mark.parametrize("left", [6, 5], ids=["before the first batch", "before the second batch"])
+def test_when_the_last_two_are_deleted_meanwhile_the_next_two_stay(
+    retention: MakePolicy, monkeypatch: pytest.MonkeyPatch, rules: dict[str, Any], newest: list[str], left: int
+) -> None:
+    monkeypatch.setattr(removal, "TAGS_AT_ONCE", 1)
+    retention(**rules)
+    tagged(**{name: ago for ago, name in enumerate(newest, start=1)})
+
+    collect(watch=_once(Tag.objects.filter(name__in=newest[:2]).delete, lambda: Tag.objects.count() == left))
+
+    # Those of the first batch, in byte order, are gone already.
+    assert tags() == set(newest[2:4])
+
+
+def test_a_push_meanwhile_needs_no_other_decision(retention: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "ATTEMPTS", 1)
+    retention(keep_last=2)
+    tagged(a=4, b=3, c=2, d=1)
+
+    collect(watch=_once(lambda: tagged(e=0)))
+
+    assert tags() == {"c", "d", "e"}
+
+
 def test_a_signature_stays_whose_image_arrives_after_the_decision(
     retention: MakePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,8 +190,8 @@ def _file_lock() -> Iterator[None]:
 
 @contextmanager
 def _advisory_lock() -> Iterator[None]:
-    # A session-level lock, since a migration has transactions of its own; it ends with the connection. Who waited for it
-    # in a statement would have a snapshot, for whose end a CREATE INDEX CONCURRENTLY of the other start waits in turn.
+    # A session-level lock, since a migration has transactions of its own; it ends with the connection. A statement that
+    # waits for it has a snapshot, for whose end a CREATE INDEX CONCURRENTLY of the other start waits in turn.
     deadline = monotonic() + _WAIT_FOR_OTHER_START
     with connection.cursor() as cursor:
         while True:

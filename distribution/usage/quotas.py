@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from accounts import permissions_version
 from core.api.errors import ErrorCode, RegistryError
 from core.db.statement import Statement
-from core.db.transactions import release_connection
+from core.db.transactions import LostRaceError, release_connection
 from core.sizes import size_text
 from distribution.protocol.digest import Digest
 from distribution.usage import quota_sets
@@ -56,12 +56,16 @@ class Room:
         return replace(cls.of(name), is_limited=False)
 
     def at(self, version: str) -> "Room":
-        """Return the quotas at the version that the transaction has read, locked if they are others."""
-        if version == self.version:
-            return self
-        room = replace(Room.of(self.name, version), is_limited=self.is_limited)
-        room.lock()
-        return room
+        """Become the quotas at the version that the transaction has read.
+
+        Raises LostRaceError when one of them is not locked: rows are by now, and the next attempt locks it before them.
+        """
+        if version != self.version:
+            locked = {(one.quota.pk, one.counted) for one in self.sets}
+            self.version, self.sets, self._uses = version, Room.of(self.name, version).sets, {}
+            if any((one.quota.pk, one.counted) not in locked for one in self.sets):
+                raise LostRaceError("a quota was made meanwhile")
+        return self
 
     def lock(self) -> None:
         """Order the transactions that change what the same quotas count, before any row lock."""

@@ -32,6 +32,10 @@ class TagFacts:
     pulled_at: datetime | None
 
 
+_Kept = tuple[TagFacts, str, bool]
+"""A tag that a rule keeps, why, and whether it takes a place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
     """The rules of one policy; `is_about` tells whether it is about a tag, `matches` whether it keeps it by name.
@@ -135,8 +139,8 @@ def _named(policies: Sequence[int]) -> str:
     return f"(policies {', '.join(others)} and {last})" if others else f"(policy {last})"
 
 
-def _kept_by(policy: Keep, rows: Sequence[TagFacts], moment: Moment) -> Iterable[tuple[TagFacts, str, bool]]:
-    """Yield the tags that the policy keeps, with each reason, the first one first, and whether it takes a place."""
+def _kept_by(policy: Keep, rows: Sequence[TagFacts], moment: Moment) -> Iterable[_Kept]:
+    """Yield the tags that the policy keeps, with every reason."""
     for row in rows:
         if policy.matches(row.name):
             yield row, "its name is kept", False
@@ -150,24 +154,22 @@ def _kept_by(policy: Keep, rows: Sequence[TagFacts], moment: Moment) -> Iterable
             if row.pushed_at > moment.now - policy.pushed_within:
                 yield row, f"pushed within {format_duration(policy.pushed_within)}", False
     if policy.pulled_within is not None:
-        for row, reason in _pulled(policy.pulled_within, rows, moment):
-            yield row, reason, False
+        yield from _pulled(policy.pulled_within, rows, moment)
     if policy.minors is not None:
-        for row, reason in _of_versions(policy.minors, policy.patches, rows):
-            yield row, reason, True
+        yield from _of_versions(policy.minors, policy.patches, rows)
 
 
-def _pulled(within: timedelta, rows: Sequence[TagFacts], moment: Moment) -> Iterable[tuple[TagFacts, str]]:
+def _pulled(within: timedelta, rows: Sequence[TagFacts], moment: Moment) -> Iterable[_Kept]:
     since = moment.now - within - PULLS_LAG
     for row in rows:
         if row.pulled_at is not None and row.pulled_at > since:
-            yield row, f"pulled within {format_duration(within)}"
+            yield row, f"pulled within {format_duration(within)}", False
         elif row.pulled_at is None and row.pushed_at < moment.pulls_since > since:
             # It may have been pulled before.
-            yield row, f"pulls are recorded since {moment.pulls_since:%Y-%m-%d} only"
+            yield row, f"pulls are recorded since {moment.pulls_since:%Y-%m-%d} only", False
 
 
-def _of_versions(minors: int, patches: int | None, rows: Sequence[TagFacts]) -> Iterable[tuple[TagFacts, str]]:
+def _of_versions(minors: int, patches: int | None, rows: Sequence[TagFacts]) -> Iterable[_Kept]:
     versions: dict[str, Version] = {}
     for row in rows:
         version = version_of(row.name)
@@ -177,6 +179,6 @@ def _of_versions(minors: int, patches: int | None, rows: Sequence[TagFacts]) -> 
     named = {row.digest: row.name for row in sorted(rows, key=lambda row: row.name) if versions.get(row.name) in kept}
     for row in rows:
         if versions.get(row.name) in kept:
-            yield row, f"one of the newest {minors} minor versions"
+            yield row, f"one of the newest {minors} minor versions", True
         elif is_shortened(row.name) and row.digest in named:
-            yield row, f"names the same image as {named[row.digest]}"
+            yield row, f"names the same image as {named[row.digest]}", False

@@ -9,13 +9,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts import permissions_version
 from acl.models import Rule
 from acl.names import RepositoryName
 from core.api.errors import RegistryError
+from core.db.transactions import LostRaceError
 from distribution import blobs
 from distribution.models import Link, Tag, Upload
 from distribution.protocol.digest import Digest
 from distribution.uploads import admission
+from distribution.usage.quotas import Room
 from policies.models import Quota
 from tests.api.asking import ask
 from tests.caller import Caller, error_codes
@@ -302,3 +305,30 @@ def test_of_two_mounts_at_once_only_one_fits(alice: Caller, quota: Callable[...,
             blobs.delete(RepositoryName("alice/app"), Digest(*link.blob.digest.split(":")))
         with ThreadPoolExecutor(2) as threads:
             assert sorted(threads.map(mount, contents)) == [False, True]
+
+
+def test_a_quota_that_is_made_meanwhile_counts_from_the_next_attempt_on(
+    alice: Caller, quota: Callable[..., Quota]
+) -> None:
+    name, content = RepositoryName("alice/app"), b"a" * (KIB + 1)
+    push_blob(alice, "public/app", content)
+    before = permissions_version.current()
+    room = Room.of(name, before)
+    policy = quota(max_size=KIB)
+
+    # Its lock comes before those of rows, which this attempt has.
+    with pytest.raises(LostRaceError):
+        room.at(permissions_version.current())
+    assert [one.quota for one in room.at(permissions_version.current()).sets] == [policy]
+
+    with pytest.raises(RegistryError, match="together"):
+        blobs.mount(name, Digest.of(content), RepositoryName("public/app"), version=before)
+
+
+def test_a_quota_that_is_changed_meanwhile_counts_at_once(alice: Caller, quota: Callable[..., Quota]) -> None:
+    policy = quota(max_size=KIB)
+    room = Room.of("alice/app")
+    policy.max_size = 2 * KIB
+    policy.save()
+
+    assert [one.quota.max_size for one in room.at(permissions_version.current()).sets] == [2 * KIB]

@@ -48,7 +48,7 @@ ACCOUNT = "retention"
 TAGS_AT_ONCE = 50
 
 ATTEMPTS = 3
-"""How often a repository is decided whose policies or newest tags change meanwhile; then it is left for the next run."""
+"""How often a repository is decided whose policies or newest tags change; then it is left for the next run."""
 
 _LOCK_REPOSITORY = Statement(
     "SELECT id FROM distribution_repository WHERE id = %s AND name = %s FOR KEY SHARE SKIP LOCKED"

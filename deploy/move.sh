@@ -141,6 +141,6 @@ grep ': not asked for' "$output" || :
 say "tags: $(last_line)"
 
 [ -z "$server" ] || printf '\nStart it: gunicorn in %s (make run), or deploy/registry.service for systemd.\n' "$PWD"
-printf 'An administrator for /admin/: CONFIG_PATH=%s python manage.py createsuperuser\n' "$config"
+printf 'An administrator for /admin/: CONFIG_PATH=%s %s manage.py createsuperuser\n' "$config" "$(command -v python)"
 [ "$status" -eq 0 ] || printf 'Not everything has moved: see above.\n' >&2
 exit "$status"

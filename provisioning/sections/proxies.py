@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils.crypto import salted_hmac
 
 from configuration import Configuration
@@ -51,6 +52,14 @@ class Proxies(SectionImport[ProxyEntry, Proxy]):
                 found = f"a proxy of {key or 'the whole registry'} that was made in the admin"
                 expected = "another prefix, or that proxy deleted in the admin"
                 problems.append(Problem(self._path, entry.line, "proxies", found, expected))
+                continue
+            try:
+                proxy = self.filled(None, entry)
+                proxy.clean_fields()
+                proxy.clean()
+            except ValidationError as error:
+                found = f"one that is refused ({' '.join(error.messages)})"
+                problems.append(Problem(self._path, entry.line, "proxies", found, "what the admin would take"))
         return problems
 
 

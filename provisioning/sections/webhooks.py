@@ -69,7 +69,7 @@ class Webhooks(SectionImport[WebhookEntry, Webhook]):
                 webhook.clean()
             except ValidationError as error:
                 found = f"one that is refused ({' '.join(error.messages)})"
-                problems.append(Problem(*place, found, "another webhook"))
+                problems.append(Problem(*place, found, "what the admin would take"))
         return problems
 
 

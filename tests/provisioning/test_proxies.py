@@ -134,3 +134,10 @@ def test_who_may_not_see_proxies_gets_none(tmp_path: Path) -> None:
 def test_such_an_entry_is_refused_at_its_place(tmp_path: Path, proxies: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         loaded(tmp_path, *proxies)
+
+
+def test_a_private_upstream_is_refused_with_what_allows_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"config.yaml:2: proxies: .*private address.*allow"):
+        imported(tmp_path, {"prefix": "hub/", "url": "http://127.0.0.1:5178"})
+
+    assert not Proxy.objects.exists()

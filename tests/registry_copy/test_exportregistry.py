@@ -73,10 +73,8 @@ def test_what_a_proxy_fetched_in_part_is_left_out(alice: Caller, target: Path, o
 
     assert ran.status == 1
     for left in (f"{NAME}@{part.digest}", f"{NAME}:part", f"{NAME}:all"):
-        assert (
-            f"left out: {left}: it was fetched from another registry, and nobody has pulled all that it names"
-            in ran.output
-        )
+        assert f"left out: {left}: " in ran.output
+    assert "it was fetched from another registry, and nobody has pulled all that it names" in ran.output
     written = b"".join(files(target).values())
     assert whole.digest.encode() in written
     assert part.digest.encode() not in written

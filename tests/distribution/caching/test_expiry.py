@@ -142,10 +142,10 @@ def test_refused_manifests_are_visited_once_and_can_be_stopped(
     with CaptureQueriesContext(connection) as asked:
         found = [outcome for _, outcome in expiry.expire(now() + timedelta(hours=2), Q())]
 
-    assert found == [expiry.Outcome.KEPT] * 5
+    assert found == [expiry.KEPT] * 5
     assert sum("LIMIT 2" in one["sql"] for one in asked) == 4
     visits = expiry.expire(now() + timedelta(hours=2), Q())
-    assert next(visits)[1] is expiry.Outcome.KEPT
+    assert next(visits)[1] is expiry.KEPT
 
 
 def test_what_can_not_be_removed_is_counted(

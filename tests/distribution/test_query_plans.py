@@ -102,4 +102,6 @@ def test_a_push_reads_no_whole_repository(many: None, alice: Caller) -> None:
     found = [plan for table in ("manifest", "tag", "link") for plan in plans(act, f"distribution_{table}")]
 
     assert found
-    assert not [plan for plan in found if re.search(r"\(repository_id=\?\)|SCAN (?!json_each)", plan)]
+    # Of the index of incomplete manifests, EXISTS reads one row at most.
+    read = r"(?<!INDEX distribution_incomplete )\(repository_id=\?\)|SCAN (?!json_each)"
+    assert not [plan for plan in found if re.search(read, plan)]

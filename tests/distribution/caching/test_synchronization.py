@@ -204,12 +204,13 @@ def test_a_tag_stays_when_its_new_image_is_broken(sync: Sync, filled: FakeRegist
 
 def test_what_was_copied_stays_although_nobody_pulls_it(sync: Sync, filled: FakeRegistry, alice: Caller) -> None:
     make_proxy(filled, prefix="", repositories="*", keep_unused="1h", tag_ttl="0")
-    image = json.loads(content(alice.get("/v2/alice/app/manifests/v1")))
+    filled.add_image("alice/solo", "v1", b"solo")
+    image = json.loads(content(alice.get("/v2/alice/solo/manifests/v1")))
     for blob in (image["config"], *image["layers"]):
-        assert content(alice.get(f"/v2/alice/app/blobs/{blob['digest']}"))
+        assert content(alice.get(f"/v2/alice/solo/blobs/{blob['digest']}"))
     sync()
 
     assert list(expiry.expire(now() + timedelta(hours=2), Q())) == []
     # A later version of the upstream counts all the same.
-    moved = filled.add_image("alice/app", "v1", b"moved")
-    assert content(alice.get("/v2/alice/app/manifests/v1")) == moved
+    moved = filled.add_image("alice/solo", "v1", b"moved")
+    assert content(alice.get("/v2/alice/solo/manifests/v1")) == moved

@@ -52,8 +52,8 @@ def of_tokens() -> Iterator[Mutation]:
     yield Mutation("claims without rules", verify, rules, "", module, "more_access_than_the_rules")
     scheme = "if kind in _REPOSITORY_TYPES and actions:"
     yield Mutation("access of any type", verify, scheme, "if actions:", module, "another_type")
-    service = "if service is not None and service != expected:"
-    yield Mutation("any service", "tokens/query.py", service, "if False:", module, "audience")
+    service = "raise RegistryError(ErrorCode.SERVICE_INVALID, detail, message=detail)"
+    yield Mutation("any service", "tokens/query.py", service, "return None", module, "audience")
 
 
 def of_access() -> Iterator[Mutation]:

@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     requires_migrations_checks = True
     help = (
-        "Ask this machine's running server for each tag that the storage of a registry 2.x or 3.x has, as an account "
+        "Ask the running server of this machine for each tag in the storage of a registry 2.x or 3.x, as an account "
         "that may pull it, and compare the digests. Exit status 1: a tag does not answer, or with another digest."
     )
 

@@ -3,7 +3,7 @@
 What is here already is skipped before it is read, so that another run takes little time.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
@@ -136,9 +136,9 @@ class RepositoryImport:
     def _present(self, digests: Collection[str]) -> set[str]:
         return lookup.manifests(self._name, digests) | self._pretended.intersection(digests)
 
-    def _flush(self, batch: Batch, roots: Iterable[str] = ()) -> Batch:
+    def _flush(self, batch: Batch, roots: Sequence[str] = ()) -> Batch:
         """Store a batch, count those of its tags and `roots` that fail as left out, and return the next batch."""
-        tags, named = list(batch.tags), [*(tag.digest for tag in batch.tags), *batch.manifests]
+        tags, named = list(batch.tags), [*(tag.digest for tag in batch.tags), *roots, *batch.manifests]
 
         def attempt(number: int) -> Batch:
             # What has vanished is read again.

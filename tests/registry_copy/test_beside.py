@@ -78,6 +78,21 @@ def test_a_blob_that_is_removed_meanwhile_is_taken_again(
     assert_pulled(alice, disk, payload)
 
 
+def test_what_is_left_out_is_said_when_the_batch_is_repeated(
+    alice: Caller, source: SourceTree, imported: Import, between: Any
+) -> None:
+    push_blob(alice, NAME, b"one")
+    source.push_image(b"one")
+    broken_digest = source.push_manifest(b"{")
+    between(lambda: alice.delete(f"/v2/{NAME}/blobs/{digest_of(b'one')}"))
+
+    ran = imported()
+
+    assert ran.status == 1
+    assert f"left out: {NAME}@{broken_digest}: " in ran.output
+    assert Blob.objects.filter(digest=digest_of(b"one")).exists()
+
+
 def test_a_child_that_is_removed_meanwhile_is_taken_again(
     disk: Path, alice: Caller, source: SourceTree, imported: Import, between: Any
 ) -> None:

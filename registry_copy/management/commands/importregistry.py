@@ -138,7 +138,7 @@ def _summary(progress: Progress, removed: int | None, options: dict[str, Any]) -
     if progress.dangling:
         yield (
             f"{counted(progress.dangling, 'link')} to a layer whose bytes are gone there, as after its garbage "
-            "collection: no manifest needs them"
+            "collection: no manifest that is here needs them"
         )
     if progress.unlinked:
         yield (

@@ -3,6 +3,7 @@
     request ──> session ──> visitor: account and rules ──> contents: rows, image: one manifest ──> template
 
 visitor   who looks at a page, and what they may see
+overriding  immutability set aside for one change, by a superuser who says why
 listing   repositories by name, size, time, tag or digest, and as a tree
 description, usage, freed   Markdown, the picture of 30 days, and what a deletion frees
 contents  rows of repositories and tags, a page at a time

@@ -1,8 +1,5 @@
-"""Debian's docker-registry 2.8 as an upstream: with Basic, or with the tokens of a realm of this module."""
+"""Debian's docker-registry 2.8 as an upstream: with Basic, or with tokens of this registry."""
 
-import base64
-import hashlib
-import json
 import signal
 import socket
 import subprocess
@@ -10,93 +7,55 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 import bcrypt
-import jwt
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import NameOID
 
+from tests.clients.server import Server
+from tests.documents import fences
 from tests.ports import free_port
-from tests.upstreams.fake import basic, send
 
+ISSUED, THERE = fences("docs/token-server.md", "yaml")
 USERNAME, PASSWORD = "somebody", "somebody's password"
 
 
-class Realm:
-    """Gives tokens that docker-registry takes to somebody with the right password."""
+class TokenServer(Server):
+    """A registry that issues the tokens of others, as docs/token-server.md says; alice may list their catalogs."""
 
-    def __init__(self, folder: Path) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = folder / "realm.pem"
-        self.certificate.write_bytes(self._certificate())
-        der = self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        encoded = base64.b32encode(hashlib.sha256(der).digest()[:30]).decode()
-        # As libtrust names a key.
-        self._kid = ":".join(encoded[start : start + 4] for start in range(0, len(encoded), 4))
-        realm = self
+    def configuration(self) -> dict[str, object]:
+        found: dict[str, Any] = super().configuration()
+        found["users"]["alice"]["groups"] = ["listers"]
+        found |= yaml.safe_load(ISSUED)
+        return found
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                realm.answer(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/token"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """Give a token for every scope that is asked for."""
-        if request.headers.get("Authorization") != basic(USERNAME, PASSWORD):
-            send(request, 401, b"{}")
-            return
-        asked = parse_qs(urlsplit(request.path).query)
-        access = []
-        for scope in asked.get("scope", []):
-            kind, name, actions = scope.split(":")
-            access.append({"type": kind, "name": name, "actions": actions.split(",")})
-        now = int(time.time())
-        claims: dict[str, object] = {"iss": "realm", "sub": USERNAME, "aud": "upstream", "access": access}
-        claims |= {"iat": now, "nbf": now - 5, "exp": now + 300, "jti": "1"}
-        token = jwt.encode(claims, self._key, "ES256", {"kid": self._kid})
-        send(request, 200, json.dumps({"token": token, "expires_in": 300}).encode())
-
-    def _certificate(self) -> bytes:
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "realm")])
-        now = datetime.now(UTC)
-        builder = x509.CertificateBuilder(name, name, self._key.public_key(), 1)
-        builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    def section(self, folder: Path) -> dict[str, str]:
+        """Return `auth.token` of the registry that trusts the tokens, with the public keys in `folder`."""
+        keys = folder / "tokens.pem"
+        keys.write_text(self.does("printjwks", "--certificates"))
+        found: dict[str, str] = yaml.safe_load(THERE)["auth"]["token"]
+        return found | {"realm": f"http://{self.host}/v2/token", "rootcertbundle": str(keys)}
 
 
 class DockerRegistry:
     """A running docker-registry, and its access log."""
 
-    def __init__(self, folder: Path, *, has_tokens: bool = False) -> None:
+    def __init__(self, folder: Path, token: dict[str, str] | None = None) -> None:
         self.folder = folder
+        self._token = token
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.log = folder / "upstream.log"
-        self.realm = Realm(folder) if has_tokens else None
         self.process: subprocess.Popen[bytes] | None = None
         (folder / "htpasswd").write_text(f"{USERNAME}:{bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}\n")
 
     def start(self) -> None:
         auth: dict[str, object] = {"htpasswd": {"realm": "upstream", "path": str(self.folder / "htpasswd")}}
-        if self.realm is not None:
-            named = {"service": "upstream", "issuer": "realm", "rootcertbundle": str(self.realm.certificate)}
-            auth = {"token": {"realm": self.realm.url, **named}}
+        if self._token is not None:
+            auth = {"token": self._token}
         configuration = {
             "version": 0.1,
             "log": {"accesslog": {"disabled": False}, "level": "error"},
@@ -188,6 +147,3 @@ def running(registry: DockerRegistry) -> Iterator[DockerRegistry]:
         yield registry
     finally:
         registry.kill()
-        if registry.realm is not None:
-            registry.realm.server.shutdown()
-            registry.realm.server.server_close()

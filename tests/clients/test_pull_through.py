@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.docker_registry import PASSWORD, USERNAME, DockerRegistry, FatalLine, running
+from tests.clients.docker_registry import PASSWORD, USERNAME, DockerRegistry, FatalLine, TokenServer, running
 from tests.clients.layouts import image, random_layer
 from tests.clients.program import podman_in, skopeo_in
-from tests.clients.server import Server, started
+from tests.clients.server import Server, password_of, started
 
 pytestmark = pytest.mark.client("docker-registry", "skopeo", "podman")
 
 CLIENTS = 50
+ALICE = ("alice", password_of("alice"))
 
 
 class Cache(Server):
@@ -30,11 +31,12 @@ class Cache(Server):
         self.upstreams = upstreams
 
     def configuration(self) -> dict[str, object]:
-        given = {"username": USERNAME, "password": PASSWORD, "allow_private_addresses": True, "tag_ttl": "0"}
-        proxies = [
-            ({"prefix": prefix} if prefix else {"repositories": "*"}) | {"url": f"http://{host}"} | given
-            for prefix, host in self.upstreams.items()
-        ]
+        given = {"allow_private_addresses": True, "tag_ttl": "0"}
+        proxies = []
+        for prefix, host in self.upstreams.items():
+            username, password = ALICE if prefix == "tokens/" else (USERNAME, PASSWORD)
+            named = {"prefix": prefix} if prefix else {"repositories": "*"}
+            proxies.append(named | {"url": f"http://{host}", "username": username, "password": password} | given)
         found = super().configuration()
         rules = [{"anonymous": True, "name": "*", "actions": ["pull"]}]
         server = {"addr": self.host, "workers": 3}
@@ -50,18 +52,26 @@ def basic(tmp_path: Path) -> Iterator[DockerRegistry]:
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> Iterator[DockerRegistry]:
+    """Run one that has its tokens from a registry of ours."""
+    (tmp_path / "realm").mkdir()
     (tmp_path / "tokens").mkdir()
-    with running(DockerRegistry(tmp_path / "tokens", has_tokens=True)) as registry:
+    with (
+        started(TokenServer(tmp_path / "realm")) as realm,
+        running(DockerRegistry(tmp_path / "tokens", realm.section(tmp_path / "tokens"))) as registry,
+    ):
         yield registry
 
 
-def fill(upstream: DockerRegistry, folder: Path, repository: str, size: int) -> dict[str, object]:
+def fill(
+    upstream: DockerRegistry, folder: Path, repository: str, size: int, account: tuple[str, str] = (USERNAME, PASSWORD)
+) -> dict[str, object]:
     """Push an image with skopeo, and return its manifest."""
+    credentials = ":".join(account)
     skopeo = skopeo_in(folder, upstream.host)
     layout = image(folder / "layout" / repository, random_layer(size), random_layer(size // 2), random_layer(100))
-    skopeo.run("copy", f"--dest-creds={USERNAME}:{PASSWORD}", layout.reference("v1"), skopeo.docker(f"{repository}:v1"))
+    skopeo.run("copy", f"--dest-creds={credentials}", layout.reference("v1"), skopeo.docker(f"{repository}:v1"))
     found: dict[str, object] = json.loads(
-        skopeo.run("inspect", "--raw", f"--creds={USERNAME}:{PASSWORD}", skopeo.docker(f"{repository}:v1"))
+        skopeo.run("inspect", "--raw", f"--creds={credentials}", skopeo.docker(f"{repository}:v1"))
     )
     return found
 
@@ -97,19 +107,19 @@ def test_clients_pull_through_and_fifty_at_once_fetch_each_blob_once(
     tmp_path: Path, podman_storage: Path, basic: DockerRegistry, tokens: DockerRegistry
 ) -> None:
     fill(basic, tmp_path / "basic", "app", 40_000)
-    fill(tokens, tmp_path / "tokens", "group/tool", 40_000)
+    fill(tokens, tmp_path / "tokens", "alice/tool", 40_000, ALICE)
     fill(basic, tmp_path / "basic", "crowd", 3_000_000)
     with started(Cache(tmp_path, {"basic/": basic.host, "tokens/": tokens.host})) as cache:
         skopeo = skopeo_in(tmp_path, cache.host)
         skopeo.run("copy", skopeo.docker("basic/app:v1"), f"dir:{tmp_path}/pulled")
         podman = podman_in(tmp_path, cache.host, podman_storage)
-        podman.run("pull", "--quiet", f"{cache.host}/tokens/group/tool:v1")
+        podman.run("pull", "--quiet", f"{cache.host}/tokens/alice/tool:v1")
 
         with ThreadPoolExecutor(CLIENTS) as threads:
             pulled = list(threads.map(lambda _: pull(cache.host, "basic/crowd"), range(CLIENTS)))
 
         assert basic.fetched("crowd") == dict.fromkeys(pulled[0], 1)
-        assert len(basic.fetched("app")) == len(tokens.fetched("group/tool")) == 4
+        assert len(basic.fetched("app")) == len(tokens.fetched("alice/tool")) == 4
 
         basic.kill()
         skopeo.run("copy", skopeo.docker("basic/app:v1"), f"dir:{tmp_path}/again")

@@ -8,43 +8,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from tests.clients.docker_registry import TokenServer
 from tests.clients.layouts import image
 from tests.clients.program import Program, skopeo_in
 from tests.clients.server import Server, basic, started
-from tests.documents import fences
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.client("skopeo"), pytest.mark.client("docker-registry")]
-ISSUED, THERE = fences("docs/token-server.md", "yaml")
-
-
-class TokenServer(Server):
-    def configuration(self) -> dict[str, object]:
-        """Return a configuration with the list of the document; alice may list the catalog."""
-        found: dict[str, Any] = super().configuration()
-        found["users"]["alice"]["groups"] = ["listers"]
-        found |= yaml.safe_load(ISSUED)
-        return found
 
 
 @contextmanager
-def other_registry(server: Server, folder: Path) -> Iterator[str]:
+def other_registry(server: TokenServer, folder: Path) -> Iterator[str]:
     """Run docker-registry with the setting of the document; yield its address."""
     host = f"127.0.0.1:{free_port()}"
-    (folder / "tokens.pem").write_text(server.does("printjwks", "--certificates"))
-    token = yaml.safe_load(THERE)["auth"]["token"]
-    token |= {"realm": f"http://{server.host}/v2/token", "rootcertbundle": str(folder / "tokens.pem")}
     configuration = {
         "version": 0.1,
         "log": {"level": "error"},
         "storage": {"filesystem": {"rootdirectory": str(folder / "images")}, "delete": {"enabled": True}},
         "http": {"addr": host},
-        "auth": {"token": token},
+        "auth": {"token": server.section(folder)},
     }
     (folder / "config.yml").write_text(yaml.safe_dump(configuration))
     program = shutil.which("docker-registry") or ""

@@ -13,6 +13,7 @@ from configuration.element import REFUSED, Element, Items, Members, Reading, Ref
 from configuration.policies.globs import REPOSITORIES
 from configuration.section import Key, Section
 from core.durations import format_duration
+from core.outgoing import addresses
 
 _URL = "the URL of a registry"
 _MAX_TIMEOUT = timedelta(minutes=5)
@@ -57,6 +58,10 @@ def _check(proxy: Members) -> None:
     """Report what the model refuses too (`upstreams.models`)."""
     if ("password" in proxy or "password_file" in proxy) and "username" not in proxy:
         proxy.element.below("username").report("the account that the password belongs to", "nothing")
+    url = proxy.get("url")
+    if isinstance(url, str) and not proxy.get("allow_private_addresses") and addresses.is_private_literal(url):
+        expected = "another address, or `allow_private_addresses: true` beside it"
+        proxy.elements["url"].report(expected, "a private address")
     prefix = proxy.get("prefix", "")
     if prefix == "" and not proxy.get("repositories", ()):
         proxy.element.below("repositories").report('the names that fall back, ["*"] for all', "nothing")

@@ -13,6 +13,7 @@ from configuration.converters import BOOLEAN, Value, choice, items, pattern, tex
 from configuration.element import REFUSED, Members, Reading, Refused, quoted
 from configuration.section import Key, Section
 from configuration.webhooks.headers import MAX_CHARACTERS, MAX_HEADERS, VALUE, VALUE_EXPECTED, wrong_name
+from core.outgoing import addresses
 
 EVENTS = (
     *("manifest.push", "tag.move", "tag.delete", "manifest.delete", "repository.delete"),
@@ -100,6 +101,8 @@ def _check(webhook: Members) -> None:
     url = webhook.get("url")
     if isinstance(url, str) and url[:5].lower() == "http:" and not webhook.get("allow_http"):
         webhook.elements["url"].report("https://, or `allow_http: true` beside it", "a URL without TLS")
+    if isinstance(url, str) and not webhook.get("allow_private") and addresses.is_private_literal(url):
+        webhook.elements["url"].report("another address, or `allow_private: true` beside it", "a private address")
     if webhook.get("events") == []:
         webhook.elements["events"].report(_EVENTS, "none")
 

@@ -72,6 +72,19 @@ def check_url(url: str, *, allow_http: bool, allow_private: bool) -> Target:
     return target
 
 
+def is_private_literal(url: str) -> bool:
+    """Tell whether the host is written as an address that only `allow_private` opens."""
+    try:
+        check_url(url, allow_http=True, allow_private=True)
+    except RefusedAddressError:
+        return False
+    try:
+        check_url(url, allow_http=True, allow_private=False)
+    except RefusedAddressError:
+        return True
+    return False
+
+
 def resolve(target: Target, *, allow_private: bool) -> str:
     """Return an address of the host that may be used. Raises RefusedAddressError, OSError."""
     found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)

@@ -19,7 +19,7 @@ from tests.configuration.test_refused import cases
 # and of what YAML 1.1 takes for a number or a boolean.
 BEYOND_A_SCHEMA = re.compile(
     r"a robot has no|beside it, or|is not only \*|an https URL, where|at least one mapping"
-    r"|`allow_http: true` beside it|without user, password and fragment|another header: "
+    r"|`allow_(http|private|private_addresses): true` beside it|without user, password and fragment|another header: "
     r"|ldap.example.com:389|has TLS from the beginning"
     r"|issuer.example.org|jwks_file has"
     r"|at most (server|the connections)|old name|another port|no such key: without|signing_method is hmac"

@@ -137,7 +137,7 @@ def test_such_an_entry_is_refused_at_its_place(tmp_path: Path, proxies: list[dic
 
 
 def test_a_private_upstream_is_refused_with_what_allows_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"config.yaml:2: proxies: .*private address.*allow"):
+    with pytest.raises(ConfigurationError, match=r"proxies\[0\].url: .*private address.*allow"):
         imported(tmp_path, {"prefix": "hub/", "url": "http://127.0.0.1:5178"})
 
     assert not Proxy.objects.exists()

@@ -223,7 +223,7 @@ def test_the_name_of_a_webhook_of_the_admin_is_refused(imported: Import) -> None
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"url": "https://10.0.0.1/"}, "10.0.0.1 is a private address"),
+        ({"url": "https://10.0.0.1/"}, "found a private address"),
         ({"url": "https://169.254.169.254/", "allow_private": True}, "169.254.169.254 is a link-local"),
         ({"ca": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"}, "These are not certificates"),
         ({"ca": "-----BEGIN CERTIFICATE-----é"}, "These are not certificates"),

@@ -38,10 +38,10 @@ _LOCK_NAMED = Statement("""
 SELECT id, manifest_id FROM distribution_tag WHERE repository_id = %s AND name = %s FOR UPDATE
 """)
 _LOCK_TARGETS = Statement("""
-SELECT id, digest FROM distribution_manifest WHERE id IN (
+SELECT id, digest FROM distribution_manifest WHERE id = ANY(ARRAY(
     SELECT id FROM distribution_manifest WHERE repository_id = %s AND digest = %s
     UNION ALL SELECT id FROM distribution_manifest WHERE id = %s
-) ORDER BY id FOR UPDATE
+)) ORDER BY id FOR UPDATE
 """)
 _MOVE = Statement("""
 UPDATE distribution_tag SET manifest_id = %s, pushed_by = %s, updated_at = statement_timestamp() WHERE id = %s

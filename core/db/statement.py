@@ -5,6 +5,7 @@ PostgreSQL's dialect, and translated to SQLite's:
 
     %s                                                ?
     = ANY(%s)                                         IN (?, ?, …), a long list as JSON
+    = ANY(ARRAY(SELECT …))                            IN (SELECT …)
     %s::type                                          ?
     statement_timestamp() [± interval 'N seconds']    strftime in the form that Django stores times in
     greatest(a, b)                                    max(a, b)
@@ -35,6 +36,7 @@ _here = threading.local()
 Row = tuple[Any, ...]
 
 _MOMENT = re.compile(r"statement_timestamp\(\)(?: ([+-]) interval '([0-9.]+) seconds')?")
+_ARRAY = re.compile(r"= ANY\(ARRAY\((.*?)\n\)\)", re.DOTALL)
 _CAST = re.compile(r"%s::\w+")
 _LOCK = re.compile(r"\s+FOR (?:KEY SHARE|UPDATE)(?: OF \w+)?(?: SKIP LOCKED)?")
 _JSON_LIST = "IN (SELECT value FROM json_each(?))"
@@ -175,6 +177,7 @@ def _adapted(value: object) -> object:
 
 
 def _as_sqlite(sql: str) -> str:
+    sql = _ARRAY.sub(r"IN (\1\n)", sql)
     sql = sql.replace("= ANY(%s)", _JSON_LIST.replace("?", "%s")).replace("greatest(", "max(")
     sql = sql.replace("string_agg(", "group_concat(")
     sql = _CAST.sub("%s", _LOCK.sub("", sql))

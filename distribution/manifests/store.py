@@ -30,17 +30,18 @@ from policies.immutability import Immutability
 from webhooks.origin import COMMAND, Origin
 
 # Without statistics SQLite would read the whole repository in the order of its index, rather than a few rows and sort
-# them: hence `+ 0`, the union, and CROSS JOIN, which keeps the order of the tables.
+# them: hence `+ 0`, the union, and CROSS JOIN, which keeps the order of the tables. PostgreSQL looks again at a row that
+# was changed while it waited for its lock, and would not find it in a union: hence the array, which is made once.
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id, pushed_by FROM distribution_tag
 WHERE repository_id = %s AND name = ANY(%s) ORDER BY id + 0 FOR UPDATE
 """)
 _LOCK_AFFECTED = Statement("""
-SELECT id, digest, media_type, subject, missing IS NOT NULL FROM distribution_manifest WHERE id IN (
+SELECT id, digest, media_type, subject, missing IS NOT NULL FROM distribution_manifest WHERE id = ANY(ARRAY(
     SELECT id FROM distribution_manifest WHERE repository_id = %s AND digest = ANY(%s)
     UNION ALL SELECT id FROM distribution_manifest WHERE repository_id = %s AND subject = %s
     UNION ALL SELECT id FROM distribution_manifest WHERE id = ANY(%s)
-) ORDER BY id FOR UPDATE
+)) ORDER BY id FOR UPDATE
 """)
 _LOCK_LINKS = Statement("""
 SELECT link.id, blob.digest FROM distribution_blob blob CROSS JOIN distribution_link link

@@ -344,7 +344,7 @@ def test_a_push_is_answered_alike(world: World, trial: Trial, caplog: pytest.Log
 def seen(answered: Answered, name: str, caplog: pytest.LogCaptureFixture) -> dict[str, object]:
     """Return what a client and an administrator see of a request, without the names of repository and session."""
     token_id = str(answered.notes[2])
-    deliveries = [json.loads(row.facts) | {"at": ""} for row in Delivery.objects.filter(repository=name)]
+    deliveries = [json.loads(row.facts) | {"at": ""} for row in Delivery.objects.filter(repository=name).order_by("pk")]
     audited = [event.values for event in recording._queue._pending if event.values.repository == name]
     logged = [
         (record.name, record.levelname, record.getMessage()) for record in caplog.records if record.name not in HOURLY

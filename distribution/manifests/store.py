@@ -30,8 +30,8 @@ from policies.immutability import Immutability
 from webhooks.origin import COMMAND, Origin
 
 # Without statistics SQLite would read the whole repository in the order of its index, rather than a few rows and sort
-# them: hence `+ 0`, the union, and CROSS JOIN, which keeps the order of the tables. PostgreSQL looks again at a row that
-# was changed while it waited for its lock, and would not find it in a union: hence the array, which is made once.
+# them: hence `+ 0`, the union, and CROSS JOIN, which keeps the order of the tables. PostgreSQL looks again at a row
+# that was changed while it waited for its lock, and would not find it in a union: hence the array, which is made once.
 _LOCK_TAGS = Statement("""
 SELECT id, name, manifest_id, pushed_by FROM distribution_tag
 WHERE repository_id = %s AND name = ANY(%s) ORDER BY id + 0 FOR UPDATE

@@ -1,6 +1,6 @@
 """Two puts that can't see each other's row yet, and both are to know of each other in the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Event
@@ -13,6 +13,7 @@ from distribution.manifests import store
 from distribution.manifests.incoming import Put
 from distribution.models import Manifest
 from distribution.protocol.digest import Digest
+from distribution.protocol.references import Tag
 from tests.caller import Caller
 from tests.images import descriptor, manifest, push_blob
 
@@ -20,12 +21,13 @@ NAME = RepositoryName("alice/app")
 CONFIG = b"{}"
 SUBJECT = manifest(CONFIG)
 REFERRER = manifest(CONFIG, subject=descriptor(SUBJECT))
+OTHER = manifest(CONFIG, b"a layer")
 
 
-def put(payload: bytes) -> None:
+def put(payload: bytes, tags: Sequence[Tag] = ()) -> None:
     """Put a manifest by its digest, in a thread with a connection of its own."""
     try:
-        store.put(NAME, payload, None, account="", rules=None)
+        store.put(NAME, payload, None, tags=tags, account="", rules=None)
     finally:
         connection.close()
 
@@ -101,3 +103,24 @@ def test_a_referrer_and_its_subject_that_come_at_once_are_bound(
             future.result()
 
     assert Manifest.objects.get(subject__isnull=False).is_unreferenced is False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_tag_moves_from_a_manifest_that_another_put_touches(
+    disk: Path, alice: Caller, uncommitted: Callable[[bytes], tuple[Event, Event]]
+) -> None:
+    for content in (CONFIG, b"a layer"):
+        push_blob(alice, NAME, content)
+    store.put(NAME, SUBJECT, None, tags=[Tag("v1")], account="", rules=None)
+    is_written, may_commit = uncommitted(SUBJECT)
+    with ThreadPoolExecutor(2) as threads:
+        touching = threads.submit(put, SUBJECT)
+        assert is_written.wait(60)
+
+        moving = threads.submit(put, OTHER, [Tag("v1")])
+        wait([moving], timeout=1)
+        may_commit.set()
+        for future in (touching, moving):
+            future.result(60)
+
+    assert alice.get(f"/v2/{NAME}/manifests/v1").content == OTHER

@@ -1,12 +1,14 @@
 """Progress of a long run, on a terminal or periodically in a log."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
 TERMINAL_SECONDS = 0.5
 LOG_SECONDS = 30.0
 BAR_CHARACTERS = 30
+RATE_SECONDS = 60.0
 
 
 class Progress:
@@ -37,6 +39,38 @@ class Progress:
         if self._has_line:
             self._stream.write("\r\033[K")
             self._stream.flush()
+
+
+class RecentRate:
+    """Amounts in a second, of the last minute: what is done already costs another run almost nothing."""
+
+    def __init__(self, began_at: float) -> None:
+        self._began_at = began_at
+        self._samples: deque[tuple[float, tuple[int, ...]]] = deque()
+
+    def measure(self, *amounts: int) -> tuple[float, ...]:
+        """Add what is done by now, and return the rate of each amount."""
+        now = time.monotonic()
+        self._samples.append((now, amounts))
+        while len(self._samples) > 2 and now - self._samples[0][0] > RATE_SECONDS:
+            self._samples.popleft()
+        first = (self._began_at, (0,) * len(amounts))
+        since, before = self._samples[0] if len(self._samples) > 1 else first
+        seconds = max(now - since, 0.001)
+        return tuple((amount - earlier) / seconds for amount, earlier in zip(amounts, before, strict=True))
+
+    def clear(self) -> None:
+        """Begin again with amounts of zero."""
+        self._samples.clear()
+
+
+def time_text(seconds: float) -> str:
+    """Return a time to wait: "1h05m", "2m07s", "9s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
 def bar(done: int, total: int) -> str:

@@ -1,16 +1,13 @@
 """The progress of an import or export, and its result."""
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from core.progress import bar
+from core.progress import RecentRate, bar, time_text
 from core.sizes import counted, size_text
 from registry_copy.importing.rows import Stored
-
-# The rate is that of the last minute.
-_WINDOW_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -36,7 +33,10 @@ class Progress:
     dangling: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     began_at: float = field(default_factory=time.monotonic)
-    _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
+    _recent: RecentRate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._recent = RecentRate(self.began_at)
 
     @property
     def seconds(self) -> float:
@@ -63,18 +63,13 @@ class Progress:
 
     def so_far(self) -> str:
         """Return the progress in one line."""
-        now, moved = time.monotonic(), self.moved_bytes()
-        self._samples.append((now, self.done, moved))
-        while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW_SECONDS:
-            self._samples.popleft()
-        since, before, bytes_before = self._samples[0] if len(self._samples) > 1 else (self.began_at, 0, 0)
-        seconds = max(now - since, 0.001)
-        rate = (self.done - before) / seconds
+        moved = self.moved_bytes()
+        rate, byte_rate = self._recent.measure(self.done, moved)
         text = f"{self.verb} {bar(self.done, self.total)} manifests and blobs, {rate:,.0f}/s"
         if moved:
-            text += f", {size_text(int((moved - bytes_before) / seconds))}/s"
+            text += f", {size_text(int(byte_rate))}/s"
         if rate > 0 and self.total > self.done:
-            text += f", {_time((self.total - self.done) / rate)} left"
+            text += f", {time_text((self.total - self.done) / rate)} left"
         return text
 
     def summary(self) -> str:
@@ -88,11 +83,3 @@ class Progress:
 def _printable(text: str) -> str:
     """Return `text` for a terminal: names of files may have any bytes."""
     return text if text.isprintable() else ascii(text)
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02}m"
-    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

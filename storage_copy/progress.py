@@ -2,17 +2,14 @@
 
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass, field
 
-from core.progress import bar
+from core.progress import RecentRate, bar, time_text
 from core.sizes import size_text
 from storage_copy.source import Item
 
 # An object takes as long as this many bytes more: its requests, or the fsyncs of file and folder.
 _BYTES_PER_OBJECT = 256 * 1024
-# The rate is that of the last minute: objects that are there already cost almost nothing.
-_WINDOW_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -36,7 +33,10 @@ class Progress:
     began_at: float = field(default_factory=time.monotonic)
     moved_bytes: int = 0
     _moving: threading.Lock = field(default_factory=threading.Lock)
-    _samples: deque[tuple[float, int, int]] = field(default_factory=deque)
+    _recent: RecentRate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._recent = RecentRate(self.began_at)
 
     @property
     def seconds(self) -> float:
@@ -62,29 +62,15 @@ class Progress:
         self.total, self.total_bytes = total, total_bytes
         self.copied = self.present = self.present_bytes = self.moved_bytes = self.corrupt = 0
         self.faults.clear()
-        self._samples.clear()
+        self._recent.clear()
 
     def so_far(self) -> str:
         """Return the progress in one line."""
         done = self.copied + self.present
         work = self.moved_bytes + self.present_bytes + done * _BYTES_PER_OBJECT
-        now = time.monotonic()
-        self._samples.append((now, work, self.moved_bytes))
-        while len(self._samples) > 2 and now - self._samples[0][0] > _WINDOW_SECONDS:
-            self._samples.popleft()
-        since, before, bytes_before = self._samples[0] if len(self._samples) > 1 else (self.began_at, 0, 0)
-        seconds = max(now - since, 0.001)
-        rate = size_text(int((self.moved_bytes - bytes_before) / seconds))
-        text = f"copying {bar(done, self.total)} objects, {rate}/s"
+        work_rate, byte_rate = self._recent.measure(work, self.moved_bytes)
+        text = f"copying {bar(done, self.total)} objects, {size_text(int(byte_rate))}/s"
         left = self.total_bytes + self.total * _BYTES_PER_OBJECT - work
-        if work > before and left > 0:
-            text += f", {_time(left * seconds / (work - before))} left"
+        if work_rate > 0 and left > 0:
+            text += f", {time_text(left / work_rate)} left"
         return text
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02}m"
-    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

@@ -1,27 +1,19 @@
 """`manage.py importregistry FOLDER`: take over what registry:2 or 3 has stored."""
 
-import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
 
 from audit.kinds import Kind
 from audit.recording import record
-from collector.jobs.shutdown import Stopper, stopped_by_signal
-from collector.throttle import StopError
-from core import progress as terminal
-from core.api.errors import RegistryError
 from core.sizes import counted, size_text
-from core.start_error import StartError
 from distribution import bucket_owner
 from distribution.storage import copy_mark
-from distribution.storage.blob_store import KeyTakenError, blob_store, check_storage
-from distribution.storage.cloud import CloudError
+from distribution.storage.blob_store import blob_store, check_storage
 from registry_copy import places
+from registry_copy.command import TransferCommand, Watch
 from registry_copy.errors import CopyError
 from registry_copy.importing import run as importing
 from registry_copy.importing.repository import Source
@@ -30,11 +22,10 @@ from registry_copy.progress import Progress
 from registry_copy.source.tree import Tree
 
 
-class Command(BaseCommand):
+class Command(TransferCommand):
     """Import, and print what was left out and the next step."""
 
-    # Refuses a database without the migrations of this version, and says what to run.
-    requires_migrations_checks = True
+    noun, verb = "import", "importing"
     help = (
         "Take over the repositories, manifests, tags and blobs of a registry 2.x or 3.x (docker/distribution) from its "
         "storage, beside a running server. The storage of the other registry is only read; its blobs are hard links "
@@ -62,42 +53,14 @@ class Command(BaseCommand):
             action="store_true",
             help="Hash each blob that is linked, or copied by S3 itself; without it sizes are compared.",
         )
-        parser.add_argument(
-            "--repository", metavar="GLOB", default="*", help="Only repositories with such a name, as 'myorg/*'."
-        )
         parser.add_argument("--dry-run", action="store_true", help="Change nothing; print what would be imported.")
-        parser.add_argument("--config", metavar="FILE", help="The configuration file of the registry.")
+        super().add_arguments(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Import, then print a summary; the exit status says whether something was left out."""
-        progress, stopper = Progress(self._say), Stopper()
-        self._line = line = terminal.Progress(progress.so_far, sys.stderr)
-
-        def watch() -> None:
-            line.step()
-            stopper.watch()
-
-        try:
-            with stopped_by_signal(stopper):
-                removed = _run(progress, watch, options)
-        except (CopyError, StartError) as error:
-            raise CommandError(str(error)) from error
-        except (StopError, DatabaseError, CloudError, KeyTakenError, OSError, RegistryError) as error:
-            reason = error.message if isinstance(error, RegistryError) else " ".join(str(error).split())
-            raise CommandError(f"The import ended early: {reason}; run it again, it continues") from error
-        finally:
-            line.end()
-        for text in _summary(progress, removed, options):
-            self.stdout.write(text)
-        if progress.left_out:
-            raise CommandError(f"left out, for the reasons above: {progress.summary()}")
-
-    def _say(self, text: str) -> None:
-        self._line.end()
-        self.stdout.write(text)
+    def transfer(self, progress: Progress, watch: Watch, options: dict[str, Any]) -> Iterable[str]:
+        return _summary(progress, _run(progress, watch, options), options)
 
 
-def _run(progress: Progress, watch: Callable[[], None], options: dict[str, Any]) -> int | None:
+def _run(progress: Progress, watch: Watch, options: dict[str, Any]) -> int | None:
     """Import; return how many files were removed, None without --move."""
     matches = places.matching(options["repository"])
     if options["move"] and options["repository"] != "*":

@@ -7,7 +7,7 @@ from configuration import Configuration
 from configuration.policies import PolicyEntry
 from policies.models import Policy
 from provisioning.models import Section
-from provisioning.sections.section_import import SectionImport
+from provisioning.sections.section_import import SectionImport, set_columns
 
 
 class Policies(SectionImport[PolicyEntry, Policy]):
@@ -30,10 +30,8 @@ class Policies(SectionImport[PolicyEntry, Policy]):
         return f"{name} {row}" if row is not None else f"{name} of {json.loads(key)[0]}"
 
     def filled(self, row: Policy | None, entry: PolicyEntry) -> Policy:
-        policy, values = row or self.kind(), dict(entry.values)
-        for name in self.fields:
-            default = self.kind._meta.get_field(name).get_default()  # type: ignore[union-attr]  # noqa: SLF001
-            setattr(policy, name, values.get(name, default))
+        policy = row or self.kind()
+        set_columns(policy, self.fields, dict(entry.values))
         return policy
 
 

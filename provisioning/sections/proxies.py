@@ -3,14 +3,13 @@
 import hashlib
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.utils.crypto import salted_hmac
 
 from configuration import Configuration
 from configuration.errors import Problem
 from configuration.proxies import ProxyEntry
 from provisioning.models import Section
-from provisioning.sections.section_import import SectionImport
+from provisioning.sections.section_import import SectionImport, refusal_of, set_columns
 from upstreams.models import Proxy
 
 
@@ -35,31 +34,21 @@ class Proxies(SectionImport[ProxyEntry, Proxy]):
         return f"proxy {row}" if row is not None else f"proxy {key or 'of the whole registry'}"
 
     def filled(self, row: Proxy | None, entry: ProxyEntry) -> Proxy:
-        proxy, values = row or Proxy(), dict(entry.values)
-        for name in Proxy.entered:
-            default = Proxy._meta.get_field(name).get_default()  # type: ignore[union-attr]  # noqa: SLF001 - no relation
-            setattr(proxy, name, values.get(name, default))
+        proxy = row or Proxy()
+        set_columns(proxy, Proxy.entered, dict(entry.values))
         proxy.set_password(entry.password)
         return proxy
 
     def problems(self) -> list[Problem]:
-        """Return the entries with the prefix of a proxy made in the admin."""
-        known = dict(Proxy.objects.values_list("prefix", "pk"))
-        problems = []
+        """Return the entries that no proxy can be made of, and those with the prefix of one made in the admin."""
+        problems, taken = [], self.taken("prefix")
         for key, entry in self._pending.items():
-            record = self._records.get(key)
-            if key in known and (record is None or record.row_id != known[key]):
+            place = (self._path, entry.line, "proxies")
+            if key in taken:
                 found = f"a proxy of {key or 'the whole registry'} that was made in the admin"
-                expected = "another prefix, or that proxy deleted in the admin"
-                problems.append(Problem(self._path, entry.line, "proxies", found, expected))
-                continue
-            try:
-                proxy = self.filled(None, entry)
-                proxy.clean_fields()
-                proxy.clean()
-            except ValidationError as error:
-                found = f"one that is refused ({' '.join(error.messages)})"
-                problems.append(Problem(self._path, entry.line, "proxies", found, "what the admin would take"))
+                problems.append(Problem(*place, found, "another prefix, or that proxy deleted in the admin"))
+            elif found := refusal_of(self.filled(None, entry)):
+                problems.append(Problem(*place, found, "what the admin would take"))
         return problems
 
 

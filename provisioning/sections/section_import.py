@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import count
 from typing import Generic, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 
 from configuration.errors import Problem
@@ -31,6 +32,23 @@ def batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """Yield `items` in slices that fit into one statement."""
     for start in range(0, len(items), BATCH):
         yield items[start : start + BATCH]
+
+
+def set_columns(row: Model, names: Iterable[str], values: Mapping[str, object]) -> None:
+    """Set the columns of a row; those without a value get their defaults."""
+    for name in names:
+        default = row._meta.get_field(name).get_default()  # type: ignore[union-attr]  # noqa: SLF001 - no relation
+        setattr(row, name, values.get(name, default))
+
+
+def refusal_of(row: Model) -> str:
+    """Return why the form of the admin would refuse the row, "" if it would take it."""
+    try:
+        row.clean_fields()
+        row.clean()
+    except ValidationError as error:
+        return f"one that is refused ({' '.join(error.messages)})"
+    return ""
 
 
 class SectionImport(ABC, Generic[Entry, Row]):
@@ -112,6 +130,15 @@ class SectionImport(ABC, Generic[Entry, Row]):
     def problems(self) -> list[Problem]:
         """Return why pending entries can't be written."""
         return []
+
+    def taken(self, column: str) -> set[str]:
+        """Return the keys of pending entries whose value of `column` is that of a row made in the admin."""
+        ids: dict[str, int] = {}
+        rows = self.rows.prefetch_related(None)
+        for some in batches(list(self._pending)):
+            ids |= dict(rows.filter(**{f"{column}__in": some}).values_list(column, "pk"))
+        own = {key: record.row_id for key, record in self._records.items()}
+        return {key for key, pk in ids.items() if own.get(key) != pk}
 
     def write(self, entries: Sequence[tuple[Row | None, Entry]]) -> list[Row]:
         """Write each entry into its row or a new one; return the rows in order."""

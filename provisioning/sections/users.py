@@ -62,17 +62,14 @@ class Users(SectionImport[UserEntry, Account]):
 
     def problems(self) -> list[Problem]:
         """Return the entries with the name of an account made in the admin."""
-        ids: dict[str, int] = {}
-        for some in batches(list(self._pending)):
-            ids |= dict(Account.objects.filter(name__in=some).values_list("name", "pk"))
-        problems = []
-        for key, entry in self._pending.items():
-            record = self._records.get(key)
-            if key in ids and (record is None or record.row_id != ids[key]):
-                found = "an account of this name that was made in the admin"
-                expected = "another name, or that account deleted or renamed in the admin"
-                problems.append(Problem(self._path, entry.line, joined("users", entry.name), found, expected))
-        return problems
+        found = "an account of this name that was made in the admin"
+        expected = "another name, or that account deleted or renamed in the admin"
+        taken = self.taken("name")
+        return [
+            Problem(self._path, entry.line, joined("users", entry.name), found, expected)
+            for key, entry in self._pending.items()
+            if key in taken
+        ]
 
     def write(self, entries: Sequence[tuple[Account | None, UserEntry]]) -> list[Account]:
         owners = {entry.owner for _, entry in entries if entry.owner is not None}

@@ -3,15 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 
-from django.core.exceptions import ValidationError
-
 from configuration import Configuration
 from configuration.element import joined
 from configuration.errors import Problem
 from configuration.webhooks import WebhookEntry
 from configuration.webhooks.entries import EVENTS
 from provisioning.models import Section
-from provisioning.sections.section_import import SectionImport, batches
+from provisioning.sections.section_import import SectionImport, refusal_of
 from webhooks import sealing
 from webhooks.forms import FIELDS
 from webhooks.models import Webhook, default_events
@@ -52,23 +50,13 @@ class Webhooks(SectionImport[WebhookEntry, Webhook]):
 
     def problems(self) -> list[Problem]:
         """Return the entries that no webhook can be made of, and those with the name of one made in the admin."""
-        ids: dict[str, int] = {}
-        for some in batches(list(self._pending)):
-            ids |= dict(Webhook.objects.filter(name__in=some).values_list("name", "pk"))
-        problems = []
+        problems, taken = [], self.taken("name")
         for key, entry in self._pending.items():
-            record = self._records.get(key)
             place = (self._path, entry.line, joined("webhooks", entry.name))
-            if key in ids and (record is None or record.row_id != ids[key]):
+            if key in taken:
                 found = "a webhook of this name that was made in the admin"
                 problems.append(Problem(*place, found, "another name, or that webhook deleted or renamed in the admin"))
-                continue
-            try:
-                webhook = self.filled(None, entry)
-                webhook.clean_fields()
-                webhook.clean()
-            except ValidationError as error:
-                found = f"one that is refused ({' '.join(error.messages)})"
+            elif found := refusal_of(self.filled(None, entry)):
                 problems.append(Problem(*place, found, "what the admin would take"))
         return problems
 

@@ -1,6 +1,6 @@
 """Accounts, groups, rules, policies, webhooks and proxies as a configuration file for `loadconfig`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,26 +45,10 @@ def yaml_text(*, with_hashes: bool, with_webhooks: bool = True, with_proxies: bo
     users = {
         account.name: _user(account, with_hashes=with_hashes) for account in accounts if account.name not in left_out
     }
-    provided = Account.objects.exclude(provider="").order_by("name").values_list("name", "provider")
     rules, invalid = _rules()
-    unnamed = sorted({name for name in Group.objects.values_list("name", flat=True) if not _fits(GROUP, name)})
-    empty = Group.objects.filter(user__isnull=True).order_by("name").values_list("name", flat=True)
-    comments = [
-        *([] if with_hashes else ["Without the hashes of passwords: nobody can log in until one is set."]),
-        *(
-            f"Without the robot {name!a}, whose owner was deleted or has a name that the file can't have."
-            for name in left_out
-        ),
-        *(f"Without the account {name!a}, which is of {provider}." for name, provider in provided),
-        *(f"Without the group {name!a}, which has no members." for name in empty),
-        *(f"Without the group {name!a}: the file can't have this name." for name in unnamed),
-        *(
-            f"The rule {rule.pk} is not valid, and denies more here than it was to."
-            if rule.is_deny or rule.order is not None
-            else f"Without the rule {rule.pk}, which is not valid."
-            for rule in invalid
-        ),
-    ]
+    comments = list(_left_out(left_out, invalid))
+    if not with_hashes:
+        comments.insert(0, "Without the hashes of passwords: nobody can log in until one is set.")
     hooks = {hook.name: _webhook(hook) for hook in Webhook.objects.all()}
     if hooks and not with_webhooks:
         hooks = {}
@@ -78,13 +62,31 @@ def yaml_text(*, with_hashes: bool, with_webhooks: bool = True, with_proxies: bo
         comments.append("Write the secrets of webhooks into the files that `secret_file` and `value_file` name.")
     lines = "".join(f"# {comment}\n" for comment in comments)
     found: dict[str, Any] = {"users": users, "acl": rules}
-    if policies := {kind.kind: some for kind in KINDS if (some := list(_policies(kind)))}:
+    rows = {kind.kind: kind._default_manager.order_by("pk") for kind in KINDS}  # noqa: SLF001 - Django documents it
+    if policies := {kind: some for kind, of_kind in rows.items() if (some := list(map(_columns, of_kind)))}:
         found["policies"] = policies
     if hooks:
         found["webhooks"] = hooks
     if proxies:
-        found["proxies"] = [_proxy(proxy) for proxy in proxies]
+        found["proxies"] = list(map(_columns, proxies))
     return lines + yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _left_out(robots: Sequence[str], invalid: Sequence[Rule]) -> Iterator[str]:
+    """Yield what the file can't have of accounts, groups and rules, and why."""
+    for name in robots:
+        yield f"Without the robot {name!a}, whose owner was deleted or has a name that the file can't have."
+    for name, provider in Account.objects.exclude(provider="").order_by("name").values_list("name", "provider"):
+        yield f"Without the account {name!a}, which is of {provider}."
+    for name in Group.objects.filter(user__isnull=True).order_by("name").values_list("name", flat=True):
+        yield f"Without the group {name!a}, which has no members."
+    for name in sorted({name for name in Group.objects.values_list("name", flat=True) if not _fits(GROUP, name)}):
+        yield f"Without the group {name!a}: the file can't have this name."
+    for rule in invalid:
+        if rule.is_deny or rule.order is not None:
+            yield f"The rule {rule.pk} is not valid, and denies more here than it was to."
+        else:
+            yield f"Without the rule {rule.pk}, which is not valid."
 
 
 def _accounts() -> Iterator[Account]:
@@ -129,21 +131,19 @@ def _rules() -> tuple[list[dict[str, Any]], list[Rule]]:
     return list(found.values()), invalid
 
 
-def _policies(kind: type[Policy]) -> Iterator[dict[str, Any]]:
-    """Yield the policies of a kind: the columns that differ from their defaults."""
-    fields = [kind._meta.get_field(name) for name in kind.entered]  # noqa: SLF001 - Django documents it
-    for policy in kind._default_manager.order_by("pk"):  # noqa: SLF001
-        entry = {}
-        for field in fields:
-            value = getattr(policy, field.name)
-            if value == field.get_default():  # type: ignore[union-attr]  # no relation
-                continue
-            if isinstance(field, GlobsField | SizeField | DurationField):
-                value = field.in_file(value)
-            # Lines of text, as PEM, are checked when they are entered.
-            is_line = isinstance(field, CharField) and isinstance(value, str)
-            entry[field.name] = _printable(value) if is_line else value
-        yield entry
+def _columns(row: Policy | Proxy) -> dict[str, Any]:
+    """Return the columns of a row that differ from their defaults, as the file has them."""
+    found = {}
+    for field in [row._meta.get_field(name) for name in row.entered]:  # noqa: SLF001 - Django documents it
+        value = getattr(row, field.name)
+        if value == field.get_default():  # type: ignore[union-attr]  # no relation
+            continue
+        if isinstance(field, GlobsField | SizeField | DurationField):
+            value = field.in_file(value)
+        # Lines of text, as PEM, are checked when they are entered.
+        is_line = isinstance(field, CharField) and isinstance(value, str)
+        found[field.name] = _printable(value) if is_line else value
+    return found
 
 
 def _webhook(hook: Webhook) -> dict[str, Any]:
@@ -168,16 +168,6 @@ def _webhook(hook: Webhook) -> dict[str, Any]:
 def _printable(text: str) -> str:
     """Return a string that the file may have: without control characters."""
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-def _proxy(proxy: Proxy) -> dict[str, Any]:
-    """Return a proxy, without its password: the columns that differ from their defaults."""
-    entry = {}
-    for field in [Proxy._meta.get_field(name) for name in Proxy.entered]:  # noqa: SLF001 - Django documents it
-        value = getattr(proxy, field.name)
-        if value != field.get_default():  # type: ignore[union-attr]  # no relation
-            entry[field.name] = field.in_file(value) if isinstance(field, GlobsField) else value
-    return entry
 
 
 def _is_valid(rule: Rule) -> bool:

@@ -14,6 +14,11 @@ def seal(password: str) -> bytes:
     return sealing.seal(password.encode(), _PURPOSE, _PURPOSE)
 
 
+def keyed_hash(password: str) -> str:
+    """Return a hash by which an import sees that a password has changed, without storing it."""
+    return sealing.keyed_hash(password.encode(), _PURPOSE)
+
+
 def unseal(sealed: bytes) -> str:
     """Return the password. Raises UnreadablePasswordError."""
     try:

@@ -3,13 +3,12 @@
 import hashlib
 from typing import Any
 
-from django.utils.crypto import salted_hmac
-
 from configuration import Configuration
 from configuration.errors import Problem
 from configuration.proxies import ProxyEntry
 from provisioning.models import Section
 from provisioning.sections.section_import import SectionImport, refusal_of, set_columns
+from upstreams import sealing
 from upstreams.models import Proxy
 
 
@@ -54,8 +53,7 @@ class Proxies(SectionImport[ProxyEntry, Proxy]):
 
 def entry_content(entry: ProxyEntry) -> object:
     """Return the values of an entry as JSON values; of the password a keyed hash, so that nobody can guess at it."""
-    password = salted_hmac("provisioning.proxies", entry.password, algorithm="sha256").hexdigest()
-    return [dict(entry.values), password if entry.password else ""]
+    return [dict(entry.values), sealing.keyed_hash(entry.password) if entry.password else ""]
 
 
 def proxy_content(row: Proxy) -> object:

@@ -141,3 +141,12 @@ def test_a_private_upstream_is_refused_with_what_allows_it(tmp_path: Path) -> No
         imported(tmp_path, {"prefix": "hub/", "url": "http://127.0.0.1:5178"})
 
     assert not Proxy.objects.exists()
+
+
+def test_the_export_cleans_comments(tmp_path: Path) -> None:
+    imported(tmp_path, HUB)
+    Proxy.objects.update(comment="a\tb\u2028c\n# acl: []")
+
+    exported = yaml.safe_load(export.yaml_text(with_hashes=False))["proxies"]
+
+    assert [proxy["comment"] for proxy in exported] == ["a b c # acl: []"]

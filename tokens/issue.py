@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from json.encoder import encode_basestring_ascii as quoted_json
 from typing import NamedTuple
 
@@ -19,7 +19,6 @@ from accounts.identity import Identity
 from acl import actions as action_list
 from acl import grants
 from acl.actions import Access
-from acl.names import InvalidNameError, parse_name
 from audit.kinds import Kind
 from audit.recording import record_alike
 from configuration.identities import TokenService
@@ -30,7 +29,7 @@ from core.metrics.catalog import TOKENS_ISSUED
 from tokens import other_registries
 from tokens.keys import ring
 from tokens.keys.signing_key import SigningKey
-from tokens.scope import format_access
+from tokens.scope import format_access, repository_of
 
 MAX_TOKEN_BYTES = 7 * 1024
 ENTRY_BYTES = len('{"type":"","name":"","actions":[]}')
@@ -145,30 +144,21 @@ def _refuse_above(size: int, at_least: str = "") -> None:
 
 
 def _grant_of(identity: Identity, wanted: Iterable[Access], version: str, service: TokenService | None) -> _Grant:
-    if service is not None:
-        return _grant_for(service, identity, wanted, version)
-    granted = [Access(a.type, a.name, _allowed(identity, a, version)) for a in wanted]
-    claims = {
-        "sub": identity.name,
-        "account": identity.account_pk,
-        "credential": identity.credential_hash[:CREDENTIAL_CHARACTERS],
-        "access": [{"type": a.type, "name": a.name, "actions": sorted(a.actions)} for a in granted],
-    }
-    if identity.limit is not None and identity.limit.issuer:
+    allowed = _allowed if service is None else partial(other_registries.allowed, service)
+    granted = [Access(a.type, a.name, allowed(identity, a, version)) for a in wanted]
+    claims: dict[str, object] = {"sub": identity.name}
+    # What this registry alone reads is not for others.
+    limit = identity.limit if service is None else None
+    if service is None:
+        claims["account"] = identity.account_pk
+        claims["credential"] = identity.credential_hash[:CREDENTIAL_CHARACTERS]
+    claims["access"] = [{"type": a.type, "name": a.name, "actions": sorted(a.actions)} for a in granted]
+    if limit is not None and limit.issuer:
         group = "" if identity.has_account else min(identity.groups)
-        claims["workload"] = [identity.limit.issuer, identity.limit.name, group]
-    elif identity.limit is not None:
-        claims["access_token"] = identity.limit.pk
+        claims["workload"] = [limit.issuer, limit.name, group]
+    elif limit is not None:
+        claims["access_token"] = limit.pk
     members = json.dumps(claims, separators=(",", ":"))[1:-1]
-    return _Grant(members, " ".join(format_access(access) for access in granted if access.actions))
-
-
-def _grant_for(service: TokenService, identity: Identity, wanted: Iterable[Access], version: str) -> _Grant:
-    """Return what is granted at another registry, without the claims that this one alone reads."""
-    allowed = ((access, other_registries.allowed(service, identity, access, version)) for access in wanted)
-    granted = [Access(access.type, access.name, actions) for access, actions in allowed]
-    listed = [{"type": a.type, "name": a.name, "actions": sorted(a.actions)} for a in granted]
-    members = json.dumps({"sub": identity.name, "access": listed}, separators=(",", ":"))[1:-1]
     return _Grant(members, " ".join(format_access(access) for access in granted if access.actions))
 
 
@@ -194,10 +184,7 @@ def _allowed(identity: Identity, access: Access, version: str) -> frozenset[str]
     if (access.type, access.name) == ("registry", "catalog"):
         # The catalog lists only repositories that the account may pull, so it needs no rule.
         return access.actions & {"*"}
-    if access.type not in ("repository", "repository(plugin)"):
-        return frozenset()
-    try:
-        name = parse_name(access.name)
-    except InvalidNameError:
+    name = repository_of(access)
+    if name is None:
         return frozenset()
     return action_list.expand(access.actions) & grants.actions_on(identity, name, version)

@@ -7,9 +7,9 @@ from accounts.identity import Identity
 from acl import actions as action_list
 from acl import grants
 from acl.actions import Access
-from acl.names import InvalidNameError, parse_name
 from acl.rules import matcher
 from configuration.identities import TokenService
+from tokens.scope import repository_of
 
 
 def allowed(service: TokenService, identity: Identity, access: Access, version: str) -> frozenset[str]:
@@ -21,12 +21,7 @@ def allowed(service: TokenService, identity: Identity, access: Access, version: 
         is_limited = identity.limit is not None and bool(identity.limit.scopes)
         may_list = service.catalog in identity.groups and not is_limited
         return access.actions & {action_list.EVERY} if may_list else frozenset()
-    if access.type not in ("repository", "repository(plugin)"):
-        return frozenset()
-    try:
-        name = parse_name(access.name)
-    except InvalidNameError:
-        return frozenset()
-    if not any(matcher(pattern)(name) for pattern in service.repositories):
+    name = repository_of(access)
+    if name is None or not any(matcher(pattern)(name) for pattern in service.repositories):
         return frozenset()
     return action_list.expand(access.actions) & grants.rules_of(identity, version).actions_on_every_tag(name)

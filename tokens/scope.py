@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterable
 
 from acl.actions import ALL, Access
+from acl.names import InvalidNameError, RepositoryName, parse_name
 from core.api.errors import ErrorCode, RegistryError, quoted
 
 # It limits the number of scopes, as does the size of a token.
 MAX_CHARACTERS = 8 * 1024
+
+REPOSITORY_TYPES = ("repository", "repository(plugin)")
 
 _KNOWN = frozenset(ALL)
 _TYPE = re.compile(r"[A-Za-z0-9_-]+(?:\([A-Za-z0-9_-]+\))?")
@@ -41,6 +44,16 @@ def parse_scopes(values: Iterable[str]) -> tuple[Access, ...]:
 def format_access(access: Access) -> str:
     """Return `type:name:actions`, with the actions in the order pull, push, delete, `*`."""
     return f"{access.type}:{access.name}:{','.join(action for action in ALL if action in access.actions)}"
+
+
+def repository_of(access: Access) -> RepositoryName | None:
+    """Return the repository that an access is about, None when it is about none that could exist."""
+    if access.type not in REPOSITORY_TYPES:
+        return None
+    try:
+        return parse_name(access.name)
+    except InvalidNameError:
+        return None
 
 
 def _parse_scope(text: str) -> Access:

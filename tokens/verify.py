@@ -18,13 +18,13 @@ from core.hourly import Hourly
 from tokens.access import store as access
 from tokens.issue import CREDENTIAL_CHARACTERS, MAX_TOKEN_BYTES
 from tokens.keys import ring
+from tokens.scope import REPOSITORY_TYPES
 from tokens.workload import identities as workload
 
 LEEWAY_SECONDS = 60
 CACHE_SECONDS = 300
 
 _REQUIRED = {"iss": str, "sub": str, "aud": str, "exp": int, "nbf": int, "iat": int, "jti": str}
-_REPOSITORY_TYPES = ("repository", "repository(plugin)")
 _WARNS_CLOCK = Hourly()
 
 logger = logging.getLogger(__name__)
@@ -219,7 +219,7 @@ def _actions(entries: object) -> dict[str, frozenset[str]]:
     found: dict[str, frozenset[str]] = {}
     for entry in entries:
         kind, name, actions = _entry(entry)
-        if kind in _REPOSITORY_TYPES and actions:
+        if kind in REPOSITORY_TYPES and actions:
             found[name] = action_list.interned(found.get(name, frozenset()) | frozenset(actions))
     return found
 

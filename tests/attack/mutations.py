@@ -50,7 +50,7 @@ def of_tokens() -> Iterator[Mutation]:
     yield Mutation("any kid", verify, known, "ring.current().active", module, "kid")
     rules = " and actions <= grants.actions_on(\n            self.identity, name, self.version\n        )"
     yield Mutation("claims without rules", verify, rules, "", module, "more_access_than_the_rules")
-    scheme = "if kind in _REPOSITORY_TYPES and actions:"
+    scheme = "if kind in REPOSITORY_TYPES and actions:"
     yield Mutation("access of any type", verify, scheme, "if actions:", module, "another_type")
     service = "raise RegistryError(ErrorCode.SERVICE_INVALID, detail, message=detail)"
     yield Mutation("any service", "tokens/query.py", service, "return None", module, "audience")

@@ -25,8 +25,9 @@ from accounts.hashers import ImportedBCryptHasher, stored_form
 from accounts.models import Account
 from acl.models import Rule
 from distribution.uploads import leases
+from policies.models import Quota
 from tests.caller import Caller
-from tests.images import Image, push_image
+from tests.images import Image, push_blob, push_image
 from tests.left_out import OF_FILES
 from tests.object_folders import ObjectFolders
 from tests.storages import is_s3
@@ -335,3 +336,11 @@ def limit(settings: Settings) -> Callable[..., None]:
         settings.REGISTRY = replace(registry, server=server)
 
     return set_limits
+
+
+@pytest.fixture
+def quota(alice: Caller) -> Quota:
+    """Limit each namespace to 10 KiB, and fill that of alice to 90 %."""
+    quota = Quota.objects.create(repositories="*", each="namespace", max_size=10 << 10)
+    push_blob(alice, "alice/app", b"a" * (9 << 10))
+    return quota

@@ -1,6 +1,5 @@
 """What is used of quotas, in the admin."""
 
-import pytest
 from django.urls import reverse
 
 from acl.models import Rule
@@ -11,14 +10,6 @@ from tests.images import push_blob
 
 KIB = 1024
 USED = "9.0 KiB of 10.0 KiB"
-
-
-@pytest.fixture
-def quota(alice: Caller) -> Quota:
-    """Limit each namespace, and fill that of alice to 90 %."""
-    quota = Quota.objects.create(repositories="*", each="namespace", max_size=10 * KIB)
-    push_blob(alice, "alice/app", b"a" * 9 * KIB)
-    return quota
 
 
 def test_the_first_page_of_the_admin_shows_the_fullest(admin: Browser, quota: Quota, alice: Caller) -> None:

@@ -1,7 +1,5 @@
 """What is used of quotas, by the API."""
 
-import pytest
-
 from acl.models import Rule
 from policies.models import Quota
 from tests.api.asking import ask, items
@@ -9,14 +7,6 @@ from tests.caller import Caller
 from tests.images import push_blob
 
 KIB = 1024
-
-
-@pytest.fixture
-def quota(alice: Caller) -> Quota:
-    """Limit each namespace, and fill that of alice to 90 %."""
-    quota = Quota.objects.create(repositories="*", each="namespace", max_size=10 * KIB)
-    push_blob(alice, "alice/app", b"a" * 9 * KIB)
-    return quota
 
 
 def test_the_api_lists_what_counts_together(root: Caller, quota: Quota, alice: Caller) -> None:

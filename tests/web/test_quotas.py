@@ -1,6 +1,5 @@
 """What is used of quotas, on the pages."""
 
-import pytest
 from django.test import Client
 
 from policies.models import Quota
@@ -10,14 +9,6 @@ from tests.web.test_pages import signed_in, text_of
 
 KIB = 1024
 USED = "9.0 KiB of 10.0 KiB"
-
-
-@pytest.fixture
-def quota(alice: Caller) -> Quota:
-    """Limit each namespace, and fill that of alice to 90 %."""
-    quota = Quota.objects.create(repositories="*", each="namespace", max_size=10 * KIB)
-    push_blob(alice, "alice/app", b"a" * 9 * KIB)
-    return quota
 
 
 def test_the_page_of_a_repository_shows_its_quotas(quota: Quota) -> None:

@@ -34,6 +34,7 @@ from distribution.manifests import missing
 from distribution.models import Blob, Upload
 from distribution.protocol.digest import Digest
 from distribution.protocol.spec import CONTENT_DIGEST_HEADER
+from distribution.repositories import RepositoryRow
 from distribution.storage.blob_store import MissingObjectError, blob_store
 from distribution.storage.stored_content import Content
 from distribution.uploads import chunks, sessions
@@ -230,11 +231,15 @@ class Fetch:
         is_same = is_same and headers.get(CONTENT_DIGEST_HEADER, known.digest) == known.digest
         return is_same and transactions.run(self._link)
 
-    def _link(self) -> bool:
+    def _lock_repository(self) -> tuple[RepositoryRow, Room]:
+        """Take the locks that come before those of rows, and the repository's."""
         room = Room.without_limits(self.name)
         room.lock()
         transactions.take_advisory_locks(missing.lock_name(self.name))
-        repository = repositories.ensure_row(self.name)
+        return repositories.ensure_row(self.name), room
+
+    def _link(self) -> bool:
+        repository, room = self._lock_repository()
         manifests = missing.lock_awaiting(repository.pk, str(self.digest))
         blob = Blob.objects.select_for_update().filter(digest=str(self.digest), is_corrupt=False).first()
         if blob is None:
@@ -275,10 +280,7 @@ class Fetch:
 
     def _publish(self, upload: Upload, content: Content) -> None:
         """Make the content a blob, and a reference of the manifests that await it."""
-        room = Room.without_limits(self.name)
-        room.lock()
-        transactions.take_advisory_locks(missing.lock_name(self.name))
-        repository = repositories.ensure_row(self.name)
+        repository, room = self._lock_repository()
         if sessions.close(upload, repository.pk, content):
             blobs.publish(repository, content, room)
 

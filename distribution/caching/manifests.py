@@ -44,8 +44,13 @@ _lock = threading.Lock()
 
 def is_due(name: str, text: str, proxy: Proxy) -> bool:
     """Tell whether the upstream is to be asked before the tag is served; a digest never changes."""
-    checked_at = None if ":" in text else _checked.get((proxy.pk, name, text))
-    return ":" not in text and (checked_at is None or time.monotonic() - checked_at >= proxy.tag_seconds)
+    return ":" not in text and _is_old(name, text, proxy)
+
+
+def _is_old(name: str, what: str, proxy: Proxy) -> bool:
+    """Tell whether the upstream was last asked for a tag, or for referrers, more than the `tag_ttl` ago."""
+    checked_at = _checked.get((proxy.pk, name, what))
+    return checked_at is None or time.monotonic() - checked_at >= proxy.tag_seconds
 
 
 def forget() -> None:
@@ -79,7 +84,7 @@ def manifest(
 def fetch_referrers(name: RepositoryName, subject: Digest, proxy: Proxy) -> None:
     """Fetch the manifests that refer to `subject`, once in a `tag_ttl`; what can't be fetched is left out."""
     what = f"referrers {subject}"
-    if not is_due(name, what.replace(":", "/"), proxy):
+    if not _is_old(name, what, proxy):
         return
     release_connection()
     try:
@@ -93,7 +98,7 @@ def fetch_referrers(name: RepositoryName, subject: Digest, proxy: Proxy) -> None
             digest = parse_digest(text)
             with _alone(name, text):
                 _update(name, digest, proxy)
-    _checked.put((proxy.pk, name, what.replace(":", "/")), time.monotonic())
+    _checked.put((proxy.pk, name, what), time.monotonic())
 
 
 @contextmanager

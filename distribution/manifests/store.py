@@ -176,15 +176,15 @@ def keep_fetched(
 def _put(incoming: Put) -> None:
     # Otherwise concurrent puts of a referrer and its subject miss each other, and the referrer looks unreferenced.
     related = [incoming.digest, incoming.subject] if incoming.subject else [incoming.digest]
+    name = incoming.name
     incoming.room.lock()
-    version = incoming.room.version
-    fetched = [missing.lock_name(incoming.name)] if incoming.is_fetched else missing.lock_names(incoming.name, version)
-    transactions.take_advisory_locks(*fetched, *(f"{incoming.name} {digest}" for digest in related))
-    repository = repositories.ensure_row(incoming.name)
+    fetched = [missing.lock_name(name)] if incoming.is_fetched else missing.lock_names(name, incoming.room.version)
+    transactions.take_advisory_locks(*fetched, *(f"{name} {digest}" for digest in related))
+    repository = repositories.ensure_row(name)
     version = repository.permissions_version
     # As of now: the body may have taken minutes.
     policies_of = Immutability.of if incoming.is_fetched else Immutability.of_push
-    immutability, room = policies_of(incoming.name, version), incoming.room.at(version)
+    immutability, room = policies_of(name, version), incoming.room.at(version)
     tags = [_Tag(*row) for row in _LOCK_TAGS.rows(repository.pk, list(incoming.tags))] if incoming.tags else []
     # The manifest itself, its children, subject and referrers, and the manifests that the tags name so far.
     named = [*incoming.children, *related]
@@ -203,7 +203,7 @@ def _put(incoming: Put) -> None:
             if incoming.is_fetched or not is_fetched_by(tag.pushed_by):
                 immutability.require_movable(tag.name)
             if incoming.is_fetched and not is_fetched_by(tag.pushed_by):
-                message = f"the tag {tag.name} of {incoming.name} was pushed here, and stays as it is"
+                message = f"the tag {tag.name} of {name} was pushed here, and stays as it is"
                 raise RegistryError(ErrorCode.DENIED, message, status=409, message=message)
     own = _write(incoming, repository, affected, links, awaiting)
     if links:

@@ -7,15 +7,16 @@ from threading import Event
 
 import pytest
 from django.db import connection
+from django.utils.timezone import now
 
 from acl.names import RepositoryName
 from distribution.manifests import store
 from distribution.manifests.incoming import Put
-from distribution.models import Manifest
+from distribution.models import Manifest, Repository
 from distribution.protocol.digest import Digest
 from distribution.protocol.references import Tag
 from tests.caller import Caller
-from tests.images import descriptor, manifest, push_blob
+from tests.images import descriptor, digest_of, manifest, push_blob
 
 NAME = RepositoryName("alice/app")
 CONFIG = b"{}"
@@ -112,6 +113,16 @@ def test_a_tag_moves_from_a_manifest_that_another_put_touches(
     for content in (CONFIG, b"a layer"):
         push_blob(alice, NAME, content)
     store.put(NAME, SUBJECT, None, tags=[Tag("v1")], account="", rules=None)
+    store.put(NAME, OTHER, None, account="", rules=None)
+    # Among thousands PostgreSQL finds the rows to lock by an index, and looks again at one that was changed meanwhile.
+    own, options = (
+        Repository.objects.get(name=NAME),
+        {"payload": b"{}", "size": 2, "last_used_at": now(), "is_unreferenced": False},
+    )
+    rows = (Manifest(repository=own, digest=digest_of(b"%d" % number), **options) for number in range(5000))
+    Manifest.objects.bulk_create(rows)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
     is_written, may_commit = uncommitted(SUBJECT)
     with ThreadPoolExecutor(2) as threads:
         touching = threads.submit(put, SUBJECT)
